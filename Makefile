@@ -1,0 +1,37 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Each sets up all it needs.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+OUT ?= demo-out
+
+.PHONY: demo test conformance bench lint clean
+
+demo: $(READY) sdks ## the whole way for the shipped model
+	$(BIN)/nrf-deploy demo -o $(OUT)
+
+test: $(READY) sdks ## all tests but the long ones
+	$(BIN)/python -m pytest -n 2 -m "not conformance"
+
+conformance: $(READY) sdks ## the long comparisons with the vendors' simulators
+	$(BIN)/python -m pytest -m conformance
+
+lint: $(READY) ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# A vendor's SDK is built where its Python is found; where it is not, the tests say what they skip.
+.PHONY: sdks
+sdks: $(READY)
+	$(BIN)/nrf-deploy sdk install
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=..." if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[models,dev]'
+	touch $@
+
+clean: ## everything that make made here
+	rm -rf $(VENV) $(OUT) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,134 @@
+"""Affine Gaussian derivative kernels in space, and ladders of time constants.
+
+A field is a Gaussian with the covariance
+
+    s * R(angle) diag(ratio^2, 1/ratio^2) R(angle)^T
+
+where s is a variance (sigma = sqrt(s), in pixels), differentiated `along` times in the
+direction of its long axis and `across` times at 90 degrees to it. A derivative of order
+m+n is multiplied by sigma^(m+n). With this factor the response to an image that is k
+times larger, at k times the place and k^2 times the variance, is the same.
+
+x grows to the right, y downwards, angles from x towards y.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.polynomial.hermite_e import hermeval
+from numpy.polynomial.legendre import leggauss
+
+from nrf_deploy.findings import Finding, warning
+from nrf_deploy.network import Array
+
+REACH = 3.5  # standard deviations that a kernel must cover on either side
+PIXEL_VARIANCE = 1 / 12  # of a box one pixel wide
+
+
+@dataclass(frozen=True)
+class Field:
+    scale: float  # the variance s
+    angle: float = 0.0  # radians
+    ratio: float = 1.0
+    along: int = 0
+    across: int = 0
+
+    @property
+    def sigma(self) -> float:
+        return math.sqrt(self.scale)
+
+    @property
+    def covariance(self) -> Array:
+        """Over (x, y)."""
+        c, s = math.cos(self.angle), math.sin(self.angle)
+        rotation = np.array([[c, -s], [s, c]])
+        axes = np.diag([self.ratio**2, self.ratio**-2])
+        return np.asarray(self.scale * rotation @ axes @ rotation.T)
+
+
+def kernel(field: Field, size: int, samples: int = 1) -> Array:
+    """The field on a size x size grid of pixels, indexed [y, x], centre in the middle.
+
+    It is the kernel of a convolution: a framework that correlates needs it turned by
+    180 degrees. With samples = 1 the field is read at the middle of each pixel, which is
+    accurate to exp(-2 pi^2 variance) of its narrow axis. More samples integrate it over
+    the pixel with as many Gauss nodes along x and y; a pixel then adds its own variance
+    of 1/12, which is taken off the field's before, so that the sum is right.
+
+    What truncation leaves is taken out: the Gaussian sums to 1, derivatives to 0.
+    """
+    if size % 2 == 0:
+        raise ValueError(f"a kernel of {size} pixels has no middle: make it odd")
+    at, weight = leggauss(samples)
+    at, weight = (np.zeros(1), np.ones(1)) if samples == 1 else (at / 2, weight / 2)
+    pixels = np.arange(size) - size // 2
+    fine = (pixels[:, None] + at).ravel()
+    off = 0.0 if samples == 1 else PIXEL_VARIANCE
+
+    def on_pixels(along: int, across: int) -> Array:
+        values = _derivative(field, along, across, fine, off)
+        cells = values.reshape(size, samples, size, samples)
+        return np.asarray(np.einsum("yaxb,a,b->yx", cells, weight, weight))
+
+    gauss = on_pixels(0, 0)
+    gauss /= gauss.sum()
+    if field.along == field.across == 0:
+        return gauss
+    values = on_pixels(field.along, field.across)
+    return np.asarray(values - values.sum() * gauss)
+
+
+def _derivative(field: Field, along: int, across: int, grid: Array, off: float) -> Array:
+    """The normalised derivative at all (y, x) of grid x grid, by Hermite polynomials.
+
+    d^m/du^m exp(-u^2/2) = (-1)^m He_m(u) exp(-u^2/2), along each axis of the ellipse.
+    """
+    x, y = grid[None, :], grid[:, None]
+    c, s = math.cos(field.angle), math.sin(field.angle)
+    product: Array = np.asarray(field.sigma ** (along + across))
+    for place, variance, order in (
+        (c * x + s * y, field.scale * field.ratio**2, along),
+        (c * y - s * x, field.scale / field.ratio**2, across),
+    ):
+        if variance <= off:
+            raise ValueError(f"a field with the variance {variance:.3g} is narrower than a pixel")
+        sigma = math.sqrt(variance - off)
+        u = place / sigma
+        hermite = hermeval(u, [0] * order + [1]) * (-1 / sigma) ** order
+        product = product * hermite * np.exp(-(u**2) / 2) / (sigma * math.sqrt(2 * math.pi))
+    return product
+
+
+def bank(fields: Sequence[Field], size: int, samples: int = 1) -> Array:
+    """(fields, size, size): small fields stand in the middle of zeros."""
+    return np.stack([kernel(f, size, samples) for f in fields])
+
+
+def size_needed(field: Field) -> int:
+    """The smallest odd width that holds 3.5 standard deviations of the long axis."""
+    return 2 * math.ceil(REACH * field.sigma * max(field.ratio, 1 / field.ratio)) + 1
+
+
+def truncated(fields: Iterable[Field], size: int) -> list[Finding]:
+    """A lint: fields that a kernel of this size cuts off so far that covariance suffers."""
+    return [
+        warning(
+            "COVARIANT-TRUNCATED",
+            f"{field} is cut off at {size} pixels, and needs {size_needed(field)}",
+            why="truncation is by far the largest error of spatial covariance",
+            fix=f"use a kernel of {size_needed(field)} pixels or a smaller scale",
+        )
+        for field in fields
+        if size < size_needed(field)
+    ]
+
+
+def time_constants(slowest: float, ratio: float, count: int) -> tuple[float, ...]:
+    """A geometric ladder, fastest first: a change of speed by `ratio` moves one rung."""
+    if ratio <= 1 or count < 1 or slowest <= 0:
+        raise ValueError(f"no ladder of {count} rungs, ratio {ratio}, up to {slowest}")
+    return tuple(slowest / ratio ** (count - 1 - k) for k in range(count))

@@ -1,0 +1,251 @@
+"""A bundle: one file with everything that was made of a model, and how.
+
+It is a zip archive: manifest.json (schema, tool, chip, and the SHA-256 of every other
+member), content.json (the nouns, as codec.py writes them), arrays/NNNN.npy, and the
+vendor's files under artefacts/. The same inputs give the same bytes, on any machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from . import network as net
+from . import program as prog
+from .archive import LIMIT, Archive, DamagedError, from_npy, to_npy, write
+from .codec import Codec, fits, from_json, to_json
+from .files import reading, write_atomically
+from .findings import Finding, InputError, UsageError, error
+from .legalise import Step
+from .network import Network
+from .place.placement import Piece, Placement
+from .program import Program
+from .quantise.rules import LayerRules, Rules
+from .quantise.scheme import ConnectionScheme, PopulationScheme, Scheme
+
+FORMAT = "nrf-deploy bundle"
+SCHEMA = "1"
+
+_PIECES = {
+    "network": Network,
+    "steps": tuple[Step, ...],
+    "scheme": Scheme,
+    "program": Program,
+    "placement": Placement,
+    "findings": tuple[Finding, ...],
+}
+_NAME = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)*", re.ASCII)
+
+
+@cache
+def _codec() -> Codec:
+    return Codec(
+        {f"network.{kind}": cls for kind, cls in net.KINDS.items()}
+        | {
+            "network.Network": Network,
+            "program.Program": Program,
+            "program.Port": prog.Port,
+            "program.Dense": prog.Dense,
+            "program.Sparse": prog.Sparse,
+            "program.Conv": prog.Conv,
+            "program.Population": prog.Population,
+            "program.Origin": prog.Origin,
+            "placement.Placement": Placement,
+            "placement.Piece": Piece,
+            "scheme.Scheme": Scheme,
+            "scheme.Rules": Rules,
+            "scheme.LayerRules": LayerRules,
+            "scheme.Connection": ConnectionScheme,
+            "scheme.Population": PopulationScheme,
+            "legalise.Step": Step,
+            "findings.Finding": Finding,
+        }
+    )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Bundle:
+    """`network` is the model as it was read; `steps` say what was rewritten before lowering.
+
+    `artefacts` are the vendor's files by name ("speck/config.json"), byte for byte.
+    """
+
+    network: Network
+    source_sha256: str | None  # of the .nir file, where there was one
+    chip: str
+    target: str
+    steps: tuple[Step, ...]
+    scheme: Scheme
+    program: Program
+    placement: Placement
+    findings: tuple[Finding, ...]
+    tool_version: str
+    artefacts: Mapping[str, bytes] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"<Bundle for {self.chip}: {self.network!r}, {self.program!r}>"
+
+    def faults(self) -> Iterator[str]:
+        """Where the pieces do not fit each other, in words; a sound bundle has none."""
+        yield from self.program.faults()
+        names = [node.name for node in self.network.nodes]
+        if len(set(names)) != len(names):
+            yield "two nodes of the network have the same name"
+        for end in sorted({end for edge in self.network.edges for end in edge} - set(names)):
+            yield f"an edge of the network names {end!r}, which is no node"
+        shapes = {p.name: p.shape for p in self.program.populations}
+        for piece in self.placement.pieces:
+            if not _inside(piece, shapes.get(piece.population, ())):
+                yield (
+                    f"core {piece.core} holds neurons {piece.start}..{piece.stop} of "
+                    f"{piece.population!r}, which the program has not"
+                )
+        for name in self.artefacts:
+            if not _NAME.fullmatch(name):
+                yield f"an artefact has the name {name!r}"
+
+
+def _inside(piece: Piece, shape: tuple[int, ...]) -> bool:
+    if not len(piece.start) == len(piece.stop) == len(shape) > 0:
+        return False
+    ends = zip(piece.start, piece.stop, shape, strict=True)
+    return all(0 <= a <= b <= size for a, b, size in ends)
+
+
+def save(bundle: Bundle, path: str | os.PathLike[str]) -> None:
+    if faults := _faults(bundle):
+        raise UsageError(error("BUNDLE-UNSOUND", f"the bundle is not sound: {f}") for f in faults)
+    pieces = {name: getattr(bundle, name) for name in _PIECES}
+    if not _fit(pieces):
+        raise TypeError("the pieces of the bundle are not of their types")
+    tree, arrays = _codec().encode(pieces)
+    members: dict[str, tuple[bytes | memoryview, ...]] = {"content.json": (to_json(tree),)}
+    members |= {f"arrays/{name}.npy": to_npy(array) for name, array in arrays.items()}
+    members |= {f"artefacts/{n}": (bundle.artefacts[n],) for n in sorted(bundle.artefacts)}
+    manifest = {
+        "format": FORMAT,
+        "schema_version": SCHEMA,
+        "tool_version": bundle.tool_version,
+        "chip": bundle.chip,
+        "target": bundle.target,
+        "source_sha256": bundle.source_sha256,
+        "members": {name: _sha256(*parts) for name, parts in members.items()},
+    }
+    first = ("manifest.json", (to_json(manifest, indent=1),))
+    write_atomically(path, lambda stream: write(stream, [first, *members.items()]))
+
+
+def load(path: str | os.PathLike[str], *, limit: int = LIMIT) -> Bundle:
+    """Read with suspicion: `limit` bounds the bytes that the members may declare."""
+    with reading(path) as stream:
+        try:
+            archive = Archive(stream, limit=limit, stored=True)
+            manifest = _manifest(archive, path)
+            members = _members(archive, manifest)
+            content = _json(members.pop("content.json"), "content.json")
+            arrays = {
+                name.removeprefix("arrays/").removesuffix(".npy"): from_npy(members.pop(name))
+                for name in [n for n in members if n.startswith("arrays/")]
+            }
+        except DamagedError as damage:
+            raise damage.refusal(path, "BUNDLE") from damage
+    pieces = _codec().decode(content, arrays)
+    if not _fit(pieces):
+        what = f"{os.fspath(path)} does not hold the pieces of a bundle"
+        raise InputError(error("BUNDLE-CONTENT", what))
+    bundle = Bundle(
+        **pieces,
+        **{k: manifest[k] for k in ("source_sha256", "chip", "target", "tool_version")},
+        artefacts={name.removeprefix("artefacts/"): data for name, data in members.items()},
+    )
+    if faults := _faults(bundle):
+        raise InputError(error("BUNDLE-UNSOUND", f"{os.fspath(path)}: {f}") for f in faults)
+    return bundle
+
+
+def _fit(pieces: Any) -> bool:
+    return (
+        isinstance(pieces, dict)
+        and pieces.keys() == _PIECES.keys()
+        and all(fits(pieces[name], hint) for name, hint in _PIECES.items())
+    )
+
+
+def _faults(bundle: Bundle) -> list[str]:
+    """A shape that makes no sense can make the very check of it fail."""
+    try:
+        return list(bundle.faults())
+    except (ArithmeticError, LookupError, TypeError, ValueError) as problem:
+        return [f"its shapes make no sense ({problem})"]
+
+
+def _manifest(archive: Archive, path: str | os.PathLike[str]) -> dict[str, Any]:
+    if next(iter(archive.sizes), None) != "manifest.json":
+        raise DamagedError("is no bundle: it does not begin with a manifest.json")
+    manifest = _json(archive.read("manifest.json"), "manifest.json")
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise DamagedError("is no bundle: its manifest does not say so")
+    version = manifest.get("schema_version")
+    if version != SCHEMA:
+        raise InputError(
+            error(
+                "BUNDLE-SCHEMA",
+                f"{os.fspath(path)} has the schema {version!r:.20}, "
+                f"written by nrf-deploy {manifest.get('tool_version')!r:.20}; "
+                f"this one reads the schema {SCHEMA!r}",
+                fix="update nrf-deploy, or compile the model anew",
+            )
+        )
+    text = ("tool_version", "chip", "target")
+    if not all(isinstance(manifest.get(key), str) for key in text):
+        raise DamagedError("has a manifest without its tool, chip or target")
+    if not fits(manifest.get("source_sha256"), str | None):
+        raise DamagedError("has a manifest with a strange source_sha256")
+    if not fits(manifest.get("members"), Mapping[str, str]):
+        raise DamagedError("has a manifest that does not list its members")
+    return manifest
+
+
+def _members(archive: Archive, manifest: dict[str, Any]) -> dict[str, bytes]:
+    """Every member but the manifest; each is listed there and is what it was."""
+    listed: dict[str, str] = manifest["members"]
+    held = [name for name in archive.sizes if name != "manifest.json"]
+    if differ := sorted(set(held) ^ set(listed)):
+        raise DamagedError(f"and its manifest differ in what is held: {', '.join(differ):.200}")
+    if strange := [n for n in held if not _NAME.fullmatch(n) or not _known(n)]:
+        raise DamagedError(
+            f"holds members that no bundle has: {', '.join(map(repr, strange)):.200}"
+        )
+    if "content.json" not in held:
+        raise DamagedError("holds no content.json")
+    members = {name: archive.read(name) for name in held}
+    if changed := [name for name in held if _sha256(members[name]) != listed[name]]:
+        raise DamagedError(f"was changed: {', '.join(changed):.200} is not what was written")
+    return members
+
+
+def _known(name: str) -> bool:
+    return (
+        name == "content.json"
+        or name.startswith("artefacts/")
+        or (name.startswith("arrays/") and name.endswith(".npy"))
+    )
+
+
+def _json(data: bytes, name: str) -> Any:
+    try:
+        return from_json(data)
+    except ValueError as problem:
+        raise DamagedError(f"holds a {name} that is no JSON ({problem})") from problem
+
+
+def _sha256(*parts: bytes | memoryview) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()

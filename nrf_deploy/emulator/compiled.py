@@ -1,0 +1,277 @@
+"""How the engine and the chips' kernels are compiled, and where the machine code is kept.
+
+numba keeps compiled functions in a cache on disk, so that the second start pays nothing: in
+NUMBA_CACHE_DIR if that is set, else beside the source, else in the user's cache folder. Where
+none of them can be written the engine compiles anew in every process, and says so.
+
+Only the engine imports this module, and only when it is about to run: starting numba takes
+half a second.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import numpy as np
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba import cfunc, njit, types
+from numba.core import cgutils
+from numba.core.caching import FunctionCache
+from numba.core.compiler import Compiler
+from numba.core.typing.templates import Signature
+from numba.extending import intrinsic
+
+from ..findings import Finding, info, warning
+from ..network import Array
+from .kernels import Cell
+
+Function = Callable[..., Any]
+
+GRANULE = 64
+"""Bytes that one vector operation moves. Rows of weights are padded to it with zeros."""
+
+
+@cache
+def _cacheable(file: str) -> bool:
+    def probe() -> None: ...
+
+    probe.__code__ = probe.__code__.replace(co_filename=file)
+    try:
+        FunctionCache(probe)
+    except RuntimeError:
+        return False
+    return True
+
+
+def cached(function: Function) -> bool:
+    """Is there a folder that will hold this function's machine code?"""
+    return _cacheable(function.__code__.co_filename)
+
+
+_spent = 0.0
+
+
+@contextmanager
+def compiling(was_compiled: Callable[[], bool]) -> Iterator[None]:
+    """Counts the time within as compilation, if that is what it turns out to have been."""
+    global _spent
+    begin = time.perf_counter()
+    yield
+    if was_compiled():
+        _spent += time.perf_counter() - begin
+
+
+def findings() -> list[Finding]:
+    """What compiling cost since it was last asked, and whether that was the last time."""
+    global _spent
+    seconds, _spent = _spent, 0.0
+    if not _cacheable(__file__):
+        return [
+            warning(
+                "EMULATOR-CACHE",
+                "the compiled emulator cannot be kept on disk: it compiles again in every process",
+                why="neither the package's folder nor the user's cache folder can be written",
+                fix="set NUMBA_CACHE_DIR to a folder that can be written",
+            )
+        ]
+    if seconds == 0.0:
+        return []
+    return [
+        info(
+            "EMULATOR-COMPILED",
+            f"{seconds:.1f} s went into compiling the emulator; the next start finds it compiled",
+        )
+    ]
+
+
+def compiled(function: Function) -> Any:
+    """njit without the interpreter lock, kept on disk."""
+    decorate = njit(nogil=True, error_model="numpy", cache=cached(function))
+    return decorate(function)
+
+
+# --- a chip's kernels ----------------------------------------------------
+
+
+class _NoAlias(Compiler):  # type: ignore[misc]
+    """Says that the arrays handed to a kernel do not overlap: else it does not vectorise."""
+
+    def define_pipelines(self) -> Any:
+        self.state.flags.noalias = True
+        return super().define_pipelines()
+
+
+_pointer = types.CPointer
+_kernels: dict[tuple[Function, tuple[bool, ...], int], Any] = {}
+
+
+def kernel_address(cell: Cell, width: int) -> int:
+    """The machine code of a cell's kernel for sums of `width` bytes."""
+    uniform = tuple(np.ndim(value) == 0 for value in cell.params.values())
+    key = (cell.kernel, uniform, width)
+    if key not in _kernels:
+        arriving = {2: types.int16, 4: types.int32, 8: types.int64}[width]
+        output = types.int32 if cell.payload else types.int8
+        signature = types.int64(
+            types.int64,
+            types.int64,
+            types.int64,
+            _pointer(arriving),
+            _pointer(output),
+            _pointer(types.int32),
+            _pointer(types.int32),
+            _pointer(types.int64),
+        )
+        function = cell.kernel(uniform)
+        compile_it = cfunc(
+            signature,
+            cache=cached(function),
+            pipeline_class=_NoAlias,
+            nopython=True,
+            error_model="numpy",
+        )
+        with compiling(lambda: not _kernels[key].cache_hits):
+            _kernels[key] = compile_it(function)
+    return int(_kernels[key].address)
+
+
+# --- what numba lacks: addresses, vectors of a fixed width, bits ----------
+# Each intrinsic is a few LLVM instructions; `at` counts elements of the array.
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def widest_vectors(context: Any) -> tuple[Signature, Function]:
+    """The function that says this uses vectors of 64 bytes where the CPU has them; of itself
+    LLVM stops at 32."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        set.add(builder.function.attributes, '"prefer-vector-width"="512"')
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def as_pointer(context: Any, address: Any) -> tuple[Signature, Function]:
+    """An address (int64) as a pointer, for carray."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.inttoptr(args[0], cgutils.voidptr_t)
+
+    return types.voidptr(types.int64), generate
+
+
+def _element(context: Any, builder: Any, kind: Any, value: Any, at: Any) -> Any:
+    data = context.make_array(kind)(context, builder, value).data
+    return builder.gep(data, [at])
+
+
+def _vector(context: Any, kind: Any, lanes: int) -> ir.VectorType:
+    return ir.VectorType(context.get_data_type(kind.dtype), lanes)
+
+
+def _granules() -> Function:
+    """total[at : at + g] += weight[of : of + g] + ..., g elements filling one granule."""
+
+    def add(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        total, _, weight, *_ = signature.args
+        size = total.dtype.bitwidth // 8
+        vector = _vector(context, total, GRANULE // size).as_pointer()
+        to = builder.bitcast(_element(context, builder, total, *args[:2]), vector)
+        added = None
+        for at in args[3:]:
+            of = builder.bitcast(_element(context, builder, weight, args[2], at), vector)
+            row = builder.load(of, align=size)
+            added = row if added is None else builder.add(added, row)
+        builder.store(builder.add(builder.load(to, align=size), added), to, align=size)
+        return context.get_dummy_value()
+
+    return add
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def add_granule(
+    context: Any, total: Any, at: Any, weight: Any, of: Any
+) -> tuple[Signature, Function]:
+    return types.void(total, types.int64, weight, types.int64), _granules()
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def add_four_granules(
+    context: Any, total: Any, at: Any, weight: Any, a: Any, b: Any, c: Any, d: Any
+) -> tuple[Signature, Function]:
+    return types.void(total, types.int64, weight, *[types.int64] * 4), _granules()
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def nonzero_bits(context: Any, values: Any, at: Any) -> tuple[Signature, Function]:
+    """Bit k says whether values[at + k] is not 0, for 64 values."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        vector = _vector(context, values, 64)
+        of = _element(context, builder, values, args[0], args[1])
+        loaded = builder.load(builder.bitcast(of, vector.as_pointer()), align=1)
+        there = builder.icmp_signed("!=", loaded, ir.Constant(vector, None))
+        return builder.bitcast(there, ir.IntType(64))
+
+    return types.uint64(values, types.int64), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def lowest_bit(context: Any, bits: Any) -> tuple[Signature, Function]:
+    """The place of the lowest bit that is set; 64 where there is none."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 0))
+
+    return types.int64(types.uint64), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def count_bits(context: Any, bits: Any) -> tuple[Signature, Function]:
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.ctpop(args[0])
+
+    return types.int64(types.uint64), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def call_kernel(
+    context: Any,
+    address: Any,
+    n: Any,
+    t: Any,
+    stride: Any,
+    total: Any,
+    output: Any,
+    state: Any,
+    each: Any,
+    one: Any,
+) -> tuple[Signature, Function]:
+    """Calls the kernel at `address`; arrays are given as addresses."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        word, pointer = ir.IntType(64), cgutils.voidptr_t
+        kind = ir.FunctionType(word, [word] * 3 + [pointer] * 5)
+        function = builder.inttoptr(args[0], kind.as_pointer())
+        pointers = [builder.inttoptr(a, pointer) for a in args[4:]]
+        return builder.call(function, [*args[1:4], *pointers])
+
+    return types.int64(*[types.int64] * 9), generate
+
+
+def address(array: Array) -> int:
+    """Where an array lies. Whoever takes it keeps the array."""
+    return int(array.__array_interface__["data"][0])
+
+
+def aligned(size: int, dtype: Any) -> Array:
+    """Zeros that begin at a cache line, with a line of slack at their end."""
+    kind = np.dtype(dtype)
+    raw = np.zeros(size * kind.itemsize + 192, np.uint8)
+    skip = -address(raw) % 64
+    return raw[skip : skip + (size * kind.itemsize + 127) // 64 * 64].view(kind)

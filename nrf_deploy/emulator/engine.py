@@ -1,0 +1,202 @@
+"""The fast emulator: the bits of golden.run, as fast as a CPU can.
+
+    Engine(program, arithmetic, kernels).run(recording)      one recording
+    Engine(...).run_batch(recordings, threads=2)             several, side by side
+    stream = Engine(...).stream(); stream.feed(chunk)        a chunk in, a chunk out
+
+How it works is told where it is done: plan.py turns the program into work, layout.py lays
+neurons and weights channels last, machine.py runs the work, session.py holds what changes,
+compiled.py keeps the machine code; kernels.py says what a target gives.
+
+What the target's kernels do not cover runs in golden.py, exactly, and the trace's notes say
+why ("plain emulator").
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..findings import Finding, InputError, error, refuse
+from ..program import Program
+from ..recording import Recording, Trace
+from . import golden
+from .golden import Arithmetic
+from .kernels import Kernels
+from .plan import NotCoveredError, Plan, plan
+
+if TYPE_CHECKING:
+    from .stream import PlainStream, Stream
+
+Progress = Callable[[int, int], None]
+WORD = 2**31 - 1
+
+
+def quiet(done: int, of: int) -> None:
+    pass
+
+
+class Engine:
+    """A program made ready to run; it can be run many times, and from several threads."""
+
+    def __init__(self, program: Program, arithmetic: Arithmetic, kernels: Kernels):
+        self.program, self.arithmetic, self.kernels = program, arithmetic, kernels
+        self._plans: dict[tuple[int, ...], Plan] = {}
+        self.plain: str | None = None
+        """Why the plain emulator runs this program, if it does."""
+        try:
+            self.plan([p.peak for p in program.ports])
+        except NotCoveredError as reason:
+            self.plain = str(reason)
+
+    def plan(self, peaks: Sequence[int]) -> Plan:
+        """The plan for input values up to `peaks`, or up to what the ports say if that is more."""
+        key = tuple(
+            port.peak if peak <= port.peak else 2 ** int(peak).bit_length() - 1
+            for port, peak in zip(self.program.ports, peaks, strict=True)
+        )
+        if key not in self._plans:
+            names = [p.name for p in self.program.ports]
+            self._plans[key] = plan(
+                self.program, self.arithmetic, self.kernels, dict(zip(names, key, strict=True))
+            )
+        return self._plans[key]
+
+    def run(
+        self,
+        recording: Recording,
+        record: Iterable[str] | None = None,
+        states: Iterable[str] = (),
+        steps: int | None = None,
+        progress: Progress = quiet,
+    ) -> Trace:
+        """As golden.run."""
+        refuse(input_faults(self.program, recording), InputError)
+        record = [p.name for p in self.program.populations] if record is None else list(record)
+        states = list(states)
+        if self.plain is not None:
+            trace = golden.run(
+                self.program, self.arithmetic, recording, record, states, steps, progress
+            )
+            return Trace("emulator", trace.outputs, trace.states, {"plain emulator": self.plain})
+        from .stream import Stream
+
+        stream = Stream(self, record, states, recording_peaks(self.program, recording))
+        return stream.advance(recording, steps, progress)
+
+    def run_batch(
+        self,
+        recordings: Sequence[Recording],
+        record: Iterable[str] | None = None,
+        states: Iterable[str] = (),
+        steps: int | None = None,
+        threads: int = 1,
+    ) -> list[Trace]:
+        """Each recording from the same start; the traces come in their order."""
+        record = None if record is None else list(record)
+        states = list(states)
+
+        def one(recording: Recording) -> Trace:
+            return self.run(recording, record, states, steps)
+
+        with ThreadPoolExecutor(max(1, threads)) as pool:
+            return list(pool.map(one, recordings))
+
+    def stream(
+        self, record: Iterable[str] | None = None, states: Iterable[str] = ()
+    ) -> Stream | PlainStream:
+        """What takes a chunk of input after another and gives a chunk of the trace for each."""
+        from .stream import PlainStream, Stream
+
+        record = [p.name for p in self.program.populations] if record is None else list(record)
+        if self.plain is not None:
+            return PlainStream(self, record, list(states))
+        return Stream(self, record, list(states), [p.peak for p in self.program.ports])
+
+
+def run(
+    program: Program,
+    arithmetic: Arithmetic,
+    kernels: Kernels,
+    recording: Recording,
+    record: Iterable[str] | None = None,
+    states: Iterable[str] = (),
+    steps: int | None = None,
+    progress: Progress = quiet,
+) -> Trace:
+    """One run; to run a program many times, keep an Engine."""
+    engine = Engine(program, arithmetic, kernels)
+    return engine.run(recording, record, states, steps, progress)
+
+
+# --- what comes in -------------------------------------------------------
+
+
+def input_faults(program: Program, recording: Recording) -> list[Finding]:
+    """What the machine must not be handed: it trusts its input."""
+    size = sum(math.prod(p.shape) for p in program.ports)
+    found = [
+        error(
+            "EMULATOR-INPUT",
+            fault,
+            fix="make the recording with Recording.from_events, or mend the file",
+        )
+        for fault in recording.faults()
+    ]
+    if found:
+        return found
+    if recording.size != size:
+        found.append(
+            error(
+                "EMULATOR-INPUT-SIZE",
+                f"the recording has {recording.size} elements, the program's ports {size}",
+                fix="record, crop or merge the input to the program's ports",
+            )
+        )
+    values = recording.value
+    if len(values):
+        beyond = np.abs(values.astype(np.float64)) > WORD
+        if beyond.any():
+            at = int(np.argmax(beyond))
+            found.append(
+                error(
+                    "EMULATOR-INPUT-VALUE",
+                    f"the value {values[at]} does not fit 32 bits",
+                    step=int(recording.step[at]),
+                    fix="send smaller values",
+                )
+            )
+        elif values.dtype.kind == "f" and np.any(values != np.rint(values)):
+            at = int(np.argmax(values != np.rint(values)))
+            found.append(
+                error(
+                    "EMULATOR-INPUT-VALUE",
+                    f"the value {values[at]} is no whole number",
+                    step=int(recording.step[at]),
+                    fix="send counts of events, or scale the input in the model's first layer",
+                )
+            )
+    return found
+
+
+def port_slices(program: Program) -> Mapping[str, tuple[int, int]]:
+    """Where each port lies in the stacked, flat input."""
+    first, found = 0, {}
+    for port in program.ports:
+        size = math.prod(port.shape)
+        found[port.name] = (first, first + size)
+        first += size
+    return found
+
+
+def recording_peaks(program: Program, recording: Recording) -> list[int]:
+    """The largest magnitude that enters at each port."""
+    found = []
+    for first, last in port_slices(program).values():
+        inside = (recording.index >= first) & (recording.index < last)
+        found.append(int(np.abs(recording.value[inside]).max(initial=0)))
+    return found

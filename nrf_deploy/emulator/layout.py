@@ -1,0 +1,210 @@
+"""How neurons and weights lie in memory.
+
+A population of (C, Y, X) lies channels last, as (Y, X, C): all channels of one place side by
+side. Then whatever one input event adds to a layer is a few contiguous rows:
+
+    dense        one row of all targets
+    sparse       one list of (target, weight)
+    convolution  for each row of the kernel one run along x, all output channels of each place
+
+A run's weights depend on the input's channel, on the kernel's row, and on which of the
+kernel's columns fall inside the output: in the middle, at the borders and for the phases of
+a stride that is another set of columns, a *variant*. Its weights are stored once, in the
+order of the outputs that they reach.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..network import Array, Shape
+from ..program import Conv
+
+
+@dataclass(frozen=True)
+class Layout:
+    """`channels` at each of `sites`; a population without channels is one channel of them.
+
+    `pitch` is the distance of two sites. It is more than `channels` where that lets whole
+    vectors begin at every site; the places between are neurons that nobody hears.
+    """
+
+    channels: int
+    sites: int
+    pitch: int
+
+    @staticmethod
+    def of(shape: Shape) -> Layout:
+        channels, sites = (shape[0], math.prod(shape[1:])) if len(shape) > 1 else (1, shape[0])
+        fits = (p for p in (padded(channels, 16), padded(channels, 8)) if 2 * p <= 3 * channels)
+        alone = channels == 1 or sites == 1
+        return Layout(channels, sites, channels if alone else next(fits, channels))
+
+    @property
+    def size(self) -> int:
+        """With the places that nobody hears."""
+        return self.pitch * self.sites
+
+    @property
+    def same(self) -> bool:
+        """Are both orders one?"""
+        return self.channels == 1 or self.sites == 1
+
+    @property
+    def gaps(self) -> bool:
+        return self.pitch > self.channels
+
+    def inward(self, index: Array) -> Array:
+        """Program's indices as the engine's."""
+        if self.same:
+            return index
+        return np.asarray(index % self.sites * self.pitch + index // self.sites)
+
+    def inner(self, values: Array) -> Array:
+        """(..., neurons) in the program's order as (..., size); 0 where nobody hears."""
+        if self.same:
+            return values
+        apart = values.reshape(*values.shape[:-1], self.channels, self.sites).swapaxes(-1, -2)
+        laid = np.zeros((*values.shape[:-1], self.sites, self.pitch), values.dtype)
+        laid[..., : self.channels] = apart
+        return laid.reshape(*values.shape[:-1], self.size)
+
+    def outer(self, values: Array) -> Array:
+        """(..., size) in the engine's order as (..., neurons)."""
+        if self.same:
+            return values
+        apart = values.reshape(*values.shape[:-1], self.sites, self.pitch)[..., : self.channels]
+        return apart.swapaxes(-1, -2).reshape(*values.shape[:-1], self.channels * self.sites)
+
+
+def padded(size: int, lanes: int) -> int:
+    return -(-size // lanes) * lanes
+
+
+def rows(matrix: Array, source: Layout, target: Layout, lanes: int) -> Array:
+    """(out, in) in the program's order as (in, out), each row padded with zeros."""
+    ordered = source.inner(target.inner(matrix.T).T).T
+    wide = np.zeros((len(ordered), padded(ordered.shape[1], lanes)), np.int64)
+    wide[:, : ordered.shape[1]] = ordered
+    return wide
+
+
+def lists(
+    row: Array, column: Array, weight: Array, source: Layout, target: Layout
+) -> tuple[Array, Array, Array]:
+    """(first, target, weight): the weights of source i are those from first[i] to first[i + 1]."""
+    to, of = target.inward(row), source.inward(column)
+    order = np.lexsort((to, of))
+    first = np.concatenate([[0], np.cumsum(np.bincount(of, minlength=source.size))])
+    return first.astype(np.int64), to[order].astype(np.int32), weight[order]
+
+
+@dataclass(frozen=True, eq=False)
+class ConvTables:
+    """Where an event goes, and with which weights; see machine.py for the loop that reads this.
+
+    The runs of a site are runs[first[site] : first[site + 1]], pairs (output, weight): they
+    begin at that output (plus channel_at[channel], where a group's outputs begin) and at
+    that weight (plus row * channel), and are `run` elements long, filled up with zeros where
+    they reach over an edge.
+    """
+
+    weight: Array
+    first: Array
+    runs: Array
+    row: int
+    run: int
+    channel_at: Array
+    vectors: bool
+
+
+def conv_tables(conv: Conv, weight: Array, target: Layout, lanes: int) -> ConvTables:
+    _, height, width = conv.shape
+    groups, inputs = conv.groups, conv.input_shape[0]
+    each = conv.shape[0] // groups
+    step = target.pitch if groups == 1 else each
+    runs = [_runs(taps, together=groups == 1) for taps in _reach(conv, 1, width)]
+    run = step * max((len(r) for place in runs for r in place), default=1)
+    vectors = run >= lanes // 2
+    row = padded(run, lanes) if vectors else run
+    apart = weight.reshape(groups, each, inputs // groups, *weight.shape[2:])
+
+    variants = sorted({tuple(k for k, _ in r) for place in runs for r in place})
+    packed = np.zeros((len(variants), weight.shape[2], inputs, row), np.int64)
+    for part, taps in zip(packed, variants, strict=True):
+        chosen = apart[..., list(taps)].transpose(3, 0, 2, 4, 1)  # (ky, group, in, tap, out)
+        laid = np.zeros((*chosen.shape[:-1], step), np.int64)
+        laid[..., :each] = chosen
+        part[..., : len(taps) * step] = laid.reshape(*part.shape[:2], -1)
+    at = {taps: k * packed[0].size for k, taps in enumerate(variants)}
+    along_x = [(r[0][1], at[tuple(k for k, _ in r)]) for place in runs for r in place]
+    across = np.array(along_x, np.int64).reshape(-1, 1, 2) * (target.pitch, 1)
+    pairs, counts = [], []
+    for taps_y in _reach(conv, 0, height):
+        down = [(oy * width * target.pitch, ky * inputs * row) for ky, oy in taps_y]
+        pairs.append((across + np.array(down, np.int64).reshape(1, -1, 2)).reshape(-1, 2))
+        counts.append(np.array([len(place) * len(taps_y) for place in runs]))
+    first = np.concatenate([[0], np.cumsum(np.concatenate(counts))]).astype(np.int32)
+    table = np.concatenate(pairs).astype(np.int32)
+    channel_at = (np.arange(inputs) // (inputs // groups) * each).astype(np.int32)
+    return ConvTables(packed.ravel(), first, table, row, run, channel_at, vectors)
+
+
+Tap = tuple[int, int]  # (place in the kernel, place in the output)
+
+
+def _reach(conv: Conv, axis: int, outputs: int) -> list[list[Tap]]:
+    """For each input place along an axis the taps through which it is seen, by output."""
+    kernel, stride = conv.weight.shape[2 + axis], conv.stride[axis]
+    dilation, pad = conv.dilation[axis], conv.padding[axis][0]
+    return [
+        [
+            (k, (place + pad - k * dilation) // stride)
+            for k in reversed(range(kernel))
+            if (place + pad - k * dilation) % stride == 0
+            and 0 <= (place + pad - k * dilation) // stride < outputs
+        ]
+        for place in range(conv.input_size[axis])
+    ]
+
+
+def _runs(taps: list[Tap], together: bool) -> list[list[Tap]]:
+    """The taps cut where their outputs do not lie side by side."""
+    runs: list[list[Tap]] = []
+    for tap in taps:
+        if together and runs and runs[-1][-1][1] + 1 == tap[1]:
+            runs[-1].append(tap)
+        else:
+            runs.append([tap])
+    return runs
+
+
+def conv_lists(conv: Conv, weight: Array) -> tuple[Array, Array, Array]:
+    """(row, column, weight) of every synapse, in the program's order."""
+    channels, height, width = conv.shape
+    inputs, each = conv.input_shape[0], channels // conv.groups
+    taps_y = [(y, *tap) for y, taps in enumerate(_reach(conv, 0, height)) for tap in taps]
+    taps_x = [(x, *tap) for x, taps in enumerate(_reach(conv, 1, width)) for tap in taps]
+    y, ky, oy = (a[:, None] for a in np.array(taps_y, np.int64).reshape(-1, 3).T)
+    x, kx, ox = (a[None, :] for a in np.array(taps_x, np.int64).reshape(-1, 3).T)
+    row, column, value = [], [], []
+    for out in range(channels):
+        for local in range(weight.shape[1]):
+            source = out // each * weight.shape[1] + local
+            row.append(((out * height + oy) * width + ox).ravel())
+            column.append(((source * conv.input_size[0] + y) * conv.input_size[1] + x).ravel())
+            value.append(weight[out, local][ky, kx].ravel())
+    assert inputs == conv.groups * weight.shape[1]
+    return np.concatenate(row), np.concatenate(column), np.concatenate(value)
+
+
+def conv_synapses(conv: Conv) -> int:
+    """How many weights there would be without sharing."""
+    taps = [
+        sum(len(taps) for taps in _reach(conv, axis, size))
+        for axis, size in enumerate(conv.shape[1:])
+    ]
+    return int(conv.weight.shape[0] * conv.weight.shape[1] * math.prod(taps))

@@ -1,0 +1,356 @@
+"""From a Program to what the machine runs.
+
+    wires     a synapse for one delay: its weights, and the sum that they add to
+    sums      accumulators, each as narrow as the range of what can arrive allows
+    segments  populations that must advance together (they feed back on each other, or share
+              a synapse); segments follow one another, so each runs over a whole chunk of
+              time while its weights and states stay in cache
+
+A range holds for every input whose values stay within `peaks`, so a narrow sum never wraps.
+Where the arithmetic shifts or wraps a synapse's sum, the range may show that the wrap cannot
+happen, and a shift to the left goes into the weights; only what is left over costs a
+delivery of its own.
+
+What the engine does not cover raises NotCoveredError, with the reason in words.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from ..network import Array
+from ..program import Conv, Dense, Population, Port, Program, Sparse, Synapses
+from .compiled import GRANULE
+from .golden import Arithmetic
+from .kernels import WORD, Cell, Delivery, Kernels, Range
+from .layout import ConvTables, Layout, conv_lists, conv_synapses, conv_tables, lists, rows
+from .machine import CELL, DELIVER, WIRE
+
+LARGEST = 2**30
+"""Neurons of a population and weights of a wire, so that 32-bit indices hold them."""
+
+
+class NotCoveredError(Exception):
+    """Something that the plain emulator must run."""
+
+
+@dataclass(eq=False)
+class Sum:
+    """What arrives at `size` neurons, in accumulators of `width` bytes."""
+
+    size: int
+    range: Range
+    width: int
+    slack: int = 0
+    """Accumulators beyond the last, where a run that reaches over the edge adds zeros."""
+
+
+@dataclass(eq=False)
+class Wire:
+    """One synapse's weights for one delay; exactly one of dense, listed and tables is there."""
+
+    synapses: Synapses
+    weight: Array
+    delay: int
+    graded: bool
+    delivery: Delivery
+    total: Sum
+    dense: Array | None = None
+    listed: tuple[Array, Array, Array] | None = None
+    tables: ConvTables | None = None
+
+
+@dataclass(eq=False)
+class Transfer:
+    """A finished sum on its way into another one."""
+
+    of: Sum
+    to: Sum
+    delivery: Delivery
+    clear: bool = False
+
+
+@dataclass(eq=False)
+class Neurons:
+    """A population, its kernel and what arrives at it."""
+
+    population: Population
+    cell: Cell
+    layout: Layout
+    total: Sum
+    clear: bool = False
+
+
+@dataclass(eq=False)
+class Segment:
+    """What a step does, in order: pairs of WIRE, DELIVER or CELL and a place in its list."""
+
+    wires: list[Wire] = field(default_factory=list)
+    transfers: list[Transfer] = field(default_factory=list)
+    neurons: list[Neurons] = field(default_factory=list)
+    order: list[tuple[int, int]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    segments: tuple[Segment, ...]
+    layouts: Mapping[str, Layout]
+    history: Mapping[str, int]
+    """Source -> steps that its events are looked back upon."""
+    valued: frozenset[str]
+    """Sources whose events' values somebody reads."""
+    peaks: Mapping[str, int]
+
+
+def plan(
+    program: Program, arithmetic: Arithmetic, kernels: Kernels, peaks: Mapping[str, int]
+) -> Plan:
+    """`peaks` says how large a port's values can be."""
+    return _Planner(program, arithmetic, kernels, peaks).plan()
+
+
+class _Planner:
+    def __init__(
+        self,
+        program: Program,
+        arithmetic: Arithmetic,
+        kernels: Kernels,
+        peaks: Mapping[str, int],
+    ):
+        self.program, self.arithmetic, self.kernels = program, arithmetic, kernels
+        self.peaks = peaks
+        self.place = {p.name: k for k, p in enumerate(program.populations)}
+        self.cells = {p.name: _cell(p, kernels) for p in program.populations}
+        self.layouts = _layouts(program)
+        self.ranges: dict[str, Range] = {
+            **{name: (-peak, peak) for name, peak in peaks.items()},
+            **{name: cell.output(WORD) for name, cell in self.cells.items()},
+        }
+        """Of what a source gives; narrower once what arrives at it is known."""
+
+    def plan(self) -> Plan:
+        groups = segments(self.program)
+        made = tuple(self.segment(names) for names in groups)
+        wires = [w for segment in made for w in segment.wires]
+        history = dict.fromkeys(self.layouts, 0)
+        for w in wires:
+            history[w.synapses.source] = max(history[w.synapses.source], w.delay)
+        valued = {w.synapses.source for w in wires if w.graded}
+        return Plan(made, self.layouts, history, frozenset(valued), dict(self.peaks))
+
+    def segment(self, names: list[str]) -> Segment:
+        made = Segment()
+        members = [p for p in self.program.populations if p.name in names]
+        synapses = [s for s in self.program.synapses if set(s.targets) & set(names)]
+        wires = {s.name: list(self.wires(s)) for s in synapses}
+        arriving = {
+            p.name: [w for s in synapses for w in wires[s.name] * s.targets.count(p.name)]
+            for p in members
+        }
+        inputs: dict[str, Sum] = {}
+        for p in members:
+            inputs[p.name] = self.arrival(p, arriving[p.name], made)
+        started: set[Wire] = set()
+        for p in members:
+            total = inputs[p.name]
+            for w in dict.fromkeys(arriving[p.name]):
+                if w not in started:
+                    started.add(w)
+                    made.order.append((WIRE, len(made.wires)))
+                    made.wires.append(w)
+            for k, transfer in enumerate(made.transfers):
+                if transfer.to is total:
+                    made.order.append((DELIVER, k))
+            made.order.append((CELL, len(made.neurons)))
+            neurons = Neurons(p, self.cells[p.name], self.layouts[p.name], total)
+            made.neurons.append(neurons)
+            self.ranges[p.name] = neurons.cell.output(total.range)
+        _clear_after_last_use(made)
+        for w in started:
+            _lay(w, self.layouts)
+        return made
+
+    def wires(self, s: Synapses) -> Iterator[Wire]:
+        """One for each delay, its sum still apart from its targets'."""
+        graded = self.kernels.graded(s)
+        source = self.ranges[s.source] if graded else (0, 1)
+        held = self.arithmetic.held(s)
+        delivery = self.kernels.delivery(s)
+        if abs(delivery.shift) > 62:
+            raise NotCoveredError(f"synapses {s.name!r} shift by {delivery.shift} bits")
+        delays = s.delay if not isinstance(s, Dense) or s.delays is None else s.delay + s.delays
+        for delay in np.unique(delays):
+            if delay == 0 and any(self.place.get(s.source, -1) >= self.place[t] for t in s.targets):
+                raise NotCoveredError(f"synapses {s.name!r} lead back without a delay")
+            weight = np.where(delays == delay, held, 0) if np.ndim(delays) else held
+            bounds = _sum_range(s, weight, source)
+            total = Sum(self.layouts[s.targets[0]].size, bounds, _width(bounds))
+            yield Wire(s, weight, int(delay), graded, delivery, total)
+
+    def arrival(self, p: Population, wires: list[Wire], made: Segment) -> Sum:
+        """The sum that a population reads; what is not added to it directly is transferred."""
+        delivered = [_delivered(w.delivery, w.total.range) for w in wires]
+        low = sum(r[0] for r, _ in delivered)
+        high = sum(r[1] for r, _ in delivered)
+        if len(wires) == 1 and delivered[0][1] and delivered[0][0] == wires[0].total.range:
+            return wires[0].total
+        total = Sum(self.layouts[p.name].size, (low, high), _width((low, high)))
+        for w, (_, plain) in zip(wires, delivered, strict=True):
+            if plain and w.synapses.targets == (p.name,):
+                w.weight = w.weight.astype(np.int64) << w.delivery.shift
+                w.total = total
+            else:
+                made.transfers.append(Transfer(w.total, total, w.delivery))
+        return total
+
+
+def _cell(p: Population, kernels: Kernels) -> Cell:
+    if p.size >= LARGEST:
+        raise NotCoveredError(f"population {p.name!r} has {p.size} neurons")
+    cell = kernels.cell(p)
+    if cell is None:
+        raise NotCoveredError(f"no kernel covers population {p.name!r} ({p.model})")
+    return cell
+
+
+def _layouts(program: Program) -> dict[str, Layout]:
+    """Channels last; a flat population takes the channels of a convolution at its end."""
+    ends: tuple[Port | Population, ...] = (*program.ports, *program.populations)
+    found = {p.name: Layout.of(p.shape) for p in ends if len(p.shape) > 1}
+    for s in program.synapses:
+        if isinstance(s, Conv):
+            found.setdefault(s.source, Layout.of(s.input_shape))
+            for t in s.targets:
+                found.setdefault(t, Layout.of(s.shape))
+    return {p.name: found.get(p.name, Layout.of((math.prod(p.shape),))) for p in ends}
+
+
+def _lay(w: Wire, layouts: Mapping[str, Layout]) -> None:
+    """Chooses the form of the weights and lays them as the machine reads them.
+
+    Whatever the program calls them: a convolution whose kernel covers most of its input, or
+    a list of most pairs, is added by whole rows; a matrix of few weights as a list.
+    """
+    s, lanes = w.synapses, GRANULE // w.total.width
+    source, target = layouts[s.source], layouts[s.targets[0]]
+    kind = {2: np.int16, 4: np.int32, 8: np.int64}[w.total.width]
+    if w.weight.size >= LARGEST:
+        raise NotCoveredError(f"synapses {s.name!r} have {w.weight.size} weights")
+    pairs = math.prod(s.shape) * math.prod(s.input_shape)
+    if isinstance(s, Conv):
+        as_laid = source == Layout.of(s.input_shape) and target == Layout.of(s.shape)
+        if as_laid and 2 * conv_synapses(s) < pairs:
+            tables = conv_tables(s, w.weight, target, lanes)
+            if tables.weight.size >= LARGEST:
+                raise NotCoveredError(f"synapses {s.name!r} have too large a kernel")
+            w.tables = replace(tables, weight=tables.weight.astype(kind))
+            w.total.slack = max(w.total.slack, tables.row)
+            return
+        row, column, weight = conv_lists(s, w.weight)
+    elif isinstance(s, Sparse):
+        row, column, weight = s.row, s.column, w.weight
+    else:
+        row, column = np.nonzero(w.weight)
+        weight = w.weight[row, column]
+    if 8 * len(row) >= pairs:  # an element of a list costs about as much as 8 of a row
+        matrix = np.zeros((math.prod(s.shape), math.prod(s.input_shape)), np.int64)
+        np.add.at(matrix, (row, column), weight)
+        w.dense = rows(matrix, source, target, lanes).astype(kind)
+        return
+    first, to, weight = lists(row, column, weight, source, target)
+    w.listed = first, to, weight.astype(kind)
+
+
+def _clear_after_last_use(made: Segment) -> None:
+    """Whoever reads a sum last in a step leaves it empty for the next."""
+    last: dict[Sum, Transfer | Neurons] = {}
+    for kind, k in made.order:
+        if kind == DELIVER:
+            last[made.transfers[k].of] = made.transfers[k]
+        elif kind == CELL:
+            last[made.neurons[k].total] = made.neurons[k]
+    for reader in last.values():
+        reader.clear = True
+
+
+# --- ranges --------------------------------------------------------------
+
+
+def _width(r: Range) -> int:
+    return next((w for w in (2, 4) if _within(r, 8 * w)), 8)
+
+
+def _within(r: Range, bits: int) -> bool:
+    limit: int = 1 << (bits - 1)
+    return -limit <= r[0] and r[1] < limit
+
+
+def _sum_range(s: Synapses, weight: Array, source: Range) -> Range:
+    """Of the largest sum over any target's weights, whatever of the source's range comes."""
+    up, down = np.maximum(weight, 0).astype(float), np.minimum(weight, 0).astype(float)
+    if isinstance(s, Sparse):
+        size = math.prod(s.shape)
+        ups = np.bincount(s.row, up, size)
+        downs = np.bincount(s.row, down, size)
+    else:
+        ups = up.reshape(len(up), -1).sum(axis=1)
+        downs = down.reshape(len(down), -1).sum(axis=1)
+    low, high = min(source[0], 0), max(source[1], 0)
+    return (
+        math.floor((ups * low + downs * high).min(initial=0)),
+        math.ceil((ups * high + downs * low).max(initial=0)),
+    )
+
+
+def _delivered(d: Delivery, r: Range) -> tuple[Range, bool]:
+    """(range after the delivery, is it a mere shift to the left?)"""
+    plain = d.shift >= 0 and _within(r, d.before)
+    low, high = _wrapped(r, d.before)
+    r = (low << d.shift, high << d.shift) if d.shift >= 0 else (low >> -d.shift, high >> -d.shift)
+    return _wrapped(r, d.after), plain and _within(r, d.after)
+
+
+def _wrapped(r: Range, bits: int) -> Range:
+    return r if _within(r, bits) else (-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
+
+
+# --- what must advance together ------------------------------------------
+
+
+def segments(program: Program) -> list[list[str]]:
+    """Populations in groups, each group after those that feed it.
+
+    Two populations are together if each can reach the other, where those that share a
+    synapse reach each other too.
+    """
+    names = [p.name for p in program.populations]
+    ahead: dict[str, set[str]] = {name: set() for name in names}
+    for s in program.synapses:
+        targets = [t for t in s.targets if t in ahead]
+        for t in targets:
+            ahead[t].add(targets[0])
+            ahead[targets[0]].add(t)
+        if s.source in ahead:
+            ahead[s.source].update(targets)
+    reach = {name: _reached(name, ahead) for name in names}
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        first = next(n for n in names if n == name or (n in reach[name] and name in reach[n]))
+        groups.setdefault(first, []).append(name)
+    before = {g: {h for h in groups if h != g and g in reach[h]} for g in groups}
+    return [groups[g] for g in sorted(groups, key=lambda g: len(before[g]))]
+
+
+def _reached(start: str, ahead: Mapping[str, Iterable[str]]) -> set[str]:
+    seen: set[str] = set()
+    waiting = [start]
+    while waiting:
+        for name in ahead[waiting.pop()]:
+            if name not in seen:
+                seen.add(name)
+                waiting.append(name)
+    return seen

@@ -1,0 +1,184 @@
+"""A run that goes on: a chunk of input in, a chunk of the trace out, the state kept.
+
+However the input is cut, the chunks of the trace joined together are the trace of one run.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..findings import InputError, refuse
+from ..network import Array
+from ..recording import Recording, Trace
+from . import golden, machine
+from .compiled import findings
+from .engine import Progress, input_faults, port_slices, quiet, recording_peaks
+from .kernels import WORD
+from .plan import Plan
+from .session import Session, steps_a_chunk
+
+if TYPE_CHECKING:
+    from .engine import Engine
+
+
+class Stream:
+    """See Engine.stream. `peaks` are the input values that are expected; larger ones cost a
+    new plan, not an error."""
+
+    def __init__(self, engine: Engine, record: list[str], states: list[str], peaks: list[int]):
+        self.engine, self.record, self.logged = engine, record, states
+        self.peaks = peaks
+        self.session = self._session(engine.plan(peaks))
+
+    def _session(self, plan: Plan) -> Session:
+        arithmetic, program = self.engine.arithmetic, self.engine.program
+        chunk = steps_a_chunk(
+            plan, self.logged, lambda name: len(arithmetic.states[program.population(name).model])
+        )
+        cells = {n.population.name: n.cell for s in plan.segments for n in s.neurons}
+        values = [r for r in self.record if cells[r].output(WORD) != (0, 1)]
+        return Session(plan, arithmetic, chunk, values, self.logged)
+
+    def feed(
+        self, recording: Recording, steps: int | None = None, progress: Progress = quiet
+    ) -> Trace:
+        """The trace of the next `steps` steps; those beyond the recording are silent."""
+        refuse(input_faults(self.engine.program, recording), InputError)
+        return self.advance(recording, steps, progress)
+
+    def advance(self, recording: Recording, steps: int | None, progress: Progress) -> Trace:
+        """feed() of a recording that is known to be sound."""
+        program = self.engine.program
+        steps = recording.steps if steps is None else steps
+        peaks = recording_peaks(program, recording)
+        if any(new > old for new, old in zip(peaks, self.peaks, strict=True)):
+            self.peaks = [max(p) for p in zip(peaks, self.peaks, strict=True)]
+            before, self.session = self.session, self._session(self.engine.plan(self.peaks))
+            self.session.take_over(before)
+        outputs: dict[str, list[tuple[Array, Array, Array]]] = {n: [] for n in self.record}
+        logs: dict[str, list[Array]] = {n: [] for n in self.logged}
+        fired = dict.fromkeys((p.name for p in program.populations), 0)
+        for first in range(0, steps, self.session.chunk):
+            count = min(self.session.chunk, steps - first)
+            self._put(recording, first, count)
+            self.session.advance(count)
+            for name in fired:
+                events = self.session.events[name]
+                fired[name] += int(
+                    events.start[events.history + count] - events.start[events.history]
+                )
+            for name in self.record:
+                outputs[name].append(self._outward(name, count))
+            for name in self.logged:
+                logs[name].append(self.session.logs[name][:count].copy())
+            self.session.forget(count)
+            progress(first + count, steps)
+        said = [f.as_json() for f in findings()]
+        return Trace(
+            engine="emulator",
+            outputs={n: self._joined(n, parts, recording.dt) for n, parts in outputs.items()},
+            states={n: self._states(n, parts) for n, parts in logs.items()},
+            notes={"events": fired} | ({"findings": said} if said else {}),
+        )
+
+    def _put(self, recording: Recording, first: int, count: int) -> None:
+        """Steps first to first + count of the recording, as events of the ports."""
+        edges = recording.start[np.clip(np.arange(first, first + count + 1), 0, recording.steps)]
+        index = recording.index[edges[0] : edges[-1]]
+        value = recording.value[edges[0] : edges[-1]]
+        start = edges - edges[0]
+        slices = port_slices(self.engine.program)
+        for name, (low, high) in slices.items():
+            events, layout = self.session.events[name], self.session.plan.layouts[name]
+            if len(slices) == 1:
+                events.put(start, layout.inward(index), value)
+                continue
+            inside = (index >= low) & (index < high)
+            before = np.concatenate([[0], np.cumsum(inside)])
+            events.put(before[start], layout.inward(index[inside] - low), value[inside])
+
+    def _outward(self, name: str, count: int) -> tuple[Array, Array, Array]:
+        start, index, value = self.session.events[name].chunk(count)
+        layout = self.session.plan.layouts[name]
+        to_index, to_value = np.empty(len(index), np.int64), np.ones(len(index), np.int64)
+        if layout.same:
+            to_index[:] = index
+            if len(value):
+                to_value[:] = value
+        else:
+            lay = layout.channels, layout.sites, layout.pitch
+            machine.outward(start, index, value, *lay, to_index, to_value)
+        return start, to_index, to_value
+
+    def _joined(
+        self, name: str, parts: list[tuple[Array, Array, Array]], dt: float | None
+    ) -> Recording:
+        start, before = [np.zeros(1, np.int64)], 0
+        for steps, _, _ in parts:
+            start.append(before + steps[1:])
+            before += int(steps[-1])
+        none = [np.zeros(0, np.int64)]
+        return Recording(
+            self.engine.program.population(name).shape,
+            np.concatenate(start),
+            np.concatenate([p[1] for p in parts] or none),
+            np.concatenate([p[2] for p in parts] or none),
+            dt,
+        )
+
+    def _states(self, name: str, parts: list[Array]) -> dict[str, Array]:
+        population = self.engine.program.population(name)
+        names = self.engine.arithmetic.states[population.model]
+        layout = self.session.plan.layouts[name]
+        found = {}
+        for k, variable in enumerate(names):
+            chunks = [layout.outer(p[:, k, : layout.size]).astype(np.int64) for p in parts]
+            whole = np.concatenate(chunks) if chunks else np.zeros((0, population.size), np.int64)
+            found[variable] = whole.reshape(-1, *population.shape)
+        return found
+
+
+class PlainStream:
+    """The same for a program that only the plain emulator runs: it runs from the start again
+    for every chunk, which is slow, and exact."""
+
+    def __init__(self, engine: Engine, record: list[str], states: list[str]):
+        self.engine, self.record, self.logged = engine, record, states
+        size = sum(last - first for first, last in port_slices(engine.program).values())
+        none = np.zeros(0, np.int64)
+        self.past = Recording((size,), np.zeros(1, np.int64), none, none)
+
+    def feed(
+        self, recording: Recording, steps: int | None = None, progress: Progress = quiet
+    ) -> Trace:
+        program, past = self.engine.program, self.past
+        refuse(input_faults(program, recording), InputError)
+        steps = recording.steps if steps is None else steps
+        edges = recording.start[np.clip(np.arange(1, steps + 1), 0, recording.steps)]
+        used = int(edges[-1]) if steps else 0
+        self.past = Recording(
+            past.shape,
+            np.concatenate([past.start, past.start[-1] + edges]),
+            np.concatenate([past.index, recording.index[:used]]),
+            np.concatenate([past.value, recording.value[:used]]),
+            recording.dt,
+        )
+        trace = golden.run(
+            program,
+            self.engine.arithmetic,
+            self.past,
+            self.record,
+            self.logged,
+            progress=progress,
+        )
+        return Trace(
+            "emulator",
+            {name: x.shifted(past.steps) for name, x in trace.outputs.items()},
+            {
+                name: {v: x[past.steps :] for v, x in states.items()}
+                for name, states in trace.states.items()
+            },
+            {"plain emulator": self.engine.plain},
+        )

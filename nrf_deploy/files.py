@@ -1,0 +1,82 @@
+"""Opening a file to read, and writing one so that it is there whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from .findings import UsageError, error
+
+
+@contextlib.contextmanager
+def reading(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """The open file. One that is missing, closed to us or no file at all (a pipe would hang
+    us) is a UsageError; what goes wrong while it is read is the reader's to explain."""
+    try:
+        _demand_plain(Path(path))
+        stream = open(path, "rb")  # noqa: SIM115 - closed below; only opening is guarded
+    except OSError as problem:
+        raise UsageError(
+            error(
+                "INPUT-UNREADABLE",
+                f"{os.fspath(path)} cannot be read: {problem.strerror or problem}",
+                fix="name a file that exists and that you may read",
+            )
+        ) from problem
+    with stream:
+        yield stream
+
+
+def write_atomically(path: str | os.PathLike[str], write: Callable[[BinaryIO], None]) -> None:
+    """Let `write` fill a temporary file beside `path`, then rename it.
+
+    Whatever happens on the way, Ctrl-C included, the old file stays as it was and nothing
+    else is left behind. A link is followed: what it points at is replaced, not the link.
+    """
+    try:
+        target = Path(os.path.realpath(path))
+        _demand_plain(target, missing_ok=True)
+        temporary = target.parent / f".nrf-{secrets.token_hex(8)}.tmp"
+        try:
+            with open(temporary, "xb") as stream:
+                write(stream)
+                stream.flush()
+                os.fsync(stream.fileno())
+            if target.exists():
+                os.chmod(temporary, target.stat().st_mode & 0o777)
+            os.replace(temporary, target)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
+    except OSError as problem:
+        raise UsageError(
+            error(
+                "OUTPUT-UNWRITABLE",
+                f"{os.fspath(path)} cannot be written: {problem.strerror or problem}",
+                fix="name a file in an existing folder with space left that you may write to",
+            )
+        ) from problem
+
+
+def _demand_plain(path: Path, missing_ok: bool = False) -> None:
+    if path.is_file() or (missing_ok and not path.exists()):
+        return
+    if path.is_dir():
+        raise IsADirectoryError(None, "it is a folder")
+    if path.exists():
+        raise OSError(None, "it is not a regular file")
+    raise FileNotFoundError(None, "there is no such file")
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """The whole text, or nothing."""
+
+    def write(stream: BinaryIO) -> None:
+        stream.write(text.encode())
+
+    write_atomically(path, write)

@@ -1,0 +1,110 @@
+"""What is known about a model or a run, and how it is said.
+
+A Finding is one fact: where, what, why, and the way out. Every refusal of the
+toolchain is an `NrfError` that carries all findings of its stage at once, so
+that nobody has to mend a model one error at a time.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Severity = Literal["error", "warning", "info"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One fact about a model or a run.
+
+    `code` is stable ("NIR-DT-MISSING"); people and CI may rely on it.
+    `what` states the fact with the value and the limit, `why` the reason,
+    `fix` the way out.
+    """
+
+    severity: Severity
+    code: str
+    what: str
+    why: str = ""
+    fix: str = ""
+    layer: str | None = None
+    neuron: tuple[int, ...] | None = None
+    step: int | None = None
+
+    def place(self) -> str:
+        parts = []
+        if self.layer is not None:
+            parts.append(f"layer {self.layer!r}")
+        if self.neuron is not None:
+            parts.append(f"neuron {self.neuron}")
+        if self.step is not None:
+            parts.append(f"step {self.step}")
+        return ", ".join(parts)
+
+    def text(self) -> str:
+        head = f"{self.severity}[{self.code}]"
+        place = self.place()
+        lines = [f"{head} {place}: {self.what}" if place else f"{head} {self.what}"]
+        if self.why:
+            lines.append(f"    why: {self.why}")
+        if self.fix:
+            lines.append(f"    fix: {self.fix}")
+        return "\n".join(lines)
+
+    def as_json(self) -> dict[str, Any]:
+        return {k: v for k, v in dataclasses.asdict(self).items() if v not in (None, "")}
+
+
+def error(code: str, what: str, **more: Any) -> Finding:
+    return Finding("error", code, what, **more)
+
+
+def warning(code: str, what: str, **more: Any) -> Finding:
+    return Finding("warning", code, what, **more)
+
+
+def info(code: str, what: str, **more: Any) -> Finding:
+    return Finding("info", code, what, **more)
+
+
+class NrfError(Exception):
+    """A refusal. It carries every finding of the stage that refused."""
+
+    exit_code = 70
+
+    def __init__(self, findings: Finding | Iterable[Finding]):
+        self.findings = (findings,) if isinstance(findings, Finding) else tuple(findings)
+        super().__init__("\n".join(f.text() for f in self.findings))
+
+
+class UsageError(NrfError):
+    """The call itself is off: a wrong option, a file that is not there."""
+
+    exit_code = 2
+
+
+class InputError(NrfError):
+    """A file that cannot be read, is hostile, or does not say what it must."""
+
+    exit_code = 3
+
+
+class TargetError(NrfError):
+    """The model is sound, but it cannot go on this target as it is."""
+
+    exit_code = 4
+
+
+class MissingError(NrfError):
+    """An SDK or a board is missing or failed."""
+
+    exit_code = 5
+
+
+def refuse(findings: Iterable[Finding], kind: type[NrfError]) -> None:
+    """Raise `kind` with all findings if any of them is an error."""
+    findings = tuple(findings)
+    if any(f.severity == "error" for f in findings):
+        raise kind(findings)

@@ -1,0 +1,141 @@
+"""What the verbs are given: a noun, or the path of the file that holds it."""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .bundle import Bundle, load
+from .findings import Finding, UsageError, error
+from .kinds import demand_kind
+from .network import Input, Network, Shape
+from .recording import Recording
+
+if TYPE_CHECKING:
+    from .pipeline import Model
+    from .recordings import Merge
+
+File = str | os.PathLike[str]
+
+
+def as_bundle(given: object) -> Bundle:
+    """A Bundle, or the one in a .nrfb file."""
+    if isinstance(given, Bundle):
+        return given
+    if isinstance(given, str | Path):
+        demand_kind(given, "bundle")
+        return load(given)
+    raise _wrong(
+        given, "a bundle", 'pass what nrf_deploy.compile(model, "CHIP") gives, or a .nrfb path'
+    )
+
+
+def as_recording(given: object) -> Recording:
+    """A Recording. Its path would not do: how it is read depends on the model and on choices."""
+    if isinstance(given, Recording):
+        return given
+    fix = "pass what nrf_deploy.read_recording(path, bundle, bin=...) gives"
+    raise _wrong(given, "a recording", fix)
+
+
+def network_of(given: Bundle | Model | Network | File) -> Network:
+    """The float network of whatever holds one."""
+    from .kinds import kind_of
+    from .pipeline import as_model
+
+    if isinstance(given, str | Path) and kind_of(given) == "bundle":
+        return load(given).network
+    return given.network if isinstance(given, Bundle) else as_model(given).network
+
+
+def recording_for(
+    network: Network,
+    path: File,
+    *,
+    bin: float | None = None,
+    merge: Merge | None = None,
+    clip: int | None = None,
+) -> tuple[Recording, tuple[Finding, ...]]:
+    """A recording in the shape of the network's inputs, and what is to be said about it."""
+    from .recordings import read
+
+    demand_kind(path, "recording")
+    inputs = list(network.of(Input))
+    shape: Shape = (
+        inputs[0].shape if len(inputs) == 1 else (sum(math.prod(n.shape) for n in inputs),)
+    )
+    recording, findings = read(path, shape=shape, dt=network.dt, bin=bin, merge=merge, clip=clip)
+    return recording, tuple(findings)
+
+
+def read_recording(
+    path: File,
+    given: Bundle | Model | Network | File,
+    *,
+    bin: float | None = None,
+    merge: Merge | None = None,
+    clip: int | None = None,
+) -> Recording:
+    """A recording for this model or bundle; what is to be said about it are Python warnings.
+
+    `bin` is the length of a step in seconds for camera events, `merge` ("polarity", "all")
+    counts events together, and values above `clip` become `clip`.
+    """
+    network = network_of(given)
+    recording, findings = recording_for(network, path, bin=bin, merge=merge, clip=clip)
+    for finding in findings:
+        if finding.severity == "warning":
+            warnings.warn(finding.text(), stacklevel=2)
+    return recording
+
+
+def input_faults(bundle: Bundle, recording: Recording, integers: bool) -> list[Finding]:
+    """Why this recording cannot go into this bundle."""
+    shapes = [n.shape for n in bundle.network.of(Input)]
+    size = sum(math.prod(s) for s in shapes)
+    findings = []
+    if recording.size != size or (len(shapes) == 1 and recording.shape != shapes[0]):
+        findings.append(
+            error(
+                "RECORDING-SHAPE",
+                f"the recording has the shape {recording.shape}, the model takes "
+                f"{shapes[0] if len(shapes) == 1 else shapes}",
+                fix="read it for this model (nrf_deploy.read_recording), or crop it",
+            )
+        )
+    values = recording.value
+    if integers and len(values):
+        if np.any(values != np.rint(values)):
+            at = int(np.argmax(values != np.rint(values)))
+            findings.append(
+                error(
+                    "RECORDING-NOT-WHOLE",
+                    f"the value {values[at]:.6g} is no whole number",
+                    step=int(recording.step[at]),
+                    why="what enters a chip are spikes, counts or integer payloads",
+                    fix="send counts of events, or scale the input in the model's first layer",
+                )
+            )
+        peak = min((p.peak for p in bundle.program.ports), default=1)
+        if np.abs(values).max() > peak:
+            at = int(np.argmax(np.abs(values)))
+            findings.append(
+                error(
+                    "RECORDING-TOO-LARGE",
+                    f"the value {values[at]} is beyond {peak}, the most that {bundle.chip} takes",
+                    step=int(recording.step[at]),
+                    fix=f"give --clip {peak}, a smaller --bin (fewer events fall together), "
+                    "or choose a chip that takes more (nrf-deploy targets)",
+                )
+            )
+    return findings
+
+
+def _wrong(given: object, wanted: str, fix: str) -> UsageError:
+    what = f"{given!r:.80} ({type(given).__name__}) is not {wanted}"
+    return UsageError(error("ARGUMENT-TYPE", what, fix=fix))

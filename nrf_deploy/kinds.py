@@ -1,0 +1,115 @@
+"""Which kind of file is which: told by content when read, by suffix when written."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+from .files import reading
+from .findings import UsageError, error, refuse
+
+Kind = Literal["graph", "bundle", "recording"]
+
+NAMES: dict[Kind, str] = {
+    "graph": "a NIR graph",
+    "bundle": "a bundle",
+    "recording": "a recording",
+}
+SUFFIXES = {
+    "a NIR graph": (".nir",),
+    "a bundle": (".nrfb",),
+    "a recording": (".npz", ".npy", ".bin", ".csv"),
+    "a report": (".json",),
+    "a scheme": (".toml",),
+    "Python": (".py",),
+    "weights": (".pt", ".pth", ".safetensors"),
+}
+
+
+def kind_of(path: str | os.PathLike[str]) -> Kind | None:
+    """What a file seems to hold, from its first bytes; None where they say nothing."""
+    with reading(path) as stream:
+        head = stream.read(8)
+        if head.startswith(b"\x89HDF"):
+            return "graph"
+        if head.startswith(b"PK"):
+            return "bundle" if _has_manifest(path) else "recording"
+    if head.startswith(b"\x93NUMPY") or Path(path).suffix.lower() in (".bin", ".csv"):
+        return "recording"
+    return None
+
+
+def _has_manifest(path: str | os.PathLike[str]) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return "manifest.json" in archive.namelist()
+    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
+        return Path(path).suffix == ".nrfb"
+
+
+WAYS: dict[tuple[Kind, Kind], str] = {
+    ("bundle", "graph"): "compile it first: nrf-deploy compile {path} --target CHIP -o FILE.nrfb",
+    ("graph", "bundle"): "give the .nir that it was made from; nrf-deploy inspect shows the bundle",
+    ("graph", "recording"): "give a .nir file here, and the recording with --input or --calibrate",
+    ("bundle", "recording"): "give a bundle here, and the recording with --input",
+    ("recording", "graph"): "give a recording here; the model stands before the options",
+    ("recording", "bundle"): "give a recording here; the bundle stands before the options",
+}
+
+
+def demand_kind(path: str | os.PathLike[str], wanted: Kind) -> None:
+    """Refuse a sound file of another kind with the way on, not as a damaged one of this kind."""
+    found = kind_of(path)
+    if found in (None, wanted):
+        return
+    assert found is not None
+    raise UsageError(
+        error(
+            "FILE-OTHER-KIND",
+            f"{os.fspath(path)} is {NAMES[found]}, not {NAMES[wanted]}",
+            fix=WAYS[wanted, found].format(path=os.fspath(path)),
+        )
+    )
+
+
+def demand_output(
+    path: str | os.PathLike[str], kind: str, inputs: Iterable[str | os.PathLike[str] | None]
+) -> None:
+    """Refuse to write a `kind` over one of the inputs, or under another kind's suffix."""
+    found = [
+        error(
+            "OUTPUT-IS-INPUT",
+            f"{os.fspath(path)} is read and would be overwritten",
+            fix=f"write to another file, such as {_other(path, kind)}",
+        )
+        for source in inputs
+        if source is not None and _same(source, path)
+    ]
+    suffix = Path(path).suffix.lower()
+    taken = next((k for k, ends in SUFFIXES.items() if suffix in ends), kind)
+    if not found and taken != kind:
+        found.append(
+            error(
+                "OUTPUT-SUFFIX",
+                f"{os.fspath(path)} would hold {kind}, but {suffix} is the suffix of {taken}",
+                fix=f"name it {_other(path, kind)}",
+            )
+        )
+    refuse(found, UsageError)
+
+
+def _same(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> bool:
+    try:
+        return os.path.samefile(one, other)
+    except OSError:
+        return os.path.realpath(one) == os.path.realpath(other)
+
+
+def _other(path: str | os.PathLike[str], kind: str) -> str:
+    """A name beside it that suits the kind."""
+    suffix = SUFFIXES[kind][0]
+    stem = Path(path).stem
+    return f"{stem}{suffix}" if Path(path).suffix != suffix else f"{stem}-new{suffix}"

@@ -1,0 +1,47 @@
+"""Rewrites of a Network, one a file, each exact and with its algebra in its docstring."""
+
+from .avgpool_to_sumpool import AvgPoolToSumPool
+from .base import Done, Left, LocalPass, Pass, Step, apply_all, parse, register
+from .flatten_into_linear import FlattenIntoLinear
+from .fold_affine_conv import FoldAffineConv
+from .fold_pool import FoldPool
+from .fold_scale import FoldScale
+from .merge_linear import MergeLinear
+from .scale_to_weights import ScaleToWeights
+from .shift_reset import ShiftReset
+
+EXACT: tuple[Pass, ...] = (
+    AvgPoolToSumPool(),
+    FlattenIntoLinear(),
+    FoldScale(),
+    ScaleToWeights(),
+    FoldAffineConv(),
+    FoldPool(),
+    MergeLinear(),
+)
+"""The rewrites that every target starts from; `apply_all` runs them until nothing changes.
+
+Then between two populations (or an input and a population) stands at most one Linear, Conv
+or SumPool, with a Flatten beside it where the shape changes. Whatever could not be brought
+into this form is in the findings of the last steps.
+"""
+
+__all__ = [
+    "EXACT",
+    "AvgPoolToSumPool",
+    "Done",
+    "FlattenIntoLinear",
+    "FoldAffineConv",
+    "FoldPool",
+    "FoldScale",
+    "Left",
+    "LocalPass",
+    "MergeLinear",
+    "Pass",
+    "ScaleToWeights",
+    "ShiftReset",
+    "Step",
+    "apply_all",
+    "parse",
+    "register",
+]

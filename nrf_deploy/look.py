@@ -1,0 +1,149 @@
+"""What a file holds, recognised by its content: for the eyes, whatever else it may lack."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from . import nir_io, pipeline, recordings
+from .bundle import load
+from .files import reading
+from .findings import Finding, InputError, error
+from .kinds import kind_of
+from .network import Network, Population
+from .recording import Recording
+from .recordings import Events, Merge
+from .show import bundle_json, bundle_text, dims, network_table, span
+from .text import table
+
+PARAMETERS = (
+    "tau", "tau_mem", "tau_syn", "r", "w_in", "v_leak", "v_threshold", "v_reset",
+)  # fmt: skip
+
+
+def look(
+    path: str,
+    *,
+    dt: float | None = None,
+    bin: float | None = None,
+    merge: Merge | None = None,
+    clip: int | None = None,
+) -> tuple[str, dict[str, Any], str, tuple[Finding, ...]]:
+    """(what it is, its facts, its text, what reading it had to say)."""
+    kind = kind_of(path)
+    if kind == "graph":
+        network, said = _network(path, dt)
+        return "network", network_json(network), network_text(network), said
+    if kind == "bundle":
+        bundle = load(path)
+        return "bundle", bundle_json(bundle), bundle_text(bundle), ()
+    _demand_content(path)
+    held, findings = recordings.decode(path)
+    if isinstance(held, Recording):
+        held, findings = recordings.read(path, bin=bin, merge=merge, clip=clip)
+        return "recording", recording_json(held), recording_text(held), tuple(findings)
+    return "events", events_json(held), events_text(held), tuple(findings)
+
+
+def _network(path: str, dt: float | None) -> tuple[Network, tuple[Finding, ...]]:
+    if dt is not None:
+        model = pipeline.read(path, dt)
+        return model.network, model.findings
+    network, findings = nir_io.look(path)
+    return network, tuple(findings)
+
+
+def network_json(network: Network) -> dict[str, Any]:
+    nodes = [
+        {"name": n.name, "kind": n.kind, "shape": list(n.shape), "parameters": _parameters(n)}
+        for n in network.nodes
+    ]
+    return {"dt": network.dt if network.dt > 0 else None, "nodes": nodes}
+
+
+def _parameters(node: Any) -> dict[str, list[float]]:
+    """The smallest and the largest value of each parameter of a neuron."""
+    if not isinstance(node, Population):
+        return {}
+    held = {name: getattr(node, name) for name in PARAMETERS if hasattr(node, name)}
+    return {n: [float(v.min()), float(v.max())] for n, v in held.items() if v.size}
+
+
+def network_text(network: Network) -> str:
+    """The nodes, and the ranges of the neurons' constants: from them one sees the unit of time."""
+    neurons = list(network.of(Population))
+    names = [p for p in PARAMETERS if any(hasattr(n, p) for n in neurons)]
+    if not neurons:
+        return network_table(network)
+    rows = [
+        (n.name, *(span(getattr(n, p)) if hasattr(n, p) else "" for p in names)) for n in neurons
+    ]
+    return f"{network_table(network)}\n\n{table(('neurons', *names), rows)}"
+
+
+def recording_json(recording: Recording) -> dict[str, Any]:
+    return {
+        "shape": list(recording.shape),
+        "steps": recording.steps,
+        "events": len(recording.index),
+        "dt": recording.dt,
+    }
+
+
+def recording_text(recording: Recording) -> str:
+    places = max(recording.steps * recording.size, 1)
+    busiest = max((recording.start[1:] - recording.start[:-1]).tolist(), default=0)
+    rows = [
+        ("shape", dims(recording.shape)),
+        ("steps", f"{recording.steps:,}"),
+        ("step", f"{recording.dt:g} s" if recording.dt else "not stated"),
+        ("events", f"{len(recording.index):,}"),
+        ("density", f"{len(recording.index) / places:.4%}"),
+        ("busiest step", f"{busiest:,} events"),
+        ("values", span(recording.value)),
+    ]
+    return table(("recording", ""), rows)
+
+
+def _crowded(events: Events) -> int:
+    """How many events have the place, the polarity and the time of another before them."""
+    if not len(events.t):
+        return 0
+    rows = np.stack([events.t, events.x, events.y, events.p], axis=1)
+    return len(rows) - len(np.unique(rows, axis=0))
+
+
+def _extent(column: Any) -> list[int]:
+    return [int(column.min()), int(column.max())] if len(column) else []
+
+
+def events_json(events: Events) -> dict[str, Any]:
+    return {
+        "events": len(events.t),
+        "same_place_and_time": _crowded(events),
+        **{name: _extent(getattr(events, name)) for name in "txyp"},
+    }
+
+
+def events_text(events: Events) -> str:
+    def extent(column: Any, unit: str = "") -> str:
+        return " to ".join(f"{n:,}{unit}" for n in _extent(column)) or "none"
+
+    length = (int(events.t[-1]) - int(events.t[0])) / 1e6 if len(events.t) else 0.0
+    rows = [
+        ("events", f"{len(events.t):,}"),
+        ("time", extent(events.t, " us")),
+        ("duration", f"{length:g} s"),
+        ("x", extent(events.x)),
+        ("y", extent(events.y)),
+        ("polarity", extent(events.p)),
+        ("at the place and time of another", f"{_crowded(events):,}"),
+    ]
+    return table(("events of a camera", ""), rows, "ll")
+
+
+def _demand_content(path: str) -> None:
+    with reading(path) as stream:
+        if not stream.read(1) and not path.lower().endswith((".bin", ".csv")):
+            raise InputError(error("FILE-EMPTY", f"{path} is empty"))

@@ -1,0 +1,8 @@
+"""The only place that reads or writes .nir files."""
+
+from .data import read_data, write_data
+from .read import look, read
+from .scan import Limits, scan
+from .write import write
+
+__all__ = ["Limits", "look", "read", "read_data", "scan", "write", "write_data"]

@@ -1,0 +1,71 @@
+"""Reads texts of varying length straight from the global heaps of an HDF5 file.
+
+libhdf5 (2.0 and before) trusts what it finds there: a size of zero in a damaged
+heap keeps it walking for ever, a wrong length makes it allocate gigabytes, and many
+entries that point at one long text multiply it. The layout is simple, so the walk
+is done here, within bounds.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from functools import lru_cache
+
+from ..findings import InputError, error
+
+Bytes = bytes | mmap.mmap
+
+HEAP = b"GCOL\x01\0\0\0"  # signature, version 1, three reserved bytes
+HEAD = 16
+OBJECT = struct.Struct("<HHIQ")  # index, references, reserved, size
+POINTER = struct.Struct("<IQI")  # length, address of the heap, index in it
+
+
+class HeapError(ValueError):
+    """A heap that cannot be followed."""
+
+
+def check_heaps(data: Bytes) -> None:
+    """Walk every heap of the file, so that libhdf5 can. A heap is found by its signature;
+    a chance match in the weights would take 64 equal bits."""
+    at = data.find(HEAP)
+    while at >= 0:
+        walk(data, at)
+        at = data.find(HEAP, at + 1)
+
+
+def walk(data: Bytes, start: int) -> dict[int, tuple[int, int]]:
+    """Index -> (first byte, size) of each object in the heap at `start`."""
+    end = start + int.from_bytes(data[start + 8 : start + HEAD], "little")
+    if data[start : start + len(HEAP)] != HEAP or not start + HEAD <= end <= len(data):
+        raise HeapError(f"there is no whole heap of texts at byte {start}")
+    objects = {}
+    at = start + HEAD
+    while at + OBJECT.size <= end:
+        index, _, _, size = OBJECT.unpack_from(data, at)
+        objects[index] = (at + OBJECT.size, size)
+        # free space (index 0) counts its own header; the rest is padded to eight bytes
+        step = OBJECT.size + -(-size // 8) * 8 if index else size
+        if step == 0 or at + step > end:
+            raise HeapError(f"the heap of texts at byte {start} has no end")
+        at += step
+    return objects
+
+
+def texts(data: Bytes, offset: int, count: int, limit: int) -> list[bytes]:
+    """The `count` texts whose pointers lie at `offset`, no more than `limit` bytes in all."""
+    heap = lru_cache(maxsize=64)(lambda start: walk(data, start))
+    found = []
+    for at in range(offset, offset + count * POINTER.size, POINTER.size):
+        if at + POINTER.size > len(data):
+            raise HeapError("the pointers of a text lie beyond the end")
+        length, start, index = POINTER.unpack_from(data, at)
+        first, size = heap(start).get(index, (0, 0)) if length else (0, 0)
+        if length > size:
+            raise HeapError("a text is longer than its place")
+        limit -= length
+        if limit < 0:
+            raise InputError(error("NIR-TOO-LARGE", "the file holds too much text"))
+        found.append(data[first : first + length])
+    return found

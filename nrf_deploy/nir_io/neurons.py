@@ -1,0 +1,147 @@
+"""From the fields of a node to a node of the Network: everything that remembers."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from ..findings import error, warning
+from ..network import (
+    IF,
+    LI,
+    LIF,
+    Array,
+    CubaLI,
+    CubaLIF,
+    Delay,
+    Integrator,
+    Node,
+    Population,
+    Shape,
+)
+from .fields import Fields, first
+from .kinds import Builder, Reading
+
+POPULATIONS: dict[str, type[Population]] = {
+    cls.kind: cls for cls in (Integrator, IF, LI, LIF, CubaLI, CubaLIF)
+}
+TIMES = ("tau", "tau_mem", "tau_syn")
+RESETS = ("value", "subtract")
+DEFAULTS = {"v_reset": ("v_threshold", 0.0), "w_in": ("v_leak", 1.0)}
+SLACK = 1e-6  # of a step: what float32 loses in a delay that is a whole number of steps
+
+
+def parameters(population: type[Population]) -> list[str]:
+    """The fields of NIR that this population takes; they have the same names here."""
+    names = (f.name for f in dataclasses.fields(population))
+    return [n for n in names if n not in ("name", "reset")]
+
+
+def build_population(f: Fields, given: Shape | None, how: Reading) -> Node | None:
+    cls = POPULATIONS[f.node.kind]
+    values = {key: _value(f, key) for key in parameters(cls)}
+    reset = f.node.metadata.get("reset", "value")
+    if cls.spikes and (not isinstance(reset, str) or reset not in RESETS):
+        f.error("NIR-RESET", f"the reset {reset!r} is neither 'value' nor 'subtract'")
+        return None
+    known = {key: a for key, a in values.items() if a is not None}
+    full = f.fit(known, given) if len(known) == len(values) else None
+    if full is None:
+        return None
+    sound = [_check_time(f, key, full[key], how.dt) for key in TIMES if key in full]
+    if cls.spikes:
+        _check_threshold(f, full, reset)
+        return cls(name=f.name, **full, reset=reset) if all(sound) else None  # type: ignore[call-arg]
+    return cls(name=f.name, **full) if all(sound) else None
+
+
+def _value(f: Fields, key: str) -> Array | None:
+    """A parameter; NIR gives v_reset and w_in a value where a file leaves them out."""
+    like, default = DEFAULTS.get(key, ("", 0.0))
+    if not like or f.has(key) or not f.has(like):
+        return f.floats(key)
+    if key == "w_in":
+        f.repaired("NIR-DEFAULT", "w_in is not in the file: 1, as NIR says")
+    pattern = np.asarray(f.node.fields[like])
+    return np.full(pattern.shape, default, pattern.dtype if pattern.dtype == "f8" else "f4")
+
+
+def _check_time(f: Fields, key: str, tau: Array, dt: float | None) -> bool:
+    if (tau <= 0).any():
+        where = first(tau <= 0)
+        f.findings.append(
+            error(
+                "NIR-TAU",
+                f"{key} is {tau[where]}",
+                why="a time constant is longer than nothing",
+                layer=f.name,
+                neuron=where,
+            )
+        )
+        return False
+    if dt is None:
+        return True
+    short = tau < tau.dtype.type(dt)
+    if short.any():
+        where = first(short)
+        f.findings.append(
+            error(
+                "NIR-TAU-DT",
+                f"{key} is {tau[where]:g}, dt is {dt:g} ({short.sum()} of {short.size} neurons)",
+                why="a neuron that decays within one step has no meaning in steps of dt",
+                fix="give a smaller --dt (is it in the same unit?) or train with a longer constant",
+                layer=f.name,
+                neuron=where,
+            )
+        )
+        return False
+    return True
+
+
+def _check_threshold(f: Fields, full: dict[str, Array], reset: str) -> None:
+    threshold = full["v_threshold"]
+    low = threshold <= (full["v_reset"] if reset == "value" else 0)
+    if low.any():
+        where = first(low)
+        f.findings.append(
+            warning(
+                "NIR-THRESHOLD-RESET",
+                f"v_threshold {threshold[where]:g} is not above the reset "
+                f"({low.sum()} of {low.size} neurons)",
+                why="such a neuron, once over its threshold, spikes at every step",
+                layer=f.name,
+                neuron=where,
+            )
+        )
+
+
+def build_delay(f: Fields, given: Shape | None, how: Reading) -> Node | None:
+    value = f.floats("delay")
+    full = None if value is None else f.fit({"delay": value}, given)
+    if full is None:
+        return None
+    delay = full["delay"]
+    if how.dt is not None:
+        steps = delay.astype(np.float64) / how.dt
+        off = (delay < 0) | (np.abs(steps - np.rint(steps)) > SLACK * np.maximum(1, steps))
+        if off.any():
+            where = first(off)
+            f.findings.append(
+                error(
+                    "NIR-DELAY",
+                    f"a delay of {delay[where]:g} is {steps[where]:g} steps of {how.dt:g}",
+                    why="a delay is a whole number of steps, 0 or more",
+                    fix="choose dt so that every delay is a multiple of it",
+                    layer=f.name,
+                    neuron=where,
+                )
+            )
+            return None
+    return Delay(name=f.name, delay=delay)
+
+
+NEURON_BUILDERS: dict[str, Builder] = {
+    **dict.fromkeys(POPULATIONS, build_population),
+    "Delay": build_delay,
+}

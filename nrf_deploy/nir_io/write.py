@@ -1,0 +1,234 @@
+"""Writes a Network as a .nir file.
+
+The file is laid out as nir 1.0.8 lays it out, so that nir and everything built on
+it opens it (grouped convolutions and kernels that are not square only with
+type_check=False: nir mistakes their shapes). It is written through h5py, so that
+weights that several layers share are stored once (a hard link) and come back
+shared, and so that the same network gives the same bytes.
+
+NIR has no word for the time step, the reset method, the order of nodes or the
+readout: they go to the metadata.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import h5py
+import numpy as np
+
+from ..files import write_atomically
+from ..findings import Finding, UsageError, error, refuse
+from ..network import (
+    Array,
+    Conv,
+    Delay,
+    Flatten,
+    Linear,
+    Network,
+    Node,
+    Pads,
+    Pool,
+    Population,
+    Port,
+    Scale,
+    Shape,
+    Threshold,
+)
+from .kinds import same_padding
+from .neurons import parameters
+from .read import read
+
+NIR_VERSION = "1.0.8"
+PACK_FROM = 4096  # bytes; below, the chunk index of HDF5 costs more than packing saves
+
+Value = str | int | Array
+Said = dict[str, Value]
+
+
+class UnsayableError(Exception):
+    """NIR has no form for this."""
+
+
+def write(network: Network, path: str | Path) -> None:
+    """Write `network` to `path`, whole or not at all.
+
+    What `read` would refuse (a NaN, tau below dt, shapes that do not meet) is refused here.
+    """
+    data = encode(network)
+    read(io.BytesIO(data))
+
+    def fill(stream: BinaryIO) -> None:
+        stream.write(data)
+
+    write_atomically(path, fill)
+
+
+def encode(network: Network) -> bytes:
+    """The bytes of the .nir file; the same network gives the same bytes."""
+    findings: list[Finding] = []
+    said = {n.name: _said(n, findings) for n in network.nodes}
+    refuse(findings, UsageError)
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        writer = _Writer()
+        writer.put(file, "version", NIR_VERSION)
+        graph = file.create_group("node")
+        writer.put(graph, "type", "NIRGraph")
+        edges = np.array(network.edges, object).reshape(-1, 2)
+        graph.create_dataset("edges", data=edges, dtype=h5py.string_dtype())
+        nodes = graph.create_group("nodes")
+        for node in network.nodes:
+            writer.fields(nodes.create_group(node.name), said[node.name], _metadata(node))
+        order = json.dumps([n.name for n in network.nodes])
+        metadata = graph.create_group("metadata")
+        metadata.create_dataset("dt", data=float(network.dt))
+        writer.put(metadata, "node_order", order)
+        if network.readout:
+            writer.put(metadata, "readout", json.dumps(dict(network.readout)))
+    return buffer.getvalue()
+
+
+class _Writer:
+    def __init__(self) -> None:
+        self.stored: dict[int, tuple[Array, h5py.Dataset]] = {}
+
+    def fields(self, group: h5py.Group, said: Said, metadata: dict[str, str]) -> None:
+        for key, value in said.items():
+            self.put(group, key, value)
+        if metadata:
+            inner = group.create_group("metadata")
+            for key, text in metadata.items():
+                self.put(inner, key, text)
+
+    def put(self, group: h5py.Group, key: str, value: Value) -> None:
+        if isinstance(value, str):
+            group.create_dataset(key, data=value, dtype=h5py.string_dtype())
+        elif isinstance(value, int):
+            group.create_dataset(key, data=value)
+        elif id(value) in self.stored:
+            group[key] = self.stored[id(value)][1]
+        else:
+            pack = "gzip" if value.nbytes >= PACK_FROM else None
+            data = group.create_dataset(key, data=value, compression=pack)
+            self.stored[id(value)] = (value, data)
+
+
+# --- what each node says in NIR --------------------------------------------
+
+
+def _said(node: Node, findings: list[Finding]) -> Said:
+    if not node.name.isprintable() or "/" in node.name or node.name in ("", ".", ".."):
+        what = f"{node.name!r} cannot be the name of a node in a .nir file"
+        findings.append(error("NIR-NAME", what, fix="rename the layer", layer=node.name))
+    try:
+        for kind, say in SAYINGS:
+            if isinstance(node, kind):
+                return say(node)
+        raise UnsayableError(f"NIR has no node of the kind {node.kind}")
+    except UnsayableError as e:
+        findings.append(
+            error("NIR-UNSAYABLE", str(e), fix="export before this rewrite", layer=node.name)
+        )
+        return {}
+
+
+def _metadata(node: Node) -> dict[str, str]:
+    metadata = {}
+    if isinstance(node, Conv) and node.bias is None:
+        metadata["bias"] = "absent"
+    if (reset := getattr(node, "reset", None)) is not None:
+        metadata["reset"] = reset
+    return metadata
+
+
+def _sizes(shape: Iterable[int]) -> Array:
+    return np.array(tuple(shape), np.int64)
+
+
+def _port(node: Port) -> Said:
+    return {"type": node.kind, "shape": _sizes(node.shape)}
+
+
+def _linear(node: Linear) -> Said:
+    if node.bias is None:
+        return {"type": "Linear", "weight": node.weight}
+    return {"type": "Affine", "weight": node.weight, "bias": node.bias}
+
+
+def _conv(node: Conv) -> Said:
+    axes = len(node.kernel)
+    if axes not in (1, 2):
+        raise UnsayableError(f"NIR has no convolution over {axes} axes")
+    out = node.weight.shape[0]
+    bias = np.zeros(out, node.weight.dtype) if node.bias is None else node.bias
+    if bias.shape != (out,):
+        raise UnsayableError("NIR has no bias that differs from place to place")
+    return {
+        "type": f"Conv{axes}d",
+        "weight": node.weight,
+        "stride": _axes(node.stride),
+        "padding": _conv_padding(node),
+        "dilation": _axes(node.dilation),
+        "groups": node.groups,
+        "bias": bias,
+        "input_shape": _axes(node.input_size),
+    }
+
+
+def _axes(values: Shape) -> Value:
+    return values[0] if len(values) == 1 else _sizes(values)
+
+
+def _conv_padding(node: Conv) -> Value:
+    if (even := _even(node.padding)) is not None:
+        return _axes(even)
+    if set(node.stride) == {1} and node.padding == same_padding(node.kernel, node.dilation):
+        return "same"
+    raise UnsayableError(f"NIR has no padding that differs at the two ends: {node.padding}")
+
+
+def _even(padding: Pads) -> Shape | None:
+    return tuple(a for a, _ in padding) if all(a == b for a, b in padding) else None
+
+
+def _pool(node: Pool) -> Said:
+    padding = _even(node.padding)
+    if padding is None or len(node.window) != 2:
+        raise UnsayableError("NIR pools over two axes, with the same padding at both ends")
+    return {
+        "type": f"{node.kind}2d",
+        "kernel_size": _sizes(node.window),
+        "stride": _sizes(node.stride),
+        "padding": _sizes(padding),
+    }
+
+
+def _flatten(node: Flatten) -> Said:
+    return {
+        "type": "Flatten",
+        "input_type": _sizes(node.flat_input),
+        "start_dim": node.start,
+        "end_dim": node.end,
+    }
+
+
+def _population(node: Population) -> Said:
+    return {"type": node.kind, **{key: getattr(node, key) for key in parameters(type(node))}}
+
+
+SAYINGS: tuple[tuple[type[Node], Callable[[Any], Said]], ...] = (
+    (Port, _port),
+    (Linear, _linear),
+    (Conv, _conv),
+    (Pool, _pool),
+    (Flatten, _flatten),
+    (Scale, lambda node: {"type": "Scale", "scale": node.scale}),
+    (Threshold, lambda node: {"type": "Threshold", "threshold": node.threshold}),
+    (Delay, lambda node: {"type": "Delay", "delay": node.delay}),
+    (Population, _population),
+)

@@ -1,0 +1,53 @@
+"""How a population is cut: into the fewest boxes that fit, and of those the tightest.
+
+Every box of a grid has the same size but for the last of an axis, so a grid fits where its
+worst box fits, and thousands of grids are judged at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from ..network import Array, Shape
+from .grid import Grid, tilings
+
+MESSAGES = "messages"
+"""The key under which a measure says how many sources send to a box: it decides ties."""
+
+Measure = Callable[[Array], Mapping[str, Array]]
+"""(n, axes) tiles -> for each budget, what the worst box of each tile's grid uses."""
+
+
+def split(shape: Shape, limits: Mapping[str, int], worst: Measure, least: int = 1) -> Grid | None:
+    """The grid with the fewest boxes (at least `least`) within the limits, or None.
+
+    Among those with equally many, the one whose boxes receive the fewest messages; then the
+    one with whole rows and columns. From counts that do not fit, the next ones are tried in
+    steps that grow with how far off they are.
+    """
+    tiles = tilings(shape, limits["neurons"])
+    counts = np.prod(-(-np.array(shape) // tiles), axis=1)
+    order = np.lexsort((*tiles.T, counts))
+    tiles, counts = tiles[order], counts[order]
+    at = int(np.searchsorted(counts, least))
+    while at < len(counts):
+        end = int(np.searchsorted(counts, counts[at], side="right"))
+        here = tiles[at:end]
+        used = worst(here)
+        ratio = np.max([used[b] / limit for b, limit in limits.items()], axis=0)
+        fits = np.flatnonzero(ratio <= 1)
+        if len(fits):
+            best = fits[np.lexsort((-fits, used[MESSAGES][fits]))[0]]
+            return Grid(shape, tuple(here[best].tolist()))
+        beyond = max(int(counts[at]) + 1, int(counts[at] * (1 + (ratio.min() - 1) / 4)))
+        if end < len(counts):
+            beyond = min(beyond, int(counts[-1]))
+        at = int(np.searchsorted(counts, beyond))
+    return None
+
+
+def tightest(shape: Shape, worst: Measure) -> Mapping[str, int]:
+    """What the worst neuron uses when it has a core to itself."""
+    return {budget: int(x[0]) for budget, x in worst(np.ones((1, len(shape)), int)).items()}

@@ -1,0 +1,66 @@
+"""How many messages go from one box of neurons to another in a step in which every neuron
+fires, or in a recording's time where spikes were counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from ..network import Array
+from ..program import Program
+from .assign import Edges
+from .grid import Grid
+from .placement import Piece, Placement
+from .reach import pairs
+
+Activity = Mapping[str, Array]
+"""Name of a population -> how often each of its neurons fired."""
+
+
+def edges(program: Program, grids: Mapping[str, Grid], activity: Activity | None = None) -> Edges:
+    """Between the boxes of all populations, numbered one grid after the other.
+
+    Where activity is given, a box sends as often as its neurons fired on average.
+    """
+    first, total = {}, 0
+    for population in program.populations:
+        first[population.name] = total
+        total += grids[population.name].count
+    parts = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))]
+    for synapses in program.synapses:
+        if synapses.source not in grids:
+            continue
+        source = grids[synapses.source]
+        rate = _rate(source, activity, synapses.source)
+        for target in synapses.targets:
+            frm, to, neurons = pairs(synapses, source, grids[target])
+            parts.append((frm + first[synapses.source], to + first[target], neurons * rate[frm]))
+    return Edges(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def _rate(grid: Grid, activity: Activity | None, name: str) -> Array:
+    if activity is None or name not in activity:
+        return np.ones(grid.count)
+    fired = np.asarray(activity[name], float).ravel()
+    box = grid.box_of(np.arange(len(fired)))
+    rate: Array = np.bincount(box, weights=fired, minlength=grid.count) / grid.sizes()
+    return rate
+
+
+def traffic(
+    program: Program, placement: Placement, activity: Activity | None = None
+) -> tuple[float, float]:
+    """(all messages between boxes, those that leave their chip)."""
+    grids, chip = {}, []
+    for population in program.populations:
+        here = [p for p in placement.pieces if p.population == population.name]
+        grids[population.name] = Grid(population.shape, _tile(here))
+        chip += [placement.chip_of(p.core) for p in here]
+    flows = edges(program, grids, activity)
+    return float(flows.weight.sum()), flows.between(np.array(chip))
+
+
+def _tile(pieces: list[Piece]) -> tuple[int, ...]:
+    """The first box of a grid is a whole one."""
+    return tuple(b - a for a, b in zip(pieces[0].start, pieces[0].stop, strict=True))

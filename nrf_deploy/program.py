@@ -1,0 +1,212 @@
+"""Everything a chip will hold: integers, and the name of the arithmetic that gives them meaning.
+
+A Program is a graph of synapses and populations. In each step every population
+takes the sum of what arrives, updates its state and gives an output (a spike, or
+an integer payload); synapses carry outputs to their targets, where they arrive
+`delay` steps later. What a weight, a sum or a state *means* in integers (shifts,
+clips, rounding) is the arithmetic's affair; the Program only names its parameters.
+
+It can be built by hand, with no float model behind it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .network import Array, Pads, Shape, window_output
+
+Params = Mapping[str, Any]  # name -> int or integer array
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Port:
+    """Where events enter. Values are integers; `peak` is the largest magnitude allowed."""
+
+    name: str
+    shape: Shape
+    peak: int = 1
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Synapses:
+    """Weights from one source (a port or a population) to one or several populations.
+
+    Several targets share the weights: each receives the same sum. `params` holds
+    the named integers of the arithmetic (exponents, bits, modes).
+    """
+
+    kind: ClassVar[str]
+    name: str
+    source: str
+    targets: tuple[str, ...]
+    weight: Array
+    delay: int = 1
+    params: Params = field(default_factory=dict)
+
+    @property
+    def input_shape(self) -> Shape:
+        raise NotImplementedError
+
+    @property
+    def shape(self) -> Shape:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Dense(Synapses):
+    """weight (out, in) over the flattened source. `delays` (out, in), where given,
+    adds that many steps to each single synapse."""
+
+    kind = "dense"
+    source_shape: Shape
+    target_shape: Shape
+    delays: Array | None = None
+
+    @property
+    def input_shape(self) -> Shape:
+        return self.source_shape
+
+    @property
+    def shape(self) -> Shape:
+        return self.target_shape
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Sparse(Synapses):
+    """Like Dense, with weight[k] from flat source `column[k]` to flat target `row[k]`."""
+
+    kind = "sparse"
+    source_shape: Shape
+    target_shape: Shape
+    row: Array
+    column: Array
+
+    @property
+    def input_shape(self) -> Shape:
+        return self.source_shape
+
+    @property
+    def shape(self) -> Shape:
+        return self.target_shape
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Conv(Synapses):
+    """Cross-correlation; weight (out, in/groups, ky, kx) over (C, Y, X), zero-padded."""
+
+    kind = "conv"
+    input_size: Shape
+    stride: Shape
+    padding: Pads
+    dilation: Shape
+    groups: int = 1
+
+    @property
+    def input_shape(self) -> Shape:
+        return (self.weight.shape[1] * self.groups, *self.input_size)
+
+    @property
+    def shape(self) -> Shape:
+        axes = zip(
+            self.input_size,
+            self.weight.shape[2:],
+            self.stride,
+            self.padding,
+            self.dilation,
+            strict=True,
+        )
+        return (self.weight.shape[0], *(window_output(*axis) for axis in axes))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Population:
+    """Neurons of one model of the arithmetic; each parameter an int or an array of `shape`."""
+
+    name: str
+    shape: Shape
+    model: str
+    params: Params
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Origin:
+    """How a population's integers are read as a Network node's floats.
+
+    At program step t + latency the population stands where the node stands at
+    step t, and `state = scale * float state` for each named state.
+    """
+
+    population: str
+    node: str
+    latency: int
+    scale: Mapping[str, Array]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Program:
+    arithmetic: str
+    ports: tuple[Port, ...]
+    synapses: tuple[Synapses, ...]
+    populations: tuple[Population, ...]
+    outputs: tuple[str, ...]
+    origins: tuple[Origin, ...] = ()
+
+    def __repr__(self) -> str:
+        neurons = sum(p.size for p in self.populations)
+        held = f"{len(self.populations)} populations, {neurons:,} neurons"
+        return f"<Program of {held}, {len(self.synapses)} synapses, {self.arithmetic}>"
+
+    @cached_property
+    def _populations(self) -> dict[str, Population]:
+        return {p.name: p for p in self.populations}
+
+    def population(self, name: str) -> Population:
+        return self._populations[name]
+
+    def into(self, name: str) -> tuple[Synapses, ...]:
+        return tuple(s for s in self.synapses if name in s.targets)
+
+    def out_of(self, name: str) -> tuple[Synapses, ...]:
+        return tuple(s for s in self.synapses if s.source == name)
+
+    @property
+    def latency(self) -> int:
+        """Steps until the last population stands where the model stands at step 0."""
+        return max((o.latency for o in self.origins), default=0)
+
+    def faults(self) -> Iterator[str]:
+        """What is wrong with this graph, in words; a sound Program has none."""
+        names = [p.name for p in self.ports] + [p.name for p in self.populations]
+        shapes: dict[str, Shape] = {p.name: p.shape for p in self.ports}
+        shapes |= {p.name: p.shape for p in self.populations}
+        if len(set(names)) != len(names):
+            yield "two ports or populations have the same name"
+        for s in self.synapses:
+            ends = (s.source, *s.targets)
+            missing = [n for n in ends if n not in shapes]
+            if missing:
+                yield f"synapses {s.name!r} name {missing}, which are not in the program"
+                continue
+            if math.prod(s.input_shape) != math.prod(shapes[s.source]):
+                given = shapes[s.source]
+                yield f"synapses {s.name!r} take {s.input_shape}, {s.source!r} gives {given}"
+            for t in s.targets:
+                if math.prod(s.shape) != math.prod(shapes[t]):
+                    yield f"synapses {s.name!r} give {s.shape}, {t!r} takes {shapes[t]}"
+            if s.delay < 0:
+                yield f"synapses {s.name!r} have the negative delay {s.delay}"
+            if not np.issubdtype(s.weight.dtype, np.integer):
+                yield f"synapses {s.name!r} have {s.weight.dtype} weights, not integers"
+        for name in self.outputs:
+            if name not in self._populations:
+                yield f"output {name!r} is not a population"

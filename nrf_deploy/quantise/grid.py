@@ -1,0 +1,66 @@
+"""Weights on an integer grid.
+
+A gain g turns a float weight w into the integer g*w, rounded to the grid. Any gain is
+right in principle, because thresholds are scaled with it; it decides how much is lost to
+rounding, and, where the largest weights end at the edge of the grid, to clipping. So
+gains are chosen by the error that they make, never by the largest weight alone.
+
+Here weights are rows: (channels, weights of a channel). A gain is one number a row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..network import Array
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The integers low, low + step, ..., high."""
+
+    step: int
+    low: int
+    high: int
+
+    def round(self, rows: Array, gain: Array) -> Array:
+        """gain * rows on the grid; what lies beyond it ends at its edge, and counts as error."""
+        on_grid = np.rint(rows * (gain[:, None] / self.step)) * self.step
+        inside: Array = np.clip(on_grid, self.low, self.high).astype(np.int64)
+        return inside
+
+    def largest_gain(self, rows: Array) -> Array:
+        """The gain with which each row's largest weight just fits; infinite for zero rows."""
+        low = self.low / np.minimum(rows.min(axis=1), -1e-300)
+        high = self.high / np.maximum(rows.max(axis=1), 1e-300)
+        gain = np.minimum(low if self.low else np.inf, high if self.high else np.inf)
+        return np.where(np.any(rows != 0, axis=1), gain, np.inf)
+
+
+def loss(rows: Array, integers: Array, gain: Array) -> Array:
+    """Squared error over squared weights, a row."""
+    power = np.square(rows).sum(axis=1)
+    lost = np.square(integers / gain[:, None] - rows).sum(axis=1)
+    return np.asarray(np.divide(lost, power, out=np.zeros_like(power), where=power > 0))
+
+
+def compensated(rows: Array, gain: Array, grid: Grid, moments: Array) -> Array:
+    """Round one column after another, and let the columns still to come make up for it.
+
+    `moments` is the matrix of second moments E[x x^T] of the inputs. The error in the sums,
+    (q - w)^T E[x x^T] (q - w), is what a neuron sees; rounding each weight to its nearest
+    integer makes (q - w) small, but not this. The update is that of optimal brain surgery:
+    with U the upper Cholesky factor of the inverse moments, an error e in column k is
+    balanced by taking e U[k, j] / U[k, k] from each later column j.
+    """
+    damped = moments + np.eye(len(moments)) * (0.01 * np.trace(moments) / len(moments) + 1e-9)
+    upper = np.linalg.cholesky(np.linalg.inv(damped)).T
+    left = rows.astype(np.float64).copy()
+    out = np.empty(rows.shape, np.int64)
+    for k in range(rows.shape[1]):
+        out[:, k] = grid.round(left[:, k : k + 1], gain)[:, 0]
+        error = (left[:, k] - out[:, k] / gain) / upper[k, k]
+        left[:, k + 1 :] -= error[:, None] * upper[k, k + 1 :]
+    return out

@@ -1,0 +1,105 @@
+"""What a user fixes about a scheme; the rest is chosen.
+
+A file of rules is TOML:
+
+    error = "spikes"          # what is made small: "spikes" (needs --calibrate) or "weights"
+    method = "fit"            # "fit", or "max": scale by the largest weight, and no more
+    decay = "nearest"         # or "anchored": ladders of time constants keep their ratios
+    weight_bits = 8
+    per_channel = true        # one gain an output channel instead of one a layer
+
+    [layers.conv1]            # by the name of the connection's node
+    weight_bits = 6
+    gain = 127.5              # one gain for the whole layer, as it is
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, get_args, get_type_hints
+
+from ..findings import Finding, InputError, error, refuse
+
+CHOICES = {
+    "error": ("spikes", "weights"),
+    "method": ("fit", "max"),
+    "decay": ("nearest", "anchored"),
+}
+
+
+@dataclass(frozen=True)
+class LayerRules:
+    weight_bits: int | None = None
+    per_channel: bool | None = None
+    gain: float | None = None
+
+
+@dataclass(frozen=True)
+class Rules:
+    """`error` is None where it follows from what is there: spikes with data, else weights."""
+
+    error: str | None = None
+    method: str = "fit"
+    decay: str = "nearest"
+    weight_bits: int = 8
+    per_channel: bool | None = None  # None: where the chip allows it
+    layers: Mapping[str, LayerRules] = field(default_factory=dict)
+
+    def bits(self, layer: str) -> int:
+        own = self.layers.get(layer, LayerRules()).weight_bits
+        return self.weight_bits if own is None else own
+
+    def gain(self, layer: str) -> float | None:
+        return self.layers.get(layer, LayerRules()).gain
+
+    def channels(self, layer: str) -> bool | None:
+        own = self.layers.get(layer, LayerRules()).per_channel
+        return self.per_channel if own is None else own
+
+
+def parse_rules(text: str) -> Rules:
+    """Rules from TOML; every mistake in one refusal."""
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as problem:
+        raise InputError(error("SCHEME-MALFORMED", f"the scheme is no TOML: {problem}")) from None
+    layers = table.pop("layers", {})
+    findings = list(_faults(table, Rules, "the scheme"))
+    if not isinstance(layers, dict):
+        findings.append(error("SCHEME-VALUE", "layers is no table of layers"))
+        layers = {}
+    for name, own in layers.items():
+        if isinstance(own, dict):
+            findings += _faults(own, LayerRules, f"layer {name!r}")
+        else:
+            findings.append(error("SCHEME-VALUE", f"layers.{name} is no table", layer=name))
+    refuse(findings, InputError)
+    return Rules(**table, layers={name: LayerRules(**own) for name, own in layers.items()})
+
+
+def _faults(table: Mapping[str, Any], cls: type, where: str) -> Iterator[Finding]:
+    hints = get_type_hints(cls)
+    known = [f.name for f in dataclasses.fields(cls) if f.name != "layers"]
+    for key, value in table.items():
+        if key not in known:
+            yield error("SCHEME-KEY", f"{where} sets {key!r}", fix=f"known are: {', '.join(known)}")
+            continue
+        kinds = get_args(hints[key]) or (hints[key],)
+        if type(value) is int and float in kinds:
+            value = float(value)
+        if type(value) not in kinds:
+            wanted = " or ".join(k.__name__ for k in kinds if k is not type(None))
+            yield error("SCHEME-VALUE", f"{where}: {key} = {value!r} is no {wanted}")
+        elif key in CHOICES and value not in CHOICES[key]:
+            yield error(
+                "SCHEME-VALUE",
+                f"{where}: {key} = {value!r}",
+                fix=f"choose one of: {', '.join(CHOICES[key])}",
+            )
+        elif key == "weight_bits" and not 1 <= value <= 8:
+            yield error("SCHEME-VALUE", f"{where}: weight_bits = {value}", fix="use 1 to 8")
+        elif key == "gain" and not 0 < value < float("inf"):
+            yield error("SCHEME-VALUE", f"{where}: gain = {value}", fix="use a number above 0")

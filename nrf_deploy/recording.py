@@ -1,0 +1,181 @@
+"""Input or output over time, as events.
+
+A Recording holds, for each step, which elements were non-zero and their
+values, in compressed rows: the events of step t are `index[start[t]:start[t+1]]`
+(flat, row-major over `shape`) with `value` beside them. Within a step the
+indices rise and are unique. Silence costs nothing; a dense view is made when
+asked for.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from .network import Array, Shape
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    shape: Shape
+    start: Array  # int64 (steps + 1,)
+    index: Array  # int64, flat element
+    value: Array  # int64 for spikes, counts and payloads; float32 for analogue signals
+    dt: float | None = None  # seconds of one step, where it is known
+
+    def __repr__(self) -> str:
+        pace = "" if self.dt is None else f" of {self.dt:g} s"
+        events = f"{len(self.index):,} events"
+        return f"<Recording of {events} in {self.steps:,} steps{pace}, shape {self.shape}>"
+
+    @property
+    def steps(self) -> int:
+        return len(self.start) - 1
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    @cached_property
+    def step(self) -> Array:
+        """The step of each event."""
+        return np.repeat(np.arange(self.steps), np.diff(self.start))
+
+    def at(self, t: int) -> tuple[Array, Array]:
+        """(indices, values) of step t."""
+        part = slice(self.start[t], self.start[t + 1])
+        return self.index[part], self.value[part]
+
+    def frame(self, t: int) -> Array:
+        """Step t as a dense array of `shape`."""
+        out = np.zeros(self.size, self.value.dtype)
+        index, value = self.at(t)
+        out[index] = value
+        return out.reshape(self.shape)
+
+    def dense(self) -> Array:
+        """(steps, *shape); only for what is known to be small."""
+        out = np.zeros((self.steps, self.size), self.value.dtype)
+        out[self.step, self.index] = self.value
+        return out.reshape(self.steps, *self.shape)
+
+    def counts(self) -> Array:
+        """Events of each element over all steps, in `shape`."""
+        return np.bincount(self.index, minlength=self.size).reshape(self.shape)
+
+    def same(self, other: Recording) -> bool:
+        return (
+            self.shape == other.shape
+            and np.array_equal(self.start, other.start)
+            and np.array_equal(self.index, other.index)
+            and np.array_equal(self.value, other.value)
+        )
+
+    def faults(self) -> Iterator[str]:
+        """What is wrong with these arrays, in words; a sound Recording has none."""
+        arrays = (self.start, self.index, self.value)
+        if any(a.ndim != 1 for a in arrays) or len(self.index) != len(self.value):
+            yield "start, index and value are not three lists, the last two of one length"
+            return
+        ends = (self.start[0], self.start[-1]) if len(self.start) else None
+        if ends != (0, len(self.index)) or np.any(np.diff(self.start) < 0):
+            yield f"start does not rise from 0 to the number of events, {len(self.index)}"
+            return
+        if min(self.shape, default=1) < 1:
+            yield f"the shape {self.shape} holds nothing"
+        if np.any((self.index < 0) | (self.index >= self.size)):
+            yield f"an index is outside 0..{self.size - 1}"
+        falls = np.flatnonzero(np.diff(self.index) <= 0) + 1
+        if not np.isin(falls, self.start).all():
+            yield "the indices of a step do not rise"
+        if np.any(self.value == 0) or not np.isfinite(self.value).all():
+            yield "a value is 0, NaN or infinite"
+        if self.dt is not None and not (math.isfinite(self.dt) and self.dt > 0):
+            yield f"dt is {self.dt}, not a positive number of seconds"
+
+    def shifted(self, steps: int) -> Recording:
+        """The same events `steps` earlier; the first `steps` steps are dropped.
+
+        This is how an output with latency is laid over the reference.
+        """
+        first = self.start[min(steps, self.steps)]
+        return Recording(
+            self.shape,
+            self.start[min(steps, self.steps) :] - first,
+            self.index[first:],
+            self.value[first:],
+            self.dt,
+        )
+
+    def until(self, steps: int) -> Recording:
+        """The first `steps` steps."""
+        start = self.start[: steps + 1]
+        return Recording(
+            self.shape, start, self.index[: start[-1]], self.value[: start[-1]], self.dt
+        )
+
+    @staticmethod
+    def from_dense(frames: Array, dt: float | None = None) -> Recording:
+        """From (steps, *shape). Integer (or boolean) frames give integer values."""
+        flat = frames.reshape(len(frames), math.prod(frames.shape[1:]))
+        step, index = np.nonzero(flat)
+        value = flat[step, index]
+        integral = value.dtype.kind in "biu"
+        start = np.concatenate([[0], np.cumsum(np.bincount(step, minlength=len(frames)))])
+        return Recording(
+            tuple(frames.shape[1:]),
+            start.astype(np.int64),
+            index.astype(np.int64),
+            value.astype(np.int64 if integral else np.float32),
+            dt,
+        )
+
+    @staticmethod
+    def from_events(
+        step: Array, index: Array, value: Array, shape: Shape, steps: int, dt: float | None = None
+    ) -> Recording:
+        """From events in any order; those at the same place and step add up."""
+        size = math.prod(shape)
+        if np.any((index < 0) | (index >= size) | (step < 0) | (step >= steps)):
+            raise ValueError(f"an event is outside {steps} steps of {shape}")
+        key = step.astype(np.int64) * size + index
+        order = np.argsort(key, kind="stable")
+        key = key[order]
+        first = np.flatnonzero(np.diff(key, prepend=-1))
+        unique = key[first]
+        integral = value.dtype.kind in "biu"
+        total = np.add.reduceat(value[order].astype(np.int64 if integral else np.float64), first)
+        keep = total != 0
+        unique, total = unique[keep], total[keep]
+        start = np.concatenate([[0], np.cumsum(np.bincount(unique // size, minlength=steps))])
+        return Recording(
+            shape,
+            start.astype(np.int64),
+            unique % size,
+            total if integral else total.astype(np.float32),
+            dt,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """What a run gave: the output of every layer that was asked for, and its states.
+
+    `outputs[layer]` is a Recording, `states[layer][variable]` a (steps, *shape) array.
+    Layers are named as in the Network (or, without one, as in the Program). `engine`
+    says who ran it.
+    """
+
+    engine: str
+    outputs: Mapping[str, Recording]
+    states: Mapping[str, Mapping[str, Array]]
+    notes: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        events = sum(len(r.index) for r in self.outputs.values())
+        return f"<Trace by {self.engine}: {events:,} events of {', '.join(self.outputs)}>"

@@ -1,0 +1,27 @@
+"""Dense frames (steps, *shape), as numpy saves them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..archive import DamagedError
+from ..network import Array
+from ..recording import Recording
+
+
+def decode(frames: Array, dt: float | None) -> Recording:
+    """Integers stay integers; floats become float32, and none may vanish or overflow there."""
+    if frames.ndim < 2:
+        raise DamagedError(f"holds frames of shape {frames.shape}, not (steps, *shape)")
+    if frames.dtype.kind == "f":
+        if strange := int(np.count_nonzero(~np.isfinite(frames))):
+            raise DamagedError(f"holds {strange:,} values that are NaN or infinite")
+        with np.errstate(over="ignore", under="ignore"):
+            narrow = frames.astype(np.float32)
+        lost = ~np.isfinite(narrow) | ((narrow == 0) & (frames != 0))
+        if count := int(np.count_nonzero(lost)):
+            raise DamagedError(f"holds {count:,} values that float32 cannot hold")
+        frames = narrow
+    elif frames.dtype == np.uint64 and frames.max(initial=0) > np.iinfo(np.int64).max:
+        raise DamagedError("holds integers beyond 64 bits with sign")
+    return Recording.from_dense(frames, dt)

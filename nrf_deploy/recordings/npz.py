@@ -1,0 +1,76 @@
+"""Our own file: a Recording's arrays as an .npz that numpy reads, the same bytes every time.
+
+Members: format ("nrf-deploy recording 1"), shape, start, index, value and, where it is
+known, dt in seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import BinaryIO
+
+import numpy as np
+
+from ..archive import NUMBERS, Archive, DamagedError, from_npy, to_npy, write
+from ..network import Array
+from ..recording import Recording
+
+FORMAT = "nrf-deploy recording"
+VERSION = "1"
+
+_ARRAYS = ("shape", "start", "index", "value")
+
+
+def is_recording(archive: Archive) -> bool:
+    return "format.npy" in archive.sizes
+
+
+def encode(recording: Recording, stream: BinaryIO) -> None:
+    arrays = {
+        "format": np.array(f"{FORMAT} {VERSION}"),
+        "shape": np.array(recording.shape, np.int64),
+        "start": recording.start,
+        "index": recording.index,
+        "value": recording.value,
+    }
+    if recording.dt is not None:
+        arrays["dt"] = np.array(recording.dt, np.float64)
+    write(stream, ((f"{name}.npy", to_npy(array)) for name, array in arrays.items()))
+
+
+def encode_states(states: Mapping[str, Array], stream: BinaryIO) -> None:
+    """State variables by name, for numpy.load."""
+    write(stream, ((f"{name}.npy", to_npy(array)) for name, array in states.items()))
+
+
+def decode(archive: Archive) -> Recording:
+    stated = str(from_npy(archive.read("format.npy"), "U"))
+    name, _, version = stated.rpartition(" ")
+    if name != FORMAT:
+        raise DamagedError(f"has the unknown format {stated!r:.80}")
+    if version != VERSION:
+        raise DamagedError(
+            f"is written in version {version:.20} of the format; this tool reads {VERSION}"
+        )
+    wanted = {f"{part}.npy" for part in ("format", *_ARRAYS)}
+    if differ := sorted((set(archive.sizes) - {"dt.npy"}) ^ wanted):
+        raise DamagedError(f"lacks or adds members: {', '.join(differ):.200}")
+    arrays = {part: from_npy(archive.read(f"{part}.npy")) for part in _ARRAYS}
+    if strange := [n for n, a in arrays.items() if n != "value" and a.dtype.kind not in "iu"]:
+        raise DamagedError(f"has {' and '.join(strange)} that are not integers")
+    if arrays["shape"].ndim != 1:
+        raise DamagedError("has a shape that is no list of sizes")
+    dt = from_npy(archive.read("dt.npy"), NUMBERS) if "dt.npy" in archive.sizes else None
+    if dt is not None and dt.size != 1:
+        raise DamagedError("has several dt")
+    integral = arrays["value"].dtype.kind in "biu"
+    recording = Recording(
+        tuple(int(n) for n in arrays["shape"]),
+        arrays["start"].astype(np.int64),
+        arrays["index"].astype(np.int64),
+        arrays["value"].astype(np.int64 if integral else np.float32),
+        None if dt is None else float(dt.item()),
+    )
+    if faults := list(recording.faults()):
+        raise DamagedError(f"is not sound: {'; '.join(faults)}")
+    return recording

@@ -1,0 +1,64 @@
+"""The models that ship with the toolchain, found by the entry-point group `nrf_deploy.models`.
+
+An entry names a module with `build()`, which gives the torch module, and
+`demo_recording(seed, steps)`, which gives an input that suits it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from .findings import MissingError, UsageError, error
+from .pipeline import Model, read
+
+
+def names() -> tuple[str, ...]:
+    return tuple(sorted(e.name for e in entry_points(group="nrf_deploy.models")))
+
+
+def module(name: str) -> Any:
+    found = [e for e in entry_points(group="nrf_deploy.models") if e.name == name]
+    if not found:
+        raise UsageError(
+            error(
+                "MODEL-UNKNOWN",
+                f"no model {name!r} is shipped",
+                fix=f"choose one of: {', '.join(names())}; or name package.module:factory",
+            )
+        )
+    return found[0].load()
+
+
+def export(
+    source: str, output: str | Path, *, weights: str | None = None, dt: float | None = None
+) -> Model:
+    """Write a trained torch or Norse model as .nir, and read it back from there."""
+    _demand_torch()
+    from . import nir_io
+    from .export import from_torch, load
+
+    if ":" in source:
+        built, shape = load(source, weights)
+    else:
+        factory = module(source).build
+        built, shape = load(factory, weights)
+    network, findings = from_torch(built, shape, dt)
+    nir_io.write(network, output)
+    model = read(output)
+    return Model(model.network, (*findings, *model.findings), model.sha256)
+
+
+def _demand_torch() -> None:
+    missing = [p for p in ("torch", "norse") if importlib.util.find_spec(p) is None]
+    if missing:
+        raise MissingError(
+            error(
+                "EXTRA-MISSING",
+                f"{' and '.join(missing)} is not installed",
+                why="exporting runs the model in torch; nothing else here needs it",
+                fix="pip install 'nrf-deploy[models]' with torch pinned (see the README)",
+            )
+        )

@@ -1,0 +1,266 @@
+"""Nouns as tables for people, within 80 columns."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .bundle import Bundle
+from .findings import Finding
+from .network import Input, Network, Node, Output
+from .pipeline import Verdict
+from .place.placement import Piece, Placement
+from .program import Program
+from .sdk.environments import Status
+from .target import Target
+from .text import finding_text, number, table, wrap
+
+VERDICT_KEYS = ("layer", "kind", "shape", "verdict", "code", "into")
+NAMED = re.compile(r"'([^']*)'")
+
+_WORDS = {"warning": "warning", "error": "refused"}
+
+
+def dims(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape)) or "1"
+
+
+def network_table(network: Network) -> str:
+    rows = [
+        (n.name, n.kind, dims(n.shape), _weights(n), ", ".join(network.sources(n.name)))
+        for n in network.nodes
+    ]
+    pace = f"dt = {network.dt:g}" if network.dt > 0 else "no time step stated (--dt gives it)"
+    head = f"{len(network.nodes)} nodes, {pace}"
+    return head + "\n\n" + table(("node", "kind", "gives", "weights", "from"), rows, "lllrl")
+
+
+def _weights(node: Node) -> str:
+    weight = getattr(node, "weight", None)
+    return "" if weight is None else number(weight.size)
+
+
+def verdicts(verdict: Verdict) -> list[tuple[str, ...]]:
+    """One row a node, in the model's order: refused, warned about, exact, or folded into another.
+
+    A node that a rewrite made comes after those of the model.
+    """
+    worst: dict[str, Finding] = {}
+    for finding in verdict.findings:
+        known = worst.get(finding.layer or "")
+        if finding.severity != "info" and (known is None or finding.severity == "error"):
+            worst[finding.layer or ""] = finding
+    model = verdict.model.nodes if verdict.model is not None else ()
+    made = [n for n in verdict.network.nodes if n.name not in {m.name for m in model}]
+    rows: list[tuple[str, ...]] = []
+    for node in (*model, *made):
+        if node.name in verdict.network:
+            node, said = verdict.network[node.name], worst.get(node.name)
+            word = "ok" if said is None else _WORDS[said.severity]
+            rows.append(
+                (node.name, node.kind, dims(node.shape), word, said.code if said else "", "")
+            )
+        else:
+            into = _survivor(verdict, node.name)
+            rows.append((node.name, node.kind, dims(node.shape), "folded", "", into))
+    return rows
+
+
+def _survivor(verdict: Verdict, lost: str) -> str:
+    """Which node of the legalised network took this one up, as the rewrites tell it."""
+    fate: dict[str, str] = {}
+    for finding in (f for step in verdict.steps for f in step.findings):
+        if finding.severity == "info" and finding.layer is not None:
+            named = [n for n in NAMED.findall(finding.what) if n != finding.layer]
+            if named and finding.layer not in verdict.network:
+                fate[finding.layer] = named[-1]
+            fate |= {n: finding.layer for n in named if n not in verdict.network}
+    seen: set[str] = set()
+    while lost in fate and lost not in verdict.network and lost not in seen:
+        seen.add(lost)
+        lost = fate[lost]
+    return lost if lost in verdict.network else ""
+
+
+def verdict_text(model: str, chip: str, verdict: Verdict) -> str:
+    said = [f for f in verdict.findings if f.severity != "info"]
+    refused = sum(f.severity == "error" for f in said)
+    rows = [
+        (*row[:3], f"folded into {into}" if into else row[3], row[4])
+        for *row, into in verdicts(verdict)
+    ]
+    parts = [table(("layer", "kind", "shape", "verdict", "code"), rows)]
+    parts += [finding_text(f) for f in said]
+    if verdict.placement is not None and not refused:
+        p = verdict.placement
+        parts.append(f"{Path(model).name} fits on {chip}: {p.used_cores} of {p.cores} cores")
+    else:
+        parts.append(f"{Path(model).name} cannot go on {chip}: {refused} problem(s)")
+    return "\n\n".join(parts)
+
+
+def resources(bundle: Bundle) -> str:
+    """The resource table: every budget of the fullest core of each layer, and the cores."""
+    return resource_table(bundle.program, bundle.placement)
+
+
+def resource_table(program: Program, placement: Placement, by_core: bool = False) -> str:
+    """Every budget as used/left: on the fullest core of each layer, or on each core."""
+    budgets = [b.replace("synaptic_words", "words") for b in placement.limits]
+    heads = [b.replace("neuron_groups", "groups").replace("_", " ") for b in budgets]
+    limits = tuple(placement.limits.values())
+    if by_core:
+        several = placement.chips > 1
+        first = ("chip", "core", "holds") if several else ("core", "holds")
+        rows = [row if several else row[1:] for row in _core_rows(placement)]
+        rows.append((*[""] * (len(first) - 1), "limit a core", *limits))
+        align = "r" * (len(first) - 1) + "l" + "r" * len(heads)
+        which = "each core uses/has left"
+    else:
+        first, rows = ("layer", "size", "cores"), _layer_rows(program, placement)
+        rows.append(("limit a core", "", placement.cores, *limits))
+        align = "l" + "r" * (2 + len(heads))
+        which = "the fullest core of a layer uses/has left"
+    cores = f"{placement.used_cores} of {placement.cores} cores"
+    if placement.chips > 1:
+        chips = len({placement.chip_of(p.core) for p in placement.pieces})
+        cores += f", {chips} of {placement.chips} chips"
+    head = wrap(f"{placement.chip}: {cores}; of each budget, what {which}")
+    return head + "\n\n" + table((*first, *heads), rows, align)
+
+
+def _layer_rows(program: Program, placement: Placement) -> list[tuple[object, ...]]:
+    rows: list[tuple[object, ...]] = []
+    for population in program.populations:
+        pieces = [p for p in placement.pieces if p.population == population.name]
+        most = {b: max(p.used.get(b, 0) for p in pieces) for b in placement.limits}
+        cores = len({p.core for p in pieces})
+        rows.append((population.name, population.size, cores, *_used_left(most, placement)))
+    return rows
+
+
+def _core_rows(placement: Placement) -> list[tuple[object, ...]]:
+    cores: dict[int, list[Piece]] = {}
+    for piece in sorted(placement.pieces, key=lambda p: p.core):
+        cores.setdefault(piece.core, []).append(piece)
+    rows: list[tuple[object, ...]] = []
+    for core, pieces in cores.items():
+        used = {b: sum(p.used.get(b, 0) for p in pieces) for b in placement.limits}
+        holds = " + ".join(map(_holds, pieces))
+        rows.append((placement.chip_of(core), core, holds, *_used_left(used, placement)))
+    return rows
+
+
+def _holds(piece: Piece) -> str:
+    spans = zip(piece.start, piece.stop, strict=True)
+    return f"{piece.population} {','.join(f'{a}:{b}' for a, b in spans)}"
+
+
+def _used_left(used: Mapping[str, int], placement: Placement) -> list[str]:
+    return [f"{used[b]}/{limit - used[b]}" for b, limit in placement.limits.items()]
+
+
+def bundle_json(bundle: Bundle) -> dict[str, Any]:
+    cores = Counter(p.population for p in bundle.placement.pieces)
+    return {
+        "chip": bundle.chip,
+        "model_sha256": bundle.source_sha256,
+        "tool_version": bundle.tool_version,
+        "dt": bundle.network.dt,
+        "inputs": {n.name: list(n.shape) for n in bundle.network.of(Input)},
+        "outputs": {n.name: list(n.shape) for n in bundle.network.of(Output)},
+        "passes": [s.rewrite for s in bundle.steps],
+        "cores_used": bundle.placement.used_cores,
+        "cores": bundle.placement.cores,
+        "layers": [
+            {"layer": p.name, "shape": list(p.shape), "model": p.model, "cores": cores[p.name]}
+            for p in bundle.program.populations
+        ],
+    }
+
+
+def bundle_text(bundle: Bundle) -> str:
+    applied = [s.rewrite for s in bundle.steps if s.findings]
+    ports = [f"{n.kind.lower()} {n.name} {dims(n.shape)}" for n in bundle.network.of(Input, Output)]
+    lines = [
+        f"bundle for {bundle.chip}, made by nrf-deploy {bundle.tool_version}",
+        f"model: {bundle.source_sha256 or 'made in memory'}",
+        wrap(f"{', '.join(ports)}; dt = {bundle.network.dt:g}", "    "),
+        wrap(f"rewrites: {', '.join(applied) or 'none'}", then="    "),
+    ]
+    latency = {o.population: o.latency for o in bundle.program.origins}
+    rows = [
+        (p.name, p.model, dims(p.shape), latency.get(p.name, ""), _params(p.params))
+        for p in bundle.program.populations
+    ]
+    synapses = [
+        (s.name, s.kind, s.source, ", ".join(s.targets), number(s.weight.size), span(s.weight))
+        for s in bundle.program.synapses
+    ]
+    return "\n\n".join(
+        [
+            "\n".join(lines),
+            table(("population", "model", "shape", "latency", "integers"), rows, "lllrl"),
+            _legend(bundle.program),
+            table(("synapses", "kind", "from", "to", "weights", "range"), synapses, "llllrr"),
+            resources(bundle),
+        ]
+    )
+
+
+def _legend(program: Program) -> str:
+    shown = sorted({k for p in program.populations for k, v in p.params.items() if not _zero(v)})
+    means = f"docs/semantics.md says what {', '.join(shown)} mean" if shown else ""
+    return wrap("; ".join(filter(None, ["latency: steps behind the model", means])))
+
+
+def span(values: Any) -> str:
+    """One number where all are equal, else the smallest and the largest."""
+    if not values.size:
+        return "none"
+    low, high = values.min(), values.max()
+    return f"{low:g}" if low == high else f"{low:g}..{high:g}"
+
+
+def _params(params: Mapping[str, Any]) -> str:
+    def one(value: Any) -> str:
+        return str(value) if isinstance(value, int) else span(value)
+
+    return " ".join(f"{k}={one(v)}" for k, v in params.items() if not _zero(v))
+
+
+def _zero(value: Any) -> bool:
+    return isinstance(value, int) and value == 0
+
+
+def run_text(rows: Sequence[tuple[str, Sequence[int], int, int, str]]) -> str:
+    shown = [(name, dims(shape), steps, events, path) for name, shape, steps, events, path in rows]
+    return table(("layer", "shape", "steps", "spikes", "written to"), shown, "llrrl")
+
+
+def targets_text(shelf: Mapping[str, Target]) -> str:
+    parts = []
+    for name, target in shelf.items():
+        parts.append(f"{name}: {target.about}\n  engines: {', '.join(target.engines)}")
+        for chip, described in target.chips.items():
+            rows = [(k, v["value"], v["source"]) for k, v in described["limits"].items()]
+            parts.append(f"{chip}: {described['about']}\n\n{table(('limit', '', 'source'), rows)}")
+    return "\n\n".join(parts)
+
+
+def sdk_text(found: Sequence[Status], doctor: bool) -> str:
+    rows = [
+        (s.sdk.name, s.sdk.python, "installed" if s.installed else "missing", s.sdk.about)
+        for s in found
+    ]
+    text = table(("sdk", "python", "state", "what it is"), rows)
+    for s in found:
+        if doctor:
+            looked = f"Python {s.sdk.python}: {s.interpreter or 'not found'}"
+            text += f"\n\n{s.sdk.name}\n  {looked}\n  folder: {s.folder}"
+        if s.todo:
+            text += f"\n\n{s.sdk.name}: {s.todo}"
+    return text

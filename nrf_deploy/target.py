@@ -1,0 +1,116 @@
+"""What a target is, and how the toolchain finds those that are installed.
+
+A target is an object that a plug-in registers under the entry-point group
+`nrf_deploy.targets`. The toolchain asks it for the rules of its chips and hands
+it the nouns; it never imports one by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Protocol
+
+from .emulator.golden import Arithmetic
+from .emulator.kernels import Kernels
+from .findings import Finding, UsageError, error
+from .legalise import Pass
+from .legalise.choice import Approximate
+from .network import Network
+from .place.placement import Placement
+from .program import Program
+from .quantise.rules import Rules
+from .quantise.scheme import Scheme
+from .recording import Recording, Trace
+
+
+@dataclass(frozen=True)
+class Sdk:
+    """A vendor's tools, which live in an environment of their own.
+
+    `worker` is the script that runs there: standard library, numpy and this SDK only.
+    """
+
+    name: str
+    about: str
+    python: str  # "3.10"
+    requirements: Path
+    worker: Path
+
+
+class Engine(Protocol):
+    """Runs a program somewhere and gives back the trace."""
+
+    def __call__(
+        self,
+        program: Program,
+        recording: Recording,
+        *,
+        record: Iterable[str] | None = None,
+        states: Iterable[str] = (),
+        steps: int | None = None,
+        progress: Callable[[int, int], None] = ...,
+    ) -> Trace: ...
+
+
+class Target(Protocol):
+    name: str
+    about: str
+    chips: Mapping[str, Mapping[str, Any]]
+    """Name of a chip -> its table in chips.toml."""
+    arithmetics: Mapping[str, Arithmetic]
+    kernels: Mapping[str, Kernels]
+    """The same rules for the fast engine, by arithmetic, as far as the target gives them."""
+    sdks: Sequence[Sdk]
+    engines: Mapping[str, Engine]
+    """Engines of the vendor, by name: they run in the environment of the SDK of that name."""
+
+    choices: Sequence[Approximate]
+    """Rewrites that change spikes, which a user may allow by their `choice`."""
+
+    def passes(self, chip: str, allow: Collection[str] = ()) -> Sequence[Pass]:
+        """The exact rewrites that bring a network into a form this chip can hold, and those
+        that are not exact and that the user allowed."""
+        ...
+
+    def check(self, network: Network, chip: str) -> list[Finding]:
+        """A verdict on every layer of a legalised network."""
+        ...
+
+    def quantise(
+        self,
+        network: Network,
+        chip: str,
+        calibration: Recording | None,
+        rules: Rules,
+        progress: Callable[[int, int], None],
+    ) -> tuple[Scheme, list[Finding]]: ...
+
+    def lower(
+        self, network: Network, scheme: Scheme, chip: str
+    ) -> tuple[Program, list[Finding]]: ...
+
+    def place(self, program: Program, chip: str) -> Placement: ...
+
+
+def targets() -> dict[str, Target]:
+    """Every installed target, by name."""
+    found = entry_points(group="nrf_deploy.targets")
+    return {e.name: e.load() for e in sorted(found, key=lambda e: e.name)}
+
+
+def target_of_chip(chip: str) -> Target:
+    shelf = targets()
+    for target in shelf.values():
+        if chip in target.chips:
+            return target
+    chips = sorted(c for t in shelf.values() for c in t.chips)
+    raise UsageError(
+        error(
+            "TARGET-UNKNOWN",
+            f"there is no target {chip!r}",
+            fix=f"choose one of: {', '.join(chips)} (nrf-deploy targets shows them)",
+        )
+    )

@@ -1,0 +1,220 @@
+"""Text that people read: tables, wrapped paragraphs, numbers, and progress on a terminal."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import textwrap
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TextIO
+
+from .findings import Finding
+
+WIDTH = 80
+GAP = "  "
+NARROWEST = 5  # a column is not shortened below this
+PROSE = 24  # sentences are wrapped at this or more
+SURE = 0.1  # of the work: before that, nothing is said of the time that is left
+
+
+def table(
+    header: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    align: str | None = None,
+    width: int = WIDTH,
+) -> str:
+    """Columns under a ruled header. Text too wide for `width` is shortened in the middle.
+
+    Sentences in the last column are wrapped instead.
+
+    `align` has "l" or "r" for each column; without it, columns of numbers go right.
+    Right-aligned cells are never shortened: a number with a hole is a wrong number.
+    """
+    align = align or "".join("r" if _numeric(column) else "l" for column in _columns(header, rows))
+    cells = [[printable(str(c)) for c in row] for row in (header, *rows)]
+    columns = list(zip(*cells, strict=True))
+    widths = [max(len(c) for c in column) for column in columns]
+    prose = align[-1:] == "l" and any(" " in cell for cell in columns[-1])
+    while sum(widths) + len(GAP) * (len(widths) - 1) > width:
+        widest = max(
+            (i for i, a in enumerate(align) if a == "l" and widths[i] > NARROWEST),
+            key=lambda i: widths[i],
+            default=None,
+        )
+        if widest is None:
+            break
+        last = len(widths) - 1
+        widths[last if prose and widths[last] > PROSE else widest] -= 1
+    lines = [line for row in cells for line in _lines(row, widths, align)]
+    rule = GAP.join("-" * w for w in widths)
+    return "\n".join([lines[0], rule, *lines[1:]])
+
+
+def _columns(header: Sequence[str], rows: Sequence[Sequence[object]]) -> list[list[object]]:
+    return [[row[i] for row in rows] for i in range(len(header))]
+
+
+def _numeric(column: Sequence[object]) -> bool:
+    return bool(column) and all(isinstance(c, int | float) for c in column)
+
+
+def _lines(row: Sequence[str], widths: Sequence[int], align: str) -> list[str]:
+    """One line, or more where the last cell is a sentence that needs them."""
+    if align[-1:] != "l" or " " not in row[-1] or len(row[-1]) <= widths[-1]:
+        return [_line(row, widths, align)]
+    first, *more = textwrap.wrap(row[-1], widths[-1], break_on_hyphens=False) or [""]
+    blank = [""] * (len(row) - 1)
+    rest = [_line([*blank, part], widths, align) for part in more]
+    return [_line([*row[:-1], first], widths, align), *rest]
+
+
+def _line(row: Sequence[str], widths: Sequence[int], align: str) -> str:
+    cells = (
+        shorten(cell, w).ljust(w) if a == "l" else cell.rjust(w)
+        for cell, w, a in zip(row, widths, align, strict=True)
+    )
+    return GAP.join(cells).rstrip()
+
+
+def shorten(text: str, width: int) -> str:
+    """At most `width` characters, the middle left out: both ends of a name tell it apart."""
+    if len(text) <= width:
+        return text
+    tail = (width - 1) // 2
+    return f"{text[: width - 1 - tail]}…{text[len(text) - tail :]}"
+
+
+def printable(text: str) -> str:
+    """With control characters escaped: names come from files that others wrote."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def wrap(text: str, indent: str = "", then: str | None = None, width: int = WIDTH) -> str:
+    """One paragraph; `then` indents its lines after the first."""
+    return textwrap.fill(
+        text,
+        width,
+        initial_indent=indent,
+        subsequent_indent=indent if then is None else then,
+        break_on_hyphens=False,
+    )
+
+
+def finding_text(finding: Finding, width: int = WIDTH) -> str:
+    """A finding within `width` columns; a path stays in one piece."""
+
+    def paragraph(line: str, indent: str, then: str) -> str:
+        return textwrap.fill(
+            printable(line),
+            width,
+            initial_indent=indent,
+            subsequent_indent=then,
+            break_on_hyphens=False,
+            break_long_words="/" not in line,
+        )
+
+    head, *more = finding.text().split("\n")
+    lines = [paragraph(head, "", "    ")]
+    lines += [paragraph(line.strip(), "    ", " " * 9) for line in more]
+    return "\n".join(lines)
+
+
+def number(value: float) -> str:
+    """1234567 as 1.23 M; whole numbers below a thousand as they are."""
+    return _scaled(value, 1000, ("", " k", " M", " G", " T"))
+
+
+def size(count: int) -> str:
+    """Bytes, in powers of 1024."""
+    return _scaled(count, 1024, (" B", " KiB", " MiB", " GiB", " TiB"))
+
+
+def _scaled(value: float, base: int, units: Sequence[str]) -> str:
+    scaled, unit = float(value), 0
+    while abs(scaled) >= base - 0.5 and unit < len(units) - 1:
+        scaled /= base
+        unit += 1
+    if unit == 0 and scaled == int(scaled):
+        return f"{int(scaled)}{units[0]}"
+    return f"{_three_digits(scaled)}{units[unit]}"
+
+
+def _three_digits(value: float) -> str:
+    places = next((p for p, top in ((2, 9.995), (1, 99.95)) if abs(value) < top), 0)
+    return f"{value:.{places}f}"
+
+
+def duration(seconds: float) -> str:
+    """0.0123 as 12.3 ms, 200 as 3 min 20 s, 4000 as 1 h 06 min."""
+    for unit, factor in (("µs", 1e-6), ("ms", 1e-3)):
+        if abs(seconds) < 999.5 * factor:
+            return f"{_three_digits(seconds / factor)} {unit}" if seconds else "0 s"
+    if abs(seconds) < 59.95:
+        return f"{_three_digits(seconds)} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes:02} min"
+
+
+class Progress:
+    """A bar on standard error, callable as progress(done, of); silent where nobody looks.
+
+    Drawn at most ten times a second, with the time left, and wiped at the end. A `done`
+    that falls back begins the next stage: a new bar, under the next label if there is one.
+    """
+
+    interval = 0.1
+
+    def __init__(self, label: str | Sequence[str], stream: TextIO | None = None):
+        self.labels = [printable(each) for each in ([label] if isinstance(label, str) else label)]
+        self.stream = sys.stderr if stream is None else stream
+        self.shown = self.stream.isatty()
+        self.began = self.drawn = 0.0
+        self.last = 0
+        self.width = 0
+
+    def __enter__(self) -> Progress:
+        self.began = time.monotonic()
+        return self
+
+    def __call__(self, done: int, of: int) -> None:
+        if not self.shown:
+            return
+        now = time.monotonic()
+        if done < self.last:
+            self.began, self.drawn = now, 0.0
+            self.labels = self.labels[1:] or self.labels
+        self.last = done
+        if now - self.drawn >= self.interval:
+            self.drawn = now
+            self._draw(self._bar(done, of, now - self.began))
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exception: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.width:
+            self._draw("")
+            self.stream.write("\r")
+            self.stream.flush()
+
+    def _bar(self, done: int, of: int, elapsed: float) -> str:
+        share = min(done / of, 1.0) if of > 0 else 0.0
+        left = f"{duration(elapsed / share * (1 - share))} left" if share >= SURE else ""
+        tail = f" {share:4.0%}  {left}"
+        room = min(WIDTH, shutil.get_terminal_size().columns) - 1
+        label = shorten(self.labels[0], max(room - 40, NARROWEST))
+        cells = max(min(room - len(label) - 30, 30), 5)
+        full = round(cells * share)
+        return f"{label} [{'#' * full}{'.' * (cells - full)}]{tail}"[:room]
+
+    def _draw(self, line: str) -> None:
+        self.stream.write("\r" + line.ljust(self.width))
+        self.stream.flush()
+        self.width = len(line)

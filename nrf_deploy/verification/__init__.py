@@ -1,0 +1,32 @@
+"""Compare two runs, say where they part, judge, and report."""
+
+from .activity import activity
+from .arrivals import arrivals
+from .compare import compare
+from .comparison import (
+    OUTPUT,
+    Arrival,
+    Comparison,
+    Divergence,
+    Inputs,
+    LayerComparison,
+    Value,
+)
+from .judge import Limits, judge
+from .report import Report
+
+__all__ = [
+    "OUTPUT",
+    "Arrival",
+    "Comparison",
+    "Divergence",
+    "Inputs",
+    "LayerComparison",
+    "Limits",
+    "Report",
+    "Value",
+    "activity",
+    "arrivals",
+    "compare",
+    "judge",
+]

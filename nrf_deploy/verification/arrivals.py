@@ -1,0 +1,101 @@
+"""What reached one neuron of a program in one step: the first thing to look at where runs part."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from ..network import Array, Shape
+from ..program import Conv, Dense, Program, Sparse, Synapses
+from ..recording import Recording, Trace
+from .comparison import Arrival, Inputs
+
+
+def arrivals(program: Program, given: Recording, trace: Trace) -> Inputs:
+    """Answers from what went into the ports (stacked, flat) and from a run of `program`.
+
+    Weights are the program's; what the arithmetic makes of them on the way is not in them.
+    A source whose output was not recorded gives an Arrival without a value.
+    """
+    ports = {}
+    first = 0
+    for port in program.ports:
+        ports[port.name] = (first, port.shape)
+        first += math.prod(port.shape)
+
+    def sent(source: str, step: int) -> tuple[Array, Array, Shape] | None:
+        """(indices, values, shape) of what a source gave in a step."""
+        if source in ports:
+            recording, (offset, shape) = given, ports[source]
+        elif source in trace.outputs:
+            recording = trace.outputs[source]
+            offset, shape = 0, recording.shape
+        else:
+            return None
+        if not 0 <= step < recording.steps:
+            return np.zeros(0, np.int64), np.zeros(0, np.int64), shape
+        index, value = recording.at(step)
+        own = (index >= offset) & (index < offset + math.prod(shape))
+        return index[own] - offset, value[own], shape
+
+    def inputs(layer: str, neuron: Shape, step: int) -> list[Arrival]:
+        target = int(np.ravel_multi_index(neuron, program.population(layer).shape))
+        found = []
+        for synapses in program.into(layer):
+            for delay, column, weight in _fan_in(synapses, target):
+                message = sent(synapses.source, step - delay)
+                if message is None:
+                    found.append(Arrival(synapses.source, (), step - delay, None))
+                    continue
+                found += _meet(synapses.source, step - delay, message, column, weight)
+        return found
+
+    return inputs
+
+
+def _meet(
+    source: str, step: int, message: tuple[Array, Array, Shape], column: Array, weight: Array
+) -> Iterator[Arrival]:
+    """The events of a source that these synapses (from `column`, with `weight`) carry on."""
+    index, value, shape = message
+    heard = np.flatnonzero(np.isin(column, index) & (weight != 0))
+    for k in heard[np.argsort(column[heard], kind="stable")]:
+        event = np.searchsorted(index, column[k])
+        neuron = tuple(int(i) for i in np.unravel_index(column[k], shape))
+        yield Arrival(source, neuron, step, value[event].item(), int(weight[k]))
+
+
+def _fan_in(synapses: Synapses, target: int) -> Iterator[tuple[int, Array, Array]]:
+    """(delay, flat sources, weights) of the synapses that end at this flat target."""
+    if isinstance(synapses, Conv):
+        yield (synapses.delay, *_window(synapses, target))
+    elif isinstance(synapses, Sparse):
+        own = synapses.row == target
+        yield synapses.delay, synapses.column[own], synapses.weight[own]
+    else:
+        assert isinstance(synapses, Dense)
+        weight, column = synapses.weight[target], np.arange(synapses.weight.shape[1])
+        delays = np.zeros_like(column) if synapses.delays is None else synapses.delays[target]
+        for extra in np.unique(delays):
+            own = delays == extra
+            yield synapses.delay + int(extra), column[own], weight[own]
+
+
+def _window(conv: Conv, target: int) -> tuple[Array, Array]:
+    """The receptive field of one output of a convolution."""
+    out, *place = (int(i) for i in np.unravel_index(target, conv.shape))
+    channels, *size = conv.input_shape
+    fan = channels // conv.groups
+    group = out // (conv.shape[0] // conv.groups)
+    axes = [
+        at * stride - before + dilation * np.arange(kernel)
+        for at, stride, (before, _), dilation, kernel in zip(
+            place, conv.stride, conv.padding, conv.dilation, conv.weight.shape[2:], strict=True
+        )
+    ]
+    grid = np.meshgrid(group * fan + np.arange(fan), *axes, indexing="ij")
+    inside = np.all([(g >= 0) & (g < s) for g, s in zip(grid, (channels, *size), strict=True)], 0)
+    column = np.ravel_multi_index(tuple(g[inside] for g in grid), conv.input_shape)
+    return column, conv.weight[out][inside]

@@ -1,0 +1,120 @@
+"""What a comparison of two runs says: per layer, and at the first place where they part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..network import Shape
+
+OUTPUT = "output"
+"""The name under which a layer's output stands beside its state variables."""
+
+Number = int | float
+
+
+@dataclass(frozen=True)
+class Value:
+    """One variable of one neuron in one step, on both sides, in their own units.
+
+    The floats are the same values in the model's units, where the scale is known.
+    """
+
+    variable: str
+    left: Number
+    right: Number
+    left_float: float | None = None
+    right_float: float | None = None
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """One event that reached a neuron: from whom, sent when, with what value and weight.
+
+    Without a value: what this source sent then was not recorded.
+    """
+
+    source: str
+    neuron: Shape
+    step: int
+    value: Number | None
+    weight: Number | None = None
+
+
+Inputs = Callable[[str, Shape, int], Sequence[Arrival]]
+"""(layer, neuron, step of the left run) -> what arrived there."""
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """A place where two runs differ. `step` is the model's; the runs' own steps stand beside it.
+
+    `variable` is the first that differs, in the order in which a step computes them;
+    `values` holds every variable that both runs recorded.
+    """
+
+    layer: str
+    neuron: Shape
+    step: int
+    left_step: int
+    right_step: int
+    variable: str
+    values: tuple[Value, ...]
+    arrivals: tuple[Arrival, ...] = ()
+
+    @property
+    def value(self) -> Value:
+        return next(v for v in self.values if v.variable == self.variable)
+
+
+@dataclass(frozen=True)
+class LayerComparison:
+    """One layer on both sides, over the `steps` that both have.
+
+    `exact` is None where it cannot be said: no step was compared, or one side gives
+    integers and the other fractions (`analogue`); then `value_error` is the root mean
+    square of the difference over that of the fractions, in the model's units, where the
+    scale is known. `mismatches` counts (step, neuron) places where the outputs differ,
+    `state_mismatches` those of each state variable that is of one kind (integer or
+    float) on both sides. `count_error` is |left - right| / max(right, 1). `outside_*`
+    counts spikes in steps that were not compared. `shift` is the number of steps by
+    which the left output comes late (negative: early) where that is all that differs.
+    """
+
+    layer: str
+    shape: Shape
+    steps: int
+    latency_left: int
+    latency_right: int
+    spikes_left: int
+    spikes_right: int
+    outside_left: int
+    outside_right: int
+    exact: bool | None
+    analogue: bool
+    mismatches: int
+    state_mismatches: Mapping[str, int]
+    count_error: float
+    value_error: float | None
+    cosine: float | None
+    shift: int | None
+    first: Divergence | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two runs, layer by layer in network order.
+
+    `uncompared` names the layers that one run or both recorded no output of, and the
+    sides ("left", "right") that lack it.
+    """
+
+    left: str
+    right: str
+    layers: tuple[LayerComparison, ...]
+    first_divergence: Divergence | None
+    uncompared: Mapping[str, tuple[str, ...]]
+
+    @property
+    def exact(self) -> bool:
+        return all(layer.exact is True for layer in self.layers)

@@ -1,0 +1,168 @@
+"""Which limits a comparison breaks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ..findings import Finding, error, info, warning
+from .comparison import OUTPUT, Comparison, Divergence, LayerComparison
+
+NO_SPIKES = "VERIFY-NO-SPIKES"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What two runs must hold to.
+
+    `exact`: equal in every output, and in every state of one kind. Otherwise (a float
+    model against its integers) each layer's spike count may be off by this share of the
+    right run's. `value_error` holds for layers whose outputs are integers on one side and
+    fractions on the other, exact or not.
+    """
+
+    exact: bool
+    spike_count_error: float = 0.1
+    value_error: float = 0.1
+
+
+def judge(comparison: Comparison, limits: Limits) -> list[Finding]:
+    """An error for each broken limit; a warning or an info for what could not be judged."""
+    findings = [f for layer in comparison.layers for f in _layer(comparison, layer, limits)]
+    return [*_no_spikes(comparison), *findings, *_outside(comparison), *_uncompared(comparison)]
+
+
+def silent(c: Comparison) -> bool:
+    """Did no layer give anything, in either run?"""
+    compared = [layer for layer in c.layers if layer.steps]
+    return bool(compared) and not any(
+        layer.spikes_left or layer.spikes_right or layer.outside_left or layer.outside_right
+        for layer in compared
+    )
+
+
+def _no_spikes(c: Comparison) -> Iterator[Finding]:
+    """Two silent runs are equal whatever the integers are: that proves nothing."""
+    if silent(c):
+        yield error(
+            NO_SPIKES,
+            f"no layer spiked in {max(layer.steps for layer in c.layers):,} steps, "
+            "in neither run: nothing was compared",
+            why="the input is too weak, too short, or on another scale of time than the model: "
+            "a --dt in another unit than the file's time constants, or a --bin that is not dt",
+            fix="compare --dt with the time constants (nrf-deploy inspect shows them), give "
+            "--bin the same length, or a longer or livelier recording",
+        )
+
+
+def _layer(c: Comparison, layer: LayerComparison, limits: Limits) -> Iterator[Finding]:
+    if layer.steps == 0:
+        yield error(
+            "VERIFY-NOTHING-COMPARED",
+            f"with the latencies {layer.latency_left} and {layer.latency_right} taken off, "
+            "the runs share no step",
+            fix="give a recording that is longer than the latency",
+            layer=layer.layer,
+        )
+        return
+    if limits.exact and layer.first is not None:
+        yield _diverged(c, layer, layer.first)
+    if layer.analogue:
+        yield from _value(layer, limits)
+    elif not limits.exact and layer.count_error > limits.spike_count_error:
+        yield _count(c, layer, limits)
+
+
+def _diverged(c: Comparison, layer: LayerComparison, first: Divergence) -> Finding:
+    value = first.value
+    what = output_or_state(first.variable)
+    earliest = c.first_divergence
+    assert earliest is not None
+    counts = {OUTPUT: layer.mismatches, **layer.state_mismatches}
+    places = ", ".join(f"{n:,} of {v}" for v, n in counts.items() if n)
+    if first.layer == earliest.layer:
+        why = "everything before this place is equal"
+    else:
+        why = f"layer {earliest.layer!r} differs first, at step {earliest.step}"
+        why += "; this may follow from it" if _feeds(c, earliest.layer, first.layer) else ""
+    return error(
+        "VERIFY-DIVERGED",
+        f"{what} is {value.left} in {c.left} and {value.right} in {c.right}; "
+        f"places that differ: {places}",
+        why=why,
+        fix=_shift_fix(layer)
+        or f"look at both runs' states there: nrf-deploy run ... --layer {layer.layer} --states, "
+        f"once with --engine {c.left} and once with --engine {c.right}",
+        layer=layer.layer,
+        neuron=first.neuron,
+        step=first.step,
+    )
+
+
+def _feeds(c: Comparison, earlier: str, later: str) -> bool:
+    """Does one stand before the other in network order?"""
+    names = [layer.layer for layer in c.layers]
+    return names.index(earlier) < names.index(later)
+
+
+def _count(c: Comparison, layer: LayerComparison, limits: Limits) -> Finding:
+    return error(
+        "VERIFY-COUNT",
+        f"{layer.spikes_left:,} spikes in {c.left} and {layer.spikes_right:,} in {c.right}: "
+        f"{layer.count_error:.1%} off, the limit is {limits.spike_count_error:.1%}",
+        fix=_shift_fix(layer)
+        or "compile with --calibrate REC on data like this input, give the layer more "
+        "weight_bits in --scheme S.toml, or verify with a wider --limit",
+        layer=layer.layer,
+    )
+
+
+def _value(layer: LayerComparison, limits: Limits) -> Iterator[Finding]:
+    if layer.value_error is None:
+        yield warning(
+            "VERIFY-UNSCALED",
+            "its values are integers on one side and fractions on the other, and were not judged",
+            why="the scale between them is not known",
+            layer=layer.layer,
+        )
+    elif layer.value_error > limits.value_error:
+        yield error(
+            "VERIFY-VALUE",
+            f"its values are {layer.value_error:.1%} off (root mean square), "
+            f"the limit is {limits.value_error:.1%}",
+            fix="compile with --calibrate REC on data like this input",
+            layer=layer.layer,
+        )
+
+
+def _shift_fix(layer: LayerComparison) -> str:
+    if layer.shift is None:
+        return ""
+    when = "later" if layer.shift > 0 else "earlier"
+    return (
+        f"the output is the same {abs(layer.shift)} step(s) {when}: "
+        f"the stated latency {layer.latency_left} is off"
+    )
+
+
+def _outside(c: Comparison) -> Iterator[Finding]:
+    left = sum(layer.outside_left for layer in c.layers)
+    right = sum(layer.outside_right for layer in c.layers)
+    if left or right:
+        yield info(
+            "VERIFY-OUTSIDE",
+            f"{left:,} spikes of {c.left} and {right:,} of {c.right} lie in steps that only one "
+            "of them has, and were not compared",
+            why="one run is longer, or they fall into the latency",
+        )
+
+
+def _uncompared(c: Comparison) -> Iterator[Finding]:
+    engines = {"left": c.left, "right": c.right}
+    for name, sides in c.uncompared.items():
+        without = " and ".join(engines[s] for s in sides)
+        yield info("VERIFY-UNCOMPARED", f"{without} recorded no output of it", layer=name)
+
+
+def output_or_state(variable: str) -> str:
+    return "the output" if variable == OUTPUT else f"the state {variable!r}"

@@ -1,0 +1,206 @@
+"""What a verification found, for programs (JSON) and for people (text)."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..findings import Finding
+from ..text import finding_text, printable, shorten, table, wrap
+from .comparison import Comparison, Divergence, LayerComparison, Value
+from .judge import NO_SPIKES, Limits, output_or_state
+
+SCHEMA_VERSION = 1
+ARRIVALS_SHOWN = 8
+ENGINE_WIDTH = 12
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """The numbers, what they mean, and against which limits.
+
+    `context` is plain data that says how to reproduce the runs: files and their hashes,
+    versions, options.
+    """
+
+    comparison: Comparison
+    limits: Limits
+    findings: tuple[Finding, ...]
+    context: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        c = self.comparison
+        return f"<Report of {c.left} against {c.right}: {self.verdict}>"
+
+    @property
+    def passed(self) -> bool:
+        return not any(f.severity == "error" for f in self.findings)
+
+    @property
+    def exit_code(self) -> int:
+        return 0 if self.passed else 1
+
+    @property
+    def verdict(self) -> str:
+        if any(f.code == NO_SPIKES for f in self.findings):
+            return "nothing was compared: no layer spiked"
+        errors = sum(f.severity == "error" for f in self.findings)
+        if errors:
+            return f"failed: {errors} error{'s' if errors > 1 else ''}"
+        return "passed: exact" if self.comparison.exact else "passed: within the limits"
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data, the same keys in the same order each time; numbers JSON lacks are text."""
+        c = self.comparison
+        report = {
+            "schema_version": SCHEMA_VERSION,
+            "passed": self.passed,
+            "verdict": self.verdict,
+            "exact": c.exact,
+            "left": c.left,
+            "right": c.right,
+            "limits": dataclasses.asdict(self.limits),
+            "layers": [_layer_json(layer) for layer in c.layers],
+            "first_divergence": _divergence_json(c.first_divergence),
+            "uncompared": c.uncompared,
+            "findings": [f.as_json() for f in self.findings],
+            "context": self.context,
+        }
+        plain: dict[str, Any] = _plain(report)
+        return plain
+
+    def text(self, *, details: bool = True) -> str:
+        """At most 80 columns wide, but for numbers and paths that need more.
+
+        Without `details` it leaves out the legend and where the runs part first.
+        """
+        c = self.comparison
+        parts = [
+            wrap(f"{printable(c.left)} against {printable(c.right)}", then="    "),
+            layer_table(c),
+            *(wrap(s) for s in (LEGEND, *divergence_sentences(c)) if details),
+            *(finding_text(f) for f in self.findings),
+            *(wrap(s) for s in self._closing()),
+            f"verdict: {self.verdict}",
+        ]
+        return "\n\n".join(parts)
+
+    def _closing(self) -> Iterator[str]:
+        """What it means that the counts agree and the places do not."""
+        spiking = [x for x in self.comparison.layers if not x.analogue and x.steps]
+        differ = sum(x.mismatches for x in spiking)
+        off = max((x.count_error for x in spiking), default=0.0)
+        if differ and off <= self.limits.spike_count_error:
+            yield (
+                f"Most spikes are there, but moved by steps or to neighbours: {differ:,} places "
+                f"differ, and the counts of the layers by at most {off:.2%}."
+            )
+
+
+def _heads(c: Comparison) -> tuple[str, str]:
+    """The engines' names as heads of columns, told apart."""
+    if c.left == c.right:
+        return "left", "right"
+    left, right = (shorten(printable(n), ENGINE_WIDTH) for n in (c.left, c.right))
+    return (left, right) if left != right else ("left", "right")
+
+
+LEGEND = (
+    "steps: those that both runs have; differ: places (a neuron in a step) with unequal outputs"
+)
+
+
+def layer_table(c: Comparison) -> str:
+    header = ("layer", "neurons", "steps", *_heads(c), "differ", "count error", "exact")
+    rows = [
+        (
+            layer.layer,
+            f"{math.prod(layer.shape):,}",
+            f"{layer.steps:,}",
+            f"{layer.spikes_left:,}",
+            f"{layer.spikes_right:,}",
+            f"{layer.mismatches:,}",
+            f"{layer.count_error:.2%}",
+            {True: "yes", False: "no", None: "-"}[layer.exact],
+        )
+        for layer in c.layers
+    ]
+    return table(header, rows, "lrrrrrrl")
+
+
+def divergence_sentences(c: Comparison) -> Iterator[str]:
+    d = c.first_divergence
+    if d is None:
+        yield "No difference was found." if c.layers else "No layer was compared."
+        return
+    yield (
+        f"The runs first differ in layer {d.layer!r}, neuron {d.neuron}, at step {d.step}"
+        f"{_own_steps(c, d)}. The first to differ is {output_or_state(d.variable)}: "
+        f"{_sides(c, d.value)}."
+    )
+    for v in d.values:
+        if v.variable != d.variable:
+            same = "also differs" if v.left != v.right else "is equal"
+            yield f"At this place {output_or_state(v.variable)} {same}: {_sides(c, v)}."
+    yield from _arrival_sentences(d)
+
+
+def _arrival_sentences(d: Divergence) -> Iterator[str]:
+    """The heaviest events that arrived at the place, then how many more there were."""
+    for a in d.arrivals:
+        if a.value is None:
+            yield f"What {a.source!r} sent there at step {a.step} was not recorded."
+    known = [a for a in d.arrivals if a.value is not None]
+    known.sort(key=lambda a: -abs((a.value or 0) * (1 if a.weight is None else a.weight)))
+    if known:
+        said = (
+            f"{a.value} from {a.source!r} {a.neuron}, sent at step {a.step}"
+            f"{'' if a.weight is None else f', weight {a.weight}'}"
+            for a in known[:ARRIVALS_SHOWN]
+        )
+        more = len(known) - ARRIVALS_SHOWN
+        yield f"There arrived {'; '.join(said)}{f'; and {more:,} more' if more > 0 else ''}."
+
+
+def _own_steps(c: Comparison, d: Divergence) -> str:
+    if d.left_step == d.right_step == d.step:
+        return ""
+    return f" (step {d.left_step} of {printable(c.left)}, {d.right_step} of {printable(c.right)})"
+
+
+def _sides(c: Comparison, v: Value) -> str:
+    sides = ((c.left, v.left, v.left_float), (c.right, v.right, v.right_float))
+    said = (
+        f"{value}{'' if real is None or real == value else f' ({real:.6g} in the model)'} "
+        f"in {printable(engine)}"
+        for engine, value, real in sides
+    )
+    return ", ".join(said)
+
+
+def _layer_json(layer: LayerComparison) -> dict[str, Any]:
+    return {**dataclasses.asdict(layer), "first": _divergence_json(layer.first)}
+
+
+def _divergence_json(d: Divergence | None) -> dict[str, Any] | None:
+    if d is None:
+        return None
+    value = {k: v for k, v in dataclasses.asdict(d.value).items() if k != "variable"}
+    return {**dataclasses.asdict(d), **value}
+
+
+def _plain(data: Any) -> Any:
+    if isinstance(data, Mapping):
+        return {str(k): _plain(v) for k, v in data.items()}
+    if isinstance(data, list | tuple):
+        return [_plain(v) for v in data]
+    if isinstance(data, np.generic | np.ndarray):
+        return _plain(data.tolist())
+    if isinstance(data, float) and not math.isfinite(data):
+        return str(data)
+    return data

@@ -1,0 +1,102 @@
+"""Run a bundle twice, compare, and judge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import __version__
+from ..bundle import Bundle
+from ..findings import Finding, info
+from ..given import as_bundle, as_recording
+from ..pipeline import Progress, latency, populations, quiet, run, target_of
+from ..recording import Recording
+from .activity import activity
+from .arrivals import arrivals
+from .compare import compare
+from .judge import Limits, judge, silent
+from .report import Report
+
+STATE_BYTES = 512 * 2**20
+"""States of both runs are kept, and compared, up to this much memory."""
+
+
+def default_limits(engine: str, against: str) -> Limits:
+    """Integers against integers must be equal; against floats they cannot be."""
+    return Limits(exact="reference" not in (engine, against))
+
+
+def verify(
+    bundle: Bundle | str | Path,
+    recording: Recording,
+    engine: str = "emulator",
+    against: str = "reference",
+    *,
+    limits: Limits | None = None,
+    context: Mapping[str, Any] | None = None,
+    progress: Progress = quiet,
+) -> Report:
+    """Compare two engines on one recording, layer by layer in the model's order."""
+    bundle, recording = as_bundle(bundle), as_recording(recording)
+    limits = default_limits(engine, against) if limits is None else limits
+    names = populations(bundle)
+    kept, findings = _states(bundle, recording, names)
+    traces = []
+    for which in (engine, against):
+        progress(0, recording.steps)  # a new stage, even where an engine only tells its end
+        traces.append(run(bundle, recording, which, record=names, states=kept, progress=progress))
+    left, right = traces
+    arithmetic = target_of(bundle).arithmetics[bundle.program.arithmetic]
+    comparison = compare(
+        left,
+        right,
+        order=names,
+        latency_left=latency(bundle, engine),
+        latency_right=latency(bundle, against),
+        scale={o.node: o.scale for o in bundle.program.origins if not _shifted(bundle, o.node)},
+        states={n: arithmetic.states[bundle.program.population(n).model] for n in names},
+        inputs=None if engine == "reference" else arrivals(bundle.program, recording, left),
+    )
+    reference = right if against == "reference" else None
+    findings += judge(comparison, limits)
+    if not silent(comparison):
+        graded = [n for n in names if not getattr(bundle.network[n], "spikes", True)]
+        findings += activity(left, reference=reference, order=names, graded=graded)
+    return Report(
+        comparison,
+        limits,
+        tuple(findings),
+        {
+            "chip": bundle.chip,
+            "model_sha256": bundle.source_sha256,
+            "tool_version": __version__,
+            "steps": recording.steps,
+            "input_events": len(recording.index),
+            **(context or {}),
+        },
+    )
+
+
+def _shifted(bundle: Bundle, name: str) -> bool:
+    """Does the chip count this population's potential from another origin?"""
+    return bool(np.any(getattr(bundle.network[name], "v_reset", 0)))
+
+
+def _states(
+    bundle: Bundle, recording: Recording, names: tuple[str, ...]
+) -> tuple[tuple[str, ...], list[Finding]]:
+    """The populations whose states fit into memory: all, or none and a word about it."""
+    neurons = sum(bundle.program.population(n).size for n in names)
+    needed = 2 * 2 * 8 * neurons * (recording.steps + bundle.program.latency)
+    if needed <= STATE_BYTES:
+        return names, []
+    return (), [
+        info(
+            "VERIFY-STATES-LEFT-OUT",
+            f"only spikes are compared: the states would take {needed / 2**30:.1f} GiB",
+            fix="verify a shorter recording to compare every state",
+        )
+    ]

@@ -1,0 +1,65 @@
+"""Loihi, by way of Lava: the plug-in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+from nrf_deploy.findings import Finding
+from nrf_deploy.legalise import EXACT, Pass, ShiftReset
+from nrf_deploy.legalise.choice import Approximate, allowed
+from nrf_deploy.network import Network
+from nrf_deploy.place.placement import Placement
+from nrf_deploy.program import Program
+from nrf_deploy.quantise.rules import Rules
+from nrf_deploy.quantise.scheme import Scheme
+from nrf_deploy.recording import Recording
+
+from . import check as _check
+from . import lava
+from . import lower as _lower
+from . import place as _place
+from . import quantise as _quantise
+from .arithmetic import LoihiArithmetic
+from .chip import Chip, tables
+from .choices import CHOICES
+from .kernels import LoihiKernels
+
+
+class LoihiTarget:
+    name = "loihi"
+    about = "Intel Loihi 1 and 2; the vendor's simulator is Lava"
+    arithmetics: Mapping[str, Any] = {"loihi": LoihiArithmetic()}
+    kernels: Mapping[str, Any] = {"loihi": LoihiKernels()}
+    sdks = (lava.sdk,)
+    choices: Sequence[Approximate] = CHOICES
+    engines: Mapping[str, Any] = {"lava": lava.run}
+
+    @property
+    def chips(self) -> Mapping[str, Mapping[str, Any]]:
+        return tables()
+
+    def passes(self, chip: str, allow: Collection[str] = ()) -> Sequence[Pass]:
+        return (*EXACT, ShiftReset(), *allowed(CHOICES, allow))
+
+    def check(self, network: Network, chip: str) -> list[Finding]:
+        return _check.check(network, Chip.load(chip))
+
+    def quantise(
+        self,
+        network: Network,
+        chip: str,
+        calibration: Recording | None,
+        rules: Rules,
+        progress: Callable[[int, int], None],
+    ) -> tuple[Scheme, list[Finding]]:
+        return _quantise.quantise(network, Chip.load(chip), calibration, rules, progress)
+
+    def lower(self, network: Network, scheme: Scheme, chip: str) -> tuple[Program, list[Finding]]:
+        return _lower.lower(network, scheme, Chip.load(chip))
+
+    def place(self, program: Program, chip: str) -> Placement:
+        return _place.place(program, Chip.load(chip))
+
+
+target = LoihiTarget()

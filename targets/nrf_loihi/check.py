@@ -1,0 +1,223 @@
+"""What of a legalised network this chip can hold, layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from nrf_deploy.findings import Finding, error, warning
+from nrf_deploy.layers import Layers, Link, layers
+from nrf_deploy.network import (
+    IF,
+    LIF,
+    Conv,
+    CubaLI,
+    CubaLIF,
+    Linear,
+    Network,
+    Node,
+    Output,
+    Pool,
+    Population,
+)
+
+from .chip import Chip
+from .choices import SUBTRACT
+from .latency import latencies
+from .neuron import neuron
+from .reach import feeds_on, in_a_loop
+
+INSTEAD = {
+    "Threshold": "an IF or LIF, whose threshold does the same with a state",
+    "Delay": "no delay, or add a layer: each layer of connections takes one step",
+}
+
+
+def check(network: Network, chip: Chip) -> list[Finding]:
+    view = layers(network)
+    findings = [*_structure(network, view), *latencies(network, view)[1]]
+    for node in network.nodes:
+        findings += _node(node, network, view, chip)
+    for link in view.links:
+        findings += _link(link, network, chip)
+    return findings
+
+
+def _structure(network: Network, view: Layers) -> Iterator[Finding]:
+    for name in view.loose:
+        yield error(
+            "LOIHI-NO-POPULATION",
+            "the connection does not lead from spikes to one population of neurons",
+            layer=name,
+            why="a core turns each sum of weights into spikes; it has no layer without neurons",
+            fix="end the layer in neurons, or merge the connection into its neighbour",
+        )
+    for link in view.links:
+        for target in link.targets:
+            if isinstance(network[target], Output):
+                yield error(
+                    "LOIHI-NO-POPULATION",
+                    f"the connection leads to the output {target!r} without neurons",
+                    layer=link.name,
+                    why="what leaves a chip are spikes",
+                    fix="end the model in an IF or LIF layer, and count its spikes",
+                )
+
+
+def _node(node: Node, network: Network, view: Layers, chip: Chip) -> Iterator[Finding]:
+    if isinstance(node, Population):
+        yield from _population(node, network.dt, chip)
+        if not node.spikes and feeds_on(view, node.name):
+            yield from _inner(node, network, chip)
+    elif node.kind in INSTEAD:
+        yield error(
+            "LOIHI-KIND",
+            f"{node.kind} has no exact form on {chip.name}",
+            layer=node.name,
+            fix=f"use {INSTEAD[node.kind]}",
+        )
+
+
+def _inner(node: Population, network: Network, chip: Chip) -> Iterator[Finding]:
+    """A layer without spikes that feeds another one."""
+    if not chip.graded_bits:
+        yield error(
+            "LOIHI-GRADED",
+            f"{node.kind} feeds another layer with its potential; {chip.name} has binary spikes",
+            layer=node.name,
+            why="a potential leaves a core as the payload of a graded spike",
+            fix="choose loihi2, or train with spiking neurons here",
+        )
+    if in_a_loop(network, node.name):
+        yield error(
+            "LOIHI-GRADED-LOOP",
+            f"{node.kind} feeds itself, directly or through others",
+            layer=node.name,
+            why="how many units its payload counts would depend on itself",
+            fix="train the loop with spiking neurons",
+        )
+
+
+def _reset(node: IF | LIF | CubaLIF, chip: Chip) -> Iterator[Finding]:
+    if node.reset == "subtract":
+        yield error(
+            "LOIHI-RESET-SUBTRACT",
+            "the neurons subtract their threshold when they spike",
+            layer=node.name,
+            why=f"{chip.name} sets the potential to 0 after a spike; nothing that reaches the "
+            "neuron a step later can give back what was above the threshold",
+            fix=f"allow a reset to 0 instead (--allow {SUBTRACT}, with --calibrate to know its "
+            "cost), or train with a reset to a value (Norse: reset_value)",
+        )
+    elif np.any(node.v_reset != 0):
+        yield error(
+            "LOIHI-RESET-VALUE",
+            f"v_reset is {_example(node.v_reset)}, not 0",
+            layer=node.name,
+            why=f"{chip.name} sets the potential to 0 after a spike",
+            fix="let the pass shift_reset move the potential's origin (compile does)",
+        )
+
+
+def _population(node: Population, dt: float, chip: Chip) -> Iterator[Finding]:
+    if isinstance(node, IF | LIF | CubaLIF):
+        yield from _reset(node, chip)
+    form = neuron(node, dt)
+    if np.any(form.drive <= 0):
+        yield error(
+            "LOIHI-DRIVE",
+            f"an input of 1 adds {form.drive.min():.4g} to v; it must be above 0",
+            layer=node.name,
+            why="weights and thresholds are scaled by it",
+            fix="make r (and w_in) positive and put the sign into the weights",
+        )
+    if form.threshold is not None and np.any(form.threshold < 0):
+        yield error(
+            "LOIHI-THRESHOLD-NEGATIVE",
+            f"v_threshold is {form.threshold.min():.4g}; it must be at least 0 above the reset",
+            layer=node.name,
+            why="the chip's thresholds have no sign",
+            fix="raise the threshold above the reset potential",
+        )
+    for name, decay in (("tau", form.decay), ("tau_syn", form.current_decay)):
+        steps = np.rint(decay * 4096)
+        lost = (decay > 0) & (steps == 0)
+        if lost.any():
+            yield error(
+                "LOIHI-DECAY-ZERO",
+                f"{name} of {dt / decay[lost].min():.4g} rounds to a decay of 0/4096 a step",
+                layer=node.name,
+                why="decays have 12 bits: a leak below 1/8192 a step would be lost",
+                fix=f"use {name} below {8192 * dt:.4g}, or a larger dt",
+            )
+            continue
+        off = np.max(np.abs(steps / 4096 - decay)[decay > 0] / decay[decay > 0], initial=0)
+        if off > 0.01:
+            yield warning(
+                "LOIHI-DECAY-COARSE",
+                f"{name}: the 12-bit decay is up to {off:.1%} off",
+                layer=node.name,
+                why="the decay is a whole number of 4096ths a step",
+                fix="a larger dt or a smaller time constant rounds better",
+            )
+
+
+def _example(x: object) -> str:
+    flat = np.ravel(np.asarray(x))
+    return f"{flat[np.argmax(np.abs(flat))]:.4g}"
+
+
+def _link(link: Link, network: Network, chip: Chip) -> Iterator[Finding]:
+    node = link.node
+    weight = getattr(node, "weight", None)
+    if weight is not None and not np.any(weight):
+        yield error(
+            "LOIHI-ALL-ZERO",
+            "every weight is zero",
+            layer=link.name,
+            why="the layer can never pass anything on",
+            fix="check that the weights were loaded; remove the layer if it is meant",
+        )
+    has_bias = isinstance(node, Conv | Linear) and node.bias is not None and np.any(node.bias)
+    for target in link.targets:
+        if has_bias and isinstance(network[target], CubaLI):
+            yield error(
+                "LOIHI-CURRENT-BIAS",
+                f"the connection has a bias, and {target!r} filters its input current",
+                layer=link.name,
+                why="the chip's bias adds to the potential, past the current's filter",
+                fix="train this layer with bias=False",
+            )
+    kept_pool = isinstance(network[link.source], Pool)
+    if kept_pool and not chip.graded_bits:
+        yield error(
+            "LOIHI-POOL-KEPT",
+            f"the pool {link.source!r} could not be folded, and {chip.name} has binary spikes",
+            layer=link.source,
+            why="a pool's sums need graded spikes",
+            fix="use even sizes before the pool and no padding, or choose loihi2",
+        )
+    if isinstance(node, Conv | Pool):
+        yield from _convolution(link, node, chip)
+
+
+def _convolution(link: Link, node: Conv | Pool, chip: Chip) -> Iterator[Finding]:
+    groups = node.groups if isinstance(node, Conv) else node.shape[0]
+    window = node.kernel if isinstance(node, Conv) else node.window
+    numbers = {
+        "kernel size": max(window),
+        "stride": max(node.stride),
+        "padding": max(max(p) for p in node.padding),
+        "dilation": max(node.dilation) if isinstance(node, Conv) else 1,
+        "groups": groups,
+    }
+    for what, value in numbers.items():
+        if value > 127:
+            yield error(
+                "LOIHI-CONV-RANGE",
+                f"{what} is {value}; at most 127 can be said",
+                layer=link.name,
+                why="Lava holds it in 8 bits, and a larger one gives zeros or a crash",
+                fix="split the layer" if what == "groups" else f"use a smaller {what}",
+            )

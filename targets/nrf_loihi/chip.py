@@ -1,0 +1,62 @@
+"""The numbers of chips.toml, as one small record a chip."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+STATE_SHIFT = 6  # u, v and thresholds count 1/64 of a weight unit
+STATE_LIMIT = 2**23 - 1
+
+
+@cache
+def tables() -> dict[str, dict[str, Any]]:
+    """Every chip and board, a board with the limits of its chip filled in."""
+    read = tomllib.loads(files("nrf_loihi").joinpath("chips.toml").read_text("utf-8"))
+    return {name: _filled_in(table, read) for name, table in read.items()}
+
+
+def _filled_in(table: dict[str, Any], others: dict[str, Any]) -> dict[str, Any]:
+    if "board_of" not in table:
+        return table
+    chip = others[table["board_of"]]
+    own = {key: table[key] for key in ("chips", "cores") if key in table}
+    return {**chip, **table, "limits": {**chip["limits"], **own}}
+
+
+@dataclass(frozen=True)
+class Chip:
+    name: str
+    graded_bits: int  # payload of a spike; 0 where spikes are binary
+    thresholds_a_neuron: bool  # neurons of a layer may have thresholds of their own
+    cores: int
+    neurons: int
+    in_axons: int
+    shared_axons: int  # 1 where a convolution's axons stand for whole maps, not for neurons
+    neuron_groups: int  # layers that may share a core
+    out_axons: int
+    synaptic_words: int
+    threshold: int
+    decay: int
+    bias_mantissa: int
+    bias_exponent: int
+    weight_bits: int
+    chips: int = 1
+
+    @staticmethod
+    def load(name: str) -> Chip:
+        table = tables()[name]
+        limits = {key: limit["value"] for key, limit in table["limits"].items()}
+        flags = {key: table[key] for key in ("graded_bits", "thresholds_a_neuron")}
+        return Chip(name=name, **flags, **limits)
+
+    @property
+    def largest_payload(self) -> int:
+        return 2 ** (self.graded_bits - 1) - 1 if self.graded_bits else 1
+
+    def core_limits(self) -> dict[str, int]:
+        budgets = ("neurons", "neuron_groups", "in_axons", "out_axons", "synaptic_words")
+        return {budget: getattr(self, budget) for budget in budgets}

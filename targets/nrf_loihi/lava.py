@@ -1,0 +1,307 @@
+"""The engine "lava": our programs on the vendor's own simulator.
+
+Lava runs in an environment of its own (worker_lava.py); this is our end of the wire. What
+its simulator would mangle or cannot express is refused here, before it starts:
+
+- a Conv keeps its groups, stride, padding, dilation and kernel size as int8; beyond 127
+  they turn into something else in silence;
+- a Conv pads both sides alike. Unequal padding goes there as a kernel with rows and
+  columns of zeros before or after it, which is exactly the same sum;
+- a Conv has one step of delay, Dense and Sparse at most 64, a wire to nowhere none.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nrf_deploy.findings import Finding, TargetError, UsageError, error, refuse
+from nrf_deploy.network import Array
+from nrf_deploy.program import Conv, Dense, Program, Sparse, Synapses
+from nrf_deploy.recording import Recording, Trace
+from nrf_deploy.sdk.worker import call
+from nrf_deploy.target import Sdk
+
+from .arithmetic import MODELS, parameters
+
+HERE = Path(__file__).parent
+sdk = Sdk(
+    name="lava",
+    about="Intel's Lava 0.10: the simulator that defines Loihi's integer arithmetic",
+    python="3.10",
+    requirements=HERE / "requirements.txt",
+    worker=HERE / "worker_lava.py",
+)
+
+PATIENCE_S = 1800.0
+INT8_MAX = 127
+DELAY_MAX = 64
+"""Steps from a spike to its arrival: Lava delays by 0 to 63 beyond the one it always takes."""
+
+SCALARS = {
+    "interval", "offset", "spike_exp", "state_exp", "decay_bits", "cum_error", "act_mode",
+}  # fmt: skip
+"""Parameters that Lava has once a population."""
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One program with its input, and what to keep of the run (see `run`)."""
+
+    program: Program
+    recording: Recording
+    record: Sequence[str]
+    states: Sequence[str]
+    steps: int
+
+    @staticmethod
+    def of(
+        program: Program,
+        recording: Recording,
+        record: Iterable[str] | None = None,
+        states: Iterable[str] = (),
+        steps: int | None = None,
+    ) -> Job:
+        everything = [p.name for p in program.populations]
+        return Job(
+            program,
+            recording,
+            everything if record is None else list(record),
+            list(states),
+            recording.steps if steps is None else steps,
+        )
+
+
+def run(
+    program: Program,
+    recording: Recording,
+    *,
+    record: Iterable[str] | None = None,
+    states: Iterable[str] = (),
+    steps: int | None = None,
+    progress: Callable[[int, int], None] = lambda done, of: None,
+) -> Trace:
+    """As emulator.golden.run, on Lava. Progress is told once, at the end."""
+    (trace,) = run_jobs([Job.of(program, recording, record, states, steps)])
+    steps = recording.steps if steps is None else steps
+    progress(steps, steps)
+    return trace
+
+
+def run_many(pairs: Iterable[tuple[Program, Recording]]) -> list[Trace]:
+    """Every output and every state of many programs, with one start of the worker."""
+    return run_jobs(
+        [Job.of(p, r, states=[population.name for population in p.populations]) for p, r in pairs]
+    )
+
+
+def run_jobs(jobs: Sequence[Job], timeout_s: float = PATIENCE_S) -> list[Trace]:
+    refuse((f for job in jobs for f in faults(job)), TargetError)
+    arrays: dict[str, Array] = {}
+
+    def keep(array: Any) -> str:
+        key = f"a{len(arrays)}"
+        arrays[key] = np.asarray(array, np.int64)
+        return key
+
+    request = {"jobs": [_job(job, keep) for job in jobs]}
+    _, answer = call(sdk, request, arrays, timeout_s)
+    return [_trace(job, number, answer) for number, job in enumerate(jobs)]
+
+
+# --- what Lava cannot do -------------------------------------------------
+
+
+def faults(job: Job) -> Iterator[Finding]:
+    program = job.program
+    for what in program.faults():
+        yield error("LAVA-PROGRAM", what)
+    if job.recording.size != sum(math.prod(p.shape) for p in program.ports):
+        raise UsageError(
+            error(
+                "RUN-INPUT-SHAPE",
+                f"the recording has {job.recording.size} elements a step, the program takes "
+                f"{sum(math.prod(p.shape) for p in program.ports)}",
+            )
+        )
+    if job.steps < 1:
+        yield error("LAVA-STEPS", "Lava runs one step or more", fix="give a longer recording")
+    for p in program.populations:
+        values = parameters(p)
+        spread = [n for n in sorted(SCALARS & set(values)) if np.unique(values[n]).size != 1]
+        if spread:
+            yield error(
+                "LAVA-PARAMETER-SPREAD",
+                f"{', '.join(spread)} differ between neurons; Lava has one for the population",
+                layer=p.name,
+                fix="split the population",
+            )
+    for s in program.synapses:
+        yield from _conv_faults(s) if isinstance(s, Conv) else _delay_faults(s)
+
+
+def _conv_faults(conv: Conv) -> Iterator[Finding]:
+    if conv.delay != 1:
+        yield error(
+            "LAVA-CONV-DELAY",
+            f"a delay of {conv.delay} steps; Lava's Conv has exactly 1",
+            layer=conv.name,
+        )
+    symmetric = with_equal_padding(conv)
+    numbers = {
+        "groups": (symmetric.groups,),
+        "stride": symmetric.stride,
+        "padding": tuple(before for before, _ in symmetric.padding),
+        "dilation": symmetric.dilation,
+        "kernel": symmetric.weight.shape[2:],
+    }
+    for name, values in numbers.items():
+        if max(values) > INT8_MAX:
+            yield error(
+                "LAVA-CONV-INT8",
+                f"{name} {values} of a convolution; Lava holds at most {INT8_MAX}",
+                why="its Conv stores these numbers as int8 and would compute something else",
+                layer=conv.name,
+                fix="run the emulator instead, or split the convolution",
+            )
+
+
+def _delay_faults(s: Synapses) -> Iterator[Finding]:
+    delays = s.delay + (s.delays if isinstance(s, Dense) and s.delays is not None else np.zeros(1))
+    if delays.min(initial=s.delay) < 1 or delays.max(initial=s.delay) > DELAY_MAX:
+        yield error(
+            "LAVA-DELAY",
+            f"delays from {int(delays.min())} to {int(delays.max())} steps; Lava has 1 to "
+            f"{DELAY_MAX}",
+            layer=s.name,
+        )
+    if isinstance(s, Sparse):
+        places = np.stack([s.row, s.column])
+        if np.unique(places, axis=1).shape[1] != places.shape[1]:
+            yield error(
+                "LAVA-SPARSE-TWICE",
+                "two synapses between the same two neurons; Lava adds their weights before it "
+                "clips them, a chip would not",
+                layer=s.name,
+                fix="give them as one weight, or as two connections",
+            )
+
+
+def with_equal_padding(conv: Conv) -> Conv:
+    """The same convolution, padded alike on both sides, by zeros around its kernel.
+
+    Where the left side has less padding, the kernel starts earlier by zeros; where the
+    right side has less, it ends later by zeros. A dilated kernel is spread out first.
+    """
+    if all(before == after for before, after in conv.padding):
+        return conv
+    spread = [d * (k - 1) + 1 for d, k in zip(conv.dilation, conv.weight.shape[2:], strict=True)]
+    whole = np.zeros((*conv.weight.shape[:2], *spread), conv.weight.dtype)
+    whole[:, :, :: conv.dilation[0], :: conv.dilation[1]] = conv.weight
+    sides = [max(pads) for pads in conv.padding]
+    extra = [(side - b, side - a) for side, (b, a) in zip(sides, conv.padding, strict=True)]
+    return dataclasses.replace(
+        conv,
+        weight=np.pad(whole, ((0, 0), (0, 0), *extra)),
+        padding=tuple((side, side) for side in sides),
+        dilation=(1, 1),
+    )
+
+
+# --- to JSON and arrays, and back ----------------------------------------
+
+Keep = Callable[[Any], str]
+
+
+def _job(job: Job, keep: Keep) -> dict[str, Any]:
+    return {
+        "steps": job.steps,
+        "ports": list(_ports(job.program, job.recording, keep)),
+        "populations": [
+            {
+                "name": p.name,
+                "shape": p.shape,
+                "model": p.model,
+                "params": {
+                    name: keep(value.ravel()[0] if name in SCALARS else value)
+                    for name, value in parameters(p).items()
+                },
+                "record": p.name in job.record,
+                "states": MODELS[p.model].states if p.name in job.states else (),
+            }
+            for p in job.program.populations
+        ],
+        "synapses": [_synapses(s, keep) for s in job.program.synapses],
+    }
+
+
+def _ports(program: Program, recording: Recording, keep: Keep) -> Iterator[dict[str, Any]]:
+    first = 0
+    for port in program.ports:
+        size = math.prod(port.shape)
+        mine = (recording.index >= first) & (recording.index < first + size)
+        per_step = np.bincount(recording.step[mine], minlength=recording.steps)
+        yield {
+            "name": port.name,
+            "shape": port.shape,
+            "start": keep(np.concatenate([[0], np.cumsum(per_step)])),
+            "index": keep(recording.index[mine] - first),
+            "value": keep(recording.value[mine]),
+        }
+        first += size
+
+
+def _synapses(s: Synapses, keep: Keep) -> dict[str, Any]:
+    said = {
+        "name": s.name,
+        "kind": s.kind,
+        "source": s.source,
+        "targets": s.targets,
+        "delay": s.delay,
+        "params": {name: int(value) for name, value in s.params.items()},
+    }
+    if isinstance(s, Conv):
+        s = with_equal_padding(s)
+        said |= {
+            "input_shape": s.input_shape,
+            "stride": s.stride,
+            "padding": tuple(before for before, _ in s.padding),
+            "dilation": s.dilation,
+            "groups": s.groups,
+        }
+    elif isinstance(s, Dense):
+        if s.delays is not None:
+            said["delays"] = keep(s.delay - 1 + s.delays)
+    elif isinstance(s, Sparse):
+        said |= {"row": keep(s.row), "column": keep(s.column)}
+        said |= {"outputs": math.prod(s.shape), "inputs": math.prod(s.input_shape)}
+    return said | {"weight": keep(s.weight)}
+
+
+def _trace(job: Job, number: int, answer: Mapping[str, Array]) -> Trace:
+    shapes = {p.name: p.shape for p in job.program.populations}
+
+    def output(name: str) -> Recording:
+        step, index, value = (
+            answer[f"{number}/{name}/output/{part}"] for part in ("step", "index", "value")
+        )
+        return Recording.from_events(step, index, value, shapes[name], job.steps, job.recording.dt)
+
+    return Trace(
+        engine="lava",
+        outputs={name: output(name) for name in job.record},
+        states={
+            name: {
+                variable: answer[f"{number}/{name}/{variable}"].astype(np.int64)
+                for variable in MODELS[job.program.population(name).model].states
+            }
+            for name in job.states
+        },
+        notes={"lava-nc": "0.10.0", "models": "fixed_pt"},
+    )

@@ -1,0 +1,259 @@
+"""Gains, integer weights, decays and thresholds, chosen together.
+
+A group's gain g decides its weights (g * w on the grid); S = g / drive, thresholds and
+biases follow. What is made small is what the rules name: with data, the places where the
+spikes of a layer differ from the model's (the error in weights breaks ties); without,
+the relative squared errors of weights and thresholds. Neurons of different channels do not
+touch each other, so one trial of a gain is a trial for every channel at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from nrf_deploy.findings import Finding, error, info
+from nrf_deploy.layers import layers
+from nrf_deploy.network import Array, Network, Pool
+from nrf_deploy.quantise.grid import compensated
+from nrf_deploy.quantise.rules import Rules
+from nrf_deploy.quantise.scheme import (
+    ConnectionScheme,
+    PopulationScheme,
+    Scheme,
+    single,
+    whole,
+)
+from nrf_deploy.recording import Recording
+
+from .analogue import Reaches
+from .chip import STATE_SHIFT, Chip
+from .decays import decays
+from .drive import constant
+from .fit import Calibration, distance, mismatches, spikes
+from .groups import Group, grid_of, groups, rows, shaped
+from .neuron import neuron
+from .ranges import Observed, lost, range_of
+from .task import Task, Weights, clearly_less, largest
+
+GAINS = 2.0 ** np.linspace(0.4, -1, 22)  # of the largest gain without clipping
+THRESHOLDS = 1 + np.array([-0.06, -0.04, -0.025, -0.015, -0.007, 0.007, 0.015, 0.025, 0.04, 0.06])
+COLUMNS = 4096  # a wider layer is rounded to nearest: compensation would take minutes
+
+
+def quantise(
+    network: Network,
+    chip: Chip,
+    calibration: Recording | None,
+    rules: Rules,
+    progress: Callable[[int, int], None],
+) -> tuple[Scheme, list[Finding]]:
+    peak = 1 if calibration is None else int(np.abs(calibration.value).max(initial=1))
+    view = layers(network)
+    data = Calibration(network, view, calibration) if calibration and _on_spikes(rules) else None
+    connections: dict[str, ConnectionScheme] = {}
+    populations: dict[str, PopulationScheme] = {}
+    findings: list[Finding] = []
+    every = list(groups(network, view))
+    forms = {p.name: neuron(p, network.dt) for g in every for p in g.populations}
+    rates = decays(network, forms, rules)
+    reaches = Reaches.of(network, view, forms, rates, peak, calibration)
+    if findings := [f for name in reaches.value for f in reaches.unbounded(name)]:
+        return Scheme(rules=rules), findings
+    for link in view.links:
+        if isinstance(network[link.targets[0]], Pool):  # a pool kept as a layer counts spikes
+            ones = shaped(link, rows(link, None).astype(np.int64), 0)
+            connections[link.name] = ConnectionScheme(np.array(1.0), ones, 8)
+    for done, group in enumerate(every):
+        progress(done, len(every))
+        names = [p.name for p in group.populations]
+        channels = _channels(group, chip, rules)
+        floats = {k.name: reaches.per_payload(k, rows(k, channels)) for k in group.links}
+        task = Task(
+            group=group,
+            chip=chip,
+            calibration=data,
+            forms={n: forms[n] for n in names},
+            bias={n: constant(view, n, forms[n]) for n in names},
+            channels=channels,
+            floats=floats,
+            grids={k.name: grid_of(floats[k.name], rules.bits(_node(k))) for k in group.links},
+            params={n: rates[n] for n in names},
+            reaches=reaches,
+        )
+        gain, weights = _weights(task, rules)
+        for link in group.links:
+            size = int(np.prod(network[link.targets[0]].shape))
+            connections[link.name] = ConnectionScheme(
+                single(gain), shaped(link, weights[link.name], size), rules.bits(_node(link))
+            )
+        observed = {}
+        for name in names:
+            params, seen = _population(task, name, gain, weights, rules)
+            observed[name] = seen
+            scale = task.neurons(gain, name) / forms[name].drive * 2**STATE_SHIFT
+            kept = {key: whole(params[key]) for key in ("du", "dv", "vth") if key in params}
+            scales = {"v": single(scale)}
+            if forms[name].threshold is None:
+                payload = reaches.payload(name, scale)
+                kept["shift"], scales["output"] = whole(payload["shift"]), single(payload["unit"])
+                held = {k.name: connections[k.name].weight for k in group.links}
+                findings += reaches.judged(name, held, scale, kept)
+                if data is not None:
+                    data.chip[name] = reaches.sent(name, data.model[name])
+            populations[name] = PopulationScheme(kept, scales)
+        findings += _said(task, gain, weights, populations, observed, peak, network)
+    return Scheme(connections, populations, rules), findings
+
+
+def _on_spikes(rules: Rules) -> bool:
+    return rules.error != "weights" and rules.method == "fit"
+
+
+def _node(link: object) -> str:
+    node = getattr(link, "node", None)
+    return node.name if node is not None else getattr(link, "name", "")
+
+
+def _channels(group: Group, chip: Chip, rules: Rules) -> int | None:
+    """One gain a channel where the chip, the group and the rules allow it."""
+    own = {rules.channels(_node(k)) for k in group.links}
+    fixed = any(rules.gain(_node(k)) for k in group.links)
+    if False in own or fixed or rules.method == "max":
+        return None
+    return group.channels if chip.thresholds_a_neuron else None
+
+
+def _weights(task: Task, rules: Rules) -> tuple[Array, Weights]:
+    """The gain, and the integer weights."""
+    fits, cap = largest(task)
+    fixed = [g for k in task.group.links if (g := rules.gain(_node(k))) is not None]
+    if fixed:
+        gain = np.array([min(fixed)])
+        return gain, task.nearest(gain)
+    if rules.method == "max":
+        gain = np.minimum(fits, cap)
+        return gain, task.nearest(gain)
+    trials = [np.minimum(fits * factor, cap) for factor in GAINS]
+    errors = np.array([task.error(gain, task.nearest(gain)) for gain in trials])
+    gain = np.choose(errors.argmin(axis=0), trials)
+    if task.calibration is None:
+        return gain, task.nearest(gain)
+    start = best = task.distance(gain, task.nearest(gain))
+    for trial in trials:
+        far = task.distance(trial, task.nearest(trial))
+        better = clearly_less(far, start) & (far < best)
+        gain, best = np.where(better, trial, gain), np.where(better, far, best)
+    return gain, _compensated(task, gain, task.nearest(gain))
+
+
+def _compensated(task: Task, gain: Array, weights: Weights) -> Weights:
+    """The same weights rounded with compensation, in the channels where that does better."""
+    assert task.calibration is not None
+    other = dict(weights)
+    for link in task.group.links:
+        floats = task.floats[link.name]
+        moments = task.calibration.moments(link) if floats.shape[1] <= COLUMNS else None
+        if moments is not None and np.trace(moments) > 0:
+            grid, a_row = task.grids[link.name], task.a_row(gain, link.name)
+            other[link.name] = compensated(floats, a_row, grid, moments)
+    better = task.distance(gain, other) < task.distance(gain, weights)
+    if not task.channels:
+        return other if better[0] else weights
+    return {n: np.where(better[:, None], other[n], w) for n, w in weights.items()}
+
+
+def _population(
+    task: Task, name: str, gain: Array, weights: Weights, rules: Rules
+) -> tuple[Mapping[str, Array | int], Observed | None]:
+    """Decays and thresholds; with data, those of their neighbours that spike most alike."""
+    params = task.params[name] | task.integers(name, gain)
+    if task.calibration is None:
+        return params, None
+    arriving = task.arriving(name, weights)
+    population, form = task.group[name], task.forms[name]
+    if form.threshold is None:
+        task.calibration.chip[name] = task.calibration.model[name]
+        return params, None
+    wanted = task.calibration.model[name]
+
+    def tried(trial: Mapping[str, Array | int]) -> Array:
+        return task.a_channel(distance(spikes(population, trial, arriving), wanted))
+
+    best, dv = tried(params), np.asarray(params["dv"])
+    if rules.decay == "nearest" and np.all(form.decay > 0):
+        for near in (dv - 1, dv + 1):
+            trial = params | {"dv": near}
+            if np.all((near > 0) & (near < 4096)) and clearly_less(tried(trial).sum(), best.sum()):
+                params, best = trial, tried(trial)
+    vth, start = np.asarray(params["vth"]), best
+    for factor in THRESHOLDS:
+        trial = params | {"vth": task.integers(name, gain, factor)["vth"]}
+        far = tried(trial)
+        better = clearly_less(far, start) & (far < best)
+        chosen = task.neurons(better.astype(float), name) > 0
+        vth, best = np.where(chosen, trial["vth"], vth), np.where(better, far, best)
+    params = params | {"vth": vth}
+    fired = spikes(population, params, arriving)
+    task.calibration.chip[name] = fired
+    return params, Observed(
+        int(mismatches(fired, wanted).sum()), int((wanted != 0).sum()), arriving
+    )
+
+
+def _said(
+    task: Task,
+    gain: Array,
+    weights: Weights,
+    populations: Mapping[str, PopulationScheme],
+    observed: Mapping[str, Observed | None],
+    peak: int,
+    network: Network,
+) -> list[Finding]:
+    """What was lost, layer by layer."""
+    findings: list[Finding] = []
+    if np.any(gain > (cap := largest(task)[1]) * (1 + 1e-9)):
+        findings.append(
+            error(
+                "LOIHI-GAIN-TOO-LARGE",
+                f"the gain {gain.max():.6g} takes a threshold or a bias beyond its bits",
+                layer=task.group.links[0].name,
+                why=f"thresholds have 17 bits, biases 13 and an exponent: at most {cap.min():.6g}",
+                fix="leave the gain out of the scheme, or set a smaller one",
+            )
+        )
+    for link in task.group.links:
+        floats, integers = task.floats[link.name], weights[link.name]
+        if not integers.any():
+            findings.append(
+                error(
+                    "LOIHI-ALL-ZERO",
+                    f"every weight rounds to 0; the largest is {np.abs(floats).max():.4g}",
+                    layer=link.name,
+                    why="it counts in the units of the larger weights that meet it in "
+                    f"{', '.join(link.targets)}",
+                    fix="make the weights that meet there more alike in size",
+                )
+            )
+        held = integers / task.a_row(gain, link.name)[:, None]
+        off = float(np.linalg.norm(held - floats)) / max(float(np.linalg.norm(floats)), 1e-300)
+        findings.append(
+            info(
+                "LOIHI-WEIGHTS",
+                f"{int(np.abs(integers).max())} is the largest of its integer weights, "
+                f"{int((integers == 0).sum())} of {integers.size} are 0, "
+                f"{_clipped(task, link.name, gain)} end at the edge of the grid; off by {off:.2%}",
+                layer=link.name,
+            )
+        )
+    for name, form in task.forms.items():
+        findings += lost(name, form, populations[name], task.bias[name])
+        findings += range_of(name, task, weights, observed[name], peak, network)
+    return findings
+
+
+def _clipped(task: Task, name: str, gain: Array) -> int:
+    """Weights that are larger than the grid."""
+    grid, exact = task.grids[name], task.floats[name] * task.a_row(gain, name)[:, None]
+    return int(((exact > grid.high + grid.step / 2) | (exact < grid.low - grid.step / 2)).sum())

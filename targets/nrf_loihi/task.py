@@ -1,0 +1,132 @@
+"""One group of layers, and what a trial of integers costs in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from nrf_deploy.network import Array
+from nrf_deploy.quantise.grid import Grid, loss
+
+from .analogue import Reaches
+from .chip import STATE_SHIFT, Chip
+from .drive import mantissa_and_exponent
+from .fit import Calibration, distance, spikes
+from .groups import Group, shaped
+from .neuron import Neuron
+
+Weights = dict[str, Array]  # link -> rows, of floats or integers
+
+
+@dataclass(eq=False)
+class Task:
+    """One group, and everything that a trial of integers needs."""
+
+    group: Group
+    chip: Chip
+    calibration: Calibration | None
+    forms: dict[str, Neuron]
+    bias: dict[str, Array]
+    channels: int | None
+    floats: Weights
+    grids: dict[str, Grid]
+    reaches: Reaches
+    params: dict[str, dict[str, Array | int]] = field(default_factory=dict)
+
+    def neurons(self, gain: Array, name: str) -> Array:
+        """A gain a channel, as one a neuron."""
+        shape = self.forms[name].rest.shape
+        return np.broadcast_to(gain.reshape(-1, *[1] * (len(shape) - 1)), shape)
+
+    def a_row(self, gain: Array, name: str) -> Array:
+        return np.broadcast_to(gain, len(self.floats[name]))
+
+    def nearest(self, gain: Array) -> Weights:
+        return {n: self.grids[n].round(w, self.a_row(gain, n)) for n, w in self.floats.items()}
+
+    def integers(self, name: str, gain: Array, factor: Array | float = 1.0) -> dict[str, Array]:
+        """The parameters of a population that follow from the gain."""
+        form = self.forms[name]
+        scale = self.neurons(gain, name) / form.drive
+        mantissa, exponent = mantissa_and_exponent(
+            self.bias[name] * scale * 2**STATE_SHIFT, self.chip
+        )
+        first = np.rint(form.first * scale * 2**STATE_SHIFT).astype(np.int64)
+        params = {"bias_mant": mantissa, "bias_exp": exponent, "v0": first}
+        if form.threshold is not None:
+            wanted = np.asarray(factor) * scale * form.threshold
+            params["vth"] = np.clip(np.rint(wanted).astype(np.int64), 0, self.chip.threshold)
+        return params
+
+    def arriving(self, name: str, weights: Weights) -> Array:
+        assert self.calibration is not None
+        shape = self.forms[name].rest.shape
+        total = np.zeros((self.calibration.steps, *shape), np.int64)
+        for link in self.group.links:
+            if name in link.targets:
+                total += self.calibration.sums(
+                    link, shaped(link, weights[link.name], total[0].size), shape
+                )
+        return total
+
+    def distance(self, gain: Array, weights: Weights) -> Array:
+        """How far the spikes are from the model's, a channel (or in all, as one number)."""
+        assert self.calibration is not None
+        total = np.zeros(self.channels or 1)
+        for name, form in self.forms.items():
+            if form.threshold is not None:
+                params = self.params[name] | self.integers(name, gain)
+                fired = spikes(self.group[name], params, self.arriving(name, weights))
+                total += self.a_channel(distance(fired, self.calibration.model[name]))
+        return total
+
+    def error(self, gain: Array, weights: Weights) -> Array:
+        """Relative squared errors of weights and thresholds, a channel (or in all)."""
+        total = np.zeros(self.channels or 1)
+        for name, integers in weights.items():
+            total += self.a_channel(loss(self.floats[name], integers, self.a_row(gain, name)))
+        for name, form in self.forms.items():
+            if form.threshold is None:
+                continue
+            exact = self.neurons(gain, name) / form.drive * form.threshold
+            off = np.square((np.rint(exact) - exact) / np.maximum(exact, 1e-12))
+            total += self.a_channel(off.reshape(len(off), -1).mean(axis=1))
+        return total
+
+    def a_channel(self, x: Array) -> Array:
+        return x if self.channels else np.array([x.sum()])
+
+
+def clearly_less(trial: Array, best: Array) -> Array:
+    """Less by more than chance: spikes that differ are counted, and a count has its spread."""
+    return trial < best - np.sqrt(best)
+
+
+def largest(task: Task) -> tuple[Array, Array]:
+    """(the gain at which the largest weight just fits, the most that thresholds and biases
+    allow), a channel; both at once where there is one gain for all."""
+    fits, cap = (np.full(task.channels or 1, np.inf) for _ in range(2))
+    for name, weights in task.floats.items():
+        gain = task.grids[name].largest_gain(weights)
+        fits = np.minimum(fits, gain if task.channels else gain.min(initial=np.inf))
+    most = (task.chip.bias_mantissa << task.chip.bias_exponent) / 2**STATE_SHIFT
+    for name, form in task.forms.items():
+        for limit, value in (
+            (task.chip.threshold, form.threshold),
+            (most, np.abs(task.bias[name])),
+        ):
+            if value is None:
+                continue
+            bound = np.full(value.shape, np.inf)
+            np.divide(limit * form.drive, value, out=bound, where=value > 0)
+            bound = bound.reshape(len(bound), -1).min(axis=1)
+            cap = np.minimum(cap, bound if task.channels else bound.min(initial=np.inf))
+        own = task.reaches.cap(name)
+        if own is not None:
+            bound = own.reshape(len(own), -1).min(axis=1)
+            cap = np.minimum(cap, bound if task.channels else bound.min(initial=np.inf))
+    both = np.minimum(fits, cap)
+    usual = np.median(both[np.isfinite(both)]) if np.isfinite(both).any() else 1.0
+    fits = np.where(np.isfinite(fits), fits, usual)  # a row of zeros fits any gain
+    return fits, cap

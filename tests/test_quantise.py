@@ -1,0 +1,86 @@
+"""Grids, gains, compensation, rules: what the quantiser is made of."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nrf_deploy.findings import InputError
+from nrf_deploy.quantise.grid import Grid, compensated, loss
+from nrf_deploy.quantise.rules import LayerRules, Rules, parse_rules
+
+MIXED = Grid(2, -254, 254)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([MIXED, Grid(1, 0, 255), Grid(32, -224, 224)]))
+def test_every_integer_is_on_the_grid_and_within_half_a_step(seed: int, grid: Grid) -> None:
+    rng = np.random.default_rng(seed)
+    weights = rng.normal(size=(4, 9)) * 10.0 ** rng.integers(-3, 3)
+    weights = np.abs(weights) if grid.low == 0 else weights
+    gain = grid.largest_gain(weights)
+    integers = grid.round(weights, gain)
+    assert np.all(integers % grid.step == 0)
+    assert integers.min() >= grid.low
+    assert integers.max() <= grid.high
+    assert np.all(np.abs(integers - weights * gain[:, None]) <= grid.step / 2 + 1e-9)
+    reached = np.maximum(integers.max(axis=1) == grid.high, integers.min(axis=1) == grid.low)
+    assert np.all(reached), "the largest gain takes each row to the edge"
+
+
+def test_what_is_beyond_the_grid_ends_at_its_edge_and_costs() -> None:
+    weights, gain = np.array([[1.0, 0.3]]), np.array([508.0])
+    integers = MIXED.round(weights, gain)
+    assert integers.tolist() == [[254, 152]]
+    assert loss(weights, integers, gain)[0] > 0.2
+
+
+def test_a_row_of_zeros_fits_any_gain() -> None:
+    assert MIXED.largest_gain(np.zeros((1, 3)))[0] == np.inf
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_compensation_makes_the_error_of_the_sums_smaller(seed: int) -> None:
+    """Not of the weights: of what a neuron sees, E[(q - w) x]^2, when inputs go together."""
+    rng = np.random.default_rng(seed)
+    mixing = rng.normal(size=(24, 6))
+    x = rng.normal(size=(2000, 6)) @ mixing.T + 0.3 * rng.normal(size=(2000, 24))
+    weights, grid = rng.normal(size=(8, 24)), Grid(32, -224, 224)
+    gain = grid.largest_gain(weights)
+    moments = x.T @ x / len(x)
+
+    def seen(integers: np.ndarray) -> float:
+        off = integers / gain[:, None] - weights
+        return float(np.square(x @ off.T).mean())
+
+    nearest = grid.round(weights, gain)
+    assert seen(compensated(weights, gain, grid, moments)) < 0.7 * seen(nearest)
+
+
+def test_rules_are_read_from_toml() -> None:
+    rules = parse_rules(
+        'error = "weights"\nweight_bits = 6\n[layers.conv1]\nweight_bits = 4\ngain = 3\n'
+    )
+    assert rules == Rules(
+        error="weights", weight_bits=6, layers={"conv1": LayerRules(weight_bits=4, gain=3.0)}
+    )
+    assert (rules.bits("conv1"), rules.bits("other"), rules.gain("other")) == (4, 6, None)
+
+
+def test_every_mistake_in_the_rules_is_named_at_once() -> None:
+    text = 'error = "beauty"\nbits = 3\nweight_bits = 9\nper_channel = 1\n[layers.a]\ngain = -1\n'
+    with pytest.raises(InputError) as refusal:
+        parse_rules(text)
+    said = [f.what for f in refusal.value.findings]
+    assert len(said) == 5
+    for word in ("beauty", "bits", "9", "per_channel", "gain"):
+        assert any(word in s for s in said)
+
+
+@pytest.mark.parametrize("text", ["error =", "layers = 3", "[layers]\na = 1", "\x00"])
+def test_rules_that_are_no_rules_are_refused(text: str) -> None:
+    with pytest.raises(InputError):
+        parse_rules(text)
