@@ -1,15 +1,15 @@
-"""A shape that moves over a sensor of signed integrate-and-fire pixels, as events.
+"""Shapes that move over a sensor of signed integrate-and-fire pixels, as events.
 
 A pixel adds up the change of the light that falls on it. When the sum reaches the
 threshold it gives an ON event, at minus the threshold an OFF event, and the threshold
-is taken off the sum; at most one event a step, the rest waits for the next.
+is taken off the sum; at most one event a step, the rest waits for the next. Background
+noise is independent of all that: each pixel and polarity, at each step, with one chance.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -18,62 +18,132 @@ from nrf_deploy.recording import Recording
 
 DT = 1e-3
 Outline = Literal["disc", "square", "triangle"]
-INSIDE: dict[Outline, Callable[[Array, Array], Array]] = {
-    "disc": lambda x, y: x**2 + y**2 <= 1,
-    "square": lambda x, y: np.maximum(abs(x), abs(y)) <= 1,
-    "triangle": lambda x, y: (y <= 0.5) & (np.sqrt(3) * abs(x) <= y + 1),
-}
-"""Whether a point is inside, for a radius of 1; y downwards."""
+OUTLINES: tuple[Outline, ...] = get_args(Outline)
+CORNER: dict[Outline, float] = {"disc": 1.0, "square": 2**0.5, "triangle": 1.0}
+"""How far a shape of radius 1 reaches from its middle, however it is turned."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Lengths in pixels, rates a step. At step t a point of the outline stands at
+
+        middle(t) + growth^t * R(angle + spin t) * [[1, shear(t)], [0, 1]] * point
+
+    with x to the right and y downwards; the middle of the first pixel is 0, 0. The middle
+    moves straight and bounces off the border; the size bounces between 1 and `most` (of
+    the radius), the shear swings between plus and minus `shear`.
+    """
+
+    outline: Outline = "disc"
+    radius: float = 5.0
+    start: tuple[float, float] = (8.0, 12.0)
+    velocity: tuple[float, float] = (0.16, 0.07)
+    angle: float = 0.0
+    spin: float = 0.0
+    growth: float = 1.0
+    most: float = 1.5
+    shear: float = 0.0
+    shear_rate: float = 0.0  # of the swing, in radians a step
+
+    def matrices(self, steps: int) -> Array:
+        """(steps + 1, 2, 2): from a point of the unit outline to pixels."""
+        t = np.arange(steps + 1)
+        span = np.log(self.most) if self.growth != 1 else 1.0
+        size = np.exp(_folded(np.log(self.growth) * t, span)) if self.growth != 1 else np.ones(1)
+        angle = self.angle + self.spin * t
+        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        slant = np.zeros((2, 2, steps + 1))
+        slant[0, 0] = slant[1, 1] = 1
+        slant[0, 1] = self.shear * np.sin(self.shear_rate * t)
+        return np.asarray(
+            self.radius * np.einsum("ijt,jkt->tik", turn, slant) * size[:, None, None]
+        )
+
+    @property
+    def reach(self) -> float:
+        """The farthest that any point comes from the middle, at whatever step."""
+        size = self.most if self.growth != 1 else 1.0
+        slant = np.linalg.norm([[1, abs(self.shear)], [0, 1]], 2) if self.shear else 1.0
+        corner = CORNER[self.outline] if self.angle or self.spin or self.shear else 1.0
+        return float(self.radius * size * slant * corner)
+
+    def path(self, sensor: int, steps: int) -> Array:
+        """(steps + 1, 2): x and y of the middle before the first step and after each."""
+        t = np.arange(steps + 1)[:, None]
+        free = np.array(self.start) + np.array(self.velocity) * t
+        span = sensor - 1 - 2 * self.reach
+        if span < 0:
+            raise ValueError(
+                f"a {self.outline} that reaches {self.reach:.4g} pixels from its middle does "
+                f"not fit on {sensor} pixels"
+            )
+        return np.asarray(self.reach + _folded(free - self.reach, span))
 
 
 @dataclass(frozen=True)
 class Scene:
-    """Lengths in pixels, velocity in pixels a step. The shape bounces off the border."""
+    """What one recording shows: a square sensor, and the shapes that move over it."""
 
     size: int = 32
-    outline: Outline = "disc"
-    radius: float = 5.0
-    start: tuple[float, float] = (8.0, 12.0)  # x, y; the middle of the first pixel is 0, 0
-    velocity: tuple[float, float] = (0.16, 0.07)
+    shapes: tuple[Shape, ...] = (Shape(),)
     threshold: float = 0.2  # of the contrast between shape and ground
     noise: float = 5e-4  # events a pixel, polarity and step
     upsampling: int = 4  # points of light a pixel, along each axis
 
 
-def path(scene: Scene, steps: int) -> Array:
-    """(steps + 1, 2): x and y of the middle before the first step and after each."""
-    t = np.arange(steps + 1)[:, None]
-    free = np.array(scene.start) + np.array(scene.velocity) * t
-    span = scene.size - 1 - 2 * scene.radius
-    if span < 0:
-        raise ValueError(f"a radius of {scene.radius} does not fit on {scene.size} pixels")
-    if span == 0:
-        return np.full_like(free, scene.radius)
-    folded = np.mod(free - scene.radius, 2 * span)
-    return np.asarray(scene.radius + np.where(folded > span, 2 * span - folded, folded))
-
-
-def light(scene: Scene, x: float, y: float) -> Array:
-    """How much of each pixel the shape covers, [y, x]."""
-    n = scene.upsampling
-    points = (np.arange(scene.size * n) + 0.5) / n - 0.5
-    inside = INSIDE[scene.outline](
-        (points[None, :] - x) / scene.radius, (points[:, None] - y) / scene.radius
-    )
-    return np.asarray(inside.reshape(scene.size, n, scene.size, n).mean(axis=(1, 3)))
-
-
 def record(scene: Scene, steps: int, seed: int = 0) -> tuple[Recording, Array]:
-    """Events of shape (2, size, size), ON before OFF, and the true (steps, 2) x and y."""
-    rng = np.random.default_rng(seed)
-    places = path(scene, steps)
+    """Events of shape (2, size, size), ON before OFF, and the true x and y of the middles:
+    (steps, 2) for one shape, (steps, shapes, 2) for several."""
+    frames, places = dense(scene, steps, seed)
+    return Recording.from_dense(frames, DT), places[:, 0] if places.shape[1] == 1 else places
+
+
+def dense(scene: Scene, steps: int, seed: int = 0) -> tuple[Array, Array]:
+    """The same as bool frames (steps, 2, size, size), and (steps, shapes, 2)."""
+    from .pixels import fire
+
+    places = np.stack([s.path(scene.size, steps) for s in scene.shapes])
     frames = np.zeros((steps, 2, scene.size, scene.size), bool)
-    before, charge = light(scene, *places[0]), np.zeros((scene.size, scene.size))
-    for frame, place in zip(frames, places[1:], strict=True):
-        now = light(scene, *place)
-        charge += now - before
-        frame[0], frame[1] = charge >= scene.threshold, charge <= -scene.threshold
-        charge -= scene.threshold * (frame[0].astype(float) - frame[1])
-        frame |= rng.random(frame.shape) < scene.noise
-        before = now
-    return Recording.from_dense(frames, DT), places[1:]
+    fire(*_drawn(scene, places, steps), scene.upsampling, scene.threshold, frames)
+    at = _noise(scene.noise, frames.size, np.random.default_rng(seed))
+    frames.reshape(-1)[at] = True
+    return frames, places[:, 1:].transpose(1, 0, 2)
+
+
+def light(scene: Scene, step: int = 0) -> Array:
+    """How much of each pixel the shapes cover after so many steps, [y, x]."""
+    from .pixels import cover
+
+    places = np.stack([s.path(scene.size, step) for s in scene.shapes])
+    kinds, middles, inverses, reaches = _drawn(scene, places, step)
+    covered = np.zeros((scene.size, scene.size))
+    cover(kinds, middles[:, step], inverses[:, step], reaches, scene.upsampling, covered)
+    return covered
+
+
+def _drawn(scene: Scene, places: Array, steps: int) -> tuple[Array, Array, Array, Array]:
+    """(kind, middles, inverse matrices, reach) of each shape: what the compiled loop needs."""
+    kinds = np.array([OUTLINES.index(s.outline) for s in scene.shapes])
+    inverses = np.linalg.inv(np.stack([s.matrices(steps) for s in scene.shapes]))
+    return kinds, places, inverses, np.array([s.reach for s in scene.shapes])
+
+
+def _noise(chance: float, places: int, rng: np.random.Generator) -> Array:
+    """Where, of so many places, each with this chance: the gaps between them are geometric."""
+    if chance <= 0:
+        return np.zeros(0, np.int64)
+    if chance >= 1:
+        return np.arange(places)
+    expected = int(places * chance + 6 * np.sqrt(places * chance) + 10)
+    at = np.cumsum(rng.geometric(chance, expected)) - 1
+    while at[-1] < places:
+        at = np.concatenate([at, at[-1] + np.cumsum(rng.geometric(chance, expected))])
+    return at[at < places]
+
+
+def _folded(x: Array, span: float) -> Array:
+    """Back and forth between 0 and the span."""
+    if span == 0:
+        return np.zeros_like(x)
+    x = np.mod(x, 2 * span)
+    return np.where(x > span, 2 * span - x, x)

@@ -25,7 +25,7 @@ import numpy as np
 from nrf_deploy.network import Array
 from nrf_deploy.recording import Recording
 
-from .events import DT, Scene, record
+from .events import DT, Scene, Shape, record
 from .receptive_fields import Field, bank, size_needed, time_constants
 
 SIZE = 32
@@ -120,12 +120,12 @@ def demo_scene(seed: int = 0) -> Scene:
     rng = np.random.default_rng(seed)
     course, speed = rng.uniform(0, 2 * math.pi), rng.uniform(0.1, 0.2)
     x, y = rng.uniform(10, SIZE - 11, 2)
-    return Scene(
-        size=SIZE,
+    disc = Shape(
         radius=rng.uniform(4, 7),
         start=(x, y),
         velocity=(speed * math.cos(course), speed * math.sin(course)),
     )
+    return Scene(size=SIZE, shapes=(disc,))
 
 
 def demo_recording(seed: int = 0, steps: int = 300) -> Recording:
