@@ -136,6 +136,8 @@ def _weights(task: Task, rules: Rules) -> tuple[Array, Weights]:
         gain = np.minimum(fits, cap)
         return gain, task.nearest(gain)
     trials = [np.minimum(fits * factor, cap) for factor in GAINS]
+    dyadic = 2.0 ** np.floor(np.log2(np.minimum(fits, cap)))  # loses nothing of w = k / 2**n
+    trials += [dyadic, dyadic / 2]
     errors = np.array([task.error(gain, task.nearest(gain)) for gain in trials])
     gain = np.choose(errors.argmin(axis=0), trials)
     if task.calibration is None:

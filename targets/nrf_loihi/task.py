@@ -99,8 +99,9 @@ class Task:
 
 
 def clearly_less(trial: Array, best: Array) -> Array:
-    """Less by more than chance: spikes that differ are counted, and a count has its spread."""
-    return trial < best - np.sqrt(best)
+    """Less by more than chance: a count of spikes that differ has a spread, its square root,
+    and of many trials the best lies two or three of them below the others by chance alone."""
+    return np.asarray(trial < best - 3 * np.sqrt(best))
 
 
 def largest(task: Task) -> tuple[Array, Array]:
