@@ -174,37 +174,62 @@ def _vector(context: Any, kind: Any, lanes: int) -> ir.VectorType:
     return ir.VectorType(context.get_data_type(kind.dtype), lanes)
 
 
-def _granules() -> Function:
-    """total[at : at + g] += weight[of : of + g] + ..., g elements filling one granule."""
-
-    def add(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        total, _, weight, *_ = signature.args
-        size = total.dtype.bitwidth // 8
-        vector = _vector(context, total, GRANULE // size).as_pointer()
-        to = builder.bitcast(_element(context, builder, total, *args[:2]), vector)
-        added = None
-        for at in args[3:]:
-            of = builder.bitcast(_element(context, builder, weight, args[2], at), vector)
-            row = builder.load(of, align=size)
-            added = row if added is None else builder.add(added, row)
-        builder.store(builder.add(builder.load(to, align=size), added), to, align=size)
-        return context.get_dummy_value()
-
-    return add
-
-
 @intrinsic  # type: ignore[untyped-decorator]
 def add_granule(
     context: Any, total: Any, at: Any, weight: Any, of: Any
 ) -> tuple[Signature, Function]:
-    return types.void(total, types.int64, weight, types.int64), _granules()
+    """total[at : at + g] += weight[of : of + g], g elements filling one granule."""
+
+    def add(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        to = _granule(context, builder, total, args[0], args[1])
+        row = _granule(context, builder, weight, args[2], args[3])
+        size = total.dtype.bitwidth // 8
+        added = builder.add(builder.load(to, align=size), builder.load(row, align=size))
+        builder.store(added, to, align=size)
+        return context.get_dummy_value()
+
+    return types.void(total, types.int64, weight, types.int64), add
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def add_four_granules(
-    context: Any, total: Any, at: Any, weight: Any, a: Any, b: Any, c: Any, d: Any
-) -> tuple[Signature, Function]:
-    return types.void(total, types.int64, weight, *[types.int64] * 4), _granules()
+def _granule(context: Any, builder: Any, kind: Any, value: Any, at: Any) -> Any:
+    vector = _vector(context, kind, GRANULE * 8 // kind.dtype.bitwidth)
+    return builder.bitcast(_element(context, builder, kind, value, at), vector.as_pointer())
+
+
+def _sum_rows(granules: int) -> Any:
+    """total[at : at + n] += the same columns of the rows index[first : last] of `weight`, which
+    are `row` elements long. The n elements, so many granules, stay in registers."""
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def sum_rows(
+        context: Any, total: Any, at: Any, weight: Any, row: Any, index: Any, first: Any, last: Any
+    ) -> tuple[Signature, Function]:
+        size = total.dtype.bitwidth // 8
+        lanes = GRANULE // size
+
+        def add(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            to, at, of, row, rows, first, last = args
+            moved = [builder.add(at, ir.Constant(at.type, k * lanes)) for k in range(granules)]
+            totals = [_granule(context, builder, total, to, k) for k in moved]
+            sums = [cgutils.alloca_once_value(builder, builder.load(t, align=size)) for t in totals]
+            with cgutils.for_range_slice(builder, first, last, ir.Constant(at.type, 1)) as (e, _):
+                which = builder.load(_element(context, builder, index, rows, e))
+                begin = builder.mul(builder.sext(which, at.type), row)
+                for k, held in zip(moved, sums, strict=True):
+                    there = _granule(context, builder, weight, of, builder.add(begin, k))
+                    added = builder.add(builder.load(held), builder.load(there, align=size))
+                    builder.store(added, held)
+            for t, held in zip(totals, sums, strict=True):
+                builder.store(builder.load(held), t, align=size)
+            return context.get_dummy_value()
+
+        word = types.int64
+        return types.void(total, word, weight, word, index, word, word), add
+
+    return sum_rows
+
+
+sum_one, sum_two, sum_eight = _sum_rows(1), _sum_rows(2), _sum_rows(8)
 
 
 @intrinsic  # type: ignore[untyped-decorator]

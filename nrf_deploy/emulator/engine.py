@@ -27,7 +27,8 @@ from ..recording import Recording, Trace
 from . import golden
 from .golden import Arithmetic
 from .kernels import Kernels
-from .plan import NotCoveredError, Plan, plan
+from .plan import NotCoveredError, plan
+from .work import Plan
 
 if TYPE_CHECKING:
     from .stream import PlainStream, Stream
@@ -53,18 +54,17 @@ class Engine:
         except NotCoveredError as reason:
             self.plain = str(reason)
 
-    def plan(self, peaks: Sequence[int]) -> Plan:
+    def plan(self, peaks: Sequence[int], threads: int = 1) -> Plan:
         """The plan for input values up to `peaks`, or up to what the ports say if that is more."""
         key = tuple(
             port.peak if peak <= port.peak else 2 ** int(peak).bit_length() - 1
             for port, peak in zip(self.program.ports, peaks, strict=True)
         )
-        if key not in self._plans:
-            names = [p.name for p in self.program.ports]
-            self._plans[key] = plan(
-                self.program, self.arithmetic, self.kernels, dict(zip(names, key, strict=True))
-            )
-        return self._plans[key]
+        if (threads, *key) not in self._plans:
+            peak = dict(zip((p.name for p in self.program.ports), key, strict=True))
+            made = plan(self.program, self.arithmetic, self.kernels, peak, threads)
+            self._plans[threads, *key] = made
+        return self._plans[threads, *key]
 
     def run(
         self,
@@ -73,8 +73,9 @@ class Engine:
         states: Iterable[str] = (),
         steps: int | None = None,
         progress: Progress = quiet,
+        threads: int = 1,
     ) -> Trace:
-        """As golden.run."""
+        """As golden.run, on so many threads; the trace does not depend on how many."""
         refuse(input_faults(self.program, recording), InputError)
         record = [p.name for p in self.program.populations] if record is None else list(record)
         states = list(states)
@@ -85,7 +86,8 @@ class Engine:
             return Trace("emulator", trace.outputs, trace.states, {"plain emulator": self.plain})
         from .stream import Stream
 
-        stream = Stream(self, record, states, recording_peaks(self.program, recording))
+        peaks = recording_peaks(self.program, recording)
+        stream = Stream(self, record, states, peaks, threads)
         return stream.advance(recording, steps, progress)
 
     def run_batch(

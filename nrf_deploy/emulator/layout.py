@@ -16,7 +16,7 @@ order of the outputs that they reach.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -104,12 +104,13 @@ def lists(
 
 @dataclass(frozen=True, eq=False)
 class ConvTables:
-    """Where an event goes, and with which weights; see machine.py for the loop that reads this.
+    """Where an event goes, and with which weights; see scatter.py for the loop that reads this.
 
-    The runs of a site are runs[first[site] : first[site + 1]], pairs (output, weight): they
-    begin at that output (plus channel_at[channel], where a group's outputs begin) and at
-    that weight (plus row * channel), and are `run` elements long, filled up with zeros where
-    they reach over an edge.
+    The runs of a site are runs[first[site - site0] : first[site - site0 + 1]], pairs (output,
+    weight): they begin at that output (plus channel_at[channel], where a group's outputs
+    begin) and at that weight (plus row * channel), and are `run` elements long, filled up with
+    zeros where they reach over an edge. Sites before site0 and beyond the end of `first` have
+    none.
     """
 
     weight: Array
@@ -119,6 +120,25 @@ class ConvTables:
     run: int
     channel_at: Array
     vectors: bool
+    line: int
+    """Outputs of a row: a run stays within one."""
+    site0: int = 0
+
+    @property
+    def sites(self) -> tuple[int, int]:
+        """From which site to which one there is something to add."""
+        return self.site0, self.site0 + len(self.first) - 1
+
+    def part(self, first: int, last: int) -> ConvTables:
+        """The same weights for the outputs first to last only, which are whole lines."""
+        inside = (self.runs[:, 0] >= first) & (self.runs[:, 0] < last)
+        before = np.concatenate([[0], np.cumsum(inside)])
+        edges = before[self.first]
+        reached = np.flatnonzero(np.diff(edges))
+        low, high = (reached[0], reached[-1] + 1) if len(reached) else (0, 0)
+        runs = self.runs[inside] - np.array([first, 0], np.int32)
+        kept = edges[low : high + 1].astype(np.int32)
+        return replace(self, first=kept, runs=runs, site0=self.site0 + int(low))
 
 
 def conv_tables(conv: Conv, weight: Array, target: Layout, lanes: int) -> ConvTables:
@@ -126,6 +146,7 @@ def conv_tables(conv: Conv, weight: Array, target: Layout, lanes: int) -> ConvTa
     groups, inputs = conv.groups, conv.input_shape[0]
     each = conv.shape[0] // groups
     step = target.pitch if groups == 1 else each
+    line = width * target.pitch
     runs = [_runs(taps, together=groups == 1) for taps in _reach(conv, 1, width)]
     run = step * max((len(r) for place in runs for r in place), default=1)
     vectors = run >= lanes // 2
@@ -144,13 +165,13 @@ def conv_tables(conv: Conv, weight: Array, target: Layout, lanes: int) -> ConvTa
     across = np.array(along_x, np.int64).reshape(-1, 1, 2) * (target.pitch, 1)
     pairs, counts = [], []
     for taps_y in _reach(conv, 0, height):
-        down = [(oy * width * target.pitch, ky * inputs * row) for ky, oy in taps_y]
+        down = [(oy * line, ky * inputs * row) for ky, oy in taps_y]
         pairs.append((across + np.array(down, np.int64).reshape(1, -1, 2)).reshape(-1, 2))
         counts.append(np.array([len(place) * len(taps_y) for place in runs]))
     first = np.concatenate([[0], np.cumsum(np.concatenate(counts))]).astype(np.int32)
     table = np.concatenate(pairs).astype(np.int32)
     channel_at = (np.arange(inputs) // (inputs // groups) * each).astype(np.int32)
-    return ConvTables(packed.ravel(), first, table, row, run, channel_at, vectors)
+    return ConvTables(packed.ravel(), first, table, row, run, channel_at, vectors, line)
 
 
 Tap = tuple[int, int]  # (place in the kernel, place in the output)

@@ -4,7 +4,7 @@ A plan turns a Program into three tables of records (addresses and sizes) and th
 in which a step works through them:
 
     WIRE     for each event that a source gave `delay` steps ago, adds a row of weights to
-             a sum
+             a sum (scatter.py)
     DELIVER  shifts and wraps a finished sum on its way to a population
     CELL     calls the chip's kernel on a population and lists the neurons that fired
 
@@ -22,9 +22,6 @@ import numpy as np
 from numba import carray
 
 from .compiled import (
-    GRANULE,
-    add_four_granules,
-    add_granule,
     as_pointer,
     call_kernel,
     compiled,
@@ -33,13 +30,9 @@ from .compiled import (
     nonzero_bits,
     widest_vectors,
 )
+from .scatter import SHIFT, wire
 
 WIRE, DELIVER, CELL = 0, 1, 2
-ROWS, LIST, CONV = 0, 1, 2
-"""The forms of a wire's weights, see layout.py."""
-SHIFT = 10
-FEW = 8
-"""A sum of so few blocks is soiled as a whole."""
 SURE = 4
 """So many firings of 64 neurons are written without asking whether they are there (mostly
 there are few, and asking costs more); what is written too much is not counted."""
@@ -57,6 +50,7 @@ wire_type = _record(
     *("kind", "width", "graded", "delay", "weight", "total", "dirty", "blocks", "size"),
     *("row", "first", "target"),  # ROWS: elements of a row; LIST: lists of (target, weight)
     *("pitch", "magic", "magic_shift", "vectors", "run", "reach", "channel_at"),  # CONV
+    *("low", "high", "site0"),
 )
 deliver_type = _record(
     *("width", "total", "dirty", "to_width", "to_total", "to_dirty", "clear"),
@@ -85,7 +79,7 @@ def run(order, wires, delivers, cells, first, last, origin):  # type: ignore[no-
         for k in range(len(order)):
             kind, which = order[k, 0], order[k, 1]
             if kind == WIRE:
-                _wire(wires[which], t)
+                wire(wires[which], t)
             elif kind == CELL:
                 _cell(cells[which], t, origin)
             else:
@@ -101,122 +95,6 @@ def was_compiled() -> bool:
     global _misses
     before, _misses = _misses, sum(run.stats.cache_misses.values())
     return _misses > before
-
-
-# --- wires ---------------------------------------------------------------
-
-
-@compiled
-def _wire(w, t):  # type: ignore[no-untyped-def]
-    at = w.history + t - w.delay
-    start = carray(as_pointer(w.start), at + 2, np.int64)
-    first, last = start[at], start[at + 1]
-    if first == last:
-        return
-    index = carray(as_pointer(w.index), last, np.int32)
-    value = carray(as_pointer(w.value), last if w.graded else 0, np.int32)
-    n = w.size
-    if w.width == 2:
-        total = carray(as_pointer(w.total), n, np.int16)
-        _add(w, first, last, index, value, total, carray(as_pointer(w.weight), n, np.int16))
-    elif w.width == 4:
-        total = carray(as_pointer(w.total), n, np.int32)
-        _add(w, first, last, index, value, total, carray(as_pointer(w.weight), n, np.int32))
-    else:
-        total = carray(as_pointer(w.total), n, np.int64)
-        _add(w, first, last, index, value, total, carray(as_pointer(w.weight), n, np.int64))
-
-
-@compiled
-def _add(w, first, last, index, value, total, weight):  # type: ignore[no-untyped-def]
-    if w.kind == ROWS:
-        _add_rows(w, first, last, index, value, total, weight)
-    elif w.kind == LIST:
-        _add_list(w, first, last, index, value, total, weight)
-    else:
-        _add_conv(w, first, last, index, value, total, weight)
-
-
-@compiled
-def _add_rows(w, first, last, index, value, total, weight):  # type: ignore[no-untyped-def]
-    lanes = GRANULE // total.itemsize
-    row = w.row
-    if w.graded:
-        for e in range(first, last):
-            of, factor = index[e] * row, value[e]
-            for k in range(row):
-                total[k] += factor * weight[of + k]
-    else:
-        e = first
-        while e + 4 <= last:
-            a, b, c, d = index[e] * row, index[e + 1] * row, index[e + 2] * row, index[e + 3] * row
-            for k in range(0, row, lanes):
-                add_four_granules(total, k, weight, a + k, b + k, c + k, d + k)
-            e += 4
-        while e < last:
-            of = index[e] * row
-            for k in range(0, row, lanes):
-                add_granule(total, k, weight, of + k)
-            e += 1
-    _soil(w, 0, row)
-
-
-@compiled
-def _add_list(w, first, last, index, value, total, weight):  # type: ignore[no-untyped-def]
-    rows = carray(as_pointer(w.first), w.size, np.int64)
-    target = carray(as_pointer(w.target), w.size, np.int32)
-    dirty = carray(as_pointer(w.dirty), w.size, np.uint8)
-    graded = w.graded
-    for e in range(first, last):
-        factor = value[e] if graded else 1
-        for k in range(rows[index[e]], rows[index[e] + 1]):
-            to = np.int64(target[k])
-            total[to] += factor * weight[k]
-            dirty[to >> SHIFT] = 1
-
-
-@compiled
-def _add_conv(w, first, last, index, value, total, weight):  # type: ignore[no-untyped-def]
-    """An event reaches a few runs of outputs, the same ones from every channel of its site."""
-    runs_first = carray(as_pointer(w.first), w.size, np.int32)
-    runs = carray(as_pointer(w.target), (w.size, 2), np.int32)
-    channel_at = carray(as_pointer(w.channel_at), w.size, np.int32)
-    lanes = GRANULE // total.itemsize
-    graded, vectors, run, row, pitch = w.graded, w.vectors, w.run, w.row, w.pitch
-    magic, shift = np.uint64(w.magic), np.uint64(w.magic_shift)
-    for e in range(first, last):
-        i = np.int64(index[e])
-        site = np.int64((np.uint64(i) * magic) >> shift)
-        channel = i - site * pitch
-        begin = np.int64(channel_at[channel])
-        for r in range(runs_first[site], runs_first[site + 1]):
-            to, of = begin + runs[r, 0], channel * row + runs[r, 1]
-            if graded:
-                factor = value[e]
-                for k in range(run):
-                    total[to + k] += factor * weight[of + k]
-            elif vectors:
-                for k in range(0, run, lanes):
-                    add_granule(total, to + k, weight, of + k)
-            else:
-                for k in range(run):
-                    total[to + k] += weight[of + k]
-    if w.blocks <= FEW:
-        _soil(w, 0, w.blocks << SHIFT)
-        return
-    for e in range(first, last):
-        site = np.int64((np.uint64(index[e]) * magic) >> shift)
-        r, end = runs_first[site], runs_first[site + 1]
-        if r < end:
-            _soil(w, np.int64(runs[r, 0]), runs[end - 1, 0] + w.reach)
-
-
-@compiled
-def _soil(w, first, last):  # type: ignore[no-untyped-def]
-    """Marks the blocks of a sum in which first to last lie."""
-    dirty = carray(as_pointer(w.dirty), w.blocks, np.uint8)
-    for b in range(first >> SHIFT, min(((last - 1) >> SHIFT) + 1, w.blocks)):
-        dirty[b] = 1
 
 
 # --- sums ----------------------------------------------------------------
@@ -337,31 +215,3 @@ def _fired(c, at, n, used):  # type: ignore[no-untyped-def]
             bits &= bits - np.uint64(1)
             to += 1
     return used
-
-
-# --- between the engine's order of neurons and the program's --------------
-
-
-@compiled
-def outward(start, index, value, channels, sites, pitch, to_index, to_value):  # type: ignore[no-untyped-def]
-    """Events of a channels-last population in the program's order, rising within a step.
-
-    Within a step they come sorted by site; a counting sort over channels does the rest.
-    """
-    place = np.zeros(channels + 1, np.int64)
-    for t in range(len(start) - 1):
-        first, last = start[t], start[t + 1]
-        if first == last:
-            continue
-        place[:] = 0
-        for e in range(first, last):
-            place[index[e] % pitch + 1] += 1
-        for c in range(channels):
-            place[c + 1] += place[c]
-        for e in range(first, last):
-            site, channel = index[e] // pitch, index[e] % pitch
-            to = first - start[0] + place[channel]
-            place[channel] += 1
-            to_index[to] = channel * sites + site
-            if len(value):
-                to_value[to] = value[e]

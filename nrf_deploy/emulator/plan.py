@@ -1,10 +1,8 @@
-"""From a Program to what the machine runs.
+"""From a Program to what the machine runs; work.py holds the nouns.
 
-    wires     a synapse for one delay: its weights, and the sum that they add to
-    sums      accumulators, each as narrow as the range of what can arrive allows
-    segments  populations that must advance together (they feed back on each other, or share
-              a synapse); segments follow one another, so each runs over a whole chunk of
-              time while its weights and states stay in cache
+Populations that feed back on each other, or share a synapse, advance together, as a segment.
+Segments follow one another, so each runs over a whole chunk of time while its weights and
+states stay in cache; split.py cuts those that are too large for it.
 
 A range holds for every input whose values stay within `peaks`, so a narrow sum never wraps.
 Where the arithmetic shifts or wraps a synapse's sum, the range may show that the wrap cannot
@@ -18,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -27,8 +25,10 @@ from ..program import Conv, Dense, Population, Port, Program, Sparse, Synapses
 from .compiled import GRANULE
 from .golden import Arithmetic
 from .kernels import WORD, Cell, Delivery, Kernels, Range
-from .layout import ConvTables, Layout, conv_lists, conv_synapses, conv_tables, lists, rows
+from .layout import Layout, conv_lists, conv_synapses, conv_tables, lists, rows
 from .machine import CELL, DELIVER, WIRE
+from .split import pieces
+from .work import Neurons, Plan, Segment, Stage, Sum, Transfer, Wire
 
 LARGEST = 2**30
 """Neurons of a population and weights of a wire, so that 32-bit indices hold them."""
@@ -38,79 +38,15 @@ class NotCoveredError(Exception):
     """Something that the plain emulator must run."""
 
 
-@dataclass(eq=False)
-class Sum:
-    """What arrives at `size` neurons, in accumulators of `width` bytes."""
-
-    size: int
-    range: Range
-    width: int
-    slack: int = 0
-    """Accumulators beyond the last, where a run that reaches over the edge adds zeros."""
-
-
-@dataclass(eq=False)
-class Wire:
-    """One synapse's weights for one delay; exactly one of dense, listed and tables is there."""
-
-    synapses: Synapses
-    weight: Array
-    delay: int
-    graded: bool
-    delivery: Delivery
-    total: Sum
-    dense: Array | None = None
-    listed: tuple[Array, Array, Array] | None = None
-    tables: ConvTables | None = None
-
-
-@dataclass(eq=False)
-class Transfer:
-    """A finished sum on its way into another one."""
-
-    of: Sum
-    to: Sum
-    delivery: Delivery
-    clear: bool = False
-
-
-@dataclass(eq=False)
-class Neurons:
-    """A population, its kernel and what arrives at it."""
-
-    population: Population
-    cell: Cell
-    layout: Layout
-    total: Sum
-    clear: bool = False
-
-
-@dataclass(eq=False)
-class Segment:
-    """What a step does, in order: pairs of WIRE, DELIVER or CELL and a place in its list."""
-
-    wires: list[Wire] = field(default_factory=list)
-    transfers: list[Transfer] = field(default_factory=list)
-    neurons: list[Neurons] = field(default_factory=list)
-    order: list[tuple[int, int]] = field(default_factory=list)
-
-
-@dataclass(frozen=True, eq=False)
-class Plan:
-    segments: tuple[Segment, ...]
-    layouts: Mapping[str, Layout]
-    history: Mapping[str, int]
-    """Source -> steps that its events are looked back upon."""
-    valued: frozenset[str]
-    """Sources whose events' values somebody reads."""
-    peaks: Mapping[str, int]
-
-
 def plan(
-    program: Program, arithmetic: Arithmetic, kernels: Kernels, peaks: Mapping[str, int]
+    program: Program,
+    arithmetic: Arithmetic,
+    kernels: Kernels,
+    peaks: Mapping[str, int],
+    threads: int = 1,
 ) -> Plan:
     """`peaks` says how large a port's values can be."""
-    return _Planner(program, arithmetic, kernels, peaks).plan()
+    return _Planner(program, arithmetic, kernels, peaks).plan(threads)
 
 
 class _Planner:
@@ -132,15 +68,20 @@ class _Planner:
         }
         """Of what a source gives; narrower once what arrives at it is known."""
 
-    def plan(self) -> Plan:
-        groups = segments(self.program)
-        made = tuple(self.segment(names) for names in groups)
-        wires = [w for segment in made for w in segment.wires]
+    def plan(self, threads: int) -> Plan:
+        stages = tuple(self.stage(names, threads) for names in segments(self.program))
+        wires = [w for stage in stages for piece in stage.pieces for w in piece.wires]
         history = dict.fromkeys(self.layouts, 0)
         for w in wires:
             history[w.synapses.source] = max(history[w.synapses.source], w.delay)
         valued = {w.synapses.source for w in wires if w.graded}
-        return Plan(made, self.layouts, history, frozenset(valued), dict(self.peaks))
+        ordered = {w.synapses.source for w in wires if w.tables is not None}
+        return Plan(stages, self.layouts, history, frozenset(valued), frozenset(ordered))
+
+    def stage(self, names: list[str], threads: int) -> Stage:
+        whole = self.segment(names)
+        sources = frozenset(w.synapses.source for w in whole.wires) - set(names)
+        return Stage(tuple(names), pieces(whole, self.layouts, threads), sources)
 
     def segment(self, names: list[str]) -> Segment:
         made = Segment()
@@ -166,7 +107,8 @@ class _Planner:
                 if transfer.to is total:
                     made.order.append((DELIVER, k))
             made.order.append((CELL, len(made.neurons)))
-            neurons = Neurons(p, self.cells[p.name], self.layouts[p.name], total)
+            layout, states = self.layouts[p.name], len(self.arithmetic.states[p.model])
+            neurons = Neurons(p, self.cells[p.name], layout, total, states, 0, layout.size)
             made.neurons.append(neurons)
             self.ranges[p.name] = neurons.cell.output(total.range)
         _clear_after_last_use(made)
@@ -182,6 +124,8 @@ class _Planner:
         delivery = self.kernels.delivery(s)
         if abs(delivery.shift) > 62:
             raise NotCoveredError(f"synapses {s.name!r} shift by {delivery.shift} bits")
+        if len({self.layouts[t] for t in s.targets}) > 1:
+            raise NotCoveredError(f"synapses {s.name!r} have targets of different shapes")
         delays = s.delay if not isinstance(s, Dense) or s.delays is None else s.delay + s.delays
         for delay in np.unique(delays):
             if delay == 0 and any(self.place.get(s.source, -1) >= self.place[t] for t in s.targets):

@@ -12,12 +12,13 @@ import numpy as np
 from ..findings import InputError, refuse
 from ..network import Array
 from ..recording import Recording, Trace
-from . import golden, machine
+from . import golden, order
 from .compiled import findings
 from .engine import Progress, input_faults, port_slices, quiet, recording_peaks
 from .kernels import WORD
-from .plan import Plan
+from .running import Running
 from .session import Session, steps_a_chunk
+from .work import Plan
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -27,19 +28,26 @@ class Stream:
     """See Engine.stream. `peaks` are the input values that are expected; larger ones cost a
     new plan, not an error."""
 
-    def __init__(self, engine: Engine, record: list[str], states: list[str], peaks: list[int]):
+    def __init__(
+        self,
+        engine: Engine,
+        record: list[str],
+        states: list[str],
+        peaks: list[int],
+        threads: int = 1,
+    ):
         self.engine, self.record, self.logged = engine, record, states
-        self.peaks = peaks
-        self.session = self._session(engine.plan(peaks))
+        self.peaks, self.threads = peaks, threads
+        self.session = self._session(engine.plan(peaks, threads))
 
     def _session(self, plan: Plan) -> Session:
         arithmetic, program = self.engine.arithmetic, self.engine.program
         chunk = steps_a_chunk(
             plan, self.logged, lambda name: len(arithmetic.states[program.population(name).model])
         )
-        cells = {n.population.name: n.cell for s in plan.segments for n in s.neurons}
+        cells = {n.population.name: n.cell for s in plan.stages for n in s.pieces[0].neurons}
         values = [r for r in self.record if cells[r].output(WORD) != (0, 1)]
-        return Session(plan, arithmetic, chunk, values, self.logged)
+        return Session(plan, arithmetic, chunk, values, self.record, self.logged, self.threads)
 
     def feed(
         self, recording: Recording, steps: int | None = None, progress: Progress = quiet
@@ -55,26 +63,25 @@ class Stream:
         peaks = recording_peaks(program, recording)
         if any(new > old for new, old in zip(peaks, self.peaks, strict=True)):
             self.peaks = [max(p) for p in zip(peaks, self.peaks, strict=True)]
-            before, self.session = self.session, self._session(self.engine.plan(self.peaks))
+            before = self.session
+            self.session = self._session(self.engine.plan(self.peaks, self.threads))
             self.session.take_over(before)
         outputs: dict[str, list[tuple[Array, Array, Array]]] = {n: [] for n in self.record}
         logs: dict[str, list[Array]] = {n: [] for n in self.logged}
         fired = dict.fromkeys((p.name for p in program.populations), 0)
-        for first in range(0, steps, self.session.chunk):
-            count = min(self.session.chunk, steps - first)
-            self._put(recording, first, count)
-            self.session.advance(count)
-            for name in fired:
-                events = self.session.events[name]
-                fired[name] += int(
-                    events.start[events.history + count] - events.start[events.history]
-                )
-            for name in self.record:
-                outputs[name].append(self._outward(name, count))
-            for name in self.logged:
-                logs[name].append(self.session.logs[name][:count].copy())
-            self.session.forget(count)
-            progress(first + count, steps)
+
+        def took(stage: Running, chunk: int) -> None:
+            for name in stage.stage.names:
+                fired[name] += stage.fired(name, chunk)
+                if name in outputs:
+                    outputs[name].append(self._outward(name, chunk))
+                if name in logs:
+                    logs[name].append(stage.log(name, chunk))
+
+        def put(chunk: int, first: int, last: int) -> None:
+            self._put(recording, chunk, first, last)
+
+        self.session.advance(steps, put, took, lambda done: progress(done, steps))
         said = [f.as_json() for f in findings()]
         return Trace(
             engine="emulator",
@@ -83,24 +90,27 @@ class Stream:
             notes={"events": fired} | ({"findings": said} if said else {}),
         )
 
-    def _put(self, recording: Recording, first: int, count: int) -> None:
-        """Steps first to first + count of the recording, as events of the ports."""
-        edges = recording.start[np.clip(np.arange(first, first + count + 1), 0, recording.steps)]
+    def _put(self, recording: Recording, chunk: int, first: int, last: int) -> None:
+        """Steps first to last of the recording, as events of the ports."""
+        edges = recording.start[np.clip(np.arange(first, last + 1), 0, recording.steps)]
         index = recording.index[edges[0] : edges[-1]]
         value = recording.value[edges[0] : edges[-1]]
         start = edges - edges[0]
         slices = port_slices(self.engine.program)
         for name, (low, high) in slices.items():
-            events, layout = self.session.events[name], self.session.plan.layouts[name]
+            plan, events = self.session.plan, self.session.events[name].at(chunk)
+            layout = plan.layouts[name]
             if len(slices) == 1:
                 events.put(start, layout.inward(index), value)
-                continue
-            inside = (index >= low) & (index < high)
-            before = np.concatenate([[0], np.cumsum(inside)])
-            events.put(before[start], layout.inward(index[inside] - low), value[inside])
+            else:
+                inside = (index >= low) & (index < high)
+                before = np.concatenate([[0], np.cumsum(inside)])
+                events.put(before[start], layout.inward(index[inside] - low), value[inside])
+            if name in plan.ordered and not layout.same:
+                order.sort(events.start[events.history :], events.index, events.value)
 
-    def _outward(self, name: str, count: int) -> tuple[Array, Array, Array]:
-        start, index, value = self.session.events[name].chunk(count)
+    def _outward(self, name: str, chunk: int) -> tuple[Array, Array, Array]:
+        start, index, value = self.session.events[name].at(chunk).chunk()
         layout = self.session.plan.layouts[name]
         to_index, to_value = np.empty(len(index), np.int64), np.ones(len(index), np.int64)
         if layout.same:
@@ -109,7 +119,7 @@ class Stream:
                 to_value[:] = value
         else:
             lay = layout.channels, layout.sites, layout.pitch
-            machine.outward(start, index, value, *lay, to_index, to_value)
+            order.outward(start, index, value, *lay, to_index, to_value)
         return start, to_index, to_value
 
     def _joined(

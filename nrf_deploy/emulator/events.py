@@ -1,0 +1,86 @@
+"""The events of a source, a chunk of time after another.
+
+A chunk's events lie beside those of the `history` steps before it, which delays look back
+upon. There are as many slots as chunks may be under way: while one layer writes the next
+chunk into one slot, those behind it still read the chunk before in another.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..network import Array
+
+
+class Events:
+    """Those of step t of the chunk are start[history + t] to start[history + t + 1]."""
+
+    def __init__(self, history: int, steps: int, valued: bool):
+        self.history, self.valued = history, valued
+        self.steps = 0
+        """Of the chunk that lies here."""
+        self.start = np.zeros(history + steps + 1, np.int64)
+        self.index = np.zeros(0, np.int32)
+        self.value = np.zeros(0, np.int32)
+
+    @property
+    def used(self) -> int:
+        """Events that lie here, history included."""
+        return int(self.start[self.history + self.steps])
+
+    @property
+    def count(self) -> int:
+        """Events of the chunk."""
+        return self.used - int(self.start[self.history])
+
+    def reserve(self, capacity: int) -> None:
+        """Room for this many events in all; what is there stays."""
+        if capacity > len(self.index):
+            for name in ("index", "value") if self.valued else ("index",):
+                grown = np.zeros(capacity, np.int32)
+                old = getattr(self, name)
+                grown[: len(old)] = old
+                setattr(self, name, grown)
+
+    def chunk(self) -> tuple[Array, Array, Array]:
+        """(start, index, value) of the chunk."""
+        start = self.start[self.history : self.history + self.steps + 1]
+        part = slice(start[0], start[-1])
+        return start - start[0], self.index[part], self.value[part]
+
+    def put(self, start: Array, index: Array, value: Array) -> None:
+        """A chunk from outside, after begin()."""
+        first = self.used - self.count
+        self.reserve(int(first + len(index)))
+        self.start[self.history : self.history + len(start)] = first + start
+        self.index[first : first + len(index)] = index
+        if self.valued:
+            self.value[first : first + len(index)] = value
+
+    def begin(self, before: Events, steps: int) -> None:
+        """A chunk of `steps` steps begins, after the one in `before` (which may be this slot)."""
+        kept = before.start[before.steps : before.steps + self.history + 1].copy()
+        part = slice(kept[0], kept[-1])
+        count = int(kept[-1] - kept[0])
+        self.reserve(count)
+        self.index[:count] = before.index[part].copy()
+        if self.valued:
+            self.value[:count] = before.value[part].copy()
+        self.start[: self.history + 1] = kept - kept[0]
+        self.start[self.history + 1 :] = count
+        self.steps = steps
+
+
+class Slots:
+    """A source's slots, taken in turn."""
+
+    def __init__(self, slots: int, history: int, steps: int, valued: bool):
+        self.valued = valued
+        self.slots = [Events(history, steps, valued) for _ in range(slots)]
+
+    def at(self, chunk: int) -> Events:
+        return self.slots[chunk % len(self.slots)]
+
+    def begin(self, chunk: int, steps: int) -> Events:
+        self.at(chunk).begin(self.at(chunk - 1), steps)
+        return self.at(chunk)

@@ -1,0 +1,111 @@
+"""Between the engine's order of events and the program's, and between pieces and the whole."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import carray
+
+from .compiled import as_pointer, compiled
+
+part_type = np.dtype([(name, np.int64) for name in ("start", "index", "value", "first")])
+
+
+@compiled
+def join(parts, steps, start, index, value):  # type: ignore[no-untyped-def]
+    """The events of pieces, one behind the other in each step, as those of the population;
+    they are written from start[0] on."""
+    to = start[0]
+    for t in range(steps):
+        for k in range(len(parts)):
+            part = parts[k]
+            begins = carray(as_pointer(part.start), t + 2, np.int64)
+            first, last = begins[t], begins[t + 1]
+            of = carray(as_pointer(part.index), last, np.int32)
+            for e in range(first, last):
+                index[to + e - first] = np.int32(of[e] + part.first)
+            if part.value:
+                values = carray(as_pointer(part.value), last, np.int32)
+                for e in range(first, last):
+                    value[to + e - first] = values[e]
+            to += last - first
+        start[t + 1] = to
+
+
+@compiled
+def sort(start, index, value):  # type: ignore[no-untyped-def]
+    """Sorts each step's events by index, with their values; they come as a few rising runs."""
+    longest = 0
+    for t in range(len(start) - 1):
+        longest = max(longest, start[t + 1] - start[t])
+    other, others = np.empty(longest, np.int32), np.empty(longest if len(value) else 0, np.int32)
+    for t in range(len(start) - 1):
+        first, last = start[t], start[t + 1]
+        while True:
+            at, merged = first, False
+            while at < last:
+                middle = _run_end(index, at, last)
+                end = _run_end(index, middle, last)
+                if middle < end:
+                    _merge(index, value, at, middle, end, other, others)
+                    merged = True
+                at = end
+            if not merged:
+                break
+
+
+@compiled
+def _run_end(index, first, last):  # type: ignore[no-untyped-def]
+    """Where the run that begins at `first` stops rising."""
+    if first >= last:
+        return last
+    at = first + 1
+    while at < last and index[at - 1] < index[at]:
+        at += 1
+    return at
+
+
+@compiled
+def _merge(index, value, first, middle, last, other, others):  # type: ignore[no-untyped-def]
+    n = middle - first
+    valued = len(value) > 0
+    other[:n] = index[first:middle]
+    if valued:
+        others[:n] = value[first:middle]
+    a, b, to = 0, middle, first
+    while a < n:
+        if b < last and index[b] < other[a]:
+            index[to] = index[b]
+            if valued:
+                value[to] = value[b]
+            b += 1
+        else:
+            index[to] = other[a]
+            if valued:
+                value[to] = others[a]
+            a += 1
+        to += 1
+
+
+@compiled
+def outward(start, index, value, channels, sites, pitch, to_index, to_value):  # type: ignore[no-untyped-def]
+    """Events of a channels-last population in the program's order, rising within a step.
+
+    Within a step they come sorted by site; a counting sort over channels does the rest.
+    """
+    place = np.zeros(channels + 1, np.int64)
+    for t in range(len(start) - 1):
+        first, last = start[t], start[t + 1]
+        if first == last:
+            continue
+        place[:] = 0
+        for e in range(first, last):
+            place[index[e] % pitch + 1] += 1
+        for c in range(channels):
+            place[c + 1] += place[c]
+        for e in range(first, last):
+            site, channel = index[e] // pitch, index[e] % pitch
+            to = first - start[0] + place[channel]
+            place[channel] += 1
+            to_index[to] = channel * sites + site
+            if len(value):
+                to_value[to] = value[e]

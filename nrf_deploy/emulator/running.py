@@ -1,0 +1,123 @@
+"""A stage of a plan while it runs: its pieces, and how their events become a population's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from ..network import Array
+from . import machine, order
+from .compiled import address, compiling
+from .events import Events, Slots
+from .golden import Arithmetic
+from .tables import Piece, Whole
+from .work import Neurons, Plan, Stage
+
+
+class Running:
+    """`events` holds every source's slots; `needed` names the populations whose events are
+    read by somebody, `logged` those whose states are kept."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        plan: Plan,
+        arithmetic: Arithmetic,
+        events: Mapping[str, Slots],
+        chunk: int,
+        needed: set[str],
+        logged: frozenset[str],
+    ):
+        self.stage, self.events, self.needed = stage, events, needed
+        wholes: dict[str, Whole] = {}
+
+        def whole(n: Neurons) -> Whole:
+            name = n.population.name
+            if name not in wholes:
+                wholes[name] = _whole(n, arithmetic)
+            return wholes[name]
+
+        self.pieces = [Piece(s, plan.layouts, whole, chunk, logged) for s in stage.pieces]
+        self.own: list[dict[str, Events]] = [
+            {name: Events(0, chunk, events[name].valued) for name in stage.names}
+            for _ in stage.pieces[1:] and stage.pieces
+        ]
+        """Of each piece, where there are several; a single one writes into the slot."""
+
+    def run(self, piece: int, chunk: int, steps: int, t: int) -> None:
+        """One piece, from step `t` of the run on."""
+        names, of = self.stage.names, self.pieces[piece]
+        if self.own:
+            written = self.own[piece]
+            for events in written.values():
+                events.begin(events, steps)
+        else:
+            written = {name: self.events[name].begin(chunk, steps) for name in names}
+        read = {name: self.events[name].at(chunk) for name in self.stage.sources} | written
+        done = 0
+        while done < steps:
+            of.read_and_write(read, written)
+            with compiling(machine.was_compiled):
+                done = machine.run(of.order, of.wires, of.delivers, of.cells, done, steps, t)
+            if done < steps:
+                for n in of.segment.neurons:
+                    _grow(written[n.population.name], n.size, done, steps)
+
+    def join(self, chunk: int) -> None:
+        """The pieces' events as the population's."""
+        if not self.own:
+            return
+        steps = next(iter(self.own[0].values())).steps
+        for name in self.stage.names:
+            if name not in self.needed:
+                continue
+            whole = self.events[name].begin(chunk, steps)
+            parts = [own[name] for own in self.own]
+            whole.reserve(whole.used + sum(p.count for p in parts))
+            table = np.zeros(len(parts), order.part_type)
+            for row, part, segment in zip(table, parts, self.stage.pieces, strict=True):
+                row["start"], row["index"] = address(part.start), address(part.index)
+                row["value"] = address(part.value) if part.valued else 0
+                row["first"] = next(n.first for n in segment.neurons if n.population.name == name)
+            order.join(table, steps, whole.start[whole.history :], whole.index, whole.value)
+
+    def fired(self, name: str, chunk: int) -> int:
+        if self.own:
+            return sum(own[name].count for own in self.own)
+        return self.events[name].at(chunk).count
+
+    def log(self, name: str, chunk: int) -> Array:
+        """(steps, variables, neurons) of the chunk, in the engine's order."""
+        steps = (self.own[0][name] if self.own else self.events[name].at(chunk)).steps
+        return np.concatenate([p.logs[name][:steps] for p in self.pieces], axis=-1)
+
+    def take_over(self, before: Running) -> None:
+        """The states of the same populations; what rested there is asked again."""
+        for name in self.stage.names:
+            states = np.concatenate([p.states[name] for p in before.pieces], axis=-1)
+            for piece in self.pieces:
+                first = next(n.first for n in piece.segment.neurons if n.population.name == name)
+                mine = piece.states[name]
+                mine[:] = states[:, first : first + mine.shape[1]]
+
+
+def _whole(n: Neurons, arithmetic: Arithmetic) -> Whole:
+    p, layout = n.population, n.layout
+
+    def rows(values: list[Array]) -> Array:
+        laid = np.zeros((len(values), layout.size), np.int32)
+        for row, v in zip(laid, values, strict=True):
+            row[:] = layout.inner(np.broadcast_to(v, p.shape).ravel())
+        return laid
+
+    varied = [np.asarray(v) for v in n.cell.params.values() if np.ndim(v)]
+    return rows([np.asarray(v) for v in arithmetic.start(p).values()]), rows(varied)
+
+
+def _grow(events: Events, size: int, done: int, steps: int) -> None:
+    """Room for as many events a step as there were so far, and then some."""
+    used = int(events.start[events.history + done])
+    if used + size + machine.SURE > len(events.index):
+        expected = used * (steps + events.history) // (done + events.history + 1)
+        events.reserve(used + size + machine.SURE + max(expected - used, used // 2))

@@ -1,0 +1,145 @@
+"""Wires: each event of a source adds its weights to a sum.
+
+Three forms (layout.py): ROWS adds a row of all targets, LIST pairs of target and weight, CONV
+a few runs of neighbouring outputs. A wire of a piece reads only the events from `low` to
+`high`; they rise within a step, so two searches find them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import carray
+
+from .compiled import GRANULE, add_granule, as_pointer, compiled, sum_eight, sum_one, sum_two
+
+ROWS, LIST, CONV = 0, 1, 2
+SHIFT = 10
+"""Sums and populations are cut into blocks of 2^SHIFT neurons."""
+FEW = 8
+"""A sum of so few blocks is soiled as a whole."""
+
+
+@compiled
+def wire(w, t):  # type: ignore[no-untyped-def]
+    """What a wire adds in step t of the chunk."""
+    at = w.history + t - w.delay
+    start = carray(as_pointer(w.start), at + 2, np.int64)
+    first, last = start[at], start[at + 1]
+    if first == last:
+        return
+    index = carray(as_pointer(w.index), last, np.int32)
+    if w.kind == CONV:
+        first, last = _from(index, first, last, w.low), _from(index, first, last, w.high)
+    value = carray(as_pointer(w.value), last if w.graded else 0, np.int32)
+    n = w.size
+    if w.width == 2:
+        total = carray(as_pointer(w.total), n, np.int16)
+        _add(w, first, last, index, value, total, carray(as_pointer(w.weight), n, np.int16))
+    elif w.width == 4:
+        total = carray(as_pointer(w.total), n, np.int32)
+        _add(w, first, last, index, value, total, carray(as_pointer(w.weight), n, np.int32))
+    else:
+        total = carray(as_pointer(w.total), n, np.int64)
+        _add(w, first, last, index, value, total, carray(as_pointer(w.weight), n, np.int64))
+
+
+@compiled
+def _from(index, first, last, low):  # type: ignore[no-untyped-def]
+    """The first of the events first to last whose index is at least `low`."""
+    while first < last:
+        middle = (first + last) >> 1
+        if index[middle] < low:
+            first = middle + 1
+        else:
+            last = middle
+    return first
+
+
+@compiled
+def _add(w, first, last, index, value, total, weight):  # type: ignore[no-untyped-def]
+    if w.kind == ROWS:
+        _add_rows(w, first, last, index, value, total, weight)
+    elif w.kind == LIST:
+        _add_list(w, first, last, index, value, total, weight)
+    else:
+        _add_conv(w, first, last, index, value, total, weight)
+
+
+@compiled
+def _add_rows(w, first, last, index, value, total, weight):  # type: ignore[no-untyped-def]
+    lanes = GRANULE // total.itemsize
+    row = w.row
+    if w.graded:
+        for e in range(first, last):
+            of, factor = index[e] * row, value[e]
+            for k in range(row):
+                total[k] += factor * weight[of + k]
+    else:
+        k = 0
+        while k + 8 * lanes <= row:
+            sum_eight(total, k, weight, row, index, first, last)
+            k += 8 * lanes
+        while k + 2 * lanes <= row:
+            sum_two(total, k, weight, row, index, first, last)
+            k += 2 * lanes
+        if k < row:
+            sum_one(total, k, weight, row, index, first, last)
+    _soil(w, 0, row)
+
+
+@compiled
+def _add_list(w, first, last, index, value, total, weight):  # type: ignore[no-untyped-def]
+    rows = carray(as_pointer(w.first), w.size, np.int64)
+    target = carray(as_pointer(w.target), w.size, np.int32)
+    dirty = carray(as_pointer(w.dirty), w.size, np.uint8)
+    graded = w.graded
+    for e in range(first, last):
+        factor = value[e] if graded else 1
+        for k in range(rows[index[e]], rows[index[e] + 1]):
+            to = np.int64(target[k])
+            total[to] += factor * weight[k]
+            dirty[to >> SHIFT] = 1
+
+
+@compiled
+def _add_conv(w, first, last, index, value, total, weight):  # type: ignore[no-untyped-def]
+    """An event reaches a few runs of outputs, the same ones from every channel of its site."""
+    runs_first = carray(as_pointer(w.first), w.size, np.int32)
+    runs = carray(as_pointer(w.target), (w.size, 2), np.int32)
+    channel_at = carray(as_pointer(w.channel_at), w.size, np.int32)
+    lanes = GRANULE // total.itemsize
+    graded, vectors, run, row, pitch = w.graded, w.vectors, w.run, w.row, w.pitch
+    magic, shift, site0 = np.uint64(w.magic), np.uint64(w.magic_shift), w.site0
+    for e in range(first, last):
+        i = np.int64(index[e])
+        site = np.int64((np.uint64(i) * magic) >> shift)
+        channel = i - site * pitch
+        begin = np.int64(channel_at[channel])
+        for r in range(runs_first[site - site0], runs_first[site - site0 + 1]):
+            to, of = begin + runs[r, 0], channel * row + runs[r, 1]
+            if graded:
+                factor = value[e]
+                for k in range(run):
+                    total[to + k] += factor * weight[of + k]
+            elif vectors:
+                for k in range(0, run, lanes):
+                    add_granule(total, to + k, weight, of + k)
+            else:
+                for k in range(run):
+                    total[to + k] += weight[of + k]
+    if w.blocks <= FEW:
+        _soil(w, 0, w.blocks << SHIFT)
+        return
+    for e in range(first, last):
+        site = np.int64((np.uint64(index[e]) * magic) >> shift) - site0
+        r, end = runs_first[site], runs_first[site + 1]
+        if r < end:
+            _soil(w, np.int64(runs[r, 0]), runs[end - 1, 0] + w.reach)
+
+
+@compiled
+def _soil(w, first, last):  # type: ignore[no-untyped-def]
+    """Marks the blocks of a sum in which first to last lie."""
+    dirty = carray(as_pointer(w.dirty), w.blocks, np.uint8)
+    for b in range(first >> SHIFT, min(((last - 1) >> SHIFT) + 1, w.blocks)):
+        dirty[b] = 1

@@ -1,0 +1,107 @@
+"""A segment in pieces, so that each stays in a core's cache while it runs a chunk of time.
+
+Without loops inside it, a segment's neurons do not hear each other: any of them can run a
+whole chunk before the others. So a large one is cut into pieces of neighbouring neurons, each
+with its own states, sums and part of the weights. The pieces are also what several threads
+share out among them.
+
+A convolution is cut between the lines of its output; its weights stay shared, and a piece
+looks only at the events of the lines that it sees.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from .compiled import GRANULE, aligned
+from .layout import Layout, padded
+from .work import Segment, Sum, Wire
+
+CACHE = 2**19
+"""Bytes of states, sums and own weights that a piece should stay below."""
+NARROWEST = 256
+"""Neurons; rows of weights shorter than this cost more for their beginning than for the rest."""
+SHARED_OUT = 2048
+"""Neurons from which a segment is cut just to give every thread its part."""
+
+
+def pieces(segment: Segment, layouts: Mapping[str, Layout], threads: int) -> tuple[Segment, ...]:
+    """The segment itself, if it is small or if its neurons hear each other."""
+    size = segment.neurons[0].size
+    grain = _grain(segment, layouts)
+    if grain is None:
+        return (segment,)
+    own = _bytes(segment)
+    wanted = max(math.ceil(own / CACHE), threads if size >= SHARED_OUT else 1)
+    most = size // max(grain, NARROWEST)
+    width = padded(math.ceil(size / max(1, min(wanted, most))), grain)
+    if width >= size:
+        return (segment,)
+    return tuple(_piece(segment, k, min(k + width, size)) for k in range(0, size, width))
+
+
+def _grain(segment: Segment, layouts: Mapping[str, Layout]) -> int | None:
+    """Neurons that stay together; None where all do."""
+    members = {n.population.name for n in segment.neurons}
+    if any(w.synapses.source in members for w in segment.wires):
+        return None
+    lines = {w.tables.line for w in segment.wires if w.tables is not None}
+    if len(lines) > 1:
+        return None
+    if lines:
+        return lines.pop()
+    pitch = layouts[segment.neurons[0].population.name].pitch
+    return pitch if pitch > 1 else 64
+
+
+def _bytes(segment: Segment) -> int:
+    """What a step touches that no two neurons share."""
+    found = sum(n.bytes_each * n.size for n in segment.neurons)
+    for w in segment.wires:
+        if w.dense is not None:
+            found += w.dense.nbytes
+        elif w.listed is not None:
+            found += sum(a.nbytes for a in w.listed[1:])
+    sums = {w.total for w in segment.wires} | {n.total for n in segment.neurons}
+    return found + sum(s.size * s.width for s in sums)
+
+
+def _piece(segment: Segment, first: int, last: int) -> Segment:
+    """The neurons first to last of each of the segment's populations."""
+    sums: dict[Sum, Sum] = {}
+
+    def part(total: Sum) -> Sum:
+        if total not in sums:
+            sums[total] = Sum(last - first, total.range, total.width, total.slack)
+        return sums[total]
+
+    return Segment(
+        [_wire(w, first, last, part(w.total)) for w in segment.wires],
+        [replace(t, of=part(t.of), to=part(t.to)) for t in segment.transfers],
+        [
+            replace(n, total=part(n.total), first=n.first + first, size=last - first)
+            for n in segment.neurons
+        ],
+        segment.order,
+    )
+
+
+def _wire(w: Wire, first: int, last: int, total: Sum) -> Wire:
+    if w.tables is not None:
+        return replace(w, total=total, tables=w.tables.part(first, last))
+    if w.dense is not None:
+        columns = padded(last - first, GRANULE // w.total.width)
+        dense = aligned(len(w.dense) * columns, w.dense.dtype)[: len(w.dense) * columns]
+        dense = dense.reshape(-1, columns)
+        dense[:, : last - first] = w.dense[:, first:last]
+        return replace(w, total=total, dense=dense)
+    assert w.listed is not None
+    begins, target, weight = w.listed
+    inside = (target >= first) & (target < last)
+    before = np.concatenate([[0], np.cumsum(inside)])
+    listed = before[begins], target[inside] - np.int32(first), weight[inside]
+    return replace(w, total=total, listed=listed)

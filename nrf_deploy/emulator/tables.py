@@ -1,0 +1,203 @@
+"""A piece of a plan as the machine reads it: records of addresses, and what they point to.
+
+Weights belong to the plan and are shared; sums, states and rest belong to the piece of one
+session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..network import Array
+from . import machine, scatter
+from .compiled import address, aligned, kernel_address
+from .events import Events
+from .layout import Layout
+from .work import Neurons, Segment, Sum, Transfer, Wire
+
+BLOCK = 1 << scatter.SHIFT
+
+Whole = tuple[Array, Array]
+"""(states, parameters that differ between neurons) of a population, as (variable, neuron)."""
+
+
+class Piece:
+    """`whole` gives a population's start, of which a piece takes its part; `chunk` is the
+    most steps at once, and `logged` names the populations whose states are logged."""
+
+    def __init__(
+        self,
+        segment: Segment,
+        layouts: Mapping[str, Layout],
+        whole: Callable[[Neurons], Whole],
+        chunk: int,
+        logged: frozenset[str],
+    ):
+        self.segment, self.layouts, self.chunk, self.logged = segment, layouts, chunk, logged
+        self.states: dict[str, Array] = {}
+        self.rest: dict[str, Array] = {}
+        self.logs: dict[str, Array] = {}
+        self._sums: dict[Sum, tuple[Array, Array]] = {}
+        self._kept: list[Array] = []
+        self.order = np.array(segment.order, np.int64).reshape(-1, 2)
+        self.wires = np.zeros(len(segment.wires), machine.wire_type)
+        self.delivers = np.zeros(len(segment.transfers), machine.deliver_type)
+        self.cells = np.zeros(len(segment.neurons), machine.cell_type)
+        for row, w in zip(self.wires, segment.wires, strict=True):
+            _fill(row, self._wire(w))
+        for row, t in zip(self.delivers, segment.transfers, strict=True):
+            _fill(row, self._deliver(t))
+        for row, n in zip(self.cells, segment.neurons, strict=True):
+            _fill(row, self._cell(n, whole(n)))
+
+    def read_and_write(self, read: Mapping[str, Events], written: Mapping[str, Events]) -> None:
+        """Where the events lie; their lists may have moved."""
+        for row, w in zip(self.wires, self.segment.wires, strict=True):
+            _point(row, read[w.synapses.source])
+        for row, n in zip(self.cells, self.segment.neurons, strict=True):
+            events = written[n.population.name]
+            _point(row, events)
+            row["capacity"] = len(events.index) - machine.SURE
+
+    def _keep(self, array: Array) -> int:
+        self._kept.append(array)
+        return address(array)
+
+    def _sum(self, total: Sum) -> tuple[int, int]:
+        """Addresses of the accumulators and of their dirty blocks."""
+        if total not in self._sums:
+            blocks = -(-total.size // BLOCK)
+            kind = {2: np.int16, 4: np.int32, 8: np.int64}[total.width]
+            room = blocks * BLOCK + total.slack
+            self._sums[total] = aligned(room, kind), aligned(blocks, np.uint8)
+        sums, dirty = self._sums[total]
+        return address(sums), address(dirty)
+
+    def _wire(self, w: Wire) -> dict[str, int]:
+        total, dirty = self._sum(w.total)
+        row = {
+            "width": w.total.width,
+            "graded": int(w.graded),
+            "delay": w.delay,
+            "total": total,
+            "dirty": dirty,
+            "blocks": -(-w.total.size // BLOCK),
+        }
+        if w.dense is not None:
+            return row | {
+                "kind": scatter.ROWS,
+                "weight": self._keep(w.dense),
+                "size": max(w.dense.size, BLOCK),
+                "row": w.dense.shape[1],
+            }
+        if w.listed is not None:
+            first, target, weight = w.listed
+            return row | {
+                "kind": scatter.LIST,
+                "first": self._keep(first),
+                "target": self._keep(target),
+                "weight": self._keep(weight),
+                "size": max(len(weight), len(first), w.total.size),
+            }
+        return row | self._conv(w)
+
+    def _conv(self, w: Wire) -> dict[str, int]:
+        tables = w.tables
+        assert tables is not None
+        layout = self.layouts[w.synapses.source]
+        shift = (layout.size * layout.pitch).bit_length()
+        low, high = tables.sites
+        return {
+            "kind": scatter.CONV,
+            "weight": self._keep(tables.weight),
+            "size": max(tables.weight.size, w.total.size + tables.row, layout.size + 1),
+            "first": self._keep(tables.first),
+            "target": self._keep(tables.runs),
+            "row": tables.row,
+            "run": tables.run,
+            "reach": tables.run + int(tables.channel_at[-1]),
+            "channel_at": self._keep(tables.channel_at),
+            "vectors": int(tables.vectors),
+            "pitch": layout.pitch,
+            "magic": (1 << shift) // layout.pitch + 1,
+            "magic_shift": shift,
+            "low": low * layout.pitch,
+            "high": high * layout.pitch,
+            "site0": low,
+        }
+
+    def _deliver(self, transfer: Transfer) -> dict[str, int]:
+        total, dirty = self._sum(transfer.of)
+        to_total, to_dirty = self._sum(transfer.to)
+        return {
+            "width": transfer.of.width,
+            "total": total,
+            "dirty": dirty,
+            "to_width": transfer.to.width,
+            "to_total": to_total,
+            "to_dirty": to_dirty,
+            "clear": int(transfer.clear),
+            "blocks": -(-transfer.of.size // BLOCK),
+            "before": transfer.delivery.before,
+            "shift": transfer.delivery.shift,
+            "after": transfer.delivery.after,
+        }
+
+    def _cell(self, n: Neurons, whole: Whole) -> dict[str, int]:
+        name, size = n.population.name, n.size
+        stride = -(-size // 16) * 16
+        states, each = (self._part(values, n.first, size, stride) for values in whole)
+        shared = [0 if np.ndim(v) else int(v) for v in n.cell.params.values()]
+        self.states[name] = states[:, :size]
+        self.rest[name] = aligned(-(-size // BLOCK), np.uint8)
+        total, dirty = self._sum(n.total)
+        record = {
+            "kernel": kernel_address(n.cell, n.total.width),
+            "size": size,
+            "stride": stride,
+            "blocks": -(-size // BLOCK),
+            "heard": self._keep(heard(n.layout, size)) if n.layout.gaps else 0,
+            "width": n.total.width,
+            "total": total,
+            "dirty": dirty,
+            "clear": int(n.clear),
+            "rest": self._keep(self.rest[name]),
+            "state": self._keep(states),
+            "states": len(states),
+            "each": self._keep(each),
+            "one": self._keep(np.array([*shared, 0], np.int64)),
+            "payload": int(n.cell.payload),
+            "output": self._keep(aligned(BLOCK, np.int32)),
+        }
+        if name in self.logged:
+            log = np.zeros((self.chunk, len(states), stride), np.int32)
+            self.logs[name] = log[..., :size]
+            record["log"] = self._keep(log)
+        return record
+
+    def _part(self, values: Array, first: int, size: int, stride: int) -> Array:
+        rows = len(values)
+        part = aligned(rows * stride, np.int32)[: rows * stride].reshape(rows, stride)
+        part[:, :size] = values[:, first : first + size]
+        return part
+
+
+def heard(layout: Layout, size: int) -> Array:
+    """A bit for each of `size` places from a site's first one on: is there a neuron?"""
+    bits = np.zeros((-(-size // 64) * 64,), np.uint8)
+    bits[:size] = np.arange(size) % layout.pitch < layout.channels
+    return np.packbits(bits, bitorder="little").view(np.uint64)
+
+
+def _fill(row: Any, values: dict[str, int]) -> None:
+    for name, value in values.items():
+        row[name] = value
+
+
+def _point(row: Any, events: Events) -> None:
+    row["start"], row["index"] = address(events.start), address(events.index)
+    row["value"] = address(events.value) if events.valued else 0
+    row["history"] = events.history

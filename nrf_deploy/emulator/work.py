@@ -1,0 +1,108 @@
+"""The nouns of a plan.
+
+Wire      a synapse for one delay: its weights, and the sum that they add to
+Sum       accumulators, as narrow as the range of what can arrive allows
+Transfer  a finished sum on its way into another one
+Neurons   a population, or a part of it, and its kernel
+Segment   what must advance together, step by step
+Stage     a segment in pieces that do not hear each other
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..network import Array
+from ..program import Population, Synapses
+from .kernels import Cell, Delivery, Range
+from .layout import ConvTables, Layout
+
+
+@dataclass(eq=False)
+class Sum:
+    """What arrives at `size` neurons, in accumulators of `width` bytes."""
+
+    size: int
+    range: Range
+    width: int
+    slack: int = 0
+    """Accumulators beyond the last, where a run that reaches over the edge adds zeros."""
+
+
+@dataclass(eq=False)
+class Wire:
+    """One synapse's weights for one delay; exactly one of dense, listed and tables is there."""
+
+    synapses: Synapses
+    weight: Array
+    delay: int
+    graded: bool
+    delivery: Delivery
+    total: Sum
+    dense: Array | None = None
+    listed: tuple[Array, Array, Array] | None = None
+    tables: ConvTables | None = None
+
+
+@dataclass(eq=False)
+class Transfer:
+    """A finished sum on its way into another one."""
+
+    of: Sum
+    to: Sum
+    delivery: Delivery
+    clear: bool = False
+
+
+@dataclass(eq=False)
+class Neurons:
+    """`size` neurons of a population from `first` on, their kernel and what arrives at them."""
+
+    population: Population
+    cell: Cell
+    layout: Layout
+    total: Sum
+    states: int
+    first: int
+    size: int
+    clear: bool = False
+
+    @property
+    def bytes_each(self) -> int:
+        """What a step reads and writes of one neuron."""
+        return 4 * (self.states + sum(np.ndim(value) > 0 for value in self.cell.params.values()))
+
+
+@dataclass(eq=False)
+class Segment:
+    """What a step does, in order: pairs of WIRE, DELIVER or CELL and a place in its list."""
+
+    wires: list[Wire] = field(default_factory=list)
+    transfers: list[Transfer] = field(default_factory=list)
+    neurons: list[Neurons] = field(default_factory=list)
+    order: list[tuple[int, int]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """A segment as the pieces that run apart from each other, see split.py."""
+
+    names: tuple[str, ...]
+    pieces: tuple[Segment, ...]
+    sources: frozenset[str]
+    """Whose events it reads, without its own."""
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    stages: tuple[Stage, ...]
+    layouts: Mapping[str, Layout]
+    history: Mapping[str, int]
+    """Source -> steps that its events are looked back upon."""
+    valued: frozenset[str]
+    """Sources whose events' values somebody reads."""
+    ordered: frozenset[str]
+    """Sources of which somebody reads a part, and finds it by its place."""
