@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from loihi_programs import Case, cases, first_difference, run_golden
@@ -14,13 +15,29 @@ from nrf_loihi.arithmetic import LoihiArithmetic
 from nrf_loihi.kernels import LoihiKernels
 
 from nrf_deploy.emulator.engine import Engine
+from nrf_deploy.emulator.tuning import Tuning
 from nrf_deploy.recording import Recording, Trace
 
 few = settings(max_examples=50, deadline=None)
+many = settings(max_examples=1500, deadline=None)
+
+TINY = Tuning(chunk=3, cache=1, narrowest=1, shared_out=1, turns=9, shortest=1)
+"""Cuts even the smallest network into pieces, and its run into chunks."""
+
+tunings = st.builds(
+    Tuning,
+    chunk=st.sampled_from([1, 2, 7, 256]),
+    cache=st.sampled_from([1, 64, 2**19]),
+    narrowest=st.sampled_from([1, 8]),
+    shared_out=st.sampled_from([1, 2048]),
+    turns=st.integers(1, 9),
+    shortest=st.integers(1, 4),
+)
+threads = st.integers(1, 3)
 
 
-def engine(case: Case) -> Engine:
-    made = Engine(case.program, LoihiArithmetic(), LoihiKernels())
+def engine(case: Case, tuning: Tuning = TINY) -> Engine:
+    made = Engine(case.program, LoihiArithmetic(), LoihiKernels(), tuning)
     assert made.plain is None
     return made
 
@@ -54,21 +71,59 @@ def cut(recording: Recording, at: list[int]) -> list[Recording]:
     return [Recording.from_dense(frames[a:b]) for a, b in pairwise(edges)]
 
 
-@few
-@given(cases())
-def test_every_state_and_output_is_that_of_the_plain_emulator(case: Case) -> None:
-    ours = engine(case).run(case.recording, states=every(case))
+def holds_on(case: Case, tuning: Tuning, threads: int) -> None:
+    ours = engine(case, tuning).run(case.recording, states=every(case), threads=threads)
     assert first_difference(ours, run_golden(case)) is None
     for recording in ours.outputs.values():
         assert list(recording.faults()) == []
+    fired = {name: len(r.index) for name, r in ours.outputs.items()}
+    silent = engine(case, tuning).run(case.recording, record=(), threads=threads)
+    assert silent.notes["events"] == fired
+
+
+def holds_however_cut(case: Case, at: list[int], tuning: Tuning, threads: int) -> None:
+    stream = engine(case, tuning).stream(states=every(case), threads=threads)
+    parts = [stream.feed(chunk) for chunk in cut(case.recording, at)]
+    assert first_difference(joined(parts), run_golden(case)) is None
 
 
 @few
-@given(cases(), st.lists(st.integers(0, 20), max_size=5))
-def test_however_the_input_is_cut_the_chunks_joined_are_one_run(case: Case, at: list[int]) -> None:
-    stream = engine(case).stream(states=every(case))
-    parts = [stream.feed(chunk) for chunk in cut(case.recording, at)]
-    assert first_difference(joined(parts), run_golden(case)) is None
+@given(cases(), threads)
+def test_every_state_and_output_is_that_of_the_plain_emulator(case: Case, threads: int) -> None:
+    holds_on(case, Tuning(), threads)
+
+
+@few
+@given(cases(), tunings, threads)
+def test_and_so_it_is_in_whatever_pieces_and_chunks(
+    case: Case, tuning: Tuning, threads: int
+) -> None:
+    holds_on(case, tuning, threads)
+
+
+edges = st.lists(st.integers(0, 20), max_size=5)
+
+
+@few
+@given(cases(), edges, tunings, threads)
+def test_however_the_input_is_cut_the_chunks_joined_are_one_run(
+    case: Case, at: list[int], tuning: Tuning, threads: int
+) -> None:
+    holds_however_cut(case, at, tuning, threads)
+
+
+@pytest.mark.conformance
+@many
+@given(cases(), tunings, threads)
+def test_many_networks_in_many_pieces(case: Case, tuning: Tuning, threads: int) -> None:
+    holds_on(case, tuning, threads)
+
+
+@pytest.mark.conformance
+@many
+@given(cases(), edges, tunings, threads)
+def test_many_streams(case: Case, at: list[int], tuning: Tuning, threads: int) -> None:
+    holds_however_cut(case, at, tuning, threads)
 
 
 @settings(max_examples=15, deadline=None)

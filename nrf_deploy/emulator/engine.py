@@ -15,6 +15,7 @@ why ("plain emulator").
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -28,6 +29,7 @@ from . import golden
 from .golden import Arithmetic
 from .kernels import Kernels
 from .plan import NotCoveredError, plan
+from .tuning import Tuning
 from .work import Plan
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int], None]
 WORD = 2**31 - 1
+TUNING = Tuning()
 
 
 def quiet(done: int, of: int) -> None:
@@ -44,8 +47,12 @@ def quiet(done: int, of: int) -> None:
 class Engine:
     """A program made ready to run; it can be run many times, and from several threads."""
 
-    def __init__(self, program: Program, arithmetic: Arithmetic, kernels: Kernels):
+    def __init__(
+        self, program: Program, arithmetic: Arithmetic, kernels: Kernels, tuning: Tuning = TUNING
+    ):
         self.program, self.arithmetic, self.kernels = program, arithmetic, kernels
+        self.tuning = tuning
+        self._planning = threading.Lock()
         self._plans: dict[tuple[int, ...], Plan] = {}
         self.plain: str | None = None
         """Why the plain emulator runs this program, if it does."""
@@ -60,11 +67,12 @@ class Engine:
             port.peak if peak <= port.peak else 2 ** int(peak).bit_length() - 1
             for port, peak in zip(self.program.ports, peaks, strict=True)
         )
-        if (threads, *key) not in self._plans:
-            peak = dict(zip((p.name for p in self.program.ports), key, strict=True))
-            made = plan(self.program, self.arithmetic, self.kernels, peak, threads)
-            self._plans[threads, *key] = made
-        return self._plans[threads, *key]
+        with self._planning:
+            if (threads, *key) not in self._plans:
+                peak = dict(zip((p.name for p in self.program.ports), key, strict=True))
+                made = plan(self.program, self.arithmetic, self.kernels, peak, threads, self.tuning)
+                self._plans[threads, *key] = made
+            return self._plans[threads, *key]
 
     def run(
         self,
@@ -109,7 +117,10 @@ class Engine:
             return list(pool.map(one, recordings))
 
     def stream(
-        self, record: Iterable[str] | None = None, states: Iterable[str] = ()
+        self,
+        record: Iterable[str] | None = None,
+        states: Iterable[str] = (),
+        threads: int = 1,
     ) -> Stream | PlainStream:
         """What takes a chunk of input after another and gives a chunk of the trace for each."""
         from .stream import PlainStream, Stream
@@ -117,7 +128,7 @@ class Engine:
         record = [p.name for p in self.program.populations] if record is None else list(record)
         if self.plain is not None:
             return PlainStream(self, record, list(states))
-        return Stream(self, record, list(states), [p.peak for p in self.program.ports])
+        return Stream(self, record, list(states), [p.peak for p in self.program.ports], threads)
 
 
 def run(
@@ -129,10 +140,11 @@ def run(
     states: Iterable[str] = (),
     steps: int | None = None,
     progress: Progress = quiet,
+    threads: int = 1,
 ) -> Trace:
     """One run; to run a program many times, keep an Engine."""
     engine = Engine(program, arithmetic, kernels)
-    return engine.run(recording, record, states, steps, progress)
+    return engine.run(recording, record, states, steps, progress, threads)
 
 
 # --- what comes in -------------------------------------------------------

@@ -28,6 +28,7 @@ from .kernels import WORD, Cell, Delivery, Kernels, Range
 from .layout import Layout, conv_lists, conv_synapses, conv_tables, lists, rows
 from .machine import CELL, DELIVER, WIRE
 from .split import pieces
+from .tuning import Tuning
 from .work import Neurons, Plan, Segment, Stage, Sum, Transfer, Wire
 
 LARGEST = 2**30
@@ -43,10 +44,11 @@ def plan(
     arithmetic: Arithmetic,
     kernels: Kernels,
     peaks: Mapping[str, int],
-    threads: int = 1,
+    threads: int,
+    tuning: Tuning,
 ) -> Plan:
     """`peaks` says how large a port's values can be."""
-    return _Planner(program, arithmetic, kernels, peaks).plan(threads)
+    return _Planner(program, arithmetic, kernels, peaks).plan(threads, tuning)
 
 
 class _Planner:
@@ -68,8 +70,8 @@ class _Planner:
         }
         """Of what a source gives; narrower once what arrives at it is known."""
 
-    def plan(self, threads: int) -> Plan:
-        stages = tuple(self.stage(names, threads) for names in segments(self.program))
+    def plan(self, threads: int, tuning: Tuning) -> Plan:
+        stages = tuple(self.stage(names, threads, tuning) for names in segments(self.program))
         wires = [w for stage in stages for piece in stage.pieces for w in piece.wires]
         history = dict.fromkeys(self.layouts, 0)
         for w in wires:
@@ -78,10 +80,10 @@ class _Planner:
         ordered = {w.synapses.source for w in wires if w.tables is not None}
         return Plan(stages, self.layouts, history, frozenset(valued), frozenset(ordered))
 
-    def stage(self, names: list[str], threads: int) -> Stage:
+    def stage(self, names: list[str], threads: int, tuning: Tuning) -> Stage:
         whole = self.segment(names)
         sources = frozenset(w.synapses.source for w in whole.wires) - set(names)
-        return Stage(tuple(names), pieces(whole, self.layouts, threads), sources)
+        return Stage(tuple(names), pieces(whole, self.layouts, threads, tuning), sources)
 
     def segment(self, names: list[str]) -> Segment:
         made = Segment()

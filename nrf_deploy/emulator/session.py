@@ -14,14 +14,10 @@ from .events import Slots
 from .golden import Arithmetic
 from .running import Running
 from .schedule import Schedule, Work
+from .tuning import Tuning
 from .work import Plan
 
-CHUNK = 256
-"""Steps that a layer runs before the next one does."""
-SHORTEST = 16
-"""Steps below which a chunk is not cut for the sake of more threads."""
-TURNS = 16
-"""Chunks into which threads like a run to be cut, so that they seldom wait."""
+TUNING = Tuning()
 
 
 class Session:
@@ -38,8 +34,9 @@ class Session:
         taken: Iterable[str] = (),
         states: Iterable[str] = (),
         threads: int = 1,
+        tuning: Tuning = TUNING,
     ):
-        self.plan, self.chunk, self.threads = plan, chunk, threads
+        self.plan, self.chunk, self.threads, self.tuning = plan, chunk, threads, tuning
         self.t = self.chunks = 0
         """Steps and chunks that are over."""
         self.slots = 1 if threads == 1 else 2
@@ -121,7 +118,7 @@ class Session:
         """(first, last) of each chunk."""
         size = self.chunk
         if self.threads > 1:
-            size = min(size, max(SHORTEST, -(-steps // TURNS)))
+            size = min(size, max(self.tuning.shortest, -(-steps // self.tuning.turns)))
         return list(pairwise([*range(0, steps, size), steps]))
 
     def take_over(self, before: Session) -> None:
@@ -132,7 +129,9 @@ class Session:
             mine.take_over(theirs)
 
 
-def steps_a_chunk(plan: Plan, logged: Iterable[str], states: Callable[[str], int]) -> int:
+def steps_a_chunk(
+    plan: Plan, logged: Iterable[str], states: Callable[[str], int], most: int
+) -> int:
     """Few enough that the logs of a chunk stay below some 64 MiB."""
     bytes_a_step = sum(4 * states(name) * plan.layouts[name].size for name in logged)
-    return max(1, min(CHUNK, 2**26 // max(bytes_a_step, 1)))
+    return max(1, min(most, 2**26 // max(bytes_a_step, 1)))

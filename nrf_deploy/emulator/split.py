@@ -19,25 +19,21 @@ import numpy as np
 
 from .compiled import GRANULE, aligned
 from .layout import Layout, padded
+from .tuning import Tuning
 from .work import Segment, Sum, Wire
 
-CACHE = 2**19
-"""Bytes of states, sums and own weights that a piece should stay below."""
-NARROWEST = 256
-"""Neurons; rows of weights shorter than this cost more for their beginning than for the rest."""
-SHARED_OUT = 2048
-"""Neurons from which a segment is cut just to give every thread its part."""
 
-
-def pieces(segment: Segment, layouts: Mapping[str, Layout], threads: int) -> tuple[Segment, ...]:
+def pieces(
+    segment: Segment, layouts: Mapping[str, Layout], threads: int, tuning: Tuning
+) -> tuple[Segment, ...]:
     """The segment itself, if it is small or if its neurons hear each other."""
     size = segment.neurons[0].size
     grain = _grain(segment, layouts)
     if grain is None:
         return (segment,)
     own = _bytes(segment)
-    wanted = max(math.ceil(own / CACHE), threads if size >= SHARED_OUT else 1)
-    most = size // max(grain, NARROWEST)
+    wanted = max(math.ceil(own / tuning.cache), threads if size >= tuning.shared_out else 1)
+    most = size // max(grain, tuning.narrowest)
     width = padded(math.ceil(size / max(1, min(wanted, most))), grain)
     if width >= size:
         return (segment,)

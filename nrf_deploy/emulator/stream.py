@@ -43,11 +43,23 @@ class Stream:
     def _session(self, plan: Plan) -> Session:
         arithmetic, program = self.engine.arithmetic, self.engine.program
         chunk = steps_a_chunk(
-            plan, self.logged, lambda name: len(arithmetic.states[program.population(name).model])
+            plan,
+            self.logged,
+            lambda name: len(arithmetic.states[program.population(name).model]),
+            self.engine.tuning.chunk,
         )
         cells = {n.population.name: n.cell for s in plan.stages for n in s.pieces[0].neurons}
         values = [r for r in self.record if cells[r].output(WORD) != (0, 1)]
-        return Session(plan, arithmetic, chunk, values, self.record, self.logged, self.threads)
+        return Session(
+            plan,
+            arithmetic,
+            chunk,
+            values,
+            self.record,
+            self.logged,
+            self.threads,
+            self.engine.tuning,
+        )
 
     def feed(
         self, recording: Recording, steps: int | None = None, progress: Progress = quiet

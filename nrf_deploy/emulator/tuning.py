@@ -1,0 +1,23 @@
+"""The sizes that decide how fast the engine is. None of them changes a result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """The defaults are what measuring found best; docs/engine.md says how they were measured."""
+
+    chunk: int = 256
+    """Steps that a piece runs before another takes its place in the cache."""
+    cache: int = 2**19
+    """Bytes of states, sums and own weights that a piece stays below."""
+    narrowest: int = 256
+    """Neurons that a piece has at least: shorter rows cost more for their beginning."""
+    shared_out: int = 2048
+    """Neurons from which a segment is cut only to give every thread its part."""
+    turns: int = 16
+    """Chunks into which several threads like a run to be cut, so that they seldom wait."""
+    shortest: int = 16
+    """Steps that such a chunk has at least."""
