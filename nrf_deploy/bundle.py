@@ -3,6 +3,7 @@
 It is a zip archive: manifest.json (schema, tool, chip, and the SHA-256 of every other
 member), content.json (the nouns, as codec.py writes them), arrays/NNNN.npy, and the
 vendor's files under artefacts/. The same inputs give the same bytes, on any machine.
+Integers are int64 in memory, and stored in the narrowest type that holds their array.
 """
 
 from __future__ import annotations
@@ -12,24 +13,26 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
+
+import numpy as np
 
 from . import network as net
 from . import program as prog
-from .archive import LIMIT, Archive, DamagedError, from_npy, to_npy, write
+from .archive import LIMIT, Archive, DamagedError, TooLargeError, from_npy, to_npy, write
 from .codec import Codec, fits, from_json, to_json
 from .files import reading, write_atomically
 from .findings import Finding, InputError, UsageError, error
 from .legalise import Step
-from .network import Network
+from .network import Array, Network
 from .place.placement import Piece, Placement
 from .program import Program
 from .quantise.rules import LayerRules, Rules
 from .quantise.scheme import ConnectionScheme, PopulationScheme, Scheme
 
 FORMAT = "nrf-deploy bundle"
-SCHEMA = "1"
+SCHEMA = "2"  # 1 stored every integer array as it was in memory
 
 _PIECES = {
     "network": Network,
@@ -87,6 +90,11 @@ class Bundle:
     tool_version: str
     artefacts: Mapping[str, bytes] = field(default_factory=dict)
 
+    @cached_property
+    def kept(self) -> dict[str, Any]:
+        """What is made of this bundle once and used again, such as its engine. Never saved."""
+        return {}
+
     def __repr__(self) -> str:
         return f"<Bundle for {self.chip}: {self.network!r}, {self.program!r}>"
 
@@ -125,7 +133,7 @@ def save(bundle: Bundle, path: str | os.PathLike[str]) -> None:
         raise TypeError("the pieces of the bundle are not of their types")
     tree, arrays = _codec().encode(pieces)
     members: dict[str, tuple[bytes | memoryview, ...]] = {"content.json": (to_json(tree),)}
-    members |= {f"arrays/{name}.npy": to_npy(array) for name, array in arrays.items()}
+    members |= {f"arrays/{name}.npy": to_npy(_narrow(array)) for name, array in arrays.items()}
     members |= {f"artefacts/{n}": (bundle.artefacts[n],) for n in sorted(bundle.artefacts)}
     manifest = {
         "format": FORMAT,
@@ -148,10 +156,7 @@ def load(path: str | os.PathLike[str], *, limit: int = LIMIT) -> Bundle:
             manifest = _manifest(archive, path)
             members = _members(archive, manifest)
             content = _json(members.pop("content.json"), "content.json")
-            arrays = {
-                name.removeprefix("arrays/").removesuffix(".npy"): from_npy(members.pop(name))
-                for name in [n for n in members if n.startswith("arrays/")]
-            }
+            arrays = _arrays(members, limit)
         except DamagedError as damage:
             raise damage.refusal(path, "BUNDLE") from damage
     pieces = _codec().decode(content, arrays)
@@ -227,6 +232,34 @@ def _members(archive: Archive, manifest: dict[str, Any]) -> dict[str, bytes]:
     if changed := [name for name in held if _sha256(members[name]) != listed[name]]:
         raise DamagedError(f"was changed: {', '.join(changed):.200} is not what was written")
     return members
+
+
+def _arrays(members: dict[str, bytes], limit: int) -> dict[str, Array]:
+    """Taken out of `members`. Narrow integers grow in memory: the limit holds there too."""
+    found: dict[str, Array] = {}
+    total = 0
+    for name in [n for n in members if n.startswith("arrays/")]:
+        array = from_npy(members.pop(name))
+        total += array.size * 8 if array.dtype.kind in "iu" else array.nbytes
+        if total > limit:
+            raise TooLargeError(f"holds more than {limit:,} bytes of arrays, the limit")
+        found[name.removeprefix("arrays/").removesuffix(".npy")] = _wide(array)
+    return found
+
+
+def _narrow(array: Array) -> Array:
+    """The same integers in the narrowest signed type; anything else as it is."""
+    if array.dtype.kind not in "iu" or array.dtype == np.uint64:
+        return array
+    low, high = int(array.min(initial=0)), int(array.max(initial=0))
+    fits = (t for t in (np.int8, np.int16, np.int32) if np.iinfo(t).min <= low)
+    return array.astype(next((t for t in fits if high <= np.iinfo(t).max), np.int64))
+
+
+def _wide(array: Array) -> Array:
+    """Integers as the toolchain computes with them."""
+    narrow = array.dtype.kind in "iu" and array.dtype != np.uint64
+    return array.astype(np.int64, copy=False) if narrow else array
 
 
 def _known(name: str) -> bool:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import os
 import warnings
+from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
@@ -15,12 +16,14 @@ from .findings import Finding, UsageError, error
 from .kinds import demand_kind
 from .network import Input, Network, Shape
 from .recording import Recording
+from .reference.neurons import Decay
 
 if TYPE_CHECKING:
     from .pipeline import Model
     from .recordings import Merge
 
 File = str | os.PathLike[str]
+DECAYS = get_args(Decay)
 
 
 def as_bundle(given: object) -> Bundle:
@@ -134,6 +137,28 @@ def input_faults(bundle: Bundle, recording: Recording, integers: bool) -> list[F
                 )
             )
     return findings
+
+
+def decay_faults(decay: str, engines: Collection[str]) -> list[Finding]:
+    """Only the float reference has another way to step; a chip's decays are its own."""
+    if decay not in DECAYS:
+        return [
+            error(
+                "DECAY-UNKNOWN",
+                f"there is no decay {decay!r}",
+                fix=f"choose one of: {', '.join(DECAYS)}",
+            )
+        ]
+    if decay == "euler" or "reference" in engines:
+        return []
+    return [
+        error(
+            "DECAY-ENGINE",
+            f"the decay {decay!r} is the float reference's, not one of {', '.join(engines)}",
+            why="the integers of a chip were made for its own steps",
+            fix="use the engine reference, or leave the decay out",
+        )
+    ]
 
 
 def _wrong(given: object, wanted: str, fix: str) -> UsageError:

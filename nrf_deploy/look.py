@@ -9,7 +9,7 @@ import numpy as np
 from . import nir_io, pipeline, recordings
 from .bundle import load
 from .files import reading
-from .findings import Finding, InputError, error
+from .findings import Finding, InputError, UsageError, error
 from .kinds import kind_of
 from .network import Network, Population
 from .recording import Recording
@@ -29,15 +29,22 @@ def look(
     bin: float | None = None,
     merge: Merge | None = None,
     clip: int | None = None,
+    cores: bool = False,
 ) -> tuple[str, dict[str, Any], str, tuple[Finding, ...]]:
-    """(what it is, its facts, its text, what reading it had to say)."""
+    """(what it is, its facts, its text, what reading it had to say).
+
+    `cores`: of a bundle what each core holds, instead of each layer.
+    """
     kind = kind_of(path)
+    if cores and kind != "bundle":
+        what = f"{path} is no bundle: only a bundle says what its cores hold"
+        raise UsageError(error("INSPECT-CORES", what, fix="leave --cores out, or compile first"))
     if kind == "graph":
         network, said = _network(path, dt)
         return "network", network_json(network), network_text(network), said
     if kind == "bundle":
         bundle = load(path)
-        return "bundle", bundle_json(bundle), bundle_text(bundle), ()
+        return "bundle", bundle_json(bundle, cores), bundle_text(bundle, cores), ()
     _demand_content(path)
     held, findings = recordings.decode(path)
     if isinstance(held, Recording):

@@ -7,27 +7,25 @@ one function of its room; here they only follow one another.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable
+import io
+import os
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from . import __version__
 from .bundle import Bundle
 from .emulator import golden
-from .findings import Finding, InputError, NrfError, TargetError, UsageError, error, refuse
-from .given import as_bundle, as_recording, input_faults
+from .files import reading
+from .findings import Finding, InputError, NrfError, TargetError, UsageError, error, info, refuse
+from .given import as_bundle, as_recording, decay_faults, input_faults
 from .kinds import demand_kind
-from .legalise import Step
-from .legalise.choice import legalise
 from .network import Network, Population
-from .place.placement import Placement
-from .program import Program
 from .quantise.rules import Rules
-from .quantise.scheme import Scheme
 from .recording import Recording, Trace
+from .reference.neurons import Decay
+from .stages import Progress, Verdict, stages
 from .target import Target, target_of_chip, targets
-
-Progress = Callable[[int, int], None]
 
 
 def quiet(done: int, of: int) -> None:
@@ -68,12 +66,27 @@ def read(path: str | Path, dt: float | None = None) -> Model:
     from . import nir_io
 
     demand_kind(path, "graph")
+    data = _content(path, nir_io.LIMITS.size)
     try:
-        network, findings = nir_io.read(path, dt=dt)
+        network, findings = nir_io.read(io.BytesIO(data), dt=dt)
     except NrfError as refusal:
         raise type(refusal)(_named(f, str(path)) for f in refusal.findings) from refusal
-    digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
-    return Model(network, tuple(findings), digest)
+    return Model(network, tuple(findings), hashlib.sha256(data).hexdigest())
+
+
+def _content(path: str | Path, limit: int) -> bytes:
+    """The bytes that are both parsed and hashed, whatever becomes of the file meanwhile."""
+    with reading(path) as stream:
+        if stream.seek(0, os.SEEK_END) <= limit:
+            stream.seek(0)
+            return stream.read()
+        raise InputError(
+            error(
+                "NIR-TOO-LARGE",
+                f"{path} has more than {limit:,} bytes, the limit",
+                fix="use a smaller model; in Python, nir_io.read takes limits=Limits(size=...)",
+            )
+        )
 
 
 def _named(finding: Finding, path: str) -> Finding:
@@ -81,24 +94,6 @@ def _named(finding: Finding, path: str) -> Finding:
     if finding.layer is not None or Path(path).name in finding.what:
         return finding
     return replace(finding, what=f"{path}: {finding.what}")
-
-
-@dataclass(frozen=True, eq=False)
-class Verdict:
-    """What a target says of a model. Later stages are None where an earlier one refused."""
-
-    network: Network
-    steps: tuple[Step, ...]
-    findings: tuple[Finding, ...]
-    scheme: Scheme | None = None
-    program: Program | None = None
-    placement: Placement | None = None
-    model: Network | None = None  # as it was read, before any rewrite
-
-    def __repr__(self) -> str:
-        errors = sum(f.severity == "error" for f in self.findings)
-        said = f"refused for {errors} reasons" if errors else "fits"
-        return f"<Verdict: {said}, {len(self.findings)} findings>"
 
 
 def check(
@@ -111,43 +106,8 @@ def check(
 ) -> Verdict:
     """Every layer's verdict, without writing anything: the real stages run, and none is skipped."""
     model = as_model(model)
-    verdict = _stages(model, chip, calibration, rules or Rules(), progress, allow)
-    return replace(verdict, model=model.network)
-
-
-def _stages(
-    model: Model,
-    chip: str,
-    calibration: Recording | None,
-    rules: Rules,
-    progress: Progress,
-    allow: Collection[str],
-) -> Verdict:
-    """As far as the stages go: the first that finds an error is the last."""
-    target = target_of_chip(chip)
-    network, steps = legalise(model.network, target.passes(chip, allow), calibration)
-    findings = [*model.findings, *(f for step in steps for f in step.findings)]
-
-    def stopped() -> bool:
-        return any(f.severity == "error" for f in findings)
-
-    findings += target.check(network, chip)
-    if stopped():
-        return Verdict(network, steps, tuple(findings))
-    scheme, said = target.quantise(network, chip, calibration, rules, progress)
-    findings += said
-    if stopped():
-        return Verdict(network, steps, tuple(findings), scheme)
-    program, said = target.lower(network, scheme, chip)
-    findings += said
-    if stopped():
-        return Verdict(network, steps, tuple(findings), scheme, program)
-    try:
-        placement = target.place(program, chip)
-    except TargetError as refusal:
-        findings += refusal.findings
-        return Verdict(network, steps, tuple(findings), scheme, program)
-    return Verdict(network, steps, tuple(findings), scheme, program, placement)
+    rules = rules or Rules()
+    return stages(model.network, model.findings, chip, calibration, rules, progress, allow)
 
 
 def compile(
@@ -160,7 +120,11 @@ def compile(
 ) -> Bundle:
     """A bundle for this chip, or a TargetError with every reason why not."""
     model = as_model(model)
-    verdict = check(model, chip, calibration, rules, progress, allow)
+    return bundled(model, chip, check(model, chip, calibration, rules, progress, allow))
+
+
+def bundled(model: Model, chip: str, verdict: Verdict) -> Bundle:
+    """What `check` made of the model, to be kept; a TargetError where it refused."""
     refuse(verdict.findings, TargetError)
     assert verdict.scheme is not None
     assert verdict.program is not None
@@ -178,6 +142,23 @@ def compile(
         tool_version=__version__,
         artefacts={},
     )
+
+
+def emit(bundle: Bundle | str | Path, form: str, folder: str | Path) -> None:
+    """Write the compiled network to `folder` in a vendor's own terms, such as "lava"."""
+    bundle = as_bundle(bundle)
+    exporters = target_of(bundle).exporters
+    if form not in exporters:
+        raise UsageError(
+            error(
+                "FORM-UNKNOWN",
+                f"a bundle for {bundle.chip} cannot be written as {form!r}",
+                fix=f"choose one of: {', '.join(exporters)}"
+                if exporters
+                else "this target has no other form; nrf-deploy targets lists those that have",
+            )
+        )
+    exporters[form](bundle.program, Path(folder))
 
 
 def engines(bundle: Bundle) -> tuple[str, ...]:
@@ -207,9 +188,13 @@ def run(
     record: Iterable[str] | None = None,
     states: Iterable[str] = (),
     steps: int | None = None,
+    decay: Decay = "euler",
     progress: Progress = quiet,
 ) -> Trace:
-    """Run a bundle. Integer engines run `latency` steps longer, until the last answer is out."""
+    """Run a bundle. Integer engines run `latency` steps longer, until the last answer is out.
+
+    `decay` is how the reference steps: "euler" as Norse, "exact" by the exact solution.
+    """
     bundle, recording = as_bundle(bundle), as_recording(recording)
     if engine not in engines(bundle):
         raise UsageError(
@@ -219,6 +204,7 @@ def run(
                 fix=f"choose one of: {', '.join(engines(bundle))}",
             )
         )
+    refuse(decay_faults(decay, (engine,)), UsageError)
     refuse(input_faults(bundle, recording, integers=engine != "reference"), InputError)
     if engine == "reference":
         from .reference import run as run_reference
@@ -229,6 +215,7 @@ def run(
             record=record,
             states=states,
             steps=steps,
+            decay=decay,
             progress=progress,
         )
     steps = recording.steps + bundle.program.latency if steps is None else steps
@@ -252,12 +239,28 @@ def _emulate(
     if name in target.kernels:
         from .emulator.engine import Engine
 
-        engine = Engine(program, target.arithmetics[name], target.kernels[name])
-        return engine.run(recording, record, states, steps, progress)
+        if "engine" not in bundle.kept:
+            bundle.kept["engine"] = Engine(program, target.arithmetics[name], target.kernels[name])
+        trace: Trace = bundle.kept["engine"].run(recording, record, states, steps, progress)
+        return trace
     trace = golden.run(
         program, target.arithmetics[name], recording, record, states, steps, progress
     )
     return replace(trace, engine="emulator")
+
+
+def said_by(trace: Trace) -> tuple[Finding, ...]:
+    """What the engine had to say of this run: what it waited for, what it could not do fast."""
+    said = [Finding(**f) for f in trace.notes.get("findings", ())]
+    if reason := trace.notes.get("plain emulator"):
+        said.append(
+            info(
+                "EMULATOR-PLAIN",
+                "the plain emulator ran this program: the same bits, many times slower",
+                why=str(reason),
+            )
+        )
+    return tuple(said)
 
 
 def latency(bundle: Bundle, engine: str) -> dict[str, int]:

@@ -11,11 +11,9 @@ from typing import Any
 from .bundle import Bundle
 from .findings import Finding
 from .network import Input, Network, Node, Output
-from .pipeline import Verdict
 from .place.placement import Piece, Placement
 from .program import Program
-from .sdk.environments import Status
-from .target import Target
+from .stages import Verdict
 from .text import finding_text, number, table, wrap
 
 VERDICT_KEYS = ("layer", "kind", "shape", "verdict", "code", "into")
@@ -109,9 +107,9 @@ def resources(bundle: Bundle) -> str:
 
 def resource_table(program: Program, placement: Placement, by_core: bool = False) -> str:
     """Every budget as used/left: on the fullest core of each layer, or on each core."""
-    budgets = [b.replace("synaptic_words", "words") for b in placement.limits]
+    budgets = [b.replace("synaptic_words", "words") for b in placement.budgets]
     heads = [b.replace("neuron_groups", "groups").replace("_", " ") for b in budgets]
-    limits = tuple(placement.limits.values())
+    limits = tuple(placement.limits[b] for b in placement.budgets)
     if by_core:
         several = placement.chips > 1
         first = ("chip", "core", "holds") if several else ("core", "holds")
@@ -142,12 +140,16 @@ def _layer_rows(program: Program, placement: Placement) -> list[tuple[object, ..
     return rows
 
 
-def _core_rows(placement: Placement) -> list[tuple[object, ...]]:
+def _by_core(placement: Placement) -> dict[int, list[Piece]]:
     cores: dict[int, list[Piece]] = {}
     for piece in sorted(placement.pieces, key=lambda p: p.core):
         cores.setdefault(piece.core, []).append(piece)
+    return cores
+
+
+def _core_rows(placement: Placement) -> list[tuple[object, ...]]:
     rows: list[tuple[object, ...]] = []
-    for core, pieces in cores.items():
+    for core, pieces in _by_core(placement).items():
         used = {b: sum(p.used.get(b, 0) for p in pieces) for b in placement.limits}
         holds = " + ".join(map(_holds, pieces))
         rows.append((placement.chip_of(core), core, holds, *_used_left(used, placement)))
@@ -160,12 +162,13 @@ def _holds(piece: Piece) -> str:
 
 
 def _used_left(used: Mapping[str, int], placement: Placement) -> list[str]:
-    return [f"{used[b]}/{limit - used[b]}" for b, limit in placement.limits.items()]
+    return [f"{used[b]}/{placement.limits[b] - used[b]}" for b in placement.budgets]
 
 
-def bundle_json(bundle: Bundle) -> dict[str, Any]:
+def bundle_json(bundle: Bundle, by_core: bool = False) -> dict[str, Any]:
     cores = Counter(p.population for p in bundle.placement.pieces)
-    return {
+    told: dict[str, Any] = {"by_core": cores_json(bundle.placement)} if by_core else {}
+    return told | {
         "chip": bundle.chip,
         "model_sha256": bundle.source_sha256,
         "tool_version": bundle.tool_version,
@@ -182,7 +185,27 @@ def bundle_json(bundle: Bundle) -> dict[str, Any]:
     }
 
 
-def bundle_text(bundle: Bundle) -> str:
+def cores_json(placement: Placement) -> list[dict[str, Any]]:
+    """What each core holds, uses and has left."""
+    rows = []
+    for core, pieces in sorted(_by_core(placement).items()):
+        used = placement.used(core)
+        rows.append(
+            {
+                "chip": placement.chip_of(core),
+                "core": core,
+                "holds": [
+                    {"layer": p.population, "start": list(p.start), "stop": list(p.stop)}
+                    for p in pieces
+                ],
+                "used": used,
+                "left": {b: placement.limits[b] - n for b, n in used.items()},
+            }
+        )
+    return rows
+
+
+def bundle_text(bundle: Bundle, by_core: bool = False) -> str:
     applied = [s.rewrite for s in bundle.steps if s.findings]
     ports = [f"{n.kind.lower()} {n.name} {dims(n.shape)}" for n in bundle.network.of(Input, Output)]
     lines = [
@@ -206,7 +229,7 @@ def bundle_text(bundle: Bundle) -> str:
             table(("population", "model", "shape", "latency", "integers"), rows, "lllrl"),
             _legend(bundle.program),
             table(("synapses", "kind", "from", "to", "weights", "range"), synapses, "llllrr"),
-            resources(bundle),
+            resource_table(bundle.program, bundle.placement, by_core),
         ]
     )
 
@@ -239,28 +262,3 @@ def _zero(value: Any) -> bool:
 def run_text(rows: Sequence[tuple[str, Sequence[int], int, int, str]]) -> str:
     shown = [(name, dims(shape), steps, events, path) for name, shape, steps, events, path in rows]
     return table(("layer", "shape", "steps", "spikes", "written to"), shown, "llrrl")
-
-
-def targets_text(shelf: Mapping[str, Target]) -> str:
-    parts = []
-    for name, target in shelf.items():
-        parts.append(f"{name}: {target.about}\n  engines: {', '.join(target.engines)}")
-        for chip, described in target.chips.items():
-            rows = [(k, v["value"], v["source"]) for k, v in described["limits"].items()]
-            parts.append(f"{chip}: {described['about']}\n\n{table(('limit', '', 'source'), rows)}")
-    return "\n\n".join(parts)
-
-
-def sdk_text(found: Sequence[Status], doctor: bool) -> str:
-    rows = [
-        (s.sdk.name, s.sdk.python, "installed" if s.installed else "missing", s.sdk.about)
-        for s in found
-    ]
-    text = table(("sdk", "python", "state", "what it is"), rows)
-    for s in found:
-        if doctor:
-            looked = f"Python {s.sdk.python}: {s.interpreter or 'not found'}"
-            text += f"\n\n{s.sdk.name}\n  {looked}\n  folder: {s.folder}"
-        if s.todo:
-            text += f"\n\n{s.sdk.name}: {s.todo}"
-    return text

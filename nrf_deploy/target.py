@@ -31,6 +31,7 @@ class Sdk:
     """A vendor's tools, which live in an environment of their own.
 
     `worker` is the script that runs there: standard library, numpy and this SDK only.
+    An `optional` one is installed by its name only, not along with the others.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Sdk:
     python: str  # "3.10"
     requirements: Path
     worker: Path
+    optional: bool = False
 
 
 class Engine(Protocol):
@@ -66,6 +68,9 @@ class Target(Protocol):
     sdks: Sequence[Sdk]
     engines: Mapping[str, Engine]
     """Engines of the vendor, by name: they run in the environment of the SDK of that name."""
+
+    exporters: Mapping[str, Callable[[Program, Path], None]]
+    """What writes a program to a folder in the vendor's own terms, by the name of the form."""
 
     choices: Sequence[Approximate]
     """Rewrites that change spikes, which a user may allow by their `choice`."""

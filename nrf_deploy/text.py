@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Sequence
 from types import TracebackType
@@ -165,20 +166,32 @@ class Progress:
 
     Drawn at most ten times a second, with the time left, and wiped at the end. A `done`
     that falls back begins the next stage: a new bar, under the next label if there is one.
+    `waiting` says, for each label, what is shown in place of a bar where a stage has done
+    nothing for `patience` seconds.
     """
 
     interval = 0.1
+    patience = 1.0
 
-    def __init__(self, label: str | Sequence[str], stream: TextIO | None = None):
+    def __init__(
+        self,
+        label: str | Sequence[str],
+        stream: TextIO | None = None,
+        *,
+        waiting: Sequence[str] = (),
+    ):
         self.labels = [printable(each) for each in ([label] if isinstance(label, str) else label)]
         self.stream = sys.stderr if stream is None else stream
         self.shown = self.stream.isatty()
         self.began = self.drawn = 0.0
         self.last = 0
         self.width = 0
+        self.waiting = list(waiting)
+        self.timer: threading.Timer | None = None
 
     def __enter__(self) -> Progress:
         self.began = time.monotonic()
+        self._await()
         return self
 
     def __call__(self, done: int, of: int) -> None:
@@ -188,8 +201,12 @@ class Progress:
         if done < self.last:
             self.began, self.drawn = now, 0.0
             self.labels = self.labels[1:] or self.labels
+            self.waiting = self.waiting[1:]
+            self._await()
         self.last = done
-        if now - self.drawn >= self.interval:
+        if done:
+            self._heard()
+        if now - self.drawn >= self.interval and self.timer is None:
             self.drawn = now
             self._draw(self._bar(done, of, now - self.began))
 
@@ -199,16 +216,32 @@ class Progress:
         exception: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._heard()
         if self.width:
             self._draw("")
             self.stream.write("\r")
             self.stream.flush()
 
+    def _await(self) -> None:
+        """From now on nothing is heard, until the first step is done."""
+        self._heard()
+        if self.shown and self.waiting and self.waiting[0]:
+            line = shorten(printable(self.waiting[0]), _columns_here() - 1)
+            self.timer = threading.Timer(self.patience, self._draw, [line])
+            self.timer.daemon = True
+            self.timer.start()
+
+    def _heard(self) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer.join()
+            self.timer = None
+
     def _bar(self, done: int, of: int, elapsed: float) -> str:
         share = min(done / of, 1.0) if of > 0 else 0.0
         left = f"{duration(elapsed / share * (1 - share))} left" if share >= SURE else ""
         tail = f" {share:4.0%}  {left}"
-        room = min(WIDTH, shutil.get_terminal_size().columns) - 1
+        room = _columns_here() - 1
         label = shorten(self.labels[0], max(room - 40, NARROWEST))
         cells = max(min(room - len(label) - 30, 30), 5)
         full = round(cells * share)
@@ -218,3 +251,7 @@ class Progress:
         self.stream.write("\r" + line.ljust(self.width))
         self.stream.flush()
         self.width = len(line)
+
+
+def _columns_here() -> int:
+    return min(WIDTH, shutil.get_terminal_size().columns)

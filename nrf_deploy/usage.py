@@ -30,12 +30,14 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise MisuseError(self, message)
 
-    def add_verb(self, verbs: Any, name: str, about: str, example: str) -> argparse.ArgumentParser:
+    def add_verb(
+        self, verbs: Any, name: str, about: str, *examples: str
+    ) -> argparse.ArgumentParser:
         verb: argparse.ArgumentParser = verbs.add_parser(
             name,
             help=about,
             description=about[0].upper() + about[1:] + ".",
-            epilog=f"example:\n  {example}",
+            epilog="\n  ".join(["examples:", *examples]),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         self.verbs[name] = verb

@@ -29,6 +29,7 @@ from nrf_deploy.findings import InputError, UsageError, info, warning
 from nrf_deploy.legalise import Step
 from nrf_deploy.place.placement import Piece, Placement
 from nrf_deploy.quantise.scheme import ConnectionScheme, PopulationScheme, Scheme
+from nrf_deploy.show import resource_table
 
 
 def made(extra: int = 0) -> Bundle:
@@ -194,7 +195,7 @@ def test_the_layout_is_fixed(path):
         (3, 0o100644 << 16, zipfile.ZIP_STORED)
     }
     assert manifest["members"] == listed
-    assert manifest["schema_version"] == "1"
+    assert manifest["schema_version"] == "2"
     assert manifest["source_sha256"] == "0" * 64
     assert manifest["tool_version"] == "0.1.0"
 
@@ -205,6 +206,53 @@ def test_any_numpy_reads_the_arrays(path):
         arrays = [np.load(io.BytesIO(archive.read(n)), allow_pickle=False) for n in names]
     assert all(a.flags.c_contiguous and a.dtype.byteorder in "=|<" for a in arrays)
     assert any(a.shape == (20, 40) and a.dtype == np.int8 for a in arrays)
+
+
+@pytest.mark.parametrize(
+    ("extreme", "stored"),
+    [
+        (127, np.int8), (-128, np.int8), (128, np.int16), (-32769, np.int32), (2**31, np.int64),
+        (-(2**63), np.int64), (0, np.int8),
+    ],
+)  # fmt: skip
+def test_integers_are_stored_narrow_and_read_wide(extreme, stored, tmp_path):
+    bundle = made()
+    synapses = bundle.program.synapses
+    weight = np.zeros((20, 40), np.int64)
+    weight[3, 4] = extreme
+    dense = dataclasses.replace(synapses[1], weight=weight)
+    program = dataclasses.replace(bundle.program, synapses=(synapses[0], dense, synapses[2]))
+    path = tmp_path / "b.nrfb"
+    save(dataclasses.replace(bundle, program=program), path)
+    with zipfile.ZipFile(path) as archive:
+        names = [n for n in archive.namelist() if n.startswith("arrays/")]
+        arrays = [np.load(io.BytesIO(archive.read(n))) for n in names]
+    assert [a.dtype for a in arrays if a.shape == (20, 40)] == [stored]
+    back = load(path)
+    held = back.program.synapses[1].weight
+    assert held.dtype == np.int64
+    assert np.array_equal(held, weight)
+    assert saved(back, tmp_path) == path.read_bytes()
+
+
+def test_the_limit_holds_for_integers_as_they_are_in_memory(path):
+    """800 weights of one byte take 6,400 in memory."""
+    declared = path.stat().st_size
+    assert refusal(path, limit=declared)[0] == "BUNDLE-TOO-LARGE"
+
+
+def test_budgets_keep_the_order_in_which_people_read_them(tmp_path):
+    bundle = made()
+    limits = {"neurons": 10, "axons": 3, "words": 7}
+    pieces = (Piece(0, "lif", (0, 0, 0), (1, 4, 5), dict.fromkeys(limits, 1)),)
+    placement = Placement("chip2", 4, limits, pieces, 2)
+    save(dataclasses.replace(bundle, placement=placement), tmp_path / "b.nrfb")
+    back = load(tmp_path / "b.nrfb").placement
+    assert back.budgets == ("neurons", "axons", "words")
+    for by_core in (False, True):
+        now, then = (resource_table(bundle.program, p, by_core) for p in (placement, back))
+        assert now == then
+        assert now.index("neurons") < now.index("axons") < now.index("words")
 
 
 # --- damage ---------------------------------------------------------------
@@ -410,9 +458,9 @@ def test_a_bundle_above_the_limit_is_not_read(path):
 
 
 def test_a_newer_schema_is_named(path):
-    code, what = refusal(forged(path, lambda _, manifest: manifest.update(schema_version="2")))
+    code, what = refusal(forged(path, lambda _, manifest: manifest.update(schema_version="3")))
     assert code == "BUNDLE-SCHEMA"
-    assert "'2'" in what
+    assert "'3'" in what
     assert "0.1.0" in what
 
 

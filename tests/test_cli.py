@@ -233,6 +233,11 @@ def refusal(capsys: pytest.CaptureFixture[str]) -> str:
     return text
 
 
+def unwrapped(text: str) -> str:
+    """Where lines break depends on the length of the paths."""
+    return " ".join(text.split())
+
+
 def test_no_time_step_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import nir
 
@@ -309,7 +314,7 @@ def test_each_refusal_has_its_code_and_its_sentence(
     before = sorted(tmp_path.iterdir())
     capsys.readouterr()
     assert main([w.format(**places) for w in words]) == code
-    assert says in refusal(capsys)
+    assert says in unwrapped(refusal(capsys))
     assert sorted(tmp_path.iterdir()) == before
 
 
@@ -342,7 +347,7 @@ def test_no_output_goes_over_an_input_or_under_another_kind_s_name(
     places = {"model": model, "bundle": bundle, "events": events, "link": link, "folder": tmp_path}
     before = {p: p.read_bytes() for p in tmp_path.iterdir()}
     assert main([w.format(**places) for w in words]) == USAGE
-    assert says in refusal(capsys)
+    assert says in unwrapped(refusal(capsys))
     assert {p: p.read_bytes() for p in tmp_path.iterdir()} == before
 
 
@@ -456,7 +461,7 @@ def test_the_help_of_each_verb_has_an_example() -> None:
     ):
         done = call(verb, "--help")
         assert done.returncode == 0
-        assert f"nrf-deploy {verb}" in done.stdout.partition("example:")[2]
+        assert f"nrf-deploy {verb}" in done.stdout.partition("examples:")[2]
 
 
 def test_wrong_words_are_a_usage_error() -> None:

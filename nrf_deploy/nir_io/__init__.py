@@ -2,7 +2,7 @@
 
 from .data import read_data, write_data
 from .read import look, read
-from .scan import Limits, scan
+from .scan import LIMITS, Limits, scan
 from .write import write
 
-__all__ = ["Limits", "look", "read", "read_data", "scan", "write", "write_data"]
+__all__ = ["LIMITS", "Limits", "look", "read", "read_data", "scan", "write", "write_data"]

@@ -29,6 +29,7 @@ class Placement:
     """`limits` is what one core has of each budget; `cores` how many the board has.
 
     Cores are numbered chip after chip: each of the `chips` has cores / chips of them.
+    `budgets` is the order in which people read them; a bundle sorts the keys of `limits`.
     """
 
     chip: str
@@ -36,6 +37,11 @@ class Placement:
     limits: Mapping[str, int]
     pieces: tuple[Piece, ...] = field(default=())
     chips: int = 1
+    budgets: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.budgets:
+            object.__setattr__(self, "budgets", tuple(self.limits))
 
     @property
     def used_cores(self) -> int:

@@ -25,13 +25,15 @@ class Report:
     """The numbers, what they mean, and against which limits.
 
     `context` is plain data that says how to reproduce the runs: files and their hashes,
-    versions, options.
+    versions, options. `said` is what the engines had to say of these runs, such as how long
+    they compiled: it is shown, and no part of the JSON, which is the same for equal runs.
     """
 
     comparison: Comparison
     limits: Limits
     findings: tuple[Finding, ...]
     context: Mapping[str, Any] = field(default_factory=dict)
+    said: tuple[Finding, ...] = ()
 
     def __repr__(self) -> str:
         c = self.comparison
@@ -84,7 +86,7 @@ class Report:
             wrap(f"{printable(c.left)} against {printable(c.right)}", then="    "),
             layer_table(c),
             *(wrap(s) for s in (LEGEND, *divergence_sentences(c)) if details),
-            *(finding_text(f) for f in self.findings),
+            *(finding_text(f) for f in (*self.said, *self.findings)),
             *(wrap(s) for s in self._closing()),
             f"verdict: {self.verdict}",
         ]

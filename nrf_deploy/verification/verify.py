@@ -10,10 +10,12 @@ import numpy as np
 
 from .. import __version__
 from ..bundle import Bundle
-from ..findings import Finding, info
-from ..given import as_bundle, as_recording
-from ..pipeline import Progress, latency, populations, quiet, run, target_of
-from ..recording import Recording
+from ..findings import Finding, UsageError, info, refuse
+from ..given import as_bundle, as_recording, decay_faults
+from ..pipeline import latency, populations, quiet, run, said_by, target_of
+from ..recording import Recording, Trace
+from ..reference.neurons import Decay
+from ..stages import Progress
 from .activity import activity
 from .arrivals import arrivals
 from .compare import compare
@@ -36,18 +38,26 @@ def verify(
     against: str = "reference",
     *,
     limits: Limits | None = None,
+    decay: Decay = "euler",
     context: Mapping[str, Any] | None = None,
     progress: Progress = quiet,
 ) -> Report:
     """Compare two engines on one recording, layer by layer in the model's order."""
     bundle, recording = as_bundle(bundle), as_recording(recording)
+    refuse(decay_faults(decay, (engine, against)), UsageError)
     limits = default_limits(engine, against) if limits is None else limits
     names = populations(bundle)
     kept, findings = _states(bundle, recording, names)
-    traces = []
+    traces: list[Trace] = []
+    said: list[Finding] = []
     for which in (engine, against):
         progress(0, recording.steps)  # a new stage, even where an engine only tells its end
-        traces.append(run(bundle, recording, which, record=names, states=kept, progress=progress))
+        how: Decay = decay if which == "reference" else "euler"
+        trace = run(
+            bundle, recording, which, record=names, states=kept, decay=how, progress=progress
+        )
+        traces.append(trace)
+        said += said_by(trace)
     left, right = traces
     arithmetic = target_of(bundle).arithmetics[bundle.program.arithmetic]
     comparison = compare(
@@ -77,6 +87,7 @@ def verify(
             "input_events": len(recording.index),
             **(context or {}),
         },
+        said=tuple(said),
     )
 
 

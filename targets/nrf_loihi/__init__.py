@@ -23,6 +23,7 @@ from . import quantise as _quantise
 from .arithmetic import LoihiArithmetic
 from .chip import Chip, tables
 from .choices import CHOICES
+from .emit_lava import emit
 from .kernels import LoihiKernels
 
 
@@ -34,6 +35,7 @@ class LoihiTarget:
     sdks = (lava.sdk,)
     choices: Sequence[Approximate] = CHOICES
     engines: Mapping[str, Any] = {"lava": lava.run}
+    exporters: Mapping[str, Any] = {"lava": emit}
 
     @property
     def chips(self) -> Mapping[str, Mapping[str, Any]]:

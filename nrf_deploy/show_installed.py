@@ -1,0 +1,74 @@
+"""What is installed, as tables for people: targets with their chips, and the vendors' SDKs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from .sdk.environments import Status
+from .target import Target
+from .text import table, wrap
+
+
+def targets_json(shelf: Mapping[str, Target]) -> dict[str, Any]:
+    return {
+        name: {
+            "about": t.about,
+            "chips": t.chips,
+            "engines": list(t.engines),
+            "exporters": list(t.exporters),
+            "choices": [{"allow": c.choice, "about": c.about} for c in t.choices],
+        }
+        for name, t in shelf.items()
+    }
+
+
+def targets_text(shelf: Mapping[str, Target]) -> str:
+    return "\n\n".join(part for name, target in shelf.items() for part in _target(name, target))
+
+
+def _target(name: str, target: Target) -> Iterator[str]:
+    """What it is, each chip with its limits, the boards in one table, and the choices."""
+    lines = [wrap(f"{name}: {target.about}", then="  ")]
+    lines.append(f"  engines: {', '.join(('reference', 'emulator', *target.engines))}")
+    if target.exporters:
+        lines.append(f"  export --as: {', '.join(target.exporters)}")
+    yield "\n".join(lines)
+    boards = {chip: told for chip, told in target.chips.items() if "board_of" in told}
+    for chip, told in target.chips.items():
+        if chip not in boards:
+            rows = [(k, v["value"], v["source"]) for k, v in told["limits"].items()]
+            yield wrap(f"{chip}: {told['about']}", then="  ")
+            yield table(("limit", "", "source"), rows)
+    if boards:
+        yield "boards of several chips; all else is as on the chip"
+        yield table(("board", "chip", "chips", "cores", "what it is"), _boards(boards))
+    if target.choices:
+        yield f"what --allow takes for {name}: rewrites that change spikes"
+        yield table(("--allow", "what it changes"), [(c.choice, c.about) for c in target.choices])
+
+
+def _boards(boards: Mapping[str, Mapping[str, Any]]) -> list[tuple[object, ...]]:
+    """The number of cores is that of all chips together."""
+    rows: list[tuple[object, ...]] = []
+    for name, told in boards.items():
+        chips, cores = (told["limits"][key]["value"] for key in ("chips", "cores"))
+        sources = dict.fromkeys(told[key]["source"] for key in ("chips", "cores") if key in told)
+        about = f"{told['about']} [{'; '.join(sources)}]"
+        rows.append((name, told["board_of"], chips, chips * cores, about))
+    return rows
+
+
+def sdk_text(found: Sequence[Status], doctor: bool) -> str:
+    rows = [
+        (s.sdk.name, s.sdk.python, "installed" if s.installed else "missing", s.sdk.about)
+        for s in found
+    ]
+    text = table(("sdk", "python", "state", "what it is"), rows)
+    for s in found:
+        if doctor:
+            looked = f"Python {s.sdk.python}: {s.interpreter or 'not found'}"
+            text += f"\n\n{s.sdk.name}\n  {looked}\n  folder: {s.folder}"
+        if s.todo:
+            text += f"\n\n{s.sdk.name}: {s.todo}"
+    return text

@@ -1,0 +1,83 @@
+"""Compiling, stage by stage: legalise, check, quantise, lower, place; and the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from .findings import Finding, TargetError
+from .legalise import Step
+from .legalise.choice import legalise
+from .network import Network
+from .place.placement import Placement
+from .program import Program
+from .quantise.rules import Rules
+from .quantise.scheme import Scheme
+from .recording import Recording
+from .target import target_of_chip
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """What a target says of a model. Later stages are None where an earlier one refused."""
+
+    network: Network
+    steps: tuple[Step, ...]
+    findings: tuple[Finding, ...]
+    scheme: Scheme | None = None
+    program: Program | None = None
+    placement: Placement | None = None
+    model: Network | None = None  # as it was read, before any rewrite
+
+    @property
+    def refused(self) -> bool:
+        return any(f.severity == "error" for f in self.findings)
+
+    @property
+    def fits(self) -> bool:
+        return self.placement is not None and not self.refused
+
+    def __repr__(self) -> str:
+        errors = sum(f.severity == "error" for f in self.findings)
+        said = f"refused for {errors} reasons" if errors else "fits"
+        return f"<Verdict: {said}, {len(self.findings)} findings>"
+
+    def with_(self, said: Iterable[Finding], **made: Any) -> Verdict:
+        """One stage further: what it made, and what it had to say."""
+        return replace(self, findings=(*self.findings, *said), **made)
+
+
+def stages(
+    model: Network,
+    read: Sequence[Finding],
+    chip: str,
+    calibration: Recording | None,
+    rules: Rules,
+    progress: Progress,
+    allow: Collection[str],
+) -> Verdict:
+    """As far as the stages go: the first that finds an error is the last.
+
+    `read` is what reading the model had to say.
+    """
+    target = target_of_chip(chip)
+    network, steps = legalise(model, target.passes(chip, allow), calibration)
+    findings = [*read, *(f for step in steps for f in step.findings)]
+    verdict = Verdict(network, steps, (*findings, *target.check(network, chip)), model=model)
+    if verdict.refused:
+        return verdict
+    scheme, said = target.quantise(network, chip, calibration, rules, progress)
+    verdict = verdict.with_(said, scheme=scheme)
+    if verdict.refused:
+        return verdict
+    program, said = target.lower(network, scheme, chip)
+    verdict = verdict.with_(said, program=program)
+    if verdict.refused:
+        return verdict
+    try:
+        return verdict.with_((), placement=target.place(program, chip))
+    except TargetError as refusal:
+        return verdict.with_(refusal.findings)

@@ -1,0 +1,25 @@
+"""Every layer's verdict, under the options that `compile` would be given."""
+
+from __future__ import annotations
+
+import argparse
+
+from .. import pipeline, show
+from ..cli import emit
+from ..text import finding_text
+from .common import staged
+
+
+def check(args: argparse.Namespace) -> int:
+    model = pipeline.read(args.model, args.dt)
+    verdict, said = staged(args, model, args.target)
+    rows = show.verdicts(verdict)
+    good = verdict.fits
+    if args.json:
+        layers = [dict(zip(show.VERDICT_KEYS, row, strict=True)) for row in rows]
+        answer = {"ok": good, "exit_code": 0 if good else 4, "target": args.target}
+        emit(args, {**answer, "layers": layers}, (*said, *verdict.findings))
+    else:
+        print("".join(f"{finding_text(f)}\n\n" for f in said if f.severity != "info"), end="")
+        print(show.verdict_text(args.model, args.target, verdict))
+    return 0 if good else 4

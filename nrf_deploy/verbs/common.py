@@ -1,0 +1,93 @@
+"""What several verbs do alike: read what they are given, and say what was found."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from .. import pipeline, show
+from ..bundle import Bundle
+from ..cli import emit
+from ..files import reading
+from ..findings import Finding
+from ..given import recording_for
+from ..network import Network
+from ..quantise.rules import Rules, parse_rules
+from ..recording import Recording
+from ..stages import Verdict
+from ..text import Progress, finding_text
+
+FIRST_RUN = "getting ready (the first run on a machine compiles the emulator: ~20 s)"
+
+
+def recording(
+    args: argparse.Namespace, path: str, network: Network
+) -> tuple[Recording, tuple[Finding, ...]]:
+    return recording_for(network, path, bin=args.bin, merge=args.merge, clip=args.clip)
+
+
+def staged(
+    args: argparse.Namespace, model: pipeline.Model, chip: str
+) -> tuple[Verdict, tuple[Finding, ...]]:
+    """The verdict under the options of `check`, `compile` and `export`, and what reading said."""
+    calibration: Recording | None = None
+    said: tuple[Finding, ...] = ()
+    if args.calibrate:
+        calibration, said = recording(args, args.calibrate, model.network)
+    rules = _rules(args)
+    with Progress("fitting layers") as progress:
+        verdict = pipeline.check(model, chip, calibration, rules, progress, args.allow)
+    return verdict, said
+
+
+def built(
+    args: argparse.Namespace, model: pipeline.Model, chip: str
+) -> tuple[Bundle, tuple[Finding, ...]]:
+    """The bundle under these options, and everything that was said on the way."""
+    verdict, said = staged(args, model, chip)
+    bundle = pipeline.bundled(model, chip, verdict)
+    return bundle, (*said, *bundle.findings)
+
+
+def _rules(args: argparse.Namespace) -> Rules:
+    if not args.scheme:
+        return Rules()
+    with reading(args.scheme) as stream:
+        return parse_rules(stream.read(2**20).decode("utf-8", "replace"))
+
+
+def running(*engines: str) -> Progress:
+    """A bar for each, that explains the one wait that a newcomer would take for a hang."""
+    waiting = [FIRST_RUN if engine == "emulator" else "" for engine in engines]
+    return Progress([f"running on {engine}" for engine in engines], waiting=waiting)
+
+
+def say_at_once(args: argparse.Namespace, said: Iterable[Finding]) -> None:
+    """Before a run, which may be refused for just what these findings say."""
+    if not args.json:
+        print_findings(said)
+        sys.stdout.flush()
+
+
+def print_findings(findings: Iterable[Finding], infos: bool = False) -> None:
+    """Warnings and errors in full; `infos` too where they were asked for."""
+    for finding in findings:
+        if infos or finding.severity != "info":
+            print("\n" + finding_text(finding))
+
+
+def bundle_answer(
+    args: argparse.Namespace, bundle: Bundle, path: str, findings: Sequence[Finding]
+) -> None:
+    if args.json:
+        emit(args, {"ok": True, "bundle": str(path), **show.bundle_json(bundle)}, findings)
+        return
+    print(show.resources(bundle))
+    print_findings(findings)
+    print(f"\nwrote {path}")
+
+
+def talk(args: argparse.Namespace) -> Callable[[str], Any]:
+    return (lambda text: None) if args.json else print

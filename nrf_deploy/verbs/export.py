@@ -1,0 +1,114 @@
+"""A trained model becomes a .nir file, bundles, and a program in a vendor's own terms."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from .. import pipeline, show
+from ..bundle import Bundle, save
+from ..cli import emit
+from ..findings import Finding, UsageError, error, refuse
+from ..given import as_bundle
+from ..kinds import demand_output, kind_of
+from ..network import Network
+from ..target import target_of_chip
+from .common import built, print_findings
+
+
+def export(args: argparse.Namespace) -> int:
+    kind = _kind(args.source)
+    refuse(_misused(args, kind), UsageError)
+    if args.output:
+        demand_output(args.output, "a NIR graph", (args.weights, args.calibrate, args.scheme))
+    for chip in args.target:
+        target_of_chip(chip)
+    if kind == "bundle":
+        bundle = as_bundle(args.source)
+        return _answer(args, [_emitted(args, bundle)], bundle.network, ())
+    model = _model(args, kind)
+    said = model.findings
+    wrote = [args.output] if args.output else []
+    for chip in args.target:
+        bundle, said = built(args, model, chip)
+        if args.form:
+            wrote.append(_emitted(args, bundle))
+        else:
+            path = str(Path(args.output).with_suffix(f".{chip}.nrfb"))
+            save(bundle, path)
+            wrote.append(path)
+    return _answer(args, wrote, model.network, said)
+
+
+def _kind(source: str) -> str:
+    """What SOURCE is: a file of ours, or else the name of something that torch builds."""
+    if Path(source).suffix.lower() in (".nir", ".nrfb") or Path(source).is_file():
+        return kind_of(source) or "torch"
+    return "torch"
+
+
+def _model(args: argparse.Namespace, kind: str) -> pipeline.Model:
+    if kind == "graph":
+        return pipeline.read(args.source, args.dt)
+    from ..shipped import export as export_model
+
+    if args.output:
+        return export_model(args.source, args.output, weights=args.weights, dt=args.dt)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.nir"
+        return export_model(args.source, path, weights=args.weights, dt=args.dt)
+
+
+def _emitted(args: argparse.Namespace, bundle: Bundle) -> str:
+    form, folder = args.form
+    pipeline.emit(bundle, form, folder)
+    return f"{Path(folder)}/"
+
+
+def _answer(
+    args: argparse.Namespace, wrote: list[str], network: Network, said: Iterable[Finding]
+) -> int:
+    if args.json:
+        bundles = [path for path in wrote if path.endswith(".nrfb")]
+        answer = {"ok": True, "model": args.output, "bundles": bundles}
+        emit(args, answer | ({"folder": args.form[1]} if args.form else {}), tuple(said))
+        return 0
+    print(show.network_table(network))
+    print_findings(said)
+    print("\n" + "\n".join(f"wrote {path}" for path in wrote))
+    return 0
+
+
+# --- what makes no sense together ------------------------------------------
+
+COMPILING = ("allow", "calibrate", "scheme")
+IDLE = {
+    "graph": ("weights", "output"),
+    "bundle": ("weights", "output", "target", "dt", *COMPILING),
+}
+NAMES = {"graph": "a NIR graph", "bundle": "a bundle", "torch": "a torch module"}
+
+
+def _misused(args: argparse.Namespace, kind: str) -> Iterator[Finding]:
+    """Options that would be dropped in silence, and those that are wanting."""
+    if kind == "bundle" and not args.form:
+        yield _wrong(f"{args.source} is compiled already", "add --as FORM FOLDER, e.g. --as lava")
+    elif kind == "graph" and not args.form:
+        fix = f"nrf-deploy compile {args.source} --target CHIP -o FILE.nrfb, or add --as"
+        yield _wrong(f"{args.source} is a NIR graph already", fix)
+    elif not args.form and not args.output:
+        yield _wrong("nothing says where to write", "give -o FILE.nir, or --as FORM FOLDER")
+    if args.form and kind != "bundle" and len(args.target) != 1:
+        yield _wrong(f"--as needs one chip, not {len(args.target)}", "give --target CHIP once")
+    idle = IDLE.get(kind, () if args.target else COMPILING)
+    if dropped := [option for option in idle if getattr(args, option)]:
+        options = ", ".join(f"--{option}" for option in dropped)
+        what = f"{options} would change nothing for {NAMES[kind]}"
+        fix = "leave it out" if args.target or kind == "bundle" else "give --target too"
+        yield _wrong(what, fix if kind != "graph" else "leave it out")
+
+
+def _wrong(what: str, fix: str) -> Finding:
+    return error("EXPORT-OPTIONS", what, fix=fix)

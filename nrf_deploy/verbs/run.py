@@ -1,0 +1,79 @@
+"""A bundle runs on a recording; what its layers gave is written."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from .. import pipeline, show
+from ..bundle import Bundle
+from ..cli import emit
+from ..findings import UsageError, error
+from ..given import as_bundle
+from ..kinds import demand_output
+from .common import print_findings, recording, running, say_at_once
+
+
+def run(args: argparse.Namespace) -> int:
+    from ..recordings import demand_npz, write, write_states
+
+    demand_output(args.output, "a recording", (args.bundle, args.input))
+    demand_npz(args.output)
+    bundle = as_bundle(args.bundle)
+    given, said = recording(args, args.input, bundle.network)
+    layers = args.layer or list(bundle.program.outputs)
+    _demand_layers(bundle, layers)
+    say_at_once(args, said)
+    paths = _paths(args.output, layers)
+    for path in paths:
+        demand_output(path, "a recording", (args.bundle, args.input))
+    with running(args.engine) as progress:
+        trace = pipeline.run(
+            bundle,
+            given,
+            args.engine,
+            record=layers,
+            states=layers if args.states else (),
+            decay=args.decay,
+            progress=progress,
+        )
+    behind = pipeline.latency(bundle, args.engine)
+    rows = []
+    for layer, path in zip(layers, paths, strict=True):
+        late = behind.get(layer, 0)
+        out = trace.outputs[layer].shifted(late).until(given.steps)
+        write(out, path)
+        if args.states:
+            states = trace.states.get(layer, {})
+            write_states(path, {k: v[late:][: given.steps] for k, v in states.items()})
+        rows.append((layer, out.shape, out.steps, len(out.index), path))
+    if args.json:
+        keys = ("layer", "shape", "steps", "events", "file")
+        layers_json = [dict(zip(keys, row, strict=True)) for row in rows]
+        answer = {"ok": True, "engine": trace.engine, "layers": layers_json}
+        emit(args, answer, (*said, *pipeline.said_by(trace)))
+    else:
+        print(show.run_text(rows))
+        print_findings(pipeline.said_by(trace), infos=True)
+    return 0
+
+
+def _demand_layers(bundle: Bundle, layers: Sequence[str]) -> None:
+    unknown = [n for n in layers if n not in pipeline.populations(bundle)]
+    if unknown:
+        raise UsageError(
+            error(
+                "LAYER-UNKNOWN",
+                f"the bundle has no layer {', '.join(map(repr, unknown))}",
+                fix=f"choose from: {', '.join(pipeline.populations(bundle))}",
+            )
+        )
+
+
+def _paths(output: str, layers: Sequence[str]) -> list[str]:
+    """One layer goes to the file itself, several to files beside it."""
+    if len(layers) == 1:
+        return [output]
+    path = Path(output)
+    return [str(path.with_name(f"{path.stem}.{layer}{path.suffix}")) for layer in layers]

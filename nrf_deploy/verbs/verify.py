@@ -1,0 +1,44 @@
+"""Two engines run a bundle, and are compared and judged."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from ..cli import emit
+from ..files import write_text
+from ..given import as_bundle
+from ..kinds import demand_output
+from ..verification import Limits
+from ..verification.verify import default_limits
+from ..verification.verify import verify as verify_bundle
+from .common import recording, running, say_at_once
+
+
+def verify(args: argparse.Namespace) -> int:
+    if args.report:
+        demand_output(args.report, "a report", (args.bundle, args.input))
+    bundle = as_bundle(args.bundle)
+    given, said = recording(args, args.input, bundle.network)
+    say_at_once(args, said)
+    engines = (args.engine, args.against)
+    with running(*engines) as progress:
+        report = verify_bundle(
+            bundle, given, *engines, limits=_limits(args), decay=args.decay, progress=progress
+        )
+    if args.report:
+        write_text(args.report, json.dumps(report.as_json(), indent=2, allow_nan=False) + "\n")
+    if args.json:
+        answer = {"ok": report.passed, "exit_code": report.exit_code, "report": report.as_json()}
+        emit(args, answer, (*said, *report.said, *report.findings))
+    else:
+        print(report.text())
+    return report.exit_code
+
+
+def _limits(args: argparse.Namespace) -> Limits:
+    if args.exact:
+        return Limits(exact=True)
+    if args.limit is not None:
+        return Limits(exact=False, spike_count_error=args.limit)
+    return default_limits(args.engine, args.against)
