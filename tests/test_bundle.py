@@ -236,9 +236,13 @@ def test_integers_are_stored_narrow_and_read_wide(extreme, stored, tmp_path):
 
 
 def test_the_limit_holds_for_integers_as_they_are_in_memory(path):
-    """800 weights of one byte take 6,400 in memory."""
-    declared = path.stat().st_size
-    assert refusal(path, limit=declared)[0] == "BUNDLE-TOO-LARGE"
+    many = ConnectionScheme(np.array([0.5]), np.ones(100_000, np.int64), 8)
+    bundle = made()
+    scheme = dataclasses.replace(bundle.scheme, connections={"a": many})
+    save(dataclasses.replace(bundle, scheme=scheme), path)
+    assert 100_000 < path.stat().st_size < 200_000
+    assert refusal(path, limit=200_000)[0] == "BUNDLE-TOO-LARGE"
+    assert len(load(path, limit=1_000_000).scheme.connections["a"].weight) == 100_000
 
 
 def test_budgets_keep_the_order_in_which_people_read_them(tmp_path):
