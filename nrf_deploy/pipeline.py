@@ -25,7 +25,7 @@ from .quantise.rules import Rules
 from .recording import Recording, Trace
 from .reference.neurons import Decay
 from .stages import Progress, Verdict, stages
-from .target import Target, target_of_chip, targets
+from .target import Exporter, Target, target_of_chip, targets
 
 
 def quiet(done: int, of: int) -> None:
@@ -147,18 +147,23 @@ def bundled(model: Model, chip: str, verdict: Verdict) -> Bundle:
 def emit(bundle: Bundle | str | Path, form: str, folder: str | Path) -> None:
     """Write the compiled network to `folder` in a vendor's own terms, such as "lava"."""
     bundle = as_bundle(bundle)
-    exporters = target_of(bundle).exporters
-    if form not in exporters:
+    exporter(target_of(bundle), form)(bundle.program, Path(folder))
+
+
+def exporter(target: Target, form: str) -> Exporter:
+    """What writes this target's programs in that form."""
+    if form not in target.exporters:
+        known = ", ".join(target.exporters)
         raise UsageError(
             error(
                 "FORM-UNKNOWN",
-                f"a bundle for {bundle.chip} cannot be written as {form!r}",
-                fix=f"choose one of: {', '.join(exporters)}"
-                if exporters
-                else "this target has no other form; nrf-deploy targets lists those that have",
+                f"the target {target.name} cannot write a network as {form!r}",
+                fix=f"choose one of: {known}"
+                if known
+                else "it has no other form; nrf-deploy targets says which targets have one",
             )
         )
-    exporters[form](bundle.program, Path(folder))
+    return target.exporters[form]
 
 
 def engines(bundle: Bundle) -> tuple[str, ...]:

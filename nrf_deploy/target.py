@@ -42,6 +42,9 @@ class Sdk:
     optional: bool = False
 
 
+Exporter = Callable[[Program, Path], None]
+
+
 class Engine(Protocol):
     """Runs a program somewhere and gives back the trace."""
 
@@ -69,7 +72,7 @@ class Target(Protocol):
     engines: Mapping[str, Engine]
     """Engines of the vendor, by name: they run in the environment of the SDK of that name."""
 
-    exporters: Mapping[str, Callable[[Program, Path], None]]
+    exporters: Mapping[str, Exporter]
     """What writes a program to a folder in the vendor's own terms, by the name of the form."""
 
     choices: Sequence[Approximate]

@@ -23,8 +23,9 @@ def export(args: argparse.Namespace) -> int:
     refuse(_misused(args, kind), UsageError)
     if args.output:
         demand_output(args.output, "a NIR graph", (args.weights, args.calibrate, args.scheme))
-    for chip in args.target:
-        target_of_chip(chip)
+    for target in map(target_of_chip, args.target):
+        if args.form:
+            pipeline.exporter(target, args.form[0])
     if kind == "bundle":
         bundle = as_bundle(args.source)
         return _answer(args, [_emitted(args, bundle)], bundle.network, ())
