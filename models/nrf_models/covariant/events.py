@@ -63,7 +63,7 @@ class Shape:
     def reach(self) -> float:
         """The farthest that any point comes from the middle, at whatever step."""
         size = self.most if self.growth != 1 else 1.0
-        slant = np.linalg.norm([[1, abs(self.shear)], [0, 1]], 2) if self.shear else 1.0
+        slant = np.linalg.norm(np.array([[1, abs(self.shear)], [0, 1]]), 2) if self.shear else 1.0
         corner = CORNER[self.outline] if self.angle or self.spin or self.shear else 1.0
         return float(self.radius * size * slant * corner)
 

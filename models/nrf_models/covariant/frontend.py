@@ -80,7 +80,7 @@ def build(size: int = SIZE) -> Any:
             dt=DT,
         )
 
-    class FrontEnd(torch.nn.Module):  # type: ignore[misc]
+    class FrontEnd(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.input_shape = (2, size, size)

@@ -1,0 +1,170 @@
+"""One description for every tracker of the paper: what differs between them is data."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from .receptive_fields import Field
+
+Neuron = Literal["li", "lif", "relu", "relu-frames"]
+Start = Literal["theory", "uniform"]
+NEURONS: tuple[Neuron, ...] = get_args(Neuron)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Average pooling, a convolution to `features` maps (odd width, same size but for the
+    stride), normalisation, and neurons."""
+
+    features: int
+    kernel: int
+    pool: int = 1
+    stride: int = 1
+
+
+@dataclass(frozen=True)
+class Tracker:
+    """A network that follows shapes: blocks, the mean over the temporal channels, a last
+    convolution with a leaky integrator, and the coordinates of its soft maximum.
+
+    The temporal channels are parallel copies of the blocks, alike but for the time
+    constants (in steps) of their neurons; `share` gives them the same kernels, so that a
+    change of speed moves a response from one channel to the next. "relu" has no memory at
+    all, "relu-frames" sees the last `frames` frames at once.
+    """
+
+    neuron: Neuron = "lif"
+    size: int = 64
+    shapes: int = 1
+    blocks: tuple[Block, ...] = (Block(12, 11, pool=2, stride=2), Block(12, 7), Block(4, 7))
+    head: int = 5
+    time_constants: tuple[float, ...] = (2.0, 4.0, 8.0, 16.0)
+    head_time: float = 4.0
+    threshold: float = 3.0  # of a spike, in units of what one unit of input adds
+    share: bool = True
+    space: Start = "theory"
+    time: Start = "theory"
+    scales: tuple[float, ...] = (0.5, 1.0, 2.0)  # variances, on the first block's grid
+    ratios: tuple[float, ...] = (1.0,)
+    directions: int = 4
+    frames: int = 8
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        faults = list(self.faults())
+        if faults:
+            raise ValueError("; ".join(faults))
+
+    def faults(self) -> list[str]:
+        side, found = self.size, []
+        for k, block in enumerate(self.blocks):
+            if block.kernel % 2 == 0:
+                found.append(f"block {k}: a kernel of {block.kernel} pixels has no middle")
+            side //= block.pool * block.stride
+            if side < 1:
+                found.append(f"block {k}: nothing is left of {self.size} pixels")
+        if self.neuron not in NEURONS:
+            found.append(f"{self.neuron!r} is none of {', '.join(NEURONS)}")
+        if min((*self.time_constants, self.head_time), default=0) < 1:
+            found.append("a time constant is shorter than a step")
+        if self.head % 2 == 0:
+            found.append(f"a head of {self.head} pixels has no middle")
+        return found
+
+    @property
+    def channels(self) -> int:
+        """Parallel temporal channels: without neurons that remember there is one."""
+        return len(self.time_constants) if self.remembers else 1
+
+    @property
+    def remembers(self) -> bool:
+        return self.neuron in ("li", "lif")
+
+    @property
+    def inputs(self) -> int:
+        return 2 * (self.frames if self.neuron == "relu-frames" else 1)
+
+    @property
+    def stride(self) -> int:
+        """Pixels of the sensor in one of the last map."""
+        return math.prod(b.pool * b.stride for b in self.blocks)
+
+    @property
+    def offset(self) -> float:
+        """Where on the sensor the middle of the last map's first pixel lies."""
+        offset, step = 0.0, 1
+        for block in self.blocks:
+            offset += step * (block.pool - 1) / 2
+            step *= block.pool * block.stride
+        return offset
+
+    def fields(self) -> tuple[Field, ...]:
+        """Orders 0 and 1 along and across, at every scale and ratio; a ratio of 1 needs one
+        angle, since the two first derivatives there can be steered to any other."""
+        return tuple(
+            Field(scale, math.pi * k / self.directions, ratio, along, across)
+            for scale in self.scales
+            for ratio in self.ratios
+            for k in range(1 if ratio == 1 else self.directions)
+            for along in (0, 1)
+            for across in (0, 1)
+        )
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a tracker is trained: on scenes drawn afresh for each batch."""
+
+    batches: int = 240
+    batch: int = 8
+    warm_up: int = 40  # steps without gradient, so that slow neurons have filled
+    steps: int = 40
+    rate: float = 5e-3
+    map_weight: float = 0.1  # of the heat map's cross entropy
+    activity_weight: float = 0.03
+    velocities: tuple[float, float] = (0.16, 1.28)  # pixels a step, drawn log-uniformly
+    radii: tuple[float, float] = (4.0, 9.0)
+    threshold: float = 0.9  # of a pixel: 0.9 gives one event for each edge that crosses it
+    noise: float = 1.5e-3
+    motions: tuple[str, ...] = ("straight",)
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Config:
+    """A tracker and its training: what a file holds, and what a checkpoint keeps."""
+
+    tracker: Tracker = field(default_factory=Tracker)
+    training: Training = field(default_factory=Training)
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def config_from(data: Mapping[str, Any]) -> Config:
+    """From a dictionary; a key that nobody knows is refused."""
+    unknown = set(data) - {"tracker", "training"}
+    if unknown:
+        raise ValueError(f"unknown tables: {', '.join(sorted(unknown))}")
+    tracker = dict(data.get("tracker", {}))
+    if "blocks" in tracker:
+        tracker["blocks"] = tuple(_made(Block, b) for b in tracker["blocks"])
+    return Config(_made(Tracker, tracker), _made(Training, data.get("training", {})))
+
+
+def config_of(path: str | Path) -> Config:
+    return config_from(tomllib.loads(Path(path).read_text("utf-8")))
+
+
+def _made(kind: Any, data: Mapping[str, Any]) -> Any:
+    known = {f.name for f in fields(kind)}
+    if set(data) - known:
+        unknown = ", ".join(sorted(set(data) - known))
+        raise ValueError(f"{kind.__name__} has no {unknown}; it has {', '.join(sorted(known))}")
+    lists = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+    return kind(**lists)

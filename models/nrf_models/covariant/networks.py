@@ -1,0 +1,190 @@
+"""The trackers in torch: a fast form that is trained, and Norse cells that are exported.
+
+Training looks at a whole stretch of time at once: each layer runs over all its steps
+before the next. `stepwise` gives the same network with Norse's own cells, one step a
+call, which is what `nrf-deploy export` reads; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .description import Block, Tracker
+from .receptive_fields import Field, bank, truncated
+
+SHARPNESS = 10.0  # of the surrogate derivative of a spike
+
+
+class Spike(torch.autograd.Function):
+    """1 where x > 0; backwards as Norse's "super": 1 / (1 + a |x|)^2."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return (x > 0).to(x.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        (x,) = ctx.saved_tensors
+        return grads[0] / (SHARPNESS * x.abs() + 1.0) ** 2
+
+
+class Neurons(nn.Module):
+    """Leaky integrators with rectification, or leaky integrate-and-fire neurons, over (B, T,
+    channels, ...): each temporal channel has its time constant."""
+
+    def __init__(self, spiking: bool, rectified: bool, threshold: float, mu: Tensor):
+        super().__init__()
+        self.spiking, self.rectified = spiking, rectified
+        self.log_mu = nn.Parameter(mu.log())
+        self.threshold = threshold
+
+    @property
+    def gain(self) -> Tensor:
+        """dt/tau of each channel; no time constant is shorter than a step."""
+        return torch.exp(-self.log_mu.clamp(min=0.0))
+
+    def forward(self, x: Tensor, v: Tensor | None) -> tuple[Tensor, Tensor]:
+        k = self.gain.reshape(-1, *[1] * (x.dim() - 3))
+        threshold = self.threshold * k  # of what one unit of input adds
+        v = torch.zeros_like(x[:, 0]) if v is None else v
+        out = []
+        for now in x.unbind(1):
+            v = v + k * (now - v)
+            if self.spiking:
+                z = Spike.apply(v - threshold)
+                v = v - z * v
+                out.append(z)
+            else:
+                out.append(torch.relu(v) if self.rectified else v)
+        return torch.stack(out, 1), v
+
+
+class Convolution(nn.Module):
+    """Pooling, convolution and BatchNorm behind it, which folds into the weights."""
+
+    def __init__(self, inputs: int, block: Block):
+        super().__init__()
+        self.pool = nn.AvgPool2d(block.pool) if block.pool > 1 else nn.Identity()
+        self.conv = nn.Conv2d(
+            inputs, block.features, block.kernel, block.stride, block.kernel // 2, bias=False
+        )
+        self.norm = nn.BatchNorm2d(block.features)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(self.conv(self.pool(x)))
+
+
+State = list[Tensor | None]
+
+
+class TrackerNet(nn.Module):
+    """(B, T, 2, H, W) events -> (B, T, shapes, h, w) maps, whose soft maximum is the place."""
+
+    def __init__(self, tracker: Tracker):
+        super().__init__()
+        self.tracker = t = tracker
+        generator = torch.Generator().manual_seed(t.seed)
+        mu = first_times(t, generator)
+        self.convs, self.neurons = nn.ModuleList(), nn.ModuleList()
+        inputs = t.inputs
+        for k, block in enumerate(t.blocks):
+            own = 1 if t.share or k == 0 else t.channels
+            convs = nn.ModuleList(Convolution(inputs, block) for _ in range(own))
+            for conv in convs:
+                first_weights(conv.conv, t, k, generator)
+            self.convs.append(convs)
+            if t.remembers:
+                spiking = t.neuron == "lif"
+                self.neurons.append(Neurons(spiking, not spiking, t.threshold, mu[k]))
+            inputs = block.features
+        self.head = nn.Conv2d(inputs, t.shapes, t.head, padding=t.head // 2)
+        uniform(self.head.weight, generator)
+        nn.init.zeros_(self.head.bias)
+        self.integrator = Neurons(False, False, 1.0, torch.tensor([t.head_time]))
+        self.sharpness = nn.Parameter(torch.tensor(1.0))
+
+    def forward(self, x: Tensor, states: State | None = None) -> tuple[Tensor, State, Tensor]:
+        """(maps, states to go on with, mean activity of the neurons)."""
+        before: State = [None] * (len(self.neurons) + 1) if states is None else states
+        after: State = []
+        x = stacked(x, self.tracker.frames) if self.tracker.neuron == "relu-frames" else x
+        x = x[:, :, None]
+        active = x.new_zeros(())
+        for k, convs in enumerate(self.convs):
+            x = over_channels(convs, x)
+            if self.tracker.remembers:
+                x = x.expand(-1, -1, self.tracker.channels, -1, -1, -1)
+                x, v = self.neurons[k](x, before[k])
+                after.append(v)
+                active = active + x.mean()
+            else:
+                x = torch.relu(x)
+        merged = x.mean(2)
+        maps = self.head(merged.flatten(0, 1)).reshape(*merged.shape[:2], -1, *merged.shape[3:])
+        if self.tracker.remembers:
+            maps, v = self.integrator(maps[:, :, None], before[-1])
+            maps = maps[:, :, 0]
+            after.append(v)
+        return maps * self.sharpness, after, active
+
+
+def over_channels(convs: nn.ModuleList, x: Tensor) -> Tensor:
+    """(B, T, channels, F, H, W): one convolution for all channels, or one for each."""
+    if len(convs) == 1:
+        y = convs[0](x.flatten(0, 2))
+        return y.reshape(*x.shape[:3], *y.shape[1:])
+    parts = [conv(x[:, :, k].flatten(0, 1)) for k, conv in enumerate(convs)]
+    return torch.stack([y.reshape(*x.shape[:2], *y.shape[1:]) for y in parts], 2)
+
+
+def stacked(x: Tensor, frames: int) -> Tensor:
+    """Each step with the frames before it as further maps, newest first; zeros at the start."""
+    back = [
+        torch.cat([torch.zeros_like(x[:, :k]), x[:, : x.shape[1] - k]], 1) for k in range(frames)
+    ]
+    return torch.cat(back, 2)
+
+
+def first_times(t: Tracker, generator: torch.Generator) -> Tensor:
+    """(blocks, channels) time constants: the ladder, or uniform between its ends."""
+    ladder = torch.tensor(t.time_constants[: t.channels])
+    if t.time == "theory":
+        return ladder.repeat(len(t.blocks), 1)
+    low, high = float(ladder.min()), float(ladder.max())
+    return low + (high - low) * torch.rand(len(t.blocks), len(ladder), generator=generator)
+
+
+def first_weights(conv: nn.Conv2d, t: Tracker, k: int, generator: torch.Generator) -> None:
+    """Fields in the first block where theory says so, else uniform. ON and OFF events are
+    seen with random signs, the same field as often as there are maps for it."""
+    uniform(conv.weight, generator)
+    if k > 0 or t.space == "uniform":
+        return
+    fields = spread(t.fields(), conv.out_channels)
+    kernels = bank(fields, conv.kernel_size[0])[:, ::-1, ::-1].copy()
+    size = np.sqrt(np.square(kernels).sum(axis=(1, 2), keepdims=True))
+    signs = torch.rand(conv.out_channels, conv.in_channels, 1, 1, generator=generator) * 2 - 1
+    with torch.no_grad():
+        conv.weight.copy_(signs * torch.from_numpy((kernels / size).astype(np.float32))[:, None])
+
+
+def spread(fields: tuple[Field, ...], count: int) -> list[Field]:
+    """`count` of them, evenly: all kinds are there also where there are fewer maps."""
+    at = np.linspace(0, len(fields), count, endpoint=False).astype(int)
+    return [fields[k] for k in at]
+
+
+def uniform(weight: Tensor, generator: torch.Generator) -> None:
+    bound = (1.0 / weight[0].numel()) ** 0.5
+    with torch.no_grad():
+        weight.copy_((torch.rand(weight.shape, generator=generator) * 2 - 1) * bound)
+
+
+def lint(tracker: Tracker) -> list[Any]:
+    """Fields that the first block's kernel cuts off."""
+    return truncated(spread(tracker.fields(), tracker.blocks[0].features), tracker.blocks[0].kernel)

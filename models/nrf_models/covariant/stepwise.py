@@ -1,0 +1,91 @@
+"""A trained tracker as Norse cells, one step a call: the form that is exported.
+
+The mean over the temporal channels goes into the last convolution's weights, and
+BatchNorm stays beside its convolution, where the export folds it. An LI block is followed
+by torch's ReLU.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import torch
+from torch import nn
+
+from .description import Tracker
+from .events import DT
+from .networks import Neurons, TrackerNet
+
+
+def stepwise(net: TrackerNet) -> nn.Module:
+    """For events of (2, size, size) in steps of 1 ms. Without memory there is nothing to step."""
+    if not net.tracker.remembers:
+        raise ValueError(
+            f"a tracker of {net.tracker.neuron!r} has no neurons that a chip could hold"
+        )
+    return Stepwise(net).eval()
+
+
+class Stepwise(nn.Module):
+    def __init__(self, net: TrackerNet):
+        super().__init__()
+        t: Tracker = net.tracker
+        self.input_shape = (2, t.size, t.size)
+        self.readout = readout_of(net)
+        self.channels = t.channels
+        self.blocks = nn.ModuleList()
+        for convs, neurons in zip(net.convs, net.neurons, strict=True):
+            self.blocks.append(
+                nn.ModuleDict({"conv": convs, "cell": nn.ModuleList(cells(neurons))})
+            )
+        self.rectified = t.neuron == "li"
+        self.relu = nn.ReLU()
+        self.head = nn.Conv2d(net.head.in_channels, t.shapes, t.head, padding=t.head // 2)
+        with torch.no_grad():
+            self.head.weight.copy_(net.head.weight / t.channels)
+            self.head.bias.copy_(net.head.bias)
+        self.integrator = cells(net.integrator)[0]
+
+    def forward(self, x: Any, state: dict[str, Any] | None = None) -> Any:
+        before = {} if state is None else state
+        after = {}
+        signals = [x]
+        for b, block in enumerate(self.blocks):
+            convs, found = block["conv"], []
+            if len(convs) == 1 and len(signals) == 1:
+                signals = [convs[0](signals[0])] * self.channels
+            else:
+                signals = [
+                    convs[k % len(convs)](signals[k % len(signals)]) for k in range(self.channels)
+                ]
+            for k, signal in enumerate(signals):
+                name = f"{b}.{k}"
+                y, after[name] = block["cell"][k](signal, before.get(name))
+                found.append(self.relu(y) if self.rectified else y)
+            signals = found
+        y, after["head"] = self.integrator(self.head(sum(signals)), before.get("head"))
+        return y, after
+
+
+def cells(neurons: Neurons) -> list[Any]:
+    """One cell of Norse for each temporal channel."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Norse's import, torch.jit
+        import norse.torch as norse
+    made = []
+    for gain in neurons.gain.detach():
+        inverse = gain / DT
+        if neurons.spiking:
+            threshold = neurons.threshold * gain
+            p = norse.LIFBoxParameters(tau_mem_inv=inverse, v_th=threshold)
+            made.append(norse.LIFBoxCell(p, dt=DT))
+        else:
+            made.append(norse.LIBoxCell(norse.LIBoxParameters(tau_mem_inv=inverse), dt=DT))
+    return made
+
+
+def readout_of(net: TrackerNet) -> dict[str, Any]:
+    t = net.tracker
+    sharpness = float(net.sharpness.detach())
+    return {"kind": "dsnt", "sharpness": sharpness, "stride": t.stride, "offset": t.offset}
