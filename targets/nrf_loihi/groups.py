@@ -1,82 +1,12 @@
-"""Links and populations that must count in the same units, and their weights as rows.
-
-Connections that meet in a population, and populations that share a connection, form a
-group: one gain holds in all of them, or one a channel where all have the same channels.
-"""
+"""The grid of a group's weights; groups themselves are told in nrf_deploy."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-
-import numpy as np
-
-from nrf_deploy.layers import Layers, Link
-from nrf_deploy.network import Array, Conv, Linear, Network, Pool, Population, Scale
+from nrf_deploy.network import Array
 from nrf_deploy.quantise.grid import Grid
+from nrf_deploy.quantise.groups import Group, groups, rows, shaped
 
-
-@dataclass(frozen=True, eq=False)
-class Group:
-    links: tuple[Link, ...]
-    populations: tuple[Population, ...]
-
-    def __getitem__(self, name: str) -> Population:
-        return next(p for p in self.populations if p.name == name)
-
-    @property
-    def channels(self) -> int | None:
-        """How many gains the group may have; None where only one fits all its members."""
-        counts = {p.shape[0] for p in self.populations}
-        counts |= {k.node.shape[0] for k in self.links if isinstance(k.node, Conv | Linear | Pool)}
-        return counts.pop() if len(counts) == 1 else None
-
-
-def groups(network: Network, view: Layers) -> Iterator[Group]:
-    """The groups, in the order of their first population."""
-    links = [k for k in view.links if isinstance(network[k.targets[0]], Population)]
-    seen: set[str] = set()
-    for first in view.stops:
-        if first in seen or not isinstance(network[first], Population):
-            continue
-        members, grown = {first}, True
-        while grown:
-            more = {t for link in links if members & set(link.targets) for t in link.targets}
-            grown = not more <= members
-            members |= more
-        seen |= members
-        populations = (network[stop] for stop in view.stops if stop in members)
-        yield Group(
-            tuple(link for link in links if members & set(link.targets)),
-            tuple(p for p in populations if isinstance(p, Population)),
-        )
-
-
-def rows(link: Link, channels: int | None) -> Array:
-    """The float weights of a link, a row a channel; a direct link or a pool weighs 1."""
-    match link.node:
-        case Conv(weight=weight) | Linear(weight=weight):
-            return weight.reshape(len(weight), -1).astype(np.float64)
-        case Scale(scale=scale):
-            return scale.reshape(channels or 1, -1).astype(np.float64)
-        case Pool():
-            return np.ones((link.node.shape[0], 1))
-        case None:
-            return np.ones((channels or 1, 1))
-    raise TypeError(f"{link.name}: {link.node.kind} has no weights")
-
-
-def shaped(link: Link, integers: Array, size: int) -> Array:
-    """Rows of integers in the shape in which the chip takes them; `size` neurons are reached."""
-    match link.node:
-        case Conv(weight=weight) | Linear(weight=weight):
-            return integers.reshape(weight.shape)
-        case Pool(window=window):
-            ones = (1,) * len(window)
-            return np.broadcast_to(
-                integers.reshape(len(integers), 1, *ones), (len(integers), 1, *window)
-            ).copy()
-    return np.repeat(integers, size // integers.size).ravel()
+__all__ = ["Group", "grid_of", "groups", "rows", "shaped"]
 
 
 def grid_of(weights: Array, bits: int) -> Grid:

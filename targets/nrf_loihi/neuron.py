@@ -13,65 +13,6 @@ input counts ks * w_in, and du + 1 = 4096 ks. Without it du = 4095: no memory.
 I, LI and CubaLI are the same without a threshold; their value is v (see analogue.py).
 """
 
-from __future__ import annotations
+from nrf_deploy.quantise.neuron import Neuron, neuron
 
-from dataclasses import dataclass
-
-import numpy as np
-
-from nrf_deploy.network import IF, LI, LIF, Array, CubaLI, CubaLIF, Integrator, Population
-
-
-@dataclass(frozen=True, eq=False)
-class Neuron:
-    """Per neuron, in the population's shape. `drive` is what one unit of input adds to v."""
-
-    decay: Array  # k: the part of v that is lost in a step
-    current_decay: Array  # ks; 1 where the current has no memory
-    drive: Array  # S = gain / drive
-    rest: Array  # constant that is added to v in each step, without the layer's bias
-    threshold: Array | None  # None where the value is v
-    first: Array  # v before the first step
-
-
-def neuron(population: Population, dt: float) -> Neuron:
-    shape = population.shape
-
-    def full(x: Array | float) -> Array:
-        return np.broadcast_to(np.asarray(x, np.float64), shape)
-
-    threshold = None
-    if isinstance(population, IF | LIF | CubaLIF):
-        threshold = full(population.v_threshold)
-    match population:
-        case Integrator():
-            return Neuron(
-                decay=full(0.0),
-                current_decay=full(1.0),
-                drive=full(dt * population.r.astype(np.float64)),
-                rest=full(0.0),
-                threshold=threshold,
-                first=full(population.v_reset if isinstance(population, IF) else 0.0),
-            )
-        case LI():
-            k = full(dt / population.tau.astype(np.float64))
-            return Neuron(
-                decay=k,
-                current_decay=full(1.0),
-                drive=full(k * population.r),
-                rest=full(k * population.v_leak),
-                threshold=threshold,
-                first=full(population.v_leak),
-            )
-        case CubaLI():
-            k = full(dt / population.tau_mem.astype(np.float64))
-            ks = full(dt / population.tau_syn.astype(np.float64))
-            return Neuron(
-                decay=k,
-                current_decay=ks,
-                drive=full(k * population.r * ks * population.w_in),
-                rest=full(k * population.v_leak),
-                threshold=threshold,
-                first=full(population.v_leak),
-            )
-    raise TypeError(f"{population.kind} has no form on this chip")
+__all__ = ["Neuron", "neuron"]

@@ -1,0 +1,104 @@
+"""How far signals reach: a bound over all inputs, and what was seen on data."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..layers import Layers, Link
+from ..network import Array, Conv, Linear, Network, Population, Scale
+from ..recording import Recording
+from ..reference import run
+from ..reference.connections import connection
+
+MARGIN = 4
+"""Times what was seen on data that is kept free."""
+
+
+@dataclass(frozen=True, eq=False)
+class Reach:
+    """The largest magnitude of a signal: over all inputs (a neuron), and on the data."""
+
+    bound: Array
+    seen: float | None
+
+    @property
+    def allowed(self) -> Array:
+        if not self.seen:
+            return self.bound
+        return np.minimum(self.bound, MARGIN * self.seen)
+
+    def __str__(self) -> str:
+        seen = "" if self.seen is None else f", {self.seen:.4g} on the calibration data"
+        return f"at most {self.bound.max():.4g} over all inputs{seen}"
+
+
+def analogue(network: Network, name: str) -> bool:
+    node = network[name]
+    return isinstance(node, Population) and not node.spikes
+
+
+def feeds_on(view: Layers, name: str) -> bool:
+    """Whether a stop feeds another one (and not an output alone)."""
+    return any(link.source == name for link in view.links)
+
+
+def in_a_loop(network: Network, name: str) -> bool:
+    ahead, seen = list(network.targets(name)), set[str]()
+    while ahead:
+        here = ahead.pop()
+        if here not in seen:
+            seen.add(here)
+            ahead += network.targets(here)
+    return name in seen
+
+
+def over(limit: Array, value: Array) -> Array:
+    limit = np.broadcast_to(limit, value.shape)
+    bounds = np.full(value.shape, np.inf)
+    np.divide(limit, value, out=bounds, where=value > 0)
+    return bounds
+
+
+def weight_of(link: Link) -> Array:
+    match link.node:
+        case Conv(weight=weight) | Linear(weight=weight):
+            return weight
+        case Scale(scale=scale):
+            return scale
+    return np.ones(1)
+
+
+def through(link: Link, frame: Array, weight: Array | None = None) -> Array:
+    """The largest sums that values of these magnitudes can make, flat or in shape."""
+    node = link.node
+    if node is None or isinstance(node, Scale):
+        own = weight_of(link) if weight is None else weight
+        return np.asarray(frame.ravel() * np.abs(np.broadcast_to(own.ravel(), frame.size)))
+    if isinstance(node, Conv | Linear):
+        own = node.weight if weight is None else weight.reshape(node.weight.shape)
+        node = dataclasses.replace(node, weight=np.abs(own.astype(np.float64)), bias=None)
+        weight = None
+    out = connection(node)(frame.reshape(1, *node.input_shape))[0]
+    return out if weight is None else np.asarray(out * float(np.abs(weight).max()))
+
+
+def seen_on(
+    network: Network, view: Layers, concerned: list[str], calibration: Recording | None
+) -> dict[str, float]:
+    """The largest magnitudes on the data: of analogue values, and of connections' sums."""
+    if calibration is None:
+        return {}
+    names = {s for s in concerned if analogue(network, s)}
+    links = [link for s in concerned for link in view.into(s)]
+    names |= {link.node.name if link.node else link.source for link in links}
+    trace = run(network, calibration, record=sorted(names))
+    return {n: float(np.abs(r.value).max(initial=0)) for n, r in trace.outputs.items()}
+
+
+def sum_seen(links: tuple[Link, ...], seen: Mapping[str, float]) -> float | None:
+    names = {link.node.name if link.node else link.source for link in links}
+    return sum(seen[n] for n in names) if seen and names else None
