@@ -2,8 +2,10 @@
 
 A vendor's tools need an interpreter and packages that cannot share ours. Each has a
 virtual environment in the user's cache, named after what it must contain: other
-requirements or another Python make another folder. A marker, written last, says that
-it is whole; a folder without one is a build that was broken off, and is built anew.
+requirements or another Python make another folder. The requirements name every package,
+those that others depend on too: nothing else is installed, whatever a package asks for.
+A marker, written last, says that the folder is whole; one without it is a build that was
+broken off, and is built anew.
 """
 
 from __future__ import annotations
@@ -186,7 +188,8 @@ def _build(sdk: Sdk, progress: Callable[[str], None]) -> Path:
     progress(f"{sdk.name}: a virtual environment of {search.python}")
     _run(sdk, [str(search.python), "-m", "venv", str(place)], progress)
     progress(f"{sdk.name}: packages of {sdk.requirements.name}")
-    _run(sdk, [*pip, "-r", str(sdk.requirements)], progress, {"PIP_PROGRESS_BAR": "off"})
+    complete = ["--no-deps", "-r", str(sdk.requirements)]
+    _run(sdk, [*pip, *complete], progress, {"PIP_PROGRESS_BAR": "off"})
     (place / MARKER).write_text(sdk.requirements.read_text())
     return python
 

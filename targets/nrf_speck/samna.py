@@ -1,0 +1,108 @@
+"""Our end of the wire to samna: verdicts, word streams, boards (worker_samna.py).
+
+samna runs in an environment of its own, and in a process that may die: what it is known to
+die of is refused here first (config_check.crashes), what it does beyond that is one Finding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nrf_deploy.findings import MissingError, TargetError, error, refuse
+from nrf_deploy.network import Array
+from nrf_deploy.sdk.worker import call
+from nrf_deploy.target import Sdk
+
+from . import config_board, config_check, config_tree
+from .config import Configuration
+from .words import Writes, decode, differences, from_bytes, to_bytes
+
+HERE = Path(__file__).parent
+sdk = Sdk(
+    name="samna",
+    about="SynSense's samna 0.7: judges and encodes for Speck 2b and DYNAP-CNN",
+    python="3.10",
+    requirements=HERE / "requirements_samna.txt",
+    worker=HERE / "worker_samna.py",
+)
+newer = Sdk(
+    name="samna-new",
+    about="the samna that opens Speck 2e and 2f boards; fetches itself from the vendor",
+    python="3.11",
+    requirements=HERE / "requirements_samna_new.txt",
+    worker=HERE / "worker_samna.py",
+    optional=True,
+)
+
+PATIENCE_S = 120.0
+FLASH_PATIENCE_S = 600.0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    ok: bool
+    said: str
+
+
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """The words of a configuration, and the writes that they were decoded to."""
+
+    chip: str
+    words: Array
+    writes: Writes
+
+    def to_bytes(self) -> bytes:
+        return to_bytes(self.words, self.chip)
+
+
+def sdk_of(chip: str) -> Sdk:
+    return newer if chip in config_tree.NEW else sdk
+
+
+def validate(configurations: Sequence[Configuration]) -> list[Verdict]:
+    """samna's own verdict on each; all of one chip of samna 0.7. None may make it crash."""
+    for configuration in configurations:
+        refuse(config_check.crashes(configuration), TargetError)
+    (chip,) = {c.chip for c in configurations}
+    texts = [config_tree.text(c) for c in configurations]
+    asked = {"action": "validate", "chip": chip, "configurations": texts}
+    reply, _ = call(sdk, asked, timeout_s=PATIENCE_S)
+    return [Verdict(v["ok"], v["said"]) for v in reply["verdicts"]]
+
+
+def encode(configuration: Configuration) -> Stream:
+    """The word stream, decoded again and found to be this configuration."""
+    chip = configuration.chip
+    if chip in config_tree.NEW:
+        raise MissingError(
+            error(
+                "SPECK-NO-STREAM",
+                f"there is no word stream for {chip} without a board",
+                why="samna 0.7, which gives the stream, has no speck2e and no speck2f",
+                fix="the configuration is in the bundle (artefact speck/configuration.json); "
+                "flash a board, or compile for speck2b to see a stream",
+            )
+        )
+    refuse(config_board.faults(configuration), TargetError)
+    asked = {"action": "encode", "chip": chip, "configuration": config_tree.text(configuration)}
+    _, arrays = call(sdk, asked, timeout_s=PATIENCE_S)
+    held = from_bytes(to_bytes(arrays["words"], chip), chip)
+    stream = Stream(chip, held, decode(held, chip))
+    differ = list(differences(stream.writes, configuration))
+    if not np.array_equal(stream.writes.rows(), Writes.of(arrays["writes"]).rows()):
+        differ.insert(0, "samna meant other writes")
+    if differ:
+        raise MissingError(
+            error(
+                "SPECK-STREAM-DIFFERS",
+                f"the words are not what they should write ({len(differ)} places)",
+                why="; ".join(differ[:4]),
+                fix="do not send them to a board; report this with the bundle",
+            )
+        )
+    return stream
