@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -15,3 +16,35 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"the folder {SHARED.name}/ beside the checkout is absent: it holds recordings")
     return SHARED
+
+
+# --- a small model as the command line's tests use it ------------------------
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    from cli_calls import small
+
+    from nrf_deploy import nir_io
+
+    nir_io.write(small(), tmp_path / "small.nir")
+    return tmp_path / "small.nir"
+
+
+@pytest.fixture
+def events(tmp_path: Path) -> Path:
+    from nrf_deploy.recording import Recording
+    from nrf_deploy.recordings import write
+
+    frames = (np.random.default_rng(1).random((50, 3)) < 0.4).astype(np.int64)
+    write(Recording.from_dense(frames, 1e-3), tmp_path / "events.npz")
+    return tmp_path / "events.npz"
+
+
+@pytest.fixture
+def bundle(model: Path, tmp_path: Path) -> Path:
+    from nrf_deploy.cli import main
+
+    path = tmp_path / "small.nrfb"
+    assert main(["compile", str(model), "--target", "loihi2", "-o", str(path)]) == 0
+    return path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -237,3 +238,34 @@ def test_nothing_known_about_the_length_is_no_error(clock: Clock) -> None:
         progress(0, 0)
         assert "0%" in terminal.screen()
         assert len(terminal.screen()) <= 80
+
+
+def test_a_long_silence_at_the_start_of_a_stage_is_explained(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The bar comes with the first step; before it a newcomer would see nothing."""
+    monkeypatch.setattr(Progress, "patience", 0.01)
+    terminal = Terminal()
+
+    def shown(line: str) -> bool:
+        for _ in range(500):
+            if terminal.screen() == line:
+                return True
+            time.sleep(0.01)
+        return False
+
+    with Progress(["chip", "model"], terminal, waiting=["it compiles", ""]) as progress:
+        progress(0, 4)
+        assert shown("it compiles")
+        progress(1, 4)
+        assert terminal.screen().startswith("chip [")
+        progress(0, 4)
+        assert terminal.screen().startswith("model [")
+    assert terminal.screen() == ""
+
+
+def test_a_quick_stage_says_nothing_of_waiting() -> None:
+    terminal = Terminal()
+    with Progress("chip", terminal, waiting=["it compiles"]) as progress:
+        progress(1, 1)
+    assert "compiles" not in terminal.getvalue()
