@@ -1,0 +1,105 @@
+"""The command line's manners: help, speed, mistyped words, Ctrl-C, closed pipes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cli_calls import USAGE, answer, call, refusal, timed
+
+from nrf_deploy.cli import main
+
+
+def test_help_answers_at_once_and_loads_nothing_heavy() -> None:
+    script = (
+        "import sys\n"
+        "from nrf_deploy.cli import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit: pass\n"
+        "heavy = {'numpy', 'h5py', 'nir', 'torch'} & set(sys.modules)\n"
+        "sys.exit(f'loaded {heavy}' if heavy else 0)"
+    )
+    best = min(timed(script)[0] for _ in range(3))
+    assert best < 0.3
+    done = timed(script)[1]
+    assert done.returncode == 0, done.stderr
+    assert "exit codes" in done.stdout
+
+
+def test_check_answers_within_a_second_and_without_torch(model: Path) -> None:
+    script = (
+        "import sys\n"
+        "from nrf_deploy.cli import main\n"
+        f"code = main(['check', {str(model)!r}, '--target', 'loihi2'])\n"
+        "sys.exit('torch was loaded' if 'torch' in sys.modules else code)"
+    )
+    runs = [timed(script) for _ in range(3)]
+    assert [done.returncode for _, done in runs] == [0, 0, 0]
+    assert min(seconds for seconds, _ in runs) < 1.0
+
+
+def test_the_help_of_each_verb_has_an_example() -> None:
+    for verb in (
+        "demo",
+        "export",
+        "check",
+        "compile",
+        "inspect",
+        "run",
+        "verify",
+        "targets",
+        "sdk",
+    ):
+        done = call(verb, "--help")
+        assert done.returncode == 0
+        assert f"nrf-deploy {verb}" in done.stdout.partition("examples:")[2]
+
+
+def test_wrong_words_are_a_usage_error() -> None:
+    assert call("compile").returncode == USAGE
+    assert call("verify", "b", "--input", "r", "--limit", "many").returncode == USAGE
+    assert call().returncode == USAGE
+
+
+@pytest.mark.parametrize(
+    ("words", "says", "usage"),
+    [
+        (["compile", "m", "--targt", "loihi2", "-o", "x"], "--target", "nrf-deploy compile"),
+        (["verify", "b", "--input", "r", "--agianst=lava"], "--against", "nrf-deploy verify"),
+        (["chekc", "m"], "check", "nrf-deploy"),
+        (["sdk", "instal"], "install", "nrf-deploy sdk"),
+    ],
+)
+def test_mistyped_words_are_answered_with_the_nearest(
+    words: list[str], says: str, usage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == USAGE
+    text = refusal(capsys)
+    assert f"did you mean {says}" in text
+    assert text.startswith(f"usage: {usage}")
+    assert main([*words, "--json"]) == USAGE
+    document = answer(capsys)
+    assert document["findings"][0]["code"] == "USAGE"
+    assert document["exit_code"] == USAGE
+
+
+def test_ctrl_c_while_the_program_starts_is_no_traceback() -> None:
+    """The command line's own import is the first thing that takes time."""
+    script = (
+        "import sys, types\n"
+        "class Slow(types.ModuleType):\n"
+        "    def __getattr__(self, name): raise KeyboardInterrupt\n"
+        "sys.modules['nrf_deploy.cli'] = Slow('nrf_deploy.cli')\n"
+        "from nrf_deploy.__main__ import main\n"
+        "sys.exit(main())"
+    )
+    done = timed(script)[1]
+    assert done.returncode == 130
+    assert "Traceback" not in done.stderr
+
+
+def test_a_closed_pipe_is_no_error(model: Path) -> None:
+    command = f"{sys.executable} -m nrf_deploy inspect {model} | true"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True)
+    assert "Traceback" not in done.stderr
