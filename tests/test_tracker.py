@@ -55,10 +55,13 @@ def used(tracker: Tracker) -> TrackerNet:
     return net.eval()
 
 
-@pytest.mark.parametrize("share", [True, False])
-@pytest.mark.parametrize("neuron", ["li", "lif"])
-def test_norse_cells_step_by_step_give_what_was_trained(neuron: str, share: bool) -> None:
-    net = used(replace(SMALL, neuron=neuron, share=share, threshold=0.3)).double()  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    "kind",
+    [{"neuron": "li"}, {"neuron": "lif"}, {"share": False}, {"norm": "batch"}],
+    ids=lambda kind: "-".join(map(str, kind.values())),
+)
+def test_norse_cells_step_by_step_give_what_was_trained(kind: dict[str, object]) -> None:
+    net = used(replace(SMALL, threshold=0.3, **kind)).double()  # type: ignore[arg-type]
     cells, x, state, found = stepwise(net).double(), noise(SMALL).double(), None, []
     with torch.no_grad():
         wanted = net(x)[0] / net.sharpness

@@ -13,6 +13,7 @@ from .receptive_fields import Field
 
 Neuron = Literal["li", "lif", "relu", "relu-frames"]
 Start = Literal["theory", "uniform"]
+Norm = Literal["scale", "batch"]
 NEURONS: tuple[Neuron, ...] = get_args(Neuron)
 
 
@@ -47,6 +48,8 @@ class Tracker:
     head_time: float = 4.0
     threshold: float = 3.0  # of a spike, in units of what one unit of input adds
     share: bool = True
+    norm: Norm = "scale"
+    learn_time: bool = False  # a ladder that is learned is none afterwards
     space: Start = "theory"
     time: Start = "theory"
     scales: tuple[float, ...] = (0.5, 1.0, 2.0)  # variances, on the first block's grid

@@ -37,10 +37,12 @@ class Neurons(nn.Module):
     """Leaky integrators with rectification, or leaky integrate-and-fire neurons, over (B, T,
     channels, ...): each temporal channel has its time constant."""
 
-    def __init__(self, spiking: bool, rectified: bool, threshold: float, mu: Tensor):
+    def __init__(
+        self, spiking: bool, rectified: bool, threshold: float, mu: Tensor, learn: bool = False
+    ):
         super().__init__()
         self.spiking, self.rectified = spiking, rectified
-        self.log_mu = nn.Parameter(mu.log())
+        self.log_mu = nn.Parameter(mu.log(), requires_grad=learn)
         self.threshold = threshold
 
     @property
@@ -64,19 +66,48 @@ class Neurons(nn.Module):
         return torch.stack(out, 1), v
 
 
-class Convolution(nn.Module):
-    """Pooling, convolution and BatchNorm behind it, which folds into the weights."""
+class Scaled(nn.Module):
+    """To a root mean square of 1, channel by channel, and times a weight. It shifts nothing:
+    without events there is no signal, which is what covariance in time asks for."""
 
-    def __init__(self, inputs: int, block: Block):
+    MOMENTUM, EPSILON = 0.1, 1e-5
+    running: Tensor
+
+    def __init__(self, features: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(features))
+        self.register_buffer("running", torch.ones(features))
+
+    def forward(self, x: Tensor) -> Tensor:
+        power = self.running
+        if self.training:
+            power = x.square().mean((0, 2, 3))
+            self.running.lerp_(power.detach(), self.MOMENTUM)
+        factor = self.weight * (power + self.EPSILON).rsqrt()
+        return x * factor[:, None, None]
+
+    @property
+    def factor(self) -> Tensor:
+        """What it multiplies by after training."""
+        return (self.weight * (self.running + self.EPSILON).rsqrt()).detach()
+
+
+class Convolution(nn.Module):
+    """Pooling and convolution. "scale" normalises what comes out, "batch" puts a BatchNorm
+    before the convolution, as the paper does."""
+
+    def __init__(self, inputs: int, block: Block, norm: str):
         super().__init__()
         self.pool = nn.AvgPool2d(block.pool) if block.pool > 1 else nn.Identity()
+        self.before = nn.BatchNorm2d(inputs) if norm == "batch" else nn.Identity()
         self.conv = nn.Conv2d(
             inputs, block.features, block.kernel, block.stride, block.kernel // 2, bias=False
         )
-        self.norm = nn.BatchNorm2d(block.features)
+        self.after = Scaled(block.features) if norm == "scale" else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.norm(self.conv(self.pool(x)))
+        out: Tensor = self.after(self.conv(self.before(self.pool(x))))
+        return out
 
 
 State = list[Tensor | None]
@@ -94,18 +125,18 @@ class TrackerNet(nn.Module):
         inputs = t.inputs
         for k, block in enumerate(t.blocks):
             own = 1 if t.share or k == 0 else t.channels
-            convs = nn.ModuleList(Convolution(inputs, block) for _ in range(own))
+            convs = nn.ModuleList(Convolution(inputs, block, t.norm) for _ in range(own))
             for conv in convs:
                 first_weights(conv.conv, t, k, generator)
             self.convs.append(convs)
             if t.remembers:
                 spiking = t.neuron == "lif"
-                self.neurons.append(Neurons(spiking, not spiking, t.threshold, mu[k]))
+                self.neurons.append(Neurons(spiking, not spiking, t.threshold, mu[k], t.learn_time))
             inputs = block.features
-        self.head = nn.Conv2d(inputs, t.shapes, t.head, padding=t.head // 2)
+        self.head = nn.Conv2d(inputs, t.shapes, t.head, padding=t.head // 2, bias=False)
         uniform(self.head.weight, generator)
-        nn.init.zeros_(self.head.bias)
-        self.integrator = Neurons(False, False, 1.0, torch.tensor([t.head_time]))
+        head_time = torch.tensor([t.head_time])
+        self.integrator = Neurons(False, False, 1.0, head_time, t.learn_time)
         self.sharpness = nn.Parameter(torch.tensor(1.0))
 
     def forward(self, x: Tensor, states: State | None = None) -> tuple[Tensor, State, Tensor]:

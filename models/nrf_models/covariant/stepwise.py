@@ -1,12 +1,13 @@
 """A trained tracker as Norse cells, one step a call: the form that is exported.
 
-The mean over the temporal channels goes into the last convolution's weights, and
-BatchNorm stays beside its convolution, where the export folds it. An LI block is followed
-by torch's ReLU.
+The mean over the temporal channels goes into the last convolution's weights, the
+normalisation behind a convolution into its own; a BatchNorm before one stays, and the
+export folds it with its borders right. An LI block is followed by torch's ReLU.
 """
 
 from __future__ import annotations
 
+import copy
 import warnings
 from typing import Any
 
@@ -15,7 +16,7 @@ from torch import nn
 
 from .description import Tracker
 from .events import DT
-from .networks import Neurons, TrackerNet
+from .networks import Convolution, Neurons, Scaled, TrackerNet
 
 
 def stepwise(net: TrackerNet) -> nn.Module:
@@ -35,16 +36,16 @@ class Stepwise(nn.Module):
         self.readout = readout_of(net)
         self.channels = t.channels
         self.blocks = nn.ModuleList()
-        for convs, neurons in zip(net.convs, net.neurons, strict=True):
+        for scaled, neurons in zip(net.convs, net.neurons, strict=True):
+            convs = nn.ModuleList(folded(conv) for conv in scaled)
             self.blocks.append(
                 nn.ModuleDict({"conv": convs, "cell": nn.ModuleList(cells(neurons))})
             )
         self.rectified = t.neuron == "li"
         self.relu = nn.ReLU()
-        self.head = nn.Conv2d(net.head.in_channels, t.shapes, t.head, padding=t.head // 2)
+        self.head = copy.deepcopy(net.head)
         with torch.no_grad():
-            self.head.weight.copy_(net.head.weight / t.channels)
-            self.head.bias.copy_(net.head.bias)
+            self.head.weight /= t.channels
         self.integrator = cells(net.integrator)[0]
 
     def forward(self, x: Any, state: dict[str, Any] | None = None) -> Any:
@@ -66,6 +67,16 @@ class Stepwise(nn.Module):
             signals = found
         y, after["head"] = self.integrator(self.head(sum(signals)), before.get("head"))
         return y, after
+
+
+def folded(conv: Convolution) -> nn.Module:
+    """The normalisation behind the convolution as a part of its weights."""
+    made = copy.deepcopy(conv)
+    if isinstance(conv.after, Scaled):
+        with torch.no_grad():
+            made.conv.weight *= conv.after.factor[:, None, None, None]
+        made.after = nn.Identity()
+    return made
 
 
 def cells(neurons: Neurons) -> list[Any]:

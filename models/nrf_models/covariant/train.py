@@ -124,7 +124,10 @@ def errors(
     drawn = batch(config.tracker, training, (seed, 2, round(speed * 1000)), speed)
     with torch.no_grad():
         maps = torch.cat(
-            [net(torch.from_numpy(part).float())[0] for part in np.array_split(drawn.events, min(8, count))]
+            [
+                net(torch.from_numpy(part).float())[0]
+                for part in np.array_split(drawn.events, min(8, count))
+            ]
         ).numpy()
     readout = readout_of(net) | {"sharpness": 1.0}  # the maps are sharpened already
     places = np.stack([coordinates(m, readout)[training.warm_up :] for m in maps])
