@@ -17,6 +17,9 @@ test: $(READY) sdks ## all tests but the long ones
 conformance: $(READY) sdks ## the long comparisons with the vendors' simulators
 	$(BIN)/python -m pytest -m conformance
 
+bench: $(READY) ## how fast, on this machine
+	$(BIN)/nrf-deploy bench
+
 lint: $(READY) ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -21,13 +21,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from nrf_loihi.arithmetic import LoihiArithmetic
-from nrf_loihi.kernels import LoihiKernels
 
 from nrf_deploy.emulator.engine import Engine
 from nrf_deploy.network import Array
 from nrf_deploy.program import Conv, Population, Port, Program
 from nrf_deploy.recording import Recording
+from nrf_loihi.arithmetic import LoihiArithmetic
+from nrf_loihi.kernels import LoihiKernels
 
 FIRINGS = 365_277
 FIRINGS_OF_LAYERS = (25357, 27875, 70022, 191921, 49859, 243)

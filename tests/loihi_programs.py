@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
-from nrf_loihi.arithmetic import MODELS, LoihiArithmetic
 
 from nrf_deploy.emulator import golden
 from nrf_deploy.network import Array, Shape
 from nrf_deploy.program import Conv, Dense, Population, Port, Program, Sparse, Synapses
 from nrf_deploy.recording import Recording, Trace
+from nrf_loihi.arithmetic import MODELS, LoihiArithmetic
 
 MODEL_NAMES = ["lif", "lif", "lif", *sorted(MODELS)]
 

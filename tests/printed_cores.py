@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from nrf_loihi.budgets import Budgets, kernel_words
-from nrf_loihi.chip import Chip
-from nrf_loihi.place import cut
 
 from nrf_deploy.network import Shape
 from nrf_deploy.place.grid import Grid
 from nrf_deploy.program import Conv, Dense, Population, Port, Program, Synapses
+from nrf_loihi.budgets import Budgets, kernel_words
+from nrf_loihi.chip import Chip
+from nrf_loihi.place import cut
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENT = ROOT / "docs" / "placement.md"

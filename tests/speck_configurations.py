@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+
 from nrf_speck.config import Configuration, Core, Destination, Sensor
 
 

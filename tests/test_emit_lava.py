@@ -22,10 +22,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from loihi_programs import Case, cases, describe
-from nrf_loihi import lava
-from nrf_loihi.arithmetic import MODELS, LoihiArithmetic
-from nrf_loihi.emit_axes import flat_order, route, turned
-from nrf_loihi.emit_lava import emit
 
 from nrf_deploy.emulator import golden
 from nrf_deploy.findings import TargetError, UsageError
@@ -35,6 +31,10 @@ from nrf_deploy.recording import Recording, Trace
 from nrf_deploy.recordings import read as read_recording
 from nrf_deploy.recordings import write as write_recording
 from nrf_deploy.sdk import environments
+from nrf_loihi import lava
+from nrf_loihi.arithmetic import MODELS, LoihiArithmetic
+from nrf_loihi.emit_axes import flat_order, route, turned
+from nrf_loihi.emit_lava import emit
 
 ONE_AFTER_THE_OTHER = """
 import runpy, sys

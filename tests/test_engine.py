@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from loihi_programs import Case, cases, first_difference, run_golden
-from nrf_loihi.arithmetic import LoihiArithmetic
-from nrf_loihi.kernels import LoihiKernels
 
 from nrf_deploy.emulator.engine import Engine
 from nrf_deploy.emulator.tuning import Tuning
 from nrf_deploy.recording import Recording, Trace
+from nrf_loihi.arithmetic import LoihiArithmetic
+from nrf_loihi.kernels import LoihiKernels
 
 few = settings(max_examples=50, deadline=None)
 many = settings(max_examples=1500, deadline=None)

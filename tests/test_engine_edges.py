@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 from loihi_programs import Case, first_difference, run_golden
-from nrf_loihi.arithmetic import LoihiArithmetic
-from nrf_loihi.kernels import LoihiKernels
 
 from nrf_deploy.emulator.engine import Engine
 from nrf_deploy.emulator.plan import segments
@@ -20,6 +18,8 @@ from nrf_deploy.findings import InputError
 from nrf_deploy.network import Array, Shape
 from nrf_deploy.program import Conv, Dense, Population, Port, Program, Synapses
 from nrf_deploy.recording import Recording
+from nrf_loihi.arithmetic import LoihiArithmetic
+from nrf_loihi.kernels import LoihiKernels
 
 RNG = np.random.default_rng(7)
 

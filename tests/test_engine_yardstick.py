@@ -8,10 +8,10 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from nrf_loihi.arithmetic import LoihiArithmetic
-from nrf_loihi.kernels import LoihiKernels
 
 from nrf_deploy.emulator.engine import Engine
+from nrf_loihi.arithmetic import LoihiArithmetic
+from nrf_loihi.kernels import LoihiKernels
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from nrf_models.covariant.events import OUTLINES, Scene, Shape, dense, light, record
 
 STEPS = 60

@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from nrf_models.covariant import frontend
-from nrf_models.covariant.events import record
-from nrf_models.covariant.receptive_fields import truncated
 
 from nrf_deploy import nir_io
 from nrf_deploy.export import from_torch
 from nrf_deploy.network import LI, LIF, Conv, Input, Network, Population
 from nrf_deploy.recording import Recording
 from nrf_deploy.reference import run
+from nrf_models.covariant import frontend
+from nrf_models.covariant.events import record
+from nrf_models.covariant.receptive_fields import truncated
 
 torch = pytest.importorskip("torch", reason="torch is absent: pip install '.[models]'")
 pytest.importorskip("norse.torch", reason="norse is absent: pip install '.[models]'")

@@ -19,12 +19,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from loihi_programs import Case, cases, describe, first_difference, run_golden
-from nrf_loihi import lava
 
 from nrf_deploy.findings import TargetError
 from nrf_deploy.program import Conv, Dense, Population, Port, Program, Sparse
 from nrf_deploy.recording import Recording
 from nrf_deploy.sdk import environments
+from nrf_loihi import lava
 
 BATCH = 50
 """Programs for one start of the worker."""

@@ -9,6 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+
+from nrf_deploy.emulator import golden
+from nrf_deploy.findings import TargetError
+from nrf_deploy.network import Array
+from nrf_deploy.program import Conv, Dense, Population, Port, Program
+from nrf_deploy.recording import Recording, Trace
 from nrf_loihi.arithmetic import (
     EXCITATORY,
     INHIBITORY,
@@ -20,12 +26,6 @@ from nrf_loihi.arithmetic import (
     shr0,
     sign_mode,
 )
-
-from nrf_deploy.emulator import golden
-from nrf_deploy.findings import TargetError
-from nrf_deploy.network import Array
-from nrf_deploy.program import Conv, Dense, Population, Port, Program
-from nrf_deploy.recording import Recording, Trace
 
 LOIHI = LoihiArithmetic()
 TOP = 2**23 - 1

@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nrf_loihi import target
-from nrf_loihi.choices import SUBTRACT
 
 from nrf_deploy import pipeline
 from nrf_deploy.findings import TargetError, UsageError
@@ -21,6 +19,8 @@ from nrf_deploy.recording import Recording
 from nrf_deploy.reference import run
 from nrf_deploy.verification import Limits
 from nrf_deploy.verification.verify import verify
+from nrf_loihi import target
+from nrf_loihi.choices import SUBTRACT
 
 DT = 1e-3
 

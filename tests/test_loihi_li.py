@@ -11,8 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from loihi_programs import Case, first_difference, run_golden
-from nrf_loihi import lava
-from nrf_loihi.arithmetic import VTH_MAX
 
 from nrf_deploy import pipeline
 from nrf_deploy.bundle import Bundle
@@ -34,6 +32,8 @@ from nrf_deploy.recording import Recording
 from nrf_deploy.sdk import environments
 from nrf_deploy.verification import LayerComparison
 from nrf_deploy.verification.verify import verify
+from nrf_loihi import lava
+from nrf_loihi.arithmetic import VTH_MAX
 
 DT = 1e-3
 INPUTS, WIDTH = 12, 6

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from nrf_loihi import target
 from random_networks import networks, random_recording
 
 from nrf_deploy import pipeline
@@ -26,6 +25,7 @@ from nrf_deploy.quantise.rules import LayerRules, Rules
 from nrf_deploy.recording import Recording
 from nrf_deploy.verification import Limits
 from nrf_deploy.verification.verify import verify
+from nrf_loihi import target
 
 GAIN = 64.0  # weights are multiples of 1/32 here, and mixed weights are even at 8 bits
 

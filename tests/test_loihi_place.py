@@ -11,10 +11,6 @@ import pytest
 from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 from loihi_programs import Case, cases
-from nrf_loihi import target
-from nrf_loihi.budgets import Budgets
-from nrf_loihi.chip import Chip, tables
-from nrf_loihi.place import cut, place
 
 from nrf_deploy.findings import TargetError
 from nrf_deploy.network import Shape
@@ -22,6 +18,10 @@ from nrf_deploy.place.placement import Placement
 from nrf_deploy.place.traffic import traffic
 from nrf_deploy.program import Conv, Dense, Population, Port, Program, Sparse, Synapses
 from nrf_deploy.show import resource_table
+from nrf_loihi import target
+from nrf_loihi.budgets import Budgets
+from nrf_loihi.chip import Chip, tables
+from nrf_loihi.place import cut, place
 
 
 def population(name: str, *shape: int) -> Population:

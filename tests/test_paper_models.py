@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from nrf_loihi import lava
 
 import nrf_deploy as nd
 from nrf_deploy.pipeline import compile, read
 from nrf_deploy.recordings import read as read_recording
 from nrf_deploy.sdk.environments import status
+from nrf_loihi import lava
 
 
 @pytest.fixture

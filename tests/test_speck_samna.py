@@ -12,14 +12,14 @@ from functools import cache
 
 import numpy as np
 import pytest
-from nrf_speck import config_board, config_check, config_tree, samna
-from nrf_speck.config import Configuration, Sensor
-from nrf_speck.words import BIAS, NEURON, REGISTER, WEIGHT, WordsError, decode, differences
 from speck_configurations import BROKEN, SOUND, Case, altered, chip, core, joined, sensing, to
 
 from nrf_deploy.findings import MissingError, TargetError
 from nrf_deploy.sdk import environments
 from nrf_deploy.sdk.worker import call
+from nrf_speck import config_board, config_check, config_tree, samna
+from nrf_speck.config import Configuration, Sensor
+from nrf_speck.words import BIAS, NEURON, REGISTER, WEIGHT, WordsError, decode, differences
 
 SOUND_ONES = {
     "two cores": SOUND,

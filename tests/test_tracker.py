@@ -10,6 +10,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is absent: pip install '.[models]'")
 
+from nrf_deploy.findings import InputError  # noqa: E402
+from nrf_deploy.readout import coordinates  # noqa: E402
 from nrf_models.covariant import checkpoint  # noqa: E402
 from nrf_models.covariant.description import (  # noqa: E402
     NEURONS,
@@ -24,9 +26,6 @@ from nrf_models.covariant.networks import TrackerNet, lint  # noqa: E402
 from nrf_models.covariant.scenes import batch, batches  # noqa: E402
 from nrf_models.covariant.stepwise import stepwise  # noqa: E402
 from nrf_models.covariant.train import errors, train  # noqa: E402
-
-from nrf_deploy.findings import InputError  # noqa: E402
-from nrf_deploy.readout import coordinates  # noqa: E402
 
 torch.set_num_threads(1)
 CONFIGS = Path(checkpoint.__file__).parent / "configs"
