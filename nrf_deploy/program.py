@@ -12,7 +12,8 @@ It can be built by hand, with no float model behind it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
@@ -26,11 +27,16 @@ Params = Mapping[str, Any]  # name -> int or integer array
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Port:
-    """Where events enter. Values are integers; `peak` is the largest magnitude allowed."""
+    """Where events enter. Values are integers, from `lowest` (by default -peak) to `peak`."""
 
     name: str
     shape: Shape
     peak: int = 1
+    lowest: int | None = None
+
+    @property
+    def range(self) -> tuple[int, int]:
+        return (-self.peak if self.lowest is None else self.lowest, self.peak)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -189,8 +195,10 @@ class Program:
         names = [p.name for p in self.ports] + [p.name for p in self.populations]
         shapes: dict[str, Shape] = {p.name: p.shape for p in self.ports}
         shapes |= {p.name: p.shape for p in self.populations}
-        if len(set(names)) != len(names):
+        if _repeated(names):
             yield "two ports or populations have the same name"
+        for name in _repeated(s.name for s in self.synapses):
+            yield f"several synapses are named {name!r}"
         for s in self.synapses:
             ends = (s.source, *s.targets)
             missing = [n for n in ends if n not in shapes]
@@ -210,3 +218,7 @@ class Program:
         for name in self.outputs:
             if name not in self._populations:
                 yield f"output {name!r} is not a population"
+
+
+def _repeated(names: Iterable[str]) -> list[str]:
+    return [name for name, times in Counter(names).items() if times > 1]

@@ -46,7 +46,7 @@ def image(*nodes: Tree) -> Tree:
 def test_the_lif_of_the_nir_paper(shared: Path) -> None:
     network, findings = read(shared / "conformance/nir/lif_norse.nir", 1e-4)
     assert [n.kind for n in network.nodes] == ["Input", "Linear", "LIF", "Output"]
-    assert (network.dt, findings) == (1e-4, [])
+    assert (network.dt, [f.code for f in findings]) == (1e-4, ["NIR-DEFAULT"])
     assert network["1"].tau == np.float32(0.0025)  # type: ignore[attr-defined]
 
 
@@ -57,7 +57,8 @@ def test_the_cnn_of_sinabs_in_units_of_steps(shared: Path) -> None:
     assert [n.shape for n in network.of(SumPool)] == [(16, 8, 8), (8, 4, 4)]
     assert network["8"].shape == (128,)
     assert all((n.v_reset == 0).all() and n.reset == "value" for n in network.of(IF))
-    assert findings == []
+    assert [(f.severity, f.code) for f in findings] == [("info", "NIR-DEFAULT")] * 5
+    assert all("sinabs subtract" in f.why and "fires" in f.fix for f in findings)
 
 
 def test_reading_is_quick_and_imports_neither_nir_nor_torch(shared: Path) -> None:
@@ -183,6 +184,7 @@ def affine(weight: Any, bias: Any) -> Tree:
         ({"type": "Scale"}, "NIR-FIELD-MISSING"),
         ({"type": "Scale", "scale": "two"}, "NIR-FIELD-TYPE"),
         (lif(2) | {"metadata": {"reset": "sometimes"}}, "NIR-RESET"),
+        (lif(2) | {"metadata": {"fires": "below"}}, "NIR-FIRES"),
     ],
 )
 def test_a_wrong_value_is_refused_and_its_layer_named(file: Path, spoiled: Tree, code: str) -> None:
@@ -436,7 +438,15 @@ def test_defaults_of_nir(file: Path) -> None:
     del node["v_reset"]
     network, findings = found(save(file, chain(port("Input", 2), node, port("Output", 2))))
     assert (next(network.of(LIF)).v_reset == 0).all()
-    assert findings == []
+    assert findings == ["NIR-DEFAULT"]
+
+
+def test_a_reset_by_subtraction_needs_no_value(file: Path) -> None:
+    node = lif(2) | {"metadata": {"reset": "subtract", "fires": "at"}}
+    del node["v_reset"]
+    network, findings = found(save(file, chain(port("Input", 2), node, port("Output", 2))))
+    (neurons,) = network.of(LIF)
+    assert (neurons.reset, neurons.fires, findings) == ("subtract", "at", [])
 
 
 def test_a_threshold_not_above_the_reset_is_mentioned(file: Path) -> None:

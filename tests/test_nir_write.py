@@ -132,6 +132,7 @@ def test_a_network_comes_back_as_it_was(seed: int, layers: int) -> None:
         Threshold(name="t", threshold=ramp(2, 3)),
         Delay(name="d", delay=np.array([0.0, 0.001, 0.025])),
         lif(2, 3, reset="subtract"),
+        lif(2, 3, fires="at"),
     ],
     ids=lambda n: n.kind,
 )

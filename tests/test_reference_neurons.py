@@ -47,6 +47,17 @@ def test_r_scales_the_input_of_every_kind() -> None:
         np.testing.assert_allclose(through(scaled, x), expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize(("fires", "spikes"), [("above", [0, 1, 1]), ("at", [1, 1, 1])])
+@pytest.mark.parametrize("decay", ["euler", "exact"])
+def test_a_neuron_may_fire_at_its_threshold(fires: Any, spikes: list[int], decay: Any) -> None:
+    """v is exactly at the threshold in the first step."""
+    neurons = IF(name="y", r=full(1, 1), v_threshold=full(0.5, 1), v_reset=full(0, 1), fires=fires)
+    network = chain(Input(name="x", port_shape=(1,)), neurons)
+    frames = np.array([[0.5], [0.75], [1.0]], np.float32)
+    trace = run(network, Recording.from_dense(frames), decay=decay)
+    assert trace.outputs["y"].dense().ravel().tolist() == spikes
+
+
 def test_v_starts_at_the_leak_or_for_an_if_at_the_reset() -> None:
     zero = np.zeros((1, 1), np.float32)
     li = LI(name="y", tau=full(5, 1), r=full(1, 1), v_leak=full(0.25, 1))

@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from ..findings import error, warning
+from ..findings import error, info, warning
 from ..network import (
     IF,
     LI,
@@ -27,7 +27,9 @@ POPULATIONS: dict[str, type[Population]] = {
     cls.kind: cls for cls in (Integrator, IF, LI, LIF, CubaLI, CubaLIF)
 }
 TIMES = ("tau", "tau_mem", "tau_syn")
-RESETS = ("value", "subtract")
+SAID = {"reset": ("value", "subtract"), "fires": ("above", "at")}
+"""What a spiking node says in its metadata, because NIR has no field for it; the first is
+meant where it says nothing."""
 DEFAULTS = {"v_reset": ("v_threshold", 0.0), "w_in": ("v_leak", 1.0)}
 SLACK = 1e-6  # of a step: what float32 loses in a delay that is a whole number of steps
 
@@ -35,15 +37,14 @@ SLACK = 1e-6  # of a step: what float32 loses in a delay that is a whole number 
 def parameters(population: type[Population]) -> list[str]:
     """The fields of NIR that this population takes; they have the same names here."""
     names = (f.name for f in dataclasses.fields(population))
-    return [n for n in names if n not in ("name", "reset")]
+    return [n for n in names if n not in ("name", *SAID)]
 
 
 def build_population(f: Fields, given: Shape | None, how: Reading) -> Node | None:
     cls = POPULATIONS[f.node.kind]
     values = {key: _value(f, key) for key in parameters(cls)}
-    reset = f.node.metadata.get("reset", "value")
-    if cls.spikes and (not isinstance(reset, str) or reset not in RESETS):
-        f.error("NIR-RESET", f"the reset {reset!r} is neither 'value' nor 'subtract'")
+    said = _said(f) if cls.spikes else {}
+    if said is None:
         return None
     known = {key: a for key, a in values.items() if a is not None}
     full = f.fit(known, given) if len(known) == len(values) else None
@@ -51,9 +52,18 @@ def build_population(f: Fields, given: Shape | None, how: Reading) -> Node | Non
         return None
     sound = [_check_time(f, key, full[key], how.dt) for key in TIMES if key in full]
     if cls.spikes:
-        _check_threshold(f, full, reset)
-        return cls(name=f.name, **full, reset=reset) if all(sound) else None  # type: ignore[call-arg]
-    return cls(name=f.name, **full) if all(sound) else None
+        _check_threshold(f, full, said["reset"])
+    return cls(name=f.name, **full, **said) if all(sound) else None
+
+
+def _said(f: Fields) -> dict[str, str] | None:
+    """How the neurons reset and when they fire; None (and an error) where a word is unknown."""
+    said = {key: f.node.metadata.get(key, words[0]) for key, words in SAID.items()}
+    for key, word in said.items():
+        if not isinstance(word, str) or word not in SAID[key]:
+            f.error(f"NIR-{key.upper()}", f"{key} is {word!r}, neither of {SAID[key]}")
+            return None
+    return said
 
 
 def _value(f: Fields, key: str) -> Array | None:
@@ -63,6 +73,18 @@ def _value(f: Fields, key: str) -> Array | None:
         return f.floats(key)
     if key == "w_in":
         f.repaired("NIR-DEFAULT", "w_in is not in the file: 1, as NIR says")
+    elif f.node.metadata.get("reset", "value") == "value":
+        f.findings.append(
+            info(
+                "NIR-DEFAULT",
+                "v_reset is not in the file: 0, as NIR says",
+                layer=f.name,
+                why="files say nothing of how neurons reset; those of sinabs subtract their "
+                "threshold and fire at it, and leave v_reset out too",
+                fix="if it is one of those, give its nodes the metadata reset = 'subtract' and "
+                "fires = 'at' (v >= v_threshold)",
+            )
+        )
     pattern = np.asarray(f.node.fields[like])
     return np.full(pattern.shape, default, pattern.dtype if pattern.dtype == "f8" else "f4")
 

@@ -6,8 +6,8 @@ type_check=False: nir mistakes their shapes). It is written through h5py, so tha
 weights that several layers share are stored once (a hard link) and come back
 shared, and so that the same network gives the same bytes.
 
-NIR has no word for the time step, the reset method, the order of nodes or the
-readout: they go to the metadata.
+NIR has no word for the time step, how neurons reset, when they fire, the order of
+nodes or the readout: they go to the metadata.
 """
 
 from __future__ import annotations
@@ -24,8 +24,11 @@ import numpy as np
 from ..files import write_atomically
 from ..findings import Finding, UsageError, error, refuse
 from ..network import (
+    IF,
+    LIF,
     Array,
     Conv,
+    CubaLIF,
     Delay,
     Flatten,
     Linear,
@@ -141,8 +144,10 @@ def _metadata(node: Node) -> dict[str, str]:
     metadata = {}
     if isinstance(node, Conv) and node.bias is None:
         metadata["bias"] = "absent"
-    if (reset := getattr(node, "reset", None)) is not None:
-        metadata["reset"] = reset
+    if isinstance(node, IF | LIF | CubaLIF):
+        metadata["reset"] = node.reset
+        if node.fires != "above":
+            metadata["fires"] = node.fires
     return metadata
 
 

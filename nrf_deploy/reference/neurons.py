@@ -185,10 +185,10 @@ def _fire(n: Population, dtype: type = np.float32) -> Callable[[Array], tuple[Ar
     if not isinstance(n, IF | LIF | CubaLIF):
         return lambda v: (v, v)
     threshold, to = _full(n, n.v_threshold, dtype), _full(n, n.v_reset, dtype)
-    subtract = n.reset == "subtract"
+    subtract, over = n.reset == "subtract", np.greater if n.fires == "above" else np.greater_equal
 
     def fire(v: Array) -> tuple[Array, Array]:
-        z: Array = (v - threshold > 0).astype(dtype)
+        z: Array = over(v - threshold, 0).astype(dtype)
         return z, (1 - z) * v + z * (v - threshold if subtract else to)
 
     return fire
