@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..network import Array
+from .compiled import address
 
 
 class Events:
@@ -22,6 +23,7 @@ class Events:
         self.start = np.zeros(history + steps + 1, np.int64)
         self.index = np.zeros(0, np.int32)
         self.value = np.zeros(0, np.int32)
+        self._place: tuple[int, int, int, int] | None = None
 
     @property
     def used(self) -> int:
@@ -36,11 +38,19 @@ class Events:
     def reserve(self, capacity: int) -> None:
         """Room for this many events in all; what is there stays."""
         if capacity > len(self.index):
+            self._place = None
             for name in ("index", "value") if self.valued else ("index",):
                 grown = np.zeros(capacity, np.int32)
                 old = getattr(self, name)
                 grown[: len(old)] = old
                 setattr(self, name, grown)
+
+    def place(self) -> tuple[int, int, int, int]:
+        """As machine.EVENTS."""
+        if self._place is None:
+            value = address(self.value) if self.valued else 0
+            self._place = address(self.start), address(self.index), value, self.history
+        return self._place
 
     def chunk(self) -> tuple[Array, Array, Array]:
         """(start, index, value) of the chunk."""

@@ -22,6 +22,7 @@ import numpy as np
 
 from ..network import Array, Shape
 from ..program import Conv
+from .compiled import aligned
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,9 @@ def padded(size: int, lanes: int) -> int:
 def rows(matrix: Array, source: Layout, target: Layout, lanes: int) -> Array:
     """(out, in) in the program's order as (in, out), each row padded with zeros."""
     ordered = source.inner(target.inner(matrix.T).T).T
-    wide = np.zeros((len(ordered), padded(ordered.shape[1], lanes)), np.int64)
+    width = padded(ordered.shape[1], lanes)
+    wide = aligned(len(ordered) * width, matrix.dtype)[: len(ordered) * width]
+    wide = wide.reshape(-1, width)
     wide[:, : ordered.shape[1]] = ordered
     return wide
 
@@ -154,10 +157,11 @@ def conv_tables(conv: Conv, weight: Array, target: Layout, lanes: int) -> ConvTa
     apart = weight.reshape(groups, each, inputs // groups, *weight.shape[2:])
 
     variants = sorted({tuple(k for k, _ in r) for place in runs for r in place})
-    packed = np.zeros((len(variants), weight.shape[2], inputs, row), np.int64)
+    shape = (len(variants), weight.shape[2], inputs, row)
+    packed = aligned(count := math.prod(shape), weight.dtype)[:count].reshape(shape)
     for part, taps in zip(packed, variants, strict=True):
         chosen = apart[..., list(taps)].transpose(3, 0, 2, 4, 1)  # (ky, group, in, tap, out)
-        laid = np.zeros((*chosen.shape[:-1], step), np.int64)
+        laid = np.zeros((*chosen.shape[:-1], step), weight.dtype)
         laid[..., :each] = chosen
         part[..., : len(taps) * step] = laid.reshape(*part.shape[:2], -1)
     at = {taps: k * packed[0].size for k, taps in enumerate(variants)}

@@ -18,6 +18,8 @@ for the three widths of sums.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import carray
 
@@ -25,6 +27,7 @@ from .compiled import (
     as_pointer,
     call_kernel,
     compiled,
+    compiling,
     count_bits,
     lowest_bit,
     nonzero_bits,
@@ -87,14 +90,12 @@ def run(order, wires, delivers, cells, first, last, origin):  # type: ignore[no-
     return last
 
 
-_misses = 0
-
-
-def was_compiled() -> bool:
-    """Was `run` compiled, and not found on disk, since this was last asked?"""
-    global _misses
-    before, _misses = _misses, sum(run.stats.cache_misses.values())
-    return _misses > before
+def advance(*args: Any) -> int:
+    """run(), which the first call compiles or finds on disk."""
+    if not run.signatures:
+        with compiling(lambda: any(run.stats.cache_misses.values())):
+            return int(run(*args))
+    return int(run(*args))
 
 
 # --- sums ----------------------------------------------------------------

@@ -32,6 +32,26 @@ def join(parts, steps, start, index, value):  # type: ignore[no-untyped-def]
 
 
 @compiled
+def soundness(start, index, value, size):  # type: ignore[no-untyped-def]
+    """The largest magnitude of a recording's values; -1 where something may be wrong with it."""
+    if len(start) == 0 or start[0] != 0 or start[-1] != len(index) or len(index) != len(value):
+        return -1
+    largest = 0
+    for t in range(len(start) - 1):
+        if start[t] > start[t + 1] or start[t + 1] > len(index):
+            return -1
+        before = -1
+        for e in range(start[t], start[t + 1]):
+            if index[e] <= before or value[e] == 0:
+                return -1
+            before = index[e]
+            largest = max(largest, abs(value[e]))
+        if before >= size:
+            return -1
+    return largest
+
+
+@compiled
 def sort(start, index, value):  # type: ignore[no-untyped-def]
     """Sorts each step's events by index, with their values; they come as a few rising runs."""
     longest = 0

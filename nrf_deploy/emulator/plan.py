@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 
 import numpy as np
 
@@ -190,10 +189,10 @@ def _lay(w: Wire, layouts: Mapping[str, Layout]) -> None:
     if isinstance(s, Conv):
         as_laid = source == Layout.of(s.input_shape) and target == Layout.of(s.shape)
         if as_laid and 2 * conv_synapses(s) < pairs:
-            tables = conv_tables(s, w.weight, target, lanes)
+            tables = conv_tables(s, w.weight.astype(kind), target, lanes)
             if tables.weight.size >= LARGEST:
                 raise NotCoveredError(f"synapses {s.name!r} have too large a kernel")
-            w.tables = replace(tables, weight=tables.weight.astype(kind))
+            w.tables = tables
             w.total.slack = max(w.total.slack, tables.row)
             return
         row, column, weight = conv_lists(s, w.weight)
@@ -203,9 +202,9 @@ def _lay(w: Wire, layouts: Mapping[str, Layout]) -> None:
         row, column = np.nonzero(w.weight)
         weight = w.weight[row, column]
     if 8 * len(row) >= pairs:  # an element of a list costs about as much as 8 of a row
-        matrix = np.zeros((math.prod(s.shape), math.prod(s.input_shape)), np.int64)
-        np.add.at(matrix, (row, column), weight)
-        w.dense = rows(matrix, source, target, lanes).astype(kind)
+        matrix = np.zeros((math.prod(s.shape), math.prod(s.input_shape)), kind)
+        np.add.at(matrix, (row, column), weight.astype(kind))
+        w.dense = rows(matrix, source, target, lanes)
         return
     first, to, weight = lists(row, column, weight, source, target)
     w.listed = first, to, weight.astype(kind)

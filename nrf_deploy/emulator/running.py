@@ -8,7 +8,7 @@ import numpy as np
 
 from ..network import Array
 from . import machine, order
-from .compiled import address, compiling
+from .compiled import address
 from .events import Events, Slots
 from .golden import Arithmetic
 from .tables import Piece, Whole
@@ -58,8 +58,7 @@ class Running:
         done = 0
         while done < steps:
             of.read_and_write(read, written)
-            with compiling(machine.was_compiled):
-                done = machine.run(of.order, of.wires, of.delivers, of.cells, done, steps, t)
+            done = machine.advance(of.order, of.wires, of.delivers, of.cells, done, steps, t)
             if done < steps:
                 for n in of.segment.neurons:
                     _grow(written[n.population.name], n.size, done, steps)

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..findings import InputError, refuse
 from ..network import Array
 from ..recording import Recording, Trace
 from . import golden, order
 from .compiled import findings
-from .engine import Progress, input_faults, port_slices, quiet, recording_peaks
+from .engine import Progress, port_slices, quiet, sound
 from .kernels import WORD
 from .running import Running
 from .session import Session, steps_a_chunk
@@ -65,14 +64,15 @@ class Stream:
         self, recording: Recording, steps: int | None = None, progress: Progress = quiet
     ) -> Trace:
         """The trace of the next `steps` steps; those beyond the recording are silent."""
-        refuse(input_faults(self.engine.program, recording), InputError)
-        return self.advance(recording, steps, progress)
+        peaks = sound(self.engine.program, recording)
+        return self.advance(recording, steps, progress, peaks)
 
-    def advance(self, recording: Recording, steps: int | None, progress: Progress) -> Trace:
-        """feed() of a recording that is known to be sound."""
+    def advance(
+        self, recording: Recording, steps: int | None, progress: Progress, peaks: list[int]
+    ) -> Trace:
+        """feed() of a recording that is known to be sound, and how large its values are."""
         program = self.engine.program
         steps = recording.steps if steps is None else steps
-        peaks = recording_peaks(program, recording)
         if any(new > old for new, old in zip(peaks, self.peaks, strict=True)):
             self.peaks = [max(p) for p in zip(peaks, self.peaks, strict=True)]
             before = self.session
@@ -176,7 +176,7 @@ class PlainStream:
         self, recording: Recording, steps: int | None = None, progress: Progress = quiet
     ) -> Trace:
         program, past = self.engine.program, self.past
-        refuse(input_faults(program, recording), InputError)
+        sound(program, recording)
         steps = recording.steps if steps is None else steps
         edges = recording.start[np.clip(np.arange(1, steps + 1), 0, recording.steps)]
         used = int(edges[-1]) if steps else 0

@@ -46,6 +46,13 @@ class Piece:
         self.wires = np.zeros(len(segment.wires), machine.wire_type)
         self.delivers = np.zeros(len(segment.transfers), machine.deliver_type)
         self.cells = np.zeros(len(segment.neurons), machine.cell_type)
+        self.sources = [w.synapses.source for w in segment.wires]
+        self.names = [n.population.name for n in segment.neurons]
+        self._readers, self._writers = (
+            table.view(np.int64).reshape(len(table), len(table.dtype.names or ()))
+            for table in (self.wires, self.cells)
+        )
+        """The records as rows of numbers; they begin with machine.EVENTS."""
         for row, w in zip(self.wires, segment.wires, strict=True):
             _fill(row, self._wire(w))
         for row, t in zip(self.delivers, segment.transfers, strict=True):
@@ -55,12 +62,12 @@ class Piece:
 
     def read_and_write(self, read: Mapping[str, Events], written: Mapping[str, Events]) -> None:
         """Where the events lie; their lists may have moved."""
-        for row, w in zip(self.wires, self.segment.wires, strict=True):
-            _point(row, read[w.synapses.source])
-        for row, n in zip(self.cells, self.segment.neurons, strict=True):
-            events = written[n.population.name]
-            _point(row, events)
-            row["capacity"] = len(events.index) - machine.SURE
+        for k, source in enumerate(self.sources):
+            self._readers[k, :4] = read[source].place()
+        for k, name in enumerate(self.names):
+            events = written[name]
+            self._writers[k, :4] = events.place()
+            self._writers[k, 4] = len(events.index) - machine.SURE
 
     def _keep(self, array: Array) -> int:
         self._kept.append(array)
@@ -195,9 +202,3 @@ def heard(layout: Layout, size: int) -> Array:
 def _fill(row: Any, values: dict[str, int]) -> None:
     for name, value in values.items():
         row[name] = value
-
-
-def _point(row: Any, events: Events) -> None:
-    row["start"], row["index"] = address(events.start), address(events.index)
-    row["value"] = address(events.value) if events.valued else 0
-    row["history"] = events.history

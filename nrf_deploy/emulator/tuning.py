@@ -11,7 +11,7 @@ class Tuning:
 
     chunk: int = 256
     """Steps that a piece runs before another takes its place in the cache."""
-    cache: int = 2**19
+    cache: int = 2**20
     """Bytes of states, sums and own weights that a piece stays below."""
     narrowest: int = 256
     """Neurons that a piece has at least: shorter rows cost more for their beginning."""
