@@ -61,7 +61,9 @@ def run_demo(folder: Path, *, steps: int, seed: int, say: Callable[[str], Any]) 
             say(show.resources(bundle))
             say(f"\n4. run and verify on {chip}\n")
             for engine, against in _pairs(tuple(target.engines), ready):
-                with Progress([f"{chip}: {e}" for e in (engine, against)]) as progress:
+                labels = [f"{chip}: {e}" for e in (engine, against)]
+                hints = pipeline.waiting(engine, against)
+                with Progress(labels, waiting=hints) as progress:
                     report = verify(bundle, recording, engine, against, progress=progress)
                 say(report.text(details=not report.passed) + "\n")
                 verified.append({"chip": chip, "target": name, **report.as_json()})

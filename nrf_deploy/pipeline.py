@@ -25,7 +25,7 @@ from .quantise.rules import Rules
 from .recording import Recording, Trace
 from .reference.neurons import Decay
 from .stages import Progress, Verdict, stages
-from .target import Exporter, Target, target_of_chip, targets
+from .target import Exporter, Target, chip_named, targets
 
 
 def quiet(done: int, of: int) -> None:
@@ -129,10 +129,11 @@ def bundled(model: Model, chip: str, verdict: Verdict) -> Bundle:
     assert verdict.scheme is not None
     assert verdict.program is not None
     assert verdict.placement is not None
+    target, chip = chip_named(chip)
     return Bundle(
         network=model.network,
         source_sha256=model.sha256,
-        target=target_of_chip(chip).name,
+        target=target.name,
         chip=chip,
         steps=verdict.steps,
         scheme=verdict.scheme,
@@ -252,6 +253,14 @@ def _emulate(
         program, target.arithmetics[name], recording, record, states, steps, progress
     )
     return replace(trace, engine="emulator")
+
+
+FIRST_RUN = "getting ready (the first run on a machine compiles the emulator: ~20 s)"
+
+
+def waiting(*engines: str) -> list[str]:
+    """For each engine, what explains a wait that a newcomer would take for a hang."""
+    return [FIRST_RUN if engine == "emulator" else "" for engine in engines]
 
 
 def said_by(trace: Trace) -> tuple[Finding, ...]:

@@ -19,8 +19,6 @@ from ..recording import Recording
 from ..stages import Verdict
 from ..text import Progress, finding_text
 
-FIRST_RUN = "getting ready (the first run on a machine compiles the emulator: ~20 s)"
-
 
 def recording(
     args: argparse.Namespace, path: str, network: Network
@@ -59,9 +57,9 @@ def _rules(args: argparse.Namespace) -> Rules:
 
 
 def running(*engines: str) -> Progress:
-    """A bar for each, that explains the one wait that a newcomer would take for a hang."""
-    waiting = [FIRST_RUN if engine == "emulator" else "" for engine in engines]
-    return Progress([f"running on {engine}" for engine in engines], waiting=waiting)
+    return Progress(
+        [f"running on {engine}" for engine in engines], waiting=pipeline.waiting(*engines)
+    )
 
 
 def say_at_once(args: argparse.Namespace, said: Iterable[Finding]) -> None:
