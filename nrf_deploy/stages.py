@@ -12,10 +12,11 @@ from .legalise.choice import legalise
 from .network import Network
 from .place.placement import Placement
 from .program import Program
+from .quantise.misplaced import misplaced
 from .quantise.rules import Rules
 from .quantise.scheme import Scheme
 from .recording import Recording
-from .target import target_of_chip
+from .target import chip_named
 
 Progress = Callable[[int, int], None]
 
@@ -63,9 +64,10 @@ def stages(
 
     `read` is what reading the model had to say.
     """
-    target = target_of_chip(chip)
+    target, chip = chip_named(chip)
     network, steps = legalise(model, target.passes(chip, allow), calibration)
     findings = [*read, *(f for step in steps for f in step.findings)]
+    findings += misplaced(rules, network, calibration)
     verdict = Verdict(network, steps, (*findings, *target.check(network, chip)), model=model)
     if verdict.refused:
         return verdict

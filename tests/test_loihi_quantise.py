@@ -7,15 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from nrf_loihi import target
+from loihi_programs import Case, first_difference, run_golden
 
 import nrf_deploy as nd
 from nrf_deploy.findings import TargetError
-from nrf_deploy.network import IF, LIF, Input, Linear, Network, Output
+from nrf_deploy.network import IF, LIF, Conv, Input, Linear, Network, Output, Scale
 from nrf_deploy.pipeline import check, compile
-from nrf_deploy.quantise.rules import LayerRules, Rules
+from nrf_deploy.quantise.rules import LayerRules, Rules, parse_rules
+from nrf_deploy.quantise.toml import scheme_toml
 from nrf_deploy.recording import Recording
 from nrf_deploy.recordings import read as read_recording
+from nrf_deploy.sdk import environments
+from nrf_loihi import lava, target
 
 
 def layer(weight: np.ndarray, *, bias: np.ndarray | None = None, **lif: object) -> Network:
@@ -87,20 +90,193 @@ def test_anchored_decays_keep_the_ratios_of_a_ladder() -> None:
         assert abs((1 - dv["anchored"][k] / 4096) - slowest**s) < 1.5 / 4096
 
 
-def test_weights_that_all_round_to_zero_are_refused() -> None:
-    """A tiny layer meets a large one in the same neurons, and must count in its units."""
-    network = layer(np.full((3, 3), 0.5))
-    tiny = Linear(name="tiny", weight=np.full((3, 3), 1e-5))
-    network = replace(
+def meeting(size: float, seed: int = 0) -> Network:
+    """A second connection, so much smaller, meets the first in the same neurons."""
+    rng = np.random.default_rng(seed)
+    network = layer(rng.normal(0.1, 0.2, (20, 10)))
+    small = Linear(name="small", weight=rng.normal(0.1, 0.2, (20, 10)) * size)
+    return replace(
         network,
-        nodes=(*network.nodes, tiny),
-        edges=(*network.edges, ("x", "tiny"), ("tiny", "n")),
+        nodes=(*network.nodes, small),
+        edges=(*network.edges, ("x", "small"), ("small", "n")),
     )
+
+
+@pytest.mark.parametrize(("size", "exponent"), [(1.0, 0), (1 / 40, 5), (1 / 300, 6)])
+def test_each_connection_has_its_own_exponent_and_keeps_its_bits(
+    size: float, exponent: int
+) -> None:
+    bundle = compile(meeting(size), "loihi2")
+    made = bundle.scheme.connections
+    assert (made["w"].exponent, made["small"].exponent) == (exponent, 0)
+    assert abs(np.abs(made["w"].weight).max() - 254) < 40
+    assert np.abs(made["small"].weight).max() > 80
+    for name in ("w", "small"):
+        weight = meeting(size)[name].weight  # type: ignore[attr-defined]
+        off = made[name].held / made[name].gain.reshape(-1, 1) - weight
+        assert np.linalg.norm(off) < 0.03 * np.linalg.norm(weight)
+
+
+def test_exponents_leave_room_for_the_current_and_the_threshold() -> None:
+    """With a large fan-in, or a high threshold, an exponent would make a current wrap."""
+    rng = np.random.default_rng(0)
+    wide = layer(np.abs(rng.normal(size=(4, 900))))
+    small = Linear(name="small", weight=np.full((4, 900), 1e-3))
+    wide = replace(
+        wide, nodes=(*wide.nodes, small), edges=(*wide.edges, ("x", "small"), ("small", "n"))
+    )
+    verdict = check(wide, "loihi2")
+    assert verdict.scheme is not None
+    assert verdict.scheme.connections["w"].exponent < 4
+    assert "LOIHI-CURRENT-MAY-WRAP" not in [f.code for f in verdict.findings]
+    informed = check(wide, "loihi2", noise(900, 50, 0)).scheme
+    assert informed is not None
+    assert informed.connections["w"].exponent > verdict.scheme.connections["w"].exponent
+    high = layer(np.eye(2), v_threshold=np.full(2, 400.0))
+    tiny = Linear(name="small", weight=np.eye(2) / 60)
+    high = replace(
+        high, nodes=(*high.nodes, tiny), edges=(*high.edges, ("x", "small"), ("small", "n"))
+    )
+    program = check(high, "loihi2").program
+    assert program is not None
+    assert np.max(program.population("n").params["vth"]) <= 131071
+
+
+def test_an_exponent_in_the_scheme_is_taken_as_it_is() -> None:
+    rules = Rules(layers={"w": LayerRules(exponent=3)})
+    made = compile(meeting(1 / 40), "loihi2", rules=rules).scheme.connections
+    assert (made["w"].exponent, made["small"].exponent) == (3, 0)
+
+
+@pytest.mark.parametrize("kind", ["dense", "conv", "direct"])
+def test_a_small_connection_counts_on_the_chip_as_in_the_model(kind: str) -> None:
+    """Whatever the kind: the small one alone makes the neurons fire."""
+    network = two_kinds(kind)
+    frames = np.zeros((300, 18), np.int64)
+    frames[:, :9] = 1
+    recording = Recording.from_dense(frames.reshape(300, *network["x"].shape))
+    report = nd.verify(compile(network, "loihi2"), recording)
+    found = report.comparison.layers[0]
+    assert found.spikes_right > 20
+    assert abs(found.spikes_left - found.spikes_right) <= 0.05 * found.spikes_right
+
+
+def two_kinds(kind: str) -> Network:
+    """A large Linear from the silent half of the input meets something small."""
+    shape = (2, 3, 3) if kind == "conv" else (18,)
+    full = np.ones(shape)
+    silent = np.zeros((18, 18))
+    silent[:, 9:] = 1.0
+
+    def pointwise(name: str, weight: np.ndarray) -> Conv:
+        border = ((0, 0), (0, 0))
+        return Conv(
+            name=name, weight=weight.reshape(2, 2, 1, 1), input_size=(3, 3),
+            stride=(1, 1), padding=border, dilation=(1, 1),
+        )  # fmt: skip
+
+    large, small = {
+        "dense": (
+            Linear(name="large", weight=silent),
+            Linear(name="small", weight=np.eye(18) / 60),
+        ),
+        "direct": (Linear(name="large", weight=silent), Scale(name="small", scale=full / 60)),
+        "conv": (
+            pointwise("large", np.array([[0.0, 1.0], [0.0, 1.0]])),
+            pointwise("small", np.eye(2) / 60),
+        ),
+    }[kind]
+    neurons = {"tau": 0.05 * full, "r": full * 50, "v_leak": 0 * full, "v_threshold": full / 10}
+    return Network(
+        (
+            Input(name="x", port_shape=shape),
+            large,
+            small,
+            LIF(name="n", v_reset=0 * full, **neurons),
+            Output(name="y", port_shape=shape),
+        ),
+        (("x", "large"), ("x", "small"), ("large", "n"), ("small", "n"), ("n", "y")),
+        dt=1e-3,
+    )
+
+
+def test_weights_that_all_round_to_zero_are_refused() -> None:
+    """What no exponent makes up for."""
     with pytest.raises(TargetError) as refusal:
-        compile(network, "loihi2")
+        compile(meeting(1e-7), "loihi2")
     assert [(f.code, f.layer) for f in refusal.value.findings if f.severity == "error"] == [
-        ("LOIHI-ALL-ZERO", "tiny")
+        ("LOIHI-ALL-ZERO", "small")
     ]
+
+
+# --- what the user fixes ---------------------------------------------------
+
+
+def test_layers_that_the_network_has_not_are_refused_with_the_nearest_name() -> None:
+    rules = Rules(layers={"smal": LayerRules(weight_bits=4), "n": LayerRules(gain=3.0)})
+    with pytest.raises(TargetError) as refusal:
+        compile(meeting(1.0), "loihi2", rules=rules)
+    found = {f.what: f.fix for f in refusal.value.findings}
+    assert found == {
+        "the scheme sets a layer 'smal', which the network has not": "did you mean 'small'?",
+        "the scheme sets gain of 'n', which is neurons": "here decay may be set",
+    }
+
+
+def test_spikes_cannot_be_counted_without_data() -> None:
+    for rules in (Rules(error="spikes"), Rules(layers={"w": LayerRules(error="spikes")})):
+        with pytest.raises(TargetError, match="SCHEME-NO-DATA"):
+            compile(layer(np.eye(2)), "loihi2", rules=rules)
+        assert check(layer(np.eye(2)), "loihi2", noise(2, 50, 0), rules).fits
+
+
+def test_bits_method_and_gains_are_set_a_layer(tmp_path: Path) -> None:
+    """What a scheme says of one layer leaves the others as they were; the bundle keeps it."""
+    network = layer(np.random.default_rng(0).normal(0.1, 0.3, (6, 12)))
+    plain = compile(network, "loihi2").scheme.connections["w"]
+    for own, expected in (
+        (LayerRules(weight_bits=4), lambda c: c.weight_bits == 4 and np.all(c.weight % 32 == 0)),
+        (LayerRules(per_channel=False), lambda c: c.gain.ndim == 0),
+        (LayerRules(gain=100.0), lambda c: c.gain == 100.0),
+        (LayerRules(method="max"), lambda c: c.gain.ndim == 0 and np.abs(c.weight).max() == 254),
+        (LayerRules(error="weights"), lambda c: np.array_equal(c.weight, plain.weight)),
+    ):
+        bundle = compile(network, "loihi2", noise(12, 60, 0), Rules(layers={"w": own}))
+        assert expected(bundle.scheme.connections["w"]), own
+        nd.save(bundle, tmp_path / "b.nrfb")
+        kept = nd.load(tmp_path / "b.nrfb").scheme
+        assert kept.rules == Rules(layers={"w": own})
+        assert parse_rules(scheme_toml(kept)) == kept.rules
+
+
+def test_a_decay_is_anchored_for_one_layer() -> None:
+    tau = np.array([5.48, 10.95, 21.9, 43.8]) * 1e-3
+    network = layer(np.ones((4, 1)), tau=tau, r=tau * 1000)
+    anchored = check(network, "loihi2", rules=Rules(decay="anchored")).scheme
+    own = check(network, "loihi2", rules=Rules(layers={"n": LayerRules(decay="anchored")})).scheme
+    assert anchored is not None
+    assert own is not None
+    assert np.array_equal(own.populations["n"].params["dv"], anchored.populations["n"].params["dv"])
+
+
+def test_lava_counts_exponents_as_the_emulator_does() -> None:
+    there = environments.status(lava.sdk)
+    if not there.installed:
+        pytest.skip(f"Lava is not installed: {there.todo}")
+    rng = np.random.default_rng(1)
+    frames = (rng.random((80, 18)) < 0.3).astype(np.int64)
+    pairs = []
+    for kind in ("dense", "conv", "direct"):
+        network = two_kinds(kind)
+        data = Recording.from_dense(frames.reshape(80, *network["x"].shape))
+        pairs.append((compile(network, "loihi2").program, data))
+    pairs.append((compile(meeting(1 / 40), "loihi2").program, noise(10, 80, 1)))
+    for (program, data), trace in zip(pairs, lava.run_many(pairs), strict=True):
+        assert first_difference(run_golden(Case(program, data)), trace) is None
+        assert trace.outputs["n"].counts().sum() > 20
+
+
+# --- ranges ------------------------------------------------------------------
 
 
 def test_a_threshold_far_below_the_weights_is_refused() -> None:

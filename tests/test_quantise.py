@@ -8,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nrf_deploy.findings import InputError
-from nrf_deploy.quantise.grid import Grid, compensated, loss
+from nrf_deploy.quantise.grid import Grid, compensated, descended, factor, loss
 from nrf_deploy.quantise.rules import LayerRules, Rules, parse_rules
+from nrf_deploy.quantise.scheme import ConnectionScheme, Scheme
+from nrf_deploy.quantise.toml import scheme_toml
 
 MIXED = Grid(2, -254, 254)
 
@@ -57,7 +59,14 @@ def test_compensation_makes_the_error_of_the_sums_smaller(seed: int) -> None:
         return float(np.square(x @ off.T).mean())
 
     nearest = grid.round(weights, gain)
-    assert seen(compensated(weights, gain, grid, moments)) < 0.7 * seen(nearest)
+    made_up_for = compensated(weights, gain, grid, factor(moments))
+    assert seen(made_up_for) < 0.7 * seen(nearest)
+    lowest = descended(weights, gain, grid, moments, made_up_for)
+    assert seen(lowest) <= seen(made_up_for)
+    for k, sign in ((k, sign) for k in range(24) for sign in (-1, 1)):
+        step = np.zeros(24, np.int64)
+        step[k] = sign * grid.step
+        assert seen(np.clip(lowest + step, grid.low, grid.high)) >= seen(lowest) * (1 - 1e-9)
 
 
 def test_rules_are_read_from_toml() -> None:
@@ -70,14 +79,54 @@ def test_rules_are_read_from_toml() -> None:
     assert (rules.bits("conv1"), rules.bits("other"), rules.gain("other")) == (4, 6, None)
 
 
+own_rules = st.builds(
+    LayerRules,
+    error=st.sampled_from([None, "spikes", "weights"]),
+    method=st.sampled_from([None, "fit", "max"]),
+    decay=st.sampled_from([None, "nearest", "anchored"]),
+    weight_bits=st.none() | st.integers(1, 8),
+    per_channel=st.none() | st.booleans(),
+    gain=st.none() | st.floats(1e-3, 1e9),
+    exponent=st.none() | st.integers(0, 7),
+)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    st.builds(
+        Rules,
+        error=st.sampled_from([None, "spikes", "weights"]),
+        method=st.sampled_from(["fit", "max"]),
+        decay=st.sampled_from(["nearest", "anchored"]),
+        weight_bits=st.integers(1, 8),
+        per_channel=st.none() | st.booleans(),
+        layers=st.dictionaries(st.text(min_size=1, max_size=6), own_rules, max_size=3),
+    )
+)
+def test_a_scheme_written_as_toml_is_read_back_as_it_was(rules: Rules) -> None:
+    """Layers may have any name: quotes, dots, what is not ASCII, control characters."""
+    chosen = {"x\ny": ConnectionScheme(np.array([2.0, 3.0]), np.array([[4, -2]]), 8, 1)}
+    assert parse_rules(scheme_toml(Scheme(chosen, {}, rules))) == rules
+
+
+def test_what_a_layer_does_not_say_holds_for_all() -> None:
+    text = 'method = "max"\ndecay = "anchored"\n[layers.a]\nmethod = "fit"\nerror = "weights"\n'
+    rules = parse_rules(text + '[layers.n]\ndecay = "nearest"\n[layers.c]\nmethod = "fit"\n')
+    assert [rules.fits(name) for name in "abc"] == [True, False, True]
+    assert [rules.by_spikes(name) for name in "abc"] == [False, False, True]
+    assert [rules.anchored(name) for name in "mn"] == [True, False]
+
+
 def test_every_mistake_in_the_rules_is_named_at_once() -> None:
-    text = 'error = "beauty"\nbits = 3\nweight_bits = 9\nper_channel = 1\n[layers.a]\ngain = -1\n'
+    text = 'error = "beauty"\nweigth_bits = 3\nweight_bits = 9\nper_channel = 1\n'
+    text += "[layers.a]\ngain = -1\nexponent = 8\n"
     with pytest.raises(InputError) as refusal:
         parse_rules(text)
     said = [f.what for f in refusal.value.findings]
-    assert len(said) == 5
-    for word in ("beauty", "bits", "9", "per_channel", "gain"):
+    assert len(said) == 6
+    for word in ("beauty", "weigth_bits", "9", "per_channel", "gain", "exponent"):
         assert any(word in s for s in said)
+    assert "did you mean 'weight_bits'?" in [f.fix for f in refusal.value.findings]
 
 
 @pytest.mark.parametrize("text", ["error =", "layers = 3", "[layers]\na = 1", "\x00"])

@@ -46,21 +46,46 @@ def loss(rows: Array, integers: Array, gain: Array) -> Array:
     return np.asarray(np.divide(lost, power, out=np.zeros_like(power), where=power > 0))
 
 
-def compensated(rows: Array, gain: Array, grid: Grid, moments: Array) -> Array:
+def factor(moments: Array) -> Array:
+    """The upper Cholesky factor of the inverse of second moments E[x x^T]."""
+    damped = moments + np.eye(len(moments)) * (0.01 * np.trace(moments) / len(moments) + 1e-300)
+    return np.asarray(np.linalg.cholesky(np.linalg.inv(damped)).T)
+
+
+def compensated(rows: Array, gain: Array, grid: Grid, upper: Array) -> Array:
     """Round one column after another, and let the columns still to come make up for it.
 
-    `moments` is the matrix of second moments E[x x^T] of the inputs. The error in the sums,
-    (q - w)^T E[x x^T] (q - w), is what a neuron sees; rounding each weight to its nearest
-    integer makes (q - w) small, but not this. The update is that of optimal brain surgery:
-    with U the upper Cholesky factor of the inverse moments, an error e in column k is
-    balanced by taking e U[k, j] / U[k, k] from each later column j.
+    The error in the sums, (q - w)^T E[x x^T] (q - w), is what a neuron sees; rounding each
+    weight to its nearest integer makes (q - w) small, but not this. The update is that of
+    optimal brain surgery: with U = `upper`, the factor of the moments, an error e in column
+    k is balanced by taking e U[k, j] / U[k, k] from each later column j.
     """
-    damped = moments + np.eye(len(moments)) * (0.01 * np.trace(moments) / len(moments) + 1e-9)
-    upper = np.linalg.cholesky(np.linalg.inv(damped)).T
     left = rows.astype(np.float64).copy()
     out = np.empty(rows.shape, np.int64)
     for k in range(rows.shape[1]):
         out[:, k] = grid.round(left[:, k : k + 1], gain)[:, 0]
         error = (left[:, k] - out[:, k] / gain) / upper[k, k]
         left[:, k + 1 :] -= error[:, None] * upper[k, k + 1 :]
+    return out
+
+
+def descended(rows: Array, gain: Array, grid: Grid, moments: Array, integers: Array) -> Array:
+    """From these integers downhill: in each row the one step of one weight that takes most
+    from (q - w)^T E[x x^T] (q - w), until there is none."""
+    out = integers.copy()
+    step = grid.step / gain[:, None]
+    slope = (out / gain[:, None] - rows) @ moments
+    bend = np.square(step) * np.diag(moments)
+    every = np.arange(len(rows))
+    for _ in range(2 * rows.shape[1]):
+        up = np.where(out < grid.high, 2 * step * slope + bend, np.inf)
+        down = np.where(out > grid.low, -2 * step * slope + bend, np.inf)
+        change = np.minimum(up, down)
+        best = change.argmin(axis=1)
+        gained = change[every, best] < -1e-12 * bend[every, best]
+        if not gained.any():
+            break
+        move = np.where(up[every, best] < down[every, best], 1, -1) * gained
+        out[every, best] += move * grid.step
+        slope += (move * step[:, 0])[:, None] * moments[best]
     return out

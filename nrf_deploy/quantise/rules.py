@@ -9,15 +9,20 @@ A file of rules is TOML:
     per_channel = true        # one gain an output channel instead of one a layer
 
     [layers.conv1]            # by the name of the connection's node
-    weight_bits = 6
+    weight_bits = 6           # error, method and per_channel may stand here as well
     gain = 127.5              # one gain for the whole layer, as it is
+    exponent = 0              # its weights count 2^exponent each, where several layers meet
+
+    [layers.lif1]             # or of the neurons' node
+    decay = "nearest"
 """
 
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_args, get_type_hints
 
@@ -32,9 +37,15 @@ CHOICES = {
 
 @dataclass(frozen=True)
 class LayerRules:
+    """None: as for all layers."""
+
+    error: str | None = None
+    method: str | None = None
+    decay: str | None = None
     weight_bits: int | None = None
     per_channel: bool | None = None
     gain: float | None = None
+    exponent: int | None = None
 
 
 @dataclass(frozen=True)
@@ -49,15 +60,44 @@ class Rules:
     layers: Mapping[str, LayerRules] = field(default_factory=dict)
 
     def bits(self, layer: str) -> int:
-        own = self.layers.get(layer, LayerRules()).weight_bits
-        return self.weight_bits if own is None else own
-
-    def gain(self, layer: str) -> float | None:
-        return self.layers.get(layer, LayerRules()).gain
+        return int(self._of(layer, "weight_bits"))
 
     def channels(self, layer: str) -> bool | None:
-        own = self.layers.get(layer, LayerRules()).per_channel
-        return self.per_channel if own is None else own
+        own: bool | None = self._of(layer, "per_channel")
+        return own
+
+    def fits(self, layer: str) -> bool:
+        return bool(self._of(layer, "method") == "fit")
+
+    def by_spikes(self, layer: str) -> bool:
+        """Where there are data."""
+        return self.fits(layer) and self._of(layer, "error") != "weights"
+
+    def anchored(self, layer: str) -> bool:
+        return bool(self._of(layer, "decay") == "anchored")
+
+    def gain(self, layer: str) -> float | None:
+        return self._own(layer).gain
+
+    def exponent(self, layer: str) -> int | None:
+        return self._own(layer).exponent
+
+    def _own(self, layer: str) -> LayerRules:
+        return self.layers.get(layer, LayerRules())
+
+    def _of(self, layer: str, key: str) -> Any:
+        own = getattr(self._own(layer), key)
+        return getattr(self, key) if own is None else own
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    known = list(dict.fromkeys(known))
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"known are: {', '.join(known)}"
+
+
+def keys_of(cls: type) -> list[str]:
+    return [f.name for f in dataclasses.fields(cls) if f.name != "layers"]
 
 
 def parse_rules(text: str) -> Rules:
@@ -82,10 +122,10 @@ def parse_rules(text: str) -> Rules:
 
 def _faults(table: Mapping[str, Any], cls: type, where: str) -> Iterator[Finding]:
     hints = get_type_hints(cls)
-    known = [f.name for f in dataclasses.fields(cls) if f.name != "layers"]
+    known = keys_of(cls)
     for key, value in table.items():
         if key not in known:
-            yield error("SCHEME-KEY", f"{where} sets {key!r}", fix=f"known are: {', '.join(known)}")
+            yield error("SCHEME-KEY", f"{where} sets {key!r}", fix=nearest(key, known))
             continue
         kinds = get_args(hints[key]) or (hints[key],)
         if type(value) is int and float in kinds:
@@ -101,5 +141,7 @@ def _faults(table: Mapping[str, Any], cls: type, where: str) -> Iterator[Finding
             )
         elif key == "weight_bits" and not 1 <= value <= 8:
             yield error("SCHEME-VALUE", f"{where}: weight_bits = {value}", fix="use 1 to 8")
+        elif key == "exponent" and not 0 <= value <= 7:
+            yield error("SCHEME-VALUE", f"{where}: exponent = {value}", fix="use 0 to 7")
         elif key == "gain" and not 0 < value < float("inf"):
             yield error("SCHEME-VALUE", f"{where}: gain = {value}", fix="use a number above 0")

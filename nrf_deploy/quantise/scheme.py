@@ -17,7 +17,7 @@ from .rules import Rules
 
 @dataclass(frozen=True, eq=False)
 class ConnectionScheme:
-    """integer weight ~ gain * float weight, on the grid of `weight_bits` bits.
+    """weight * 2^exponent ~ gain * float weight, `weight` on the grid of `weight_bits` bits.
 
     `weight` holds the integers in the shape in which the chip takes them; `gain` is one
     number, or one an output channel.
@@ -26,6 +26,12 @@ class ConnectionScheme:
     gain: Array
     weight: Array
     weight_bits: int
+    exponent: int = 0
+
+    @property
+    def held(self) -> Array:
+        """What a weight counts."""
+        return np.asarray(self.weight << self.exponent)
 
 
 @dataclass(frozen=True, eq=False)

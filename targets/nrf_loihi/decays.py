@@ -24,11 +24,12 @@ Params = dict[str, Array | int]
 
 def decays(network: Network, forms: Mapping[str, Neuron], rules: Rules) -> dict[str, Params]:
     """du and dv of each population."""
-    slowest = _anchor(forms) if rules.decay == "anchored" else None
+    anchored = {name: form for name, form in forms.items() if rules.anchored(name)}
+    slowest = _anchor(anchored)
     out: dict[str, Params] = {}
     for name, form in forms.items():
         decay = form.decay
-        if slowest is not None:
+        if slowest is not None and name in anchored:
             ratio = np.divide(decay, slowest, out=np.zeros_like(decay), where=decay > 0)
             decay = 1 - (1 - np.rint(4096 * slowest) / 4096) ** ratio
         out[name] = {

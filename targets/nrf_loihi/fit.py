@@ -22,7 +22,6 @@ from nrf_deploy.reference.connections import connection
 from .arithmetic import LoihiArithmetic
 
 ELEMENTS = 20_000_000  # of the largest layer's frames: longer data are cut
-PATCHES = 20_000  # of one convolution's input, for its second moments
 
 
 class Calibration:
@@ -55,46 +54,6 @@ class Calibration:
         else:
             out = frames.reshape(len(frames), -1) * weight
         return np.rint(out).astype(np.int64).reshape(len(frames), *shape)
-
-    def moments(self, link: Link) -> Array | None:
-        """Second moments of what each neuron of this link sees; None where it has no matrix."""
-        frames, node = self.source(link), link.node
-        if isinstance(node, Linear):
-            x = frames.reshape(len(frames), -1).astype(np.float64)
-            return np.asarray(x.T @ x / len(x))
-        if not isinstance(node, Conv) or node.groups > 1:
-            return None
-        columns = _patches(node)
-        active = np.flatnonzero(frames.reshape(len(frames), -1).any(axis=1))
-        each = int(np.prod(node.shape[1:]))
-        chosen = active[:: max(1, len(active) * each // PATCHES)]
-        total = np.zeros((columns.shape[0],) * 2)
-        for t in chosen:
-            padded = np.append(frames[t].ravel().astype(np.float64), 0.0)
-            x = padded[columns]
-            total += x @ x.T
-        return total / max(1, len(chosen) * each)
-
-
-def _patches(node: Conv) -> Array:
-    """For each weight of a kernel and each position, the flat input it reads (-1: the border)."""
-    channels, size = node.weight.shape[1], node.input_size
-    axes = zip(node.kernel, node.shape[1:], node.stride, node.padding, node.dilation, strict=True)
-    places = []
-    for kernel, out, stride, pads, dilation in axes:
-        places.append(np.arange(kernel)[:, None] * dilation + np.arange(out) * stride - pads[0])
-    flat = np.zeros((1,) * (2 * len(size)), np.int64)
-    inside = np.ones_like(flat, bool)
-    for axis, (place, extent) in enumerate(zip(places, size, strict=True)):
-        view = [1] * (2 * len(size))
-        view[axis], view[len(size) + axis] = place.shape
-        place = place.reshape(view)
-        flat = flat * extent + place
-        inside = inside & (place >= 0) & (place < extent)
-    taps = int(np.prod(node.kernel))
-    flat, inside = flat.reshape(taps, -1), inside.reshape(taps, -1)
-    step = int(np.prod(size))
-    return np.concatenate([np.where(inside, flat + c * step, -1) for c in range(channels)])
 
 
 def spikes(population: Population, params: Mapping[str, Array | int], arriving: Array) -> Array:

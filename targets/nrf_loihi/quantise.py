@@ -16,7 +16,6 @@ import numpy as np
 from nrf_deploy.findings import Finding, error, info
 from nrf_deploy.layers import layers
 from nrf_deploy.network import Array, Network, Pool
-from nrf_deploy.quantise.grid import compensated
 from nrf_deploy.quantise.rules import Rules
 from nrf_deploy.quantise.scheme import (
     ConnectionScheme,
@@ -31,15 +30,16 @@ from .analogue import Reaches
 from .chip import STATE_SHIFT, Chip
 from .decays import decays
 from .drive import constant
+from .exponents import LARGEST, exponents, in_steps
 from .fit import Calibration, distance, mismatches, spikes
 from .groups import Group, grid_of, groups, rows, shaped
 from .neuron import neuron
 from .ranges import Observed, lost, range_of
 from .task import Task, Weights, clearly_less, largest
 
+LOOKED_AT = 8
 GAINS = 2.0 ** np.linspace(0.4, -1, 22)  # of the largest gain without clipping
 THRESHOLDS = 1 + np.array([-0.06, -0.04, -0.025, -0.015, -0.007, 0.007, 0.015, 0.025, 0.04, 0.06])
-COLUMNS = 4096  # a wider layer is rounded to nearest: compensation would take minutes
 
 
 def quantise(
@@ -51,7 +51,8 @@ def quantise(
 ) -> tuple[Scheme, list[Finding]]:
     peak = 1 if calibration is None else int(np.abs(calibration.value).max(initial=1))
     view = layers(network)
-    data = Calibration(network, view, calibration) if calibration and _on_spikes(rules) else None
+    by_spikes = any(rules.by_spikes(_node(k)) for k in view.links)
+    data = Calibration(network, view, calibration) if calibration and by_spikes else None
     connections: dict[str, ConnectionScheme] = {}
     populations: dict[str, PopulationScheme] = {}
     findings: list[Finding] = []
@@ -82,11 +83,16 @@ def quantise(
             params={n: rates[n] for n in names},
             reaches=reaches,
         )
+        steps = exponents(task, _fixed(group, rules), _gain(group, rules))
+        task.grids |= {n: in_steps(task.grids[n], e) for n, e in steps.items()}
         gain, weights = _weights(task, rules)
         for link in group.links:
-            size = int(np.prod(network[link.targets[0]].shape))
+            size, exponent = int(np.prod(network[link.targets[0]].shape)), steps[link.name]
             connections[link.name] = ConnectionScheme(
-                single(gain), shaped(link, weights[link.name], size), rules.bits(_node(link))
+                single(gain),
+                shaped(link, weights[link.name] >> exponent, size),
+                rules.bits(_node(link)),
+                exponent,
             )
         observed = {}
         for name in names:
@@ -98,7 +104,7 @@ def quantise(
             if forms[name].threshold is None:
                 payload = reaches.payload(name, scale)
                 kept["shift"], scales["output"] = whole(payload["shift"]), single(payload["unit"])
-                held = {k.name: connections[k.name].weight for k in group.links}
+                held = {k.name: connections[k.name].held for k in group.links}
                 findings += reaches.judged(name, held, scale, kept)
                 if data is not None:
                     data.chip[name] = reaches.sent(name, data.model[name])
@@ -107,20 +113,33 @@ def quantise(
     return Scheme(connections, populations, rules), findings
 
 
-def _on_spikes(rules: Rules) -> bool:
-    return rules.error != "weights" and rules.method == "fit"
-
-
 def _node(link: object) -> str:
     node = getattr(link, "node", None)
     return node.name if node is not None else getattr(link, "name", "")
 
 
+def _fixed(group: Group, rules: Rules) -> dict[str, int]:
+    named = {k.name: rules.exponent(_node(k)) for k in group.links}
+    return {name: e for name, e in named.items() if e is not None}
+
+
+def _scaled(group: Group, rules: Rules) -> bool:
+    return not all(rules.fits(_node(k)) for k in group.links)
+
+
+def _on_spikes(group: Group, rules: Rules) -> bool:
+    return all(rules.by_spikes(_node(k)) for k in group.links)
+
+
+def _gain(group: Group, rules: Rules) -> float | None:
+    named = (rules.gain(_node(k)) for k in group.links)
+    return min((g for g in named if g is not None), default=None)
+
+
 def _channels(group: Group, chip: Chip, rules: Rules) -> int | None:
     """One gain a channel where the chip, the group and the rules allow it."""
     own = {rules.channels(_node(k)) for k in group.links}
-    fixed = any(rules.gain(_node(k)) for k in group.links)
-    if False in own or fixed or rules.method == "max":
+    if False in own or _gain(group, rules) is not None or _scaled(group, rules):
         return None
     return group.channels if chip.thresholds_a_neuron else None
 
@@ -128,11 +147,11 @@ def _channels(group: Group, chip: Chip, rules: Rules) -> int | None:
 def _weights(task: Task, rules: Rules) -> tuple[Array, Weights]:
     """The gain, and the integer weights."""
     fits, cap = largest(task)
-    fixed = [g for k in task.group.links if (g := rules.gain(_node(k))) is not None]
-    if fixed:
-        gain = np.array([min(fixed)])
+    named = _gain(task.group, rules)
+    if named is not None:
+        gain = np.array([named])
         return gain, task.nearest(gain)
-    if rules.method == "max":
+    if _scaled(task.group, rules):
         gain = np.minimum(fits, cap)
         return gain, task.nearest(gain)
     trials = [np.minimum(fits * factor, cap) for factor in GAINS]
@@ -140,36 +159,42 @@ def _weights(task: Task, rules: Rules) -> tuple[Array, Weights]:
     trials += [dyadic, dyadic / 2]
     errors = np.array([task.error(gain, task.nearest(gain)) for gain in trials])
     gain = np.choose(errors.argmin(axis=0), trials)
-    if task.calibration is None:
-        return gain, task.nearest(gain)
-    start = best = task.distance(gain, task.nearest(gain))
+    weights = task.nearest(gain)
+    if task.calibration is None or not _on_spikes(task.group, rules):
+        return gain, weights
+    return _by_spikes(task, trials, cap, gain, weights)
+
+
+def _by_spikes(
+    task: Task, trials: list[Array], cap: Array, gain: Array, weights: Weights
+) -> tuple[Array, Weights]:
+    """The choice by weights, or, in the channels where that spikes more alike, one by
+    what errors do between two spikes."""
+    seen = task.moments()
+    tried = []
     for trial in trials:
-        far = task.distance(trial, task.nearest(trial))
-        better = clearly_less(far, start) & (far < best)
-        gain, best = np.where(better, trial, gain), np.where(better, far, best)
-    return gain, _compensated(task, gain, task.nearest(gain))
-
-
-def _compensated(task: Task, gain: Array, weights: Weights) -> Weights:
-    """The same weights rounded with compensation, in the channels where that does better."""
-    assert task.calibration is not None
-    other = dict(weights)
-    for link in task.group.links:
-        floats = task.floats[link.name]
-        moments = task.calibration.moments(link) if floats.shape[1] <= COLUMNS else None
-        if moments is not None and np.trace(moments) > 0:
-            grid, a_row = task.grids[link.name], task.a_row(gain, link.name)
-            other[link.name] = compensated(floats, a_row, grid, moments)
-    better = task.distance(gain, other) < task.distance(gain, weights)
-    if not task.channels:
-        return other if better[0] else weights
-    return {n: np.where(better[:, None], other[n], w) for n, w in weights.items()}
+        rounded = task.compensated(trial, seen)
+        held = np.minimum(task.refitted(trial, rounded, seen), cap)
+        tried.append((task.cost(held, rounded, seen), held, rounded))
+    order = np.argsort([cost for cost, _, _ in tried], axis=0)
+    best = task.distance(gain, weights)
+    for rank in order[:LOOKED_AT]:
+        held = np.choose(rank, [g for _, g, _ in tried])
+        rounded = weights
+        for k, (_, _, w) in enumerate(tried):
+            rounded = task.chosen(rank == k, w, rounded)
+        finer = task.descended(held, rounded, seen)
+        for g, w in ((held, rounded), (np.minimum(task.refitted(held, finer, seen), cap), finer)):
+            far = task.distance(g, w)
+            gain, weights = np.where(far < best, g, gain), task.chosen(far < best, w, weights)
+            best = np.minimum(far, best)
+    return gain, weights
 
 
 def _population(
     task: Task, name: str, gain: Array, weights: Weights, rules: Rules
 ) -> tuple[Mapping[str, Array | int], Observed | None]:
-    """Decays and thresholds; with data, those of their neighbours that spike most alike."""
+    """Decays and thresholds, and what they do on the data."""
     params = task.params[name] | task.integers(name, gain)
     if task.calibration is None:
         return params, None
@@ -179,12 +204,29 @@ def _population(
         task.calibration.chip[name] = task.calibration.model[name]
         return params, None
     wanted = task.calibration.model[name]
+    if _on_spikes(task.group, rules):
+        params |= _neighbours(task, name, gain, arriving, rules)
+    fired = spikes(population, params, arriving)
+    task.calibration.chip[name] = fired
+    return params, Observed(
+        int(mismatches(fired, wanted).sum()), int((wanted != 0).sum()), arriving
+    )
+
+
+def _neighbours(
+    task: Task, name: str, gain: Array, arriving: Array, rules: Rules
+) -> Mapping[str, Array | int]:
+    """Of the decays and thresholds next to the nearest, those that spike clearly more alike."""
+    assert task.calibration is not None
+    population, form = task.group[name], task.forms[name]
+    wanted = task.calibration.model[name]
+    params = task.params[name] | task.integers(name, gain)
 
     def tried(trial: Mapping[str, Array | int]) -> Array:
         return task.a_channel(distance(spikes(population, trial, arriving), wanted))
 
     best, dv = tried(params), np.asarray(params["dv"])
-    if rules.decay == "nearest" and np.all(form.decay > 0):
+    if not rules.anchored(name) and np.all(form.decay > 0):
         for near in (dv - 1, dv + 1):
             trial = params | {"dv": near}
             if np.all((near > 0) & (near < 4096)) and clearly_less(tried(trial).sum(), best.sum()):
@@ -196,12 +238,7 @@ def _population(
         better = clearly_less(far, start) & (far < best)
         chosen = task.neurons(better.astype(float), name) > 0
         vth, best = np.where(chosen, trial["vth"], vth), np.where(better, far, best)
-    params = params | {"vth": vth}
-    fired = spikes(population, params, arriving)
-    task.calibration.chip[name] = fired
-    return params, Observed(
-        int(mismatches(fired, wanted).sum()), int((wanted != 0).sum()), arriving
-    )
+    return params | {"vth": vth}
 
 
 def _said(
@@ -235,7 +272,8 @@ def _said(
                     layer=link.name,
                     why="it counts in the units of the larger weights that meet it in "
                     f"{', '.join(link.targets)}",
-                    fix="make the weights that meet there more alike in size",
+                    fix="make the weights that meet there more alike in size: exponents make up "
+                    f"for 2^{LARGEST}, as far as thresholds and currents leave room",
                 )
             )
         held = integers / task.a_row(gain, link.name)[:, None]

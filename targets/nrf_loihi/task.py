@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from nrf_deploy.network import Array
-from nrf_deploy.quantise.grid import Grid, loss
+from nrf_deploy.quantise.grid import Grid, compensated, descended, factor, loss
 
 from .analogue import Reaches
 from .chip import STATE_SHIFT, Chip
 from .drive import mantissa_and_exponent
 from .fit import Calibration, distance, spikes
 from .groups import Group, shaped
+from .moments import moments
 from .neuron import Neuron
 
+COLUMNS = 1024  # a wider layer is rounded to nearest: compensation would take minutes
+
 Weights = dict[str, Array]  # link -> rows, of floats or integers
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """Second moments of what a link's weights see (or their diagonal), and their factor."""
+
+    moments: Array
+    upper: Array | None
+
+    def times(self, x: Array) -> Array:
+        return np.asarray(x * self.moments if self.upper is None else x @ self.moments)
 
 
 @dataclass(eq=False)
@@ -81,11 +96,67 @@ class Task:
                 total += self.a_channel(distance(fired, self.calibration.model[name]))
         return total
 
+    def moments(self) -> dict[str, Seen]:
+        """Of each link: which errors in its weights cost spikes."""
+        assert self.calibration is not None
+        out = {}
+        for link in self.group.links:
+            columns = self.floats[link.name].shape[1]
+            found = moments(self.calibration, link, self.forms) if columns <= COLUMNS else None
+            if found is None or not np.trace(found) > 0:
+                out[link.name] = Seen(np.ones(columns), None)
+            else:
+                out[link.name] = Seen(found, factor(found))
+        return out
+
+    def compensated(self, gain: Array, seen: Mapping[str, Seen]) -> Weights:
+        out = self.nearest(gain)
+        for name, m in seen.items():
+            if m.upper is not None:
+                rows, grid, a_row = self.floats[name], self.grids[name], self.a_row(gain, name)
+                out[name] = compensated(rows, a_row, grid, m.upper)
+        return out
+
+    def descended(self, gain: Array, integers: Weights, seen: Mapping[str, Seen]) -> Weights:
+        out = dict(integers)
+        for name, m in seen.items():
+            if m.upper is not None:
+                rows, grid, a_row = self.floats[name], self.grids[name], self.a_row(gain, name)
+                out[name] = descended(rows, a_row, grid, m.moments, integers[name])
+        return out
+
+    def chosen(self, where: Array, a: Weights, b: Weights) -> Weights:
+        """a where it is better, a channel; b elsewhere."""
+        if not self.channels:
+            return a if where[0] else b
+        return {n: np.where(where[:, None], a[n], b[n]) for n in a}
+
+    def refitted(self, gain: Array, integers: Weights, seen: Mapping[str, Seen]) -> Array:
+        """The gain for which these integers are nearest to the floats: thresholds follow it."""
+        qq, qw = (np.zeros(self.channels or 1) for _ in range(2))
+        for name, m in seen.items():
+            q = integers[name].astype(np.float64)
+            qq += self.a_channel((m.times(q) * q).sum(axis=1))
+            qw += self.a_channel((m.times(q) * self.floats[name]).sum(axis=1))
+        return np.where((qq > 0) & (qw > 0), qq / np.where(qw > 0, qw, 1), gain)
+
+    def cost(self, gain: Array, integers: Weights, seen: Mapping[str, Seen]) -> Array:
+        total = np.zeros(self.channels or 1)
+        for name, m in seen.items():
+            off = integers[name] / self.a_row(gain, name)[:, None] - self.floats[name]
+            total += self.a_channel((m.times(off) * off).sum(axis=1))
+        return total + self.rounding(gain)
+
     def error(self, gain: Array, weights: Weights) -> Array:
         """Relative squared errors of weights and thresholds, a channel (or in all)."""
         total = np.zeros(self.channels or 1)
         for name, integers in weights.items():
             total += self.a_channel(loss(self.floats[name], integers, self.a_row(gain, name)))
+        return total + self.rounding(gain)
+
+    def rounding(self, gain: Array) -> Array:
+        """Relative squared errors of thresholds."""
+        total = np.zeros(self.channels or 1)
         for name, form in self.forms.items():
             if form.threshold is None:
                 continue
