@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from .emulator.golden import Arithmetic
 from .emulator.kernels import Kernels
@@ -109,16 +109,35 @@ def targets() -> dict[str, Target]:
     return {e.name: e.load() for e in sorted(found, key=lambda e: e.name)}
 
 
-def target_of_chip(chip: str) -> Target:
+@runtime_checkable
+class Described(Protocol):
+    """A target that has more chips than `chips` lists: those that a user describes."""
+
+    def chip_from(self, given: str) -> str | None:
+        """The full name of the chip that `given` (a file, a name with options) describes, with
+        which every other method can be called and which a bundle keeps; None where it is not
+        one of this target's."""
+        ...
+
+
+def target_of_chip(given: str) -> Target:
+    return chip_named(given)[0]
+
+
+def chip_named(given: str) -> tuple[Target, str]:
+    """The target and the full name of a chip."""
     shelf = targets()
     for target in shelf.values():
-        if chip in target.chips:
-            return target
+        if given in target.chips:
+            return target, given
+    for target in shelf.values():
+        if isinstance(target, Described) and (name := target.chip_from(given)) is not None:
+            return target, name
     chips = sorted(c for t in shelf.values() for c in t.chips)
     raise UsageError(
         error(
             "TARGET-UNKNOWN",
-            f"there is no target {chip!r}",
+            f"there is no target {given!r}",
             fix=f"choose one of: {', '.join(chips)} (nrf-deploy targets shows them)",
         )
     )

@@ -37,7 +37,7 @@ def export(args: argparse.Namespace) -> int:
         if args.form:
             wrote.append(_emitted(args, bundle))
         else:
-            path = str(Path(args.output).with_suffix(f".{chip}.nrfb"))
+            path = str(Path(args.output).with_suffix(f".{Path(chip).stem}.nrfb"))
             save(bundle, path)
             wrote.append(path)
     return _answer(args, wrote, model.network, said)
