@@ -9,6 +9,7 @@ from .fold_scale import FoldScale
 from .merge_linear import MergeLinear
 from .scale_to_weights import ScaleToWeights
 from .shift_reset import ShiftReset
+from .threshold_as_lif import ThresholdAsLif
 
 EXACT: tuple[Pass, ...] = (
     AvgPoolToSumPool(),
@@ -41,6 +42,7 @@ __all__ = [
     "ScaleToWeights",
     "ShiftReset",
     "Step",
+    "ThresholdAsLif",
     "apply_all",
     "parse",
     "register",

@@ -1,0 +1,70 @@
+"""A link of the layered network as the synapses of a program: what is the same on any chip."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from . import program
+from .layers import Link
+from .network import Array, Conv, Linear, Pool, Scale, Shape
+
+
+def synapses(
+    link: Link,
+    ends: Mapping[str, Any],
+    weight: Array,
+    source_shape: Shape,
+    params: Mapping[str, Any],
+) -> program.Synapses:
+    """`ends` are name, source, targets and delay; `weight` has the shape that groups.shaped
+    gives it: the connection's own, a pool's window a channel, or one a neuron."""
+    node = link.node
+    match node:
+        case Linear():
+            shapes: dict[str, Any] = {"source_shape": source_shape, "target_shape": node.shape}
+            return program.Dense(weight=weight, params=params, **shapes, **ends)
+        case Conv():
+            return _convolution(node, ends, weight, params)
+        case Pool():
+            as_conv = Conv(
+                name=node.name,
+                weight=weight,
+                input_size=node.input_shape[1:],
+                stride=node.stride,
+                padding=node.padding,
+                dilation=(1,) * len(node.window),
+                groups=node.shape[0],
+            )
+            return _convolution(as_conv, ends, weight, params)
+        case Scale() | None:
+            size = int(np.prod(source_shape))
+            return program.Sparse(
+                weight=np.broadcast_to(weight, size).astype(np.int64),
+                params=params,
+                source_shape=source_shape,
+                target_shape=source_shape,
+                row=np.arange(size),
+                column=np.arange(size),
+                **ends,
+            )
+    raise TypeError(f"{link.name}: {node.kind} cannot be lowered")
+
+
+def _convolution(
+    node: Conv, ends: Mapping[str, Any], weight: Array, params: Mapping[str, Any]
+) -> program.Conv:
+    """A one-dimensional convolution is one over (1, length)."""
+    flat = (1,) * (2 - len(node.kernel))
+    return program.Conv(
+        weight=np.ascontiguousarray(weight.reshape(*weight.shape[:2], *flat, *node.kernel)),
+        params=params,
+        input_size=(*flat, *node.input_size),
+        stride=(*flat, *node.stride),
+        padding=(*((0, 0) for _ in flat), *node.padding),
+        dilation=(*flat, *node.dilation),
+        groups=node.groups,
+        **ends,
+    )

@@ -1,0 +1,74 @@
+"""A machine that a user describes: no chip, but built like one. The plug-in."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nrf_deploy.findings import Finding
+from nrf_deploy.legalise import EXACT, Pass, ThresholdAsLif
+from nrf_deploy.legalise.choice import Approximate, allowed
+from nrf_deploy.legalise.subtract_as_zero_reset import SubtractAsZeroReset
+from nrf_deploy.network import Network
+from nrf_deploy.place.placement import Placement
+from nrf_deploy.program import Program
+from nrf_deploy.quantise.rules import Rules
+from nrf_deploy.quantise.scheme import Scheme
+from nrf_deploy.recording import Recording
+from nrf_deploy.target import Sdk
+
+from . import check as _check
+from . import lower as _lower
+from . import place as _place
+from . import quantise as _quantise
+from .arithmetic import FixedArithmetic
+from .kernels import FixedKernels
+from .settings import full_name, presets, settings
+
+
+class EmulatorTarget:
+    name = "emulator"
+    about = "a machine of your own: bits, rounding, resets and latency from a small file"
+    arithmetics: Mapping[str, Any] = {"fixed": FixedArithmetic()}
+    kernels: Mapping[str, Any] = {"fixed": FixedKernels()}
+    sdks: Sequence[Sdk] = ()
+    choices: Sequence[Approximate] = (SubtractAsZeroReset(),)
+    engines: Mapping[str, Any] = {}
+    exporters: Mapping[str, Callable[[Program, Path], None]] = {}
+
+    @property
+    def chips(self) -> Mapping[str, Mapping[str, Any]]:
+        return {
+            name: {**table, "settings": dataclasses.asdict(settings(name))}
+            for name, table in presets().items()
+        }
+
+    def chip_from(self, given: str) -> str | None:
+        return full_name(given)
+
+    def passes(self, chip: str, allow: Collection[str] = ()) -> Sequence[Pass]:
+        return (*EXACT, ThresholdAsLif(), *allowed(self.choices, allow))
+
+    def check(self, network: Network, chip: str) -> list[Finding]:
+        return _check.check(network, settings(chip))
+
+    def quantise(
+        self,
+        network: Network,
+        chip: str,
+        calibration: Recording | None,
+        rules: Rules,
+        progress: Callable[[int, int], None],
+    ) -> tuple[Scheme, list[Finding]]:
+        return _quantise.quantise(network, settings(chip), calibration, rules, progress)
+
+    def lower(self, network: Network, scheme: Scheme, chip: str) -> tuple[Program, list[Finding]]:
+        return _lower.lower(network, scheme, settings(chip))
+
+    def place(self, program: Program, chip: str) -> Placement:
+        return _place.place(program, chip, settings(chip))
+
+
+target = EmulatorTarget()

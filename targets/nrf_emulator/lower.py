@@ -1,0 +1,122 @@
+"""From a legalised network and a scheme to a program. There is no freedom left here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from nrf_deploy import program as chip
+from nrf_deploy.findings import Finding, info
+from nrf_deploy.layers import Link, layers
+from nrf_deploy.lowering import synapses
+from nrf_deploy.network import Delay, Input, Network, Output, Pool, Population
+from nrf_deploy.program import Origin, Port, Program
+from nrf_deploy.quantise.scheme import Scheme
+from nrf_deploy.reference.nodes import delay_steps
+
+from .latency import delay, latencies
+from .place import need
+from .settings import Settings
+from .units import Unit, machine
+
+
+def lower(network: Network, scheme: Scheme, s: Settings) -> tuple[Program, list[Finding]]:
+    view = layers(network)
+    latency = latencies(view, s)
+    populations = [
+        _population(network, Unit.of(network, view, stop).model, scheme, stop, latency[stop])
+        if isinstance(network[stop], Population)
+        else _passing(network, stop, s)
+        for stop in view.stops
+        if not isinstance(network[stop], Input | Output)
+    ]
+    program = Program(
+        arithmetic="fixed",
+        ports=tuple(
+            Port(name=n.name, shape=n.shape, peak=s.largest_payload) for n in network.of(Input)
+        ),
+        synapses=tuple(
+            made for link in view.links for made in _synapses(network, link, scheme, latency)
+        ),
+        populations=tuple(populations),
+        outputs=tuple(dict.fromkeys(_outputs(network))),
+        origins=tuple(
+            Origin(
+                population=stop,
+                node=stop,
+                latency=latency[stop],
+                scale=scheme.populations[stop].scale,
+            )
+            for stop in view.stops
+            if isinstance(network[stop], Population)
+        ),
+    )
+    used = need(program, s)
+    said = info(
+        "EMULATOR-NEED",
+        f"{used['neurons']:,} neurons, {used['weights']:,} weights, {used['memory_bytes']:,} bytes",
+        why="weights (a convolution's once) and states, at the bits that the settings give them",
+    )
+    return program, [said]
+
+
+def _population(
+    network: Network, model: str, scheme: Scheme, name: str, latency: int
+) -> chip.Population:
+    params = {**scheme.populations[name].params, "wait": latency}
+    return chip.Population(name=name, shape=network[name].shape, model=model, params=params)
+
+
+def _passing(network: Network, name: str, s: Settings) -> chip.Population:
+    """A pool that could not be folded, or a delay: what arrives goes on."""
+    held = machine(s)
+    params = {"sum_bits": held["sum_bits"], "wrap": held["wrap"]}
+    return chip.Population(name=name, shape=network[name].shape, model="pass", params=params)
+
+
+def _synapses(
+    network: Network, link: Link, scheme: Scheme, latency: dict[str, int]
+) -> Iterator[chip.Synapses]:
+    """One for each length of the way to its targets, and of a delay's elements."""
+    source, weight = network[link.source], scheme.connections[link.name].weight
+    params = {"graded": int(not (isinstance(source, Population) and source.spikes))}
+    waits = {t: delay(latency, link, t) for t in link.targets}
+    for steps in sorted(set(waits.values())):
+        targets = tuple(t for t in link.targets if waits[t] == steps)
+        name = link.name if len(targets) == len(waits) else f"{link.name} (after {steps})"
+        ends = {"name": name, "source": link.source, "targets": targets, "delay": steps}
+        made = synapses(link, ends, weight, source.shape, params)
+        end = network[targets[0]]
+        if isinstance(end, Delay) and isinstance(made, chip.Sparse):
+            yield from _delayed(made, delay_steps(end, network.dt).ravel())
+        else:
+            yield made
+
+
+def _delayed(made: chip.Sparse, more: np.ndarray) -> Iterator[chip.Sparse]:
+    for steps in np.unique(more).tolist():
+        here = more[made.row] == steps
+        alone = bool(here.all())
+        yield chip.Sparse(
+            name=made.name if alone else f"{made.name} (delay {steps})",
+            source=made.source,
+            targets=made.targets,
+            weight=made.weight[here],
+            delay=made.delay + steps,
+            params=made.params,
+            source_shape=made.source_shape,
+            target_shape=made.target_shape,
+            row=made.row[here],
+            column=made.column[here],
+        )
+
+
+def _outputs(network: Network) -> Iterator[str]:
+    """The populations that feed an Output, seen through what only passes them on."""
+    for output in network.of(Output):
+        for name in network.sources(output.name):
+            while not isinstance(network[name], Population | Input | Pool | Delay):
+                name = network.sources(name)[0]
+            if not isinstance(network[name], Input):
+                yield name

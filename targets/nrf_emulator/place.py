@@ -1,0 +1,52 @@
+"""One core holds the whole program; its budgets are those that the settings name."""
+
+from __future__ import annotations
+
+import math
+
+from nrf_deploy.findings import TargetError, error
+from nrf_deploy.place.placement import Piece, Placement
+from nrf_deploy.program import Population, Program
+
+from .arithmetic import MODELS
+from .settings import Settings
+
+CORE_BUDGETS = ("neurons", "weights", "memory_bytes")
+
+
+def need(program: Program, s: Settings) -> dict[str, int]:
+    each = [used(program, p, s) for p in program.populations]
+    return {b: sum(u[b] for u in each) for b in CORE_BUDGETS}
+
+
+def used(program: Program, population: Population, s: Settings) -> dict[str, int]:
+    """Its neurons, the weights that lead to it (shared ones at their first target), and the
+    bytes that weights and states take."""
+    into = [k for k in program.synapses if k.targets[0] == population.name]
+    weights = sum(k.weight.size for k in into)
+    bits = weights * s.weight_bits
+    bits += population.size * len(MODELS[population.model].states) * s.state_bits
+    return {"neurons": population.size, "weights": weights, "memory_bytes": math.ceil(bits / 8)}
+
+
+def place(program: Program, name: str, s: Settings) -> Placement:
+    limits = {b: limit for b in CORE_BUDGETS if (limit := getattr(s, b)) is not None}
+    total = need(program, s)
+    over = [b for b in limits if total[b] > limits[b]]
+    if over:
+        largest = {b: max(program.populations, key=lambda p: used(program, p, s)[b]) for b in over}
+        raise TargetError(
+            error(
+                "EMULATOR-BUDGET",
+                f"the program needs {total[b]:,} {b.replace('_', ' ')}; {limits[b]:,} are there",
+                layer=largest[b].name,
+                why=f"this layer alone needs {used(program, largest[b], s)[b]:,}",
+                fix=f"make it smaller, or set {b} to {total[b]}",
+            )
+            for b in over
+        )
+    pieces = tuple(
+        Piece(0, p.name, (0,) * len(p.shape), p.shape, used(program, p, s))
+        for p in program.populations
+    )
+    return Placement(name, 1, limits, pieces)

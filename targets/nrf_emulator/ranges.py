@@ -1,0 +1,210 @@
+"""How far signals reach on this machine: the bound over all inputs, and what data showed.
+
+What limits a gain: thresholds, resets and potentials must be held, and, where it is known
+what arrives (data, or the bound behind and in layers without spikes), sums and currents too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from nrf_deploy.findings import Finding, error, info, warning
+from nrf_deploy.layers import Layers, Link
+from nrf_deploy.network import Array, Conv, Input, Network, Pool, Population
+from nrf_deploy.quantise.reach import MARGIN, Reach, analogue, over, seen_on, sum_seen, through
+from nrf_deploy.recording import Recording
+
+from .settings import Settings
+from .units import Unit
+
+ROOM = 0.9
+"""Of a range is used: the rest is for rounded weights."""
+
+
+@dataclass(eq=False)
+class Ranges:
+    """In the model's units: `peaks` what a stop sends, `sums` what arrives at neurons,
+    `values` the potentials of those without threshold. `units`: payload units of a float one."""
+
+    network: Network
+    view: Layers
+    units_of: Mapping[str, Unit]
+    peaks: dict[str, Array] = field(default_factory=dict)
+    sums: dict[str, Reach] = field(default_factory=dict)
+    values: dict[str, Reach] = field(default_factory=dict)
+    units: dict[str, Array] = field(default_factory=dict)
+
+    @staticmethod
+    def of(
+        network: Network,
+        view: Layers,
+        units_of: Mapping[str, Unit],
+        peak: int,
+        calibration: Recording | None,
+    ) -> Ranges:
+        self = Ranges(network, view, units_of)
+        seen = seen_on(network, view, list(units_of), calibration)
+        for stop in view.stops:
+            self.peaks[stop] = np.full(network[stop].shape, self._first(stop, peak), np.float64)
+        for stop in view.stops:
+            if isinstance(network[stop], Input):
+                continue
+            arriving = self.bound(stop)
+            if stop not in units_of:
+                self.peaks[stop] = arriving
+                continue
+            self.sums[stop] = Reach(arriving, sum_seen(view.into(stop), seen))
+            if not units_of[stop].spiking:
+                self.values[stop] = Reach(self._value(stop), seen.get(stop))
+                self.peaks[stop] = self.values[stop].allowed
+        return self
+
+    def _first(self, stop: str, peak: int) -> float:
+        """Before its sources are known: what matters in loops, which hold spikes only."""
+        node = self.network[stop]
+        if isinstance(node, Pool):
+            return float(np.prod(node.window))
+        return peak if isinstance(node, Input) else 1
+
+    def bound(self, stop: str, weights: Mapping[str, Array] | None = None) -> Array:
+        """The largest sums, of floats, or of these integers and payloads."""
+        shape = self.network[stop].shape
+        total = np.zeros(shape)
+        for link in self.view.into(stop):
+            frame = self.peaks[link.source]
+            own = None
+            if weights is not None and stop in self.units_of:
+                frame, own = frame * self.units.get(link.source, 1.0), weights[link.name]
+            total += through(link, np.minimum(frame, 1e30), own).reshape(shape)
+        return total
+
+    def _value(self, name: str) -> Array:
+        """|v| cannot exceed the larger of its start and the steady state of the largest input."""
+        unit = self.units_of[name]
+        form = unit.form
+        pushed = form.drive * self.sums[name].allowed / np.where(
+            form.current_decay > 0, form.current_decay, 1
+        ) + np.abs(unit.rest + unit.bias)
+        steady = np.divide(
+            pushed, form.decay, out=np.full(pushed.shape, np.inf), where=form.decay > 0
+        )
+        return np.maximum(np.abs(form.first), np.where(pushed > 0, steady, 0.0))
+
+    def unbounded(self) -> Iterator[Finding]:
+        for name, reach in self.values.items():
+            if not np.all(reach.allowed < 1e30):
+                yield error(
+                    "EMULATOR-UNBOUNDED",
+                    f"the potential of {self.network[name].kind} can grow for ever",
+                    layer=name,
+                    why="no gain is small enough for every input",
+                    fix="give typical input of full length with --calibrate, or use LI with a leak",
+                )
+
+    # --- what limits a gain --------------------------------------------------
+
+    def cap(self, name: str, s: Settings) -> Array:
+        """The largest gain, a neuron."""
+        unit = self.units_of[name]
+        form, fraction = unit.form, 2**s.fraction_bits
+        held = np.maximum(np.abs(form.first), np.abs(unit.rest) + np.abs(unit.bias))
+        cap = np.full(form.drive.shape, np.inf)
+        if form.threshold is not None:
+            size = np.abs(form.threshold)
+            cap = over(form.drive * (s.largest_threshold - 1) / fraction, size)
+            held = np.maximum.reduce([held, 2 * size, np.abs(unit.v_reset)])
+        else:
+            held = np.maximum(held, self.values[name].allowed)
+        cap = np.minimum(cap, over(form.drive * s.largest_state / fraction, held))
+        arriving = self.arriving(name)
+        if arriving is not None:
+            cap = np.minimum(cap, over(np.asarray(s.largest_sum), arriving))
+            memory = np.maximum(form.current_decay, 1e-9)
+            cap = np.minimum(cap, over(memory * s.largest_state / fraction, arriving))
+        return np.asarray(ROOM * cap)
+
+    def arriving(self, name: str) -> Array | None:
+        """What must be held of what arrives; None where nothing is known but a far bound."""
+        graded = any(
+            analogue(self.network, s) for s in (name, *(k.source for k in self.view.into(name)))
+        )
+        return self.sums[name].allowed if graded or self.sums[name].seen is not None else None
+
+    # --- payloads --------------------------------------------------------------
+
+    def sent(self, name: str, scale: Array, s: Settings) -> tuple[int, Array]:
+        """(shift, payload units of a float unit) of a layer that sends its potential."""
+        largest = float((scale * self.values[name].allowed).max(initial=0))
+        shift = int(np.clip(np.ceil(np.log2(max(largest, 1) / s.largest_payload)), 0, 31))
+        unit = scale / 2.0**shift
+        self.units[name] = unit
+        for stop in self.view.stops:  # what only passes it on
+            into = self.view.into(stop)
+            if len(into) == 1 and into[0].source in self.units and stop not in self.units_of:
+                self.units[stop] = _passed(self.units[into[0].source], self.network[stop].shape)
+        return shift, unit
+
+    # --- after rounding ----------------------------------------------------------
+
+    def judged(self, name: str, weights: Mapping[str, Array], s: Settings) -> Iterator[Finding]:
+        """Can sums or currents leave their range?"""
+        unit = self.units_of[name]
+        bound = float(self.bound(name, weights).max(initial=0))
+        memory = float(unit.form.current_decay.min(initial=1)) or 1e-9
+        state = bound * 2**s.fraction_bits / memory
+        seen = self.sums[name].seen
+        what = f"sums reach {bound:.4g} of {s.largest_sum}, input {state:.4g} of {s.largest_state}"
+        if bound <= s.largest_sum and state <= s.largest_state:
+            yield info("EMULATOR-RANGE", f"over all inputs {what}", layer=name)
+            return
+        does = "wrap" if s.overflow == "wrap" else "saturate"
+        yield warning(
+            "EMULATOR-RANGE",
+            f"if every input fires at once {what}: they {does}",
+            layer=name,
+            why="bits were given to weights, not to sums"
+            if seen is None
+            else f"{MARGIN} times what the calibration data show is kept free",
+            fix="calibrate on typical data (--calibrate), or set more sum_bits and state_bits",
+        )
+
+
+def _passed(unit: Array, shape: tuple[int, ...]) -> Array:
+    """The same unit behind a pool or a delay; only one that does not vary has a pool's shape."""
+    if unit.shape == shape:
+        return unit
+    each = unit.reshape(len(unit), -1)[:, :1]
+    return np.broadcast_to(each.reshape(-1, *[1] * (len(shape) - 1)), shape)
+
+
+def per_payload(ranges: Ranges, link: Link, rows: Array) -> Array | None:
+    """Rows of float weights for what the source sends; None where one weight would need
+    several values."""
+    unit = ranges.units.get(link.source)
+    if unit is None:
+        return rows
+    if np.all(unit == unit.flat[0]):
+        return np.asarray(rows / unit.flat[0])
+    kind = "" if link.node is None else link.node.kind
+    if kind == "Linear":
+        return np.asarray(rows / unit.ravel())
+    if kind in ("", "Scale"):
+        return np.asarray(rows / unit.reshape(len(rows), -1))
+    each = unit.reshape(len(unit), -1)
+    if isinstance(link.node, Conv) and np.all(each == each[:, :1]):
+        groups = link.node.groups
+        a_row = np.repeat(each[:, 0].reshape(groups, -1), len(rows) // groups, axis=0)
+        return np.asarray(rows / np.repeat(a_row, int(np.prod(link.node.kernel)), axis=1))
+    return None
+
+
+def analogue_inside(network: Network, view: Layers, name: str) -> bool:
+    node = network[name]
+    return (
+        isinstance(node, Population)
+        and not node.spikes
+        and any(link.source == name for link in view.links)
+    )

@@ -1,0 +1,207 @@
+"""What a user says about the machine: one record, from a preset, a file, or a line of options.
+
+A machine is named by text alone, so that a bundle needs no file beside it:
+
+    emulator                                    a preset (chips.toml)
+    emulator:weight_bits=4,reset=subtract       a preset with options
+    path/to/mychip.toml                         a file with the same keys (and `base`, a preset)
+
+`full_name` turns the last two into the second form with its options in order.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from nrf_deploy.files import reading
+from nrf_deploy.findings import Finding, InputError, UsageError, error, refuse
+
+DEFAULT = "emulator"
+CHOICES = {
+    "rounding": ("zero", "floor", "nearest"),
+    "overflow": ("saturate", "wrap"),
+    "reset": ("both", "value", "subtract"),
+    "leak": ("exponential", "subtractive"),
+    "fires": ("both", "above", "at"),
+}
+RANGES = {
+    "weight_bits": (2, 24),
+    "decay_bits": (1, 24),
+    "state_bits": (4, 32),
+    "threshold_bits": (2, 32),
+    "sum_bits": (4, 32),
+    "message_bits": (2, 24),
+    "fraction_bits": (0, 16),
+    "latency": (0, 1),
+}
+BUDGETS = ("neurons", "weights", "memory_bytes", "longest_delay")
+LARGEST = 2**48
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Bits count the sign. A budget of None is no limit."""
+
+    weight_bits: int = 8
+    decay_bits: int = 12  # a decay counts 1 / 2^decay_bits a step
+    state_bits: int = 24  # potentials and currents
+    threshold_bits: int = 24  # thresholds, in units of the potential
+    sum_bits: int = 24  # what arrives at a neuron in a step, in units of a weight
+    message_bits: int = 16  # the payload that a neuron without threshold sends
+    fraction_bits: int = 6  # a potential counts 1 / 2^fraction_bits of a weight
+    rounding: str = "zero"  # of decays and payloads
+    overflow: str = "saturate"  # of sums, currents, potentials and payloads
+    reset: str = "both"  # what a spike can do to the potential
+    leak: str = "exponential"  # of the potential
+    fires: str = "both"  # above the threshold, or at it: what neurons can do
+    latency: int = 0  # steps that a layer takes
+    neurons: int | None = None
+    weights: int | None = None
+    memory_bytes: int | None = None
+    longest_delay: int | None = None
+
+    @property
+    def largest_weight(self) -> int:
+        """The grid of weights is symmetric."""
+        return (1 << self.weight_bits - 1) - 1
+
+    @property
+    def largest_payload(self) -> int:
+        return (1 << self.message_bits - 1) - 1
+
+    @property
+    def largest_state(self) -> int:
+        return (1 << self.state_bits - 1) - 1
+
+    @property
+    def largest_threshold(self) -> int:
+        return (1 << self.threshold_bits - 1) - 1
+
+    @property
+    def largest_sum(self) -> int:
+        return (1 << self.sum_bits - 1) - 1
+
+
+KEYS = tuple(f.name for f in dataclasses.fields(Settings))
+
+
+@cache
+def presets() -> Mapping[str, Mapping[str, Any]]:
+    return tomllib.loads(files("nrf_emulator").joinpath("chips.toml").read_text("utf-8"))
+
+
+def settings(name: str) -> Settings:
+    """The settings of a preset, or of a preset with options."""
+    base, _, options = name.partition(":")
+    values = {k: v for k, v in presets()[base].items() if k != "about"}
+    return Settings(**{**values, **_options(options)})
+
+
+def full_name(given: str) -> str | None:
+    """The name that says everything, of a file or of a preset with options; None of others."""
+    base, colon, options = given.partition(":")
+    if base in presets():
+        values = _options(options)
+        found = list(_faults(values, base, f"--target {given}"))
+        if colon and not options:
+            found.append(_no_option(given))
+        refuse(found, UsageError)
+        return _named(base, values)
+    return _of_file(given) if Path(given).suffix == ".toml" else None
+
+
+def _of_file(path: str) -> str:
+    with reading(path) as stream:
+        try:
+            table = tomllib.load(stream)
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+            what = f"{path} is no TOML: {problem}"
+            raise InputError(error("EMULATOR-FILE-MALFORMED", what)) from None
+    base = table.pop("base", DEFAULT)
+    table.pop("about", None)
+    found = [] if base in presets() else [_unknown("base", str(base), presets(), path)]
+    found += _faults(table, DEFAULT if found else base, path)
+    refuse(found, InputError)
+    return _named(base, table)
+
+
+def _named(base: str, values: Mapping[str, Any]) -> str:
+    """Only what differs from the preset, in the order of the settings."""
+    usual = settings(base)
+    differ = [f"{k}={values[k]}" for k in KEYS if k in values and values[k] != getattr(usual, k)]
+    return f"{base}:{','.join(differ)}" if differ else base
+
+
+def _options(text: str) -> dict[str, Any]:
+    """key=value,... as values: whole numbers where they are some."""
+    values: dict[str, Any] = {}
+    for part in filter(None, text.split(",")):
+        key, equals, value = (word.strip() for word in part.partition("="))
+        if not equals:
+            raise UsageError(_no_option(part))
+        digits = value.removeprefix("-")
+        number = digits.isascii() and digits.isdigit() and len(digits) < 20
+        values[key] = int(value) if number else value
+    return values
+
+
+def _no_option(text: str) -> Finding:
+    what = f"{text!r} is no option of a machine"
+    return error("EMULATOR-OPTION", what, fix=f"write {DEFAULT}:weight_bits=4,state_bits=16")
+
+
+def _faults(values: Mapping[str, Any], base: str, where: str) -> Iterator[Finding]:
+    sound = True
+    for key, value in values.items():
+        if key not in KEYS:
+            yield _unknown("key", key, KEYS, where)
+        elif (fault := _fault(key, value)) is not None:
+            sound = False
+            yield error("EMULATOR-VALUE", f"{where}: {key} = {value!r}", fix=fault)
+    if sound:
+        known = {k: v for k, v in values.items() if k in KEYS}
+        yield from _contradictions(dataclasses.replace(settings(base), **known), where)
+
+
+def _fault(key: str, value: Any) -> str | None:
+    """What to write instead."""
+    if key in CHOICES:
+        return None if value in CHOICES[key] else f"choose one of: {', '.join(CHOICES[key])}"
+    low, high = RANGES.get(key, (0, LARGEST))
+    if type(value) is int and low <= value <= high:
+        return None
+    return f"use a whole number from {low} to {high}"
+
+
+def _contradictions(s: Settings, where: str) -> Iterator[Finding]:
+    if s.threshold_bits > s.state_bits:
+        yield error(
+            "EMULATOR-VALUE",
+            f"{where}: thresholds of {s.threshold_bits} bits and potentials of {s.state_bits}",
+            why="no potential could pass such a threshold",
+            fix=f"set threshold_bits to at most {s.state_bits}, or state_bits to more",
+        )
+    if s.fraction_bits + 2 > s.state_bits:
+        yield error(
+            "EMULATOR-VALUE",
+            f"{where}: {s.fraction_bits} of the {s.state_bits} bits of a potential are fraction",
+            why="a weight of 1 would be beyond its range",
+            fix=f"set fraction_bits to at most {s.state_bits - 2}, or state_bits to more",
+        )
+
+
+def _unknown(what: str, given: str, known: Any, where: str) -> Finding:
+    close = difflib.get_close_matches(given, known, 1)
+    return error(
+        "EMULATOR-KEY",
+        f"{where}: there is no {what} {given!r}",
+        fix=f"did you mean {close[0]}?" if close else f"known are: {', '.join(known)}",
+    )

@@ -1,0 +1,161 @@
+"""A float neuron in the machine's integers.
+
+One float unit of v is S = g * 2^fraction_bits / drive units of the state, where g is the gain
+of the weights; see nrf_deploy/quantise/neuron.py for the algebra. A bias that a loop keeps
+away from the first step is taken off the start.
+
+A subtractive leak cannot follow a time constant: a potential between rest and threshold loses
+k (v - v_leak) in a step, at most k (v_threshold - v_leak), and half of that is taken. So the
+mean loss is right for potentials spread evenly over the range.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nrf_deploy.layers import Layers
+from nrf_deploy.network import IF, LIF, Array, CubaLI, CubaLIF, Network, Population
+from nrf_deploy.quantise.drive import constant
+from nrf_deploy.quantise.neuron import Neuron, neuron
+
+from .arithmetic import ROUNDING, leaked
+from .settings import Settings
+
+
+@dataclass(frozen=True, eq=False)
+class Unit:
+    """A population, its form, and what its layers' biases add: all in floats, a neuron."""
+
+    node: Population
+    form: Neuron
+    rest: Array  # what v_leak adds to v in a step
+    bias: Array  # what the layers' biases add
+    late: Array  # the part of the latter that misses the first step
+
+    @staticmethod
+    def of(network: Network, view: Layers, name: str) -> Unit:
+        node = network[name]
+        assert isinstance(node, Population)
+        form = neuron(node, network.dt)
+        bias = constant(view, name, form) - form.rest
+        return Unit(node, form, form.rest, bias, constant(view, name, form, late_only=True))
+
+    @property
+    def spiking(self) -> bool:
+        return self.form.threshold is not None
+
+    @property
+    def current(self) -> bool:
+        return isinstance(self.node, CubaLI)
+
+    @property
+    def current_drive(self) -> Array:
+        """What one unit of the current adds to v in a step."""
+        assert isinstance(self.node, CubaLI)
+        return np.asarray(self.form.decay * self.node.r)
+
+    @property
+    def model(self) -> str:
+        return ("cuba_" if self.current else "") + ("lif" if self.spiking else "li")
+
+    @property
+    def v_reset(self) -> Array:
+        assert isinstance(self.node, IF | LIF | CubaLIF)
+        return np.broadcast_to(self.node.v_reset.astype(np.float64), self.node.shape)
+
+    @property
+    def subtracts(self) -> bool:
+        return isinstance(self.node, IF | LIF | CubaLIF) and self.node.reset == "subtract"
+
+    @property
+    def fires_at(self) -> bool:
+        """Does a potential that meets its threshold exactly spike?"""
+        return isinstance(self.node, IF | LIF | CubaLIF) and self.node.fires == "at"
+
+    @property
+    def forgets(self) -> bool:
+        """Nothing of a potential is left after a step, so no reset matters."""
+        return bool(np.all(self.form.decay == 1))
+
+    def amount(self) -> Array:
+        """What a subtractive leak takes in a step, in floats."""
+        assert isinstance(self.node, LIF | CubaLIF)
+        above = np.abs(self.node.v_threshold.astype(np.float64) - self.node.v_leak)
+        return np.asarray(self.form.decay * above / 2)
+
+    def scale(self, gain: Array, s: Settings) -> Array:
+        """State units of one float unit of v; `gain` is one a channel, or one."""
+        each = gain.reshape(-1, *[1] * (len(self.node.shape) - 1))
+        return np.asarray(np.broadcast_to(each, self.node.shape) * 2**s.fraction_bits) / (
+            self.form.drive
+        )
+
+
+def machine(s: Settings) -> dict[str, int]:
+    """What the settings say of every population."""
+    return {
+        "decay_bits": s.decay_bits,
+        "state_bits": s.state_bits,
+        "sum_bits": s.sum_bits,
+        "fraction_bits": s.fraction_bits,
+        "rounding": ROUNDING[s.rounding],
+        "wrap": int(s.overflow == "wrap"),
+    }
+
+
+def integers(unit: Unit, gain: Array, s: Settings) -> dict[str, Array | int]:
+    """Every parameter of the population but `wait` and the payload's; none is clipped."""
+    form, scale = unit.form, unit.scale(gain, s)
+
+    def whole(x: Array) -> Array:
+        return np.asarray(np.rint(x * scale).astype(np.int64))
+
+    p: dict[str, Any] = {**machine(s), **_leak(unit, whole, s)}
+    constant_part = unit.bias if unit.current else unit.bias + unit.rest
+    if s.leak == "subtractive":
+        constant_part = unit.bias
+    if unit.current:
+        p["current_decay"] = np.rint(form.current_decay * 2**s.decay_bits).astype(np.int64)
+        p["input_bias"] = whole(constant_part)
+        p["i0"] = -whole(unit.late)
+        p["bias"] = whole(unit.rest) if s.leak == "exponential" else 0
+    else:
+        p["bias"] = whole(constant_part)
+    p["v0"] = whole(form.first)
+    if unit.spiking and form.threshold is not None:
+        p |= {"v_reset": whole(unit.v_reset), "vth": whole(form.threshold)}
+        p["at"] = int(s.fires == "at" or (s.fires == "both" and unit.fires_at))
+        p["subtract"] = int(unit.subtracts or s.reset == "subtract")
+        if not p["subtract"]:  # v > vth is v >= vth + 1
+            p["vth"] = p["vth"] + p["at"] - int(unit.fires_at)
+    if not unit.current and np.any(unit.late):
+        p["v0"] = started(p, p["v0"], whole(unit.late))
+    return p
+
+
+def _leak(unit: Unit, whole: Any, s: Settings) -> dict[str, Array]:
+    decay = unit.form.decay
+    if s.leak == "exponential" or not np.any(decay) or unit.forgets:
+        return {"decay": np.rint(decay * 2**s.decay_bits).astype(np.int64)}
+    assert isinstance(unit.node, LIF | CubaLIF)
+    return {"leak": whole(unit.amount()), "rest": whole(unit.node.v_leak.astype(np.float64))}
+
+
+def started(p: Mapping[str, Any], first: Array, late: Array) -> Array:
+    """A start whose first leak leads to where `first` would, less `late`: found near the
+    quotient, since a leak is nearly a factor. Where there is none, the nearest."""
+    usual = {"decay": 0, "leak": 0, "rest": 0}
+    q = {k: np.asarray(v, np.int64) for k, v in {**usual, **p}.items()}
+    target = leaked(q, first) - late
+    whole = 1 << q["decay_bits"]
+    keep = np.maximum(whole - q["decay"], 1)
+    away = target - q["rest"]
+    about = q["rest"] + away + np.sign(away) * q["leak"]
+    about = np.rint(about * (whole / keep)).astype(np.int64)
+    tries = np.stack([about + d for d in (0, 1, -1, 2, -2)])
+    off = np.abs(leaked(q, tries) - target)
+    return np.asarray(np.take_along_axis(tries, off.argmin(axis=0)[None], axis=0)[0])
