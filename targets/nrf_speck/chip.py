@@ -1,0 +1,55 @@
+"""The numbers of chips.toml, as one small record a chip."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+LEAST, MOST = -(2**15), 2**15 - 1
+"""Of a membrane, a threshold or a bias: 16 bits."""
+WEIGHTS = (-(2**7), 2**7 - 1)
+MEMORIES = ("kernel_words", "neuron_words", "bias_words")
+
+
+@cache
+def tables() -> dict[str, dict[str, Any]]:
+    """Every chip, with the limits of the one that it is like filled in."""
+    read = tomllib.loads(files("nrf_speck").joinpath("chips.toml").read_text("utf-8"))
+    return {
+        name: {**table, "limits": read[table.get("like", name)]["limits"]}
+        for name, table in read.items()
+    }
+
+
+@dataclass(frozen=True)
+class Chip:
+    name: str
+    cores: int
+    kernel_words: tuple[int, ...]  # of each core, as neuron_words and bias_words
+    neuron_words: tuple[int, ...]
+    bias_words: tuple[int, ...]
+    destinations: int
+    kernel: int
+    strides: tuple[int, ...]
+    padding: int
+    input_size: int
+    output_size: int
+    features: int
+    pooling: tuple[int, ...]
+    weight_bits: int
+    state_bits: int
+    least_threshold_low: int
+
+    @staticmethod
+    def load(name: str) -> Chip:
+        limits: dict[str, Any] = {
+            key: tuple(limit["value"]) if isinstance(limit["value"], list) else limit["value"]
+            for key, limit in tables()[name]["limits"].items()
+        }
+        return Chip(name=name, **limits)
+
+    def memory(self, core: int) -> dict[str, int]:
+        return {name: getattr(self, name)[core] for name in MEMORIES}

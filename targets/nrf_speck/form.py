@@ -1,0 +1,87 @@
+"""What a lowered program of this family looks like, and how it is read as cores.
+
+A program is a graph of cores, written in the toolchain's own nouns:
+
+    Port (c, y, x)          events from the camera or the host; a value of n means n events
+    Conv                    the one convolution of a core: int8 weights (f, c, k, k), square,
+                            groups 1, dilation 1, equal padding on both sides, delay 0
+    Population "iaf"        its neurons. params, each an int, or an array that broadcasts
+                            over the shape with the features first:
+        threshold_high      int; spike where v >= threshold_high
+        threshold_low       int; v stays at or above it
+        bias                added at each tick of the leak clock (the leak is on where any
+                            is not 0); one number a feature
+        v0                  the membrane before the first event
+        returns_to_zero     0: a spike subtracts threshold_high once; 1: v becomes 0
+    Population "merge"      no core: what comes over the wires into one, pooled and side by
+                            side. Its shape is the input (c, y, x) of the core behind it.
+    Sparse into a "merge"   one wire: weights 1; params say what it is:
+        pooling             1, 2, 4 or 8: (y, x) arrives at (y // pooling, x // pooling)
+        shift               the feature that the source's feature 0 arrives at
+
+A Conv whose source is a port or an "iaf" is a wire of its own with pooling 1 and shift 0.
+Each "iaf" has one Conv, and each "merge" feeds one. A population's shape is the model's:
+(f,) stands for (f, 1, 1), and a layer is in the program's order behind all that feed it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from nrf_deploy.network import Shape
+from nrf_deploy.program import Conv, Population, Program, Sparse
+
+NEURONS, MERGE = "iaf", "merge"
+
+
+@dataclass(frozen=True)
+class Wire:
+    """From a port or a layer into a layer."""
+
+    source: str
+    target: str
+    pooling: int = 1
+    shift: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """What one core holds."""
+
+    population: Population
+    conv: Conv
+    wires: tuple[Wire, ...]
+
+    @property
+    def name(self) -> str:
+        return self.population.name
+
+    @property
+    def input_shape(self) -> Shape:
+        return self.conv.input_shape
+
+    @property
+    def output_shape(self) -> Shape:
+        return self.conv.shape
+
+
+def cores(program: Program) -> tuple[Layer, ...]:
+    """The layers of a program that has this form, in its order."""
+    return tuple(
+        Layer(p, conv, tuple(_wires(program, conv, p.name)))
+        for p in program.populations
+        if p.model == NEURONS
+        for conv in program.into(p.name)
+        if isinstance(conv, Conv)
+    )
+
+
+def _wires(program: Program, conv: Conv, target: str) -> Iterator[Wire]:
+    merges = {p.name for p in program.populations if p.model == MERGE}
+    if conv.source not in merges:
+        yield Wire(conv.source, target)
+        return
+    for s in program.into(conv.source):
+        if isinstance(s, Sparse):
+            yield Wire(s.source, target, int(s.params["pooling"]), int(s.params["shift"]))
