@@ -102,14 +102,3 @@ def test_everything_prints_as_one_line(folder: Path) -> None:
 
 def test_dir_lists_what_is_meant_to_be_used() -> None:
     assert dir(nd) == sorted(nd.__all__)
-
-
-def test_every_link_of_the_documents_leads_to_a_file() -> None:
-    documents = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-    links = [
-        (document.name, link)
-        for document in documents
-        for link in re.findall(r"\]\(([^)#\s]+)[^)]*\)", document.read_text())
-        if "://" not in link and not (document.parent / link).exists()
-    ]
-    assert links == []
