@@ -124,18 +124,43 @@ def input_faults(bundle: Bundle, recording: Recording, integers: bool) -> list[F
                     fix="send counts of events, or scale the input in the model's first layer",
                 )
             )
-        peak = min((p.peak for p in bundle.program.ports), default=1)
-        if np.abs(values).max() > peak:
-            at = int(np.argmax(np.abs(values)))
-            findings.append(
-                error(
-                    "RECORDING-TOO-LARGE",
-                    f"the value {values[at]} is beyond {peak}, the most that {bundle.chip} takes",
-                    step=int(recording.step[at]),
-                    fix=f"give --clip {peak}, a smaller --bin (fewer events fall together), "
-                    "or choose a chip that takes more (nrf-deploy targets)",
-                )
+        findings += _beyond(bundle, recording)
+    return findings
+
+
+def _beyond(bundle: Bundle, recording: Recording) -> list[Finding]:
+    """Whether a value is larger, or further below 0, than the program's ports take."""
+    ranges = [port.range for port in bundle.program.ports]
+    low, high = max((r[0] for r in ranges), default=0), min((r[1] for r in ranges), default=1)
+    values, findings = recording.value, []
+    if values.min() < low:
+        at = int(np.argmin(values))
+        findings.append(
+            error(
+                "RECORDING-NEGATIVE" if low == 0 else "RECORDING-TOO-LARGE",
+                f"the value {values[at]} is below {low}, the least that goes into this bundle",
+                step=int(recording.step[at]),
+                why=f"{bundle.chip} takes spikes without a sign" if low == 0 else "",
+                fix="give the two polarities a channel each"
+                if low == 0
+                else "compile with --calibrate and a recording that holds such values",
             )
+        )
+    if values.max() > high:
+        at = int(np.argmax(values))
+        more = (
+            "or choose a chip that takes more (nrf-deploy targets)"
+            if (low, high) == (0, 1)
+            else "or compile with --calibrate and a recording that holds such values"
+        )
+        findings.append(
+            error(
+                "RECORDING-TOO-LARGE",
+                f"the value {values[at]} is beyond {high}, the most that goes into this bundle",
+                step=int(recording.step[at]),
+                fix=f"give --clip {high}, a smaller --bin (fewer events fall together), {more}",
+            )
+        )
     return findings
 
 

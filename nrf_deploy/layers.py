@@ -100,9 +100,8 @@ def _links(network: Network, node: Connection, ends: list[tuple[str, int]]) -> I
         for late in sorted({ahead for _, ahead in ends}):
             targets = tuple(t for t, ahead in ends if ahead == late)
             alone = len(sources) == 1 and len({ahead for _, ahead in ends}) == 1
-            name = node.name if alone else f"{source}->{node.name}"
-            if late and not alone:
-                name += " (back)"
+            name = f"{source}->{node.name}" + (" (back)" if late else "")
+            name = node.name if alone else fresh(network, name)
             yield Link(name, node, source, targets, behind | late, late)
 
 
@@ -110,4 +109,11 @@ def _direct(network: Network, name: str) -> Iterator[Link]:
     """One-to-one links from this stop to stops, an Output excepted: that is only a tap."""
     for target, back in _ahead(network, name):
         if not isinstance(network[target], Connection | Output):
-            yield Link(f"{name}->{target}", None, name, (target,), back)
+            yield Link(fresh(network, f"{name}->{target}"), None, name, (target,), back)
+
+
+def fresh(network: Network, name: str) -> str:
+    """The name, made longer until no node has it: links are known by their names."""
+    while name in network:
+        name += "~"
+    return name

@@ -20,7 +20,7 @@ from nrf_deploy.bundle import Bundle
 from nrf_deploy.findings import TargetError
 from nrf_deploy.layers import layers
 from nrf_deploy.legalise import apply_all
-from nrf_deploy.network import IF, LIF, Conv, Input, Linear, Network, Output, Scale
+from nrf_deploy.network import IF, LIF, Conv, Flatten, Input, Linear, Network, Output, Scale
 from nrf_deploy.quantise.rules import LayerRules, Rules
 from nrf_deploy.recording import Recording
 from nrf_deploy.verification import Limits
@@ -37,8 +37,8 @@ def exact(network: Network) -> Rules:
     return Rules(layers={name: LayerRules(gain=GAIN) for name in names})
 
 
-def demand_equal(network: Network, recording: Recording) -> Bundle:
-    bundle = pipeline.compile(network, "loihi2", rules=exact(network))
+def demand_equal(network: Network, recording: Recording, chip: str = "loihi2") -> Bundle:
+    bundle = pipeline.compile(network, chip, rules=exact(network))
     report = verify(bundle, recording, limits=Limits(exact=True))
     assert report.comparison.exact, report.text()  # silent networks are equal too
     return bundle
@@ -114,6 +114,73 @@ def test_branches_of_unequal_length_meet_in_the_right_step() -> None:
         dt=1e-3,
     )  # fmt: skip
     demand_equal(network, noise((2,), 60, 0.5))
+
+
+@pytest.mark.parametrize("taken", ["x~", "x~~", "x->sum", "wd (after 2)"])
+def test_relays_and_links_never_take_the_name_of_a_layer(taken: str) -> None:
+    """x -> taken -> b -> sum, x -> sum directly and taken -> sum: both must wait."""
+    weight = np.array([[0.25, -0.125], [0.125, 0.375]])
+    network = Network(
+        (
+            Input(name="x", port_shape=(2,)),
+            linear("wa", weight),
+            if_layer(taken, (2,), 0.25),
+            linear("wb", weight.T.copy()),
+            if_layer("b", (2,), 0.25),
+            linear("wc", weight),
+            linear("wd", weight),
+            linear("we", weight),
+            if_layer("sum", (2,), 0.5),
+            Output(name="y", port_shape=(2,)),
+        ),
+        (("x", "wa"), ("wa", taken), (taken, "wb"), ("wb", "b"), ("b", "wc"), ("wc", "sum"),
+         ("x", "wd"), ("wd", "sum"), (taken, "we"), ("we", "sum"), ("sum", "y")),
+        dt=1e-3,
+    )  # fmt: skip
+    bundle = demand_equal(network, noise((2,), 60, 0.5))
+    assert list(bundle.program.faults()) == []
+    assert len(bundle.program.populations) == 6  # two relays for x, one for the layer behind it
+
+
+def test_every_population_that_feeds_an_output_is_one() -> None:
+    """Two populations that meet in a Flatten before the output."""
+    weight = np.eye(4).reshape(4, 4) / 4
+    network = Network(
+        (
+            Input(name="x", port_shape=(4,)),
+            linear("wa", weight),
+            linear("wb", weight),
+            if_layer("a", (4,), 0.25),
+            if_layer("b", (4,), 0.5),
+            Flatten(name="f", flat_input=(4,), start=0, end=-1),
+            Output(name="y", port_shape=(4,)),
+        ),
+        (("x", "wa"), ("wa", "a"), ("x", "wb"), ("wb", "b"), ("a", "f"), ("b", "f"), ("f", "y")),
+        dt=1e-3,
+    )  # fmt: skip
+    assert pipeline.compile(network, "loihi2").program.outputs == ("a", "b")
+
+
+def test_a_program_with_two_synapses_of_one_name_is_not_sound() -> None:
+    program = pipeline.compile(behind_each_other(), "loihi2").program
+    (one, two) = program.synapses
+    twice = replace(program, synapses=(one, replace(two, name=one.name)))
+    assert list(twice.faults()) == [f"several synapses are named {one.name!r}"]
+
+
+def behind_each_other() -> Network:
+    return Network(
+        (
+            Input(name="x", port_shape=(2,)),
+            linear("wa", np.eye(2)),
+            if_layer("a", (2,)),
+            linear("wb", np.eye(2)),
+            if_layer("b", (2,)),
+            Output(name="y", port_shape=(2,)),
+        ),
+        (("x", "wa"), ("wa", "a"), ("a", "wb"), ("wb", "b"), ("b", "y")),
+        dt=1e-3,
+    )
 
 
 def test_a_bias_is_in_step_with_the_input_behind_any_latency() -> None:

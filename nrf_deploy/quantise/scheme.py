@@ -48,6 +48,7 @@ class Scheme:
     connections: Mapping[str, ConnectionScheme] = field(default_factory=dict)
     populations: Mapping[str, PopulationScheme] = field(default_factory=dict)
     rules: Rules = field(default_factory=Rules)
+    largest_input: int = 0  # in the data that it was calibrated on; 0 without any
 
 
 def single(x: Array) -> Array:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from nrf_deploy.findings import Finding, error, warning
+from nrf_deploy.findings import Finding, error, info, warning
 from nrf_deploy.layers import Layers, Link, layers
 from nrf_deploy.network import (
     IF,
@@ -25,7 +25,7 @@ from nrf_deploy.network import (
 from .chip import Chip
 from .choices import SUBTRACT
 from .latency import latencies
-from .neuron import neuron
+from .neuron import Neuron, neuron
 from .reach import feeds_on, in_a_loop
 
 INSTEAD = {
@@ -139,6 +139,17 @@ def _population(node: Population, dt: float, chip: Chip) -> Iterator[Finding]:
             layer=node.name,
             why="the chip's thresholds have no sign",
             fix="raise the threshold above the reset potential",
+        )
+    yield from _decays(node, form, dt)
+
+
+def _decays(node: Population, form: Neuron, dt: float) -> Iterator[Finding]:
+    if np.any(np.rint(form.decay * 4096) > 4095):
+        yield info(
+            "LOIHI-DECAY-LIMIT",
+            "tau is dt: the potential decays by 4095/4096 a step, the most there is",
+            layer=node.name,
+            why="decays have 12 bits; 1/4096 of the potential stays, where the model keeps none",
         )
     for name, decay in (("tau", form.decay), ("tau_syn", form.current_decay)):
         steps = np.rint(decay * 4096)

@@ -7,16 +7,19 @@ from collections.abc import Iterator
 import numpy as np
 
 from nrf_deploy import program as chip_program
-from nrf_deploy.findings import Finding, warning
-from nrf_deploy.layers import Layers, Link, layers
+from nrf_deploy.findings import Finding
+from nrf_deploy.layers import Layers, Link, fresh, layers
 from nrf_deploy.network import Array, Conv, Input, Linear, Network, Output, Pool, Population, Scale
 from nrf_deploy.program import Dense, Origin, Port, Program, Sparse, Synapses
 from nrf_deploy.quantise.scheme import ConnectionScheme, Scheme
 
-from .chip import STATE_LIMIT, STATE_SHIFT, Chip
+from .arithmetic import shr0
+from .chip import Chip
 from .drive import constant, mantissa_and_exponent
 from .latency import latencies, wait
 from .neuron import neuron
+from .peak import with_peak
+from .start import Start, before
 
 
 def lower(network: Network, scheme: Scheme, chip: Chip) -> tuple[Program, list[Finding]]:
@@ -33,20 +36,25 @@ def lower(network: Network, scheme: Scheme, chip: Chip) -> tuple[Program, list[F
             for _ in range(steps):
                 source = _relay(network, link.source, source, chip, relays, synapses)
             alone = len(targets) == len(link.targets)
-            name = link.name if alone else f"{link.name} (after {steps})"
+            name = link.name if alone else fresh(network, f"{link.name} (after {steps})")
             synapses.append(
                 _synapses(network, link, name, source, targets, scheme.connections[link.name], chip)
             )
-    populations = [
-        _population(network, view, stop, scheme, latency[stop], chip)
+    starts = {
+        stop: _population(network, view, node, scheme, latency[stop], chip)
+        for stop in view.stops
+        if isinstance(node := network[stop], Population)
+    }
+    populations = (
+        starts[stop].population
+        if stop in starts
+        else chip_program.Population(name=stop, shape=network[stop].shape, model="pass", params={})
         for stop in view.stops
         if isinstance(network[stop], Population | Pool)
-    ]
+    )
     program = Program(
         arithmetic="loihi",
-        ports=tuple(
-            Port(name=n.name, shape=n.shape, peak=chip.largest_payload) for n in network.of(Input)
-        ),
+        ports=tuple(Port(name=n.name, shape=n.shape) for n in network.of(Input)),
         synapses=tuple(synapses),
         populations=(*relays.values(), *populations),
         outputs=tuple(dict.fromkeys(_outputs(network))),
@@ -61,59 +69,22 @@ def lower(network: Network, scheme: Scheme, chip: Chip) -> tuple[Program, list[F
             if isinstance(network[stop], Population)
         ),
     )
-    return program, [f for origin in program.origins for f in _warm_up(program, origin)]
-
-
-def _warm_up(program: Program, origin: Origin) -> Iterator[Finding]:
-    """Does the start lead to the model's first potential, without a spike on the way?"""
-    population = program.population(origin.population)
-    if population.model == "li":
-        yield from _early_values(program, population, origin)
-        return
-    p = {key: np.asarray(value) for key, value in population.params.items()}
-    bias, v, early = p["bias_mant"] << p["bias_exp"], p["v0"], np.array(False)
-    for _ in range(origin.latency):
-        v = shr0(v * (4096 - p["dv"])) + bias
-        early = early | (v > p["vth"] << STATE_SHIFT)
-    if np.any(early):
-        yield warning(
-            "LOIHI-EARLY-SPIKES",
-            f"{int(np.sum(np.broadcast_to(early, population.shape)))} neurons spike before the "
-            "first input can reach them",
-            layer=population.name,
-            why=f"its bias works from the first step, its input comes {origin.latency} steps later",
-            fix="ignore the first spikes, or use smaller biases in this layer",
-        )
-
-
-def _early_values(
-    program: Program, population: chip_program.Population, origin: Origin
-) -> Iterator[Finding]:
-    """Payloads that leave before the model's first step reach the next layer too early."""
-    p = {key: np.asarray(value) for key, value in population.params.items()}
-    bias, v, sent = p["bias_mant"] << p["bias_exp"], p["v0"], 0
-    for _ in range(origin.latency):
-        v = shr0(v * (4096 - p["dv"])) + bias
-        sent = max(sent, int(np.abs((v + (1 << p["shift"] >> 1)) >> p["shift"]).max()))
-    if sent and program.out_of(population.name):
-        yield warning(
-            "LOIHI-EARLY-VALUES",
-            f"it sends payloads up to {sent} before the first input can reach it",
-            layer=population.name,
-            why="its bias (or v_leak) works from the first step, its input comes "
-            f"{origin.latency} steps later; the layer behind it starts with these values",
-            fix="let the layer behind forget them (a leak), or use no bias and v_leak = 0 here",
-        )
+    program, said = with_peak(program, scheme.largest_input, chip)
+    return program, [*said, *(finding for start in starts.values() for finding in start.said())]
 
 
 def _outputs(network: Network) -> Iterator[str]:
-    """The populations that feed an Output, seen through Flatten."""
+    """The populations that feed an Output, seen through what only passes them on."""
+
+    def behind(name: str) -> Iterator[str]:
+        for source in network.sources(name):
+            if isinstance(network[source], Population):
+                yield source
+            elif not isinstance(network[source], Input):
+                yield from behind(source)
+
     for output in network.of(Output):
-        for name in network.sources(output.name):
-            while not isinstance(network[name], Population | Input):
-                name = network.sources(name)[0]
-            if isinstance(network[name], Population):
-                yield name
+        yield from behind(output.name)
 
 
 def _message_bits(network: Network, source: str, chip: Chip) -> int:
@@ -131,18 +102,20 @@ def _relay(
     synapses: list[Synapses],
 ) -> str:
     """A population that repeats `source` one step later; made once and shared."""
-    name = f"{source}~"
-    if name not in relays:
+    if source not in relays:
+        name = f"{source}~"
+        while name in network or any(name == relay.name for relay in relays.values()):
+            name += "~"
         shape, bits = network[origin].shape, _message_bits(network, origin, chip)
         fires_at_once = {"du": 4095, "dv": 0, "vth": 0, "bias_mant": 0, "bias_exp": 0}
-        relays[name] = chip_program.Population(
+        relays[source] = chip_program.Population(
             name=name,
             shape=shape,
             model="pass" if bits else "lif",
             params={} if bits else fires_at_once,
         )
         synapses.append(_one_to_one(name, source, (name,), shape, np.array(1), bits, {}))
-    return name
+    return relays[source].name
 
 
 def _one_to_one(
@@ -236,57 +209,31 @@ def _convolution(
 
 
 def _population(
-    network: Network, view: Layers, name: str, scheme: Scheme, latency: int, chip: Chip
-) -> chip_program.Population:
-    node = network[name]
-    if not isinstance(node, Population):
-        return chip_program.Population(name=name, shape=node.shape, model="pass", params={})
-    form = neuron(node, network.dt)
+    network: Network, view: Layers, node: Population, scheme: Scheme, latency: int, chip: Chip
+) -> Start:
+    name, form = node.name, neuron(node, network.dt)
     numbers = scheme.populations[name]
     scale = np.asarray(numbers.scale["v"], np.float64)
     mantissa, exponent = mantissa_and_exponent(constant(view, name, form) * scale, chip)
     late = constant(view, name, form, late_only=True) * scale
     keep = 4096 - np.asarray(numbers.params["dv"])
-    first = shr0(np.rint(form.first * scale).astype(np.int64) * keep) - np.rint(late).astype(int)
+    first = np.rint(form.first * scale).astype(np.int64)
+    decayed = shr0(first * keep, 12) - np.rint(late).astype(np.int64)
     params = dict(numbers.params) | {
         "bias_mant": mantissa,
         "bias_exp": exponent,
-        "v0": before(first, mantissa << exponent, keep, latency),
+        "v0": before(decayed, mantissa << exponent, keep, latency),
     }
-    return chip_program.Population(
+    population = chip_program.Population(
         name=name,
         shape=node.shape,
         model="lif" if node.spikes else "li",
         params={key: _compact(value) for key, value in params.items()},
     )
+    feeds_on = any(link.source == name for link in view.links)
+    return Start(population, latency, decayed, feeds_on)
 
 
 def _compact(x: Array | int) -> Array | int:
     x = np.asarray(x)
     return int(x.flat[0]) if np.all(x == x.flat[0]) else x
-
-
-def shr0(x: Array) -> Array:
-    return np.asarray(np.sign(x) * (np.abs(x) >> 12))
-
-
-def before(decayed: Array, bias: Array, keep: Array, latency: int) -> Array:
-    """The potential to start from, so that bias and input are in step.
-
-    A population with latency L stands still in the model while the chip's bias already
-    works for L steps. It must start where those L steps lead to the model's first potential;
-    `decayed` is that potential after the decay of the model's first step. A step is
-    v -> shr0(v * keep) + bias; since keep <= 4096, shr0 takes every integer as a value, so
-    such a v exists, and of several the one nearest to 0 is taken. (Where the leak is so
-    fast that it lies beyond 24 bits, the leak forgets the difference.)
-    """
-    v = np.broadcast_to(decayed, np.broadcast_shapes(decayed.shape, bias.shape))
-    v = _undecayed(v, keep)
-    for _ in range(latency):
-        v = _undecayed(v - bias, keep)
-    return v
-
-
-def _undecayed(v: Array, keep: Array) -> Array:
-    v = np.sign(v) * -(-(np.abs(v) << 12) // keep)
-    return np.asarray(np.clip(v, -STATE_LIMIT, STATE_LIMIT))

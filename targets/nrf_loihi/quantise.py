@@ -110,7 +110,8 @@ def quantise(
                     data.chip[name] = reaches.sent(name, data.model[name])
             populations[name] = PopulationScheme(kept, scales)
         findings += _said(task, gain, weights, populations, observed, peak, network)
-    return Scheme(connections, populations, rules), findings
+    largest_input = 0 if calibration is None else peak
+    return Scheme(connections, populations, rules, largest_input), findings
 
 
 def _node(link: object) -> str:
