@@ -1,0 +1,151 @@
+"""sinabs on our integers, and its configuration builder beside ours.
+
+sinabs 3.1.3 runs in its own environment; without it these tests say how to get it. The rules
+that it follows are written plainly in speck_networks.simulate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from speck_configurations import SOUND, core
+from speck_networks import forked, nmnist, random_chain, random_input, simulate
+
+from nrf_deploy.findings import MissingError, TargetError
+from nrf_deploy.recording import Recording
+from nrf_deploy.sdk import environments
+from nrf_speck import config_tree, sinabs
+from nrf_speck.config import Configuration, Core, Destination
+
+CHIPS = ("speck2b", "dynapcnn", "speck2e", "speck2f")
+
+
+@cache
+def missing_sinabs() -> str:
+    there = environments.status(sinabs.sdk)
+    return "" if there.installed else f"sinabs is not installed: {there.todo}"
+
+
+@pytest.fixture
+def needs_sinabs() -> None:
+    if missing_sinabs():
+        pytest.skip(missing_sinabs())
+
+
+def whole(cores: tuple[Core, ...], recording: Recording) -> sinabs.Job:
+    """Everything of every core; the first takes the input."""
+    every = [c.index for c in cores]
+    return sinabs.Job(
+        cores=cores,
+        entries=every[:1],
+        recording=recording,
+        record=every,
+        states=every,
+        steps=recording.steps,
+    )
+
+
+def assert_alike(job: sinabs.Job, ran: sinabs.Ran) -> int:
+    """Every spike and every membrane of every core; how many spikes there were."""
+    shape = job.cores[0].input_shape
+    wanted = simulate(tuple(job.cores), job.recording.dense().reshape(job.steps, *shape))
+    for index, (spikes, membranes) in wanted.items():
+        np.testing.assert_array_equal(ran.spikes[index].dense(), spikes)
+        np.testing.assert_array_equal(ran.membranes[index], membranes)
+    return int(sum(spikes.sum() for spikes, _ in wanted.values()))
+
+
+# --- runs ----------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("needs_sinabs")
+def test_random_networks_run_alike_in_every_spike_and_membrane() -> None:
+    """More steps than the worker takes at once, so that states are carried on; the last one
+    is a fork whose ends are joined side by side."""
+    networks = [*(random_chain(seed) for seed in range(20)), forked(3)]
+    jobs = [
+        whole(cores, random_input(cores[0].input_shape, 70, seed))
+        for seed, cores in enumerate(networks)
+    ]
+    spikes = [assert_alike(*pair) for pair in zip(jobs, sinabs.run_jobs(jobs), strict=True)]
+    assert sum(count > 100 for count in spikes) >= 15
+
+
+@pytest.mark.usefixtures("needs_sinabs")
+def test_the_nmnist_network_runs_alike_on_a_real_recording(shared: Path) -> None:
+    configuration, recording = nmnist(shared)
+    job = whole(configuration.cores, recording)
+    (ran,) = sinabs.run_jobs([job])
+    assert assert_alike(job, ran) > 1000
+
+
+@pytest.mark.usefixtures("needs_sinabs")
+def test_sums_that_a_float_cannot_hold_are_refused() -> None:
+    cores = (replace(core(0, 1, (2, 2), 1, 1), weights=np.full((1, 1, 1, 1), 127)),)
+    flood = random_input((1, 2, 2), 20, 0)
+    flood = replace(flood, value=np.full_like(flood.value, 2**17))
+    with pytest.raises(MissingError) as failed:
+        sinabs.run_jobs([whole(cores, flood)])
+    assert "too large for sinabs" in failed.value.findings[0].what
+
+
+def test_what_sinabs_cannot_hold_is_refused_before_it_starts() -> None:
+    first, second = SOUND.cores
+    twice = replace(first, destinations=(Destination(core=3), Destination(core=3, shift=4)))
+    job = whole((twice, second), random_input(first.input_shape, 2, 0))
+    with pytest.raises(TargetError) as refused:
+        sinabs.run_jobs([replace(job, entries=[0, 3])])
+    assert {f.code for f in refused.value.findings} == {
+        "SINABS-WIRE-TWICE",
+        "SINABS-INPUT-JOINED",
+    }
+
+
+# --- configurations ---------------------------------------------------------------
+
+
+def leaves(tree: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """(place, value) of all that holds no further names."""
+    if isinstance(tree, np.ndarray):
+        yield place, tree.tolist()
+    elif isinstance(tree, dict):
+        for name, value in tree.items():
+            yield from leaves(value, f"{place}/{name}")
+    elif isinstance(tree, list) and tree and isinstance(tree[0], dict):
+        yield from leaves({str(n): v for n, v in enumerate(tree)}, place)
+    else:
+        yield place, tree
+
+
+FIELDS = {
+    "weights", "biases", "neurons_initial_value", "threshold_high", "threshold_low",
+    "return_to_zero", "leak_enable", "monitor_enable", "layer", "enable", "pooling",
+    "kernel_size", "feature_count", "x", "y", "pass_sensor_events",
+}  # fmt: skip
+
+
+@pytest.mark.usefixtures("needs_sinabs")
+def test_sinabs_builds_the_same_configuration_field_by_field(shared: Path) -> None:
+    """For 2e and 2f sinabs' own builder, for the others its parent class; its samna is a
+    stand-in that only keeps what is set, so the names are samna's as sinabs knows them."""
+    sound = (Configuration(chip=name, cores=SOUND.cores) for name in CHIPS)
+    configurations = [*sound, *(nmnist(shared, name)[0] for name in CHIPS)]
+    trees = sinabs.configure(configurations)
+    for configuration, tree in zip(configurations, trees, strict=True):
+        assert differing(tree, configuration) == {}
+        assert {place.rpartition("/")[2] for place, _ in leaves(tree)} == FIELDS
+    first, second = SOUND.cores
+    other = Configuration(chip="speck2b", cores=(first, replace(second, threshold_high=101)))
+    assert differing(trees[0], other) == {"/cnn_layers/3/threshold_high": (100, 101)}
+
+
+def differing(tree: Any, configuration: Configuration) -> dict[str, Any]:
+    """Where sinabs set something else than we: (theirs, ours) by place."""
+    ours = dict(leaves(config_tree.tree(configuration)))
+    return {p: (v, ours.get(p)) for p, v in leaves(tree) if ours.get(p) != v}
