@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -202,36 +200,3 @@ def test_a_recording_of_another_size_is_refused() -> None:
 def test_starting_the_command_line_does_not_start_numba() -> None:
     check = "import sys, nrf_deploy.cli, nrf_loihi; sys.exit('numba' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
-
-
-def test_without_a_folder_for_machine_code_a_finding_says_so(tmp_path: Path) -> None:
-    script = """
-import numba.core.caching as caching
-caching.CacheImpl._locator_classes = []
-from nrf_deploy.emulator.compiled import compiled, findings
-assert compiled(lambda x: x + 1)(1) == 2
-print([f.code for f in findings()])
-"""
-    env = {k: v for k, v in os.environ.items() if not k.startswith("NUMBA")}
-    done = subprocess.run(
-        [sys.executable, "-c", script], check=False, capture_output=True, text=True, env=env
-    )
-    assert done.stdout == "['EMULATOR-CACHE']\n", done.stderr
-
-
-def test_compiling_is_said_once_and_the_second_start_finds_it_compiled(tmp_path: Path) -> None:
-    script = """
-from nrf_deploy.emulator.compiled import findings
-import nrf_loihi.neurons_compiled as neurons
-from nrf_deploy.emulator.compiled import kernel_address
-from nrf_deploy.emulator.kernels import Cell
-kernel_address(Cell(neurons.pass_, payload=True), 4)
-print([f.code for f in findings()], [f.code for f in findings()])
-"""
-    env = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
-    command = [sys.executable, "-c", script]
-    said = [
-        subprocess.run(command, check=False, capture_output=True, text=True, env=env).stdout
-        for _ in range(2)
-    ]
-    assert said == ["['EMULATOR-COMPILED'] []\n", "[] []\n"]

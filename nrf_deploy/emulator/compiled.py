@@ -1,8 +1,6 @@
-"""How the engine and the chips' kernels are compiled, and where the machine code is kept.
+"""How the engine and the chips' kernels are compiled; cache.py keeps the machine code.
 
-numba keeps compiled functions in a cache on disk, so that the second start pays nothing: in
-NUMBA_CACHE_DIR if that is set, else beside the source, else in the user's cache folder. Where
-none of them can be written the engine compiles anew in every process, and says so.
+Where no folder can be written the engine compiles anew in every process, and says so.
 
 Only the engine imports this module, and only when it is about to run: starting numba takes
 half a second.
@@ -13,43 +11,24 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from typing import Any
 
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
-from numba import cfunc, njit, types
+from numba import njit, types
 from numba.core import cgutils
-from numba.core.caching import FunctionCache
+from numba.core.ccallback import CFunc
 from numba.core.compiler import Compiler
 from numba.core.typing.templates import Signature
 from numba.extending import intrinsic
 
 from ..findings import Finding, info, warning
 from ..network import Array
+from .cache import Function, Kept, has_folder
 from .kernels import Cell
-
-Function = Callable[..., Any]
 
 GRANULE = 64
 """Bytes that one vector operation moves. Rows of weights are padded to it with zeros."""
-
-
-@cache
-def _cacheable(file: str) -> bool:
-    def probe() -> None: ...
-
-    probe.__code__ = probe.__code__.replace(co_filename=file)
-    try:
-        FunctionCache(probe)
-    except RuntimeError:
-        return False
-    return True
-
-
-def cached(function: Function) -> bool:
-    """Is there a folder that will hold this function's machine code?"""
-    return _cacheable(function.__code__.co_filename)
 
 
 _spent = 0.0
@@ -69,7 +48,7 @@ def findings() -> list[Finding]:
     """What compiling cost since it was last asked, and whether that was the last time."""
     global _spent
     seconds, _spent = _spent, 0.0
-    if not _cacheable(__file__):
+    if Kept.failed or not has_folder(__file__):
         return [
             warning(
                 "EMULATOR-CACHE",
@@ -90,8 +69,10 @@ def findings() -> list[Finding]:
 
 def compiled(function: Function) -> Any:
     """njit without the interpreter lock, kept on disk."""
-    decorate = njit(nogil=True, error_model="numpy", cache=cached(function))
-    return decorate(function)
+    made = njit(nogil=True, error_model="numpy")(function)
+    if has_folder(function.__code__.co_filename):
+        made._cache = Kept(function)
+    return made
 
 
 # --- a chip's kernels ----------------------------------------------------
@@ -127,15 +108,13 @@ def kernel_address(cell: Cell, width: int) -> int:
             _pointer(types.int64),
         )
         function = cell.kernel(uniform)
-        compile_it = cfunc(
-            signature,
-            cache=cached(function),
-            pipeline_class=_NoAlias,
-            nopython=True,
-            error_model="numpy",
-        )
-        with compiling(lambda: not _kernels[key].cache_hits):
-            _kernels[key] = compile_it(function)
+        options = {"nopython": True, "error_model": "numpy"}
+        made: Any = CFunc(function, (signature.args, signature.return_type), {}, options, _NoAlias)
+        if has_folder(function.__code__.co_filename):
+            made._cache = Kept(function)
+        with compiling(lambda: not made.cache_hits):
+            made.compile()
+        _kernels[key] = made
     return int(_kernels[key].address)
 
 

@@ -17,7 +17,7 @@ class Tuning:
     """Neurons that a piece has at least: shorter rows cost more for their beginning."""
     shared_out: int = 2048
     """Neurons from which a segment is cut only to give every thread its part."""
-    turns: int = 16
+    turns: int = 8
     """Chunks into which several threads like a run to be cut, so that they seldom wait."""
     shortest: int = 16
     """Steps that such a chunk has at least."""

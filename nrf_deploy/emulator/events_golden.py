@@ -1,0 +1,236 @@
+"""The normative emulator of chips without time steps: one event after another.
+
+An event from outside is followed to its end before the next one enters: each population,
+in the program's order, takes what the event made of itself at its sources, source after
+source, and gives its own spikes to those behind it. (In a chain this is what queues of any
+length give; where ways meet a chip may mix them otherwise, see events_order.py.) Of the
+neurons that one event reaches, and of those that a tick of the clock moves, the one with
+the lower address comes first: rows, then columns, then channels.
+
+A step of the recording is a tick of the clock, then the step's events: by rising index, one
+of value n as n events, or shuffled. Nothing here knows a chip: what an event does to a
+neuron is said by the target's rule. Every faster engine must equal this one in every spike
+and every value of every state.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Protocol
+
+import numpy as np
+
+from ..findings import Finding, InputError, TargetError, error, refuse
+from ..network import Array, Shape
+from ..program import Conv, Dense, Population, Program, Sparse, Synapses
+from ..recording import Recording, Trace
+from .golden import State
+
+
+class EventRule(Protocol):
+    """A chip's integer rules for one event."""
+
+    name: str
+    states: Mapping[str, tuple[str, ...]]
+
+    def start(self, population: Population) -> State: ...
+
+    def passes(self, population: Population) -> bool:
+        """No neurons: what arrives goes out as it is."""
+        ...
+
+    def tick(self, population: Population) -> Array | None:
+        """What a tick of the clock adds to each neuron, flat; None where it does nothing."""
+        ...
+
+    def arrive(
+        self, population: Population, state: State, neurons: Array, weights: Array
+    ) -> tuple[Array, State]:
+        """One event reaches these neurons (flat). (whether each fires, new state)"""
+        ...
+
+
+def run(
+    program: Program,
+    rule: EventRule,
+    recording: Recording,
+    record: Iterable[str] | None = None,
+    states: Iterable[str] = (),
+    steps: int | None = None,
+    progress: Callable[[int, int], None] = lambda done, of: None,
+    shuffle: int | None = None,
+) -> Trace:
+    """Run `program` over `recording`; `shuffle` is a seed for the order inside each step.
+
+    A layer's output in a step is how often each neuron fired; states are those after it.
+    """
+    refuse(faults(program), TargetError)
+    refuse(input_faults(recording), InputError)
+    steps = recording.steps if steps is None else steps
+    kept = [p.name for p in program.populations] if record is None else list(record)
+    state = {p.name: rule.start(p) for p in program.populations}
+    history: dict[str, dict[str, list[Array]]] = {
+        name: {v: [] for v in state[name]} for name in states
+    }
+    fired: dict[str, list[tuple[int, int]]] = {name: [] for name in kept}
+
+    def follow(emitted: dict[str, list[int]], t: int, ticked: bool) -> None:
+        for p in program.populations:
+            out = emitted[p.name] = []
+            if ticked and (added := rule.tick(p)) is not None:
+                every = by_address(p.shape)
+                out += _arrived(rule, p, state, every, added[every])
+            for s in program.into(p.name):
+                for event in emitted[s.source]:
+                    neurons, weights = reached(s, event, p.shape)
+                    if rule.passes(p):
+                        out += neurons.tolist()
+                    else:
+                        out += _arrived(rule, p, state, neurons, weights)
+            if p.name in fired:
+                fired[p.name] += [(t, neuron) for neuron in out]
+
+    silent = {port.name: list[int]() for port in program.ports}
+    for t in range(steps):
+        follow(dict(silent), t, ticked=True)
+        for port, event in entering(program, recording, t, shuffle):
+            follow(silent | {port: [event]}, t, ticked=False)
+        for name, values in history.items():
+            for variable, past in values.items():
+                past.append(state[name][variable])
+        progress(t + 1, steps)
+    return Trace(
+        engine="events golden",
+        outputs={
+            n: counted(program, n, np.array(e), steps, recording.dt) for n, e in fired.items()
+        },
+        states={
+            name: {
+                v: np.array(past, np.int64).reshape(steps, *program.population(name).shape)
+                for v, past in values.items()
+            }
+            for name, values in history.items()
+        },
+        notes={},
+    )
+
+
+def _arrived(
+    rule: EventRule, p: Population, state: dict[str, State], neurons: Array, weights: Array
+) -> list[int]:
+    fires, state[p.name] = rule.arrive(p, state[p.name], neurons, weights)
+    spikes: list[int] = neurons[fires].tolist()
+    return spikes
+
+
+def counted(program: Program, name: str, fired: Array, steps: int, dt: float | None) -> Recording:
+    """Rows of (step, neuron) as a recording of counts."""
+    step, neuron = fired.reshape(-1, 2).T.astype(np.int64)
+    ones = np.ones(len(step), np.int64)
+    return Recording.from_events(step, neuron, ones, program.population(name).shape, steps, dt)
+
+
+# --- what an event reaches -----------------------------------------------
+
+
+def by_address(shape: Shape) -> Array:
+    """Flat indices by rising address: rows, columns, then channels."""
+    flat = np.arange(math.prod(shape)).reshape(shape)
+    return np.moveaxis(flat, 0, -1).ravel()
+
+
+def reached(synapses: Synapses, event: int, shape: Shape) -> tuple[Array, Array]:
+    """(flat neurons of a population of `shape`, by rising address; their weights)."""
+    if isinstance(synapses, Conv):
+        return _window(synapses, event)
+    if isinstance(synapses, Sparse):
+        there = np.flatnonzero(synapses.column == event)
+        rank = np.argsort(by_address(shape), kind="stable")
+        there = there[np.argsort(rank[synapses.row[there]], kind="stable")]
+        return synapses.row[there], synapses.weight[there]
+    assert isinstance(synapses, Dense)
+    every = by_address(shape)
+    return every, synapses.weight[every, event]
+
+
+def _window(conv: Conv, event: int) -> tuple[Array, Array]:
+    """Every feature at every place whose kernel covers the event, weights of 0 included."""
+    c, y, x = (int(i) for i in np.unravel_index(event, conv.input_shape))
+    features, height, width = conv.shape
+    group, channel = divmod(c, conv.weight.shape[1])
+    each = features // conv.groups
+    those = np.arange(group * each, (group + 1) * each)
+    neurons, weights = [], []
+    for oy, ky in _taps(conv, 0, y):
+        for ox, kx in _taps(conv, 1, x):
+            neurons.append(those * (height * width) + oy * width + ox)
+            weights.append(conv.weight[those, channel, ky, kx])
+    none = [np.zeros(0, np.int64)]
+    return np.concatenate(neurons or none), np.concatenate(weights or none).astype(np.int64)
+
+
+def _taps(conv: Conv, axis: int, at: int) -> Iterator[tuple[int, int]]:
+    """(position of the output, tap of the kernel) pairs that see position `at` of the input."""
+    for out in range(conv.shape[1 + axis]):
+        tap = at + conv.padding[axis][0] - out * conv.stride[axis]
+        if (
+            tap % conv.dilation[axis] == 0
+            and 0 <= tap // conv.dilation[axis] < conv.weight.shape[2 + axis]
+        ):
+            yield out, tap // conv.dilation[axis]
+
+
+# --- what comes in -------------------------------------------------------
+
+
+def entering(
+    program: Program, recording: Recording, t: int, shuffle: int | None
+) -> list[tuple[str, int]]:
+    """(port, flat index) of each event of a step, in order."""
+    if t >= recording.steps:
+        return []
+    events = step_events(recording, t, shuffle)
+    ends = np.cumsum([math.prod(p.shape) for p in program.ports])
+    which = np.searchsorted(ends, events, side="right")
+    first = np.concatenate([[0], ends])[which]
+    return [
+        (program.ports[k].name, i)
+        for k, i in zip(which.tolist(), (events - first).tolist(), strict=True)
+    ]
+
+
+def step_events(recording: Recording, t: int, shuffle: int | None) -> Array:
+    """The step's events one by one; a seed gives each step an order of its own."""
+    index, value = recording.at(t)
+    events = np.repeat(index, value.astype(np.int64))
+    return events if shuffle is None else np.random.default_rng((shuffle, t)).permutation(events)
+
+
+def input_faults(recording: Recording) -> Iterator[Finding]:
+    wrong = (recording.value < 0) | (recording.value != np.rint(recording.value))
+    if wrong.any():
+        at = int(np.argmax(wrong))
+        yield error(
+            "EVENTS-INPUT",
+            f"the value {recording.value[at]} is no number of events",
+            why="events come one by one here: a value of n means that n of them fall into the step",
+            fix="send counts of events; give the two signs of a signal a channel each",
+            step=int(recording.step[at]),
+        )
+
+
+def faults(program: Program) -> Iterator[Finding]:
+    """Why events cannot be followed through this program."""
+    known = {p.name for p in program.ports}
+    for p in program.populations:
+        for s in program.into(p.name):
+            if s.source not in known or s.delay or getattr(s, "delays", None) is not None:
+                yield error(
+                    "EVENTS-ORDER",
+                    f"{s.name!r} leads from {s.source!r} to {p.name!r}: back, or with a delay",
+                    why="without time steps an event goes straight on, to layers further down",
+                    fix="remove the feedback or the delay",
+                    layer=p.name,
+                )
+        known.add(p.name)
