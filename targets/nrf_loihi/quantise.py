@@ -34,7 +34,7 @@ from .exponents import LARGEST, exponents, in_steps
 from .fit import Calibration, distance, mismatches, spikes
 from .groups import Group, grid_of, groups, rows, shaped
 from .neuron import neuron
-from .ranges import Observed, lost, range_of
+from .ranges import Observed, coarse_weights, lost, range_of
 from .task import Task, Weights, clearly_less, largest
 
 LOOKED_AT = 8
@@ -109,7 +109,7 @@ def quantise(
                 if data is not None:
                     data.chip[name] = reaches.sent(name, data.model[name])
             populations[name] = PopulationScheme(kept, scales)
-        findings += _said(task, gain, weights, populations, observed, peak, network)
+        findings += _said(task, gain, weights, populations, observed, peak, network, rules)
     largest_input = 0 if calibration is None else peak
     return Scheme(connections, populations, rules, largest_input), findings
 
@@ -205,8 +205,8 @@ def _population(
         task.calibration.chip[name] = task.calibration.model[name]
         return params, None
     wanted = task.calibration.model[name]
-    if _on_spikes(task.group, rules):
-        params |= _neighbours(task, name, gain, arriving, rules)
+    if _on_spikes(task.group, rules) and not rules.anchored(name):
+        params |= _neighbours(task, name, gain, arriving)
     fired = spikes(population, params, arriving)
     task.calibration.chip[name] = fired
     return params, Observed(
@@ -214,10 +214,11 @@ def _population(
     )
 
 
-def _neighbours(
-    task: Task, name: str, gain: Array, arriving: Array, rules: Rules
-) -> Mapping[str, Array | int]:
-    """Of the decays and thresholds next to the nearest, those that spike clearly more alike."""
+def _neighbours(task: Task, name: str, gain: Array, arriving: Array) -> Mapping[str, Array | int]:
+    """Of the decays and thresholds next to the nearest, those that spike clearly more alike.
+
+    Not for a ladder of anchored decays: its thresholds have a ratio to keep as well.
+    """
     assert task.calibration is not None
     population, form = task.group[name], task.forms[name]
     wanted = task.calibration.model[name]
@@ -227,7 +228,7 @@ def _neighbours(
         return task.a_channel(distance(spikes(population, trial, arriving), wanted))
 
     best, dv = tried(params), np.asarray(params["dv"])
-    if not rules.anchored(name) and np.all(form.decay > 0):
+    if np.all(form.decay > 0):
         for near in (dv - 1, dv + 1):
             trial = params | {"dv": near}
             if np.all((near > 0) & (near < 4096)) and clearly_less(tried(trial).sum(), best.sum()):
@@ -250,6 +251,7 @@ def _said(
     observed: Mapping[str, Observed | None],
     peak: int,
     network: Network,
+    rules: Rules,
 ) -> list[Finding]:
     """What was lost, layer by layer."""
     findings: list[Finding] = []
@@ -288,6 +290,8 @@ def _said(
                 layer=link.name,
             )
         )
+        if integers.any():
+            findings += coarse_weights(link.name, off, rules.bits(_node(link)))
     for name, form in task.forms.items():
         findings += lost(name, form, populations[name], task.bias[name])
         findings += range_of(name, task, weights, observed[name], peak, network)

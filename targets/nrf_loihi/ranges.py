@@ -15,6 +15,8 @@ from .chip import STATE_LIMIT, STATE_SHIFT
 from .neuron import Neuron
 from .task import Task
 
+COARSE_WEIGHTS, COARSE_THRESHOLD = 0.1, 0.01  # relative errors, above which a warning is due
+
 
 @dataclass(frozen=True, eq=False)
 class Observed:
@@ -35,6 +37,7 @@ def lost(name: str, form: Neuron, scheme: PopulationScheme, bias: Array) -> Iter
             why=f"one unit of v is {scale.min() / 2**STATE_SHIFT:.4g} integer units here",
             fix="make weights and thresholds of this layer more alike in size",
         )
+    yield from _coarse_threshold(name, form, scale)
     exact = bias * scale
     gone = (bias != 0) & (np.abs(exact) < 0.5)
     if gone.any():
@@ -44,6 +47,38 @@ def lost(name: str, form: Neuron, scheme: PopulationScheme, bias: Array) -> Iter
             layer=name,
             why=f"the largest of them is {np.abs(exact[gone]).max():.3g} integer units a step",
             fix="smaller weights in this layer leave more room for its biases",
+        )
+
+
+def _coarse_threshold(name: str, form: Neuron, scale: Array) -> Iterator[Finding]:
+    if form.threshold is None:
+        return
+    exact = np.broadcast_to(form.threshold * scale / 2**STATE_SHIFT, form.threshold.shape)
+    counts = exact >= 0.5  # what rounds to 0 is told apart
+    if not counts.any():
+        return
+    off = np.abs(np.rint(exact) - exact)[counts] / exact[counts]
+    if (worst := float(off.max())) > COARSE_THRESHOLD:
+        at = exact[counts][off.argmax()]
+        yield warning(
+            "LOIHI-THRESHOLD-COARSE",
+            f"a threshold of {at:.4g} integer units becomes {np.rint(at):.0f}: {worst:.1%} off",
+            layer=name,
+            why="thresholds are whole multiples of a weight unit",
+            fix="let weights be smaller against the threshold, or give the layer more bits or a "
+            "larger gain (--scheme)",
+        )
+
+
+def coarse_weights(name: str, off: float, bits: int) -> Iterator[Finding]:
+    if off > COARSE_WEIGHTS:
+        yield warning(
+            "LOIHI-WEIGHTS-COARSE",
+            f"at {bits} bits its weights are {off:.0%} off",
+            layer=name,
+            why="the sums that its neurons see are off by as much, or nearly",
+            fix="give it more bits or a larger gain (--scheme), calibrate, or train with weights "
+            "of more equal size",
         )
 
 

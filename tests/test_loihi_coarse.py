@@ -1,0 +1,38 @@
+"""What rounding costs is told where it is much: in weights, and in thresholds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from test_loihi_peak import model
+
+from nrf_deploy import pipeline
+from nrf_deploy.findings import Finding
+from nrf_deploy.network import IF
+from nrf_deploy.quantise.rules import LayerRules, Rules
+
+
+def told(code: str, weight: np.ndarray, rules: Rules, threshold: float = 100.0) -> list[Finding]:
+    ones = np.ones(len(weight))
+    neurons = IF(name="n", r=1000 * ones, v_threshold=threshold * ones, v_reset=0 * ones)
+    findings = pipeline.check(model(weight, neurons), "loihi2", rules=rules).findings
+    return [f for f in findings if f.code == code]
+
+
+@pytest.mark.parametrize(("bits", "count"), [(8, 0), (2, 1)])
+def test_weights_that_are_more_than_a_tenth_off_are_a_warning(bits: int, count: int) -> None:
+    weight = np.random.default_rng(0).normal(0, 1, (5, 40))
+    found = told("LOIHI-WEIGHTS-COARSE", weight, Rules(weight_bits=bits))
+    assert [(f.severity, f.layer) for f in found] == [("warning", "w")] * count
+    assert all(f"{bits} bits" in f.what and "--scheme" in f.fix for f in found)
+
+
+@pytest.mark.parametrize(("threshold", "count"), [(20.25, 1), (20.125, 0), (20.0, 0), (200.25, 0)])
+def test_a_threshold_that_is_more_than_a_hundredth_off_is_a_warning(
+    threshold: float, count: int
+) -> None:
+    """With a gain of 1 the threshold counts in the units of the weights."""
+    rules = Rules(layers={"w": LayerRules(gain=1.0)})
+    found = told("LOIHI-THRESHOLD-COARSE", 2.0 * np.eye(3), rules, threshold)
+    assert [(f.severity, f.layer) for f in found] == [("warning", "n")] * count
+    assert all("20.25 integer units becomes 20: 1.2% off" in f.what for f in found)
