@@ -109,7 +109,7 @@ def resource_table(program: Program, placement: Placement, by_core: bool = False
     """Every budget as used/left: on the fullest core of each layer, or on each core."""
     budgets = [b.replace("synaptic_words", "words") for b in placement.budgets]
     heads = [b.replace("neuron_groups", "groups").replace("_", " ") for b in budgets]
-    limits = tuple(placement.limits[b] for b in placement.budgets)
+    limits = tuple(placement.limits.get(b, "none") for b in placement.budgets)
     if by_core:
         several = placement.chips > 1
         first = ("chip", "core", "holds") if several else ("core", "holds")
@@ -134,7 +134,7 @@ def _layer_rows(program: Program, placement: Placement) -> list[tuple[object, ..
     rows: list[tuple[object, ...]] = []
     for population in program.populations:
         pieces = [p for p in placement.pieces if p.population == population.name]
-        most = {b: max(p.used.get(b, 0) for p in pieces) for b in placement.limits}
+        most = {b: max(p.used.get(b, 0) for p in pieces) for b in placement.budgets}
         cores = len({p.core for p in pieces})
         rows.append((population.name, population.size, cores, *_used_left(most, placement)))
     return rows
@@ -150,7 +150,7 @@ def _by_core(placement: Placement) -> dict[int, list[Piece]]:
 def _core_rows(placement: Placement) -> list[tuple[object, ...]]:
     rows: list[tuple[object, ...]] = []
     for core, pieces in _by_core(placement).items():
-        used = {b: sum(p.used.get(b, 0) for p in pieces) for b in placement.limits}
+        used = {b: sum(p.used.get(b, 0) for p in pieces) for b in placement.budgets}
         holds = " + ".join(map(_holds, pieces))
         rows.append((placement.chip_of(core), core, holds, *_used_left(used, placement)))
     return rows
@@ -162,7 +162,11 @@ def _holds(piece: Piece) -> str:
 
 
 def _used_left(used: Mapping[str, int], placement: Placement) -> list[str]:
-    return [f"{used[b]}/{placement.limits[b] - used[b]}" for b in placement.budgets]
+    limits = placement.limits
+    return [
+        f"{used[b]}/{limits[b] - used[b]}" if b in limits else f"{used[b]}"
+        for b in placement.budgets
+    ]
 
 
 def bundle_json(bundle: Bundle, by_core: bool = False) -> dict[str, Any]:
@@ -199,7 +203,7 @@ def cores_json(placement: Placement) -> list[dict[str, Any]]:
                     for p in pieces
                 ],
                 "used": used,
-                "left": {b: placement.limits[b] - n for b, n in used.items()},
+                "left": {b: limit - used[b] for b, limit in placement.limits.items()},
             }
         )
     return rows

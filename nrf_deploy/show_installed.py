@@ -9,6 +9,9 @@ from .sdk.environments import Status
 from .target import Target
 from .text import table, wrap
 
+FEW = 4
+"""So many numbers of a list are shown each."""
+
 
 def targets_json(shelf: Mapping[str, Target]) -> dict[str, Any]:
     return {
@@ -35,17 +38,36 @@ def _target(name: str, target: Target) -> Iterator[str]:
         lines.append(f"  export --as: {', '.join(target.exporters)}")
     yield "\n".join(lines)
     boards = {chip: told for chip, told in target.chips.items() if "board_of" in told}
-    for chip, told in target.chips.items():
-        if chip not in boards:
-            rows = [(k, v["value"], v["source"]) for k, v in told["limits"].items()]
-            yield wrap(f"{chip}: {told['about']}", then="  ")
-            yield table(("limit", "", "source"), rows)
+    chips = {chip: told for chip, told in target.chips.items() if chip not in boards}
+    for chip, told in chips.items():
+        yield wrap(f"{chip}: {told['about']}", then="  ")
+        if limits := told.get("limits"):
+            rows = [(k, _held(v["value"]), v["source"]) for k, v in limits.items()]
+            yield table(("limit", "", "source"), rows, "lrl")
+    if described := {chip: told["settings"] for chip, told in chips.items() if "settings" in told}:
+        keys = dict.fromkeys(k for settings in described.values() for k in settings)
+        rows = [(k, *(_held(settings.get(k)) for settings in described.values())) for k in keys]
+        yield table(("setting", *described), rows)
     if boards:
         yield "boards of several chips; all else is as on the chip"
         yield table(("board", "chip", "chips", "cores", "what it is"), _boards(boards))
     if target.choices:
         yield f"what --allow takes for {name}: rewrites that change spikes"
         yield table(("--allow", "what it changes"), [(c.choice, c.about) for c in target.choices])
+
+
+def _held(value: object) -> str:
+    """One number, a few, or the ends of many (one a core)."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if not isinstance(value, list | tuple):
+        return str(value)
+    different = sorted(set(value))
+    if len(different) > FEW or len(different) < len(value):
+        return "..".join(str(v) for v in dict.fromkeys((different[0], different[-1])))
+    return ", ".join(map(str, value)) or "none"
 
 
 def _boards(boards: Mapping[str, Mapping[str, Any]]) -> list[tuple[object, ...]]:

@@ -30,6 +30,7 @@ class Placement:
 
     Cores are numbered chip after chip: each of the `chips` has cores / chips of them.
     `budgets` is the order in which people read them; a bundle sorts the keys of `limits`.
+    A budget without a limit is counted only.
     """
 
     chip: str
@@ -53,4 +54,4 @@ class Placement:
     def used(self, core: int) -> dict[str, int]:
         """The budgets used on one core."""
         here = [p for p in self.pieces if p.core == core]
-        return {budget: sum(p.used.get(budget, 0) for p in here) for budget in self.limits}
+        return {budget: sum(p.used.get(budget, 0) for p in here) for budget in self.budgets}
