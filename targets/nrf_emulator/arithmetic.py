@@ -182,7 +182,7 @@ def _ranges(p: Params) -> dict[str, tuple[int, int]]:
     return {
         **widths,
         "fraction_bits": (0, 16),
-        "message_bits": (2, 24),
+        "message_bits": (2, 32),
         "rounding": (0, 2),
         **dict.fromkeys(("wrap", "at", "subtract"), (0, 1)),
         "wait": (0, 2**31 - 1),

@@ -57,14 +57,14 @@ def lost(unit: Unit, scheme: PopulationScheme, s: Settings) -> Iterator[Finding]
 
 
 def _beyond(unit: Unit, scheme: PopulationScheme, s: Settings) -> Iterator[Finding]:
-    limits = {"vth": (s.largest_threshold, "threshold_bits")}
+    limits = {"vth": (s.largest_threshold, "threshold_bits" if s.threshold_bits else "state_bits")}
     limits |= dict.fromkeys(STATES, (s.largest_state, "state_bits"))
     for name, (limit, bits) in limits.items():
         largest = int(np.abs(np.asarray(scheme.params.get(name, 0))).max(initial=0))
         if largest > limit:
             yield error(
                 "EMULATOR-BEYOND",
-                f"{name} would be {largest}; {getattr(s, bits)} bits hold up to {limit}",
+                f"{name} would be {largest}; the machine's {bits} hold up to {limit}",
                 layer=unit.node.name,
                 fix=f"use more {bits}, fewer fraction_bits, or a smaller gain in the scheme",
             )

@@ -49,4 +49,4 @@ def place(program: Program, name: str, s: Settings) -> Placement:
         Piece(0, p.name, (0,) * len(p.shape), p.shape, used(program, p, s))
         for p in program.populations
     )
-    return Placement(name, 1, limits, pieces)
+    return Placement(name, 1, limits, pieces, budgets=CORE_BUDGETS)

@@ -107,7 +107,7 @@ def _population(unit: Unit, gain: Array, s: Settings, ranges: Ranges) -> Populat
     if not unit.spiking:
         inside = any(k.source == unit.node.name for k in ranges.view.links)
         shift, sent = ranges.sent(unit.node.name, scale, s) if inside else (0, scale)
-        params |= {"shift": shift, "message_bits": s.message_bits if inside else 24}
+        params |= {"shift": shift, "message_bits": s.message_bits if inside else s.state_bits}
         scales["output"] = single(sent)
     return PopulationScheme({k: whole(v) for k, v in params.items()}, scales)
 

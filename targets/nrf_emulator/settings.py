@@ -53,7 +53,7 @@ class Settings:
     weight_bits: int = 8
     decay_bits: int = 12  # a decay counts 1 / 2^decay_bits a step
     state_bits: int = 24  # potentials and currents
-    threshold_bits: int = 24  # thresholds, in units of the potential
+    threshold_bits: int | None = None  # thresholds; None: as many as the potential
     sum_bits: int = 24  # what arrives at a neuron in a step, in units of a weight
     message_bits: int = 16  # the payload that a neuron without threshold sends
     fraction_bits: int = 6  # a potential counts 1 / 2^fraction_bits of a weight
@@ -83,7 +83,7 @@ class Settings:
 
     @property
     def largest_threshold(self) -> int:
-        return (1 << self.threshold_bits - 1) - 1
+        return (1 << (self.threshold_bits or self.state_bits) - 1) - 1
 
     @property
     def largest_sum(self) -> int:
@@ -159,16 +159,15 @@ def _no_option(text: str) -> Finding:
 
 
 def _faults(values: Mapping[str, Any], base: str, where: str) -> Iterator[Finding]:
-    sound = True
+    sound = {}
     for key, value in values.items():
         if key not in KEYS:
             yield _unknown("key", key, KEYS, where)
         elif (fault := _fault(key, value)) is not None:
-            sound = False
             yield error("EMULATOR-VALUE", f"{where}: {key} = {value!r}", fix=fault)
-    if sound:
-        known = {k: v for k, v in values.items() if k in KEYS}
-        yield from _contradictions(dataclasses.replace(settings(base), **known), where)
+        else:
+            sound[key] = value
+    yield from _contradictions(dataclasses.replace(settings(base), **sound), where)
 
 
 def _fault(key: str, value: Any) -> str | None:
@@ -182,7 +181,7 @@ def _fault(key: str, value: Any) -> str | None:
 
 
 def _contradictions(s: Settings, where: str) -> Iterator[Finding]:
-    if s.threshold_bits > s.state_bits:
+    if s.threshold_bits is not None and s.threshold_bits > s.state_bits:
         yield error(
             "EMULATOR-VALUE",
             f"{where}: thresholds of {s.threshold_bits} bits and potentials of {s.state_bits}",
