@@ -24,6 +24,7 @@ from nrf_deploy.network import (
 
 from .chip import Chip
 from .choices import SUBTRACT
+from .firing import fires_at
 from .latency import latencies
 from .neuron import Neuron, neuron
 from .reach import feeds_on, in_a_loop
@@ -132,10 +133,12 @@ def _population(node: Population, dt: float, chip: Chip) -> Iterator[Finding]:
             why="weights and thresholds are scaled by it",
             fix="make r (and w_in) positive and put the sign into the weights",
         )
-    if form.threshold is not None and np.any(form.threshold < 0):
+    low = form.threshold is not None and form.threshold.min()
+    if form.threshold is not None and (low < 0 or (low == 0 and fires_at(node))):
         yield error(
             "LOIHI-THRESHOLD-NEGATIVE",
-            f"v_threshold is {form.threshold.min():.4g}; it must be at least 0 above the reset",
+            f"v_threshold is {low:.4g}; it must be "
+            f"{'above' if fires_at(node) else 'at least'} 0, counted from the reset",
             layer=node.name,
             why="the chip's thresholds have no sign",
             fix="raise the threshold above the reset potential",

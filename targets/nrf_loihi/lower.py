@@ -13,6 +13,7 @@ from nrf_deploy.network import Array, Conv, Input, Linear, Network, Output, Pool
 from nrf_deploy.program import Dense, Origin, Port, Program, Sparse, Synapses
 from nrf_deploy.quantise.scheme import ConnectionScheme, Scheme
 
+from . import firing
 from .arithmetic import shr0
 from .chip import Chip
 from .drive import constant, mantissa_and_exponent
@@ -70,7 +71,9 @@ def lower(network: Network, scheme: Scheme, chip: Chip) -> tuple[Program, list[F
         ),
     )
     program, said = with_peak(program, scheme.largest_input, chip)
-    return program, [*said, *(finding for start in starts.values() for finding in start.said())]
+    for stop, start in starts.items():
+        said += [*firing.said(network[stop], start.population), *start.said()]
+    return program, said
 
 
 def _outputs(network: Network) -> Iterator[str]:

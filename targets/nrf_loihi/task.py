@@ -13,6 +13,7 @@ from nrf_deploy.quantise.grid import Grid, compensated, descended, factor, loss
 from .analogue import Reaches
 from .chip import STATE_SHIFT, Chip
 from .drive import mantissa_and_exponent
+from .firing import rounded
 from .fit import Calibration, distance, spikes
 from .groups import Group, shaped
 from .moments import moments
@@ -71,7 +72,8 @@ class Task:
         params = {"bias_mant": mantissa, "bias_exp": exponent, "v0": first}
         if form.threshold is not None:
             wanted = np.asarray(factor) * scale * form.threshold
-            params["vth"] = np.clip(np.rint(wanted).astype(np.int64), 0, self.chip.threshold)
+            vth = rounded(self.group[name], wanted, self.params[name] | params)
+            params["vth"] = np.clip(vth, 0, self.chip.threshold)
         return params
 
     def arriving(self, name: str, weights: Weights) -> Array:
