@@ -10,6 +10,7 @@ from speck_configurations import core
 
 import nrf_deploy as nd
 from nrf_deploy.network import Array
+from nrf_deploy.program import Conv, Population, Port, Program, Sparse, Synapses
 from nrf_deploy.recording import Recording
 from nrf_speck.config import Configuration, Core, Destination
 
@@ -115,6 +116,75 @@ def nmnist(shared: Path, name: str = "speck2b") -> tuple[Configuration, Recordin
             )
         )
     return Configuration(chip=name, cores=tuple(cores)), recording
+
+
+def program(*layers: Core) -> Program:
+    """The cores as a lowered program (nrf_speck.form), with a port before the first."""
+    names = {c.index: c.layer for c in layers}
+    port = Port(name="input", shape=layers[0].input_shape, peak=8)
+    synapses: list[Synapses] = []
+    populations: list[Population] = []
+    for c in layers:
+        wires = [(o, d) for o in layers for d in o.destinations if d.core == c.index]
+        source = f"into {c.layer}" if wires else port.name
+        if wires:
+            merge = Population(name=source, shape=c.input_shape, model="merge", params={})
+            populations.append(merge)
+        synapses += [wire(names[o.index], o, d, merge) for o, d in wires]
+        synapses.append(convolution(c, source))
+        populations.append(neurons(c))
+    return Program(
+        arithmetic="speck.steps",
+        ports=(port,),
+        synapses=tuple(synapses),
+        populations=tuple(populations),
+        outputs=tuple(c.layer for c in layers if c.monitored),
+    )
+
+
+def convolution(c: Core, source: str) -> Conv:
+    return Conv(
+        name=f"conv of {c.layer}",
+        source=source,
+        targets=(c.layer,),
+        weight=c.weights,
+        delay=0,
+        input_size=c.input_shape[1:],
+        stride=c.stride,
+        padding=tuple((p, p) for p in c.padding),
+        dilation=(1, 1),
+    )
+
+
+def neurons(c: Core) -> Population:
+    params = {
+        "threshold_high": c.threshold_high,
+        "threshold_low": c.threshold_low,
+        "bias": c.biases[:, None, None],
+        "v0": c.initial,
+        "returns_to_zero": int(c.returns_to_zero),
+    }
+    return Population(name=c.layer, shape=c.output_shape, model="iaf", params=params)
+
+
+def wire(name: str, source: Core, d: Destination, merge: Population) -> Sparse:
+    f, y, x = np.indices(source.output_shape)
+    _, height, width = merge.shape
+    at = (f + d.shift, y // d.pooling, x // d.pooling)
+    inside = ((at[1] < height) & (at[2] < width)).ravel()
+    row = np.ravel_multi_index(tuple(a.ravel()[inside] for a in at), merge.shape)
+    return Sparse(
+        name=f"{name} to {merge.name}",
+        source=name,
+        targets=(merge.name,),
+        weight=np.ones(len(row), np.int64),
+        delay=0,
+        params={"pooling": d.pooling, "shift": d.shift},
+        source_shape=source.output_shape,
+        target_shape=merge.shape,
+        row=row,
+        column=np.flatnonzero(inside),
+    )
 
 
 def simulate(cores: tuple[Core, ...], dense: Array) -> dict[int, tuple[Array, Array]]:

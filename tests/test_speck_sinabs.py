@@ -15,12 +15,15 @@ from typing import Any
 import numpy as np
 import pytest
 from speck_configurations import SOUND, core
-from speck_networks import forked, nmnist, random_chain, random_input, simulate
+from speck_networks import forked, nmnist, program, random_chain, random_input, simulate
 
+from nrf_deploy.emulator import golden
 from nrf_deploy.findings import MissingError, TargetError
+from nrf_deploy.program import Port
 from nrf_deploy.recording import Recording
 from nrf_deploy.sdk import environments
 from nrf_speck import config_tree, sinabs
+from nrf_speck.arithmetic import StepsArithmetic
 from nrf_speck.config import Configuration, Core, Destination
 
 CHIPS = ("speck2b", "dynapcnn", "speck2e", "speck2f")
@@ -105,6 +108,44 @@ def test_what_sinabs_cannot_hold_is_refused_before_it_starts() -> None:
         "SINABS-WIRE-TWICE",
         "SINABS-INPUT-JOINED",
     }
+
+
+# --- the engine ------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("needs_sinabs")
+def test_the_engine_gives_the_trace_of_speck_steps(shared: Path) -> None:
+    """Lowered, on the real recording: golden and sinabs agree in every spike and membrane."""
+    configuration, recording = nmnist(shared)
+    lowered = program(*configuration.cores)
+    names = [c.layer for c in configuration.cores]
+    ours = golden.run(lowered, StepsArithmetic(), recording, record=names, states=names)
+    trace = sinabs.engine(lowered, recording, states=names)
+    assert list(trace.outputs) == names
+    for name in names:
+        np.testing.assert_array_equal(trace.outputs[name].dense(), ours.outputs[name].dense())
+        np.testing.assert_array_equal(trace.states[name]["v"], ours.states[name]["v"])
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_speck_steps_is_what_is_written_here(seed: int) -> None:
+    """So that what sinabs is compared with above is the arithmetic, where sinabs is absent."""
+    cores = forked(seed) if seed % 5 == 0 else random_chain(seed)
+    recording = random_input(cores[0].input_shape, 12, seed)
+    names = [c.layer for c in cores]
+    ours = golden.run(program(*cores), StepsArithmetic(), recording, record=names, states=names)
+    plain = simulate(cores, recording.dense().reshape(12, *cores[0].input_shape))
+    for c in cores:
+        spikes, membranes = plain[c.index]
+        np.testing.assert_array_equal(ours.outputs[c.layer].dense(), spikes)
+        np.testing.assert_array_equal(ours.states[c.layer]["v"], membranes)
+
+
+def test_two_inputs_are_refused() -> None:
+    lowered = program(*SOUND.cores)
+    two = replace(lowered, ports=(*lowered.ports, Port(name="other", shape=(1,))))
+    with pytest.raises(TargetError, match="SINABS-PORTS"):
+        sinabs.engine(two, random_input((2, 8, 12), 2, 0))
 
 
 # --- configurations ---------------------------------------------------------------

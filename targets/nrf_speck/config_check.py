@@ -17,24 +17,15 @@ import numpy as np
 from nrf_deploy.findings import Finding, error
 from nrf_deploy.network import Array
 
+from .chip import LEAST, MOST, WEIGHTS, Chip
 from .config import CORES, FAN_OUT, READOUT, Configuration, Core, Destination
 from .config_tree import NEW
 
-STRIDES = POOLINGS = (1, 2, 4, 8)
 SENSOR_POOLINGS = (1, 2, 4)
-PADDING, KERNEL, INPUT, OUTPUT, FEATURES = (0, 7), (1, 16), (1, 128), (1, 64), (1, 1024)
 SHIFT, PIXEL = (0, 1023), (0, 127)
-HIGH, LOW = (0, 32767), (-32768, 0)
-INT8, INT16 = (-128, 127), (-32768, 32767)
+HIGH, LOW = (0, MOST), (LEAST, 0)
+INT16 = (LEAST, MOST)
 BYTE, UINT16 = (0, 255), (0, 65535)
-
-K = 1024
-MEMORY = {
-    "kernel": (16 * K, 16 * K, 16 * K, 32 * K, 32 * K, 64 * K, 64 * K, 16 * K, 16 * K),
-    "neuron": (64 * K, 64 * K, 64 * K, 32 * K, 32 * K, 16 * K, 16 * K, 16 * K, 16 * K),
-    "bias": (K,) * CORES,
-}
-"""Words on each core; samna, sinabs and the data sheet agree."""
 
 
 def crashes(configuration: Configuration) -> Iterator[Finding]:
@@ -75,7 +66,7 @@ def _values(core: Core) -> Iterator[Finding]:
     sizes = (*core.input_shape[1:], *core.output_shape[1:])
     wires = core.destinations
     held: dict[str, tuple[Any, tuple[int, int]]] = {
-        "weights": (core.weights, INT8),
+        "weights": (core.weights, WEIGHTS),
         "biases": (core.biases, INT16),
         "initial states": (core.initial, INT16),
         "thresholds": ((core.threshold_high, core.threshold_low), INT16),
@@ -104,27 +95,34 @@ def _furthest(array: Array, low: int, high: int) -> int | None:
 
 
 def vendor_faults(configuration: Configuration) -> Iterator[Finding]:
+    chip = Chip.load(configuration.chip)
     for core in configuration.cores:
-        yield from _dimensions(core)
+        yield from _dimensions(core, chip)
         yield from _shapes(core)
         yield from _thresholds(core)
-        yield from _memory(core)
+        yield from _memory(core, chip)
         for d in core.destinations:
+            if d.pooling not in chip.pooling:
+                exist = _listed(chip.pooling)
+                yield fault("POOLING", core, f"pools by {d.pooling}; {exist} exist")
             yield from _destination(configuration, core, d)
     for index in range(CORES):
         yield from _features(configuration, index)
     yield from _sensor(configuration)
 
 
-def _dimensions(core: Core) -> Iterator[Finding]:
-    if not set(core.stride) <= set(STRIDES):
-        yield fault("STRIDE", core, f"has the stride {core.stride} (y, x); 1, 2, 4, 8 exist")
-    yield from _range("PADDING", core, "the padding", core.padding, PADDING)
-    yield from _range("KERNEL", core, "the kernel size", (core.kernel,), KERNEL)
-    yield from _range("INPUT-SIZE", core, "an input", core.input_shape[1:], INPUT)
-    yield from _range("OUTPUT-SIZE", core, "an output", core.output_shape[1:], OUTPUT)
+def _dimensions(core: Core, chip: Chip) -> Iterator[Finding]:
+    if not set(core.stride) <= set(chip.strides):
+        exist = _listed(chip.strides)
+        yield fault("STRIDE", core, f"has the stride {core.stride} (y, x); {exist} exist")
+    yield from _range("PADDING", core, "the padding", core.padding, (0, chip.padding))
+    yield from _range("KERNEL", core, "the kernel size", (core.kernel,), (1, chip.kernel))
+    yield from _range("INPUT-SIZE", core, "an input", core.input_shape[1:], (1, chip.input_size))
+    yield from _range(
+        "OUTPUT-SIZE", core, "an output", core.output_shape[1:], (1, chip.output_size)
+    )
     features = (core.input_shape[0], core.output_shape[0])
-    yield from _range("FEATURES", core, "features (in, out)", features, FEATURES)
+    yield from _range("FEATURES", core, "features (in, out)", features, (1, chip.features))
     if core.convolved_size != core.output_shape[1:]:
         yield fault(
             "OUTPUT-SHAPE",
@@ -151,11 +149,12 @@ def _thresholds(core: Core) -> Iterator[Finding]:
     yield from _range("THRESHOLD-LOW", core, "the lower bound", (core.threshold_low,), LOW)
 
 
-def _memory(core: Core) -> Iterator[Finding]:
+def _memory(core: Core, chip: Chip) -> Iterator[Finding]:
     if min(core.kernel, *core.input_shape, *core.output_shape) < 1:
         return
+    has_words = chip.memory(core.index)
     for name, need in core.memory.items():
-        has = MEMORY[name][core.index]
+        has = has_words[f"{name}_words"]
         if need > has:
             yield fault(
                 "MEMORY",
@@ -166,8 +165,6 @@ def _memory(core: Core) -> Iterator[Finding]:
 
 
 def _destination(configuration: Configuration, core: Core, wire: Destination) -> Iterator[Finding]:
-    if wire.pooling not in POOLINGS:
-        yield fault("POOLING", core, f"pools by {wire.pooling}; 1, 2, 4, 8 exist")
     yield from _range("SHIFT", core, "a feature shift", (wire.shift,), SHIFT)
     target = configuration.core(wire.core)
     if wire.core == READOUT:
@@ -243,3 +240,7 @@ def _range(
     if min(values) < low or max(values) > high:
         said = values[0] if len(values) == 1 else values
         yield fault(code, core, f"has {what} of {said}; {low} to {high} exist")
+
+
+def _listed(values: tuple[int, ...]) -> str:
+    return ", ".join(str(v) for v in values)

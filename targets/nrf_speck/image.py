@@ -1,0 +1,90 @@
+"""From a lowered program and its places to the configuration of a chip.
+
+The program's form is described in form.py: each layer becomes the core that its placement
+names. Layers that are outputs are monitored, so that the host receives their spikes. The
+camera stays off: the events of a recording go to the first layers from the host, as in every
+other engine here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from nrf_deploy.findings import TargetError, error
+from nrf_deploy.place.placement import Placement
+from nrf_deploy.program import Program
+
+from . import config_tree
+from .arithmetic import parameters
+from .config import Configuration, Core, Destination
+from .form import Layer, cores
+
+ARTEFACT = "speck/configuration.json"
+
+
+def configuration(program: Program, placement: Placement) -> Configuration:
+    """What the chip is told; nothing here judges it (config_board.faults does)."""
+    places = {piece.population: piece.core for piece in placement.pieces}
+    return Configuration(chip=placement.chip, cores=made_of(program, places))
+
+
+def artefacts(program: Program, placement: Placement) -> dict[str, bytes]:
+    """The files of a bundle: the configuration as samna's JSON."""
+    return {ARTEFACT: config_tree.text(configuration(program, placement)).encode()}
+
+
+def made_of(program: Program, places: Mapping[str, int]) -> tuple[Core, ...]:
+    """The layers as cores, each on its place, in the program's order."""
+    layers = cores(program)
+    return tuple(_core(layer, layers, places, layer.name in program.outputs) for layer in layers)
+
+
+def entries(program: Program) -> tuple[str, ...]:
+    """The layers that take a port's events."""
+    ports = {port.name for port in program.ports}
+    return tuple(layer.name for layer in cores(program) if ports & {w.source for w in layer.wires})
+
+
+def _core(
+    layer: Layer, layers: tuple[Layer, ...], places: Mapping[str, int], monitored: bool
+) -> Core:
+    conv, population = layer.conv, layer.population
+    params = parameters(population)
+    bias, initial = (
+        np.broadcast_to(params[name], population.shape).reshape(layer.output_shape)
+        for name in ("bias", "v0")
+    )
+    if (bias != bias[:, :1, :1]).any():
+        raise TargetError(
+            error(
+                "SPECK-BIAS-SPREAD",
+                "biases differ within a feature; a core has one for each",
+                layer=layer.name,
+                fix="give one bias a feature",
+            )
+        )
+    return Core(
+        index=places[layer.name],
+        layer=layer.name,
+        input_shape=layer.input_shape,
+        output_shape=layer.output_shape,
+        kernel=conv.weight.shape[2],
+        stride=conv.stride,
+        padding=tuple(before for before, _ in conv.padding),
+        weights=conv.weight,
+        biases=bias[:, 0, 0],
+        initial=initial,
+        threshold_high=int(params["threshold_high"]),
+        threshold_low=int(params["threshold_low"]),
+        returns_to_zero=bool(params["returns_to_zero"]),
+        leaks=bool(bias.any()),
+        monitored=monitored,
+        destinations=tuple(
+            Destination(core=places[w.target], pooling=w.pooling, shift=w.shift)
+            for target in layers
+            for w in target.wires
+            if w.source == layer.name
+        ),
+    )
