@@ -90,6 +90,30 @@ def test_anchored_decays_keep_the_ratios_of_a_ladder() -> None:
         assert abs((1 - dv["anchored"][k] / 4096) - slowest**s) < 1.5 / 4096
 
 
+@pytest.mark.parametrize(("rule", "least", "most"), [("nearest", 0.1, 1), ("anchored", 0, 0.02)])
+def test_anchored_decays_make_a_ladder_covariant(rule: str, least: float, most: float) -> None:
+    """A scene that runs S times slower, given to channel k + 1, is what channel k sees.
+
+    The rules of thresholds and decays together: with data, neither is moved from its ratio.
+    """
+    ratio, taus = 2, np.array([4, 8, 16]) * 1e-3
+    weight = np.tile(np.random.default_rng(0).uniform(0.2, 1, 12), (3, 1))
+    network = layer(weight, tau=taus, r=np.ones(3), v_threshold=5e-3 / taus)
+    data, seen = noise(12, 400, 0), noise(12, 400, 1)
+    bundle = compile(network, "loihi2", seen, Rules(decay=rule))
+    slow = np.zeros((400 * ratio, 12), np.int64)
+    slow[::ratio] = data.dense()
+    late = bundle.program.origins[0].latency
+    one = nd.run(bundle, data).outputs["n"].dense()[late:]
+    other = nd.run(bundle, Recording.from_dense(slow)).outputs["n"].dense()[late:]
+    steps = min(len(one), len(other) // ratio)
+    expected = np.zeros((steps * ratio, 2), np.int64)
+    expected[::ratio] = one[:steps, :2]
+    differ = int((expected != other[: steps * ratio, 1:]).sum())
+    assert expected.sum() > 100
+    assert least <= differ / expected.sum() <= most
+
+
 def meeting(size: float, seed: int = 0) -> Network:
     """A second connection, so much smaller, meets the first in the same neurons."""
     rng = np.random.default_rng(seed)
@@ -327,6 +351,7 @@ def test_an_if_layer_needs_no_decay() -> None:
     assert program.population("n").params["dv"] == 0
 
 
+@pytest.mark.conformance
 def test_the_nmnist_network_keeps_more_spikes_in_place(shared: Path) -> None:
     """Fitted on the mirror image of the recording, judged on the recording."""
     path = shared / "recordings" / "nmnist_sample.npz"
