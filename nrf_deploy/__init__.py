@@ -21,6 +21,7 @@ _HOME = {
     "verify": "verification.verify", "save": "bundle", "load": "bundle", "read_recording": "given",
     "Network": "network", "Program": "program", "Recording": "recording", "Trace": "recording",
     "Bundle": "bundle", "Finding": "findings", "NrfError": "findings",
+    "scheme_toml": "quantise.toml",
 }  # fmt: skip
 
 __all__ = ["__version__", *sorted(_HOME)]
