@@ -64,7 +64,8 @@ def _refuse(refusal: NrfError, args: argparse.Namespace) -> int:
     if args.json:
         emit(args, {"ok": False, "exit_code": refusal.exit_code}, refusal.findings)
     else:
-        print("\n".join(finding_text(f) for f in refusal.findings), file=sys.stderr)
+        said = [f for f in refusal.findings if f.severity != "info"]
+        print("\n".join(finding_text(f) for f in said), file=sys.stderr)
     return refusal.exit_code
 
 
