@@ -31,7 +31,19 @@ def parser() -> Parser:
     )
     root.add_argument("--version", action="version", version=f"nrf-deploy {__version__}")
     verbs = root.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for add in (_demo, _export, _check, _compile, _inspect, _run, _verify, _targets, _sdk):
+    for add in (
+        _demo,
+        _export,
+        _check,
+        _compile,
+        _inspect,
+        _run,
+        _verify,
+        _flash,
+        _targets,
+        _sdk,
+        _bench,
+    ):
         add(root, verbs)
     return root
 
@@ -179,6 +191,30 @@ def _verify(root: Parser, verbs: Any) -> None:
     _reading(verify)
 
 
+def _flash(root: Parser, verbs: Any) -> None:
+    flash = root.add_verb(
+        verbs,
+        "flash",
+        "load a board, or write the image that it would receive",
+        "nrf-deploy flash model.nrfb --dry-run --image model.img",
+        "nrf-deploy flash model.nrfb",
+        "nrf-deploy flash model.nrfb --device Speck2fDevKit:1234",
+    )
+    flash.add_argument("bundle", help="a .nrfb file")
+    flash.add_argument("--device", metavar="D", help="the board, where several are plugged in")
+    flash.add_argument("--image", metavar="F", help="also write the image to this file")
+    flash.add_argument(
+        "--dry-run", action="store_true", help="make the image and check it, touch no board"
+    )
+    flash.add_argument(
+        "--tick",
+        type=_positive_float,
+        metavar="S",
+        help="seconds of one step on a board that has a clock for its leak (default: the "
+        "model's dt)",
+    )
+
+
 def _targets(root: Parser, verbs: Any) -> None:
     root.add_verb(
         verbs,
@@ -201,6 +237,30 @@ def _sdk(root: Parser, verbs: Any) -> None:
     sdk.add_argument("action", choices=["list", "install", "doctor"])
     sdk.add_argument(
         "name", nargs="?", help="which SDK to install (default: all whose Python is found)"
+    )
+
+
+def _bench(root: Parser, verbs: Any) -> None:
+    bench = root.add_verb(
+        verbs,
+        "bench",
+        "how fast the emulator runs known networks, alone or beside other tools",
+        "nrf-deploy bench yardstick --install",
+        "nrf-deploy bench yardstick --json --repeats 30",
+        "nrf-deploy bench nmnist dense --peers scipy sinabs --install",
+    )
+    bench.add_argument("case", nargs="*", metavar="CASE", help="which networks (default: all)")
+    bench.add_argument(
+        "--peers", nargs="*", metavar="NAME", help="also run these tools (no name: all of them)"
+    )
+    bench.add_argument(
+        "--repeats", type=_positive, default=10, metavar="N", help="runs to take the median of"
+    )
+    bench.add_argument(
+        "--rounds", type=_positive, default=3, metavar="N", help="runs of each other tool"
+    )
+    bench.add_argument(
+        "--install", action="store_true", help="first build the environments that this needs"
     )
 
 

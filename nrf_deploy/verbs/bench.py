@@ -1,0 +1,59 @@
+"""How fast the emulator runs known networks, alone or beside its peers."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from ..bench.case import Case, Peer, cases, chosen, peers
+from ..bench.measure import Measured, measure
+from ..bench.show import measured_text
+from ..cli import emit
+from ..findings import MissingError, error, refuse, warning
+from ..sdk.environments import install
+from ..text import WIDTH, finding_text, shorten
+
+
+def bench(args: argparse.Namespace) -> int:
+    named = chosen(args.case, cases(), "case")
+    rivals = [] if args.peers is None else chosen(args.peers, peers(), "peer")
+    if args.install:
+        for sdk in dict.fromkeys(x.sdk for x in (*named, *rivals) if x.sdk is not None):
+            install(sdk, _progress)
+    found: list[Measured] = []
+    missing = []
+    for case in named:
+        try:
+            found.append(_measured(case, rivals, args))
+        except MissingError as lacking:
+            missing.extend(lacking.findings)
+            continue
+        if not args.json:
+            print(measured_text(found[-1]))
+    if missing and (args.case or not found):
+        refuse(missing, MissingError)
+    code = 0 if all(m.good for m in found) else 1
+    said = [warning(f.code, f.what, why=f.why, fix=f.fix) for f in missing]
+    said += [
+        error("BENCH-DIFFERS", f"the answers of the case {m.case!r} differ", fix="report it")
+        for m in found
+        if not m.good
+    ]
+    if args.json:
+        one: dict[str, Any] = found[0].as_json() if len(found) == 1 else {}
+        each = [m.as_json() for m in found]
+        emit(args, {**one, "ok": code == 0, "exit_code": code, "cases": each}, said)
+    else:
+        for finding in said:
+            print(finding_text(finding), file=sys.stderr)
+    return code
+
+
+def _measured(case: Case, rivals: list[Peer], args: argparse.Namespace) -> Measured:
+    return measure(case, rivals, args.repeats, args.rounds, _progress)
+
+
+def _progress(line: str) -> None:
+    if sys.stderr.isatty():
+        print(shorten(line, WIDTH), file=sys.stderr)

@@ -1,0 +1,113 @@
+"""The peers: what each can run, how it is called, and what its answer can be compared by."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from nrf_deploy.bench.case import Answer, Peer, Problem
+from nrf_deploy.network import Array
+from nrf_deploy.recording import Recording
+from nrf_deploy.sdk.worker import call
+from nrf_deploy.target import Sdk
+
+from .. import lava
+from . import loop, plain
+from .sdks import NENGO, SANAFE, SCIPY, SINABS
+from .yardstick import find
+
+PATIENCE_S = 900.0
+ALL = ("yardstick", "dense", "nmnist", "conv128x2", "conv128x4", "covariant-1", "covariant-10")
+
+
+def worker(sdk: Sdk, unrolled: bool, ahead: bool = False) -> Callable[[Problem, bool], Answer]:
+    """Calls a worker that takes programs in plain arrays."""
+
+    def run(problem: Problem, record: bool) -> Answer:
+        words, arrays = plain.request(problem, record, unrolled)
+        reply, found = call(sdk, words, arrays, PATIENCE_S)
+        return Answer(float(reply["seconds"]), _outputs(problem, found), ahead=ahead)
+
+    return run
+
+
+def _outputs(problem: Problem, found: Mapping[str, Array]) -> dict[str, Recording]:
+    outputs = {}
+    for p in problem.program.populations:
+        if p.name + "/start" in found:
+            index = found[p.name + "/index"].astype(np.int64)
+            start = found[p.name + "/start"].astype(np.int64)
+            outputs[p.name] = Recording(p.shape, start, index, np.ones(len(index), np.int64))
+    return outputs
+
+
+def run_sanafe(problem: Problem, record: bool) -> Answer:
+    """It reads the network from its own package, as its tutorial does."""
+    path = find()
+    reply, _ = call(
+        SANAFE, {"steps": problem.recording.steps, "network": str(path)}, {}, PATIENCE_S
+    )
+    return Answer(float(reply["seconds"]), {}, firings=int(reply["firings"]))
+
+
+def run_lava(problem: Problem, record: bool) -> Answer:
+    """Seconds: those of the whole call, less those of a call that runs a single step."""
+    if record:
+        return Answer(0.0, lava.run(problem.program, problem.recording).outputs)
+    quick = replace(problem, recording=problem.recording.until(1))
+    return Answer(_lava_seconds(problem) - _lava_seconds(quick), {})
+
+
+def _lava_seconds(problem: Problem) -> float:
+    begin = time.perf_counter()
+    lava.run(problem.program, problem.recording, record=())
+    return time.perf_counter() - begin
+
+
+def peers() -> list[Peer]:
+    return [
+        Peer("C loop", "plain C, -O3 -march=native", loop.run, dict.fromkeys(ALL, 10**6), ""),
+        Peer(
+            "scipy",
+            SCIPY.about,
+            worker(SCIPY, unrolled=True),
+            {"yardstick": 300, "dense": 300, "nmnist": 311, "conv128x2": 30, "conv128x4": 30},
+            "a sparse matrix for each layer does not fit in memory",
+            SCIPY,
+        ),
+        Peer(
+            "SANA-FE",
+            SANAFE.about,
+            run_sanafe,
+            {"yardstick": 1000},
+            "its loader knows neither padding nor a threshold for each neuron",
+            SANAFE,
+        ),
+        Peer(
+            "nengo-loihi",
+            NENGO.about,
+            worker(NENGO, unrolled=True),
+            {"yardstick": 200, "dense": 50, "nmnist": 100, "conv128x2": 10, "conv128x4": 10},
+            "one Python object for each synapse list: too slow to build",
+            NENGO,
+        ),
+        Peer(
+            "sinabs",
+            SINABS.about,
+            worker(SINABS, unrolled=False, ahead=True),
+            {"yardstick": 200, "dense": 300, "nmnist": 311, "conv128x2": 30, "conv128x4": 30},
+            "batched over time, the full size does not fit in memory; its leak is a float",
+            SINABS,
+        ),
+        Peer(
+            "Lava",
+            lava.sdk.about,
+            run_lava,
+            {"yardstick": 30, "dense": 200, "nmnist": 60, "conv128x2": 8, "conv128x4": 8},
+            "a step of the smaller networks already takes a tenth of a second",
+            lava.sdk,
+        ),
+    ]
