@@ -21,7 +21,7 @@ from nrf_loihi.kernels import LoihiKernels
 few = settings(max_examples=50, deadline=None)
 many = settings(max_examples=1500, deadline=None)
 
-TINY = Tuning(chunk=3, cache=1, narrowest=1, shared_out=1, turns=9, shortest=1)
+TINY = Tuning(chunk=3, cache=1, narrowest=1, shared_out=1, turns=9, shortest=1, dense=0.3)
 """Cuts even the smallest network into pieces, and its run into chunks."""
 
 tunings = st.builds(
@@ -30,6 +30,7 @@ tunings = st.builds(
     cache=st.sampled_from([1, 64, 2**19]),
     narrowest=st.sampled_from([1, 8]),
     shared_out=st.sampled_from([1, 2048]),
+    dense=st.sampled_from([0.0, 0.2, 0.6, 2.0]),
     turns=st.integers(1, 9),
     shortest=st.integers(1, 4),
 )

@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nrf_deploy.emulator import cache
-from nrf_deploy.emulator.cache import COMPILED, Files
+from nrf_deploy.emulator.cache import Files
 
 ONE_KERNEL = """
 import nrf_loihi.neurons_compiled as neurons
@@ -141,11 +140,3 @@ def test_another_constant_or_signature_is_another_file(tmp_path: Path) -> None:
     assert len(files.load("key")) == 3
     assert len(files.load("other")) == 4
     assert Files(tmp_path, kept).load("key") is None
-
-
-def test_the_files_that_are_compiled_into_others_are_known() -> None:
-    """Otherwise a new release would run old machine code."""
-    folder = Path(cache.__file__).parent
-    marks = ("@compiled", "@intrinsic")
-    found = [p.name for p in sorted(folder.glob("*.py")) if any(m in p.read_text() for m in marks)]
-    assert tuple(found) == COMPILED

@@ -28,8 +28,8 @@ from numba.core.serialize import dumps
 
 Function = Callable[..., Any]
 
-COMPILED = ("compiled.py", "machine.py", "order.py", "scatter.py")
-"""The engine's own files of which something is compiled into other functions."""
+MARKS = (b"@compiled", b"@intrinsic")
+"""What is in a file of which something may be compiled into other functions."""
 
 CHECKSUM = 32
 """Bytes at the beginning of a file."""
@@ -107,8 +107,7 @@ class Files:
 @cache
 def _stamp(file: str) -> str:
     """Changes with the function's file and with everything that the engine compiles into it."""
-    sources = [*(Path(__file__).with_name(name) for name in COMPILED), Path(file)]
-    contents = hashlib.sha256()
-    for source in sources:
-        contents.update(hashlib.sha256(source.read_bytes()).digest())
-    return contents.hexdigest()
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    texts = [text for s in sources if any(mark in (text := s.read_bytes()) for mark in MARKS)]
+    hashes = [hashlib.sha256(text).digest() for text in (*texts, Path(file).read_bytes())]
+    return hashlib.sha256(b"".join(hashes)).hexdigest()

@@ -184,7 +184,7 @@ def input_faults(program: Program, recording: Recording) -> list[Finding]:
     if recording.size != size:
         found.append(
             error(
-                "EMULATOR-INPUT-SIZE",
+                "RECORDING-SHAPE",
                 f"the recording has {recording.size} elements, the program's ports {size}",
                 fix="record, crop or merge the input to the program's ports",
             )

@@ -54,6 +54,7 @@ wire_type = _record(
     *("row", "first", "target"),  # ROWS: elements of a row; LIST: lists of (target, weight)
     *("pitch", "magic", "magic_shift", "vectors", "run", "reach", "channel_at"),  # CONV
     *("low", "high", "site0"),
+    *("tile_at", "matrix", "given", "product", "pairs", "dense_from"),  # ROWS, when dense
 )
 deliver_type = _record(
     *("width", "total", "dirty", "to_width", "to_total", "to_dirty", "clear"),
@@ -67,27 +68,27 @@ cell_type = _record(
 
 
 @compiled
-def run(order, wires, delivers, cells, first, last, origin):  # type: ignore[no-untyped-def]
-    """Steps first to last of a chunk that begins at step `origin` of the run.
+def run(order, wires, delivers, cells, first, steps, origin):  # type: ignore[no-untyped-def]
+    """Steps from `first` on of a chunk of `steps` that begins at step `origin` of the run.
 
     Returns the step that it could not begin because a list of events is full.
     """
     widest_vectors()
-    for t in range(first, last):
+    for t in range(first, steps):
         for k in range(len(cells)):
             c = cells[k]
-            start = carray(as_pointer(c.start), c.history + last + 1, np.int64)
+            start = carray(as_pointer(c.start), c.history + steps + 1, np.int64)
             if start[c.history + t] + c.size > c.capacity:
                 return t
         for k in range(len(order)):
             kind, which = order[k, 0], order[k, 1]
             if kind == WIRE:
-                wire(wires[which], t)
+                wire(wires[which], t, steps)
             elif kind == CELL:
                 _cell(cells[which], t, origin)
             else:
                 _deliver(delivers[which])
-    return last
+    return steps
 
 
 def advance(*args: Any) -> int:

@@ -134,7 +134,8 @@ class _Planner:
             weight = np.where(delays == delay, held, 0) if np.ndim(delays) else held
             bounds = _sum_range(s, weight, source)
             total = Sum(self.layouts[s.targets[0]].size, bounds, _width(bounds))
-            yield Wire(s, weight, int(delay), graded, delivery, total)
+            short = _within(source, 16)
+            yield Wire(s, weight, int(delay), graded, delivery, total, short=short)
 
     def arrival(self, p: Population, wires: list[Wire], made: Segment) -> Sum:
         """The sum that a population reads; what is not added to it directly is transferred."""

@@ -12,6 +12,7 @@ from .compiled import address
 from .events import Events, Slots
 from .golden import Arithmetic
 from .tables import Piece, Whole
+from .tuning import Tuning
 from .work import Neurons, Plan, Stage
 
 
@@ -28,6 +29,7 @@ class Running:
         chunk: int,
         needed: set[str],
         logged: frozenset[str],
+        tuning: Tuning,
     ):
         self.stage, self.events, self.needed = stage, events, needed
         wholes: dict[str, Whole] = {}
@@ -38,7 +40,7 @@ class Running:
                 wholes[name] = _whole(n, arithmetic)
             return wholes[name]
 
-        self.pieces = [Piece(s, plan.layouts, whole, chunk, logged) for s in stage.pieces]
+        self.pieces = [Piece(s, plan.layouts, whole, chunk, logged, tuning) for s in stage.pieces]
         self.own: list[dict[str, Events]] = [
             {name: Events(0, chunk, events[name].valued) for name in stage.names}
             for _ in stage.pieces[1:] and stage.pieces

@@ -52,8 +52,13 @@ class Schedule:
         for helper in helpers:
             helper.start()
         self._help()
-        for helper in helpers:
-            helper.join()
+        try:
+            for helper in helpers:
+                helper.join()
+        except KeyboardInterrupt as stop:
+            self._fail(stop)
+            for helper in helpers:
+                helper.join()
         if self.failure is not None:
             raise self.failure
 
@@ -73,9 +78,12 @@ class Schedule:
                         self.finished[stage] += 1
                         self.changed.notify_all()
         except BaseException as failure:
-            with self.changed:
-                self.failure = self.failure or failure
-                self.changed.notify_all()
+            self._fail(failure)
+
+    def _fail(self, failure: BaseException) -> None:
+        with self.changed:
+            self.failure = self.failure or failure
+            self.changed.notify_all()
 
     def _take(self) -> Task | None:
         """The next task; waits while there is none yet, None when there is none any more."""

@@ -49,7 +49,7 @@ class Session:
         self.ports = [name for name in plan.layouts if name not in inside]
         needed = set(taken).union(*(stage.sources for stage in plan.stages))
         self.stages = [
-            Running(stage, plan, arithmetic, self.events, chunk, needed, frozenset(states))
+            Running(stage, plan, arithmetic, self.events, chunk, needed, frozenset(states), tuning)
             for stage in plan.stages
         ]
         self.work = self._work()

@@ -6,6 +6,7 @@ session.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,9 +14,10 @@ import numpy as np
 
 from ..network import Array
 from . import machine, scatter
-from .compiled import address, aligned, kernel_address
+from .compiled import TILE, address, aligned, kernel_address
 from .events import Events
 from .layout import Layout
+from .tuning import Tuning
 from .work import Neurons, Segment, Sum, Transfer, Wire
 
 BLOCK = 1 << scatter.SHIFT
@@ -35,7 +37,9 @@ class Piece:
         whole: Callable[[Neurons], Whole],
         chunk: int,
         logged: frozenset[str],
+        tuning: Tuning,
     ):
+        self.tuning = tuning
         self.segment, self.layouts, self.chunk, self.logged = segment, layouts, chunk, logged
         self.states: dict[str, Array] = {}
         self.rest: dict[str, Array] = {}
@@ -53,6 +57,12 @@ class Piece:
             for table in (self.wires, self.cells)
         )
         """The records as rows of numbers; they begin with machine.EVENTS."""
+        self._wide = [
+            (k, w)
+            for k, w in enumerate(segment.wires)
+            if w.dense is not None and w.synapses.source not in self.names
+        ]
+        """Wires whose events are known ahead, so that several steps can be multiplied at once."""
         for row, w in zip(self.wires, segment.wires, strict=True):
             _fill(row, self._wire(w))
         for row, t in zip(self.delivers, segment.transfers, strict=True):
@@ -63,7 +73,12 @@ class Piece:
     def read_and_write(self, read: Mapping[str, Events], written: Mapping[str, Events]) -> None:
         """Where the events lie; their lists may have moved."""
         for k, source in enumerate(self.sources):
-            self._readers[k, :4] = read[source].place()
+            self._readers[k, : len(machine.EVENTS)] = read[source].place()
+        self.wires["tile_at"] = -TILE
+        for k, w in self._wide:
+            events = read[w.synapses.source]
+            if not self.wires[k]["matrix"] and events.count >= events.steps * self._dense_from(w):
+                _fill(self.wires[k], self._matrix(w))
         for k, name in enumerate(self.names):
             events = written[name]
             self._writers[k, :4] = events.place()
@@ -110,6 +125,23 @@ class Piece:
                 "size": max(len(weight), len(first), w.total.size),
             }
         return row | self._conv(w)
+
+    def _dense_from(self, w: Wire) -> float:
+        """Events a step from which the matrix is used."""
+        assert w.dense is not None
+        return self.tuning.dense * len(w.dense)
+
+    def _matrix(self, w: Wire) -> dict[str, int]:
+        if w.matrix is None:
+            return {}
+        pairs, row, _ = w.matrix.shape
+        return {
+            "matrix": address(w.matrix),
+            "given": self._keep(aligned(TILE * 2 * pairs, np.int16)),
+            "product": self._keep(aligned(TILE * row, np.int32)),
+            "pairs": pairs,
+            "dense_from": math.ceil(TILE * self._dense_from(w)),
+        }
 
     def _conv(self, w: Wire) -> dict[str, int]:
         tables = w.tables

@@ -17,6 +17,8 @@ class Tuning:
     """Neurons that a piece has at least: shorter rows cost more for their beginning."""
     shared_out: int = 2048
     """Neurons from which a segment is cut only to give every thread its part."""
+    dense: float = 0.3
+    """Share of the sources that fire from which a matrix product costs less than their rows."""
     turns: int = 8
     """Chunks into which several threads like a run to be cut, so that they seldom wait."""
     shortest: int = 16

@@ -12,11 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
 from ..network import Array
 from ..program import Population, Synapses
+from .compiled import aligned
 from .kernels import Cell, Delivery, Range
 from .layout import ConvTables, Layout
 
@@ -45,6 +47,21 @@ class Wire:
     dense: Array | None = None
     listed: tuple[Array, Array, Array] | None = None
     tables: ConvTables | None = None
+    short: bool = False
+    """Do a source's values fit 16 bits?"""
+
+    @cached_property
+    def matrix(self) -> Array | None:
+        """dense as (pairs of sources, targets, 2), if it can be multiplied in 16 bits."""
+        w = self.dense
+        if w is None or not self.short or w.itemsize > 4 or np.any(np.abs(w) >= 2**15):
+            return None
+        pairs = -(-len(w) // 2)
+        size, columns = 2 * pairs * w.shape[1], w.shape[1]
+        laid = aligned(size, np.int16)[:size].reshape(pairs, columns, 2)
+        laid[:, :, 0] = w[::2]
+        laid[: len(w) // 2, :, 1] = w[1::2]
+        return laid
 
 
 @dataclass(eq=False)
