@@ -14,7 +14,16 @@ import numpy as np
 from nrf_deploy.findings import Finding, error, info, warning
 from nrf_deploy.layers import Layers, Link
 from nrf_deploy.network import Array, Conv, Input, Network, Pool, Population
-from nrf_deploy.quantise.reach import MARGIN, Reach, analogue, over, seen_on, sum_seen, through
+from nrf_deploy.quantise.reach import (
+    MARGIN,
+    Reach,
+    analogue,
+    over,
+    seen_on,
+    sum_seen,
+    through,
+    weight_of,
+)
 from nrf_deploy.recording import Recording
 
 from .settings import Settings
@@ -22,6 +31,9 @@ from .units import Unit
 
 ROOM = 0.9
 """Of a range is used: the rest is for rounded weights."""
+ROOM_SHARE = 4
+"""One of so many bits of a potential is for what lies beyond the threshold (far below rest, as
+a rule), where the bound over all inputs is further away than that."""
 
 
 @dataclass(eq=False)
@@ -115,7 +127,8 @@ class Ranges:
         if form.threshold is not None:
             size = np.abs(form.threshold)
             cap = over(form.drive * (s.largest_threshold - 1) / fraction, size)
-            held = np.maximum.reduce([held, 2 * size, np.abs(unit.v_reset)])
+            reach = np.minimum(self._value(name), 2 ** (s.state_bits / ROOM_SHARE) * size)
+            held = np.maximum.reduce([held, 2 * size, np.abs(unit.v_reset), reach])
         else:
             held = np.maximum(held, self.values[name].allowed)
         cap = np.minimum(cap, over(form.drive * s.largest_state / fraction, held))
@@ -138,7 +151,8 @@ class Ranges:
     def sent(self, name: str, scale: Array, s: Settings) -> tuple[int, Array]:
         """(shift, payload units of a float unit) of a layer that sends its potential."""
         largest = float((scale * self.values[name].allowed).max(initial=0))
-        shift = int(np.clip(np.ceil(np.log2(max(largest, 1) / s.largest_payload)), 0, 31))
+        levels = min([s.largest_payload, *self._levels(name, s)])
+        shift = int(np.clip(np.ceil(np.log2(max(largest, 1) / levels)), 0, 31))
         unit = scale / 2.0**shift
         self.units[name] = unit
         for stop in self.view.stops:  # what only passes it on
@@ -146,6 +160,26 @@ class Ranges:
             if len(into) == 1 and into[0].source in self.units and stop not in self.units_of:
                 self.units[stop] = _passed(self.units[into[0].source], self.network[stop].shape)
         return shift, unit
+
+    def _levels(self, name: str, s: Settings) -> Iterator[float]:
+        """How many payload units the largest value should be, for each link behind.
+
+        With the largest gain that the layer behind allows, largest weight times largest payload
+        is a fixed product: at most half of its bits go to the weight.
+        """
+        reach = float(self.values[name].allowed.max(initial=0))
+        for link in self._behind(name):
+            gain = min(float(self.cap(t, s).min()) for t in link.targets)
+            product = gain * float(np.abs(weight_of(link)).max(initial=0)) * reach
+            yield max(1.0, product / min(s.largest_weight, max(1.0, product**0.5)))
+
+    def _behind(self, name: str) -> Iterator[Link]:
+        """The links to the next neurons, seen through what only passes a payload on."""
+        for link in self.view.links:
+            if link.source == name and link.targets[0] in self.units_of:
+                yield link
+            elif link.source == name and link.targets[0] not in (name, *self.units_of):
+                yield from self._behind(link.targets[0])
 
     # --- after rounding ----------------------------------------------------------
 

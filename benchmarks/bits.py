@@ -1,0 +1,64 @@
+"""How many places differ from the float model as the bits of a machine grow.
+
+    python benchmarks/bits.py MODEL.nir --input REC [--bin 1e-3] [--dt 1]
+        [--base emulator-float-like] [--sweep weight_bits=2,3,4,6,8,12,16]
+
+Each row is the target `BASE:KEY=VALUE`, compiled and verified like any other. A place is a
+neuron in a step whose spike is not the model's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+import nrf_deploy as nd
+from nrf_deploy.findings import NrfError
+from nrf_deploy.recording import Recording
+from nrf_deploy.text import table
+
+SWEEPS = ("weight_bits=2,3,4,6,8,12,16,24", "state_bits=8,10,12,16,20,24,32")
+WIDE = "emulator-float-like"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="mismatches with the model against bits")
+    parser.add_argument("model", help="a .nir file")
+    parser.add_argument("--input", required=True, help="a recording")
+    parser.add_argument("--dt", type=float, help="the model's time step, where its file says none")
+    parser.add_argument("--bin", type=float, help="seconds of a step of camera events")
+    parser.add_argument("--base", default=WIDE, help="what holds the settings not swept")
+    parser.add_argument("--sweep", action="append", metavar="KEY=A,B,...", help="may be repeated")
+    args = parser.parse_args()
+    try:
+        model = nd.read(args.model, dt=args.dt)
+        recording = nd.read_recording(args.input, model, bin=args.bin)
+        for sweep in args.sweep or SWEEPS:
+            key, _, values = sweep.partition("=")
+            rows = [row(model, recording, args.base, key, v) for v in values.split(",")]
+            print(table((key, "spikes", "model's", "places that differ", "of the spikes"), rows))
+            print()
+    except NrfError as refusal:
+        print(refusal, file=sys.stderr)
+        return refusal.exit_code
+    return 0
+
+
+def row(
+    model: nd.Model, recording: Recording, base: str, key: str, value: str
+) -> tuple[str, str, str, str, str]:
+    chip = f"{base},{key}={value}" if ":" in base else f"{base}:{key}={value}"
+    try:
+        bundle = nd.compile(model, chip)
+    except NrfError as refusal:
+        (first, *_) = (f for f in refusal.findings if f.severity == "error")
+        return value, "refused", first.code, "", ""
+    layers = nd.verify(bundle, recording).comparison.layers
+    spiking = [layer for layer in layers if layer.spikes_right]
+    ours, wanted = (sum(getattr(c, f"spikes_{s}") for c in spiking) for s in ("left", "right"))
+    places = sum(c.mismatches for c in spiking)
+    return value, f"{ours:,}", f"{wanted:,}", f"{places:,}", f"{places / max(wanted, 1):.2%}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
