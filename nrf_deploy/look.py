@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from .bundle import load
 from .files import reading
 from .findings import Finding, InputError, UsageError, error
 from .kinds import kind_of
-from .network import Network, Population
+from .network import Array, Network, Population
 from .recording import Recording
 from .recordings import Events, Merge
 from .show import bundle_json, bundle_text, dims, network_table, span
@@ -46,6 +47,9 @@ def look(
         bundle = load(path)
         return "bundle", bundle_json(bundle, cores), bundle_text(bundle, cores), ()
     _demand_content(path)
+    if path.endswith(recordings.STATES):
+        states = recordings.read_states(path)
+        return "states", states_json(states), states_text(states), ()
     held, findings = recordings.decode(path)
     if isinstance(held, Recording):
         held, findings = recordings.read(path, bin=bin, merge=merge, clip=clip)
@@ -123,6 +127,24 @@ def _crowded(events: Events) -> int:
 
 def _extent(column: Any) -> list[int]:
     return [int(column.min()), int(column.max())] if len(column) else []
+
+
+def states_json(states: Mapping[str, Array]) -> dict[str, Any]:
+    return {
+        "variables": {
+            name: {"shape": list(x.shape[1:]), "steps": len(x), "range": _extent_of(x)}
+            for name, x in states.items()
+        }
+    }
+
+
+def _extent_of(values: Array) -> list[float]:
+    return [values.min().item(), values.max().item()] if values.size else []
+
+
+def states_text(states: Mapping[str, Array]) -> str:
+    rows = [(name, dims(x.shape[1:]), f"{len(x):,}", span(x)) for name, x in states.items()]
+    return table(("state", "shape", "steps", "values"), rows, "llrr")
 
 
 def events_json(events: Events) -> dict[str, Any]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .bundle import Bundle
 from .findings import Finding
-from .network import Input, Network, Node, Output
+from .network import Array, Input, Network, Node, Output, Shape
 from .place.placement import Piece, Placement
 from .program import Program
 from .stages import Verdict
@@ -263,6 +264,29 @@ def _zero(value: Any) -> bool:
     return isinstance(value, int) and value == 0
 
 
-def run_text(rows: Sequence[tuple[str, Sequence[int], int, int, str]]) -> str:
-    shown = [(name, dims(shape), steps, events, path) for name, shape, steps, events, path in rows]
-    return table(("layer", "shape", "steps", "spikes", "written to"), shown, "llrrl")
+@dataclass(frozen=True, eq=False)
+class Written:
+    """What a run gave of one layer; `unit` is 1 of the model in values that are no spikes."""
+
+    layer: str
+    shape: Shape
+    steps: int
+    events: int
+    file: str
+    unit: Array | None
+
+    def as_json(self) -> dict[str, Any]:
+        told = {k: v for k, v in vars(self).items() if k != "unit"}
+        return told if self.unit is None else told | {"unit": self.unit.tolist()}
+
+
+def run_text(written: Sequence[Written]) -> str:
+    rows = [(w.layer, dims(w.shape), w.steps, w.events, w.file) for w in written]
+    valued = [w for w in written if w.unit is not None]
+    what = "values" if len(valued) == len(written) else "events" if valued else "spikes"
+    text = table(("layer", "shape", "steps", what, "written to"), rows, "llrrl")
+    told = (
+        wrap(f"{w.layer} gives its potential: 1 in the model is {span(w.unit)} in this file")
+        for w in valued
+    )
+    return "\n\n".join([text, *told])

@@ -27,9 +27,13 @@ from ..recording import Recording
 from . import frames, npz, sensor, suit
 from .sensor import Events, Merge
 
-__all__ = ["Events", "Merge", "decode", "demand_npz", "read", "write", "write_states"]
+__all__ = [
+    "STATES", "Events", "Merge", "decode", "demand_npz", "read", "read_states", "write",
+    "write_states",
+]  # fmt: skip
 
 LIMIT = 1 << 30  # bytes, unpacked
+STATES = ".states.npz"
 MAX_STEPS = 10_000_000
 
 KNOWN = (
@@ -115,9 +119,22 @@ def write(recording: Recording, path: str | os.PathLike[str]) -> None:
 
 def write_states(path: str | os.PathLike[str], states: Mapping[str, Array]) -> Path:
     """A layer's states (steps, *shape) by name, as SPIKES.states.npz beside its SPIKES.npz."""
-    beside = Path(path).with_suffix(".states.npz")
+    beside = Path(path).with_suffix(STATES)
     write_atomically(beside, partial(npz.encode_states, states))
     return beside
+
+
+def read_states(path: str | os.PathLike[str], *, limit: int = LIMIT) -> dict[str, Array]:
+    """What `write_states` left: (steps, *shape) by name."""
+    with reading(path) as stream:
+        try:
+            archive = Archive(stream, limit=limit)
+            states = {n.removesuffix(".npy"): from_npy(archive.read(n)) for n in archive.sizes}
+            if flat := [n for n, x in states.items() if not x.ndim]:
+                raise DamagedError(f"has no steps in {', '.join(flat):.200}")
+            return states
+        except DamagedError as damage:
+            raise damage.refusal(path, "RECORDING") from damage
 
 
 def _decode(stream: BinaryIO, path: Path, limit: int) -> tuple[Recording | Events, list[Finding]]:

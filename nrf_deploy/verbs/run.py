@@ -47,10 +47,10 @@ def run(args: argparse.Namespace) -> int:
         if args.states:
             states = trace.states.get(layer, {})
             write_states(path, {k: v[late:][: given.steps] for k, v in states.items()})
-        rows.append((layer, out.shape, out.steps, len(out.index), path))
+        unit = pipeline.unit(bundle, layer, args.engine)
+        rows.append(show.Written(layer, out.shape, out.steps, len(out.index), path, unit))
     if args.json:
-        keys = ("layer", "shape", "steps", "events", "file")
-        layers_json = [dict(zip(keys, row, strict=True)) for row in rows]
+        layers_json = [row.as_json() for row in rows]
         answer = {"ok": True, "engine": trace.engine, "layers": layers_json}
         emit(args, answer, (*said, *pipeline.said_by(trace)))
     else:
