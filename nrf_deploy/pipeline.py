@@ -20,7 +20,7 @@ from .files import reading
 from .findings import Finding, InputError, NrfError, TargetError, UsageError, error, info, refuse
 from .given import as_bundle, as_recording, decay_faults, input_faults
 from .kinds import demand_kind
-from .network import Network, Population
+from .network import Array, Network, Population
 from .quantise.rules import Rules
 from .recording import Recording, Trace
 from .reference.neurons import Decay
@@ -282,6 +282,15 @@ def latency(bundle: Bundle, engine: str) -> dict[str, int]:
     if engine == "reference":
         return {}
     return {o.population: o.latency for o in bundle.program.origins}
+
+
+def unit(bundle: Bundle, layer: str, engine: str) -> Array | None:
+    """What 1 of the model is in the values that a layer gives, where these are no spikes."""
+    node = bundle.network[layer]
+    if engine == "reference" or getattr(node, "spikes", True):
+        return None
+    scale = next((o.scale for o in bundle.program.origins if o.node == layer), {})
+    return scale.get("output", scale.get("v"))
 
 
 def populations(bundle: Bundle) -> tuple[str, ...]:
