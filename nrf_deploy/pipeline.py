@@ -12,10 +12,12 @@ import os
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, cast
 
 from . import __version__
 from .bundle import Bundle
 from .emulator import golden
+from .emulator.events_golden import EventRule
 from .files import reading
 from .findings import Finding, InputError, NrfError, TargetError, UsageError, error, info, refuse
 from .given import as_bundle, as_recording, decay_faults, input_faults
@@ -25,7 +27,7 @@ from .quantise.rules import Rules
 from .recording import Recording, Trace
 from .reference.neurons import Decay
 from .stages import Progress, Verdict, stages
-from .target import Exporter, Target, chip_named, targets
+from .target import Exporter, Filing, Target, chip_named, targets
 
 
 def quiet(done: int, of: int) -> None:
@@ -130,6 +132,7 @@ def bundled(model: Model, chip: str, verdict: Verdict) -> Bundle:
     assert verdict.program is not None
     assert verdict.placement is not None
     target, chip = chip_named(chip)
+    program, placement = verdict.program, verdict.placement
     return Bundle(
         network=model.network,
         source_sha256=model.sha256,
@@ -137,11 +140,11 @@ def bundled(model: Model, chip: str, verdict: Verdict) -> Bundle:
         chip=chip,
         steps=verdict.steps,
         scheme=verdict.scheme,
-        program=verdict.program,
-        placement=verdict.placement,
+        program=program,
+        placement=placement,
         findings=verdict.findings,
         tool_version=__version__,
-        artefacts={},
+        artefacts=target.artefacts(program, placement) if isinstance(target, Filing) else {},
     )
 
 
@@ -242,16 +245,22 @@ def _emulate(
 ) -> Trace:
     """The fast engine where the target gives kernels, else the plain one: the same bits."""
     name, program, target = bundle.program.arithmetic, bundle.program, target_of(bundle)
-    if name in target.kernels:
+    rules, kernels = target.arithmetics[name], cast(Any, target.kernels.get(name))
+    if isinstance(rules, EventRule):
+        from .emulator.events_engine import EventEngine
+
+        if "engine" not in bundle.kept:
+            bundle.kept["engine"] = EventEngine(program, rules, kernels)
+        trace: Trace = bundle.kept["engine"].run(recording, record, states, steps, progress)
+        return trace
+    if kernels is not None:
         from .emulator.engine import Engine
 
         if "engine" not in bundle.kept:
-            bundle.kept["engine"] = Engine(program, target.arithmetics[name], target.kernels[name])
-        trace: Trace = bundle.kept["engine"].run(recording, record, states, steps, progress)
+            bundle.kept["engine"] = Engine(program, rules, kernels)
+        trace = bundle.kept["engine"].run(recording, record, states, steps, progress)
         return trace
-    trace = golden.run(
-        program, target.arithmetics[name], recording, record, states, steps, progress
-    )
+    trace = golden.run(program, rules, recording, record, states, steps, progress)
     return replace(trace, engine="emulator")
 
 

@@ -115,12 +115,14 @@ def resource_table(program: Program, placement: Placement, by_core: bool = False
         several = placement.chips > 1
         first = ("chip", "core", "holds") if several else ("core", "holds")
         rows = [row if several else row[1:] for row in _core_rows(placement)]
-        rows.append((*[""] * (len(first) - 1), "limit a core", *limits))
+        if placement.limits:
+            rows.append((*[""] * (len(first) - 1), "limit a core", *limits))
         align = "r" * (len(first) - 1) + "l" + "r" * len(heads)
         which = "each core uses/has left"
     else:
         first, rows = ("layer", "size", "cores"), _layer_rows(program, placement)
-        rows.append(("limit a core", "", placement.cores, *limits))
+        if placement.limits:
+            rows.append(("limit a core", "", placement.cores, *limits))
         align = "l" + "r" * (2 + len(heads))
         which = "the fullest core of a layer uses/has left"
     cores = f"{placement.used_cores} of {placement.cores} cores"

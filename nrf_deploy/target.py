@@ -13,8 +13,9 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from .emulator.events_golden import EventRule
 from .emulator.golden import Arithmetic
-from .emulator.kernels import Kernels
+from .emulator.kernels import EventKernels, Kernels
 from .findings import Finding, UsageError, error
 from .legalise import Pass
 from .legalise.choice import Approximate
@@ -65,8 +66,8 @@ class Target(Protocol):
     about: str
     chips: Mapping[str, Mapping[str, Any]]
     """Name of a chip -> its table in chips.toml."""
-    arithmetics: Mapping[str, Arithmetic]
-    kernels: Mapping[str, Kernels]
+    arithmetics: Mapping[str, Arithmetic | EventRule]
+    kernels: Mapping[str, Kernels | EventKernels]
     """The same rules for the fast engine, by arithmetic, as far as the target gives them."""
     sdks: Sequence[Sdk]
     engines: Mapping[str, Engine]
@@ -117,6 +118,15 @@ class Described(Protocol):
         """The full name of the chip that `given` (a file, a name with options) describes, with
         which every other method can be called and which a bundle keeps; None where it is not
         one of this target's."""
+        ...
+
+
+@runtime_checkable
+class Filing(Protocol):
+    """A target that keeps files of the vendor's in every bundle."""
+
+    def artefacts(self, program: Program, placement: Placement) -> Mapping[str, bytes]:
+        """By name ("acme/config.json"); a TargetError where the chip would not take them."""
         ...
 
 

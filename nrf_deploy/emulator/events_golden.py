@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from ..recording import Recording, Trace
 from .golden import State
 
 
+@runtime_checkable
 class EventRule(Protocol):
     """A chip's integer rules for one event."""
 

@@ -73,3 +73,10 @@ class Kernels(Protocol):
         ...
 
     def delivery(self, synapses: Synapses) -> Delivery: ...
+
+
+class EventKernels(Protocol):
+    """For chips that take one event after another: `arriving` are then the weights of those
+    neurons that an event reaches, and the result says whether any of them fired."""
+
+    def cell(self, population: Population) -> Cell | None: ...

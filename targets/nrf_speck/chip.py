@@ -19,7 +19,10 @@ def tables() -> dict[str, dict[str, Any]]:
     """Every chip, with the limits of the one that it is like filled in."""
     read = tomllib.loads(files("nrf_speck").joinpath("chips.toml").read_text("utf-8"))
     return {
-        name: {**table, "limits": read[table.get("like", name)]["limits"]}
+        name: {
+            **table,
+            "limits": {**read[table.get("like", name)]["limits"], **table.get("limits", {})},
+        }
         for name, table in read.items()
     }
 
@@ -42,6 +45,7 @@ class Chip:
     weight_bits: int
     state_bits: int
     least_threshold_low: int
+    parallel_cores: tuple[int, ...]  # better left for last
 
     @staticmethod
     def load(name: str) -> Chip:

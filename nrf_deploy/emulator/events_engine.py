@@ -1,0 +1,194 @@
+"""The fast emulator of chips without time steps: the bits of events_golden.run.
+
+Layer by layer: where the program has no way back, all events of many steps pass one layer
+before the next one starts. Each carries the number of the event from outside that it follows
+from, and where ways meet they are merged by it; so what comes out is in the order of the
+plain emulator, which follows one event from outside to its end.
+
+A target gives one kernel a population (kernels.py has its form): for an event the neurons
+are one run of those that it reaches, what arrives are their weights, and the result says
+whether any fired. What it does not cover runs in events_golden.py, and the trace says why.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..findings import InputError, TargetError, refuse
+from ..network import Array
+from ..program import Program
+from ..recording import Recording, Trace
+from . import engine, events_golden
+from .events_golden import EventRule, by_address, step_events
+from .events_tables import Neurons, Passing, layer, shapes
+from .kernels import EventKernels
+from .plan import NotCoveredError
+
+STEPS = 256
+"""That pass a layer before the next one starts."""
+STATE_BYTES = 2**26
+"""Of logged states, at most, before they do."""
+
+
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """Events of a source: addresses, what each follows from, and where each step starts."""
+
+    index: Array
+    ordinal: Array
+    start: Array
+
+
+class EventEngine:
+    """A program made ready to run; it can be run many times."""
+
+    def __init__(self, program: Program, rule: EventRule, kernels: EventKernels):
+        refuse(events_golden.faults(program), TargetError)
+        self.program, self.rule = program, rule
+        self.plain: str | None = None
+        """Why the plain emulator runs this program, if it does."""
+        self.layers: list[Neurons | Passing] = []
+        try:
+            for p in program.populations:
+                cell = None if rule.passes(p) else kernels.cell(p)
+                self.layers.append(layer(program, p, rule, cell))
+        except NotCoveredError as reason:
+            self.plain = str(reason)
+
+    def run(
+        self,
+        recording: Recording,
+        record: Iterable[str] | None = None,
+        states: Iterable[str] = (),
+        steps: int | None = None,
+        progress: Callable[[int, int], None] = engine.quiet,
+        shuffle: int | None = None,
+    ) -> Trace:
+        """As events_golden.run."""
+        found = engine.input_faults(self.program, recording)
+        refuse([*found, *events_golden.input_faults(recording)], InputError)
+        steps = recording.steps if steps is None else steps
+        kept = [p.name for p in self.program.populations] if record is None else list(record)
+        logged = list(states)
+        if self.plain is not None:
+            trace = events_golden.run(
+                self.program, self.rule, recording, kept, logged, steps, progress, shuffle
+            )
+            return Trace("emulator", trace.outputs, trace.states, {"plain emulator": self.plain})
+        return _Run(self, kept, logged).run(recording, steps, progress, shuffle)
+
+
+class _Run:
+    def __init__(self, of: EventEngine, kept: list[str], logged: list[str]):
+        from .events_layer import Running
+
+        self.program, self.rule, self.layers = of.program, of.rule, of.layers
+        self.running = {n.population.name: Running(n) for n in of.layers if isinstance(n, Neurons)}
+        self.kept, self.logged = kept, logged
+        self.fired: dict[str, list[Array]] = {name: [] for name in kept}
+        self.history: dict[str, list[Array]] = {name: [] for name in logged}
+        self.order = {name: by_address(shape) for name, shape in shapes(of.program).items()}
+
+    def run(
+        self,
+        recording: Recording,
+        steps: int,
+        progress: Callable[[int, int], None],
+        shuffle: int | None,
+    ) -> Trace:
+        bytes_a_step = sum(self.program.population(n).size for n in self.logged) * 4
+        chunk = max(1, min(STEPS, STATE_BYTES // max(1, bytes_a_step)))
+        for first in range(0, steps, chunk):
+            last = min(first + chunk, steps)
+            ticks, streams = self.entering(recording, first, last, shuffle)
+            for n in self.layers:
+                streams[n.population.name] = self.passed(n, streams, ticks, first)
+            for name in self.kept:
+                self.keep(name, streams[name], first)
+            progress(last, steps)
+        return self.trace(steps, recording.dt)
+
+    def entering(
+        self, recording: Recording, first: int, last: int, shuffle: int | None
+    ) -> tuple[Array, dict[str, Stream]]:
+        """(the ordinal of each step's tick, the ports' events); an event's is its own."""
+        parts = [
+            step_events(recording, t, shuffle) if t < recording.steps else np.zeros(0, np.int64)
+            for t in range(first, last)
+        ]
+        lengths = np.array([len(p) for p in parts])
+        ticks = np.concatenate([[0], np.cumsum(lengths + 1)[:-1]]).astype(np.int64)
+        events = np.concatenate(parts).astype(np.int64)
+        step = np.repeat(np.arange(len(parts)), lengths)
+        ordinal = np.arange(len(events)) + step + 1
+        streams, begin = {}, 0
+        for port in self.program.ports:
+            end = begin + math.prod(port.shape)
+            mine = (events >= begin) & (events < end)
+            place = np.empty(end - begin, np.int32)
+            place[self.order[port.name]] = np.arange(end - begin)
+            start = np.concatenate([[0], np.cumsum(np.bincount(step[mine], minlength=len(parts)))])
+            streams[port.name] = Stream(place[events[mine] - begin], ordinal[mine], start)
+            begin = end
+        return ticks, streams
+
+    def passed(
+        self, n: Neurons | Passing, streams: Mapping[str, Stream], ticks: Array, first: int
+    ) -> Stream:
+        if isinstance(n, Passing):
+            return _merged(n, streams, len(ticks))
+        running = self.running[n.population.name]
+        wanted = n.population.name in self.history
+        stream, log = running.run(streams[n.source], ticks, first, wanted)
+        if wanted:
+            self.history[n.population.name].append(log)
+        return stream
+
+    def keep(self, name: str, stream: Stream, first: int) -> None:
+        step = first + np.repeat(np.arange(len(stream.start) - 1), np.diff(stream.start))
+        self.fired[name].append(np.stack([step, self.order[name][stream.index]], axis=1))
+
+    def trace(self, steps: int, dt: float | None) -> Trace:
+        none = np.zeros((0, 2), np.int64)
+        return Trace(
+            engine="emulator",
+            outputs={
+                name: events_golden.counted(
+                    self.program, name, np.concatenate([none, *parts]), steps, dt
+                )
+                for name, parts in self.fired.items()
+            },
+            states={name: self.states(name, steps) for name in self.logged},
+            notes={},
+        )
+
+    def states(self, name: str, steps: int) -> dict[str, Array]:
+        p = self.program.population(name)
+        variables = self.rule.states[p.model]
+        flat = np.zeros((steps, len(variables), p.size), np.int64)
+        if self.history[name]:
+            flat[:, :, self.order[name]] = np.concatenate(self.history[name])[:, : len(variables)]
+        return {v: flat[:, k].reshape(steps, *p.shape) for k, v in enumerate(variables)}
+
+
+def _merged(n: Passing, streams: Mapping[str, Stream], steps: int) -> Stream:
+    """By what each event follows from; of those alike, source after source."""
+    parts = []
+    for source, table in n.tables:
+        s = streams[source]
+        index = table[s.index]
+        step = np.repeat(np.arange(steps), np.diff(s.start))
+        there = index >= 0
+        parts.append((index[there], s.ordinal[there], step[there]))
+    if not parts:
+        return Stream(np.zeros(0, np.int32), np.zeros(0, np.int64), np.zeros(steps + 1, np.int64))
+    index, ordinal, step = (np.concatenate(column) for column in zip(*parts, strict=True))
+    if len(parts) > 1:
+        order = np.argsort(ordinal, kind="stable")
+        index, ordinal, step = index[order], ordinal[order], step[order]
+    start = np.concatenate([[0], np.cumsum(np.bincount(step, minlength=steps))])
+    return Stream(index, ordinal, start)

@@ -1,0 +1,74 @@
+"""Speck and DYNAP-CNN, the event-driven convolution chips of SynSense: the plug-in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+from nrf_deploy.findings import Finding
+from nrf_deploy.legalise import Pass
+from nrf_deploy.legalise.choice import Approximate, allowed
+from nrf_deploy.network import Network
+from nrf_deploy.place.placement import Placement
+from nrf_deploy.program import Program
+from nrf_deploy.quantise.rules import Rules
+from nrf_deploy.quantise.scheme import Scheme
+from nrf_deploy.recording import Recording
+
+from . import check as _check
+from . import image, samna, sinabs
+from . import lower as _lower
+from . import place as _place
+from . import quantise as _quantise
+from .arithmetic import EventsRule, StepsArithmetic
+from .chip import Chip, tables
+from .choices import CHOICES
+from .engines import run_steps
+from .kernels import EventsKernels, StepsKernels
+from .legalise import PASSES
+
+
+class SpeckTarget:
+    name = "speck"
+    about = "SynSense's Speck and DYNAP-CNN: convolutions event by event, no time steps"
+    arithmetics: Mapping[str, Any] = {
+        "speck.events": EventsRule(),
+        "speck.steps": StepsArithmetic(),
+    }
+    kernels: Mapping[str, Any] = {"speck.events": EventsKernels(), "speck.steps": StepsKernels()}
+    sdks = (samna.sdk, sinabs.sdk)
+    choices: Sequence[Approximate] = CHOICES
+    engines: Mapping[str, Any] = {"steps": run_steps, "sinabs": sinabs.engine}
+    exporters: Mapping[str, Any] = {}
+
+    @property
+    def chips(self) -> Mapping[str, Mapping[str, Any]]:
+        return tables()
+
+    def passes(self, chip: str, allow: Collection[str] = ()) -> Sequence[Pass]:
+        return (*PASSES, *allowed(CHOICES, allow))
+
+    def check(self, network: Network, chip: str) -> list[Finding]:
+        return _check.check(network, Chip.load(chip))
+
+    def quantise(
+        self,
+        network: Network,
+        chip: str,
+        calibration: Recording | None,
+        rules: Rules,
+        progress: Callable[[int, int], None],
+    ) -> tuple[Scheme, list[Finding]]:
+        return _quantise.quantise(network, Chip.load(chip), calibration, rules, progress)
+
+    def lower(self, network: Network, scheme: Scheme, chip: str) -> tuple[Program, list[Finding]]:
+        return _lower.lower(network, scheme)
+
+    def place(self, program: Program, chip: str) -> Placement:
+        return _place.place(program, Chip.load(chip))
+
+    def artefacts(self, program: Program, placement: Placement) -> Mapping[str, bytes]:
+        return image.artefacts(program, placement)
+
+
+target = SpeckTarget()

@@ -1,0 +1,190 @@
+"""What of a legalised network this chip can hold, layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from nrf_deploy.findings import Finding, error
+from nrf_deploy.layers import Layers, layers
+from nrf_deploy.network import IF, LI, LIF, Network, Node, Output, Population, Threshold
+
+from .branches import branches, disagreement, wires
+from .check_links import link_faults
+from .chip import Chip
+from .choices import INSIDE, LEAK, READ
+from .unit import UnevenError, Unit
+
+
+def check(network: Network, chip: Chip) -> list[Finding]:
+    view = layers(network)
+    findings = [*_structure(network, view)]
+    for node in network.nodes:
+        findings += _node(node, network, view)
+    faulty: set[str] = set()
+    for link in view.links:
+        found = list(link_faults(network, view, link, chip))
+        findings += found
+        faulty |= set(link.targets) if any(f.severity == "error" for f in found) else set()
+    for stop in view.stops:
+        node = network[stop]
+        if isinstance(node, IF) and stop not in faulty and not _unmapped(node):
+            findings += _core(network, view, node, chip)
+    return [*findings, *_fan_out(network, view, chip)]
+
+
+def _unmapped(node: Node) -> bool:
+    return len(node.shape) not in (1, 3)
+
+
+def _structure(network: Network, view: Layers) -> Iterator[Finding]:
+    def no_population(name: str, what: str) -> Finding:
+        return error(
+            "SPECK-NO-POPULATION",
+            what,
+            layer=name,
+            why="each core ends in neurons, and what leaves it are spikes",
+            fix="end the layer in IF neurons and count their spikes, or merge the connection into "
+            "its neighbour",
+        )
+
+    for name in view.loose:
+        yield no_population(name, "the connection does not lead to one population of neurons")
+    for link in view.links:
+        if any(isinstance(network[t], Output) for t in link.targets):
+            yield no_population(link.name, "the connection leads to an output without neurons")
+        if link.back:
+            yield error(
+                "SPECK-LOOP",
+                f"the way from {link.source!r} leads back to {', '.join(map(repr, link.targets))}",
+                layer=link.name,
+                why="the chip has no time steps: spikes would chase each other round the loop",
+                fix="train without recurrent connections",
+            )
+
+
+def _node(node: Node, network: Network, view: Layers) -> Iterator[Finding]:
+    if isinstance(node, Population):
+        if not isinstance(node, IF):
+            yield _kind(node, network, view)
+        if not view.into(node.name):
+            yield error(
+                "SPECK-NO-INPUT",
+                "nothing leads to these neurons",
+                layer=node.name,
+                why="a core begins with a convolution of what arrives",
+                fix="remove the layer, or connect it",
+            )
+        if _unmapped(node):
+            yield error(
+                "SPECK-AXES",
+                f"its neurons lie along {len(node.shape)} axes {node.shape}",
+                layer=node.name,
+                why="a core holds features of a map (f, y, x), or one neuron a feature",
+                fix="use layers over (channels, y, x)",
+            )
+        if isinstance(node, IF):
+            yield from _neurons(node)
+    elif node.kind in ("Threshold", "Delay"):
+        instead = "IF neurons" if isinstance(node, Threshold) else "no delay: events go straight on"
+        yield error(
+            "SPECK-KIND", f"{node.kind} has no form here", layer=node.name, fix=f"use {instead}"
+        )
+
+
+def _kind(node: Population, network: Network, view: Layers) -> Finding:
+    feeds = any(link.source == node.name for link in view.links)
+    if isinstance(node, LIF):
+        why = "neurons here have no exponential leak: a clock takes the same off each time"
+        fix = (
+            f"allow a linear leak (--allow {LEAK}, with --calibrate to know its cost), or train IF"
+        )
+    elif isinstance(node, LI) and feeds:
+        why = "what leaves a core are spikes, not potentials"
+        fix = f"allow a rate code (--allow {INSIDE}), or train IF neurons here"
+    elif isinstance(node, LI) or not node.spikes:
+        why = "what leaves a core are spikes, not potentials"
+        fix = f"allow that the host counts spikes instead (--allow {READ}), or end in IF neurons"
+    else:
+        why = "neurons here have no filter for their current"
+        fix = "train IF neurons, or LIF neurons and --allow " + LEAK
+    return error(
+        "SPECK-KIND", f"{node.kind} has no exact form here", layer=node.name, why=why, fix=fix
+    )
+
+
+def _neurons(node: IF) -> Iterator[Finding]:
+    worst = float(np.min(node.v_threshold))
+    if worst <= 0:
+        yield error(
+            "SPECK-THRESHOLD",
+            f"v_threshold is {worst:.4g}; it must be above 0",
+            layer=node.name,
+            why="such neurons spike at every event",
+            fix="raise it above the reset",
+        )
+    if np.any(node.r <= 0):
+        yield error(
+            "SPECK-DRIVE",
+            f"r is {np.min(node.r):.4g}; it must be above 0",
+            layer=node.name,
+            why="weights and thresholds are scaled by it",
+            fix="make r positive and put the sign into the weights",
+        )
+
+
+def _core(network: Network, view: Layers, node: IF, chip: Chip) -> Iterator[Finding]:
+    parts = branches(network, view, node.name)
+    if not parts:
+        return
+    why = disagreement(parts)
+    if why:
+        yield error(
+            "SPECK-BRANCHES",
+            f"{len(parts)} connections add up here, and {why}",
+            layer=node.name,
+            why="a core has one convolution: features of several sources lie beside each other",
+            fix="give them one stride, one size of input, and kernels centred in each other",
+        )
+    if np.min(node.v_threshold) > 0 and np.all(node.r > 0):
+        try:
+            Unit.of(network, view, node.name)
+        except UnevenError as what:
+            yield error(
+                "SPECK-UNEVEN",
+                f"{what} differs among the neurons of a feature",
+                layer=node.name,
+                why="a core has one threshold, and weights and a bias a feature",
+                fix="train with one value for all neurons, or one a channel",
+            )
+    features = sum(b.input_shape[0] for b in parts)
+    if features > chip.features:
+        yield _features(node.name, features, chip, "take in")
+
+
+def _features(layer: str, features: int, chip: Chip, what: str) -> Finding:
+    return error(
+        "SPECK-FEATURES",
+        f"{features} features {what}; at most {chip.features} fit",
+        layer=layer,
+        fix="use fewer channels; a Linear has one for each of its inputs or outputs",
+    )
+
+
+def _fan_out(network: Network, view: Layers, chip: Chip) -> Iterator[Finding]:
+    ways: dict[str, set[tuple[str, int]]] = {}
+    for link in view.links:
+        for source, pooling in wires(network, view, link):
+            to = {t for t in link.targets if isinstance(network[t], Population)}
+            ways.setdefault(source, set()).update((t, pooling) for t in to)
+    for source, reached in ways.items():
+        if isinstance(network[source], Population) and len(reached) > chip.destinations:
+            names = ", ".join(repr(t) for t, _ in sorted(reached))
+            yield error(
+                "SPECK-FAN-OUT",
+                f"it feeds {len(reached)} cores ({names}); a core has {chip.destinations} "
+                "destinations",
+                layer=source,
+                fix="repeat the layer, or feed the same core",
+            )

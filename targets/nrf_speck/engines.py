@@ -1,0 +1,27 @@
+"""The same integers by the rules in time steps: what sinabs simulates, and what a model in time
+steps is nearer to than the chip is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from nrf_deploy.emulator.engine import Engine, quiet
+from nrf_deploy.program import Program
+from nrf_deploy.recording import Recording, Trace
+
+from .arithmetic import StepsArithmetic
+from .kernels import StepsKernels
+
+
+def run_steps(
+    program: Program,
+    recording: Recording,
+    *,
+    record: Iterable[str] | None = None,
+    states: Iterable[str] = (),
+    steps: int | None = None,
+    progress: Callable[[int, int], None] = quiet,
+) -> Trace:
+    engine = Engine(program, StepsArithmetic(), StepsKernels())
+    trace = engine.run(recording, record, states, steps, progress)
+    return Trace("steps", trace.outputs, trace.states, trace.notes)

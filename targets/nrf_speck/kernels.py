@@ -1,0 +1,51 @@
+"""Both arithmetics for the fast engines: which kernel runs a population."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from nrf_deploy.emulator.kernels import WORD, Cell, Delivery, Range
+from nrf_deploy.program import Population, Synapses
+
+from .arithmetic import Params, parameters
+from .chip import MOST
+from .form import MERGE
+
+
+def _numbers(p: Params) -> dict[str, Any]:
+    """In the kernels' order."""
+    names = ("threshold_high", "threshold_low", "returns_to_zero", "bias")
+    return {n: int(p[n]) if p[n].ndim == 0 else p[n] for n in names}
+
+
+class StepsKernels:
+    def graded(self, synapses: Synapses) -> bool:
+        return True
+
+    def delivery(self, synapses: Synapses) -> Delivery:
+        return Delivery()
+
+    def cell(self, population: Population) -> Cell | None:
+        from . import kernels_compiled as compiled
+
+        if population.model == MERGE:
+            return Cell(compiled.passing, {}, payload=True, output=lambda arriving: arriving)
+        p = parameters(population)
+        above = int(np.max(p["v0"] + p["bias"]))
+        most = max(above, MOST + int(p["bias"].max()))
+        theta = int(p["threshold_high"])
+
+        def spikes(arriving: Range) -> Range:
+            most_spikes = max(0, most + arriving[1]) // theta
+            return (0, most_spikes) if most_spikes <= WORD[1] else WORD
+
+        return Cell(compiled.stepping, _numbers(p), payload=True, output=spikes)
+
+
+class EventsKernels:
+    def cell(self, population: Population) -> Cell:
+        from . import kernels_compiled as compiled
+
+        return Cell(compiled.arriving, _numbers(parameters(population)))

@@ -1,0 +1,55 @@
+"""From a legalised network and a scheme to integers. There is no freedom left here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from nrf_deploy.findings import Finding
+from nrf_deploy.layers import layers
+from nrf_deploy.network import Input, Network, Output, Population
+from nrf_deploy.program import Origin, Program, Synapses
+from nrf_deploy.program import Population as Core
+from nrf_deploy.quantise.scheme import Scheme
+
+from .arithmetic import EventsRule
+from .branches import branches, key
+from .lower_core import core, port
+
+
+def lower(
+    network: Network, scheme: Scheme, arithmetic: str = EventsRule.name
+) -> tuple[Program, list[Finding]]:
+    view = layers(network)
+    synapses: list[Synapses] = []
+    populations: list[Core] = []
+    origins: list[Origin] = []
+    for stop in view.stops:
+        if not isinstance(network[stop], Population):
+            continue
+        parts = branches(network, view, stop)
+        keys = [key(b.link, stop) for b in parts]
+        integers = {k: scheme.connections[k].weight for k in keys}
+        numbers = scheme.populations[stop]
+        made, held = core(network, parts, stop, numbers.params, integers)
+        synapses += made
+        populations += held
+        origins.append(Origin(population=stop, node=stop, latency=0, scale=numbers.scale))
+    program = Program(
+        arithmetic=arithmetic,
+        ports=tuple(port(n.name, n.shape) for n in network.of(Input)),
+        synapses=tuple(synapses),
+        populations=tuple(populations),
+        outputs=tuple(dict.fromkeys(_outputs(network))),
+        origins=tuple(origins),
+    )
+    return program, []
+
+
+def _outputs(network: Network) -> Iterator[str]:
+    """The populations that feed an Output, seen through Flatten."""
+    for output in network.of(Output):
+        for name in network.sources(output.name):
+            while not isinstance(network[name], Population | Input):
+                name = network.sources(name)[0]
+            if isinstance(network[name], Population):
+                yield name

@@ -1,0 +1,211 @@
+"""One integer a core: its threshold T, in whose units weights and biases are held.
+
+Weights are round(T w r dt / theta) with 8 bits, biases and thresholds have 16. T is an
+integer, so thresholds lose nothing; what is lost is what weights and biases lose to rounding,
+or, where a T is tried that is too large for the largest weights, to clipping. With data the T
+is taken with which the layer, fed as it will be on the chip, spikes most like the model;
+without, the one with the least squared error of weights and biases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from nrf_deploy.findings import Finding, error, info, warning
+from nrf_deploy.layers import Layers, layers
+from nrf_deploy.network import Array, Network, Population
+from nrf_deploy.quantise.rules import Rules
+from nrf_deploy.quantise.scheme import (
+    ConnectionScheme,
+    PopulationScheme,
+    Scheme,
+    single,
+    whole,
+)
+from nrf_deploy.recording import Recording
+
+from .branches import Branch, branches, key, rows
+from .chip import LEAST, Chip
+from .quantise_fit import Fit
+from .unit import Unit
+
+LOOKED_AT = 8
+"""Choices of T that are tried on data."""
+TRIED = 96
+"""Choices of T whose error is looked at, from a third of the one that just fits."""
+
+Rows = dict[str, Array]
+
+
+@dataclass(frozen=True, eq=False)
+class Core:
+    """A population with what leads to it, in units of its threshold."""
+
+    name: str
+    unit: Unit
+    parts: tuple[Branch, ...]
+    floats: Rows  # key -> (features, weights of a feature)
+    bits: int
+
+    @staticmethod
+    def of(network: Network, view: Layers, name: str, rules: Rules) -> Core:
+        unit, parts = Unit.of(network, view, name), branches(network, view, name)
+        floats = {key(b.link, name): rows(b) * unit.drive[:, None] for b in parts}
+        bits = min(rules.bits(_node(b)) for b in parts)
+        return Core(name, unit, parts, floats, bits)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        return -(2 ** (self.bits - 1)), 2 ** (self.bits - 1) - 1
+
+    def integers(self, gain: int) -> Rows:
+        low, high = self.grid
+        return {
+            n: np.clip(np.rint(w * gain), low, high).astype(np.int64)
+            for n, w in self.floats.items()
+        }
+
+    @property
+    def fits(self) -> float:
+        """The T with which the largest weight just fits."""
+        low, high = self.grid
+        largest = max(float(w.max(initial=0)) for w in self.floats.values())
+        least = min(float(w.min(initial=0)) for w in self.floats.values())
+        bounds = [high / largest] * (largest > 0) + [low / least] * (least < 0)
+        return min(bounds, default=np.inf)
+
+    def error(self, gain: int) -> float:
+        """Squared error of weights and biases over their squares."""
+        held = self.integers(gain)
+        off = sum(float(np.square(held[n] / gain - w).sum()) for n, w in self.floats.items())
+        power = sum(float(np.square(w).sum()) for w in self.floats.values())
+        bias = np.square(self.unit.biases(gain) / gain - self.unit.bias).sum()
+        own = np.square(self.unit.bias).sum()
+        return off / max(power, 1e-300) + float(bias) / max(float(own), 1e-300)
+
+
+def _node(b: Branch) -> str:
+    return b.link.node.name if b.link.node is not None else b.link.name
+
+
+def quantise(
+    network: Network,
+    chip: Chip,
+    calibration: Recording | None,
+    rules: Rules,
+    progress: Callable[[int, int], None],
+) -> tuple[Scheme, list[Finding]]:
+    view = layers(network)
+    names = [stop for stop in view.stops if isinstance(network[stop], Population)]
+    by_spikes = any(rules.by_spikes(k.node.name if k.node else k.name) for k in view.links)
+    data = Fit(network, view, calibration) if calibration is not None and by_spikes else None
+    connections: dict[str, ConnectionScheme] = {}
+    populations: dict[str, PopulationScheme] = {}
+    findings: list[Finding] = []
+    for done, name in enumerate(names):
+        progress(done, len(names))
+        core = Core.of(network, view, name, rules)
+        gain = chosen(core, rules, data)
+        held = core.integers(gain)
+        findings += said(core, gain, held)
+        for n, weights in held.items():
+            connections[n] = ConnectionScheme(np.array(float(gain)), weights, core.bits)
+        params = core.unit.params(gain)
+        if data is not None:
+            findings.append(data.settle(core.parts, name, params, held))
+        populations[name] = PopulationScheme(
+            {k: whole(v) for k, v in params.items()},
+            {"v": single(gain / core.unit.threshold)},
+        )
+    return Scheme(connections, populations, rules), findings
+
+
+def chosen(core: Core, rules: Rules, data: Fit | None) -> int:
+    """T."""
+    most, fits = core.unit.most, core.fits
+    fixed = [g for b in core.parts if (g := rules.gain(_node(b))) is not None]
+    if fixed:
+        return max(1, min(round(min(fixed)), most))
+    just = max(1, int(min(fits, most)))
+    if not all(rules.fits(_node(b)) for b in core.parts):
+        return just
+    trials = sorted(candidates(just, most), key=lambda gain: (core.error(gain), gain))
+    if data is None or not all(rules.by_spikes(_node(b)) for b in core.parts):
+        return trials[0]
+    tried = [
+        (data.distance(core.parts, core.name, core.unit.params(g), core.integers(g)), k, g)
+        for k, g in enumerate(trials[:LOOKED_AT])
+    ]
+    return min(tried)[2]
+
+
+def candidates(just: int, most: int) -> list[int]:
+    """Whole numbers around the T that just fits: all, or so many in equal ratios."""
+    low, high = max(1, just // 3), max(1, min(most, just + just // 4))
+    if high - low < TRIED:
+        return list(range(low, high + 1))
+    spread = np.geomspace(low, high, TRIED)
+    return sorted({int(g) for g in np.rint(spread)} | {just})
+
+
+def said(core: Core, gain: int, held: Mapping[str, Array]) -> Iterator[Finding]:
+    """What was lost, and what was lost beyond use."""
+    low, high = core.grid
+    for name, integers in held.items():
+        floats = core.floats[name]
+        if not integers.any():
+            yield error(
+                "SPECK-ALL-ZERO",
+                f"every weight rounds to 0; the largest is {np.abs(floats).max():.3g} of the "
+                f"threshold, which counts {gain} here",
+                layer=name,
+                why="thresholds have 16 bits and weights count whole units of them",
+                fix="make the weights larger against the threshold, or those that meet there more "
+                "alike in size",
+            )
+            continue
+        exact = floats * gain
+        clipped = int(((exact > high + 0.5) | (exact < low - 0.5)).sum())
+        off = float(np.linalg.norm(integers / gain - floats)) / float(np.linalg.norm(floats))
+        if off > 0.5:
+            yield error(
+                "SPECK-SATURATES",
+                f"{clipped} of {integers.size} weights end at {low} or {high}: off by {off:.0%}",
+                layer=name,
+                why=f"the largest is {np.abs(floats).max():.4g} thresholds, and a threshold "
+                f"counts {gain}; biases allow at most {core.unit.most}",
+                fix="train with weights below some 30 thresholds, or with smaller biases",
+            )
+            continue
+        yield info(
+            "SPECK-WEIGHTS",
+            f"{int(np.abs(integers).max())} is the largest of its integer weights, "
+            f"{int((integers == 0).sum())} of {integers.size} are 0, {clipped} end at the edge; "
+            f"off by {off:.2%}; the threshold is {gain}",
+            layer=name,
+        )
+    yield from _bias_said(core, gain)
+
+
+def _bias_said(core: Core, gain: int) -> Iterator[Finding]:
+    exact = core.unit.bias * gain
+    lost = (core.unit.bias != 0) & (np.rint(exact) == 0)
+    if lost.any():
+        yield warning(
+            "SPECK-BIAS-LOST",
+            f"{int(lost.sum())} of {int((exact != 0).sum())} biases round to 0",
+            layer=core.name,
+            why=f"the largest of them is {np.abs(exact[lost]).max():.2g} units a tick",
+            fix="smaller weights in this layer leave its threshold more units",
+        )
+    if np.abs(exact).max(initial=0) > -LEAST:
+        yield error(
+            "SPECK-BIAS-RANGE",
+            f"a bias is {np.abs(core.unit.bias).max():.4g} thresholds a step; 16 bits hold "
+            f"{-LEAST / gain:.4g}",
+            layer=core.name,
+            fix="use smaller biases",
+        )

@@ -1,0 +1,124 @@
+"""How well a choice of integers does on data: a layer at a time, by the rules in time steps.
+
+Each layer gets what the layers before it give with the integers that were chosen for them,
+and is held against the spikes of the float model. So what one layer loses the next can make
+up for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from nrf_deploy.emulator.engine import Engine
+from nrf_deploy.findings import Finding, info
+from nrf_deploy.layers import Layers
+from nrf_deploy.network import Array, Input, Network, Population
+from nrf_deploy.program import Program
+from nrf_deploy.recording import Recording
+from nrf_deploy.reference import run
+
+from .arithmetic import StepsArithmetic
+from .branches import Branch
+from .kernels import StepsKernels
+from .lower_core import core, port
+
+ELEMENTS = 20_000_000
+"""Of the largest layer's frames: longer data are cut."""
+
+
+class Fit:
+    """The model's signals on the data, and, as layers are settled, the chip's."""
+
+    def __init__(self, network: Network, view: Layers, recording: Recording):
+        self.network = network
+        stops = [s for s in view.stops if isinstance(network[s], Population | Input)]
+        largest = max(int(np.prod(network[s].shape)) for s in stops)
+        self.steps = min(recording.steps, max(16, ELEMENTS // largest))
+        trace = run(network, recording, record=stops, steps=self.steps)
+        self.model = {s: trace.outputs[s] for s in stops}
+        self.chip = {s: r for s, r in self.model.items() if isinstance(network[s], Input)}
+
+    def fired(
+        self,
+        parts: tuple[Branch, ...],
+        name: str,
+        params: Mapping[str, Array | int],
+        held: Mapping[str, Array],
+    ) -> Recording:
+        """What this core gives, alone, with these integers."""
+        sources = list(dict.fromkeys(b.source for b in parts))
+        synapses, populations = core(self.network, parts, name, params, dict(held))
+        program = Program(
+            arithmetic=StepsArithmetic.name,
+            ports=tuple(port(s, self.network[s].shape) for s in sources),
+            synapses=synapses,
+            populations=populations,
+            outputs=(name,),
+        )
+        engine = Engine(program, StepsArithmetic(), StepsKernels())
+        given = _stacked([self.chip.get(s, self.model[s]) for s in sources])
+        return engine.run(given, record=[name]).outputs[name]
+
+    def distance(
+        self,
+        parts: tuple[Branch, ...],
+        name: str,
+        params: Mapping[str, Array | int],
+        held: Mapping[str, Array],
+    ) -> float:
+        """Places where spikes differ, and how far each neuron's count is off.
+
+        Places alone would prefer a lost spike (one place) to one moved by a step (two), and
+        a fit would learn silence. With the counts both cost the same.
+        """
+        got, wanted = self.fired(parts, name, params, held), self.model[name]
+        moved = np.setxor1d(_places(got), _places(wanted), assume_unique=True)
+        more = _surplus(got)
+        return float(len(moved) + more + np.abs(_counts(got) - _counts(wanted)).sum())
+
+    def settle(
+        self,
+        parts: tuple[Branch, ...],
+        name: str,
+        params: Mapping[str, Array | int],
+        held: Mapping[str, Array],
+    ) -> Finding:
+        """Layers behind it see what it gives from now on."""
+        self.chip[name] = got = self.fired(parts, name, params, held)
+        wanted = int(self.model[name].value.sum())
+        return info(
+            "SPECK-FIT",
+            f"{int(got.value.sum()):,} spikes in time steps, the model's {wanted:,}, on the "
+            "calibration data",
+            layer=name,
+        )
+
+
+def _places(r: Recording) -> Array:
+    return np.asarray(r.step * r.size + r.index)
+
+
+def _surplus(r: Recording) -> int:
+    """Spikes beyond one a step."""
+    return int(r.value.sum()) - len(r.value)
+
+
+def _counts(r: Recording) -> Array:
+    return np.bincount(r.index, weights=r.value, minlength=r.size)
+
+
+def _stacked(given: list[Recording]) -> Recording:
+    """Several recordings beside each other, flat."""
+    if len(given) == 1:
+        return given[0]
+    first = np.concatenate([[0], np.cumsum([r.size for r in given])])
+    return Recording.from_events(
+        np.concatenate([r.step for r in given]),
+        np.concatenate([r.index + f for r, f in zip(given, first, strict=False)]),
+        np.concatenate([r.value for r in given]),
+        (int(first[-1]),),
+        given[0].steps,
+        given[0].dt,
+    )
