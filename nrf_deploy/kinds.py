@@ -24,6 +24,7 @@ SUFFIXES = {
     "a recording": (".npz", ".npy", ".bin", ".csv"),
     "a report": (".json",),
     "a scheme": (".toml",),
+    "a chip image": (".img",),
     "Python": (".py",),
     "weights": (".pt", ".pth", ".safetensors"),
 }

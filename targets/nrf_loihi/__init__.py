@@ -36,6 +36,10 @@ class LoihiTarget:
     choices: Sequence[Approximate] = CHOICES
     engines: Mapping[str, Any] = {"lava": lava.run}
     exporters: Mapping[str, Any] = {"lava": emit}
+    no_flash = (
+        "boards with this chip stand at Intel and its partners, and are reached by an extension "
+        "of Lava that is not public; nrf-deploy export --as lava writes the program for it"
+    )
 
     @property
     def chips(self) -> Mapping[str, Mapping[str, Any]]:

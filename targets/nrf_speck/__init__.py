@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
+from nrf_deploy.bundle import Bundle
 from nrf_deploy.findings import Finding
+from nrf_deploy.flash import Boards, Flashed, Image
 from nrf_deploy.legalise import Pass
 from nrf_deploy.legalise.choice import Approximate, allowed
 from nrf_deploy.network import Network
@@ -16,7 +18,7 @@ from nrf_deploy.quantise.scheme import Scheme
 from nrf_deploy.recording import Recording
 
 from . import check as _check
-from . import image, samna, sinabs
+from . import image, samna, samna_boards, sinabs
 from . import lower as _lower
 from . import place as _place
 from . import quantise as _quantise
@@ -36,7 +38,7 @@ class SpeckTarget:
         "speck.steps": StepsArithmetic(),
     }
     kernels: Mapping[str, Any] = {"speck.events": EventsKernels(), "speck.steps": StepsKernels()}
-    sdks = (samna.sdk, sinabs.sdk)
+    sdks = (samna.sdk, samna.newer, sinabs.sdk)
     choices: Sequence[Approximate] = CHOICES
     engines: Mapping[str, Any] = {"steps": run_steps, "sinabs": sinabs.engine}
     exporters: Mapping[str, Any] = {}
@@ -69,6 +71,15 @@ class SpeckTarget:
 
     def artefacts(self, program: Program, placement: Placement) -> Mapping[str, bytes]:
         return image.artefacts(program, placement)
+
+    def image(self, bundle: Bundle) -> Image:
+        return image.image(bundle)
+
+    def boards(self, bundle: Bundle) -> Boards:
+        return samna_boards.boards(bundle.chip)
+
+    def flash(self, bundle: Bundle, board: str, tick: float | None) -> Flashed:
+        return image.flash(bundle, board, tick)
 
 
 target = SpeckTarget()

@@ -12,14 +12,17 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from nrf_deploy.findings import TargetError, error
+from nrf_deploy.bundle import Bundle
+from nrf_deploy.findings import TargetError, error, refuse
+from nrf_deploy.flash import Flashed, Image
 from nrf_deploy.place.placement import Placement
 from nrf_deploy.program import Program
 
-from . import config_tree
+from . import config_board, config_tree, samna, samna_boards
 from .arithmetic import parameters
 from .config import Configuration, Core, Destination
 from .form import Layer, cores
+from .words import WIDTH
 
 ARTEFACT = "speck/configuration.json"
 
@@ -32,7 +35,7 @@ def configuration(program: Program, placement: Placement) -> Configuration:
 
 def artefacts(program: Program, placement: Placement) -> dict[str, bytes]:
     """The files of a bundle: the configuration as samna's JSON."""
-    return {ARTEFACT: config_tree.text(configuration(program, placement)).encode()}
+    return {ARTEFACT: config_tree.text(checked(program, placement)).encode()}
 
 
 def made_of(program: Program, places: Mapping[str, int]) -> tuple[Core, ...]:
@@ -88,3 +91,36 @@ def _core(
             if w.source == layer.name
         ),
     )
+
+
+# --- what nrf_deploy.flash asks for ----------------------------------------------
+
+
+def checked(program: Program, placement: Placement) -> Configuration:
+    """The configuration, or a TargetError with everything that speaks against it."""
+    made = configuration(program, placement)
+    refuse(config_board.faults(made), TargetError)
+    return made
+
+
+def image(bundle: Bundle) -> Image:
+    """The word stream by samna, decoded by us and compared with the program's integers."""
+    made = checked(bundle.program, bundle.placement)
+    stream = samna.encode(made)
+    width = WIDTH[made.chip]
+    bits = {4: 20, 8: 64}[width]
+    return Image(
+        data=stream.to_bytes(),
+        form=f"{len(stream.words):,} words of {bits} bits, {width} bytes each, the low byte first",
+        counts=stream.writes.counts(),
+        checks=(
+            "samna finds the configuration valid, and so do we",
+            "the words, decoded again, write every weight, bias and state of the program, "
+            "and nothing else",
+        ),
+    )
+
+
+def flash(bundle: Bundle, board: str, tick: float | None) -> Flashed:
+    made = checked(bundle.program, bundle.placement)
+    return samna_boards.flash(made, board, bundle.network.dt if tick is None else tick)

@@ -103,7 +103,7 @@ def row(event):
 
 # --- boards: nobody here had one; tests run this against a stand-in -----------
 
-START_S, SETTLE_S, ANSWER_S, CHUNK = 5.0, 1.0, 10.0, 1000
+START_S, CHUNK = 5.0, 1000
 WRITES = {
     3: ("NeuronValue", "neuron_state"),
     1: ("WeightValue", "weight"),
@@ -158,9 +158,10 @@ def boards(request, reply):
 
 
 def flash(request, reply):
-    """{"chip", "configuration", "board", "clock_hz"}, arrays "states" (rows of core, address,
-    value) and "memories" (rows of kind, core, address) -> {"read": whether values came back},
-    array "read" (a row each of "memories": the value there).
+    """{"chip", "configuration", "board", "clock_hz", "settle_s" to wait after loading,
+    "answer_s" to wait for an answer}, arrays "states" (rows of core, address, value) and
+    "memories" (rows of kind, core, address) -> array "read": the value in each place of
+    "memories", as many as came back.
 
     The configuration is judged before a board is opened, and the board is closed again
     whatever happens.
@@ -177,20 +178,20 @@ def flash(request, reply):
     try:
         board = samna.device_node.board if OLD else opened
         board.get_model().apply_configuration(configuration)
-        time.sleep(SETTLE_S)
+        time.sleep(request["settle_s"])
         if request["clock_hz"]:
             clock = board.get_io_module()
             clock.set_slow_clk(True)
             clock.set_slow_clk_rate(request["clock_hz"])
         link = Link(chip, board)
         link.write([event(chip, "Write", 3, *row) for row in request["states"].tolist()])
-        time.sleep(SETTLE_S)
-        values = link.ask(request["memories"].tolist())
+        time.sleep(request["settle_s"])
+        values = link.ask(request["memories"].tolist(), request["answer_s"])
         link.close()
     finally:
         devices.close_device(opened)
     np.savez(reply / "arrays.npz", read=np.array(values, np.int64))
-    return {"read": len(values) == len(request["memories"])}
+    return {}
 
 
 def demand(chip, text):
@@ -200,6 +201,7 @@ def demand(chip, text):
     else:
         configuration, said = fresh(chip), ""
         put(configuration, json.loads(text), "")
+        demand_kept(configuration, json.loads(text), "")
     if configuration is None:
         raise RefusedError("the configuration cannot be read", said, "")
     ok, said = getattr(samna, chip).validate_configuration(configuration)
@@ -223,6 +225,20 @@ def put(target, tree, place):
                 put(getattr(target, name)[number], each, f"{here}.{number}")
         else:
             setattr(target, name, value)
+
+
+def demand_kept(target, tree, place):
+    """What was set must be there when it is looked up again from the top."""
+    for name, value in tree.items():
+        here = f"{place}.{name}" if place else name
+        held = target[int(name)] if name.isdigit() else getattr(target, name)
+        if isinstance(value, dict):
+            demand_kept(held, value, here)
+        elif name == "destinations":
+            for number, each in enumerate(value):
+                demand_kept(held[number], each, f"{here}.{number}")
+        elif not np.array_equal(held, value):
+            raise RefusedError(f"this samna did not keep {here}", "it holds another value", "")
 
 
 def event(chip, verb, kind, core, address, value=None):
@@ -262,13 +278,13 @@ class Link:
         for graph in self.graphs:
             graph.stop()
 
-    def ask(self, memories):
+    def ask(self, memories, patience):
         """The value in each place, in order; fewer where the board falls silent."""
         values = []
         for start in range(0, len(memories), CHUNK):
             part = memories[start : start + CHUNK]
             self.write([event(self.chip, "Read", *place) for place in part])
-            answers, end = [], time.monotonic() + ANSWER_S
+            answers, end = [], time.monotonic() + patience
             while len(answers) < len(part) and time.monotonic() < end:
                 time.sleep(0.02)
                 answers += [a for a in self.sink.get_events() if type(a).__name__ in ANSWERS]

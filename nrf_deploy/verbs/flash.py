@@ -1,0 +1,54 @@
+"""A bundle goes to a board, or to the file that holds what a board would receive."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+
+from .. import flash as flashing
+from ..cli import emit
+from ..given import as_bundle
+from ..kinds import demand_output
+from .common import print_findings
+
+FAILED = 1
+
+
+def flash(args: argparse.Namespace) -> int:
+    if args.image:
+        demand_output(args.image, "a chip image", (args.bundle,))
+    bundle = as_bundle(args.bundle)
+    answer: dict[str, object] = {"chip": bundle.chip}
+    if args.dry_run or args.image:
+        made = flashing.write_image(bundle, args.image) if args.image else flashing.image(bundle)
+        answer["image"] = {**made.as_json(), "file": args.image}
+        if not args.json:
+            _print_image(bundle.chip, made, args.image)
+    if args.dry_run:
+        if args.json:
+            emit(args, {"ok": True, **answer}, ())
+        return 0
+    done = flashing.flash(bundle, args.device, args.tick)
+    code = 0 if done.sound else FAILED
+    if args.json:
+        board = {"board": done.board, "written": dict(done.written), "read": dict(done.read)}
+        emit(args, {"ok": done.sound, "exit_code": code, **answer, **board}, done.findings)
+    else:
+        print(f"{bundle.chip}: the board {done.board} is loaded")
+        _print_counts("written", done.written)
+        _print_counts("read back and found equal", done.read)
+        print_findings(done.findings, infos=True)
+    return code
+
+
+def _print_image(chip: str, made: flashing.Image, path: str | None) -> None:
+    print(f"the image for {chip}: {len(made.data):,} bytes, {made.form}")
+    _print_counts("it writes", made.counts)
+    for check in made.checks:
+        print(f"checked: {check}")
+    print(f"\nwrote {path}" if path else "\nnothing was written; --image F keeps it")
+
+
+def _print_counts(what: str, counts: Mapping[str, int]) -> None:
+    said = ", ".join(f"{count:,} {name}" for name, count in counts.items())
+    print(f"{what}: {said or 'nothing'}")

@@ -1,0 +1,104 @@
+"""From a lowered program and its places to what the chip is told."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from speck_configurations import SOUND
+from speck_networks import forked, nmnist, program, random_chain
+
+from nrf_deploy.findings import TargetError
+from nrf_deploy.place.placement import Piece, Placement
+from nrf_deploy.program import Program
+from nrf_deploy.sdk import environments
+from nrf_speck import image, samna
+from nrf_speck.config import Configuration
+
+
+def placed(configuration: Configuration) -> tuple[Program, Placement]:
+    pieces = tuple(
+        Piece(c.index, c.layer, (0, 0, 0), c.output_shape, c.memory) for c in configuration.cores
+    )
+    placement = Placement(configuration.chip, 9, {}, pieces)
+    return program(*configuration.cores), placement
+
+
+def assert_same(one: Configuration, other: Configuration) -> None:
+    assert (one.chip, one.sensor, len(one.cores)) == (other.chip, other.sensor, len(other.cores))
+    for a, b in zip(one.cores, other.cores, strict=True):
+        for f in fields(a):
+            mine, theirs = getattr(a, f.name), getattr(b, f.name)
+            if isinstance(mine, np.ndarray):
+                np.testing.assert_array_equal(mine, theirs)
+            else:
+                assert mine == theirs, f"{a.layer}: {f.name}"
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_every_number_of_a_program_arrives_on_its_core(seed: int) -> None:
+    """Chains and forks that join, with the cores in any order."""
+    cores = forked(seed) if seed % 3 == 0 else random_chain(seed)
+    places = dict(zip(range(9), np.random.default_rng(seed).permutation(9).tolist(), strict=True))
+    moved = tuple(
+        replace(
+            c,
+            index=places[c.index],
+            leaks=bool(c.biases.any()),
+            destinations=tuple(replace(d, core=places[d.core]) for d in c.destinations),
+        )
+        for c in cores
+    )
+    wanted = Configuration(chip="speck2f", cores=moved)
+    assert_same(image.configuration(*placed(wanted)), wanted)
+
+
+def test_the_first_layers_take_the_input() -> None:
+    assert image.entries(program(*SOUND.cores)) == ("layer 0",)
+
+
+def test_biases_that_differ_within_a_feature_are_refused() -> None:
+    lowered, placement = placed(SOUND)
+    first, *rest = lowered.populations
+    uneven = np.zeros(first.shape, np.int64)
+    uneven[0, 0, 1] = 3
+    changed = replace(first, params={**first.params, "bias": uneven})
+    with pytest.raises(TargetError, match="biases differ within a feature"):
+        image.configuration(replace(lowered, populations=(changed, *rest)), placement)
+
+
+def test_the_artefact_is_the_checked_configuration_and_always_the_same() -> None:
+    made = image.artefacts(*placed(SOUND))
+    assert made == image.artefacts(*placed(SOUND))
+    (text,) = made.values()
+    assert json.loads(text)["value0"]["cnnLayers"]["value3"]["thresholdHigh"] == 100
+
+
+def test_a_program_that_the_chip_would_not_take_has_no_artefact() -> None:
+    first, second = SOUND.cores
+    bad = replace(
+        SOUND, cores=(replace(first, threshold_low=0, initial=abs(first.initial)), second)
+    )
+    with pytest.raises(TargetError, match="SPECK-THRESHOLD-LOW-ZERO"):
+        image.artefacts(*placed(bad))
+
+
+def test_the_nmnist_network_gives_the_known_word_stream(shared: Path) -> None:
+    """The counts are those of the vendor's own tools for this network (knowledge/speck.md)."""
+    if not environments.status(samna.sdk).installed:
+        pytest.skip(f"samna is not installed: {environments.status(samna.sdk).todo}")
+    configuration, _ = nmnist(shared)
+    stream = samna.encode(image.checked(*placed(configuration)))
+    assert stream.writes.counts() == {
+        "registers": 301,
+        "weights": 39588,
+        "biases": 310,
+        "neuron states": 8974,
+    }
+    assert len(stream.words) == 98383
+    again = samna.encode(configuration)
+    assert hashlib.sha256(again.to_bytes()).digest() == hashlib.sha256(stream.to_bytes()).digest()
