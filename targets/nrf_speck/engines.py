@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from nrf_deploy.emulator.engine import Engine, quiet
 from nrf_deploy.program import Program
 from nrf_deploy.recording import Recording, Trace
 
@@ -20,8 +19,10 @@ def run_steps(
     record: Iterable[str] | None = None,
     states: Iterable[str] = (),
     steps: int | None = None,
-    progress: Callable[[int, int], None] = quiet,
+    progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Trace:
+    from nrf_deploy.emulator.engine import Engine  # starts numba, which no check needs
+
     engine = Engine(program, StepsArithmetic(), StepsKernels())
     trace = engine.run(recording, record, states, steps, progress)
     return Trace("steps", trace.outputs, trace.states, trace.notes)

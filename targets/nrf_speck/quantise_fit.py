@@ -11,7 +11,6 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from nrf_deploy.emulator.engine import Engine
 from nrf_deploy.findings import Finding, info
 from nrf_deploy.layers import Layers
 from nrf_deploy.network import Array, Input, Network, Population
@@ -48,6 +47,8 @@ class Fit:
         held: Mapping[str, Array],
     ) -> Recording:
         """What this core gives, alone, with these integers."""
+        from nrf_deploy.emulator.engine import Engine  # starts numba, which no check needs
+
         sources = list(dict.fromkeys(b.source for b in parts))
         synapses, populations = core(self.network, parts, name, params, dict(held))
         program = Program(
