@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 OUT ?= demo-out
+DATE ?= $(shell date -u +%F)
 
 .PHONY: demo test conformance bench lint clean
 
@@ -17,8 +18,8 @@ test: $(READY) sdks ## all tests but the long ones
 conformance: $(READY) sdks ## the long comparisons with the vendors' simulators
 	$(BIN)/python -m pytest -m conformance
 
-bench: $(READY) ## how fast, on this machine
-	$(BIN)/nrf-deploy bench
+bench: $(READY) ## how fast, on this machine and beside other tools: docs/performance.md
+	$(BIN)/python benchmarks/report.py --date "$(DATE)"
 
 lint: $(READY) ## style and types
 	$(BIN)/ruff check .

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ..findings import MissingError, NrfError
+from ..findings import NrfError
 from ..recording import Recording
 from .case import Answer, Case, Peer, Problem
 from .work import neurons, state_bytes, synaptic_events
@@ -155,6 +155,8 @@ def agreement(problem: Problem, ours: Mapping[str, Recording], answer: Answer) -
     if answer.firings is not None:
         total = sum(len(r.index) for r in ours.values())
         return COUNT if answer.firings == total else DIFFER
+    if set(answer.outputs) != set(ours):
+        return DIFFER
     depth = _depths(problem) if answer.ahead else {}
     for name, theirs in answer.outputs.items():
         shift = depth.get(name, 0)

@@ -10,7 +10,7 @@ from ..bench.case import Case, Peer, cases, chosen, peers
 from ..bench.measure import Measured, measure
 from ..bench.show import measured_text
 from ..cli import emit
-from ..findings import MissingError, error, refuse, warning
+from ..findings import Finding, MissingError, error, refuse, warning
 from ..sdk.environments import install
 from ..text import WIDTH, finding_text, shorten
 
@@ -19,10 +19,11 @@ def bench(args: argparse.Namespace) -> int:
     named = chosen(args.case, cases(), "case")
     rivals = [] if args.peers is None else chosen(args.peers, peers(), "peer")
     if args.install:
-        for sdk in dict.fromkeys(x.sdk for x in (*named, *rivals) if x.sdk is not None):
+        wanted = [*(c.sdk for c in named), *(p.sdk for p in rivals)]
+        for sdk in dict.fromkeys(s for s in wanted if s is not None):
             install(sdk, _progress)
     found: list[Measured] = []
-    missing = []
+    missing: list[Finding] = []
     for case in named:
         try:
             found.append(_measured(case, rivals, args))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -98,7 +99,7 @@ def convolutions(
 ) -> Program:
     """3 x 3, padded by 1; channels[0] are the input's."""
     layers: list[tuple[Synapses, Population]] = []
-    for k, (before, after) in enumerate(zip(channels, channels[1:], strict=False)):
+    for k, (before, after) in enumerate(pairwise(channels)):
         source = f"n{k}" if k else "in"
         weight = weights(seed + k, after, before, 3, 3)
         wire = conv(f"w{k + 1}", source, [f"n{k + 1}"], weight, (side, side), strides[k], 1)

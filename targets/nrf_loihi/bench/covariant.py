@@ -13,11 +13,11 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from nrf_models.covariant.receptive_fields import Field, bank
 
 from nrf_deploy.bench.case import Problem
 from nrf_deploy.network import Array
 from nrf_deploy.program import Population, Port, Program, Synapses
+from nrf_models.covariant.receptive_fields import Field, bank
 
 from .build import conv, events, made, neurons, weights
 

@@ -106,6 +106,7 @@ static void step(Layer *at, const SUM *sum, int n) {
 int64_t run(Layer *layer, int layers, int64_t steps, const int64_t *start, const int32_t *index,
             int32_t *count, int32_t *out, int64_t room) {
     int64_t written = 0;
+    for (int k = 0; k < layers; k++) layer[k].events = 0;
     for (int64_t t = 0; t < steps; t++) {
         for (int k = layers - 1; k >= 0; k--) {
             Layer *at = layer + k;

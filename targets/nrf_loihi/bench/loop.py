@@ -30,9 +30,8 @@ FLAGS = ("-O3", "-march=native", "-shared", "-fPIC")
 KEPT = 200_000_000
 """Events that a recorded run may have."""
 
-_INTS = (
-    "kind ci hi wi co ho wo ky kx sy sx py px source sum_of clear one_vth one_bias leak keep"
-).split()
+_INTS = ("kind", "ci", "hi", "wi", "co", "ho", "wo", "ky", "kx", "sy", "sx", "py", "px",
+         "source", "sum_of", "clear", "one_vth", "one_bias", "leak", "keep")  # fmt: skip
 _POINTERS = ("weight", "vth", "bias", "sum", "v", "event", "spike")
 
 

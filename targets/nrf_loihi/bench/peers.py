@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
 from nrf_deploy.bench.case import Answer, Peer, Problem
 from nrf_deploy.network import Array
+from nrf_deploy.program import Program
 from nrf_deploy.recording import Recording
 from nrf_deploy.sdk.worker import call
 from nrf_deploy.target import Sdk
@@ -57,13 +59,23 @@ def run_lava(problem: Problem, record: bool) -> Answer:
     """Seconds: those of the whole call, less those of a call that runs a single step."""
     if record:
         return Answer(0.0, lava.run(problem.program, problem.recording).outputs)
-    quick = replace(problem, recording=problem.recording.until(1))
-    return Answer(_lava_seconds(problem) - _lava_seconds(quick), {})
+    return Answer(
+        _lava_seconds(problem.program, problem.recording) - _lava_start(problem.program), {}
+    )
 
 
-def _lava_seconds(problem: Problem) -> float:
+@lru_cache(maxsize=1)
+def _lava_start(program: Program) -> float:
+    """The least of two calls that run one step of silence."""
+    size = sum(math.prod(p.shape) for p in program.ports)
+    none = np.zeros(0, np.int64)
+    quick = Recording((size,), np.zeros(2, np.int64), none, none)
+    return min(_lava_seconds(program, quick) for _ in range(2))
+
+
+def _lava_seconds(program: Program, recording: Recording) -> float:
     begin = time.perf_counter()
-    lava.run(problem.program, problem.recording, record=())
+    lava.run(program, recording, record=())
     return time.perf_counter() - begin
 
 

@@ -38,7 +38,7 @@ def build(path):
             kernel = np.rint(arrays[f"conv{k}"])
             made.append(layers.Conv2D(snn, made[-1], kernel, threshold=vth[k], **stride))
         made.append(layers.Dense(snn, made[-1], 11, np.rint(arrays["dense1"]), threshold=vth[5]))
-        for neuron, bias in zip(made[0], np.rint(arrays["inputs"]).ravel()):
+        for neuron, bias in zip(made[0], np.rint(arrays["inputs"]).ravel(), strict=True):
             neuron.set_attributes(model_attributes={"bias": float(bias)})
     place(made, arch)
     return arch, snn

@@ -1,0 +1,100 @@
+"""Measures everything in one go and writes docs/performance.md with its pictures.
+
+    python benchmarks/report.py --date 2026-11-21 [--note "..."]   measure, then write
+    python benchmarks/report.py --again                            write from what was measured
+
+What was measured is kept beside the pictures (measured.json), so that the words can change
+without measuring again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from curves import curves
+from machine import machine
+from words import document, pictures
+
+from nrf_deploy.bench.case import cases, peers
+from nrf_deploy.bench.measure import measure
+from nrf_deploy.bench.show import measured_text
+from nrf_deploy.findings import MissingError
+from nrf_deploy.sdk.environments import install
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+FOLDER = DOCS / "performance"
+KEPT = FOLDER / "measured.json"
+BEGIN = time.monotonic()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=RAW)
+    parser.add_argument("--date", help="the day of the measurement, as the document says it")
+    parser.add_argument("--note", default="", help="a sentence on the machine's state")
+    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--again", action="store_true", help="only write the document anew")
+    asked = parser.parse_args()
+    if not asked.again and not asked.date:
+        parser.error("--date is needed: the document says when it was measured")
+    FOLDER.mkdir(exist_ok=True)
+    if not asked.again:
+        measured = everything(asked)
+        KEPT.write_text(json.dumps(measured, indent=1, sort_keys=True) + "\n")
+    measured = json.loads(KEPT.read_text())
+    for name, drawn in pictures(measured).items():
+        (FOLDER / f"{name}.svg").write_text(drawn)
+    (DOCS / "performance.md").write_text(document(measured))
+    wrong = [c["case"] for c in measured["cases"] if not c["good"]]
+    if wrong:
+        say(f"the answers of {', '.join(wrong)} differ")
+    return 1 if wrong else 0
+
+
+RAW = argparse.RawDescriptionHelpFormatter
+
+
+def everything(asked: argparse.Namespace) -> dict[str, Any]:
+    rivals = list(peers().values())
+    for peer in rivals:
+        if peer.sdk is not None:
+            _installed(peer.sdk)
+    say("the machine's limits")
+    found: dict[str, Any] = {"date": asked.date, "note": asked.note, "machine": asdict(machine())}
+    found["peers"] = {p.name: p.about for p in rivals}
+    found["about"] = {c.name: c.about for c in cases().values()}
+    found["cases"], found["lacking"] = [], {}
+    for case in cases().values():
+        say(f"case {case.name}: {case.about}")
+        try:
+            m = measure(case, rivals, asked.repeats, asked.rounds, say)
+        except MissingError as missing:
+            found["lacking"][case.name] = missing.findings[0].what
+            say(found["lacking"][case.name])
+            continue
+        spread = asdict(m.seconds)
+        found["cases"].append(m.as_json() | {"good": m.good, "spread": spread})
+        print(measured_text(m), flush=True)
+    found["curves"] = [asdict(c) for c in curves(say)]
+    return found
+
+
+def _installed(sdk: Any) -> None:
+    try:
+        install(sdk, say)
+    except MissingError as missing:
+        say(missing.findings[0].what)
+
+
+def say(line: str) -> None:
+    print(f"[{time.monotonic() - BEGIN:5.0f} s] {line[:110]}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

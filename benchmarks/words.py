@@ -1,0 +1,210 @@
+"""docs/performance.md, from what was measured: every figure in it comes from there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from textwrap import wrap
+from typing import Any
+
+from picture import picture
+
+from nrf_deploy.bench.show import ratio_text, seconds_text
+
+Found = Mapping[str, Any]
+LOOP = "C loop"
+
+
+def document(found: Found) -> str:
+    parts = [
+        *_head(found),
+        *_table(found),
+        *_limit(found),
+        *_peers(found),
+        *_curves(found),
+        *_method(),
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def paragraph(text: str) -> str:
+    return "\n".join(wrap(text, 96, break_long_words=False))
+
+
+def _head(found: Found) -> Iterator[str]:
+    m = found["machine"]
+    yield "# How fast it is"
+    yield ""
+    yield paragraph(
+        "Written by `make bench` (benchmarks/report.py); no figure here was typed by hand."
+    )
+    yield ""
+    yield f"**Measured** {found['date']}. {found['note']}".rstrip()
+    yield ""
+    yield paragraph(
+        f"**Machine** {m['cpu']}, {m['cores']} cores, {m['memory_gb']:.0f} GB; {m['caches']}; "
+        f"{m['system']}. One core of it adds {m['adds_a_second']:.3g} times a second (16 "
+        f"bits, in the first cache) and moves {m['bytes_a_second'] / 1e9:.3g} GB a second "
+        "through memory."
+    )
+    yield ""
+
+
+def _table(found: Found) -> Iterator[str]:
+    yield "## The emulator and its peers"
+    yield ""
+    yield paragraph(
+        "One thread of the emulator. *Times ours* is how much longer the other takes for the "
+        "same steps of the same input: middle (least, most) of the rounds. Where an answer "
+        "can be compared it was, before anything was timed."
+    )
+    yield ""
+    for case in found["cases"]:
+        yield f"### {case['case']}: {found['about'][case['case']]}"
+        yield ""
+        yield _sentence(case)
+        yield ""
+        if case["against"]:
+            yield "| | steps | its time | times ours | agrees in |"
+            yield "|---|---|---|---|---|"
+        for a in case["against"]:
+            r = a["ratio"]
+            spread = f"{ratio_text(r['least'])}, {ratio_text(r['most'])}"
+            yield (
+                f"| {a['peer']} | {a['steps']:,} | {seconds_text(a['seconds']['middle'])} "
+                f"| **{ratio_text(r['middle'])}** ({spread}) | {a['agrees']} |"
+            )
+        yield ""
+        for peer, why in case["missing"].items():
+            yield f"Not run: {peer}: {why}."
+        yield ""
+    for case, why in found["lacking"].items():
+        yield f"Not measured: {case}: {why}."
+        yield ""
+
+
+def _sentence(case: Found) -> str:
+    s = case["spread"]
+    ends = f"{seconds_text(s['least'])} to {seconds_text(s['most'])}"
+    published = {None: "", True: ", as published", False: ", NOT as published"}[case["published"]]
+    return (
+        f"{case['neurons']:,} neurons, {case['steps']:,} steps, {case['firings']:,} firings"
+        f"{published}, {case['synaptic_events']:,} synaptic events. The emulator takes "
+        f"**{seconds_text(s['middle'])}** ({ends} in {case['repeats']} runs): "
+        f"{case['synaptic_events'] / s['middle']:.3g} synaptic events and "
+        f"{case['neurons'] * case['steps'] / s['middle']:.3g} neuron updates a second. "
+        f"The first run, planning and (with a cold cache) compiling included, took "
+        f"{seconds_text(case['first_s'])}."
+    )
+
+
+def _limit(found: Found) -> Iterator[str]:
+    m = found["machine"]
+    yield "## What the limit is"
+    yield ""
+    yield "![roofline](performance/roofline.svg)"
+    yield ""
+    yield paragraph(
+        "A synaptic event is one addition; no core adds faster than the flat roof. A neuron "
+        "update reads and writes a potential and a sum; if they come from memory in every "
+        "step, the slope is the limit. A point above the slope had its states in a cache, or "
+        "at rest. What lies between a case and the roof is neuron updates, and events whose "
+        "rows of weights are too short to fill a vector. The C loop says what plain code "
+        "makes of the machine."
+    )
+    yield ""
+    yield "| case | additions a byte of state | reached of the roof | C loop / emulator |"
+    yield "|---|---|---|---|"
+    for case in found["cases"]:
+        x = case["synaptic_events"] / case["state_bytes"]
+        roof = min(m["adds_a_second"], x * m["bytes_a_second"])
+        speed = case["synaptic_events"] / case["spread"]["middle"]
+        loop = [ratio_text(a["ratio"]["middle"]) for a in case["against"] if a["peer"] == LOOP]
+        yield f"| {case['case']} | {x:.2g} | {100 * speed / roof:.3g} % | {', '.join(loop)} |"
+    yield ""
+    yield "More than 100 %: the states did not travel through memory, or rested."
+    yield ""
+
+
+def _peers(found: Found) -> Iterator[str]:
+    yield "## Who the peers are"
+    yield ""
+    for name, about in found["peers"].items():
+        yield f"- **{name}**: {about}"
+    yield ""
+    yield paragraph(
+        "What can be compared: the C loop, scipy, nengo-loihi's emulator and Lava must give "
+        "every spike of every layer. Sinabs has no step of delay between layers: its layer k "
+        "is compared k steps later; its leak is a float, so it takes no case that has one. "
+        "SANA-FE gives the number of its firings, which is also what it publishes."
+    )
+    yield ""
+
+
+def _curves(found: Found) -> Iterator[str]:
+    yield "## How time and memory grow"
+    yield ""
+    for curve in found["curves"]:
+        yield f"### {curve['name']}"
+        yield ""
+        yield f"{curve['about'].capitalize()}."
+        yield ""
+        yield f"![{curve['name']}](performance/{curve['name']}.svg)"
+        yield ""
+        names = list(curve["lines"])
+        yield f"| {curve['x']} | {' | '.join(n + ', ' + curve['y'] for n in names)} |"
+        yield "|" + "---|" * (1 + len(names))
+        for row in zip(*curve["lines"].values(), strict=True):
+            yield f"| {row[0][0]:,g} | {' | '.join(f'{y:.3g}' for _, y in row)} |"
+        yield ""
+
+
+def _method() -> Iterator[str]:
+    yield "## How it is measured"
+    yield ""
+    yield paragraph(
+        "Each case runs on the emulator so many times in a row, a fresh state each time and "
+        "nothing recorded; its time is the middle one. Then, in rounds, each peer runs once, "
+        "right after three runs of the emulator on the same steps; a ratio is taken within "
+        "its round, so that a slow moment of the machine counts for both. Building a network "
+        "is no part of anyone's time. Lava's time is that of a whole call less that of a "
+        "call of one step. Slow peers get only the first steps, as the tables say."
+    )
+    yield ""
+    yield paragraph(
+        "Again: `make bench`, or one case: `nrf-deploy bench yardstick --peers --install`."
+    )
+
+
+def pictures(found: Found) -> dict[str, str]:
+    drawn = {"roofline": _roofline(found)}
+    for c in found["curves"]:
+        lines = {name: [(x, y) for x, y in points] for name, points in c["lines"].items()}
+        drawn[c["name"]] = picture(c["about"], c["x"], c["y"], lines)
+    return drawn
+
+
+def _roofline(found: Found) -> str:
+    m = found["machine"]
+    ours, loops, names = [], [], []
+    for case in found["cases"]:
+        x = case["synaptic_events"] / case["state_bytes"]
+        y = case["synaptic_events"] / case["spread"]["middle"]
+        ours.append((x, y))
+        names.append((x, y, case["case"]))
+        loops += [
+            (x, case["synaptic_events"] / a["seconds"]["middle"])
+            for a in case["against"]
+            if a["peer"] == LOOP
+        ]
+    ridge = m["adds_a_second"] / m["bytes_a_second"]
+    low, high = min(x for x, _ in ours) / 2, max(ridge * 2, *(2 * x for x, _ in ours))
+    roof = [(low, low * m["bytes_a_second"]), (ridge, m["adds_a_second"])]
+    roof.append((high, m["adds_a_second"]))
+    return picture(
+        "What one core can do, and what is reached",
+        "synaptic additions a byte of state",
+        "synaptic additions a second",
+        {"the machine's roof": roof},
+        {"emulator": ours, "C loop": loops},
+        names,
+    )
