@@ -21,7 +21,8 @@ from nrf_deploy.program import Conv, Dense, Population, Port, Program, Sparse, S
 from nrf_deploy.recording import Recording, Trace
 from nrf_loihi.arithmetic import MODELS, LoihiArithmetic
 
-MODEL_NAMES = ["lif", "lif", "lif", *sorted(MODELS)]
+IN_LAVA = sorted(set(MODELS) - {"lif_refractory"})
+MODEL_NAMES = ["lif", "lif", "lif", *IN_LAVA]
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from loihi_programs import Case, cases, describe
+from loihi_programs import IN_LAVA, Case, cases, describe
 
 from nrf_deploy.emulator import golden
 from nrf_deploy.findings import TargetError, UsageError
@@ -152,7 +152,7 @@ def random_cases(number: int, seed: int) -> list[Case]:
 def test_random_programs_run_alike_as_scripts(tmp_path: Path) -> None:
     drawn = random_cases(24, seed=3)
     models = {p.model for case in drawn for p in case.program.populations}
-    assert models == set(MODELS), "choose a seed that draws every model"
+    assert models == set(IN_LAVA), "choose a seed that draws every model"
     traces = run_emitted(drawn, tmp_path)
     for number, (case, trace) in enumerate(zip(drawn, traces, strict=True)):
         found = difference(run_golden(case), trace)

@@ -25,6 +25,7 @@ from nrf_deploy.program import Conv, Dense, Population, Port, Program, Sparse
 from nrf_deploy.recording import Recording
 from nrf_deploy.sdk import environments
 from nrf_loihi import lava
+from nrf_loihi.window import with_equal_padding
 
 BATCH = 50
 """Programs for one start of the worker."""
@@ -260,7 +261,7 @@ def test_unequal_padding_becomes_zeros_around_the_kernel(
     rng = np.random.default_rng(seed)
     weight = rng.integers(-9, 9, (2, 3, 2, 2))
     before = conv(weight=weight, padding=padding, dilation=dilation, stride=stride)
-    after = lava.with_equal_padding(before)
+    after = with_equal_padding(before)
     message = rng.integers(0, 5, before.input_shape).ravel()
     assert all(a == b for a, b in after.padding)
     assert after.shape == before.shape

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,7 +27,17 @@ from legalise_cases import (
 )
 
 from nrf_deploy.findings import InputError
-from nrf_deploy.legalise import EXACT, FoldPool, Left, LocalPass, Pass, apply_all, parse, register
+from nrf_deploy.legalise import (
+    EXACT,
+    FoldPool,
+    Left,
+    LocalPass,
+    Pass,
+    ShiftReset,
+    apply_all,
+    parse,
+    register,
+)
 from nrf_deploy.network import (
     AvgPool,
     Connection,
@@ -46,6 +58,23 @@ from nrf_deploy.reference.run import run
 def test_a_pass_reads_back_from_its_text(rewrite: Pass) -> None:
     assert parse(str(rewrite)) == rewrite
     assert parse(f"  {rewrite} ") == rewrite
+
+
+def test_every_exact_pass_has_its_line_in_the_docs() -> None:
+    from nrf_deploy import legalise
+
+    lines = (Path(__file__).resolve().parents[1] / "docs/rewrites.md").read_text()
+    folder = Path(legalise.__file__).parent
+    names = {
+        n
+        for f in folder.glob("*.py")
+        for n in re.findall(r'^    name = "(\w+)"', f.read_text(), re.M)
+    }
+    assert (
+        {p.name for p in (*EXACT, ShiftReset())}
+        < set(re.findall(r"^\| `(\w+)`", lines, re.M))
+        <= names
+    )
 
 
 def test_options_are_part_of_a_pass() -> None:

@@ -7,7 +7,9 @@ branches and the latency.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -288,8 +290,46 @@ def test_every_problem_is_reported_at_once() -> None:
     }
 
 
+def test_every_finding_has_its_line_in_the_docs() -> None:
+    root = Path(__file__).resolve().parents[1]
+    sources = (root / "targets/nrf_loihi").glob("*.py")
+    codes = {c for f in sources for c in re.findall(r'"(LOIHI-[A-Z-]+)"', f.read_text())}
+    lines = (root / "docs/loihi.md").read_text()
+    assert len(codes) > 30
+    assert codes == set(re.findall(r"`(LOIHI-[A-Z-]+)`", lines))
+
+
 def test_the_chips_have_a_source_for_every_number() -> None:
     for chip in target.chips.values():
         for limit in chip["limits"].values():
             assert limit["source"]
             assert limit["value"] >= 0
+
+
+def test_a_kernel_that_unequal_padding_makes_too_wide_is_refused_in_check() -> None:
+    """Lava has one padding for both sides: the other side's becomes zeros around the kernel."""
+
+    def codes(padding: tuple[int, int]) -> list[tuple[str, str]]:
+        conv = Conv(
+            name="k",
+            weight=np.ones((1, 1, 100)),
+            input_size=(140,),
+            stride=(1,),
+            padding=(padding,),
+            dilation=(1,),
+        )
+        network = Network(
+            (
+                Input(name="x", port_shape=(1, 140)),
+                conv,
+                if_layer("n", conv.shape),
+                Output(name="y", port_shape=conv.shape),
+            ),
+            (("x", "k"), ("k", "n"), ("n", "y")),
+            dt=1e-3,
+        )
+        findings = pipeline.check(network, "loihi2").findings
+        return [(f.code, f.what) for f in findings if f.severity == "error"]
+
+    assert codes((40, 40)) == []
+    assert codes((0, 40)) == [("LOIHI-CONV-RANGE", "kernel size is 140; at most 127 can be said")]

@@ -28,6 +28,7 @@ from .firing import fires_at
 from .latency import latencies
 from .neuron import Neuron, neuron
 from .reach import feeds_on, in_a_loop
+from .window import INT8_MAX, Window
 
 INSTEAD = {
     "Threshold": "an IF or LIF, whose threshold does the same with a state",
@@ -217,21 +218,17 @@ def _link(link: Link, network: Network, chip: Chip) -> Iterator[Finding]:
 
 
 def _convolution(link: Link, node: Conv | Pool, chip: Chip) -> Iterator[Finding]:
-    groups = node.groups if isinstance(node, Conv) else node.shape[0]
-    window = node.kernel if isinstance(node, Conv) else node.window
-    numbers = {
-        "kernel size": max(window),
-        "stride": max(node.stride),
-        "padding": max(max(p) for p in node.padding),
-        "dilation": max(node.dilation) if isinstance(node, Conv) else 1,
-        "groups": groups,
-    }
-    for what, value in numbers.items():
-        if value > 127:
-            yield error(
-                "LOIHI-CONV-RANGE",
-                f"{what} is {value}; at most 127 can be said",
-                layer=link.name,
-                why="Lava holds it in 8 bits, and a larger one gives zeros or a crash",
-                fix="split the layer" if what == "groups" else f"use a smaller {what}",
-            )
+    seen = (
+        Window(node.kernel, node.stride, node.padding, node.dilation, node.groups)
+        if isinstance(node, Conv)
+        else Window(node.window, node.stride, node.padding, (1,) * len(node.window), node.shape[0])
+    )
+    for what, value in seen.too_large().items():
+        yield error(
+            "LOIHI-CONV-RANGE",
+            f"{what} is {value}; at most {INT8_MAX} can be said",
+            layer=link.name,
+            why="Lava holds it in 8 bits, and a larger one gives zeros or a crash"
+            + ("" if seen is seen.evenly_padded() else "; unequal padding widens the kernel"),
+            fix="split the layer" if what == "groups" else f"use a smaller {what}",
+        )

@@ -18,7 +18,7 @@ from nrf_deploy.program import Conv, Dense, Population, Sparse, Synapses
 
 from .arithmetic import EXCITATORY, INHIBITORY, MIXED, parameters
 from .emit_axes import flat_order, kernel, reverse, turned
-from .lava import with_equal_padding
+from .window import with_equal_padding
 
 MODULES = {
     "tag": "lava.magma.core.decorator",

@@ -2,7 +2,8 @@
 
 arithmetic.py is the normative text. What is said here is the same in fewer bits: parameters
 that the chip can hold lead to states and sums of 32 bits, others are left to the plain
-emulator. The kernels themselves are in neurons_compiled.py, which starts numba.
+emulator. The kernels themselves are in neurons_compiled.py and
+messages_compiled.py, which start numba.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class LoihiKernels:
     def cell(self, population: Population) -> Cell | None:
         p = parameters(population)
         model = population.model
-        if model in ("lif", "lif_reset", "ternary_lif"):
+        if model in ("lif", "lif_reset", "lif_refractory", "ternary_lif"):
             return _leaky(model, p)
         if model == "li":
             return _potential(p)
@@ -99,6 +100,10 @@ def _leaky(model: str, p: Numbers) -> Cell | None:
         return Cell(compiled.LIF[current, leak], _plain(params))
     if model == "ternary_lif":
         return Cell(compiled.ternary_lif, _plain(params), output=_ternary)
+    if model == "lif_refractory":
+        if not (_within(p["period"], 0, WORD[1]) and _within(p["rest0"], 0, WORD[1])):
+            return None
+        return Cell(compiled.lif_refractory, _plain({**params, "period": p["period"]}))
     interval = p["interval"]
     if not _within(interval, 1, WORD[1]):
         return None
@@ -125,7 +130,7 @@ def _through(model: str, p: Numbers) -> Cell | None:
 
 
 def _sigma_delta(model: str, p: Numbers) -> Cell | None:
-    from . import neurons_compiled as compiled
+    from . import messages_compiled as compiled
 
     scale = p["spike_exp"] + p["state_exp"]
     if not (_within(scale, 0, 31) and _within(p["state_exp"], 0, 31)):
@@ -145,7 +150,7 @@ def _sigma_delta(model: str, p: Numbers) -> Cell | None:
 
 
 def _resonator(model: str, p: Numbers) -> Cell | None:
-    from . import neurons_compiled as compiled
+    from . import messages_compiled as compiled
 
     if not (_within(p["decay_bits"], 0, 62) and _within(p["state_exp"], 0, 31)):
         return None

@@ -12,7 +12,6 @@ its simulator would mangle or cannot express is refused here, before it starts:
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,12 +22,13 @@ import numpy as np
 
 from nrf_deploy.findings import Finding, TargetError, UsageError, error, refuse
 from nrf_deploy.network import Array
-from nrf_deploy.program import Conv, Dense, Program, Sparse, Synapses
+from nrf_deploy.program import Conv, Dense, Population, Program, Sparse, Synapses
 from nrf_deploy.recording import Recording, Trace
 from nrf_deploy.sdk.worker import call
 from nrf_deploy.target import Sdk
 
 from .arithmetic import MODELS, parameters
+from .window import INT8_MAX, window, with_equal_padding
 
 HERE = Path(__file__).parent
 sdk = Sdk(
@@ -40,7 +40,6 @@ sdk = Sdk(
 )
 
 PATIENCE_S = 1800.0
-INT8_MAX = 127
 DELAY_MAX = 64
 """Steps from a spike to its arrival: Lava delays by 0 to 63 beyond the one it always takes."""
 
@@ -125,7 +124,7 @@ def faults(job: Job) -> Iterator[Finding]:
     if job.recording.size != sum(math.prod(p.shape) for p in program.ports):
         raise UsageError(
             error(
-                "RUN-INPUT-SHAPE",
+                "RECORDING-SHAPE",
                 f"the recording has {job.recording.size} elements a step, the program takes "
                 f"{sum(math.prod(p.shape) for p in program.ports)}",
             )
@@ -134,6 +133,7 @@ def faults(job: Job) -> Iterator[Finding]:
         yield error("LAVA-STEPS", "Lava runs one step or more", fix="give a longer recording")
     for p in program.populations:
         values = parameters(p)
+        yield from refractory(p)
         spread = [n for n in sorted(SCALARS & set(values)) if np.unique(values[n]).size != 1]
         if spread:
             yield error(
@@ -146,6 +146,16 @@ def faults(job: Job) -> Iterator[Finding]:
         yield from _conv_faults(s) if isinstance(s, Conv) else _delay_faults(s)
 
 
+def refractory(population: Population) -> Iterator[Finding]:
+    if population.model == "lif_refractory":
+        yield error(
+            "LAVA-REFRACTORY",
+            "Lava has no refractory period in integers, only in floats",
+            layer=population.name,
+            fix="run the emulator, whose rules for it are in docs/semantics.md",
+        )
+
+
 def _conv_faults(conv: Conv) -> Iterator[Finding]:
     if conv.delay != 1:
         yield error(
@@ -153,23 +163,14 @@ def _conv_faults(conv: Conv) -> Iterator[Finding]:
             f"a delay of {conv.delay} steps; Lava's Conv has exactly 1",
             layer=conv.name,
         )
-    symmetric = with_equal_padding(conv)
-    numbers = {
-        "groups": (symmetric.groups,),
-        "stride": symmetric.stride,
-        "padding": tuple(before for before, _ in symmetric.padding),
-        "dilation": symmetric.dilation,
-        "kernel": symmetric.weight.shape[2:],
-    }
-    for name, values in numbers.items():
-        if max(values) > INT8_MAX:
-            yield error(
-                "LAVA-CONV-INT8",
-                f"{name} {values} of a convolution; Lava holds at most {INT8_MAX}",
-                why="its Conv stores these numbers as int8 and would compute something else",
-                layer=conv.name,
-                fix="run the emulator instead, or split the convolution",
-            )
+    for name, value in window(conv).too_large().items():
+        yield error(
+            "LAVA-CONV-INT8",
+            f"{name} {value} of a convolution; Lava holds at most {INT8_MAX}",
+            why="its Conv stores these numbers as int8 and would compute something else",
+            layer=conv.name,
+            fix="run the emulator instead, or split the convolution",
+        )
 
 
 def _delay_faults(s: Synapses) -> Iterator[Finding]:
@@ -191,27 +192,6 @@ def _delay_faults(s: Synapses) -> Iterator[Finding]:
                 layer=s.name,
                 fix="give them as one weight, or as two connections",
             )
-
-
-def with_equal_padding(conv: Conv) -> Conv:
-    """The same convolution, padded alike on both sides, by zeros around its kernel.
-
-    Where the left side has less padding, the kernel starts earlier by zeros; where the
-    right side has less, it ends later by zeros. A dilated kernel is spread out first.
-    """
-    if all(before == after for before, after in conv.padding):
-        return conv
-    spread = [d * (k - 1) + 1 for d, k in zip(conv.dilation, conv.weight.shape[2:], strict=True)]
-    whole = np.zeros((*conv.weight.shape[:2], *spread), conv.weight.dtype)
-    whole[:, :, :: conv.dilation[0], :: conv.dilation[1]] = conv.weight
-    sides = [max(pads) for pads in conv.padding]
-    extra = [(side - b, side - a) for side, (b, a) in zip(sides, conv.padding, strict=True)]
-    return dataclasses.replace(
-        conv,
-        weight=np.pad(whole, ((0, 0), (0, 0), *extra)),
-        padding=tuple((side, side) for side in sides),
-        dilation=(1, 1),
-    )
 
 
 # --- to JSON and arrays, and back ----------------------------------------

@@ -1,0 +1,221 @@
+"""One step of each neuron model of this chip, and the parameters that it takes.
+
+Part of the normative text (see arithmetic.py). A step is handed the parameters, the states
+and what arrives, and gives what leaves and the new states.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from nrf_deploy.emulator.golden import State
+from nrf_deploy.findings import TargetError, error
+from nrf_deploy.network import Array
+from nrf_deploy.program import Population
+
+from .integers import LIMIT, VTH_MAX, i32, shift, shr0
+
+Params = Mapping[str, Array]
+Step = Callable[[Params, State, Array, int], tuple[Array, State]]
+
+
+def current_and_voltage(p: Params, s: State, arriving: Array) -> tuple[Array, Array]:
+    """The leaky integration that all LIF models share.
+
+    du counts one more than it says (4095: the current has no memory), dv does not. The
+    current wraps once; the voltage sees the new current, and saturates.
+    """
+    bias = i32(shift(p["bias_mant"].astype(np.int16).astype(np.int64), p["bias_exp"]))
+    u = i32(shr0(s["u"] * (4096 - (p["du"] + 1)), 12) + i32(arriving << 6))
+    u = np.where(u > LIMIT, u - 2 * LIMIT, np.where(u <= -LIMIT, u + 2 * LIMIT, u))
+    v = i32(shr0(s["v"] * (4096 - p["dv"]), 12) + u + bias)
+    return u, np.clip(v, -(LIMIT - 1), LIMIT - 1)
+
+
+def lif(p: Params, s: State, arriving: Array, t: int) -> tuple[Array, State]:
+    """A spike leaves in the step in which v exceeds the threshold; u is kept, v starts at 0."""
+    u, v = current_and_voltage(p, s, arriving)
+    spike = v > (p["vth"] << 6)
+    return spike.astype(np.int64), {"u": u, "v": np.where(spike, 0, v)}
+
+
+def li(p: Params, s: State, arriving: Array, t: int) -> tuple[Array, State]:
+    """A LIF with the highest threshold there is, which sends its potential instead of spikes.
+
+    `shift` takes low bits off the payload (halves round up), not off the potential. A
+    potential that saturates (above 131071 << 6) would spike: it starts again at 0, and that
+    is sent.
+    """
+    _, state = lif(p, s, arriving, t)
+    return (state["v"] + (1 << p["shift"] >> 1)) >> p["shift"], state
+
+
+def lif_reset(p: Params, s: State, arriving: Array, t: int) -> tuple[Array, State]:
+    """Every `interval` steps u and v are set to 0 before the step; steps count from 1 here."""
+    due = (t + 1) % p["interval"] == p["offset"] % p["interval"]
+    return lif(p, {name: np.where(due, 0, x) for name, x in s.items()}, arriving, t)
+
+
+def lif_refractory(p: Params, s: State, arriving: Array, t: int) -> tuple[Array, State]:
+    """For `period` steps after a spike v stands still at 0, while u goes on as ever.
+
+    Lava has this as a float model only: these are its rules (LIFRefractory) in the integers of
+    the other LIF models. `rest` counts the steps that are left.
+    """
+    u, v = current_and_voltage(p, s, arriving)
+    v = np.where(s["rest"] > 0, s["v"], v)
+    spike = v > (p["vth"] << 6)
+    rest = np.where(spike, i32(p["period"]), np.maximum(s["rest"] - 1, 0))
+    return spike.astype(np.int64), {"u": u, "v": np.where(spike, 0, v), "rest": rest}
+
+
+def ternary_lif(p: Params, s: State, arriving: Array, t: int) -> tuple[Array, State]:
+    u, v = current_and_voltage(p, s, arriving)
+    spike = (v > (p["vth_hi"] << 6)).astype(np.int64) - (v < (p["vth_lo"] << 6))
+    return spike, {"u": u, "v": np.where(spike != 0, 0, v)}
+
+
+def through(p: Params, s: State, arriving: Array, t: int) -> tuple[Array, State]:
+    """What arrives goes out in the same step: a connection wired to a connection."""
+    return i32(arriving), {}
+
+
+def graded(p: Params, s: State, arriving: Array, t: int) -> tuple[Array, State]:
+    a = i32(arriving)
+    return np.where(i32(np.abs(a)) > p["vth"], a, 0), {}
+
+
+def graded_relu(p: Params, s: State, arriving: Array, t: int) -> tuple[Array, State]:
+    a = i32(arriving)
+    return np.where(a > p["vth"], a, 0), {}
+
+
+def encode(p: Params, s: State, activation: Array) -> tuple[Array, State]:
+    """What changed since the last message, once it reaches the threshold.
+
+    With `cum_error` the threshold is held against the sum of all that was not sent.
+    """
+    scale, cumulative = p["spike_exp"] + p["state_exp"], p["cum_error"] != 0
+    change = i32(activation - s["act"] + s["residue"])
+    unsent = np.where(cumulative, i32(s["error"] + change), s["error"])
+    measured = np.where(cumulative, unsent, change)
+    sent = np.where(i32(np.abs(measured)) >= i32(p["vth"] << scale), change, 0)
+    return sent >> p["state_exp"], {
+        "act": activation,
+        "residue": i32(change - sent),
+        "error": np.where(cumulative & (sent != 0), 0, unsent),
+    }
+
+
+def delta(p: Params, s: State, arriving: Array, t: int) -> tuple[Array, State]:
+    return encode(p, s, i32(arriving << (p["spike_exp"] + p["state_exp"])))
+
+
+def sigma_delta(p: Params, s: State, arriving: Array, t: int) -> tuple[Array, State]:
+    """The messages of delta encoders are summed, rectified (act_mode 1, as by default), encoded."""
+    sigma = i32(s["sigma"] + i32(arriving))
+    activation = i32(sigma + i32(p["bias"] << (p["spike_exp"] + p["state_exp"])))
+    activation = np.where(p["act_mode"] == 1, np.maximum(activation, 0), activation)
+    output, state = encode(p, s, activation)
+    return output, {"sigma": sigma, **state}
+
+
+def rotate(p: Params, s: State, arriving: Array) -> tuple[Array, Array]:
+    """One step of the resonator; what arrives drives its real part."""
+
+    def times(decay: str, x: Array) -> Array:
+        return shr0(p[decay] * x, p["decay_bits"])
+
+    real = times("cos_decay", s["real"]) - times("sin_decay", s["imag"])
+    imag = times("sin_decay", s["real"]) + times("cos_decay", s["imag"])
+    real = real + i32(arriving << p["state_exp"])
+    return np.clip(real, 1 - LIMIT, LIMIT - 1), np.clip(imag, 1 - LIMIT, LIMIT - 1)
+
+
+def rf(p: Params, s: State, arriving: Array, t: int) -> tuple[Array, State]:
+    """Fires where the phase passes zero with an amplitude of at least vth << state_exp."""
+    real, imag = rotate(p, s, arriving)
+    spike = (real >= (p["vth"] << p["state_exp"])) & (imag >= 0) & (s["imag"] < 0)
+    return spike.astype(np.int64), {"real": real, "imag": imag}
+
+
+def rf_iz(p: Params, s: State, arriving: Array, t: int) -> tuple[Array, State]:
+    real, imag = rotate(p, s, arriving)
+    vth = p["vth"] << p["state_exp"]
+    spike = imag >= vth
+    return spike.astype(np.int64), {
+        "real": np.where(spike, 0, real),
+        "imag": np.where(spike, vth - 1, imag),
+    }
+
+
+@dataclass(frozen=True)
+class Model:
+    """A neuron model: its state variables, the parameters that must be said, and the others."""
+
+    step: Step
+    states: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    defaults: Mapping[str, int] = field(default_factory=dict)
+
+
+LIF_NEEDS = ("du", "dv", "vth")
+LIF_DEFAULTS = {"bias_mant": 0, "bias_exp": 0, "u0": 0, "v0": 0}
+DELTA_DEFAULTS = {"cum_error": 0, "spike_exp": 0, "state_exp": 0}
+RF_NEEDS = ("sin_decay", "cos_decay", "vth")
+RF_DEFAULTS = {"decay_bits": 0, "state_exp": 0}
+
+MODELS: dict[str, Model] = {
+    "lif": Model(lif, ("u", "v"), LIF_NEEDS, LIF_DEFAULTS),
+    "li": Model(li, ("u", "v"), ("du", "dv"), {**LIF_DEFAULTS, "vth": VTH_MAX, "shift": 0}),
+    "lif_reset": Model(
+        lif_reset, ("u", "v"), (*LIF_NEEDS, "interval"), {**LIF_DEFAULTS, "offset": 0}
+    ),
+    "lif_refractory": Model(
+        lif_refractory, ("u", "v", "rest"), (*LIF_NEEDS, "period"), {**LIF_DEFAULTS, "rest0": 0}
+    ),
+    "ternary_lif": Model(ternary_lif, ("u", "v"), ("du", "dv", "vth_hi", "vth_lo"), LIF_DEFAULTS),
+    "pass": Model(through),
+    "graded": Model(graded, (), ("vth",)),
+    "graded_relu": Model(graded_relu, (), ("vth",)),
+    "delta": Model(delta, ("act", "residue", "error"), ("vth",), DELTA_DEFAULTS),
+    "sigma_delta": Model(
+        sigma_delta,
+        ("sigma", "act", "residue", "error"),
+        ("vth",),
+        {**DELTA_DEFAULTS, "bias": 0, "act_mode": 1},
+    ),
+    "rf": Model(rf, ("real", "imag"), RF_NEEDS, RF_DEFAULTS),
+    "rf_iz": Model(rf_iz, ("real", "imag"), RF_NEEDS, RF_DEFAULTS),
+}
+
+
+def parameters(population: Population) -> dict[str, Array]:
+    """Every parameter of the population's model, as int64; what is unknown is refused."""
+    model = MODELS.get(population.model)
+    if model is None:
+        raise TargetError(
+            error(
+                "LOIHI-MODEL-UNKNOWN",
+                f"the neuron model {population.model!r} does not exist here",
+                layer=population.name,
+                fix=f"use one of: {', '.join(MODELS)}",
+            )
+        )
+    wrong = [f"{n!r} is missing" for n in model.needs if n not in population.params]
+    known = {*model.needs, *model.defaults}
+    wrong += [f"{n!r} is not one of them" for n in population.params if n not in known]
+    if wrong:
+        raise TargetError(
+            error(
+                "LOIHI-MODEL-PARAMETERS",
+                f"the parameters of {population.model!r}: {', '.join(wrong)}",
+                layer=population.name,
+                fix=f"it takes {', '.join(sorted(known))}",
+            )
+        )
+    values = {**model.defaults, **population.params}
+    return {name: np.asarray(value, np.int64) for name, value in values.items()}
