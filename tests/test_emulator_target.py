@@ -267,6 +267,12 @@ def test_a_refused_reset_can_be_allowed_to_be_another() -> None:
     assert bundle.program.population("n").params["subtract"] == 0
 
 
+def test_an_exact_decay_can_be_allowed() -> None:
+    bundle = nd.compile(chain(linear(), lif()), WIDE, allow=["exact-decay"])
+    kept = 1 - bundle.program.population("n").params["decay"] / 2**24
+    assert kept == pytest.approx(np.exp(-1 / 4), abs=1e-7)
+
+
 # --- bundles -----------------------------------------------------------------------
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from nrf_deploy.findings import Finding
 from nrf_deploy.legalise import EXACT, Pass, ThresholdAsLif
 from nrf_deploy.legalise.choice import Approximate, allowed
+from nrf_deploy.legalise.exact_decay import ExactDecay
 from nrf_deploy.legalise.subtract_as_zero_reset import SubtractAsZeroReset
 from nrf_deploy.network import Network
 from nrf_deploy.place.placement import Placement
@@ -34,7 +35,7 @@ class EmulatorTarget:
     arithmetics: Mapping[str, Any] = {"fixed": FixedArithmetic()}
     kernels: Mapping[str, Any] = {"fixed": FixedKernels()}
     sdks: Sequence[Sdk] = ()
-    choices: Sequence[Approximate] = (SubtractAsZeroReset(),)
+    choices: Sequence[Approximate] = (SubtractAsZeroReset(), ExactDecay())
     engines: Mapping[str, Any] = {}
     exporters: Mapping[str, Callable[[Program, Path], None]] = {}
 
