@@ -61,6 +61,15 @@ def test_the_first_layers_take_the_input() -> None:
     assert image.entries(program(*SOUND.cores)) == ("layer 0",)
 
 
+def test_what_a_board_does_otherwise_is_a_warning_for_any_places() -> None:
+    first, second = SOUND.cores
+    large = replace(first, threshold_high=91, weights=np.full_like(first.weights, 127))
+    lowered = program(replace(large, monitored=False), replace(second, threshold_high=60))
+    said = {f.code: f.layer for f in image.warnings(lowered, "speck2b")}
+    assert said == {"SPECK-WEIGHT-LARGE": "layer 3"}
+    assert image.warnings(program(first, second), "speck2b") == []
+
+
 def test_biases_that_differ_within_a_feature_are_refused() -> None:
     lowered, placement = placed(SOUND)
     first, *rest = lowered.populations

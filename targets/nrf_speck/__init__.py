@@ -64,7 +64,8 @@ class SpeckTarget:
         return _quantise.quantise(network, Chip.load(chip), calibration, rules, progress)
 
     def lower(self, network: Network, scheme: Scheme, chip: str) -> tuple[Program, list[Finding]]:
-        return _lower.lower(network, scheme)
+        program, said = _lower.lower(network, scheme)
+        return program, [*said, *image.warnings(program, chip)]
 
     def place(self, program: Program, chip: str) -> Placement:
         return _place.place(program, Chip.load(chip))

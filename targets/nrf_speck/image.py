@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from nrf_deploy.bundle import Bundle
-from nrf_deploy.findings import TargetError, error, refuse
+from nrf_deploy.findings import Finding, TargetError, error, refuse
 from nrf_deploy.flash import Flashed, Image
 from nrf_deploy.place.placement import Placement
 from nrf_deploy.program import Program
@@ -36,6 +36,13 @@ def configuration(program: Program, placement: Placement) -> Configuration:
 def artefacts(program: Program, placement: Placement) -> dict[str, bytes]:
     """The files of a bundle: the configuration as samna's JSON."""
     return {ARTEFACT: config_tree.text(checked(program, placement)).encode()}
+
+
+def warnings(program: Program, chip: str) -> list[Finding]:
+    """What a board will do with these integers that the user should know, wherever they go."""
+    places = {layer.name: number for number, layer in enumerate(cores(program))}
+    made = Configuration(chip=chip, cores=made_of(program, places))
+    return [f for f in config_board.board_faults(made) if f.severity == "warning"]
 
 
 def made_of(program: Program, places: Mapping[str, int]) -> tuple[Core, ...]:
