@@ -138,7 +138,7 @@ def _population(draw: st.DrawFn, rng: np.random.Generator, name: str, shape: Sha
         return Population(name=name, shape=shape, model=model, params=machine)
     state_bits, decay_bits = draw(st.integers(4, 32)), draw(st.integers(1, 24))
     half, whole = 2 ** (state_bits - 1), 2**decay_bits
-    top = draw(st.sampled_from([min(5, half - 1), half - 1]))
+    top = draw(st.sampled_from([0, min(5, half - 1), half - 1]))
     params = machine | {
         "state_bits": state_bits,
         "decay_bits": decay_bits,
@@ -148,8 +148,7 @@ def _population(draw: st.DrawFn, rng: np.random.Generator, name: str, shape: Sha
     }
     if draw(st.booleans()):
         params |= {"decay": number(0, whole), "leak": number(0, top), "rest": number(-top, top)}
-    if draw(st.booleans()):
-        params |= {"bias": number(-top, top), "v0": number(-half, half - 1)}
+    params |= {"bias": number(-top, top), "v0": number(-half, half - 1)}
     if model.startswith("cuba"):
         params |= {"current_decay": number(0, whole), "input_bias": number(-top, top)}
         params["i0"] = number(-half, half - 1)

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from loihi_programs import first_difference
 
+from nrf_deploy.emulator import golden
 from nrf_deploy.emulator.engine import Engine
 from nrf_deploy.findings import TargetError
 from nrf_deploy.program import Population
@@ -96,7 +97,7 @@ def test_parameters_without_a_meaning_are_refused(params: dict[str, Any], said: 
         FixedArithmetic().start(Population(name="n", shape=(2,), model="lif", params=params))
 
 
-@settings(max_examples=120, deadline=None, derandomize=True)
+@settings(max_examples=80, deadline=None, derandomize=True)
 @given(cases())
 def test_the_fast_engine_gives_every_state_and_output_of_the_plain_one(case: Case) -> None:
     engine = Engine(case.program, FixedArithmetic(), FixedKernels())
@@ -112,7 +113,5 @@ def test_so_it_does_on_the_silence_after_the_input(case: Case, more: int) -> Non
     every = [p.name for p in case.program.populations]
     steps = case.recording.steps + more
     trace = engine.run(case.recording, states=every, steps=steps)
-    from nrf_deploy.emulator import golden
-
     plain = golden.run(case.program, FixedArithmetic(), case.recording, states=every, steps=steps)
     assert first_difference(trace, plain) is None
