@@ -238,6 +238,18 @@ class IF(Integrator):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class LinearLeakIF(IF):
+    """v = max(v + dt*(r*x - leak), v_floor); spike as an IF.
+
+    NIR has no such neuron: rewrites make it, for chips whose clock takes the same off each time.
+    """
+
+    kind = "LinearLeakIF"
+    leak: Array
+    v_floor: Array
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class LI(Population):
     """v += dt/tau * (v_leak - v + r*x); the value is v; starts at v_leak."""
 

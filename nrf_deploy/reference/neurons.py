@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..network import IF, LI, LIF, Array, CubaLI, CubaLIF, Integrator, Population
+from ..network import IF, LI, LIF, Array, CubaLI, CubaLIF, Integrator, LinearLeakIF, Population
 
 Decay = Literal["euler", "exact"]
 State = dict[str, Array]
@@ -84,6 +84,18 @@ def integrate_and_fire(n: IF, dt: float) -> Neuron:
 
     def step(state: State, x: Array) -> tuple[Array, State]:
         z, v = fire(state["v"] + gain * x)
+        return z, {"v": v}
+
+    return {"v": _full(n, n.v_reset)}, step
+
+
+def linear_leak(n: LinearLeakIF, dt: float) -> Neuron:
+    """v = max(v + (dt*r)*x - dt*leak, v_floor); then spike and reset. Norse has no such cell."""
+    gain, fire = _full(n, dt * n.r.astype(np.float64)), _fire(n)
+    leak, floor = _full(n, dt * n.leak.astype(np.float64)), _full(n, n.v_floor)
+
+    def step(state: State, x: Array) -> tuple[Array, State]:
+        z, v = fire(np.maximum(state["v"] + gain * x - leak, floor))
         return z, {"v": v}
 
     return {"v": _full(n, n.v_reset)}, step
@@ -154,6 +166,7 @@ EULER: dict[type[Population], Callable[[Any, float], Neuron]] = {
     CubaLIF: cuba,
     CubaLI: cuba,
     IF: integrate_and_fire,
+    LinearLeakIF: linear_leak,
     Integrator: integrator,
 }
 EXACT: dict[type[Population], Callable[[Any, float], Neuron]] = {

@@ -6,14 +6,25 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from nrf_deploy.findings import Finding, error
+from nrf_deploy.findings import Finding, error, warning
 from nrf_deploy.layers import Layers, layers
-from nrf_deploy.network import IF, LI, LIF, Network, Node, Output, Population, Threshold
+from nrf_deploy.network import (
+    IF,
+    LI,
+    LIF,
+    LinearLeakIF,
+    Network,
+    Node,
+    Output,
+    Population,
+    Threshold,
+)
 
 from .branches import branches, disagreement, wires
 from .check_links import link_faults
 from .chip import Chip
 from .choices import INSIDE, LEAK, READ
+from .legalise_leak import SHORT, shortest
 from .unit import UnevenError, Unit
 
 
@@ -86,6 +97,8 @@ def _node(node: Node, network: Network, view: Layers) -> Iterator[Finding]:
             )
         if isinstance(node, IF):
             yield from _neurons(node)
+        if isinstance(node, LinearLeakIF) and shortest(node, network.dt) < SHORT:
+            yield _short(shortest(node, network.dt), node.name)
     elif node.kind in ("Threshold", "Delay"):
         instead = "IF neurons" if isinstance(node, Threshold) else "no delay: events go straight on"
         yield error(
@@ -111,6 +124,16 @@ def _kind(node: Population, network: Network, view: Layers) -> Finding:
         fix = "train IF neurons, or LIF neurons and --allow " + LEAK
     return error(
         "SPECK-KIND", f"{node.kind} has no exact form here", layer=node.name, why=why, fix=fix
+    )
+
+
+def _short(steps: float, layer: str) -> Finding:
+    return warning(
+        "SPECK-LEAK-SHORT",
+        f"tau is {steps:.4g} steps: a linear leak is far from the exponential one here",
+        layer=layer,
+        why=f"below {SHORT} steps spike counts were found up to 64 % off where spikes are rare",
+        fix="compare with the model on typical data (nrf-deploy verify), or train IF neurons",
     )
 
 

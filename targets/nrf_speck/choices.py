@@ -4,5 +4,8 @@ from __future__ import annotations
 
 from nrf_deploy.legalise.choice import Approximate
 
-LEAK, READ, INSIDE = "linear-leak", "spike-count", "rate-code"
-CHOICES: tuple[Approximate, ...] = ()
+from .legalise_leak import LinearLeak
+from .legalise_rate import RateCode, SpikeCount
+
+CHOICES: tuple[Approximate, ...] = (LinearLeak(), SpikeCount(), RateCode())
+LEAK, READ, INSIDE = LinearLeak.choice, SpikeCount.choice, RateCode.choice

@@ -74,8 +74,8 @@ class Core:
         low, high = self.grid
         largest = max(float(w.max(initial=0)) for w in self.floats.values())
         least = min(float(w.min(initial=0)) for w in self.floats.values())
-        bounds = [high / largest] * (largest > 0) + [low / least] * (least < 0)
-        return min(bounds, default=np.inf)
+        by_largest = high / largest if largest > 0 else np.inf
+        return min(by_largest, low / least if least < 0 else np.inf)
 
     def error(self, gain: int) -> float:
         """Squared error of weights and biases over their squares."""

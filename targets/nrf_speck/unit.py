@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nrf_deploy.layers import Layers
-from nrf_deploy.network import IF, Array, Network
+from nrf_deploy.network import IF, Array, LinearLeakIF, Network
 from nrf_deploy.quantise.drive import constant
 from nrf_deploy.quantise.neuron import neuron
 
@@ -59,12 +59,13 @@ class Unit:
                 raise UnevenError(what)
             return np.asarray(flat[:, 0], np.float64)
 
-        floor = getattr(node, "v_floor", None)
-        if floor is not None:
-            floor = even("v_floor", np.broadcast_to(floor, theta.shape) / theta)
+        drive, floor = constant(view, name, form) / theta, None
+        if isinstance(node, LinearLeakIF):
+            floor = even("v_floor", node.v_floor / theta)
+            drive = drive - network.dt * node.leak / theta
         return Unit(
             drive=even("r / v_threshold", form.drive / theta),
-            bias=even("the bias", constant(view, name, form) / theta),
+            bias=even("the bias", drive),
             first=even("v_reset", form.first / theta),
             floor=floor,
             threshold=even("v_threshold", theta),
