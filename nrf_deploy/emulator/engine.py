@@ -1,12 +1,13 @@
 """The fast emulator: the bits of golden.run, as fast as a CPU can.
 
-    Engine(program, arithmetic, kernels).run(recording)      one recording
+    Engine(program, arithmetic, kernels).run(recording)      one recording; threads=2 shares it out
     Engine(...).run_batch(recordings, threads=2)             several, side by side
     stream = Engine(...).stream(); stream.feed(chunk)        a chunk in, a chunk out
 
-How it works is told where it is done: plan.py turns the program into work, layout.py lays
-neurons and weights channels last, machine.py runs the work, session.py holds what changes,
-compiled.py keeps the machine code; kernels.py says what a target gives.
+docs/engine.md tells how it works. plan.py turns the program into work (work.py), layout.py lays
+neurons and weights channels last, split.py cuts what is too large for a cache. session.py holds
+what changes, schedule.py says which thread does what next, machine.py and scatter.py do it.
+compiled.py and cache.py make and keep the machine code; kernels.py says what a target gives.
 
 What the target's kernels do not cover runs in golden.py, exactly, and the trace's notes say
 why ("plain emulator").
