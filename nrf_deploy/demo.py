@@ -54,7 +54,9 @@ def run_demo(folder: Path, *, steps: int, seed: int, say: Callable[[str], Any]) 
                 with Progress(f"{chip}: fitting layers") as progress:
                     bundle = pipeline.compile(model, chip, recording, progress=progress)
             except TargetError as refusal:
-                say(finding_text(refusal.findings[0]))
+                errors = [f for f in refusal.findings if f.severity == "error"]
+                say(f"it cannot go on {chip}: {len(errors)} problem(s), the first:\n")
+                say(finding_text(errors[0]))
                 continue
             path = folder / f"{MODEL}.{chip}.nrfb"
             save(bundle, path)
