@@ -13,6 +13,7 @@ from functools import cache
 import numpy as np
 import pytest
 from speck_configurations import BROKEN, SOUND, Case, altered, chip, core, joined, sensing, to
+from speck_mutations import mutated, small_enough
 
 from nrf_deploy.findings import MissingError, TargetError
 from nrf_deploy.sdk import environments
@@ -107,6 +108,35 @@ def test_samna_says_the_same_of_what_is_broken(case: Case, name: str) -> None:
 def test_samna_says_the_same_of_what_is_sound(name: str) -> None:
     said = samna.validate([on(name, c) for c in SOUND_ONES.values()])
     assert [verdict.ok for verdict in said] == [True] * len(SOUND_ONES), said
+
+
+def agreeing(seeds: range, name: str) -> Counter[bool]:
+    """How many random configurations samna accepts and refuses; our verdict is the same."""
+    drawn = (mutated(seed, name) for seed in seeds)
+    asked = [c for c in drawn if small_enough(c) and next(config_check.crashes(c), None) is None]
+    counts: Counter[bool] = Counter()
+    for made, verdict in zip(asked, samna.validate(asked), strict=True):
+        ours = [f.text() for f in config_check.vendor_faults(made)]
+        assert verdict.ok == (not ours), f"{ours}\n{verdict.said}\n{made}"
+        counts[verdict.ok] += 1
+    return counts
+
+
+@pytest.mark.usefixtures("needs_samna")
+@pytest.mark.parametrize("name", CHIPS)
+def test_samna_and_we_agree_on_random_configurations(name: str) -> None:
+    counts = agreeing(range(150), name)
+    assert min(counts[True], counts[False]) >= 30
+
+
+@pytest.mark.conformance
+@pytest.mark.usefixtures("needs_samna")
+@pytest.mark.parametrize("name", CHIPS)
+def test_samna_and_we_agree_on_thousands(name: str) -> None:
+    counts: Counter[bool] = Counter()
+    for start in range(1000, 4000, 500):
+        counts += agreeing(range(start, start + 500), name)
+    assert min(counts.values()) > 500
 
 
 def test_what_samna_dies_of_is_never_sent_to_it() -> None:
