@@ -13,12 +13,10 @@ from __future__ import annotations
 import numpy as np
 from numba import carray
 
-from .compiled import (
-    GRANULE,
+from .compiled import GRANULE, as_pointer, compiled
+from .vectors import (
     TILE,
     add_granule,
-    as_pointer,
-    compiled,
     multiply_one,
     multiply_two,
     sum_eight,

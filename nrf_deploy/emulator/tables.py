@@ -14,10 +14,11 @@ import numpy as np
 
 from ..network import Array
 from . import machine, scatter
-from .compiled import TILE, address, aligned, kernel_address
+from .compiled import address, aligned, kernel_address
 from .events import Events
 from .layout import Layout
 from .tuning import Tuning
+from .vectors import TILE
 from .work import Neurons, Segment, Sum, Transfer, Wire
 
 BLOCK = 1 << scatter.SHIFT
