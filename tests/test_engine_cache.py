@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -89,8 +90,10 @@ def test_what_is_not_whole_is_not_there(tmp_path: Path, broken: bytes) -> None:
 
 def test_two_processes_that_compile_at_once_leave_whole_files(tmp_path: Path) -> None:
     both = [start(ONE_KERNEL, tmp_path) for _ in range(2)]
-    for process in both:
-        assert process.communicate() == ("['EMULATOR-COMPILED'] []\n", "")
+    for process in both:  # the slower one may already find what the other has compiled
+        out, err = process.communicate()
+        assert out in ("['EMULATOR-COMPILED'] []\n", "[] []\n")
+        assert err == ""
     assert said(ONE_KERNEL, tmp_path) == "[] []\n"
     assert {p.suffix for p in tmp_path.rglob("*") if p.is_file()} == {".nrfc"}
 
@@ -100,7 +103,8 @@ def test_the_second_run_of_a_network_compiles_nothing(tmp_path: Path) -> None:
     both = [start(A_RUN, tmp_path) for _ in range(2)]
     cold = [process.communicate()[0] for process in both]
     firings = cold[0].split()[0]
-    assert cold == [f"{firings} ['EMULATOR-COMPILED']\n"] * 2
+    assert [c.split()[0] for c in cold] == [firings] * 2
+    assert f"{firings} ['EMULATOR-COMPILED']\n" in cold
     before = kept(tmp_path)
     assert said(A_RUN, tmp_path) == f"{firings} []\n"
     assert kept(tmp_path) == before
@@ -130,6 +134,23 @@ print([f.code for f in findings()])
 """
     assert said(script, tmp_path) == "['EMULATOR-CACHE']\n"
     assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
+
+
+def test_who_reads_while_others_write_sees_all_or_nothing(tmp_path: Path) -> None:
+    files = Files(tmp_path, said)
+    whole = ["x" * 100_000, "y" * 200_000]
+
+    def write(data: str) -> None:
+        for _ in range(40):
+            files.save("key", data)
+
+    with ThreadPoolExecutor(2) as pool:
+        writers = [pool.submit(write, data) for data in whole]
+        seen = [files.load("key") for _ in range(200)]
+    for writer in writers:
+        writer.result()
+    assert set(seen) <= {None, *whole}
+    assert files.load("key") in whole
 
 
 def test_another_constant_or_signature_is_another_file(tmp_path: Path) -> None:
