@@ -81,11 +81,14 @@ def _boards(boards: Mapping[str, Mapping[str, Any]]) -> list[tuple[object, ...]]
     return rows
 
 
+def _state(found: Status) -> str:
+    if found.installed:
+        return "installed"
+    return "optional" if found.sdk.optional else "missing"
+
+
 def sdk_text(found: Sequence[Status], doctor: bool) -> str:
-    rows = [
-        (s.sdk.name, s.sdk.python, "installed" if s.installed else "missing", s.sdk.about)
-        for s in found
-    ]
+    rows = [(s.sdk.name, s.sdk.python, _state(s), s.sdk.about) for s in found]
     text = table(("sdk", "python", "state", "what it is"), rows)
     for s in found:
         if doctor:

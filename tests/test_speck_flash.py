@@ -16,8 +16,10 @@ from typing import Any
 import pytest
 from speck_configurations import SOUND
 
+from nrf_deploy.cli import main
 from nrf_deploy.findings import Finding, MissingError, TargetError
 from nrf_deploy.network import Array
+from nrf_deploy.sdk import environments
 from nrf_deploy.sdk.worker import Reply, run_worker
 from nrf_deploy.target import Sdk
 from nrf_speck import samna, samna_boards
@@ -218,6 +220,20 @@ def test_a_leak_clock_that_the_board_has_not_is_refused(tick: float, bench: Benc
     with pytest.raises(TargetError, match="--tick"):
         samna_boards.flash(SOUND, BOARDS["speck2b"], tick)
     assert bench.done == []
+
+
+def test_the_newer_samna_is_installed_by_its_name_only(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    built: list[str] = []
+    monkeypatch.setattr(environments, "install", lambda sdk, progress: built.append(sdk.name))
+    main(["sdk", "install"])
+    assert "samna-new" not in built
+    capsys.readouterr()
+    main(["sdk", "install", "samna-new"])
+    assert built[-1] == "samna-new"
+    (row,) = (line for line in capsys.readouterr().out.splitlines() if "samna-new  " in line)
+    assert "optional" in row or "installed" in row
 
 
 def test_without_samna_it_is_said_what_finds_boards(monkeypatch: pytest.MonkeyPatch) -> None:
