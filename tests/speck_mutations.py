@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 from speck_configurations import core, grown
-from speck_networks import forked, random_chain
+from speck_cores import forked, random_chain
 
 from nrf_speck.config import Configuration, Core, Destination, Sensor
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from speck_configurations import SOUND
-from speck_networks import forked, nmnist, program, random_chain
+from speck_cores import forked, nmnist, program, random_chain
 
 from nrf_deploy.findings import TargetError
 from nrf_deploy.place.placement import Piece, Placement

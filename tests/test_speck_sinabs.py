@@ -1,7 +1,7 @@
 """sinabs on our integers, and its configuration builder beside ours.
 
 sinabs 3.1.3 runs in its own environment; without it these tests say how to get it. The rules
-that it follows are written plainly in speck_networks.simulate.
+that it follows are written plainly in speck_cores.simulate.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from speck_configurations import SOUND, core
-from speck_networks import forked, nmnist, program, random_chain, random_input, simulate
+from speck_cores import forked, nmnist, program, random_chain, random_input, simulate
 
 from nrf_deploy.emulator import golden
 from nrf_deploy.findings import MissingError, TargetError
