@@ -6,8 +6,6 @@ Where a loop leads back, the model's own signals stand in. All is on the model's
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 
 from ..layers import Layers, Link
@@ -55,9 +53,12 @@ class Signals:
     def sums(self, link: Link, weight: Array, shape: tuple[int, ...]) -> Array:
         """What these integer weights make of it, (steps, *shape)."""
         frames, node = self.source(link), link.node
-        if isinstance(node, Conv | Linear):
-            as_floats = dataclasses.replace(node, weight=weight.astype(np.float64), bias=None)
-            out = connection(as_floats)(frames.reshape(len(frames), *node.input_shape))
+        if isinstance(node, Conv):
+            from .scatter import convolved  # starts numba
+
+            out = convolved(node, weight, frames)
+        elif isinstance(node, Linear):
+            out = frames.reshape(len(frames), -1).astype(np.float64) @ weight.T.astype(np.float64)
         elif isinstance(node, Pool):
             each = weight.reshape(len(weight), -1)[:, 0].reshape(-1, *[1] * len(node.window))
             out = connection(node)(frames) * each

@@ -118,6 +118,6 @@ def _gain(network: Network, name: str) -> Array:
     """What one event adds to the value."""
     node = network[name]
     if isinstance(node, LI):
-        return (node.r * network.dt / node.tau).ravel()
+        return np.ravel(node.r * network.dt / node.tau)
     assert isinstance(node, CubaLI | CubaLIF)
-    return (node.r * node.w_in * network.dt**2 / (node.tau_mem * node.tau_syn)).ravel()
+    return np.ravel(node.r * node.w_in * network.dt**2 / (node.tau_mem * node.tau_syn))

@@ -7,7 +7,6 @@ can make up for. Where a loop leads back, the model's own spikes stand in.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
@@ -45,9 +44,12 @@ class Calibration:
         """What these integer weights make of it, (steps, *shape)."""
         frames = self.source(link)
         node = link.node
-        if isinstance(node, Conv | Linear):
-            as_floats = dataclasses.replace(node, weight=weight.astype(np.float64), bias=None)
-            out = connection(as_floats)(frames.reshape(len(frames), *node.input_shape))
+        if isinstance(node, Conv):
+            from nrf_deploy.quantise.scatter import convolved  # starts numba
+
+            out = convolved(node, weight, frames)
+        elif isinstance(node, Linear):
+            out = frames.reshape(len(frames), -1).astype(np.float64) @ weight.T.astype(np.float64)
         elif isinstance(node, Pool):
             each = weight.reshape(len(weight), -1)[:, 0].reshape(-1, *[1] * len(node.window))
             out = connection(node)(frames) * each
