@@ -164,7 +164,7 @@ def _method() -> Iterator[str]:
     yield paragraph(
         "Each case runs on the emulator so many times in a row, a fresh state each time and "
         "nothing recorded; its time is the middle one. Then, in rounds, each peer runs once, "
-        "right after three runs of the emulator on the same steps; a ratio is taken within "
+        "right after the emulator on the same steps; a ratio is taken within "
         "its round, so that a slow moment of the machine counts for both. Building a network "
         "is no part of anyone's time. Lava's time is that of a whole call less that of a "
         "call of one step. Slow peers get only the first steps, as the tables say."

@@ -80,6 +80,20 @@ def test_the_c_loop_agrees_on_the_yardstick() -> None:
 
 
 @NEEDS_GCC
+def test_the_c_loop_wraps_a_current_beyond_24_bits_as_the_chip_does() -> None:
+    """800 weights of 200 sum to more than 131072 = 2^23 / 64."""
+    layer = build.dense(800, 4, 100)
+    (synapses,) = layer.synapses
+    heavy = replace(synapses, weight=np.full_like(synapses.weight, 200))
+    made = build.made(replace(layer, synapses=(heavy,)), build.events((800,), 40, 0.82, seed=0))
+    totals = 200 * np.diff(made.recording.start)
+    assert totals.min() < 2**17 < totals.max()
+    ours = made.engine.run(made.recording).outputs
+    assert 0 < len(ours["n1"].index) < 4 * 39
+    assert agreement(made, ours, loop.run(made, True)) == AGREE
+
+
+@NEEDS_GCC
 def test_a_second_run_starts_from_rest() -> None:
     made = small()
     first, second = (loop.run(made, True).outputs for _ in range(2))

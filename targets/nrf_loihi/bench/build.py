@@ -54,9 +54,9 @@ def conv(
     )
 
 
-def weights(seed: int, *shape: int) -> Array:
-    """Even, as a mixed synapse holds them, within its 8 bits and a little more up than down."""
-    drawn = np.random.default_rng(seed).normal(8, 40, shape)
+def weights(seed: int, *shape: int, mean: float = 8) -> Array:
+    """Even, as a mixed synapse holds them, and within its 8 bits."""
+    drawn = np.random.default_rng(seed).normal(mean, 40, shape)
     even: Array = 2 * np.rint(np.clip(drawn, -120, 120) / 2).astype(np.int64)
     return even
 

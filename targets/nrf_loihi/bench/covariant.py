@@ -4,8 +4,8 @@
 3), each in four temporal channels. The mean is part of the convolution: each weight of a
 9 x 9 kernel is said four times, over 18 x 18 pixels, with a stride of 2. The first layer's
 fields are derivatives of Gaussians: one convolution, four populations that share its sum.
-The weights that training would give to the other layers are drawn; the thresholds are such
-that some neurons of every layer fire.
+The weights that training would give to the other layers are drawn; the thresholds leave most
+neurons at rest at 1 per mille input, and make every layer fire at 10.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from nrf_models.covariant.receptive_fields import Field, bank
 
 from .build import conv, events, made, neurons, weights
 
-SIDE, CHANNELS, FIELDS, STEPS = 300, 4, 144, 40
+SIDE, CHANNELS, FIELDS, STEPS = 300, 4, 144, 20
 CONSTANTS = (5.48, 10.95, 21.9, 43.8)
 KERNELS = (9, 7, 5)
-THRESHOLDS = (300, 4000, 4000)
+THRESHOLDS = (1600, 2500, 1500)
 ORDERS = ((0, 0), (1, 0), (0, 1), (1, 1))
 
 
@@ -59,8 +59,8 @@ def program(side: int = SIDE, count: int = FIELDS) -> Program:
     chosen = first_weights(KERNELS[0])[:: FIELDS // count][:count]
     layers = [
         chosen,
-        pooled(weights(1, count, count, KERNELS[1], KERNELS[1])),
-        pooled(weights(2, 3, count, KERNELS[2], KERNELS[2])),
+        pooled(weights(1, count, count, KERNELS[1], KERNELS[1], mean=0)),
+        pooled(weights(2, 3, count, KERNELS[2], KERNELS[2], mean=0)),
     ]
     synapses: list[Synapses] = []
     populations: list[Population] = []

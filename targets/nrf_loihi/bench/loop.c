@@ -11,7 +11,8 @@
 #define SUM int
 #endif
 
-#define LIMIT ((1 << 23) - 1)
+#define WRAP (1 << 23)
+#define LIMIT (WRAP - 1)
 
 typedef struct {
     int32_t kind; /* 0: no synapses, 1: convolution, 2: dense */
@@ -66,7 +67,10 @@ static inline void update(int n, int32_t *restrict v, const SUM *restrict sum,
             int32_t left = (size >> 12) * keep + (((size & 4095) * keep) >> 12);
             x = x < 0 ? -left : left;
         }
-        x += ((int32_t)sum[i] << 6) + bias[one_bias ? 0 : i];
+        int32_t u = (int32_t)sum[i] * 64;
+        if (sizeof(SUM) > 2) /* a short sum cannot wrap the current */
+            u = u > WRAP ? u - 2 * WRAP : u <= -WRAP ? u + 2 * WRAP : u;
+        x += u + bias[one_bias ? 0 : i];
         x = x > LIMIT ? LIMIT : x < -LIMIT ? -LIMIT : x;
         int fired = x > vth[one_vth ? 0 : i];
         spike[i] = fired;
