@@ -40,7 +40,8 @@ def check(network: Network, chip: Chip) -> list[Finding]:
         faulty |= set(link.targets) if any(f.severity == "error" for f in found) else set()
     for stop in view.stops:
         node = network[stop]
-        if isinstance(node, IF) and stop not in faulty and not _unmapped(node):
+        ways = {stop, *(link.source for link in view.into(stop))}
+        if isinstance(node, IF) and not ways & faulty and not _unmapped(node):
             findings += _core(network, view, node, chip)
     return [*findings, *_fan_out(network, view, chip)]
 
