@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from speck_configurations import core
@@ -12,6 +14,7 @@ import nrf_deploy as nd
 from nrf_deploy.network import Array
 from nrf_deploy.program import Conv, Population, Port, Program, Sparse, Synapses
 from nrf_deploy.recording import Recording
+from nrf_speck import config_tree
 from nrf_speck.config import Configuration, Core, Destination
 
 
@@ -223,3 +226,25 @@ def pool(spikes: Array, by: int) -> Array:
     cut = spikes[:, :, : y // by * by, : x // by * by]
     result: Array = cut.reshape(t, f, y // by, by, x // by, by).sum((3, 5))
     return result
+
+
+# --- configurations, side by side ---------------------------------------------------
+
+
+def leaves(tree: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """(place, value) of all that holds no further names."""
+    if isinstance(tree, np.ndarray):
+        yield place, tree.tolist()
+    elif isinstance(tree, dict):
+        for name, value in tree.items():
+            yield from leaves(value, f"{place}/{name}")
+    elif isinstance(tree, list) and tree and isinstance(tree[0], dict):
+        yield from leaves({str(n): v for n, v in enumerate(tree)}, place)
+    else:
+        yield place, tree
+
+
+def differing(tree: Any, configuration: Configuration) -> dict[str, Any]:
+    """Where sinabs set something else than we: (theirs, ours) by place."""
+    ours = dict(leaves(config_tree.tree(configuration)))
+    return {p: (v, ours.get(p)) for p, v in leaves(tree) if ours.get(p) != v}

@@ -10,13 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from speck_configurations import SOUND
-from speck_cores import forked, nmnist, program, random_chain
+from speck_cores import differing, forked, leaves, nmnist, program, random_chain
 
+import nrf_deploy as nd
+from nrf_deploy import flash
 from nrf_deploy.findings import TargetError
 from nrf_deploy.place.placement import Piece, Placement
 from nrf_deploy.program import Program
 from nrf_deploy.sdk import environments
-from nrf_speck import image, samna
+from nrf_speck import config_tree, image, samna, sinabs
 from nrf_speck.config import Configuration
 
 
@@ -111,3 +113,28 @@ def test_the_nmnist_network_gives_the_known_word_stream(shared: Path) -> None:
     assert len(stream.words) == 98383
     again = samna.encode(configuration)
     assert hashlib.sha256(again.to_bytes()).digest() == hashlib.sha256(stream.to_bytes()).digest()
+
+
+@pytest.mark.parametrize("chip", ["speck2b", "dynapcnn"])
+def test_a_model_goes_from_its_file_to_the_words_of_a_board(chip: str, shared: Path) -> None:
+    """Compiled, judged by samna, encoded; the artefact in the bundle is what was judged."""
+    if not environments.status(samna.sdk).installed:
+        pytest.skip(f"samna is not installed: {environments.status(samna.sdk).todo}")
+    bundle = nd.compile(nd.read(shared / "conformance/nir/cnn_sinabs.nir", dt=1.0), chip)
+    made = image.checked(bundle.program, bundle.placement)
+    assert bundle.artefacts[image.ARTEFACT].decode() == config_tree.text(made)
+    (verdict,) = samna.validate([made])
+    assert verdict.ok, verdict.said
+    words = flash.image(bundle)
+    assert words.counts["weights"] == 39588
+    assert words.data == samna.encode(made).to_bytes()
+
+
+def test_for_a_newer_chip_sinabs_sets_the_same_fields(shared: Path) -> None:
+    if not environments.status(sinabs.sdk).installed:
+        pytest.skip(f"sinabs is not installed: {environments.status(sinabs.sdk).todo}")
+    bundle = nd.compile(nd.read(shared / "conformance/nir/cnn_sinabs.nir", dt=1.0), "speck2f")
+    made = image.checked(bundle.program, bundle.placement)
+    (tree,) = sinabs.configure([made])
+    assert differing(tree, made) == {}
+    assert len(list(leaves(tree))) > 100

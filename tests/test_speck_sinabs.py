@@ -6,23 +6,31 @@ that it follows are written plainly in speck_cores.simulate.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from speck_configurations import SOUND, core
-from speck_cores import forked, nmnist, program, random_chain, random_input, simulate
+from speck_cores import (
+    differing,
+    forked,
+    leaves,
+    nmnist,
+    program,
+    random_chain,
+    random_input,
+    simulate,
+)
 
+import nrf_deploy as nd
 from nrf_deploy.emulator import golden
 from nrf_deploy.findings import MissingError, TargetError
 from nrf_deploy.program import Port
 from nrf_deploy.recording import Recording
 from nrf_deploy.sdk import environments
-from nrf_speck import config_tree, sinabs
+from nrf_speck import sinabs
 from nrf_speck.arithmetic import StepsArithmetic
 from nrf_speck.config import Configuration, Core, Destination
 
@@ -80,6 +88,18 @@ def test_random_networks_run_alike_in_every_spike_and_membrane() -> None:
     assert sum(count > 100 for count in spikes) >= 15
 
 
+@pytest.mark.conformance
+@pytest.mark.usefixtures("needs_sinabs")
+def test_hundreds_of_random_networks_run_alike() -> None:
+    networks = [random_chain(s) if s % 4 else forked(s) for s in range(100, 500)]
+    jobs = [
+        whole(cores, random_input(cores[0].input_shape, 100, seed))
+        for seed, cores in enumerate(networks)
+    ]
+    for job, ran in zip(jobs, sinabs.run_jobs(jobs), strict=True):
+        assert_alike(job, ran)
+
+
 @pytest.mark.usefixtures("needs_sinabs")
 def test_the_nmnist_network_runs_alike_on_a_real_recording(shared: Path) -> None:
     configuration, recording = nmnist(shared)
@@ -127,6 +147,16 @@ def test_the_engine_gives_the_trace_of_speck_steps(shared: Path) -> None:
         np.testing.assert_array_equal(trace.states[name]["v"], ours.states[name]["v"])
 
 
+@pytest.mark.usefixtures("needs_sinabs")
+def test_the_compiled_model_is_verified_against_sinabs(shared: Path) -> None:
+    """As a user does it: compile, then verify the fast engine of speck.steps."""
+    bundle = nd.compile(nd.read(shared / "conformance/nir/cnn_sinabs.nir", dt=1.0), "speck2f")
+    recording = nd.read_recording(shared / "recordings/nmnist_sample.npz", bundle, bin=1e-3)
+    report = nd.verify(bundle, recording, engine="steps", against="sinabs")
+    assert report.passed
+    assert "passed: exact" in report.text()
+
+
 @pytest.mark.parametrize("seed", range(30))
 def test_speck_steps_is_what_is_written_here(seed: int) -> None:
     """So that what sinabs is compared with above is the arithmetic, where sinabs is absent."""
@@ -151,19 +181,6 @@ def test_two_inputs_are_refused() -> None:
 # --- configurations ---------------------------------------------------------------
 
 
-def leaves(tree: Any, place: str = "") -> Iterator[tuple[str, Any]]:
-    """(place, value) of all that holds no further names."""
-    if isinstance(tree, np.ndarray):
-        yield place, tree.tolist()
-    elif isinstance(tree, dict):
-        for name, value in tree.items():
-            yield from leaves(value, f"{place}/{name}")
-    elif isinstance(tree, list) and tree and isinstance(tree[0], dict):
-        yield from leaves({str(n): v for n, v in enumerate(tree)}, place)
-    else:
-        yield place, tree
-
-
 FIELDS = {
     "weights", "biases", "neurons_initial_value", "threshold_high", "threshold_low",
     "return_to_zero", "leak_enable", "monitor_enable", "layer", "enable", "pooling",
@@ -184,9 +201,3 @@ def test_sinabs_builds_the_same_configuration_field_by_field(shared: Path) -> No
     first, second = SOUND.cores
     other = Configuration(chip="speck2b", cores=(first, replace(second, threshold_high=101)))
     assert differing(trees[0], other) == {"/cnn_layers/3/threshold_high": (100, 101)}
-
-
-def differing(tree: Any, configuration: Configuration) -> dict[str, Any]:
-    """Where sinabs set something else than we: (theirs, ours) by place."""
-    ours = dict(leaves(config_tree.tree(configuration)))
-    return {p: (v, ours.get(p)) for p, v in leaves(tree) if ours.get(p) != v}
