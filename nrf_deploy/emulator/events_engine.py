@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -23,7 +24,7 @@ from ..network import Array
 from ..program import Program
 from ..recording import Recording, Trace
 from . import engine, events_golden
-from .events_golden import EventRule, by_address, step_events
+from .events_golden import EventRule, by_address, shuffled
 from .events_tables import Neurons, Passing, layer, shapes
 from .kernels import EventKernels
 from .plan import NotCoveredError
@@ -89,7 +90,7 @@ class _Run:
         self.program, self.rule, self.layers = of.program, of.rule, of.layers
         self.running = {n.population.name: Running(n) for n in of.layers if isinstance(n, Neurons)}
         self.kept, self.logged = kept, logged
-        self.fired: dict[str, list[Array]] = {name: [] for name in kept}
+        self.fired: dict[str, list[tuple[Array, Array]]] = {name: [] for name in kept}
         self.history: dict[str, list[Array]] = {name: [] for name in logged}
         self.order = {name: by_address(shape) for name, shape in shapes(of.program).items()}
 
@@ -116,14 +117,17 @@ class _Run:
         self, recording: Recording, first: int, last: int, shuffle: int | None
     ) -> tuple[Array, dict[str, Stream]]:
         """(the ordinal of each step's tick, the ports' events); an event's is its own."""
-        parts = [
-            step_events(recording, t, shuffle) if t < recording.steps else np.zeros(0, np.int64)
-            for t in range(first, last)
-        ]
-        lengths = np.array([len(p) for p in parts])
+        edges = recording.start[np.minimum(np.arange(first, last + 1), recording.steps)]
+        part = slice(edges[0], edges[-1])
+        many = recording.value[part].astype(np.int64)
+        events = np.repeat(recording.index[part], many)
+        until = np.concatenate([[0], np.cumsum(many)])[edges - edges[0]]
+        if shuffle is not None:
+            for t, (a, b) in enumerate(pairwise(until.tolist()), first):
+                events[a:b] = shuffled(events[a:b], shuffle, t)
+        lengths = np.diff(until)
         ticks = np.concatenate([[0], np.cumsum(lengths + 1)[:-1]]).astype(np.int64)
-        events = np.concatenate(parts).astype(np.int64)
-        step = np.repeat(np.arange(len(parts)), lengths)
+        step = np.repeat(np.arange(last - first), lengths)
         ordinal = np.arange(len(events)) + step + 1
         streams, begin = {}, 0
         for port in self.program.ports:
@@ -131,7 +135,8 @@ class _Run:
             mine = (events >= begin) & (events < end)
             place = np.empty(end - begin, np.int32)
             place[self.order[port.name]] = np.arange(end - begin)
-            start = np.concatenate([[0], np.cumsum(np.bincount(step[mine], minlength=len(parts)))])
+            counts = np.bincount(step[mine], minlength=last - first)
+            start = np.concatenate([[0], np.cumsum(counts)])
             streams[port.name] = Stream(place[events[mine] - begin], ordinal[mine], start)
             begin = end
         return ticks, streams
@@ -150,15 +155,19 @@ class _Run:
 
     def keep(self, name: str, stream: Stream, first: int) -> None:
         step = first + np.repeat(np.arange(len(stream.start) - 1), np.diff(stream.start))
-        self.fired[name].append(np.stack([step, self.order[name][stream.index]], axis=1))
+        self.fired[name].append((step, self.order[name][stream.index]))
 
     def trace(self, steps: int, dt: float | None) -> Trace:
-        none = np.zeros((0, 2), np.int64)
+        none = np.zeros(0, np.int64)
         return Trace(
             engine="emulator",
             outputs={
                 name: events_golden.counted(
-                    self.program, name, np.concatenate([none, *parts]), steps, dt
+                    self.program.population(name).shape,
+                    np.concatenate([none, *(step for step, _ in parts)]),
+                    np.concatenate([none, *(neuron for _, neuron in parts)]),
+                    steps,
+                    dt,
                 )
                 for name, parts in self.fired.items()
             },

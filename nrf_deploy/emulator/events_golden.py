@@ -104,7 +104,14 @@ def run(
     return Trace(
         engine="events golden",
         outputs={
-            n: counted(program, n, np.array(e), steps, recording.dt) for n, e in fired.items()
+            name: counted(
+                program.population(name).shape,
+                np.array([t for t, _ in pairs], np.int64),
+                np.array([neuron for _, neuron in pairs], np.int64),
+                steps,
+                recording.dt,
+            )
+            for name, pairs in fired.items()
         },
         states={
             name: {
@@ -125,11 +132,9 @@ def _arrived(
     return spikes
 
 
-def counted(program: Program, name: str, fired: Array, steps: int, dt: float | None) -> Recording:
-    """Rows of (step, neuron) as a recording of counts."""
-    step, neuron = fired.reshape(-1, 2).T.astype(np.int64)
-    ones = np.ones(len(step), np.int64)
-    return Recording.from_events(step, neuron, ones, program.population(name).shape, steps, dt)
+def counted(shape: Shape, step: Array, neuron: Array, steps: int, dt: float | None) -> Recording:
+    """How often each neuron fired in each step."""
+    return Recording.from_events(step, neuron, np.ones(len(step), np.int64), shape, steps, dt)
 
 
 # --- what an event reaches -----------------------------------------------
@@ -205,7 +210,11 @@ def step_events(recording: Recording, t: int, shuffle: int | None) -> Array:
     """The step's events one by one; a seed gives each step an order of its own."""
     index, value = recording.at(t)
     events = np.repeat(index, value.astype(np.int64))
-    return events if shuffle is None else np.random.default_rng((shuffle, t)).permutation(events)
+    return events if shuffle is None else shuffled(events, shuffle, t)
+
+
+def shuffled(events: Array, seed: int, t: int) -> Array:
+    return np.random.default_rng((seed, t)).permutation(events)
 
 
 def input_faults(recording: Recording) -> Iterator[Finding]:
