@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..findings import Finding
+from ..recording import Trace
 from ..text import finding_text, printable, shorten, table, wrap
 from .comparison import Comparison, Divergence, LayerComparison, Value
 from .judge import NO_SPIKES, Limits, output_or_state
@@ -27,6 +28,7 @@ class Report:
     `context` is plain data that says how to reproduce the runs: files and their hashes,
     versions, options. `said` is what the engines had to say of these runs, such as how long
     they compiled: it is shown, and no part of the JSON, which is the same for equal runs.
+    `traces` are both runs without their states: the page draws them.
     """
 
     comparison: Comparison
@@ -34,6 +36,7 @@ class Report:
     findings: tuple[Finding, ...]
     context: Mapping[str, Any] = field(default_factory=dict)
     said: tuple[Finding, ...] = ()
+    traces: tuple[Trace, Trace] | None = None
 
     def __repr__(self) -> str:
         c = self.comparison

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,7 @@ def verify(
             **(context or {}),
         },
         said=tuple(said),
+        traces=(replace(left, states={}), replace(right, states={})),
     )
 
 
