@@ -129,6 +129,15 @@ def test_two_boards_of_a_kind_have_names_of_their_own(bench: Bench) -> None:
     assert len(set(samna_boards.boards("speck2b").suiting)) == 2
 
 
+def test_the_real_samna_lists_what_is_plugged_in() -> None:
+    there = environments.status(samna.sdk)
+    if not there.installed:
+        pytest.skip(f"samna is not installed: {there.todo}")
+    found = samna_boards.boards("speck2b")
+    assert all(":" in name for name in (*found.suiting, *found.others))
+    assert "speck2b" in found.looked
+
+
 # --- what goes wrong ---------------------------------------------------------------
 
 

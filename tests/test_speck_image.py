@@ -18,7 +18,7 @@ from nrf_deploy.findings import TargetError
 from nrf_deploy.place.placement import Piece, Placement
 from nrf_deploy.program import Program
 from nrf_deploy.sdk import environments
-from nrf_speck import config_tree, image, samna, sinabs
+from nrf_speck import config_tree, image, samna, sinabs, target
 from nrf_speck.config import Configuration
 
 
@@ -96,6 +96,14 @@ def test_a_program_that_the_chip_would_not_take_has_no_artefact() -> None:
     )
     with pytest.raises(TargetError, match="SPECK-THRESHOLD-LOW-ZERO"):
         image.artefacts(*placed(bad))
+
+
+def test_what_a_board_would_not_take_is_refused_when_it_is_placed() -> None:
+    """So `check` says it too, not only `compile`."""
+    first, second = SOUND.cores
+    full = replace(first, threshold_high=80)  # some neurons begin above it
+    with pytest.raises(TargetError, match="SPECK-STATE"):
+        target.place(program(full, second), "speck2b")
 
 
 def test_the_nmnist_network_gives_the_known_word_stream(shared: Path) -> None:

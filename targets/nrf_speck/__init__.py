@@ -68,7 +68,9 @@ class SpeckTarget:
         return program, [*said, *image.warnings(program, chip)]
 
     def place(self, program: Program, chip: str) -> Placement:
-        return _place.place(program, Chip.load(chip))
+        placement = _place.place(program, Chip.load(chip))
+        image.checked(program, placement)
+        return placement
 
     def artefacts(self, program: Program, placement: Placement) -> Mapping[str, bytes]:
         return image.artefacts(program, placement)
