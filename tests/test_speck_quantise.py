@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from speck_networks import chain, conv, eighths, linear, neurons, some_events
+from speck_networks import chain, conv, eighths, leaky, linear, neurons, some_events
 
 import nrf_deploy as nd
 from nrf_deploy.findings import Finding, TargetError
@@ -121,3 +121,19 @@ def test_what_was_chosen_is_told() -> None:
     told = {f.code: f.what for f in made.findings}
     assert "the threshold is" in told["SPECK-WEIGHTS"]
     assert "spikes" in told["SPECK-FIT"]
+
+
+def test_data_may_move_the_threshold_of_a_rewritten_leak_and_of_no_other() -> None:
+    recording = some_events((2, 8, 8), 150, 0, 0.2)
+
+    def made(population: Any, **more: Any) -> Any:
+        kernel = conv("c", eighths((4, 2, 3, 3), 0) / 2, (8, 8), pad=1)
+        network = chain((2, 8, 8), kernel, population)
+        return nd.compile(network, "speck2b", calibration=recording, **more)
+
+    leaking = made(leaky("n", (4, 8, 8), 8.0), allow=["linear-leak"])
+    told = [f.what for f in leaking.findings if f.code == "SPECK-THRESHOLD"]
+    assert told
+    assert f"is {leaking.program.population('n').params['threshold_high']} instead" in told[0]
+    exact = made(neurons("n", (4, 8, 8)))
+    assert "SPECK-THRESHOLD" not in [f.code for f in exact.findings]

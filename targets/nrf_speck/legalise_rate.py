@@ -14,6 +14,7 @@ What the layer fed with its value is fed with spikes of the value theta tau/dt.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeGuard
 
 import numpy as np
 
@@ -34,7 +35,7 @@ class SpikeCount(Approximate):
     about = "the host counts spikes of the last layer instead of reading its potential"
 
     def at(self, network: Network, node: Node) -> Outcome:
-        if type(node) is not LI or _feeds_on(network, node.name):
+        if not _potential(node) or _feeds_on(network, node.name):
             return None
         neurons, worth = _counted(network, node)
         what = f"each spike stands for {worth:.4g} of the value, summed over the steps"
@@ -51,13 +52,17 @@ class RateCode(Approximate):
     about = "spikes carry a value from layer to layer, as many as it is large"
 
     def at(self, network: Network, node: Node) -> Outcome:
-        if type(node) is not LI or not _feeds_on(network, node.name):
+        if not _potential(node) or not _feeds_on(network, node.name):
             return None
         neurons, worth = _counted(network, node)
         network = replace(network, neurons)
         scale = Scale(name=fresh(network, f"{node.name}.worth"), scale=np.full(node.shape, worth))
         network = insert_after(network, node.name, scale)
         return Done(network, f"each spike carries {worth:.4g}")
+
+
+def _potential(node: Node) -> TypeGuard[LI]:
+    return isinstance(node, LI) and not node.spikes
 
 
 def _counted(network: Network, node: LI) -> tuple[IF, float]:

@@ -5,6 +5,9 @@ integer, so thresholds lose nothing; what is lost is what weights and biases los
 or, where a T is tried that is too large for the largest weights, to clipping. With data the T
 is taken with which the layer, fed as it will be on the chip, spikes most like the model;
 without, the one with the least squared error of weights and biases.
+
+A neuron whose leak was rewritten is no longer the model's anyway: there the data may move its
+threshold too. Every other threshold is the model's.
 """
 
 from __future__ import annotations
@@ -51,10 +54,10 @@ class Core:
     bits: int
 
     @staticmethod
-    def of(network: Network, view: Layers, name: str, rules: Rules) -> Core:
+    def of(network: Network, view: Layers, name: str, rules: Rules, most_bits: int) -> Core:
         unit, parts = Unit.of(network, view, name), branches(network, view, name)
         floats = {key(b.link, name): rows(b) * unit.drive[:, None] for b in parts}
-        bits = min(rules.bits(_node(b)) for b in parts)
+        bits = min(rules.bits(_node(b), most_bits) for b in parts)
         return Core(name, unit, parts, floats, bits)
 
     @property
@@ -107,7 +110,7 @@ def quantise(
     findings: list[Finding] = []
     for done, name in enumerate(names):
         progress(done, len(names))
-        core = Core.of(network, view, name, rules)
+        core = Core.of(network, view, name, rules, chip.weight_bits)
         gain = chosen(core, rules, data)
         held = core.integers(gain)
         findings += said(core, gain, held)
@@ -115,6 +118,9 @@ def quantise(
             connections[n] = ConnectionScheme(np.array(float(gain)), weights, core.bits)
         params = core.unit.params(gain)
         if data is not None:
+            if core.unit.floor is not None:
+                params, told = data.tuned(core.parts, name, params, held)
+                findings += told
             findings.append(data.settle(core.parts, name, params, held))
         populations[name] = PopulationScheme(
             {k: whole(v) for k, v in params.items()},

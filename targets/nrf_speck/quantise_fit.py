@@ -1,4 +1,4 @@
-"""How well a choice of integers does on data: a layer at a time, by the rules in time steps.
+"""How well a choice of integers does on data: a layer at a time, event by event as on the chip.
 
 Each layer gets what the layers before it give with the integers that were chosen for them,
 and is held against the spikes of the float model. So what one layer loses the next can make
@@ -18,11 +18,14 @@ from nrf_deploy.program import Program
 from nrf_deploy.recording import Recording
 from nrf_deploy.reference import run
 
-from .arithmetic import StepsArithmetic
+from .arithmetic import EventsRule
 from .branches import Branch
-from .kernels import StepsKernels
+from .chip import MOST
+from .kernels import EventsKernels
 from .lower_core import core, port
 
+THRESHOLDS = (0.8, 0.9, 0.95, 0.98, 1.02, 1.05, 1.1, 1.2, 1.3, 1.4, 1.6, 1.8, 2.0)
+"""That are tried, in units of the one that follows from the model's."""
 ELEMENTS = 20_000_000
 """Of the largest layer's frames: longer data are cut."""
 
@@ -47,18 +50,20 @@ class Fit:
         held: Mapping[str, Array],
     ) -> Recording:
         """What this core gives, alone, with these integers."""
-        from nrf_deploy.emulator.engine import Engine  # starts numba, which no check needs
+        from nrf_deploy.emulator.events_engine import (
+            EventEngine,
+        )  # starts numba, which no check needs
 
         sources = list(dict.fromkeys(b.source for b in parts))
         synapses, populations = core(self.network, parts, name, params, dict(held))
         program = Program(
-            arithmetic=StepsArithmetic.name,
+            arithmetic=EventsRule.name,
             ports=tuple(port(s, self.network[s].shape) for s in sources),
             synapses=synapses,
             populations=populations,
             outputs=(name,),
         )
-        engine = Engine(program, StepsArithmetic(), StepsKernels())
+        engine = EventEngine(program, EventsRule(), EventsKernels())
         given = _stacked([self.chip.get(s, self.model[s]) for s in sources])
         return engine.run(given, record=[name]).outputs[name]
 
@@ -79,6 +84,34 @@ class Fit:
         more = _surplus(got)
         return float(len(moved) + more + np.abs(_counts(got) - _counts(wanted)).sum())
 
+    def tuned(
+        self,
+        parts: tuple[Branch, ...],
+        name: str,
+        params: Mapping[str, Array | int],
+        held: Mapping[str, Array],
+    ) -> tuple[dict[str, Array | int], list[Finding]]:
+        """Of the thresholds around this one, that with which it spikes clearly more alike.
+
+        Event by event a layer can spike more than in time steps: what a step's later events
+        would have taken off again comes too late.
+        """
+        theta = int(np.asarray(params["threshold_high"]))
+        start = self.distance(parts, name, params, held)
+        best, chosen = start - 3 * np.sqrt(start), theta
+        for factor in THRESHOLDS:
+            tried = int(np.clip(round(theta * factor), 1, MOST))
+            far = self.distance(parts, name, {**params, "threshold_high": tried}, held)
+            if far < best:
+                best, chosen = far, tried
+        moved = info(
+            "SPECK-THRESHOLD",
+            f"the threshold is {chosen} instead of {theta}: it spikes more like the model so",
+            layer=name,
+            why="its leak is not the model's, and its events come one by one",
+        )
+        return {**params, "threshold_high": chosen}, [moved] if chosen != theta else []
+
     def settle(
         self,
         parts: tuple[Branch, ...],
@@ -91,7 +124,7 @@ class Fit:
         wanted = int(self.model[name].value.sum())
         return info(
             "SPECK-FIT",
-            f"{int(got.value.sum()):,} spikes in time steps, the model's {wanted:,}, on the "
+            f"{int(got.value.sum()):,} spikes event by event, the model's {wanted:,}, on the "
             "calibration data",
             layer=name,
         )
