@@ -73,6 +73,23 @@ def forked(seed: int) -> tuple[Core, ...]:
     )
 
 
+def three_joined(seed: int) -> tuple[Core, ...]:
+    """The last core takes the features of three others side by side."""
+    rng = np.random.default_rng(seed)
+
+    def to(*wires: tuple[int, int]) -> tuple[Destination, ...]:
+        return tuple(Destination(core=index, shift=shift) for index, shift in wires)
+
+    cores = (
+        core(0, 2, (6, 6), 3, 3, padding=1, destinations=to((1, 0), (2, 0))),
+        core(1, 3, (6, 6), 2, 1, destinations=to((3, 0), (4, 3))),
+        core(2, 3, (6, 6), 1, 3, padding=1, destinations=to((4, 5))),
+        core(3, 2, (6, 6), 3, 1, destinations=to((4, 0))),
+        core(4, 6, (6, 6), 2, 2),
+    )
+    return tuple(replace(c, weights=rng.integers(-40, 60, c.weights.shape)) for c in cores)
+
+
 def random_input(shape: tuple[int, ...], steps: int, seed: int) -> Recording:
     rng = np.random.default_rng(seed)
     dense = rng.poisson(0.15, (steps, int(np.prod(shape))))

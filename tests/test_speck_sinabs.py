@@ -22,6 +22,7 @@ from speck_cores import (
     random_chain,
     random_input,
     simulate,
+    three_joined,
 )
 
 import nrf_deploy as nd
@@ -77,9 +78,9 @@ def assert_alike(job: sinabs.Job, ran: sinabs.Ran) -> int:
 
 @pytest.mark.usefixtures("needs_sinabs")
 def test_random_networks_run_alike_in_every_spike_and_membrane() -> None:
-    """More steps than the worker takes at once, so that states are carried on; the last one
-    is a fork whose ends are joined side by side."""
-    networks = [*(random_chain(seed) for seed in range(20)), forked(3)]
+    """More steps than the worker takes at once, so that states are carried on; in the last
+    ones, layers are joined side by side."""
+    networks = [*(random_chain(seed) for seed in range(20)), forked(3), three_joined(4)]
     jobs = [
         whole(cores, random_input(cores[0].input_shape, 70, seed))
         for seed, cores in enumerate(networks)

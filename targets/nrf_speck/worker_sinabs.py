@@ -102,6 +102,13 @@ class Shifted(DynapcnnLayer):
         return placed if len(placed) > 1 else placed[0]
 
 
+class Sum(torch.nn.Module):
+    """sinabs' merge takes two layers; this is the same for more."""
+
+    def forward(self, *parts):
+        return sum(parts)
+
+
 def layer(core, arrays):
     number, (features, *_) = core["index"], core["output_shape"]
     conv = torch.nn.Conv2d(
@@ -143,6 +150,8 @@ def run(request):
     made, destinations = layers(request)
     network = DynapcnnNetworkModule(made, destinations, set(request["entries"]))
     network.setup_dynapcnnlayer_graph()
+    if max(map(len, network.node_source_map.values())) > 2:
+        network.merge_layer = Sum()
     spikes = {}
     for index, each in made.items():
         each.conv_layer.register_forward_hook(bounded)
