@@ -17,11 +17,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from curves import curves
+from curves import curves, memory_curve
 from machine import machine
 from words import document, pictures
 
-from nrf_deploy.bench.case import cases, peers
+from nrf_deploy.bench.case import Case, Peer, cases, peers
 from nrf_deploy.bench.measure import measure
 from nrf_deploy.bench.show import measured_text
 from nrf_deploy.findings import MissingError
@@ -39,13 +39,14 @@ def main() -> int:
     parser.add_argument("--note", default="", help="a sentence on the machine's state")
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", help="measure this case, or memory, anew; keep the others")
     parser.add_argument("--again", action="store_true", help="only write the document anew")
     asked = parser.parse_args()
-    if not asked.again and not asked.date:
+    if not (asked.again or asked.only or asked.date):
         parser.error("--date is needed: the document says when it was measured")
     FOLDER.mkdir(exist_ok=True)
     if not asked.again:
-        measured = everything(asked)
+        measured = anew(asked) if asked.only else everything(asked)
         KEPT.write_text(json.dumps(measured, indent=1, sort_keys=True) + "\n")
     measured = json.loads(KEPT.read_text())
     for name, drawn in pictures(measured).items():
@@ -73,15 +74,29 @@ def everything(asked: argparse.Namespace) -> dict[str, Any]:
     for case in cases().values():
         say(f"case {case.name}: {case.about}")
         try:
-            m = measure(case, rivals, asked.repeats, asked.rounds, say)
+            found["cases"].append(one(case, rivals, asked))
         except MissingError as missing:
             found["lacking"][case.name] = missing.findings[0].what
             say(found["lacking"][case.name])
-            continue
-        spread = asdict(m.seconds)
-        found["cases"].append(m.as_json() | {"good": m.good, "spread": spread})
-        print(measured_text(m), flush=True)
     found["curves"] = [asdict(c) for c in curves(say)]
+    return found
+
+
+def one(case: Case, rivals: list[Peer], asked: argparse.Namespace) -> dict[str, Any]:
+    m = measure(case, rivals, asked.repeats, asked.rounds, say)
+    print(measured_text(m), flush=True)
+    return m.as_json() | {"good": m.good, "spread": asdict(m.seconds), "apart": bool(asked.only)}
+
+
+def anew(asked: argparse.Namespace) -> dict[str, Any]:
+    """What was measured, one part of it measured again: the document says which."""
+    found: dict[str, Any] = json.loads(KEPT.read_text())
+    if asked.only == "memory":
+        kept = [c for c in found["curves"] if c["name"] != "memory"]
+        found["curves"] = [*kept, asdict(memory_curve())]
+        return found
+    case = one(cases()[asked.only], list(peers().values()), asked)
+    found["cases"] = [case if c["case"] == asked.only else c for c in found["cases"]]
     return found
 
 

@@ -62,6 +62,8 @@ def _table(found: Found) -> Iterator[str]:
         yield f"### {case['case']}: {found['about'][case['case']]}"
         yield ""
         yield _sentence(case)
+        if case.get("apart"):
+            yield "Measured on its own, after the others."
         yield ""
         if case["against"]:
             yield "| | steps | its time | times ours | agrees in |"
@@ -69,6 +71,9 @@ def _table(found: Found) -> Iterator[str]:
         for a in case["against"]:
             r = a["ratio"]
             spread = f"{ratio_text(r['least'])}, {ratio_text(r['most'])}"
+            if r["least"] <= 0:
+                yield f"| {a['peer']} | {a['steps']:,} | lost in its start | | {a['agrees']} |"
+                continue
             yield (
                 f"| {a['peer']} | {a['steps']:,} | {seconds_text(a['seconds']['middle'])} "
                 f"| **{ratio_text(r['middle'])}** ({spread}) | {a['agrees']} |"
@@ -167,7 +172,9 @@ def _method() -> Iterator[str]:
         "right after the emulator on the same steps; a ratio is taken within "
         "its round, so that a slow moment of the machine counts for both. Building a network "
         "is no part of anyone's time. Lava's time is that of a whole call less that of a "
-        "call of one step. Slow peers get only the first steps, as the tables say."
+        "call of one step. Where a round's "
+        "difference is not above 0, its time is lost in the noise of its start. "
+        "Slow peers get only the first steps, as the tables say."
     )
     yield ""
     yield paragraph(

@@ -4,8 +4,8 @@
 3), each in four temporal channels. The mean is part of the convolution: each weight of a
 9 x 9 kernel is said four times, over 18 x 18 pixels, with a stride of 2. The first layer's
 fields are derivatives of Gaussians: one convolution, four populations that share its sum.
-The weights that training would give to the other layers are drawn; the thresholds leave most
-neurons at rest at 1 per mille input, and make every layer fire at 10.
+The weights that training would give to the other layers are drawn; the thresholds are such
+that every layer fires, and are lower for the sparser input.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ SIDE, CHANNELS, FIELDS, STEPS = 300, 4, 144, 20
 CONSTANTS = (5.48, 10.95, 21.9, 43.8)
 KERNELS = (9, 7, 5)
 THRESHOLDS = (1600, 2500, 1500)
+LOW = (400, 3000, 2000)
+"""For 1 per mille input, which would leave every neuron silent otherwise."""
 ORDERS = ((0, 0), (1, 0), (0, 1), (1, 1))
 
 
@@ -54,7 +56,9 @@ def first_weights(size: int) -> Array:
 
 
 @lru_cache(maxsize=2)
-def program(side: int = SIDE, count: int = FIELDS) -> Program:
+def program(
+    side: int = SIDE, count: int = FIELDS, thresholds: tuple[int, ...] = THRESHOLDS
+) -> Program:
     """`count` fields at most, evenly chosen, over side x side pixels."""
     chosen = first_weights(KERNELS[0])[:: FIELDS // count][:count]
     layers = [
@@ -65,7 +69,7 @@ def program(side: int = SIDE, count: int = FIELDS) -> Program:
     synapses: list[Synapses] = []
     populations: list[Population] = []
     size = side
-    for k, (weight, vth) in enumerate(zip(layers, THRESHOLDS, strict=True)):
+    for k, (weight, vth) in enumerate(zip(layers, thresholds, strict=True)):
         names = [f"n{k + 1}.{c}" for c in range(CHANNELS)]
         links = [("in", names)] if k == 0 else [(f"n{k}.{c}", [names[c]]) for c in range(CHANNELS)]
         for source, targets in links:
@@ -87,5 +91,5 @@ def program(side: int = SIDE, count: int = FIELDS) -> Program:
 
 
 def problem(density: float, side: int = SIDE, count: int = FIELDS, steps: int = STEPS) -> Problem:
-    network = program(side, count)
+    network = program(side, count, LOW if density < 0.005 else THRESHOLDS)
     return made(network, events(network.ports[0].shape, steps, density, seed=3))
