@@ -20,6 +20,7 @@ import numpy as np
 from nrf_deploy.findings import Finding, error, info, warning
 from nrf_deploy.layers import Layers, layers
 from nrf_deploy.network import Array, Network, Population
+from nrf_deploy.quantise.grid import Grid, compensated, descended, factor
 from nrf_deploy.quantise.rules import Rules
 from nrf_deploy.quantise.scheme import (
     ConnectionScheme,
@@ -71,6 +72,15 @@ class Core:
             for n, w in self.floats.items()
         }
 
+    def balanced(self, gain: int, seen: Mapping[str, Array]) -> Rows:
+        """Rounded so that errors make up for each other, where it is known what they see."""
+        held, grid = self.integers(gain), Grid(1, *self.grid)
+        for name, m in seen.items():
+            gains = np.full(len(held[name]), float(gain))
+            rounded = compensated(self.floats[name], gains, grid, factor(m))
+            held[name] = descended(self.floats[name], gains, grid, m, rounded)
+        return held
+
     @property
     def fits(self) -> float:
         """The T with which the largest weight just fits."""
@@ -111,8 +121,7 @@ def quantise(
     for done, name in enumerate(names):
         progress(done, len(names))
         core = Core.of(network, view, name, rules, chip.weight_bits)
-        gain = chosen(core, rules, data)
-        held = core.integers(gain)
+        gain, held = chosen(core, rules, data)
         findings += said(core, gain, held)
         for n, weights in held.items():
             connections[n] = ConnectionScheme(np.array(float(gain)), weights, core.bits)
@@ -129,23 +138,25 @@ def quantise(
     return Scheme(connections, populations, rules), findings
 
 
-def chosen(core: Core, rules: Rules, data: Fit | None) -> int:
-    """T."""
+def chosen(core: Core, rules: Rules, data: Fit | None) -> tuple[int, Rows]:
+    """T, and the weights."""
     most, fits = core.unit.most, core.fits
     fixed = [g for b in core.parts if (g := rules.gain(_node(b))) is not None]
     if fixed:
-        return max(1, min(round(min(fixed)), most))
+        gain = max(1, min(round(min(fixed)), most))
+        return gain, core.integers(gain)
     just = max(1, int(min(fits, most)))
     if not all(rules.fits(_node(b)) for b in core.parts):
-        return just
+        return just, core.integers(just)
     trials = sorted(candidates(just, most), key=lambda gain: (core.error(gain), gain))
     if data is None or not all(rules.by_spikes(_node(b)) for b in core.parts):
-        return trials[0]
+        return trials[0], core.integers(trials[0])
+    seen = data.moments(core.parts, core.name, core.unit.subtracts)
     tried = [
-        (data.distance(core.parts, core.name, core.unit.params(g), core.integers(g)), k, g)
-        for k, g in enumerate(trials[:LOOKED_AT])
+        (g, held) for g in trials[:LOOKED_AT] for held in (core.integers(g), core.balanced(g, seen))
     ]
-    return min(tried)[2]
+    far = [data.distance(core.parts, core.name, core.unit.params(g), held) for g, held in tried]
+    return tried[int(np.argmin(far))]
 
 
 def candidates(just: int, most: int) -> list[int]:

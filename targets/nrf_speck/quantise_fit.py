@@ -19,10 +19,11 @@ from nrf_deploy.recording import Recording
 from nrf_deploy.reference import run
 
 from .arithmetic import EventsRule
-from .branches import Branch
+from .branches import Branch, key
 from .chip import MOST
 from .kernels import EventsKernels
 from .lower_core import core, port
+from .quantise_moments import moments
 
 THRESHOLDS = (0.8, 0.9, 0.95, 0.98, 1.02, 1.05, 1.1, 1.2, 1.3, 1.4, 1.6, 1.8, 2.0)
 """That are tried, in units of the one that follows from the model's."""
@@ -83,6 +84,19 @@ class Fit:
         moved = np.setxor1d(_places(got), _places(wanted), assume_unique=True)
         more = _surplus(got)
         return float(len(moved) + more + np.abs(_counts(got) - _counts(wanted)).sum())
+
+    def moments(self, parts: tuple[Branch, ...], name: str, subtracts: bool) -> dict[str, Array]:
+        """What the weights of each link see, by its key."""
+        fired, steps = self.model[name], self.steps
+        if not subtracts:
+            often = len(fired.index) / max(1, int((fired.counts() > 0).sum()))
+            steps = max(1, round(self.steps / (often + 1)))
+        found = {}
+        for b in parts:
+            seen = moments(b, self.chip.get(b.source, self.model[b.source]), steps)
+            if seen is not None:
+                found[key(b.link, name)] = seen
+        return found
 
     def tuned(
         self,

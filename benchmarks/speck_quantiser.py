@@ -1,0 +1,152 @@
+"""What Speck's integers cost on N-MNIST: our choice of them beside sinabs' own rule.
+
+sinabs scales a layer by min(127 / max |w|, 127 / max |b|, 32767 / theta) and rounds weights,
+biases and threshold. Ours takes a whole number for the threshold, so that nothing of it is
+rounded, and chooses it: by the error of the weights, or by spikes on calibration data (the
+mirror image of the recording; judged is the recording). Everything runs by the same rules
+in time steps, and is held against the same rules in floats, as sinabs runs the trained model:
+several spikes a step, at the threshold, which is subtracted.
+
+"alone" gives each layer the float model's own spikes, so only its own integers count;
+"in the network" a layer inherits what the layers before it do differently. What is counted
+are spikes too many or too few in a step of a neuron.
+
+    python benchmarks/speck_quantiser.py ../shared
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+import nrf_deploy as nd
+from nrf_deploy.emulator.engine import Engine
+from nrf_deploy.layers import layers
+from nrf_deploy.network import IF, Array, Input, Network, Population
+from nrf_deploy.program import Program
+from nrf_deploy.quantise.rules import Rules
+from nrf_deploy.quantise.scheme import ConnectionScheme, PopulationScheme, Scheme
+from nrf_deploy.recording import Recording
+from nrf_deploy.recordings import read
+from nrf_deploy.reference.connections import connection
+from nrf_deploy.text import table
+from nrf_speck.arithmetic import StepsArithmetic
+from nrf_speck.branches import branches, key, rows
+from nrf_speck.kernels import StepsKernels
+from nrf_speck.lower import lower
+from nrf_speck.lower_core import core, port
+
+Spikes = Mapping[str, Array]
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    options.add_argument("shared", type=Path, help="the folder with conformance/ and recordings/")
+    shared = options.parse_args().shared
+    model = nd.read(shared / "conformance/nir/cnn_sinabs.nir", dt=1).network
+    model = dataclasses.replace(model, nodes=tuple(map(_as_trained, model.nodes)))
+    shape = next(model.of(Input)).shape
+    seen = read(shared / "recordings/nmnist_sample.npz", shape=shape, dt=1.0, bin=1e-3)[0]
+    mirrored = Recording.from_dense(seen.dense()[..., ::-1], seen.dt)
+    network = nd.check(model, "speck2b").network
+    wanted = in_floats(network, seen)
+    schemes = {"sinabs' rule": by_sinabs(network)}
+    for name, rules, data in (
+        ("by weights", Rules(error="weights"), None),
+        ("by spikes", Rules(error="spikes"), mirrored),
+    ):
+        scheme = nd.check(model, "speck2b", data, rules).scheme
+        assert scheme is not None
+        schemes[name] = scheme
+    for how, off in (("alone", alone), ("in the network", together)):
+        found = {name: off(network, scheme, seen, wanted) for name, scheme in schemes.items()}
+        lines = [
+            (n, f"{int(wanted[n].sum()):,}", *(f"{found[s][n]:,}" for s in schemes))
+            for n in (p.name for p in network.of(Population))
+        ]
+        total = ("all", "", *(f"{sum(found[s].values()):,}" for s in schemes))
+        print(f"{how}: spikes too many or too few in a step of a neuron\n")
+        print(table(("layer", "spikes", *schemes), [*lines, total], "lr" + "r" * len(schemes)))
+        print()
+
+
+def _as_trained(node: object) -> object:
+    return dataclasses.replace(node, reset="subtract", fires="at") if isinstance(node, IF) else node
+
+
+def in_floats(network: Network, recording: Recording) -> Spikes:
+    """The rules in time steps with the model's own weights."""
+    frames: dict[str, Array] = {}
+    for name in network.order:
+        node, sources = network[name], network.sources(name)
+        if isinstance(node, Input):
+            frames[name] = recording.dense().astype(np.float32)
+        elif isinstance(node, IF):
+            frames[name] = _integrated(node, frames[sources[0]])
+        elif sources and network.targets(name):
+            frames[name] = connection(node)(frames[sources[0]])  # type: ignore[arg-type]
+    return {n.name: frames[n.name].astype(np.int64) for n in network.of(Population)}
+
+
+def _integrated(node: IF, arriving: Array) -> Array:
+    v, theta = np.zeros(node.shape), node.v_threshold.astype(np.float64)
+    out = np.zeros(arriving.shape, np.float32)
+    for t, x in enumerate(arriving):
+        v = v + node.r * x
+        out[t] = np.maximum(np.floor(v / theta), 0)
+        v = v - out[t] * theta
+    return out
+
+
+def by_sinabs(network: Network) -> Scheme:
+    view = layers(network)
+    connections, populations = {}, {}
+    for node in network.of(IF):
+        parts = branches(network, view, node.name)
+        weights = {key(b.link, node.name): rows(b) for b in parts}
+        theta = float(node.v_threshold.max())
+        scale = min(127 / max(np.abs(w).max() for w in weights.values()), 32767 / theta)
+        for name, w in weights.items():
+            integers = np.rint(w * scale).astype(np.int64)
+            connections[name] = ConnectionScheme(np.array(scale), integers, 8)
+        params: dict[str, Array | int] = {"threshold_high": round(theta * scale)}
+        populations[node.name] = PopulationScheme(params, {"v": np.array(scale)})
+    return Scheme(connections, populations)
+
+
+def together(
+    network: Network, scheme: Scheme, recording: Recording, wanted: Spikes
+) -> dict[str, int]:
+    program, _ = lower(network, scheme, StepsArithmetic.name)
+    outputs = Engine(program, StepsArithmetic(), StepsKernels()).run(recording).outputs
+    return {n: int(np.abs(outputs[n].dense() - w).sum()) for n, w in wanted.items()}
+
+
+def alone(network: Network, scheme: Scheme, recording: Recording, wanted: Spikes) -> dict[str, int]:
+    view, found = layers(network), {}
+    for name, spikes in wanted.items():
+        parts = branches(network, view, name)
+        integers = {k: scheme.connections[k].weight for k in (key(b.link, name) for b in parts)}
+        params = scheme.populations[name].params
+        synapses, populations = core(network, parts, name, params, integers)
+        (source,) = {b.source for b in parts}
+        ports = (port(source, network[source].shape),)
+        program = Program(
+            arithmetic=StepsArithmetic.name,
+            ports=ports,
+            synapses=synapses,
+            populations=populations,
+            outputs=(name,),
+        )
+        given = Recording.from_dense(wanted[source]) if source in wanted else recording
+        got = Engine(program, StepsArithmetic(), StepsKernels()).run(given, [name]).outputs[name]
+        found[name] = int(np.abs(got.dense() - spikes).sum())
+    return found
+
+
+if __name__ == "__main__":
+    main()
