@@ -21,16 +21,16 @@ class Markup(str):
 Child = object  # Markup, text, a number, None (nothing), or an iterable of these
 
 
-def tag(name: str, /, *children: Child, **attributes: object) -> Markup:
-    """<name attributes>children</name>.
+def tag(element: str, /, *children: Child, **attributes: object) -> Markup:
+    """<element attributes>children</element>.
 
     An attribute that is None or False is left out, one that is True has no value. A trailing
     underscore is taken off (`class_`), others become hyphens (`stroke_width`, `aria_label`).
     """
-    given = "".join(_attribute(k, v) for k, v in attributes.items() if v not in (None, False))
-    if name in VOID:
-        return Markup(f"<{name}{given}>")
-    return Markup(f"<{name}{given}>{join(children)}</{name}>")
+    given = "".join(_attribute(k, v) for k, v in attributes.items() if v is not None)
+    if element in VOID:
+        return Markup(f"<{element}{given}>")
+    return Markup(f"<{element}{given}>{join(children)}</{element}>")
 
 
 def join(children: Iterable[Child]) -> Markup:
@@ -51,8 +51,8 @@ def _child(child: Child) -> str:
 
 def _attribute(key: str, value: object) -> str:
     name = key.rstrip("_").replace("_", "-")
-    if value is True:
-        return f" {name}"
+    if isinstance(value, bool):
+        return f" {name}" if value else ""
     return f' {name}="{escape(printable(_said(value)))}"'
 
 

@@ -1,0 +1,93 @@
+"""The whole page: one file without scripts, that loads nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ... import __version__
+from ...bundle import Bundle
+from ...recording import Recording
+from ..report import Report
+from .chip import chip
+from .covariance import covariance as covariance_section
+from .errors import Numbers, errors
+from .errors import metrics as metrics_section
+from .graph import graph
+from .html import Markup, name, section, tag
+from .layers import Layers
+from .raster import rasters, sides
+from .reproduce import reproduce
+from .style import sheet
+from .verdict import findings, verdict
+
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+"""What a browser may do with this page: show it. Not even a mistake of ours could load a thing."""
+
+PARTS = {
+    "findings": "Findings",
+    "error": "Error by layer",
+    "metrics": "Metrics",
+    "runs": "Both runs",
+    "model": "The model",
+    "chip": "The chip",
+    "covariance": "Covariance",
+    "reproduce": "To reproduce",
+}
+
+
+def page(
+    report: Report,
+    bundle: Bundle,
+    recording: Recording,
+    *,
+    causes: Numbers | None = None,
+    metrics: Numbers | None = None,
+    covariance: Mapping[str, Any] | None = None,
+) -> str:
+    """The report as HTML, the same bytes for the same report.
+
+    `causes` is {layer: {cause: error}}, `metrics` {layer: {metric: value}}, `covariance` what
+    `Covariance.as_json()` gives; what is not there is left out.
+    """
+    layers = Layers(bundle)
+    left, right = sides(report.comparison)
+    title = f"{left} against {right} on {name(bundle.chip)}"
+    parts: dict[str, Markup] = {
+        "findings": findings(report),
+        "error": errors(report.comparison, layers, causes),
+    }
+    if metrics:
+        parts["metrics"] = metrics_section(metrics)
+    parts["runs"] = _runs(report, layers)
+    parts["model"] = graph(bundle.network, layers)
+    parts["chip"] = chip(layers)
+    if covariance:
+        parts["covariance"] = covariance_section(covariance)
+    parts["reproduce"] = reproduce(report, bundle, recording)
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
+        tag("meta", name="viewport", content="width=device-width,initial-scale=1"),
+        tag("title", f"{report.verdict}: {title}"),
+        tag("style", Markup(sheet())),
+    )
+    body = tag(
+        "body",
+        tag("header", tag("h1", title), _links(parts)),
+        tag("main", verdict(report), parts.values()),
+        tag("footer", f"made by nrf-deploy {__version__}"),
+    )
+    return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
+
+
+def _links(parts: Mapping[str, Markup]) -> Markup:
+    links = (tag("li", tag("a", PARTS[key], href=f"#{key}")) for key in parts)
+    return tag("nav", tag("ul", links), aria_label="Parts of this page")
+
+
+def _runs(report: Report, layers: Layers) -> Markup:
+    if report.traces is None:
+        return section("runs", "Both runs", tag("p", "The runs were not kept."))
+    return rasters(report.comparison, report.traces, layers)

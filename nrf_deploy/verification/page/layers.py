@@ -1,0 +1,58 @@
+"""What the parts of the page say alike of a layer: its number, its colour, what it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from ...bundle import Bundle
+from ...network import Connection, Conv, Linear, Node, Pool, Population
+from ...show import dims
+from ...text import number
+from .html import Markup, tag
+
+COLOURS = 12
+"""More cannot be told apart by eye: the next layers take them again, and their numbers tell."""
+
+
+@dataclass(frozen=True, eq=False)
+class Layers:
+    """The populations of a bundle's program, numbered from 1 in its order."""
+
+    bundle: Bundle
+
+    @cached_property
+    def numbers(self) -> Mapping[str, int]:
+        """By the name on the chip, and by the name in the model."""
+        found = {p.name: i for i, p in enumerate(self.bundle.program.populations, 1)}
+        return found | {o.node: found[o.population] for o in self.bundle.program.origins}
+
+    def colour(self, name: str) -> str | None:
+        """A class of the style sheet."""
+        k = self.numbers.get(name)
+        return None if k is None else f"c{(k - 1) % COLOURS}"
+
+    def key(self, name: str) -> Markup | None:
+        """The number in its colour, as it stands before a name."""
+        if name not in self.numbers:
+            return None
+        return tag("span", self.numbers[name], class_=f"key {self.colour(name)}")
+
+
+def sort(node: Node) -> str:
+    """What a node is, in a few words."""
+    match node:
+        case Conv():
+            stride = "" if set(node.stride) == {1} else f" /{dims(node.stride)}"
+            groups = "" if node.groups == 1 else f", {node.groups} groups"
+            return f"Conv {dims(node.kernel)}{stride}{groups}, {number(node.weight.size)} weights"
+        case Linear():
+            return f"Linear, {number(node.weight.size)} weights"
+        case Pool():
+            return f"{node.kind} {dims(node.window)}"
+        case Connection():
+            return node.kind
+        case Population():
+            return f"{node.kind} {dims(node.shape)}"
+    return f"{node.kind} {dims(node.shape)}"

@@ -1,0 +1,64 @@
+"""All that another person needs to make this page again."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+from collections.abc import Iterator, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from ... import __version__
+from ...bundle import Bundle
+from ...recording import Recording
+from ...show import dims
+from ..report import SCHEMA_VERSION, Report
+from .html import Markup, section, table, tag
+
+LIBRARIES = ("numpy", "numba", "h5py")
+
+
+def reproduce(report: Report, bundle: Bundle, recording: Recording) -> Markup:
+    context = dict(report.context)
+    commands = [str(c) for c in context.pop("commands", ())]
+    rows = [*_bundle(bundle), *_recording(recording), *_plain("", context)]
+    rows += [*_plain("limit: ", dataclasses.asdict(report.limits)), *_versions()]
+    return section(
+        "reproduce",
+        "To reproduce",
+        tag("pre", tag("code", "\n".join(commands)), tabindex=0) if commands else None,
+        table("What was run, with what", ("what", "value"), rows, "ll"),
+    )
+
+
+def _bundle(bundle: Bundle) -> Iterator[tuple[str, object]]:
+    rewrites = [s.rewrite for s in bundle.steps if s.findings]
+    yield "target", bundle.target
+    yield "arithmetic", bundle.program.arithmetic
+    yield "model, SHA-256", bundle.source_sha256 or "made in memory"
+    yield "bundle made by", f"nrf-deploy {bundle.tool_version}"
+    yield "rewrites", ", ".join(rewrites) or "none"
+    yield "length of a step", f"{bundle.network.dt:g}"
+
+
+def _recording(recording: Recording) -> Iterator[tuple[str, object]]:
+    yield "input's shape", dims(recording.shape)
+
+
+def _plain(prefix: str, told: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    for key, value in told.items():
+        if isinstance(value, Mapping):
+            yield from _plain(f"{prefix}{key} ", value)
+        else:
+            said = ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
+            yield f"{prefix}{key.replace('_', ' ')}", str(said)
+
+
+def _versions() -> Iterator[tuple[str, object]]:
+    yield "page made by", f"nrf-deploy {__version__}, report schema {SCHEMA_VERSION}"
+    yield "Python", platform.python_version()
+    for library in LIBRARIES:
+        try:
+            yield library, version(library)
+        except PackageNotFoundError:
+            yield library, "not installed"
