@@ -11,6 +11,7 @@ import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, BinaryIO, Protocol, runtime_checkable
 
 from .bundle import Bundle
@@ -79,12 +80,12 @@ class Flashing(Protocol):
         ...
 
 
-def image(bundle: Bundle | str | os.PathLike[str]) -> Image:
-    bundle = _given(bundle)
+def image(bundle: Bundle | str | Path) -> Image:
+    bundle = as_bundle(bundle)
     return _way(bundle).image(bundle)
 
 
-def write_image(bundle: Bundle | str | os.PathLike[str], path: str | os.PathLike[str]) -> Image:
+def write_image(bundle: Bundle | str | Path, path: str | os.PathLike[str]) -> Image:
     """The whole image in one file, or no file."""
     made = image(bundle)
     write_atomically(path, lambda stream: _write(stream, made.data))
@@ -92,16 +93,12 @@ def write_image(bundle: Bundle | str | os.PathLike[str], path: str | os.PathLike
 
 
 def flash(
-    bundle: Bundle | str | os.PathLike[str], device: str | None = None, tick: float | None = None
+    bundle: Bundle | str | Path, device: str | None = None, tick: float | None = None
 ) -> Flashed:
     """Onto the one board that is there, or the one named `device`."""
-    bundle = _given(bundle)
+    bundle = as_bundle(bundle)
     way = _way(bundle)
     return way.flash(bundle, _chosen(bundle, way.boards(bundle), device), tick)
-
-
-def _given(bundle: Bundle | str | os.PathLike[str]) -> Bundle:
-    return as_bundle(os.fspath(bundle) if isinstance(bundle, os.PathLike) else bundle)
 
 
 def _way(bundle: Bundle) -> Flashing:

@@ -24,7 +24,7 @@ def board_faults(configuration: Configuration) -> Iterator[Finding]:
     for core in configuration.cores:
         yield from _neurons(core)
         yield from _reach(core)
-        yield from _wires(configuration, core)
+        yield from _wires(core)
     sensor = configuration.sensor
     if any(cut < origin for cut, origin in zip(sensor.cut, sensor.origin, strict=True)):
         what = f"the sensor's cut {sensor.cut} lies before its origin {sensor.origin} (y, x)"
@@ -121,7 +121,7 @@ def _reach(core: Core) -> Iterator[Finding]:
         )
 
 
-def _wires(configuration: Configuration, core: Core) -> Iterator[Finding]:
+def _wires(core: Core) -> Iterator[Finding]:
     for d in core.destinations:
         if d.pooling == 8:
             yield warning(
