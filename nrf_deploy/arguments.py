@@ -133,6 +133,7 @@ def _inspect(root: Parser, verbs: Any) -> None:
         "nrf-deploy inspect model.nir",
         "nrf-deploy inspect model.nrfb --cores",
         "nrf-deploy inspect events.npz",
+        "nrf-deploy inspect camera.raw --crop 320,240,64,64 --until 2",
     )
     inspect.add_argument("file", help=".nir, .nrfb or a recording")
     inspect.add_argument(
@@ -172,7 +173,7 @@ def _verify(root: Parser, verbs: Any) -> None:
         "compare two engines layer by layer, and judge",
         "nrf-deploy verify model.nrfb --input events.npz --bin 1e-3",
         "nrf-deploy verify model.nrfb --input events.npz --bin 1e-3 --against lava",
-        "nrf-deploy verify model.nrfb --input events.npz --limit 0.02 --report report.json",
+        "nrf-deploy verify model.nrfb --input events.npz --limit 0.02 --report report.html",
     )
     verify.add_argument("bundle", help="a .nrfb file")
     verify.add_argument("--input", required=True, metavar="REC", help="the recording")
@@ -186,7 +187,11 @@ def _verify(root: Parser, verbs: Any) -> None:
         "(default 0.1); between integer engines every value must be equal",
     )
     verify.add_argument("--exact", action="store_true", help="every spike must be equal")
-    verify.add_argument("--report", metavar="R.json", help="also write the report here")
+    verify.add_argument(
+        "--report",
+        metavar="R.html",
+        help="also write the report here: as one page to open (.html), or for programs (.json)",
+    )
     _decay(verify)
     _reading(verify)
 
@@ -321,6 +326,41 @@ def _reading(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="bring values above N down to N (1 for chips whose inputs are spikes)",
     )
+    parser.add_argument(
+        "--crop",
+        type=_window,
+        metavar="X,Y,W,H",
+        help="of a camera's events only those in this window of the sensor",
+    )
+    parser.add_argument(
+        "--downsample",
+        type=_positive,
+        metavar="N",
+        help="make one pixel of N x N, after --crop",
+    )
+    parser.add_argument(
+        "--from",
+        dest="start",
+        type=_fraction,
+        metavar="S",
+        help="begin S seconds after the first event of a camera's file",
+    )
+    parser.add_argument(
+        "--until",
+        type=_positive_float,
+        metavar="S",
+        help="end S seconds after the first event; the rest of the file is not read",
+    )
+
+
+def _window(text: str) -> tuple[int, ...]:
+    try:
+        window = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        window = ()
+    if len(window) != 4:
+        raise argparse.ArgumentTypeError(f"{text!r} is not X,Y,W,H in whole numbers")
+    return window
 
 
 def _number(text: str, kind: type, low: float, name: str) -> Any:

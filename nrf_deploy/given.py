@@ -7,7 +7,7 @@ import os
 import warnings
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Unpack, get_args
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from .reference.neurons import Decay
 
 if TYPE_CHECKING:
     from .pipeline import Model
-    from .recordings import Merge
+    from .recordings import Options
 
 File = str | os.PathLike[str]
 DECAYS = get_args(Decay)
@@ -59,10 +59,7 @@ def network_of(given: Bundle | Model | Network | File) -> Network:
 def recording_for(
     network: Network,
     path: File,
-    *,
-    bin: float | None = None,
-    merge: Merge | None = None,
-    clip: int | None = None,
+    **options: Unpack[Options],
 ) -> tuple[Recording, tuple[Finding, ...]]:
     """A recording in the shape of the network's inputs, and what is to be said about it."""
     from .recordings import read
@@ -72,25 +69,24 @@ def recording_for(
     shape: Shape = (
         inputs[0].shape if len(inputs) == 1 else (sum(math.prod(n.shape) for n in inputs),)
     )
-    recording, findings = read(path, shape=shape, dt=network.dt, bin=bin, merge=merge, clip=clip)
+    recording, findings = read(path, shape=shape, dt=network.dt, **options)
     return recording, tuple(findings)
 
 
 def read_recording(
     path: File,
     given: Bundle | Model | Network | File,
-    *,
-    bin: float | None = None,
-    merge: Merge | None = None,
-    clip: int | None = None,
+    **options: Unpack[Options],
 ) -> Recording:
     """A recording for this model or bundle; what is to be said about it are Python warnings.
 
     `bin` is the length of a step in seconds for camera events, `merge` ("polarity", "all")
-    counts events together, and values above `clip` become `clip`.
+    counts events together, and values above `clip` become `clip`. `crop` (x, y, width, height)
+    keeps a window of a camera's sensor, `downsample` makes one pixel of N x N, and `start` and
+    `until` (seconds after the first event) bound the time; `made` of the recording names them.
     """
     network = network_of(given)
-    recording, findings = recording_for(network, path, bin=bin, merge=merge, clip=clip)
+    recording, findings = recording_for(network, path, **options)
     for finding in findings:
         if finding.severity == "warning":
             warnings.warn(finding.text(), stacklevel=2)

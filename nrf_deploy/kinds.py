@@ -10,6 +10,8 @@ from typing import Literal
 
 from .files import reading
 from .findings import UsageError, error, refuse
+from .recordings.camera import is_camera
+from .recordings.nir import is_data
 
 Kind = Literal["graph", "bundle", "recording"]
 
@@ -21,8 +23,8 @@ NAMES: dict[Kind, str] = {
 SUFFIXES = {
     "a NIR graph": (".nir",),
     "a bundle": (".nrfb",),
-    "a recording": (".npz", ".npy", ".bin", ".csv"),
-    "a report": (".json",),
+    "a recording": (".npz", ".npy", ".bin", ".csv", ".raw", ".dat", ".aedat4", ".es"),
+    "a report": (".json", ".html"),
     "a scheme": (".toml",),
     "a chip image": (".img",),
     "Python": (".py",),
@@ -33,14 +35,14 @@ SUFFIXES = {
 def kind_of(path: str | os.PathLike[str]) -> Kind | None:
     """What a file seems to hold, from its first bytes; None where they say nothing."""
     with reading(path) as stream:
-        head = stream.read(8)
+        head = stream.read(16)
         if head.startswith(b"\x89HDF"):
-            return "graph"
+            return "recording" if is_data(Path(path)) else "graph"
         if head.startswith(b"PK"):
             return "bundle" if _has_manifest(path) else "recording"
     if head.startswith(b"\x93NUMPY") or Path(path).suffix.lower() in (".bin", ".csv"):
         return "recording"
-    return None
+    return "recording" if is_camera(head, Path(path).suffix) else None
 
 
 def _has_manifest(path: str | os.PathLike[str]) -> bool:

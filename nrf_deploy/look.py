@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
-
-import numpy as np
+from typing import Any, Unpack
 
 from . import nir_io, pipeline, recordings
 from .bundle import load
@@ -14,7 +12,7 @@ from .findings import Finding, InputError, UsageError, error
 from .kinds import kind_of
 from .network import Array, Network, Population
 from .recording import Recording
-from .recordings import Events, Merge
+from .recordings import Camera, Look, Options, Table
 from .show import bundle_json, bundle_text, dims, network_table, span
 from .text import table
 
@@ -27,10 +25,8 @@ def look(
     path: str,
     *,
     dt: float | None = None,
-    bin: float | None = None,
-    merge: Merge | None = None,
-    clip: int | None = None,
     cores: bool = False,
+    **options: Unpack[Options],
 ) -> tuple[str, dict[str, Any], str, tuple[Finding, ...]]:
     """(what it is, its facts, its text, what reading it had to say).
 
@@ -50,11 +46,26 @@ def look(
     if path.endswith(recordings.STATES):
         states = recordings.read_states(path)
         return "states", states_json(states), states_text(states), ()
-    held, findings = recordings.decode(path)
+    held, findings = recordings.opened(path, dt=options.get("bin"))
     if isinstance(held, Recording):
-        held, findings = recordings.read(path, bin=bin, merge=merge, clip=clip)
+        held, findings = recordings.read(path, **options)
         return "recording", recording_json(held), recording_text(held), tuple(findings)
-    return "events", events_json(held), events_text(held), tuple(findings)
+    return _events(path, held, options, findings)
+
+
+def _events(
+    path: str, held: Camera | Table, options: Options, findings: list[Finding]
+) -> tuple[str, dict[str, Any], str, tuple[Finding, ...]]:
+    """Of a camera's file what was chosen of it; with a --bin also as steps."""
+    seen = recordings.looked(path, held, options)
+    data, text = events_json(seen), events_text(seen)
+    findings = [*findings, *seen.findings]
+    if options.get("bin") is not None:
+        shape = seen.shape(options.get("merge"))
+        recording, findings = recordings.read(path, shape=shape, **options)
+        data["recording"] = recording_json(recording)
+        text += "\n\n" + recording_text(recording)
+    return "events", data, text, tuple(findings)
 
 
 def _network(path: str, dt: float | None) -> tuple[Network, tuple[Finding, ...]]:
@@ -117,18 +128,6 @@ def recording_text(recording: Recording) -> str:
     return table(("recording", ""), rows)
 
 
-def _crowded(events: Events) -> int:
-    """How many events have the place, the polarity and the time of another before them."""
-    if not len(events.t):
-        return 0
-    rows = np.stack([events.t, events.x, events.y, events.p], axis=1)
-    return len(rows) - len(np.unique(rows, axis=0))
-
-
-def _extent(column: Any) -> list[int]:
-    return [int(column.min()), int(column.max())] if len(column) else []
-
-
 def states_json(states: Mapping[str, Array]) -> dict[str, Any]:
     return {
         "variables": {
@@ -147,27 +146,44 @@ def states_text(states: Mapping[str, Array]) -> str:
     return table(("state", "shape", "steps", "values"), rows, "llrr")
 
 
-def events_json(events: Events) -> dict[str, Any]:
+def events_json(seen: Look) -> dict[str, Any]:
+    found = seen.summary
     return {
-        "events": len(events.t),
-        "same_place_and_time": _crowded(events),
-        **{name: _extent(getattr(events, name)) for name in "txyp"},
+        "format": seen.form,
+        "sensor": list(seen.size) if seen.size else None,
+        "events": found.events,
+        "polarities": {str(p): n for p, n in sorted(found.polarities.items())},
+        "seconds": found.seconds,
+        "events_per_second": found.rate,
+        "same_place_and_time": found.crowded,
+        "wraps": seen.wraps,
+        "times_back": found.falls + seen.backward,
+        "steps": list(seen.made),
+        **{name: list(found.extent.get(name, ())) for name in "txyp"},
     }
 
 
-def events_text(events: Events) -> str:
-    def extent(column: Any, unit: str = "") -> str:
-        return " to ".join(f"{n:,}{unit}" for n in _extent(column)) or "none"
+def events_text(seen: Look) -> str:
+    found = seen.summary
 
-    length = (int(events.t[-1]) - int(events.t[0])) / 1e6 if len(events.t) else 0.0
+    def extent(name: str, unit: str = "") -> str:
+        return " to ".join(f"{n:,}{unit}" for n in found.extent.get(name, ())) or "none"
+
+    polarity = ", ".join(f"{n:,} of {p}" for p, n in sorted(found.polarities.items()))
     rows = [
-        ("events", f"{len(events.t):,}"),
-        ("time", extent(events.t, " us")),
-        ("duration", f"{length:g} s"),
-        ("x", extent(events.x)),
-        ("y", extent(events.y)),
-        ("polarity", extent(events.p)),
-        ("at the place and time of another", f"{_crowded(events):,}"),
+        ("format", seen.form),
+        ("sensor", f"{seen.size[0]} x {seen.size[1]}" if seen.size else "not stated"),
+        *([("chosen", ", ".join(seen.made))] if seen.made else []),
+        ("events", f"{found.events:,}"),
+        ("polarity", polarity or "none"),
+        ("time", extent("t", " us")),
+        ("duration", f"{found.seconds:g} s"),
+        ("rate", f"{found.rate:,.0f} events a second" if found.rate else "none"),
+        ("x", extent("x")),
+        ("y", extent("y")),
+        ("at the place and time of another", f"{found.crowded:,}"),
+        ("wraps of the clock", "not told" if seen.wraps is None else f"{seen.wraps:,}"),
+        ("times that go back", f"{found.falls + seen.backward:,}"),
     ]
     return table(("events of a camera", ""), rows, "ll")
 

@@ -27,6 +27,7 @@ class Recording:
     index: Array  # int64, flat element
     value: Array  # int64 for spikes, counts and payloads; float32 for analogue signals
     dt: float | None = None  # seconds of one step, where it is known
+    made: tuple[str, ...] = ()  # the named steps that made it of a camera's events
 
     def __repr__(self) -> str:
         pace = "" if self.dt is None else f" of {self.dt:g} s"

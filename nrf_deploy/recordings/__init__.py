@@ -7,12 +7,15 @@
 | dense frames (steps, *shape) | .npz with `frames` (and dt in seconds, if known), or .npy |
 | N-MNIST and N-Caltech101 | .bin |
 | camera events as a table | .csv with lines of t,x,y,p |
+| files of cameras | see camera.py: .raw (EVT2, EVT3), .dat, .aedat4, .es |
+| NIR data | .nir whose root is a NIRGraphData |
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
@@ -24,12 +27,15 @@ from ..files import reading, write_atomically
 from ..findings import Finding, InputError, UsageError, error, refuse, warning
 from ..network import Array, Shape
 from ..recording import Recording
-from . import frames, npz, sensor, suit
-from .sensor import Events, Merge
+from . import binning, frames, nir, npz, sensor, suit
+from .camera import Camera, recognise, whole
+from .choice import Choice, Crop, Merge, Options, beyond, choice
+from .sensor import Events, Table
+from .summary import Look, looked
 
 __all__ = [
-    "STATES", "Events", "Merge", "decode", "demand_npz", "read", "read_states", "write",
-    "write_states",
+    "STATES", "Camera", "Choice", "Crop", "Events", "Look", "Merge", "Options", "Table", "choice",
+    "decode", "demand_npz", "looked", "opened", "read", "read_states", "write", "write_states",
 ]  # fmt: skip
 
 LIMIT = 1 << 30  # bytes, unpacked
@@ -38,7 +44,8 @@ MAX_STEPS = 10_000_000
 
 KNOWN = (
     ".npz written by nrf-deploy; .npz with t (microseconds), x, y, p; .npz with frames "
-    "(steps, *shape); .npy of frames; .bin of N-MNIST; .csv with lines of t,x,y,p"
+    "(steps, *shape); .npy of frames; .bin of N-MNIST; .csv with lines of t,x,y,p; "
+    "Prophesee .raw (EVT2, EVT3) and .dat; .aedat4; .es; NIR data"
 )
 
 _EVENT_FILES: Mapping[str, Callable[[bytes], dict[str, Array]]] = {
@@ -55,6 +62,10 @@ def read(
     bin: float | None = None,
     merge: Merge | None = None,
     clip: int | None = None,
+    crop: Crop | None = None,
+    downsample: int | None = None,
+    start: float | None = None,
+    until: float | None = None,
     origin: int | None = None,
     limit: int = LIMIT,
     max_steps: int = MAX_STEPS,
@@ -62,24 +73,38 @@ def read(
     """A file as a Recording for an input of `shape`, and what is to be said about it.
 
     Camera events are counted in steps of `bin` seconds; step 0 begins at the first event, or
-    at `origin` microseconds. `dt` is the model's time step: a recording in other steps is
-    warned of, and one that does not say its own takes it (1 or more counts steps, and says
-    nothing of seconds). Values above `clip` become `clip`. `limit` bounds the bytes that are
-    read, `max_steps` the steps that events may span.
+    at `origin` microseconds, and `start` seconds later where that is given; from `until`
+    seconds on nothing is taken. `crop` (x, y, width, height) keeps a window of the sensor,
+    `downsample` makes one pixel of N x N. `dt` is the model's time step: a recording in other
+    steps is warned of, and one that does not say its own takes it (1 or more counts steps, and
+    says nothing of seconds). Values above `clip` become `clip`. `limit` bounds the bytes that
+    are read at once, `max_steps` the steps that events may span. A camera's file of any size is
+    read packet by packet: only what comes out is held.
     """
     name = os.fspath(path)
-    held, findings = decode(path, limit=limit)
-    binned = isinstance(held, Events)
-    if isinstance(held, Events):
-        recording = sensor.binned(
-            held, name, shape=shape, bin=bin, merge=merge, origin=origin, max_steps=max_steps
+    chosen = choice(crop=crop, downsample=downsample, start=start, until=until)
+    held, findings = opened(path, limit=limit, dt=bin, shape=shape)
+    events = not isinstance(held, Recording)
+    if isinstance(held, Recording):
+        recording, said = suit.in_steps(
+            held, name, shape=shape, dt=dt, bin=bin, merge=merge, origin=origin, chosen=chosen
         )
     else:
-        recording, said = suit.in_steps(
-            held, name, shape=shape, dt=dt, bin=bin, merge=merge, origin=origin
-        )
-        findings += said
-    findings += suit.pace(recording, name, dt, binned)
+        size = held.size if isinstance(held, Camera) else None
+        refuse(beyond(chosen, size, name), UsageError)
+        try:
+            recording, said = binning.binned(
+                held.packets, name, chosen,
+                shape=shape, bin=bin, merge=merge, origin=origin, max_steps=max_steps,
+            )  # fmt: skip
+        except DamagedError as damage:
+            raise damage.refusal(path, "RECORDING") from damage
+        form = [f"decode {held.form}", *chosen.made()]
+        form += [f"merge {merge}"] if merge else []
+        recording = replace(recording, made=(*form, f"bin {bin:g} s"))
+        said += held.findings if isinstance(held, Camera) else []
+    findings += said
+    findings += suit.pace(recording, name, dt, events)
     recording, said = suit.clipped(recording, name, clip)
     findings += said
     if not len(recording.index):
@@ -88,15 +113,41 @@ def read(
     return recording, findings
 
 
+def opened(
+    path: str | os.PathLike[str],
+    *,
+    limit: int = LIMIT,
+    dt: float | None = None,
+    shape: Shape | None = None,
+) -> tuple[Recording | Camera | Table, list[Finding]]:
+    """What a file holds; of a camera's file nothing but the header is read yet."""
+    with reading(path) as stream:
+        try:
+            if camera := recognise(stream, Path(path)):
+                return camera, []
+            stream.seek(0)
+            held, findings = _decode(stream, Path(path), limit, dt, shape)
+        except DamagedError as damage:
+            raise damage.refusal(path, "RECORDING") from damage
+    if isinstance(held, Recording):
+        return held, findings
+    return Table(held, Path(path).suffix.lower().removeprefix(".")), findings
+
+
 def decode(
     path: str | os.PathLike[str], *, limit: int = LIMIT
 ) -> tuple[Recording | Events, list[Finding]]:
-    """What a file holds, before anything is asked of it: steps, or the events of a camera."""
-    with reading(path) as stream:
-        try:
-            return _decode(stream, Path(path), limit)
-        except DamagedError as damage:
-            raise damage.refusal(path, "RECORDING") from damage
+    """All that a file holds, before anything is asked of it: steps, or the events of a camera."""
+    held, findings = opened(path, limit=limit)
+    if isinstance(held, Recording):
+        return held, findings
+    if isinstance(held, Table):
+        return held.events, findings
+    try:
+        events, said = sensor.events(whole(held, limit), os.fspath(path))
+    except DamagedError as damage:
+        raise damage.refusal(path, "RECORDING") from damage
+    return events, [*findings, *held.findings, *said]
 
 
 def demand_npz(path: str | os.PathLike[str]) -> None:
@@ -137,10 +188,14 @@ def read_states(path: str | os.PathLike[str], *, limit: int = LIMIT) -> dict[str
             raise damage.refusal(path, "RECORDING") from damage
 
 
-def _decode(stream: BinaryIO, path: Path, limit: int) -> tuple[Recording | Events, list[Finding]]:
+def _decode(
+    stream: BinaryIO, path: Path, limit: int, dt: float | None, shape: Shape | None
+) -> tuple[Recording | Events, list[Finding]]:
     head = stream.read(6)
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return _from_zip(Archive(stream, limit=limit), path)
+    if head.startswith(b"\x89HDF"):
+        return nir.decode(path, dt, shape), []
     size = stream.seek(0, os.SEEK_END)
     if size > limit:
         raise TooLargeError(f"has {size:,} bytes; the limit is {limit:,}")

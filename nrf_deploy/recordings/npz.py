@@ -1,7 +1,7 @@
 """Our own file: a Recording's arrays as an .npz that numpy reads, the same bytes every time.
 
 Members: format ("nrf-deploy recording 1"), shape, start, index, value and, where it is
-known, dt in seconds.
+known, dt in seconds, and "made": the named steps that it was made by.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ def encode(recording: Recording, stream: BinaryIO) -> None:
     }
     if recording.dt is not None:
         arrays["dt"] = np.array(recording.dt, np.float64)
+    if recording.made:
+        arrays["made"] = np.array(recording.made)
     write(stream, ((f"{name}.npy", to_npy(array)) for name, array in arrays.items()))
 
 
@@ -53,7 +55,7 @@ def decode(archive: Archive) -> Recording:
             f"is written in version {version:.20} of the format; this tool reads {VERSION}"
         )
     wanted = {f"{part}.npy" for part in ("format", *_ARRAYS)}
-    if differ := sorted((set(archive.sizes) - {"dt.npy"}) ^ wanted):
+    if differ := sorted((set(archive.sizes) - {"dt.npy", "made.npy"}) ^ wanted):
         raise DamagedError(f"lacks or adds members: {', '.join(differ):.200}")
     arrays = {part: from_npy(archive.read(f"{part}.npy")) for part in _ARRAYS}
     if strange := [n for n, a in arrays.items() if n != "value" and a.dtype.kind not in "iu"]:
@@ -63,6 +65,9 @@ def decode(archive: Archive) -> Recording:
     dt = from_npy(archive.read("dt.npy"), NUMBERS) if "dt.npy" in archive.sizes else None
     if dt is not None and dt.size != 1:
         raise DamagedError("has several dt")
+    made = from_npy(archive.read("made.npy"), "U") if "made.npy" in archive.sizes else np.zeros(0)
+    if made.ndim != 1:
+        raise DamagedError("has steps that are no list")
     integral = arrays["value"].dtype.kind in "biu"
     recording = Recording(
         tuple(int(n) for n in arrays["shape"]),
@@ -70,6 +75,7 @@ def decode(archive: Archive) -> Recording:
         arrays["index"].astype(np.int64),
         arrays["value"].astype(np.int64 if integral else np.float32),
         None if dt is None else float(dt.item()),
+        tuple(str(step) for step in made),
     )
     if faults := list(recording.faults()):
         raise DamagedError(f"is not sound: {'; '.join(faults)}")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ..findings import Finding, InputError, UsageError, error, info, warning
 from ..network import Shape
 from ..recording import Recording
+from .choice import Choice
 
 SAME = 1e-6  # relative: what a length of time loses on its way through float32
 
@@ -20,11 +23,13 @@ def in_steps(
     bin: float | None,
     merge: str | None,
     origin: int | None,
+    chosen: Choice,
 ) -> tuple[Recording, list[Finding]]:
     """A recording that has its steps already: nothing may be asked that would change it."""
-    if merge is not None or origin is not None:
-        what = f"{name} is already in steps: it can neither be merged nor given an origin"
-        raise UsageError(error("RECORDING-OPTION", what, fix="leave --merge (and origin) out"))
+    if merge is not None or origin is not None or chosen != Choice():
+        what = f"{name} is already in steps: nothing of its events can be chosen or merged"
+        fix = "leave --merge, --crop, --downsample, --from and --until (and origin) out"
+        raise UsageError(error("RECORDING-OPTION", what, fix=fix))
     if bin is not None and held.dt is not None and not close(held.dt, bin):
         what = f"{name} is already in steps of {held.dt:g} s, not of {bin:g} s"
         raise UsageError(error("RECORDING-BIN", what, fix="leave --bin out"))
@@ -47,7 +52,7 @@ def in_steps(
             )
         )
     known = held.dt or bin or (dt if dt is not None and dt < 1 else None)
-    return Recording(held.shape, held.start, held.index, held.value, known), findings
+    return replace(held, dt=known), findings
 
 
 def pace(recording: Recording, name: str, dt: float | None, binned: bool) -> list[Finding]:
@@ -91,8 +96,7 @@ def clipped(recording: Recording, name: str, most: int | None) -> tuple[Recordin
         f"the largest was {recording.value.max():g}",
         why="--clip asked for it",
     )
-    start, index = recording.start, recording.index
-    return Recording(recording.shape, start, index, value, recording.dt), [finding]
+    return replace(recording, value=value, made=(*recording.made, f"clip {most}")), [finding]
 
 
 def close(a: float, b: float) -> bool:

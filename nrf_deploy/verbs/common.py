@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from .. import pipeline, show
 from ..bundle import Bundle
@@ -16,6 +16,7 @@ from ..given import recording_for
 from ..network import Network
 from ..quantise.rules import Rules, parse_rules
 from ..recording import Recording
+from ..recordings import Options
 from ..stages import Verdict
 from ..text import Progress, finding_text
 
@@ -23,7 +24,13 @@ from ..text import Progress, finding_text
 def recording(
     args: argparse.Namespace, path: str, network: Network
 ) -> tuple[Recording, tuple[Finding, ...]]:
-    return recording_for(network, path, bin=args.bin, merge=args.merge, clip=args.clip)
+    return recording_for(network, path, **asked(args))
+
+
+def asked(args: argparse.Namespace) -> Options:
+    """What the options ask of a recording."""
+    names = Options.__annotations__
+    return cast(Options, {name: getattr(args, name) for name in names})
 
 
 def staged(

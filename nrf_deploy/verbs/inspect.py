@@ -5,15 +5,13 @@ from __future__ import annotations
 import argparse
 
 from ..cli import emit
-from .common import print_findings
+from .common import asked, print_findings
 
 
 def inspect(args: argparse.Namespace) -> int:
     from ..look import look
 
-    what, data, text, said = look(
-        args.file, dt=args.dt, bin=args.bin, merge=args.merge, clip=args.clip, cores=args.cores
-    )
+    what, data, text, said = look(args.file, dt=args.dt, cores=args.cores, **asked(args))
     if args.json:
         emit(args, {"ok": True, "kind": what, **data}, said)
     else:

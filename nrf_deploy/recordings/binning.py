@@ -1,0 +1,299 @@
+"""Events of a camera become steps, packet by packet: what is held is what comes out.
+
+Times are whole microseconds of the camera's clock. The first event is at the beginning
+of step 0, unless an origin says where step 0 begins; step k holds the events from
+origin + k*bin up to, but not including, origin + (k+1)*bin, in exact arithmetic: a bin of
+0.000255 s is 255 microseconds, not a float near it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import numpy as np
+
+from ..findings import Finding, InputError, UsageError, error, info, refuse, warning
+from ..network import Array, Shape
+from ..recording import Recording
+from .choice import Choice, Merge
+from .sensor import Columns
+
+Packets = Callable[[], Generator[Columns]]
+ROOM = 1 << 20  # events, before those of one place and step are brought together
+
+
+def binned(
+    packets: Packets,
+    path: str,
+    choice: Choice,
+    *,
+    shape: Shape | None,
+    bin: float | None,
+    merge: Merge | None = None,
+    origin: int | None = None,
+    max_steps: int,
+) -> tuple[Recording, list[Finding]]:
+    """The number of events of each element in each step of `bin` seconds.
+
+    `shape` is (P, H, W), with polarity as the channel. Polarities merge into a shape of
+    (1, H, W) or (H, W), all events into a shape of one element.
+    """
+    refuse(_misuse(shape, bin, merge), UsageError)
+    assert shape is not None and bin is not None  # noqa: PT018 - for the type checker
+    first = origin
+    while True:
+        tally = _Tally(path, choice, shape, Fraction(repr(float(bin))) * 1_000_000, merge, first)
+        with closing(packets()) as given:
+            tally.take(given, max_steps)
+        if first is not None or tally.least >= tally.first:
+            break
+        first = tally.least  # a later event is the earliest: count again from there
+    early = (
+        [_early(path, tally.least, origin)] if origin is not None and tally.least < origin else []
+    )
+    refuse([*early, *tally.problems(max_steps)], InputError)
+    return tally.recording(float(bin)), list(tally.findings())
+
+
+def _early(path: str, least: int, origin: int) -> Finding:
+    what = f"{path} begins at {least:,} us, before the origin at {origin:,} us"
+    return error("RECORDING-ORIGIN", what, fix=f"give an origin of at most {least}")
+
+
+@dataclass
+class _Outside:
+    """Events beyond one axis of the shape."""
+
+    limit: int
+    count: int = 0
+    low: int = 1 << 62
+    high: int = -1 << 62
+
+    def keep(self, column: Array) -> Array:
+        inside = (column >= 0) & (column < self.limit)
+        self.count += len(column) - int(np.count_nonzero(inside))
+        if len(column):
+            self.low = min(self.low, int(column.min()))
+            self.high = max(self.high, int(column.max()))
+        return np.asarray(inside)
+
+
+@dataclass
+class _Tally:
+    """What the packets have given so far."""
+
+    path: str
+    choice: Choice
+    shape: Shape
+    size: Fraction  # microseconds of a step
+    merge: Merge | None
+    origin: int | None  # where time is counted from; None: at the first event
+    first: int = 0
+    least: int = 0
+    latest: int = 0
+    seen: int = 0
+    taken: int = 0
+    falls: int = 0
+    last: int = 0
+    largest_fall: int = 0
+    steps: int = 0
+    axes: dict[str, _Outside] = field(default_factory=dict)
+    parts: list[tuple[Array, Array]] = field(default_factory=list)  # place and step, count
+    held: int = 0
+    room: int = ROOM
+
+    def take(self, packets: Iterator[Columns], max_steps: int) -> None:
+        if self.merge != "all":
+            *channels, height, width = self.shape
+            self.axes = {"x": _Outside(width), "y": _Outside(height)}
+            if self.merge is None:
+                self.axes["p"] = _Outside(channels[0])
+        for packet in packets:
+            if not len(packet["t"]):
+                continue
+            self._watch(packet["t"])
+            if self.choice.is_over(packet["t"], self.first):
+                break
+            chosen = self.choice.of(packet, self.first)
+            self.taken += len(chosen["t"])
+            self._add(chosen, max_steps)
+
+    def _watch(self, t: Array) -> None:
+        """The extent of the time, and where it falls."""
+        if not self.seen:
+            self.first = int(t[0]) if self.origin is None else self.origin
+            self.least = self.latest = int(t[0])
+        fall = -np.diff(t, prepend=self.last if self.seen else t[0])
+        self.falls += int(np.count_nonzero(fall > 0))
+        self.largest_fall = max(self.largest_fall, int(fall.max()))
+        self.last = int(t[-1])
+        self.least = min(self.least, int(t.min()))
+        self.latest = max(self.latest, int(t.max()))
+        self.seen += len(t)
+
+    def _add(self, events: Columns, max_steps: int) -> None:
+        since = events["t"] - (self.first + self.choice.begin)
+        if not len(since):
+            return
+        self.steps = max(self.steps, math.floor(int(since.max()) / self.size) + 1)
+        inside = np.ones(len(since), np.bool_)
+        for name, axis in self.axes.items():
+            inside &= axis.keep(events[name])
+        if (
+            self.steps > max_steps
+            or int(since.min()) < 0
+            or any(a.count for a in self.axes.values())
+        ):
+            self.parts.clear()  # it will be refused
+            return
+        step, index = self._step(since), self._index(events)
+        self._hold(step * math.prod(self.shape) + index, np.ones_like(step))
+
+    def _hold(self, key: Array, count: Array) -> None:
+        """Keep them, and no more than the output and a bounded rest beside it."""
+        self.parts.append(_together([(key, count)]))
+        self.held += len(self.parts[-1][0])
+        if self.held > self.room:
+            self.parts = [_together(self.parts)]
+            self.held = len(self.parts[0][0])
+            self.room = 2 * self.held + ROOM
+
+    def _step(self, since: Array) -> Array:
+        over, under = self.size.denominator, self.size.numerator
+        if max(int(since.max(initial=0)) * over, under) < 2**63:
+            return np.asarray(since * over // under)
+        # a bin with many digits: the same in integers without bounds
+        return np.asarray((since.astype(object) * over // under).astype(np.int64))
+
+    def _index(self, events: Columns) -> Array:
+        if self.merge == "all":
+            return np.zeros(len(events["t"]), np.int64)
+        *_, height, width = self.shape
+        channel = events["p"] if self.merge is None else 0
+        return np.asarray((channel * height + events["y"]) * width + events["x"])
+
+    def problems(self, max_steps: int) -> Iterator[Finding]:
+        for name, axis in self.axes.items():
+            if axis.count:
+                yield self._outside(name, axis)
+        if self.steps > max_steps:
+            yield error(
+                "RECORDING-TOO-LONG",
+                f"{self.path} would have {self.steps:,} steps; the limit is {max_steps:,}",
+                why="one wrong time can stretch a recording without end",
+                fix="give a longer --bin, or look at the last times of the file",
+            )
+
+    def _outside(self, name: str, axis: _Outside) -> Finding:
+        place = "polarity" if name == "p" else name
+        return error(
+            "RECORDING-OUTSIDE",
+            f"{axis.count:,} of {self.taken:,} events of {self.path} have a {place} outside "
+            f"0..{axis.limit - 1}: it goes from {axis.low} to {axis.high}",
+            fix=_polarities(self.shape)
+            if name == "p"
+            else f"the model's input is {self.shape}: crop or scale the recording to it "
+            "(--crop X,Y,W,H, --downsample N)",
+        )
+
+    def findings(self) -> Iterator[Finding]:
+        steps = [*self.choice.made(), *([f"merge {self.merge}"] if self.merge else [])]
+        if steps:
+            yield info(
+                "RECORDING-MADE",
+                f"of {self.path}, {self.taken:,} of the {self.seen:,} events that were read went "
+                f"on: {', '.join(steps)}",
+            )
+        if self.falls:
+            yield warning(
+                "RECORDING-UNSORTED",
+                f"the time goes back {self.falls:,} times in {self.path}, "
+                f"by up to {self.largest_fall:,} us",
+                why="a decoder that loses a wrap of the clock gives such times",
+                fix="the events were sorted; look at the decoder if the jumps are large",
+            )
+
+    def recording(self, bin: float) -> Recording:
+        key, count = _together(self.parts)
+        self.parts.clear()
+        step, index = np.divmod(key, math.prod(self.shape))
+        start = np.searchsorted(step, np.arange(self.steps + 1))
+        return Recording(self.shape, start.astype(np.int64), index, count, bin)
+
+
+def _together(parts: list[tuple[Array, Array]]) -> tuple[Array, Array]:
+    """Each key once, in order, with the sum of its counts."""
+    none = np.zeros(0, np.int64)
+    key, count = (np.concatenate([none, *(part[k] for part in parts)]) for k in range(2))
+    order = np.argsort(key, kind="stable")
+    key = key[order]
+    first = np.flatnonzero(np.diff(key, prepend=-1))
+    return key[first], np.add.reduceat(count[order], first) if len(first) else none
+
+
+def _polarities(shape: Shape) -> str:
+    if shape[0] == 1:
+        return "give --merge polarity: both polarities are counted in one channel"
+    return f"write polarities as {'0 and 1' if shape[0] == 2 else f'0 to {shape[0] - 1}'}"
+
+
+def _misuse(shape: Shape | None, bin: float | None, merge: Merge | None) -> list[Finding]:
+    found = []
+    if bin is None:
+        found.append(
+            error(
+                "RECORDING-BIN-MISSING",
+                "the recording holds events in microseconds, and no length of a step is given",
+                why="how many events meet in a step decides what the network sees",
+                fix="give the length of a step in seconds (--bin 0.001)",
+            )
+        )
+    elif not (math.isfinite(bin) and bin > 0):
+        fix = "give --bin a positive number of seconds"
+        found.append(error("RECORDING-BIN", f"a step of {bin} s is no length", fix=fix))
+    if merge not in (None, "polarity", "all"):
+        fix = "give --merge polarity or --merge all, or leave it out"
+        found.append(error("RECORDING-MERGE", f"there is no way to merge {merge!r}", fix=fix))
+    elif shape is None:
+        fix = "give the shape of the model's input (shape=)"
+        found.append(error("RECORDING-SHAPE-MISSING", "events need a shape to go in", fix=fix))
+    elif not _suits(shape, merge):
+        found.append(
+            error(
+                "RECORDING-SHAPE",
+                f"events{f' merged by {merge!r}' if merge else ''} go into a shape of "
+                f"{_WANTED[merge]}; the model's input is {shape}",
+                fix=_fitting(shape),
+            )
+        )
+    return found
+
+
+_WANTED: dict[Merge | None, str] = {
+    None: "(P, H, W)",
+    "polarity": "(1, H, W) or (H, W)",
+    "all": "one element",
+}
+
+
+def _fitting(shape: Shape) -> str:
+    """The option that brings events into this shape."""
+    if len(shape) == 3 and shape[0] > 1:
+        return "leave --merge out: each polarity has a channel of its own"
+    if _suits(shape, "all"):
+        return "give --merge all: all events of a step are counted together"
+    if _suits(shape, "polarity"):
+        return "give --merge polarity: both polarities are counted in one channel"
+    return "bring the events into the model's shape, and save frames (steps, *shape) as .npz"
+
+
+def _suits(shape: Shape, merge: Merge | None) -> bool:
+    if merge == "all":
+        return math.prod(shape) == 1
+    if merge == "polarity":
+        return len(shape) == 2 or (len(shape) == 3 and shape[0] == 1)
+    return len(shape) == 3

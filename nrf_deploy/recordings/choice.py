@@ -1,0 +1,136 @@
+"""What of a camera's events is asked for: named steps, applied in this order.
+
+from/until (seconds after the first event, or after the origin), crop (a window of the
+sensor), downsample (N x N pixels become one). Merging, binning and clipping follow.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal, TypedDict
+
+import numpy as np
+
+from ..findings import Finding, UsageError, error, refuse
+from ..network import Array
+from .sensor import Columns
+
+Merge = Literal["polarity", "all"]
+Crop = tuple[int, int, int, int]
+
+
+class Options(TypedDict, total=False):
+    """What may be asked of a recording when it is read."""
+
+    bin: float | None  # seconds of one step
+    merge: Merge | None
+    clip: int | None
+    crop: Crop | None  # x, y, width, height
+    downsample: int | None
+    start: float | None  # seconds after the first event
+    until: float | None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Times in whole microseconds after the origin."""
+
+    begin: int = 0
+    end: int | None = None
+    crop: Crop | None = None
+    downsample: int = 1
+
+    def of(self, events: Columns, origin: int) -> Columns:
+        keep = np.ones(len(events["t"]), np.bool_)
+        if self.begin:
+            keep &= events["t"] >= origin + self.begin
+        if self.end is not None:
+            keep &= events["t"] < origin + self.end
+        x, y = events["x"], events["y"]
+        if self.crop:
+            left, top, width, height = self.crop
+            keep &= (x >= left) & (x < left + width) & (y >= top) & (y < top + height)
+            x, y = x - left, y - top
+        if self.downsample > 1:
+            x, y = x // self.downsample, y // self.downsample
+        held = {"t": events["t"], "x": x, "y": y, "p": events["p"]}
+        return held if keep.all() else {name: column[keep] for name, column in held.items()}
+
+    def is_over(self, t: Array, origin: int) -> bool:
+        """Whether nothing of this packet, and so of later ones, is asked for."""
+        return self.end is not None and bool((t >= origin + self.end).all())
+
+    def size(self, sensor: tuple[int, int]) -> tuple[int, int]:
+        """Width and height of what comes out of this sensor."""
+        width, height = self.crop[2:] if self.crop else sensor
+        return -(-width // self.downsample), -(-height // self.downsample)
+
+    def made(self) -> Iterator[str]:
+        """The steps by name."""
+        if self.begin:
+            yield f"from {self.begin:,} us"
+        if self.end is not None:
+            yield f"until {self.end:,} us"
+        if self.crop:
+            yield "crop {},{},{},{}".format(*self.crop)
+        if self.downsample > 1:
+            yield f"downsample {self.downsample}"
+
+
+def choice(
+    *,
+    crop: Crop | None = None,
+    downsample: int | None = None,
+    start: float | None = None,
+    until: float | None = None,
+) -> Choice:
+    """The choice, or every reason why it is none."""
+    problems = [*_crop_faults(crop, downsample or 1)]
+    if downsample is not None and downsample < 1:
+        what = f"pixels cannot be brought together by {downsample}"
+        problems.append(error("RECORDING-DOWNSAMPLE", what, fix="give --downsample 2 or more"))
+    times = {"--from": start, "--until": until}
+    for name, seconds in times.items():
+        if seconds is not None and (not math.isfinite(seconds) or _micro(seconds) is None):
+            what = f"{name} {seconds} is no time in whole microseconds from 0 on"
+            fix = f"give {name} a number of seconds with at most 6 decimals"
+            problems.append(error("RECORDING-WINDOW", what, fix=fix))
+    if not problems and start is not None and until is not None and until <= start:
+        what = f"nothing lies between {start:g} s and {until:g} s"
+        problems.append(error("RECORDING-WINDOW", what, fix="give an --until after --from"))
+    refuse(problems, UsageError)
+    end = None if until is None else _micro(until)
+    return Choice(_micro(start or 0.0) or 0, end, crop, downsample or 1)
+
+
+def _micro(seconds: float) -> int | None:
+    exact = Fraction(repr(float(seconds))) * 1_000_000
+    return int(exact) if exact.denominator == 1 and exact >= 0 else None
+
+
+def _crop_faults(crop: Crop | None, downsample: int) -> Iterator[Finding]:
+    if crop is None:
+        return
+    x, y, width, height = crop
+    if min(x, y) < 0 or min(width, height) < 1:
+        what = f"a window of {width} x {height} at {x}, {y} holds nothing of a sensor"
+        fix = "give --crop X,Y,W,H with X and Y of 0 or more, W and H of 1 or more"
+        yield error("RECORDING-CROP", what, fix=fix)
+    elif width % downsample or height % downsample:
+        what = f"a window of {width} x {height} does not divide by --downsample {downsample}"
+        yield error("RECORDING-CROP", what, fix="choose a window whose sides do")
+
+
+def beyond(chosen: Choice, sensor: tuple[int, int] | None, path: str) -> list[Finding]:
+    """A window that reaches over the edge of a sensor whose size is known."""
+    if chosen.crop is None or sensor is None:
+        return []
+    x, y, width, height = chosen.crop
+    if x + width <= sensor[0] and y + height <= sensor[1]:
+        return []
+    what = f"the window {x},{y},{width},{height} reaches beyond the {sensor[0]} x {sensor[1]} of"
+    fix = "give a --crop within the sensor"
+    return [error("RECORDING-CROP", f"{what} {path}", fix=fix)]

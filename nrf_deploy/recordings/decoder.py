@@ -1,0 +1,97 @@
+"""Events of a camera through faery, decoded in a process of its own, packet by packet."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import struct
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from ..archive import DamagedError
+from ..findings import MissingError, error
+from .sensor import Columns
+
+WORKER = Path(__file__).with_name("faery_worker.py")
+EVENT = np.dtype([("t", "<i8"), ("x", "<u2"), ("y", "<u2"), ("p", "u1")])
+END = (1 << 64) - 1
+MOST = 1 << 26  # events of one packet
+
+
+class Decoding:
+    """One run of the worker: the sensor's size, then the packets. Close it to end it early."""
+
+    def __init__(self, form: str, path: Path) -> None:
+        demand_faery(path)
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
+        self._worker = subprocess.Popen(
+            [sys.executable, "-P", str(WORKER), form, os.path.abspath(path)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=self._said,
+            env={**os.environ, "RUST_BACKTRACE": "0"},
+        )
+        assert self._worker.stdout is not None
+        self._stream: IO[bytes] = self._worker.stdout
+        try:
+            self.size = self._header()
+        except BaseException:
+            self.close()
+            raise
+
+    def packets(self) -> Iterator[Columns]:
+        while (count := struct.unpack("<Q", self._take(8))[0]) != END:
+            if count > MOST:
+                raise DamagedError(f"was decoded to a packet of {count:,} events")
+            events = np.frombuffer(self._take(count * EVENT.itemsize), EVENT)
+            if count:
+                yield {name: events[name].astype(np.int64) for name in "txyp"}
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.close()
+        self._worker.kill()
+        self._worker.wait()
+        self._said.close()
+
+    def _header(self) -> tuple[int, int]:
+        line = self._stream.readline(4096)
+        if not line.endswith(b"\n"):
+            raise self._failed()
+        stated: dict[str, Any] = json.loads(line)
+        width, height = stated["size"]
+        return int(width), int(height)
+
+    def _take(self, length: int) -> bytes:
+        data = self._stream.read(length)
+        if len(data) != length:
+            raise self._failed()
+        return data
+
+    def _failed(self) -> DamagedError:
+        code = self._worker.wait()
+        self._said.seek(0)
+        lines = self._said.read(1 << 16).decode("utf-8", "replace").strip().splitlines()
+        why = lines[-1] if lines else f"it ended with code {code}"
+        return DamagedError(f"could not be decoded to its end: {why:.200}")
+
+
+def demand_faery(path: Path) -> None:
+    if importlib.util.find_spec("faery") is not None:
+        return
+    raise MissingError(
+        error(
+            "RECORDING-DECODER-MISSING",
+            f"{path} needs the decoder faery, which is not installed",
+            why="it comes with the optional extra [recordings] (8 MB)",
+            fix="pip install 'nrf-deploy[recordings]', or pip install faery",
+        )
+    )
