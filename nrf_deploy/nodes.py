@@ -264,6 +264,16 @@ class LI(Population):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class RectifiedLI(LI):
+    """An LI whose value is v where v > 0, and else 0: one that is followed by a ReLU.
+
+    NIR has no ReLU; in a file it is an LI with the metadata rectify = "yes".
+    """
+
+    kind = "RectifiedLI"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class LIF(LI):
     """An LI that spikes where v > v_threshold (see Fires)."""
 
@@ -308,6 +318,6 @@ KINDS: dict[str, type[Node]] = {
     cls.kind: cls
     for cls in (
         Input, Output, Linear, Conv, SumPool, AvgPool, Flatten, Scale, Threshold, Delay,
-        Integrator, IF, LI, LIF, CubaLI, CubaLIF,
+        Integrator, IF, LI, RectifiedLI, LIF, CubaLI, CubaLIF,
     )
 }  # fmt: skip

@@ -251,7 +251,7 @@ def _populations(draw: st.DrawFn, rng: np.random.Generator, name: str, shape: Sh
     if model == "ternary_lif":
         params |= {"vth_hi": number(0, top), "vth_lo": number(-top, 1)}
     elif model == "li":
-        params["shift"] = number(0, 12)
+        params |= {"shift": number(0, 12), "rectify": draw(st.integers(0, 1))}
     elif model != "pass":
         params["vth"] = number(0, top)
     if model == "lif_reset":

@@ -18,6 +18,7 @@ from ..network import Array, Conv, Edge, Input, Linear, Network, Node, Output, S
 from .arrays import Arrays
 from .cells import doubts, is_cell, is_norse_leaf, population
 from .layers import connection, is_batch_norm, is_layer, scale_and_shift
+from .rectify import rectified
 from .trace import INPUT, Call, Step, trace, unused
 
 
@@ -33,7 +34,7 @@ def from_torch(
     """
     need_torch()
     sample = _sample(module, sample_or_shape)
-    step = trace(module, sample, lambda m: is_layer(m) or is_norse_leaf(m))
+    step = rectified(trace(module, sample, lambda m: is_layer(m) or is_norse_leaf(m)))
     cells = [c for c in step.calls if is_cell(c.module)]
     readout = getattr(module, "readout", {})
     faults = [f for call in step.calls for f in (*call.faults, *_name_faults(call))]

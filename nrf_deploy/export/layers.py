@@ -25,7 +25,7 @@ FIXES = {
     "SNNRecurrent": "it holds the time loop itself: use a cell and a layer that feeds back",
     "SNNRecurrentCell": "use LIFBoxCell or LIFCell",
 }
-ACTIVATION_FIX = "let a spiking cell (LIFBoxCell) take its place"
+ACTIVATION_FIX = "let a spiking cell (LIFBoxCell) take its place; a ReLU may follow an LIBoxCell"
 
 
 def is_layer(module: Any) -> bool:

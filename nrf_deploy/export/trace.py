@@ -23,7 +23,6 @@ ABOUT_A_TENSOR = ("size", "dim", "numel", "shape", "dtype", "device", "ndim")
 FUNCTION_FIX = {
     "cat": "NIR has no concatenation: give each branch a layer of its own and add what they give",
     "stack": "add the branches with +",
-    "relu": "let a spiking cell (LIFBoxCell) take its place",
     "max_pool2d": "use torch.nn.AvgPool2d or a convolution with a stride",
     "avg_pool2d": "use the module torch.nn.AvgPool2d",
     "view": "use torch.nn.Flatten",
@@ -41,7 +40,8 @@ Sources = tuple[str, ...]
 class Call:
     """One layer at work: `module` on the sum of `sources`, shapes without batch.
 
-    `faults` say why it cannot be exported, where that is seen already here.
+    `faults` say why it cannot be exported, where that is seen already here; `rectified` that
+    a ReLU followed it, which is gone.
     """
 
     name: str
@@ -50,6 +50,7 @@ class Call:
     input_shape: Shape
     shape: Shape
     faults: tuple[Finding, ...] = ()
+    rectified: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,6 +123,8 @@ class _Reader:
             return self._add(node)
         if name in SAME_TENSOR or (name == "dropout" and not node.kwargs.get("training", True)):
             return self._signal(operand)
+        if name == "relu":
+            return self._call(node, torch.nn.ReLU())
         if name == "flatten":
             return self._call(node, torch.nn.Flatten(*_flatten_axes(node)))
         return self._call(node, None, _no_function(name, node))

@@ -18,6 +18,7 @@ from ..network import (
     Integrator,
     Node,
     Population,
+    RectifiedLI,
     Shape,
 )
 from .fields import Fields, first
@@ -30,6 +31,8 @@ TIMES = ("tau", "tau_mem", "tau_syn")
 SAID = {"reset": ("value", "subtract"), "fires": ("above", "at")}
 """What a spiking node says in its metadata, because NIR has no field for it; the first is
 meant where it says nothing."""
+RECTIFY = "rectify"
+"""What an LI says in its metadata where a ReLU follows it."""
 DEFAULTS = {"v_reset": ("v_threshold", 0.0), "w_in": ("v_leak", 1.0)}
 SLACK = 1e-6  # of a step: what float32 loses in a delay that is a whole number of steps
 
@@ -46,6 +49,11 @@ def build_population(f: Fields, given: Shape | None, how: Reading) -> Node | Non
     said = _said(f) if cls.spikes else {}
     if said is None:
         return None
+    if cls is LI and f.node.metadata.get(RECTIFY, "no") != "no":
+        if f.node.metadata[RECTIFY] != "yes":
+            f.error("NIR-RECTIFY", f"rectify is {f.node.metadata[RECTIFY]!r}, neither yes nor no")
+            return None
+        cls = RectifiedLI
     known = {key: a for key, a in values.items() if a is not None}
     full = f.fit(known, given) if len(known) == len(values) else None
     if full is None:

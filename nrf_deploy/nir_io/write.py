@@ -38,12 +38,13 @@ from ..network import (
     Pool,
     Population,
     Port,
+    RectifiedLI,
     Scale,
     Shape,
     Threshold,
 )
 from .kinds import same_padding
-from .neurons import parameters
+from .neurons import RECTIFY, parameters
 from .read import read
 
 NIR_VERSION = "1.0.8"
@@ -148,6 +149,8 @@ def _metadata(node: Node) -> dict[str, str]:
         metadata["reset"] = node.reset
         if node.fires != "above":
             metadata["fires"] = node.fires
+    if isinstance(node, RectifiedLI):
+        metadata[RECTIFY] = "yes"
     return metadata
 
 
@@ -223,7 +226,8 @@ def _flatten(node: Flatten) -> Said:
 
 
 def _population(node: Population) -> Said:
-    return {"type": node.kind, **{key: getattr(node, key) for key in parameters(type(node))}}
+    kind = "LI" if isinstance(node, RectifiedLI) else node.kind
+    return {"type": kind, **{key: getattr(node, key) for key in parameters(type(node))}}
 
 
 SAYINGS: tuple[tuple[type[Node], Callable[[Any], Said]], ...] = (

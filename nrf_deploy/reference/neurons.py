@@ -19,7 +19,18 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..network import IF, LI, LIF, Array, CubaLI, CubaLIF, Integrator, LinearLeakIF, Population
+from ..network import (
+    IF,
+    LI,
+    LIF,
+    Array,
+    CubaLI,
+    CubaLIF,
+    Integrator,
+    LinearLeakIF,
+    Population,
+    RectifiedLI,
+)
 
 Decay = Literal["euler", "exact"]
 State = dict[str, Array]
@@ -58,6 +69,21 @@ def li(n: LI, dt: float) -> Neuron:
         return v, {"v": v}
 
     return {"v": v_leak}, step
+
+
+def rectified(step_of: Callable[[LI, float], Neuron]) -> Callable[[LI, float], Neuron]:
+    """What is below 0 stays in the state and is not handed on."""
+
+    def neuron(n: LI, dt: float) -> Neuron:
+        start, step = step_of(n, dt)
+
+        def above(state: State, x: Array) -> tuple[Array, State]:
+            value, state = step(state, x)
+            return np.maximum(value, 0), state
+
+        return start, above
+
+    return neuron
 
 
 def cuba(n: CubaLI, dt: float) -> Neuron:
@@ -163,6 +189,7 @@ def exact_cuba(n: CubaLI, dt: float) -> Neuron:
 EULER: dict[type[Population], Callable[[Any, float], Neuron]] = {
     LIF: lif,
     LI: li,
+    RectifiedLI: rectified(li),
     CubaLIF: cuba,
     CubaLI: cuba,
     IF: integrate_and_fire,
@@ -172,6 +199,7 @@ EULER: dict[type[Population], Callable[[Any, float], Neuron]] = {
 EXACT: dict[type[Population], Callable[[Any, float], Neuron]] = {
     LIF: exact_leaky,
     LI: exact_leaky,
+    RectifiedLI: rectified(exact_leaky),
     CubaLIF: exact_cuba,
     CubaLI: exact_cuba,
 }

@@ -50,7 +50,7 @@ MACHINE = {
 LEAKY = {"decay": 0, "leak": 0, "rest": 0, "bias": 0, "v0": 0}
 CURRENT = {"current_decay": 0, "input_bias": 0, "i0": 0}
 SPIKING = {"v_reset": 0, "at": 0, "subtract": 0}
-GRADED = {"shift": 0, "message_bits": 16}
+GRADED = {"shift": 0, "message_bits": 16, "rectify": 0}
 
 Params = Mapping[str, Array]
 
@@ -104,7 +104,8 @@ def spiking(p: Params, state: State, arriving: Array) -> tuple[Array, State]:
 def graded(p: Params, state: State, arriving: Array) -> tuple[Array, State]:
     state = moved(p, state, arriving)
     sent = rounded(state["v"], p["shift"], p["rounding"])
-    return fit(sent, p["message_bits"], p["wrap"]), state
+    sent = fit(sent, p["message_bits"], p["wrap"])
+    return np.where(p["rectify"], np.maximum(sent, 0), sent), state
 
 
 def passing(p: Params, state: State, arriving: Array) -> tuple[Array, State]:
@@ -128,7 +129,7 @@ MODELS = {
     "pass": Model(passing, (), {"sum_bits": 24, "wrap": 0}),
 }
 
-UNIFORM = (*MACHINE, "at", "subtract", "message_bits")
+UNIFORM = (*MACHINE, "at", "subtract", "message_bits", "rectify")
 """Parameters that must be one number for a population."""
 
 
@@ -184,7 +185,7 @@ def _ranges(p: Params) -> dict[str, tuple[int, int]]:
         "fraction_bits": (0, 16),
         "message_bits": (2, 32),
         "rounding": (0, 2),
-        **dict.fromkeys(("wrap", "at", "subtract"), (0, 1)),
+        **dict.fromkeys(("wrap", "at", "subtract", "rectify"), (0, 1)),
         "wait": (0, 2**31 - 1),
         "shift": (0, 31),
         **dict.fromkeys(("decay", "current_decay"), (0, whole)),

@@ -73,6 +73,7 @@ def _numbers(p: Params) -> dict[str, Any]:
         "subtract": p.get("subtract", np.asarray(0)),
         "message_bits": p.get("message_bits", np.asarray(16)),
         "rounding": p["rounding"],
+        "rectify": p.get("rectify", np.asarray(0)),
     }
     if "current_decay" in p:
         values["keep_i"] = whole - p["current_decay"]

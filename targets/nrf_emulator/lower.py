@@ -10,7 +10,7 @@ from nrf_deploy import program as chip
 from nrf_deploy.findings import Finding, info
 from nrf_deploy.layers import Link, layers
 from nrf_deploy.lowering import synapses
-from nrf_deploy.network import Delay, Input, Network, Output, Pool, Population
+from nrf_deploy.network import Delay, Input, Network, Output, Pool, Population, RectifiedLI
 from nrf_deploy.program import Origin, Port, Program
 from nrf_deploy.quantise.scheme import Scheme
 from nrf_deploy.reference.nodes import delay_steps
@@ -65,6 +65,8 @@ def _population(
     network: Network, model: str, scheme: Scheme, name: str, latency: int
 ) -> chip.Population:
     params = {**scheme.populations[name].params, "wait": latency}
+    if isinstance(network[name], RectifiedLI):
+        params["rectify"] = 1
     return chip.Population(name=name, shape=network[name].shape, model=model, params=params)
 
 

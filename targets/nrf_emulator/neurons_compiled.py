@@ -58,6 +58,7 @@ def neurons(current: bool, leaky: bool, payload: bool) -> Callable[[Uniform], Ke
             bits, sum_bits, fraction, decay_bits = one[9], one[10], one[11], one[12]
             wrap, up, down, wait = one[13] != 0, one[14], one[15], one[16]
             at, subtract, message_bits, rounding = one[17], one[18] != 0, one[19], one[20]
+            rectify = one[21] != 0
             if t < wait:
                 for i in range(n):
                     output[i] = 0
@@ -100,6 +101,7 @@ def neurons(current: bool, leaky: bool, payload: bool) -> Callable[[Uniform], Ke
                     above = half if rounding == i64(2) else i64(0)
                     below = i64(0) if rounding == i64(0) else low - above
                     sent = fitted(rounded(v, shift, above, below), wrap, message_bits)
+                    sent = max(sent, i64(0)) if rectify else sent
                     busy |= sent
                     output[i] = i32(sent)
                 else:

@@ -112,7 +112,7 @@ def _lif(v: Values) -> Call:
 
 
 def _li(v: Values) -> Call:
-    later = [f'{{name}}.proc_params["shift"] = {v.text("shift")}']
+    later = [f'{{name}}.proc_params["{key}"] = {v.text(key)}' for key in ("shift", "rectify")]
     return Call("Potential", {**_currents(v), "vth": v.text("vth")}, later)
 
 

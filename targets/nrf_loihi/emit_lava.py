@@ -53,7 +53,7 @@ HELPERS = {
     "Potential": '''
 
 class Potential(LIF):
-    """A LIF that sends v, rounded to v / 2^shift, in place of spikes."""
+    """A LIF that sends v, rounded to v / 2^shift (or only what is above 0), in place of spikes."""
 
 
 @implements(proc=Potential, protocol=LoihiProtocol)
@@ -74,7 +74,8 @@ class PotentialModel(AbstractPyLifModelFixed):
 
     def potential(self, spikes):
         shift = self.proc_params["shift"]
-        self.send((self.v + (np.left_shift(1, shift) >> 1)) >> shift)
+        sent = (self.v + (np.left_shift(1, shift) >> 1)) >> shift
+        self.send(np.maximum(sent, 0) if self.proc_params["rectify"] else sent)
 ''',
     "one_each": '''
 

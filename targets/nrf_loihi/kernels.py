@@ -115,9 +115,9 @@ def _potential(p: Numbers) -> Cell | None:
     from . import neurons_compiled as compiled
 
     params = _leaking(p)
-    if params is None or not _within(p["shift"], 0, 23):
+    if params is None or not _within(p["shift"], 0, 23) or not _within(p["rectify"], 0, 1):
         return None
-    shifted = {**params, "shift": p["shift"]}
+    shifted = {**params, "shift": p["shift"], "lowest": np.where(p["rectify"], 0, WORD[0])}
     return Cell(compiled.li, _plain(shifted), payload=True, output=_state)
 
 

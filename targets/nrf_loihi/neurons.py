@@ -45,12 +45,13 @@ def lif(p: Params, s: State, arriving: Array, t: int) -> tuple[Array, State]:
 def li(p: Params, s: State, arriving: Array, t: int) -> tuple[Array, State]:
     """A LIF with the highest threshold there is, which sends its potential instead of spikes.
 
-    `shift` takes low bits off the payload (halves round up), not off the potential. A
-    potential that saturates (above 131071 << 6) would spike: it starts again at 0, and that
-    is sent.
+    `shift` takes low bits off the payload (halves round up), not off the potential; with
+    `rectify` no payload is below 0. A potential that saturates (above 131071 << 6) would
+    spike: it starts again at 0, and that is sent.
     """
     _, state = lif(p, s, arriving, t)
-    return (state["v"] + (1 << p["shift"] >> 1)) >> p["shift"], state
+    sent = (state["v"] + (1 << p["shift"] >> 1)) >> p["shift"]
+    return np.where(p["rectify"], np.maximum(sent, 0), sent), state
 
 
 def lif_reset(p: Params, s: State, arriving: Array, t: int) -> tuple[Array, State]:
@@ -170,7 +171,9 @@ RF_DEFAULTS = {"decay_bits": 0, "state_exp": 0}
 
 MODELS: dict[str, Model] = {
     "lif": Model(lif, ("u", "v"), LIF_NEEDS, LIF_DEFAULTS),
-    "li": Model(li, ("u", "v"), ("du", "dv"), {**LIF_DEFAULTS, "vth": VTH_MAX, "shift": 0}),
+    "li": Model(
+        li, ("u", "v"), ("du", "dv"), {**LIF_DEFAULTS, "vth": VTH_MAX, "shift": 0, "rectify": 0}
+    ),
     "lif_reset": Model(
         lif_reset, ("u", "v"), (*LIF_NEEDS, "interval"), {**LIF_DEFAULTS, "offset": 0}
     ),

@@ -165,12 +165,12 @@ def lif_refractory(uniform: Uniform) -> Kernel:
 
 
 def li(uniform: Uniform) -> Kernel:
-    keep_u_row, keep_v_row, bias_row, vth_row, shift_row = rows_of(uniform)
-    one_keep_u, one_keep_v, one_bias, one_vth, one_shift = uniform
+    keep_u_row, keep_v_row, bias_row, vth_row, shift_row, lowest_row = rows_of(uniform)
+    one_keep_u, one_keep_v, one_bias, one_vth, one_shift, one_lowest = uniform
 
     def kernel(n, t, stride, arriving, output, state, each, one):  # type: ignore[no-untyped-def]
         keep_u, keep_v, bias = i32(one[0]), i32(one[1]), i32(one[2])
-        vth, shift = i32(one[3]), i32(one[4])
+        vth, shift, lowest = i32(one[3]), i32(one[4]), i32(one[5])
         moved = i32(0)
         for i in range(n):
             keep_u = keep_u if one_keep_u else each[keep_u_row * stride + i]
@@ -178,13 +178,14 @@ def li(uniform: Uniform) -> Kernel:
             bias = bias if one_bias else each[bias_row * stride + i]
             vth = vth if one_vth else each[vth_row * stride + i]
             shift = shift if one_shift else each[shift_row * stride + i]
+            lowest = lowest if one_lowest else each[lowest_row * stride + i]
             u = wrapped(i32(decayed(state[i], keep_u) + i32(i32(arriving[i]) << i32(6))))
             v = clipped(i32(i32(decayed(state[stride + i], keep_v) + u) + bias))
             v = i32(0) if v > vth else v
             moved = i32(moved | u | v | i32(arriving[i]) | bias)
             state[i] = u
             state[stride + i] = v
-            output[i] = i32(i32(v + i32(i32(i32(1) << shift) >> i32(1))) >> shift)
+            output[i] = max(i32(i32(v + i32(i32(i32(1) << shift) >> i32(1))) >> shift), lowest)
         return np.int64(moved)
 
     return kernel

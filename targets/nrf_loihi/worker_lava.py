@@ -105,13 +105,15 @@ class TapModel(PyLoihiProcessModel):
 
 
 class LIFOrPotential(PyLifModelBitAcc):
-    """The vendor's LIF; where a shift was given, its v (rounded) goes out in place of spikes."""
+    """The vendor's LIF; where a shift was given, its v (rounded, and nothing below the lowest
+    payload) goes out in place of spikes."""
 
     def run_spk(self):
         shift = self.proc_params.get("payload_shift")
         if self.time_step == 1 and shift is not None:
             send, half = self.s_out.send, np.left_shift(1, shift) >> 1
-            self.s_out.send = lambda spikes: send((self.v + half) >> shift)
+            low = self.proc_params.get("payload_lowest")
+            self.s_out.send = lambda spikes: send(np.maximum((self.v + half) >> shift, low))
         super().run_spk()
 
 
@@ -176,6 +178,8 @@ def neurons(model, shape, p):
     if model == "li":
         process = lif(LIF, shape, p, vth=p["vth"])
         process.proc_params["payload_shift"] = np.broadcast_to(p["shift"], shape).astype(np.int32)
+        lowest = np.where(p.get("rectify", 0), 0, np.iinfo(np.int32).min)
+        process.proc_params["payload_lowest"] = np.broadcast_to(lowest, shape).astype(np.int32)
         return process
     if model == "lif_reset":
         due = {"reset_interval": int(p["interval"]), "reset_offset": int(p.get("offset", 0))}
