@@ -18,7 +18,8 @@ __version__ = "0.1.0"
 
 _HOME = {
     "read": "pipeline", "check": "pipeline", "compile": "pipeline", "run": "pipeline",
-    "verify": "verification.verify", "save": "bundle", "load": "bundle", "read_recording": "given",
+    "verify": "verification.verify", "page": "verification.page",
+    "save": "bundle", "load": "bundle", "read_recording": "given",
     "Network": "network", "Program": "program", "Recording": "recording", "Trace": "recording",
     "Bundle": "bundle", "Finding": "findings", "NrfError": "findings",
     "scheme_toml": "quantise.toml",

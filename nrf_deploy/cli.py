@@ -30,6 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = argparse.Namespace(verb=None, json=as_json)
     try:
         args = _parse(words)
+        args.words = words
         code = int(_verb(args.verb)(args))
         sys.stdout.flush()
         return code

@@ -16,6 +16,7 @@ from .recordings import write
 from .sdk.environments import status
 from .target import targets
 from .text import Progress, finding_text, table, wrap
+from .verification.page import page
 from .verification.verify import verify
 
 MODEL = "covariant-frontend"
@@ -66,7 +67,15 @@ def run_demo(folder: Path, *, steps: int, seed: int, say: Callable[[str], Any]) 
                 labels = [f"{chip}: {e}" for e in (engine, against)]
                 hints = pipeline.waiting(engine, against)
                 with Progress(labels, waiting=hints) as progress:
-                    report = verify(bundle, recording, engine, against, progress=progress)
+                    context = {
+                        "bundle": path.name,
+                        "commands": [f"nrf-deploy demo --steps {steps} --seed {seed}"],
+                    }
+                    report = verify(
+                        bundle, recording, engine, against, context=context, progress=progress
+                    )
+                if against == "reference":
+                    write_text(folder / f"report.{chip}.html", page(report, bundle, recording))
                 say(report.text(details=not report.passed) + "\n")
                 verified.append({"chip": chip, "target": name, **report.as_json()})
             for engine in target.engines:
@@ -81,7 +90,7 @@ def run_demo(folder: Path, *, steps: int, seed: int, say: Callable[[str], Any]) 
         for v in verified
     ]
     say(table(("chip", "engine", "against", "exact", "verdict"), rows))
-    say(f"\nall files are in {folder}/")
+    say(f"\nall files are in {folder}/; report.CHIP.html shows what was found on a chip")
     return document
 
 

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import argparse
 import json
+from pathlib import Path
 
+from ..bundle import Bundle
 from ..cli import emit
 from ..files import write_text
 from ..given import as_bundle
 from ..kinds import demand_output
-from ..verification import Limits
+from ..recording import Recording
+from ..verification import Limits, Report
+from ..verification.page import page
 from ..verification.verify import default_limits
 from ..verification.verify import verify as verify_bundle
 from .common import recording, running, say_at_once
+from .provenance import provenance
 
 
 def verify(args: argparse.Namespace) -> int:
@@ -24,16 +29,28 @@ def verify(args: argparse.Namespace) -> int:
     engines = (args.engine, args.against)
     with running(*engines) as progress:
         report = verify_bundle(
-            bundle, given, *engines, limits=_limits(args), decay=args.decay, progress=progress
+            bundle,
+            given,
+            *engines,
+            limits=_limits(args),
+            decay=args.decay,
+            context=provenance(args),
+            progress=progress,
         )
     if args.report:
-        write_text(args.report, json.dumps(report.as_json(), indent=2, allow_nan=False) + "\n")
+        write_text(args.report, _written(args.report, report, bundle, given))
     if args.json:
         answer = {"ok": report.passed, "exit_code": report.exit_code, "report": report.as_json()}
         emit(args, answer, (*said, *report.said, *report.findings))
     else:
         print(report.text())
     return report.exit_code
+
+
+def _written(path: str, report: Report, bundle: Bundle, given: Recording) -> str:
+    if Path(path).suffix.lower() in (".html", ".htm"):
+        return page(report, bundle, given)
+    return json.dumps(report.as_json(), indent=2, allow_nan=False) + "\n"
 
 
 def _limits(args: argparse.Namespace) -> Limits:

@@ -80,9 +80,9 @@ def _plan(layers: Layers, held: Mapping[int, list[Piece]], drawn: Sequence[int])
         parts,
         class_="plan",
         role="img",
-        viewBox=f"0 0 {width:g} {y:g}",
-        width=round(width),
-        height=round(y),
+        viewBox=f"-1 -1 {width + 2:g} {y + 2:g}",
+        width=round(width + 2),
+        height=round(y + 2),
     )
 
 
@@ -159,7 +159,7 @@ def _resources(layers: Layers) -> Markup:
     heads = [b.replace("_", " ") for b in placement.budgets]
     return table(
         "Resources: what the fullest core of each layer uses, and its share of the limit",
-        ("layer", "neurons", "cores", *heads),
+        ("layer", "size", "cores", *heads),
         rows,
         "lrr" + "r" * len(heads),
         foot=foot if placement.limits else None,
@@ -169,7 +169,11 @@ def _resources(layers: Layers) -> Markup:
 def _budget(used: int, limit: int | None) -> list[object]:
     if not limit:
         return [f"{used:,}"]
-    return [f"{used:,}", tag("span", f" {used / limit:.0%}", class_="share")]
+    return [f"{used:,}", tag("span", " ", _share(used / limit), class_="share")]
+
+
+def _share(share: float) -> str:
+    return "<1%" if 0 < share < 0.01 else f"{share:.0%}"
 
 
 def _cores(layers: Layers, held: Mapping[int, list[Piece]]) -> list[Markup]:

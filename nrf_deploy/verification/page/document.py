@@ -52,7 +52,9 @@ def page(
     """
     layers = Layers(bundle)
     left, right = sides(report.comparison)
-    title = f"{left} against {right} on {name(bundle.chip)}"
+    model = report.context.get("bundle")
+    title = f"{name(str(model))}: " if model else ""
+    title += f"{left} against {right} on {name(bundle.chip)}"
     parts: dict[str, Markup] = {
         "findings": findings(report),
         "error": errors(report.comparison, layers, causes),

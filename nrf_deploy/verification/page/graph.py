@@ -16,7 +16,7 @@ from .layers import Layers, sort
 MOST_BOXES = 300
 WIDE = 1120.0  # a graph that is wider from left to right goes from top to bottom
 LETTER, LINE, PAD = 6.7, 16.0, 9.0
-CHARACTERS = 28
+CHARACTERS = 34
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ...bundle import Bundle
-from ...network import Connection, Conv, Linear, Node, Pool, Population
+from ...network import Connection, Conv, Linear, Node, Pool, Population, Shape
 from ...show import dims
 from ...text import number
 from .html import Markup, tag
@@ -40,11 +40,16 @@ class Layers:
         return tag("span", self.numbers[name], class_=f"key {self.colour(name)}")
 
 
+def _once(sizes: Shape) -> str:
+    """One number where they are all equal."""
+    return str(sizes[0]) if len(set(sizes)) == 1 else dims(sizes)
+
+
 def sort(node: Node) -> str:
     """What a node is, in a few words."""
     match node:
         case Conv():
-            stride = "" if set(node.stride) == {1} else f" /{dims(node.stride)}"
+            stride = "" if set(node.stride) == {1} else f" /{_once(node.stride)}"
             groups = "" if node.groups == 1 else f", {node.groups} groups"
             return f"Conv {dims(node.kernel)}{stride}{groups}, {number(node.weight.size)} weights"
         case Linear():

@@ -27,7 +27,7 @@ COLUMNS, ROWS = 640, 120
 OPEN = 12
 """Layers beyond these are folded where both runs agree in them."""
 LEFT, RIGHT, BOTH = (37, 112, 201), (190, 98, 0), (192, 38, 170)
-EDGE, WIDTH, TICKS = 118.0, 640.0, 5
+EDGE, WIDTH, TICKS = 118.0, 1000.0, 8
 
 Rgb = tuple[int, int, int]
 
@@ -219,7 +219,7 @@ def _axis(steps: int, y: float) -> Iterator[Markup]:
 
 
 def _ticks(steps: int) -> list[int]:
-    """Round steps, some five of them."""
+    """Round steps, some eight of them."""
     raw = max(steps / TICKS, 1)
     power = 10 ** math.floor(math.log10(raw))
     unit = next(power * k for k in (1, 2, 5, 10) if power * k >= raw)

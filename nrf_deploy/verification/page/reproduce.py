@@ -35,7 +35,6 @@ def _bundle(bundle: Bundle) -> Iterator[tuple[str, object]]:
     rewrites = [s.rewrite for s in bundle.steps if s.findings]
     yield "target", bundle.target
     yield "arithmetic", bundle.program.arithmetic
-    yield "model, SHA-256", bundle.source_sha256 or "made in memory"
     yield "bundle made by", f"nrf-deploy {bundle.tool_version}"
     yield "rewrites", ", ".join(rewrites) or "none"
     yield "length of a step", f"{bundle.network.dt:g}"

@@ -32,7 +32,7 @@ border-left:6px solid;max-width:none}
 .good{color:var(--good);background:var(--good-back)}
 .bad{color:var(--bad);background:var(--bad-back)}
 .facts{display:flex;flex-wrap:wrap;gap:.75rem;margin:.75rem 0}
-.facts div{background:var(--panel);border-radius:6px;padding:.6rem .9rem;flex:1 1 11rem}
+.facts div{background:var(--panel);border-radius:6px;padding:.6rem .9rem;flex:1 1 9rem}
 .facts dt{font-size:1.3rem;font-weight:600;font-variant-numeric:tabular-nums}
 .facts dd{margin:0;font-size:.875rem;color:var(--soft)}
 .findings li{border-left:4px solid var(--rule);padding:.1rem .8rem;margin:.6rem 0}
@@ -43,7 +43,7 @@ border-left:6px solid;max-width:none}
 .scroll{overflow-x:auto;margin:.75rem 0}
 table{border-collapse:collapse;font-size:.875rem;font-variant-numeric:tabular-nums}
 caption{text-align:left;color:var(--soft);padding-bottom:.3rem}
-th,td{padding:.25rem .7rem .25rem 0;border-bottom:1px solid var(--rule);text-align:left;
+th,td{padding:.25rem 1.1rem .25rem 0;border-bottom:1px solid var(--rule);text-align:left;
 vertical-align:baseline;font-weight:400;overflow-wrap:anywhere}
 thead th,tfoot th{font-weight:600}
 tbody th{min-width:8rem}
@@ -67,7 +67,7 @@ svg text.mid{text-anchor:middle}
 .edge{fill:none;stroke:var(--soft);stroke-width:1.4}
 .back{stroke-dasharray:5 3}
 .head{fill:var(--soft)}
-.free{fill:none;stroke:var(--rule)}
+.free{fill:none;stroke:var(--soft);stroke-opacity:.5}
 .trough{fill:var(--ink);fill-opacity:.15}
 .level{fill:var(--ink);fill-opacity:.75}
 .ground{fill:var(--panel)}

@@ -1,0 +1,56 @@
+"""What a report says of the call that made it: the files and their hashes, and the words."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import shlex
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from ..files import reading
+
+NOT_SAID = "--report"
+"""Where the answer goes does not change it."""
+
+
+def provenance(args: argparse.Namespace) -> dict[str, Any]:
+    """Of files only the names, so that equal calls in two places are told alike."""
+    files = {"bundle": args.bundle, "input": args.input}
+    told: dict[str, Any] = {}
+    for what, path in files.items():
+        with reading(path) as stream:
+            told[what] = Path(path).name
+            told[f"{what}_sha256"] = _sha256(stream)
+    return told | {"commands": [command(args.words)]}
+
+
+def _sha256(stream: BinaryIO) -> str:
+    digest = hashlib.sha256()
+    while part := stream.read(1 << 20):
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def command(words: Sequence[str]) -> str:
+    return shlex.join(["nrf-deploy", *_said(words)])
+
+
+def _said(words: Sequence[str]) -> Iterator[str]:
+    rest = iter(words)
+    for word in rest:
+        key, equals, value = word.partition("=")
+        option = key.startswith("--") and len(key) > 4
+        if option and NOT_SAID.startswith(key):
+            if not equals:
+                next(rest, None)
+        elif option and equals:
+            yield f"{key}={_name(value)}"
+        elif word != "--json":
+            yield _name(word)
+
+
+def _name(word: str) -> str:
+    return Path(word).name if os.sep in word else word
