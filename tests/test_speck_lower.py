@@ -217,6 +217,21 @@ def test_a_leaky_network_runs_like_its_rewrite_and_says_what_it_cost() -> None:
     assert abs(int(spikes["steps"].value.sum()) - wanted) <= 0.15 * wanted
 
 
+def test_sparse_spikes_are_warned_of_where_the_data_show_them() -> None:
+    network = chain((3,), linear("l", eighths((2, 3), 0)), leaky("n", (2,), tau=50.0, theta=2.0))
+    told = {
+        density: [
+            f.code
+            for f in nd.check(
+                network, "speck2b", some_events((3,), 400, 0, density), allow=["linear-leak"]
+            ).findings
+        ]
+        for density in (0.04, 0.5)
+    }
+    assert "SPECK-LEAK-SPARSE" in told[0.04]
+    assert "SPECK-LEAK-SPARSE" not in told[0.5]
+
+
 def test_a_short_time_constant_is_warned_of() -> None:
     network = chain((3,), linear("l", eighths((2, 3), 0)), leaky("n", (2,), tau=5.0))
     findings = nd.check(network, "speck2b", allow=["linear-leak"]).findings

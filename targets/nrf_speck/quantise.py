@@ -129,7 +129,7 @@ def quantise(
         if data is not None:
             if core.unit.floor is not None:
                 params, told = data.tuned(core.parts, name, params, held)
-                findings += told
+                findings += [*told, *data.sparse(name)]
             findings.append(data.settle(core.parts, name, params, held))
         populations[name] = PopulationScheme(
             {k: whole(v) for k, v in params.items()},

@@ -7,13 +7,13 @@ up for.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from nrf_deploy.findings import Finding, info
+from nrf_deploy.findings import Finding, info, warning
 from nrf_deploy.layers import Layers
-from nrf_deploy.network import Array, Input, Network, Population
+from nrf_deploy.network import Array, Input, LinearLeakIF, Network, Population
 from nrf_deploy.program import Program
 from nrf_deploy.recording import Recording
 from nrf_deploy.reference import run
@@ -22,6 +22,7 @@ from .arithmetic import EventsRule
 from .branches import Branch, key
 from .chip import MOST
 from .kernels import EventsKernels
+from .legalise_leak import shortest
 from .lower_core import core, port
 from .quantise_moments import moments
 
@@ -125,6 +126,26 @@ class Fit:
             why="its leak is not the model's, and its events come one by one",
         )
         return {**params, "threshold_high": chosen}, [moved] if chosen != theta else []
+
+    def sparse(self, name: str) -> Iterator[Finding]:
+        """Does the model spike so rarely that its leak decides, and not its input?"""
+        node, fired = self.network[name], self.model[name]
+        if not isinstance(node, LinearLeakIF):
+            return
+        tau = shortest(node, self.network.dt)
+        active = max(1, int((fired.counts() > 0).sum()))
+        often = len(fired.index) / active * tau / self.steps
+        if often < 1:
+            yield warning(
+                "SPECK-LEAK-SPARSE",
+                f"its active neurons spike {often:.2g} times in tau ({tau:.4g} steps) on the "
+                "calibration data",
+                layer=name,
+                why="between two spikes a linear and an exponential leak part: what is far from "
+                "the threshold fades too fast, what is near it too slowly",
+                fix="compare with the model on typical data (nrf-deploy verify), or train IF "
+                "neurons",
+            )
 
     def settle(
         self,
