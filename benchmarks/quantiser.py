@@ -28,10 +28,11 @@ from nrf_deploy.bundle import Bundle
 from nrf_deploy.layers import layers
 from nrf_deploy.network import Network, Population
 from nrf_deploy.quantise.rules import Rules
+from nrf_deploy.quantise.signals import Signals
 from nrf_deploy.recording import Recording
 from nrf_deploy.recordings import read as read_recording
 from nrf_deploy.text import table
-from nrf_loihi.fit import Calibration, mismatches, spikes
+from nrf_loihi.fit import mismatches, spikes
 
 METHODS = {
     "max": Rules(method="max"),
@@ -98,7 +99,7 @@ def _alone(bundle: Bundle, recording: Recording) -> Iterator[tuple[str, int]]:
     """Each population fed with the model's spikes; before them, silence for its latency."""
     network = nd.check(bundle.network, bundle.chip).network
     view = layers(network)
-    data = Calibration(network, view, recording)
+    data = Signals(network, view, recording)
     for origin in bundle.program.origins:
         node = network[origin.node]
         assert isinstance(node, Population)

@@ -76,7 +76,13 @@ def test_rules_are_read_from_toml() -> None:
     assert rules == Rules(
         error="weights", weight_bits=6, layers={"conv1": LayerRules(weight_bits=4, gain=3.0)}
     )
-    assert (rules.bits("conv1"), rules.bits("other"), rules.gain("other")) == (4, 6, None)
+    assert (rules.bits("conv1", 8), rules.bits("other", 8), rules.gain("other")) == (4, 6, None)
+    assert rules.bits("other", 5) == 5
+
+
+def test_weights_have_as_many_bits_as_the_chip_where_no_rule_says_how_many() -> None:
+    assert [Rules().bits("w", most) for most in (4, 8, 12)] == [4, 8, 12]
+    assert [Rules(weight_bits=8).bits("w", most) for most in (4, 8, 12)] == [4, 8, 8]
 
 
 own_rules = st.builds(
@@ -98,7 +104,7 @@ own_rules = st.builds(
         error=st.sampled_from([None, "spikes", "weights"]),
         method=st.sampled_from(["fit", "max"]),
         decay=st.sampled_from(["nearest", "anchored"]),
-        weight_bits=st.integers(1, 8),
+        weight_bits=st.none() | st.integers(1, 8),
         per_channel=st.none() | st.booleans(),
         layers=st.dictionaries(st.text(min_size=1, max_size=6), own_rules, max_size=3),
     )

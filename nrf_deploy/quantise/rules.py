@@ -5,7 +5,7 @@ A file of rules is TOML:
     error = "spikes"          # what is made small: "spikes" (needs --calibrate) or "weights"
     method = "fit"            # "fit", or "max": scale by the largest weight, and no more
     decay = "nearest"         # or "anchored": ladders of time constants keep their ratios
-    weight_bits = 8
+    weight_bits = 8           # as many as the chip has, where it is not said
     per_channel = true        # one gain an output channel instead of one a layer
 
     [layers.conv1]            # by the name of the connection's node
@@ -55,12 +55,14 @@ class Rules:
     error: str | None = None
     method: str = "fit"
     decay: str = "nearest"
-    weight_bits: int = 8
+    weight_bits: int | None = None  # None: as many as the chip has
     per_channel: bool | None = None  # None: where the chip allows it
     layers: Mapping[str, LayerRules] = field(default_factory=dict)
 
-    def bits(self, layer: str) -> int:
-        return int(self._of(layer, "weight_bits"))
+    def bits(self, layer: str, most: int) -> int:
+        """Of a weight: what is asked for, within the `most` that the chip has."""
+        asked: int | None = self._of(layer, "weight_bits")
+        return most if asked is None else min(asked, most)
 
     def channels(self, layer: str) -> bool | None:
         own: bool | None = self._of(layer, "per_channel")

@@ -38,7 +38,6 @@ from .units import Unit, integers
 
 GAINS = 2.0 ** np.linspace(0.4, -1, 22)  # of the largest gain without clipping
 TRIED = 3  # gains that are run on data
-USUAL_BITS = 8  # of a scheme that does not say any: then the machine's count
 
 Weights = dict[str, Array]
 
@@ -293,15 +292,8 @@ def _task(
                 fix="use one tau and r a channel in this layer",
             )
         floats[link.name] = sent
-    bits = {k.name: _bits(rules, _node(k), s) for k in group.links}
+    bits = {k.name: rules.bits(_node(k), s.weight_bits) for k in group.links}
     return Task(group, s, units, ranges, signals, channels, floats, bits)
-
-
-def _bits(rules: Rules, layer: str, s: Settings) -> int:
-    """A scheme's own bits, where it says any, within the machine's."""
-    own = layer in rules.layers and rules.layers[layer].weight_bits is not None
-    asked = rules.bits(layer)
-    return min(asked, s.weight_bits) if own or asked != USUAL_BITS else s.weight_bits
 
 
 def _node(link: Link) -> str:

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
 from nrf_deploy import program as chip_program
 from nrf_deploy.findings import Finding
 from nrf_deploy.layers import Layers, Link, fresh, layers
-from nrf_deploy.network import Array, Conv, Input, Linear, Network, Output, Pool, Population, Scale
-from nrf_deploy.program import Dense, Origin, Port, Program, Sparse, Synapses
+from nrf_deploy.lowering import synapses as synapses_of
+from nrf_deploy.network import (
+    Array,
+    Conv,
+    Input,
+    Linear,
+    Network,
+    Output,
+    Pool,
+    Population,
+    RectifiedLI,
+)
+from nrf_deploy.program import Origin, Port, Program, Synapses
 from nrf_deploy.quantise.scheme import ConnectionScheme, Scheme
 
 from . import firing
@@ -38,9 +50,8 @@ def lower(network: Network, scheme: Scheme, chip: Chip) -> tuple[Program, list[F
                 source = _relay(network, link.source, source, chip, relays, synapses)
             alone = len(targets) == len(link.targets)
             name = link.name if alone else fresh(network, f"{link.name} (after {steps})")
-            synapses.append(
-                _synapses(network, link, name, source, targets, scheme.connections[link.name], chip)
-            )
+            ends = {"name": name, "source": source, "targets": targets}
+            synapses.append(_synapses(network, link, ends, scheme.connections[link.name], chip))
     starts = {
         stop: _population(network, view, node, scheme, latency[stop], chip)
         for stop in view.stops
@@ -117,98 +128,29 @@ def _relay(
             model="pass" if bits else "lif",
             params={} if bits else fires_at_once,
         )
-        synapses.append(_one_to_one(name, source, (name,), shape, np.array(1), bits, {}))
+        link, ends = Link(name, None, source, (name,), 0), {"source": source, "targets": (name,)}
+        params = {"num_message_bits": bits}
+        synapses.append(synapses_of(link, {"name": name, **ends}, np.array(1), shape, params))
     return relays[source].name
-
-
-def _one_to_one(
-    name: str,
-    source: str,
-    targets: tuple[str, ...],
-    shape: tuple[int, ...],
-    weight: Array,
-    bits: int,
-    params: dict[str, int],
-) -> Sparse:
-    size = int(np.prod(shape))
-    return Sparse(
-        name=name,
-        source=source,
-        targets=targets,
-        weight=np.broadcast_to(weight, size).astype(np.int64),
-        params={"num_message_bits": bits, **params},
-        source_shape=shape,
-        target_shape=shape,
-        row=np.arange(size),
-        column=np.arange(size),
-    )
 
 
 def _synapses(
     network: Network,
     link: Link,
-    name: str,
-    source: str,
-    targets: tuple[str, ...],
+    ends: Mapping[str, Any],
     scheme: ConnectionScheme,
     chip: Chip,
 ) -> Synapses:
-    bits = _message_bits(network, link.source, chip)
+    """A convolution knows no exponent here: its weights hold it already."""
+    params = {"num_message_bits": _message_bits(network, link.source, chip)}
     weight = scheme.weight
-    shifted = {"weight_exp": scheme.exponent} if scheme.exponent else {}
-    node = link.node
-    match node:
-        case Linear():
-            return Dense(
-                name=name,
-                source=source,
-                targets=targets,
-                weight=weight,
-                params={
-                    "num_message_bits": bits,
-                    "num_weight_bits": scheme.weight_bits,
-                    **shifted,
-                },
-                source_shape=network[link.source].shape,
-                target_shape=node.shape,
-            )
-        case Conv():
-            return _convolution(name, source, targets, bits, scheme.held, node)
-        case Pool():
-            channels = node.shape[0]
-            as_conv = Conv(
-                name=name,
-                weight=scheme.held,
-                input_size=node.input_shape[1:],
-                stride=node.stride,
-                padding=node.padding,
-                dilation=(1,) * len(node.window),
-                groups=channels,
-            )
-            return _convolution(name, source, targets, bits, scheme.held, as_conv)
-        case Scale() | None:
-            shape = network[link.source].shape
-            return _one_to_one(name, source, targets, shape, weight, bits, shifted)
-    raise TypeError(f"{link.name}: {node.kind} cannot be lowered")
-
-
-def _convolution(
-    name: str, source: str, targets: tuple[str, ...], bits: int, weight: Array, node: Conv
-) -> chip_program.Conv:
-    """A one-dimensional convolution is one over (1, length)."""
-    flat = (1,) * (2 - len(node.kernel))
-    return chip_program.Conv(
-        name=name,
-        source=source,
-        targets=targets,
-        weight=np.ascontiguousarray(weight.reshape(*weight.shape[:2], *flat, *node.kernel)),
-        params={"num_message_bits": bits},
-        input_size=(*flat, *node.input_size),
-        stride=(*flat, *node.stride),
-        padding=(*((0, 0) for _ in flat), *node.padding),
-        dilation=(*flat, *node.dilation),
-        groups=node.groups,
-    )
+    if isinstance(link.node, Conv | Pool):
+        weight = scheme.held
+    elif scheme.exponent:
+        params["weight_exp"] = scheme.exponent
+    if isinstance(link.node, Linear):
+        params["num_weight_bits"] = scheme.weight_bits
+    return synapses_of(link, ends, weight, network[link.source].shape, params)
 
 
 def _population(
@@ -227,6 +169,8 @@ def _population(
         "bias_exp": exponent,
         "v0": before(decayed, mantissa << exponent, keep, latency),
     }
+    if isinstance(node, RectifiedLI):
+        params["rectify"] = 1
     population = chip_program.Population(
         name=name,
         shape=node.shape,

@@ -14,15 +14,15 @@ import numpy as np
 
 from nrf_deploy.layers import Link
 from nrf_deploy.network import Array, Conv, Linear
+from nrf_deploy.quantise.signals import Signals
 
-from .fit import Calibration
 from .neuron import Neuron
 
 SAMPLES = 20_000
 """Spikes of one population that are looked at."""
 
 
-def moments(data: Calibration, link: Link, forms: dict[str, Neuron]) -> Array | None:
+def moments(data: Signals, link: Link, forms: dict[str, Neuron]) -> Array | None:
     """Second moments of x, in units of the threshold; None where the link has no matrix."""
     node = link.node
     if not isinstance(node, Conv | Linear) or (isinstance(node, Conv) and node.groups > 1):
@@ -36,7 +36,7 @@ def moments(data: Calibration, link: Link, forms: dict[str, Neuron]) -> Array | 
     return total / count if count else None
 
 
-def _sums(data: Calibration, link: Link, name: str, form: Neuron, inputs: Array) -> Array:
+def _sums(data: Signals, link: Link, name: str, form: Neuron, inputs: Array) -> Array:
     """(samples, weights of a row): what had come in since the last spike, at a spike."""
     decay, current = float(form.decay.mean()), float(form.current_decay.mean())
     filtered = _filtered(data.source(link), decay, current)

@@ -24,6 +24,7 @@ from nrf_deploy.quantise.scheme import (
     single,
     whole,
 )
+from nrf_deploy.quantise.signals import Signals, distance
 from nrf_deploy.recording import Recording
 
 from .analogue import Reaches
@@ -31,7 +32,7 @@ from .chip import STATE_SHIFT, Chip
 from .decays import decays
 from .drive import constant
 from .exponents import LARGEST, exponents, in_steps
-from .fit import Calibration, distance, mismatches, spikes
+from .fit import mismatches, spikes
 from .groups import Group, grid_of, groups, rows, shaped
 from .neuron import neuron
 from .ranges import Observed, coarse_weights, lost, range_of
@@ -52,7 +53,7 @@ def quantise(
     peak = 1 if calibration is None else int(np.abs(calibration.value).max(initial=1))
     view = layers(network)
     by_spikes = any(rules.by_spikes(_node(k)) for k in view.links)
-    data = Calibration(network, view, calibration) if calibration and by_spikes else None
+    data = Signals(network, view, calibration) if calibration and by_spikes else None
     connections: dict[str, ConnectionScheme] = {}
     populations: dict[str, PopulationScheme] = {}
     findings: list[Finding] = []
@@ -65,12 +66,13 @@ def quantise(
     for link in view.links:
         if isinstance(network[link.targets[0]], Pool):  # a pool kept as a layer counts spikes
             ones = shaped(link, rows(link, None).astype(np.int64), 0)
-            connections[link.name] = ConnectionScheme(np.array(1.0), ones, 8)
+            connections[link.name] = ConnectionScheme(np.array(1.0), ones, chip.weight_bits)
     for done, group in enumerate(every):
         progress(done, len(every))
         names = [p.name for p in group.populations]
         channels = _channels(group, chip, rules)
         floats = {k.name: reaches.per_payload(k, rows(k, channels)) for k in group.links}
+        bits = {k.name: rules.bits(_node(k), chip.weight_bits) for k in group.links}
         task = Task(
             group=group,
             chip=chip,
@@ -79,7 +81,7 @@ def quantise(
             bias={n: constant(view, n, forms[n]) for n in names},
             channels=channels,
             floats=floats,
-            grids={k.name: grid_of(floats[k.name], rules.bits(_node(k))) for k in group.links},
+            grids={k.name: grid_of(floats[k.name], bits[k.name]) for k in group.links},
             params={n: rates[n] for n in names},
             reaches=reaches,
         )
@@ -91,7 +93,7 @@ def quantise(
             connections[link.name] = ConnectionScheme(
                 single(gain),
                 shaped(link, weights[link.name] >> exponent, size),
-                rules.bits(_node(link)),
+                bits[link.name],
                 exponent,
             )
         observed = {}
@@ -129,6 +131,9 @@ def _scaled(group: Group, rules: Rules) -> bool:
 
 
 def _on_spikes(group: Group, rules: Rules) -> bool:
+    """Not on a ladder of anchored decays: what spikes decide would differ from rung to rung."""
+    if any(rules.anchored(p.name) for p in group.populations):
+        return False
     return all(rules.by_spikes(_node(k)) for k in group.links)
 
 
@@ -205,7 +210,7 @@ def _population(
         task.calibration.chip[name] = task.calibration.model[name]
         return params, None
     wanted = task.calibration.model[name]
-    if _on_spikes(task.group, rules) and not rules.anchored(name):
+    if _on_spikes(task.group, rules):
         params |= _neighbours(task, name, gain, arriving)
     fired = spikes(population, params, arriving)
     task.calibration.chip[name] = fired
@@ -215,10 +220,7 @@ def _population(
 
 
 def _neighbours(task: Task, name: str, gain: Array, arriving: Array) -> Mapping[str, Array | int]:
-    """Of the decays and thresholds next to the nearest, those that spike clearly more alike.
-
-    Not for a ladder of anchored decays: its thresholds have a ratio to keep as well.
-    """
+    """Of the decays and thresholds next to the nearest, those that spike clearly more alike."""
     assert task.calibration is not None
     population, form = task.group[name], task.forms[name]
     wanted = task.calibration.model[name]
@@ -291,7 +293,9 @@ def _said(
             )
         )
         if integers.any():
-            findings += coarse_weights(link.name, off, rules.bits(_node(link)))
+            findings += coarse_weights(
+                link.name, off, rules.bits(_node(link), task.chip.weight_bits)
+            )
     for name, form in task.forms.items():
         findings += lost(name, form, populations[name], task.bias[name])
         findings += range_of(name, task, weights, observed[name], peak, network)

@@ -9,12 +9,13 @@ import numpy as np
 
 from nrf_deploy.network import Array
 from nrf_deploy.quantise.grid import Grid, compensated, descended, factor, loss
+from nrf_deploy.quantise.signals import Signals, distance
 
 from .analogue import Reaches
 from .chip import STATE_SHIFT, Chip
 from .drive import mantissa_and_exponent
 from .firing import rounded
-from .fit import Calibration, distance, spikes
+from .fit import spikes
 from .groups import Group, shaped
 from .moments import moments
 from .neuron import Neuron
@@ -41,7 +42,7 @@ class Task:
 
     group: Group
     chip: Chip
-    calibration: Calibration | None
+    calibration: Signals | None
     forms: dict[str, Neuron]
     bias: dict[str, Array]
     channels: int | None
