@@ -174,6 +174,7 @@ def _verify(root: Parser, verbs: Any) -> None:
         "nrf-deploy verify model.nrfb --input events.npz --bin 1e-3",
         "nrf-deploy verify model.nrfb --input events.npz --bin 1e-3 --against lava",
         "nrf-deploy verify model.nrfb --input events.npz --limit 0.02 --report report.html",
+        "nrf-deploy verify model.nrfb --input events.npz --bin 1e-3 --attribute",
     )
     verify.add_argument("bundle", help="a .nrfb file")
     verify.add_argument("--input", required=True, metavar="REC", help="the recording")
@@ -187,6 +188,12 @@ def _verify(root: Parser, verbs: Any) -> None:
         "(default 0.1); between integer engines every value must be equal",
     )
     verify.add_argument("--exact", action="store_true", help="every spike must be equal")
+    verify.add_argument(
+        "--attribute",
+        action="store_true",
+        help="divide each layer's error against the model among its causes: weights, decays, "
+        "thresholds, biases, saturation, latency, rewrites, arithmetic",
+    )
     verify.add_argument(
         "--report",
         metavar="R.html",

@@ -229,13 +229,13 @@ def run(
         )
     steps = recording.steps + bundle.program.latency if steps is None else steps
     if engine == "emulator":
-        return _emulate(bundle, recording, record, states, steps, progress)
+        return emulate(bundle, recording, record, states, steps, progress)
     return target_of(bundle).engines[engine](
         bundle.program, recording, record=record, states=states, steps=steps, progress=progress
     )
 
 
-def _emulate(
+def emulate(
     bundle: Bundle,
     recording: Recording,
     record: Iterable[str] | None,

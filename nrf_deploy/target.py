@@ -19,7 +19,7 @@ from .emulator.kernels import EventKernels, Kernels
 from .findings import Finding, UsageError, error
 from .legalise import Pass
 from .legalise.choice import Approximate
-from .network import Network
+from .network import Array, Network
 from .place.placement import Placement
 from .program import Program
 from .quantise.rules import Rules
@@ -66,6 +66,8 @@ class Target(Protocol):
     about: str
     chips: Mapping[str, Mapping[str, Any]]
     """Name of a chip -> its table in chips.toml."""
+    shown: Sequence[str]
+    """Those of them that the demo takes; the others would show little that is new."""
     arithmetics: Mapping[str, Arithmetic | EventRule]
     kernels: Mapping[str, Kernels | EventKernels]
     """The same rules for the fast engine, by arithmetic, as far as the target gives them."""
@@ -127,6 +129,17 @@ class Filing(Protocol):
 
     def artefacts(self, program: Program, placement: Placement) -> Mapping[str, bytes]:
         """By name ("acme/config.json"); a TargetError where the chip would not take them."""
+        ...
+
+
+@runtime_checkable
+class Dequantising(Protocol):
+    """A target that says what its integers mean, so that errors can be given their causes."""
+
+    def dequantised(self, program: Program) -> Mapping[str, Mapping[str, Array]]:
+        """By name of synapses {"weight": what one event adds to a potential}; by name of
+        populations their numbers as verification/ideal.py names them. Amounts are in the units
+        of the program's v, decays are the part that is lost in a step."""
         ...
 
 

@@ -231,13 +231,14 @@ def test_the_json_is_plain_and_its_keys_are_stable() -> None:
     assert json.loads(json.dumps(data, allow_nan=False)) == data
     assert list(data) == [
         "schema_version", "passed", "verdict", "exact", "left", "right", "limits", "layers",
-        "first_divergence", "uncompared", "findings", "context",
+        "first_divergence", "uncompared", "alone", "causes", "findings", "context",
     ]  # fmt: skip
     assert data["schema_version"] == 1
     assert list(data["layers"][0]) == [
         "layer", "shape", "steps", "latency_left", "latency_right", "spikes_left",
         "spikes_right", "outside_left", "outside_right", "exact", "analogue", "mismatches",
         "state_mismatches", "count_error", "value_error", "cosine", "shift", "first",
+        "timing",
     ]  # fmt: skip
     assert data["first_divergence"] == {
         "layer": "one", "neuron": [0, 1, 2], "step": 1, "left_step": 1, "right_step": 1,

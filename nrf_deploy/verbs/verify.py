@@ -35,6 +35,7 @@ def verify(args: argparse.Namespace) -> int:
             limits=_limits(args),
             decay=args.decay,
             context=provenance(args),
+            causes=args.attribute,
             progress=progress,
         )
     if args.report:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..network import Shape
+from .timing import Timing
 
 OUTPUT = "output"
 """The name under which a layer's output stands beside its state variables."""
@@ -79,6 +80,7 @@ class LayerComparison:
     float) on both sides. `count_error` is |left - right| / max(right, 1). `outside_*`
     counts spikes in steps that were not compared. `shift` is the number of steps by
     which the left output comes late (negative: early) where that is all that differs.
+    `timing` says how far apart the spikes are; analogue outputs have none.
     """
 
     layer: str
@@ -99,6 +101,7 @@ class LayerComparison:
     cosine: float | None
     shift: int | None
     first: Divergence | None
+    timing: Timing | None = None
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from ..network import Array, Shape
 from ..recording import Recording, Trace
 from .comparison import OUTPUT, Divergence, LayerComparison, Number, Value
 from .events import Window, cosine, differing, fault, same, unequal, value_error, window
+from .timing import timing
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 SHIFTS = (-1, 1, -2, 2)
@@ -112,6 +113,7 @@ class Pair:
             cosine=cosine(a.activity(), b.activity()),
             shift=self.shift() if len(keys[OUTPUT]) and not analogue else None,
             first=first,
+            timing=None if analogue or not steps else timing(a, b),
         )
 
     def windows(self, late: int = 0) -> tuple[Window, Window]:

@@ -13,8 +13,10 @@ import numpy as np
 from ..findings import Finding
 from ..recording import Trace
 from ..text import finding_text, printable, shorten, table, wrap
+from .attribution import Attribution
 from .comparison import Comparison, Divergence, LayerComparison, Value
 from .judge import NO_SPIKES, Limits, output_or_state
+from .tables import explained
 
 SCHEMA_VERSION = 1
 ARRIVALS_SHOWN = 8
@@ -28,7 +30,9 @@ class Report:
     `context` is plain data that says how to reproduce the runs: files and their hashes,
     versions, options. `said` is what the engines had to say of these runs, such as how long
     they compiled: it is shown, and no part of the JSON, which is the same for equal runs.
-    `traces` are both runs without their states: the page draws them.
+    `traces` are both runs without their states: the page draws them. `alone` compares each
+    layer of the left engine, fed with what the right run gave; `attribution` gives their
+    errors causes. Either is None where it was not asked for or not possible.
     """
 
     comparison: Comparison
@@ -37,6 +41,8 @@ class Report:
     context: Mapping[str, Any] = field(default_factory=dict)
     said: tuple[Finding, ...] = ()
     traces: tuple[Trace, Trace] | None = None
+    alone: Comparison | None = None
+    attribution: Attribution | None = None
 
     def __repr__(self) -> str:
         c = self.comparison
@@ -73,6 +79,8 @@ class Report:
             "layers": [_layer_json(layer) for layer in c.layers],
             "first_divergence": _divergence_json(c.first_divergence),
             "uncompared": c.uncompared,
+            "alone": _alone_json(self.alone),
+            "causes": _causes_json(self.attribution),
             "findings": [f.as_json() for f in self.findings],
             "context": self.context,
         }
@@ -88,6 +96,7 @@ class Report:
         parts = [
             wrap(f"{printable(c.left)} against {printable(c.right)}", then="    "),
             layer_table(c),
+            *explained(self.comparison, self.alone, self.attribution),
             *(wrap(s) for s in (LEGEND, *divergence_sentences(c)) if details),
             *(finding_text(f) for f in (*self.said, *self.findings)),
             *(wrap(s) for s in self._closing()),
@@ -186,6 +195,16 @@ def _sides(c: Comparison, v: Value) -> str:
         for engine, value, real in sides
     )
     return ", ".join(said)
+
+
+def _alone_json(alone: Comparison | None) -> list[dict[str, Any]] | None:
+    return None if alone is None else [_layer_json(layer) for layer in alone.layers]
+
+
+def _causes_json(shares: Attribution | None) -> list[dict[str, Any]] | None:
+    if shares is None:
+        return None
+    return [{**dataclasses.asdict(x), "dominant": x.dominant} for x in shares.layers]
 
 
 def _layer_json(layer: LayerComparison) -> dict[str, Any]:

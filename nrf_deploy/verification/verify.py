@@ -20,6 +20,7 @@ from ..stages import Progress
 from .activity import activity
 from .arrivals import arrivals
 from .compare import compare
+from .explain import alone, attributed
 from .judge import Limits, judge, silent
 from .report import Report
 
@@ -41,9 +42,15 @@ def verify(
     limits: Limits | None = None,
     decay: Decay = "euler",
     context: Mapping[str, Any] | None = None,
+    causes: bool = False,
     progress: Progress = quiet,
 ) -> Report:
-    """Compare two engines on one recording, layer by layer in the model's order."""
+    """Compare two engines on one recording, layer by layer in the model's order.
+
+    The emulator's layers are also run one by one on what the other run gave to them, where
+    the two runs differ. `causes` divides their errors against the model among the chip's
+    numbers (attribution.py).
+    """
     bundle, recording = as_bundle(bundle), as_recording(recording)
     refuse(decay_faults(decay, (engine, against)), UsageError)
     limits = default_limits(engine, against) if limits is None else limits
@@ -61,13 +68,14 @@ def verify(
         said += said_by(trace)
     left, right = traces
     arithmetic = target_of(bundle).arithmetics[bundle.program.arithmetic]
+    scale = {o.node: o.scale for o in bundle.program.origins if not _shifted(bundle, o.node)}
     comparison = compare(
         left,
         right,
         order=names,
         latency_left=latency(bundle, engine),
         latency_right=latency(bundle, against),
-        scale={o.node: o.scale for o in bundle.program.origins if not _shifted(bundle, o.node)},
+        scale=scale,
         states={n: arithmetic.states[bundle.program.population(n).model] for n in names},
         inputs=None if engine == "reference" else arrivals(bundle.program, recording, left),
     )
@@ -76,6 +84,11 @@ def verify(
     if not silent(comparison):
         graded = [n for n in names if not getattr(bundle.network[n], "spikes", True)]
         findings += activity(left, reference=reference, order=names, graded=graded)
+    by_itself = None
+    if engine == "emulator" and not comparison.exact:
+        by_itself = alone(bundle, recording, right, latency(bundle, against), scale)
+    shares = attributed(bundle, recording) if causes else None
+    findings += [] if shares is None else shares.findings()
     return Report(
         comparison,
         limits,
@@ -90,6 +103,8 @@ def verify(
         },
         said=tuple(said),
         traces=(replace(left, states={}), replace(right, states={})),
+        alone=by_itself,
+        attribution=shares,
     )
 
 

@@ -12,7 +12,7 @@ from nrf_deploy.legalise import EXACT, Pass, ThresholdAsLif
 from nrf_deploy.legalise.choice import Approximate, allowed
 from nrf_deploy.legalise.exact_decay import ExactDecay
 from nrf_deploy.legalise.subtract_as_zero_reset import SubtractAsZeroReset
-from nrf_deploy.network import Network
+from nrf_deploy.network import Array, Network
 from nrf_deploy.place.placement import Placement
 from nrf_deploy.program import Program
 from nrf_deploy.quantise.rules import Rules
@@ -25,6 +25,7 @@ from . import lower as _lower
 from . import place as _place
 from . import quantise as _quantise
 from .arithmetic import FixedArithmetic
+from .dequantised import dequantised
 from .kernels import FixedKernels
 from .settings import full_name, presets, settings
 
@@ -32,6 +33,7 @@ from .settings import full_name, presets, settings
 class EmulatorTarget:
     name = "emulator"
     about = "a machine of your own: bits, rounding, resets and latency from a small file"
+    shown = ("emulator",)
     arithmetics: Mapping[str, Any] = {"fixed": FixedArithmetic()}
     kernels: Mapping[str, Any] = {"fixed": FixedKernels()}
     sdks: Sequence[Sdk] = ()
@@ -67,6 +69,9 @@ class EmulatorTarget:
 
     def lower(self, network: Network, scheme: Scheme, chip: str) -> tuple[Program, list[Finding]]:
         return _lower.lower(network, scheme, settings(chip))
+
+    def dequantised(self, program: Program) -> Mapping[str, Mapping[str, Array]]:
+        return dequantised(program)
 
     def place(self, program: Program, chip: str) -> Placement:
         return _place.place(program, chip, settings(chip))

@@ -8,7 +8,7 @@ from typing import Any
 from nrf_deploy.findings import Finding
 from nrf_deploy.legalise import EXACT, Pass, ShiftReset
 from nrf_deploy.legalise.choice import Approximate, allowed
-from nrf_deploy.network import Network
+from nrf_deploy.network import Array, Network
 from nrf_deploy.place.placement import Placement
 from nrf_deploy.program import Program
 from nrf_deploy.quantise.rules import Rules
@@ -23,6 +23,7 @@ from . import quantise as _quantise
 from .arithmetic import LoihiArithmetic
 from .chip import Chip, tables
 from .choices import CHOICES
+from .dequantised import dequantised
 from .emit_lava import emit
 from .kernels import LoihiKernels
 
@@ -30,6 +31,7 @@ from .kernels import LoihiKernels
 class LoihiTarget:
     name = "loihi"
     about = "Intel Loihi 1 and 2; the vendor's simulator is Lava"
+    shown = ("loihi1", "loihi2")
     arithmetics: Mapping[str, Any] = {"loihi": LoihiArithmetic()}
     kernels: Mapping[str, Any] = {"loihi": LoihiKernels()}
     sdks = (lava.sdk,)
@@ -63,6 +65,9 @@ class LoihiTarget:
 
     def lower(self, network: Network, scheme: Scheme, chip: str) -> tuple[Program, list[Finding]]:
         return _lower.lower(network, scheme, Chip.load(chip))
+
+    def dequantised(self, program: Program) -> Mapping[str, Mapping[str, Array]]:
+        return dequantised(program)
 
     def place(self, program: Program, chip: str) -> Placement:
         return _place.place(program, Chip.load(chip))

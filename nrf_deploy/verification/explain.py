@@ -1,0 +1,71 @@
+"""Where a bundle's errors come from: each layer by itself, and cause by cause."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from ..bundle import Bundle
+from ..findings import UsageError, error
+from ..network import Array
+from ..pipeline import emulate, latency, populations, quiet, target_of
+from ..program import Program
+from ..recording import Recording, Trace
+from ..target import Dequantising
+from .alone import Run, each
+from .attribution import Attribution, attribute
+from .compare import compare
+from .comparison import Comparison
+
+
+def emulating(bundle: Bundle) -> Run:
+    """Runs parts of the bundle's program, as its emulator would."""
+
+    def run(program: Program, recording: Recording, steps: int) -> Trace:
+        part = replace(bundle, program=program)
+        return emulate(part, recording, program.outputs, (), steps, quiet)
+
+    return run
+
+
+def alone(
+    bundle: Bundle,
+    recording: Recording,
+    right: Trace,
+    latency_right: Mapping[str, int],
+    scale: Mapping[str, Mapping[str, Array]],
+) -> Comparison:
+    """Each layer of the emulator, fed with what the right run gave, against that run."""
+    model = replace(
+        right, outputs={n: _early(r, latency_right.get(n, 0)) for n, r in right.outputs.items()}
+    )
+    steps = recording.steps + bundle.program.latency
+    outputs = dict(each(bundle.program, recording, model, steps, emulating(bundle)))
+    return compare(
+        Trace("emulator, each layer alone", outputs, {}, {}),
+        Trace(right.engine, right.outputs, {}, {}),
+        order=populations(bundle),
+        latency_left=latency(bundle, "emulator"),
+        latency_right=latency_right,
+        scale=scale,
+    )
+
+
+def attributed(bundle: Bundle, recording: Recording) -> Attribution:
+    target = target_of(bundle)
+    if not isinstance(target, Dequantising):
+        raise UsageError(
+            error(
+                "VERIFY-ATTRIBUTE",
+                f"the target {target.name} does not say what its integers mean one by one",
+                why="each cause is a number of the chip in the place of the model's",
+                fix="leave --attribute out; the report still says which layer is off by itself",
+            )
+        )
+    program, network = bundle.program, bundle.network
+    numbers = target.dequantised(program)
+    return attribute(network, bundle.steps, program, numbers, recording, emulating(bundle))
+
+
+def _early(recording: Recording, steps: int) -> Recording:
+    return recording.shifted(steps) if steps else recording

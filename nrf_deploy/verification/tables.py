@@ -1,0 +1,63 @@
+"""Tables of a report beside the first one: errors in whole runs and alone, and their causes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..text import table, wrap
+from .attribution import Attribution
+from .comparison import Comparison, LayerComparison
+
+ALONE = (
+    "in the run: as it was, with the errors of the layers before it; alone: fed with what the "
+    "other run gave; places and the moves of Victor and Purpura are counted for a spike"
+)
+CAUSES = (
+    "places that differ for a spike of the model, each layer fed by the reference: in all, and "
+    "with one kind of the chip's numbers at a time"
+)
+
+
+def explained(
+    whole: Comparison, alone: Comparison | None, shares: Attribution | None
+) -> Iterator[str]:
+    if alone is not None and alone.layers:
+        yield errors_table(whole, alone)
+        yield wrap(ALONE)
+    if shares is not None and shares.layers:
+        yield causes_table(shares)
+        yield wrap(CAUSES)
+
+
+def errors_table(whole: Comparison, alone: Comparison) -> str:
+    by_itself = {layer.layer: layer for layer in alone.layers}
+    rows = [
+        (x.layer, *_error(x), *_error(by_itself[x.layer]))
+        for x in whole.layers
+        if x.layer in by_itself
+    ]
+    header = ("layer", "in the run", "moves", "cosine", "alone", "moves", "cosine")
+    return table(header, rows, "lrrrrrr")
+
+
+def _error(layer: LayerComparison) -> tuple[str, str, str]:
+    cosine = "-" if layer.cosine is None else f"{layer.cosine:.4f}"
+    if layer.analogue:
+        off = "-" if layer.value_error is None else f"{layer.value_error:.2%}"
+        return off, "-", cosine
+    moves = "-" if layer.timing is None else f"{layer.timing.victor_purpura:.3f}"
+    return f"{layer.mismatches / max(layer.spikes_right, 1):.3f}", moves, cosine
+
+
+def causes_table(shares: Attribution) -> str:
+    """Causes without any error are left out."""
+    named = [
+        cause
+        for cause in dict.fromkeys(c for x in shares.layers for c in x.causes)
+        if any(x.causes.get(cause) for x in shares.layers)
+    ]
+    rows = [
+        (x.layer, f"{x.error:.3g}", *(f"{x.causes.get(c, 0):.3g}" for c in named))
+        for x in shares.layers
+    ]
+    return table(("layer", "in all", *named), rows, "lr" + "r" * len(named))
