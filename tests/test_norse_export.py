@@ -387,7 +387,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], tuple[int, ...], set[str]]] = {
     "function": (
         lambda: custom(lambda self, x: self.a(torch.relu(x) * 2)[0], a=lif()),
         (3,),
-        {"EXPORT-FUNCTION"},
+        {"EXPORT-FUNCTION", "EXPORT-LAYER"},
     ),
     "plus constant": (
         lambda: custom(lambda self, x: self.a(x + 1.0)[0], a=lif()),

@@ -53,7 +53,7 @@ HELPERS = {
     "Potential": '''
 
 class Potential(LIF):
-    """A LIF that sends v, rounded to v / 2^shift (or only what is above 0), in place of spikes."""
+    """A LIF that sends v / 2^shift in place of spikes (or what is above 0)."""
 
 
 @implements(proc=Potential, protocol=LoihiProtocol)
