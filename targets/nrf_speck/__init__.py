@@ -33,6 +33,7 @@ from .legalise import PASSES
 class SpeckTarget:
     name = "speck"
     about = "SynSense's Speck and DYNAP-CNN: convolutions event by event, no time steps"
+    shown = ("speck2b",)
     arithmetics: Mapping[str, Any] = {
         "speck.events": EventsRule(),
         "speck.steps": StepsArithmetic(),
