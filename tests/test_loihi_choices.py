@@ -124,6 +124,31 @@ def test_the_rewrite_prints_as_a_bundle_records_it_and_is_read_back() -> None:
     assert parse(str(SubtractAsZeroReset())) == SubtractAsZeroReset()
 
 
+# --- a decay as an exponential ------------------------------------------------
+
+
+def leaking(tau: float) -> Network:
+    ones = np.ones(3)
+    full = {"v_leak": 0 * ones, "v_reset": 0 * ones, "v_threshold": 0.2 * ones}
+    node = LIF(name="n", tau=tau * DT * ones, r=ones, **full)
+    model = network(reset="value")
+    return replace(model, nodes=tuple(node if n.name == "n" else n for n in model.nodes))
+
+
+@pytest.mark.parametrize("chip", ["loihi1", "loihi2"])
+def test_an_exact_decay_is_the_user_s_choice_and_its_cost_is_said(chip: str) -> None:
+    data, model = noise(), leaking(3.0)
+    plain, exact = (pipeline.compile(model, chip, data, allow=a) for a in ([], ["exact-decay"]))
+    kept = [1 - b.program.population("n").params["dv"] / 4096 for b in (plain, exact)]
+    assert kept == pytest.approx([1 - 1 / 3, np.exp(-1 / 3)], abs=3 / 4096)
+    (cost,) = [f for f in exact.findings if f.code == "CHOICE-COST"]
+    assert (cost.severity, cost.layer) == ("warning", "n")
+    assert not [f for f in plain.findings if f.code == "CHOICE-COST"]
+    rewritten, _ = legalise(model, target.passes(chip, ["exact-decay"]))
+    spikes = len(run(rewritten, data).outputs["n"].index)
+    assert f"{spikes:,} spikes instead of {len(run(model, data).outputs['n'].index):,}" in cost.what
+
+
 # --- exact: leaks and resets to a value -------------------------------------
 
 

@@ -11,6 +11,7 @@ from loihi_programs import Case, first_difference, run_golden
 
 import nrf_deploy as nd
 from nrf_deploy.findings import TargetError
+from nrf_deploy.legalise.exact_decay import ExactDecay
 from nrf_deploy.network import IF, LIF, Conv, Input, Linear, Network, Output, Scale
 from nrf_deploy.pipeline import check, compile
 from nrf_deploy.quantise.rules import LayerRules, Rules, parse_rules
@@ -90,8 +91,43 @@ def test_anchored_decays_keep_the_ratios_of_a_ladder() -> None:
         assert abs((1 - dv["anchored"][k] / 4096) - slowest**s) < 1.5 / 4096
 
 
-@pytest.mark.parametrize(("rule", "least", "most"), [("nearest", 0.1, 1), ("anchored", 0, 0.02)])
-def test_anchored_decays_make_a_ladder_covariant(rule: str, least: float, most: float) -> None:
+def test_anchored_decays_of_an_exponential_ladder_are_the_model_s_own() -> None:
+    """There k = 1 - exp(-dt/tau), and S the ratio of log(1 - k): only rounding moves them."""
+    tau = np.array([4, 8, 16, 32]) * 1e-3
+    network, _ = ExactDecay().apply(layer(np.ones((4, 1)), tau=tau, r=tau * 1000))
+    program = check(network, "loihi2", rules=Rules(decay="anchored")).program
+    assert program is not None
+    kept = 1 - np.asarray(program.population("n").params["dv"]) / 4096
+    np.testing.assert_allclose(kept, kept[3] ** np.array([8, 4, 2, 1]), atol=0.51 / 4096)
+    np.testing.assert_allclose(kept, np.exp(-1e-3 / tau), atol=4 / 4096)
+
+
+@pytest.mark.parametrize("rule", ["nearest", "anchored"])
+def test_what_has_no_leak_keeps_none_and_no_ladder_is_needed(rule: str) -> None:
+    tau = np.array([1.0, 16.0])
+    network = layer(np.ones((2, 1)), tau=tau * 1e-3, r=np.ones(2))
+    exact, _ = ExactDecay().apply(network)
+    other = IF(name="n", r=np.ones(2) * 1e3, v_threshold=np.ones(2), v_reset=np.zeros(2))
+    without = replace(network, nodes=tuple(other if n.name == "n" else n for n in network.nodes))
+    for given, expected in ((exact, np.exp(-1 / tau)), (without, np.ones(2))):
+        program = check(given, "loihi2", rules=Rules(decay=rule)).program
+        assert program is not None
+        kept = 1 - np.asarray(program.population("n").params["dv"]) / 4096
+        np.testing.assert_allclose(np.broadcast_to(kept, 2), expected, atol=8 / 4096)
+
+
+@pytest.mark.parametrize(
+    ("rule", "exact", "least", "most"),
+    [
+        ("nearest", False, 0.1, 1),
+        ("anchored", False, 0, 0.02),
+        ("nearest", True, 0, 0.02),
+        ("anchored", True, 0, 0.02),
+    ],
+)
+def test_anchored_decays_make_a_ladder_covariant(
+    rule: str, exact: bool, least: float, most: float
+) -> None:
     """A scene that runs S times slower, given to channel k + 1, is what channel k sees.
 
     The rules of thresholds and decays together: with data, neither is moved from its ratio.
@@ -100,7 +136,8 @@ def test_anchored_decays_make_a_ladder_covariant(rule: str, least: float, most: 
     weight = np.tile(np.random.default_rng(0).uniform(0.2, 1, 12), (3, 1))
     network = layer(weight, tau=taus, r=np.ones(3), v_threshold=5e-3 / taus)
     data, seen = noise(12, 400, 0), noise(12, 400, 1)
-    bundle = compile(network, "loihi2", seen, Rules(decay=rule))
+    allow = [ExactDecay.choice] if exact else []
+    bundle = compile(network, "loihi2", seen, Rules(decay=rule), allow=allow)
     slow = np.zeros((400 * ratio, 12), np.int64)
     slow[::ratio] = data.dense()
     late = bundle.program.origins[0].latency
