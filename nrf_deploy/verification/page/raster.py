@@ -89,7 +89,8 @@ def sides(c: Comparison) -> tuple[str, str]:
 
 def _folded(c: LayerComparison, figure: Markup, k: int, layers: Layers) -> Markup:
     number = layers.numbers.get(c.layer, k + 1)
-    differ = "no difference" if not c.mismatches else f"{c.mismatches:,} places differ"
+    n = c.mismatches
+    differ = "1 place differs" if n == 1 else f"{n:,} places differ" if n else "no difference"
     if c.analogue:
         off = "unknown" if c.value_error is None else f"{c.value_error:.2%}"
         differ = f"values, {off} off"
