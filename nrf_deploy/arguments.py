@@ -189,6 +189,12 @@ def _verify(root: Parser, verbs: Any) -> None:
     )
     verify.add_argument("--exact", action="store_true", help="every spike must be equal")
     verify.add_argument(
+        "--limits",
+        metavar="L.toml",
+        help="limits by metric and layer from a file, instead of --limit (docs/report-schema.md)",
+    )
+    verify.add_argument("--junit", metavar="F.xml", help="also write one test a layer here, for CI")
+    verify.add_argument(
         "--attribute",
         action="store_true",
         help="divide each layer's error against the model among its causes: weights, decays, "

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from ..bundle import Bundle
 from ..cli import emit
-from ..files import write_text
+from ..files import reading, write_text
+from ..findings import UsageError, error
 from ..given import as_bundle
 from ..kinds import demand_output
 from ..recording import Recording
-from ..verification import Limits, Report
+from ..verification import Limits, Report, junit, parse_limits
 from ..verification.page import page
 from ..verification.verify import default_limits
 from ..verification.verify import verify as verify_bundle
@@ -23,6 +24,8 @@ from .provenance import provenance
 def verify(args: argparse.Namespace) -> int:
     if args.report:
         demand_output(args.report, "a report", (args.bundle, args.input))
+    if args.junit:
+        demand_output(args.junit, "a report", (args.bundle, args.input))
     bundle = as_bundle(args.bundle)
     given, said = recording(args, args.input, bundle.network)
     say_at_once(args, said)
@@ -38,6 +41,8 @@ def verify(args: argparse.Namespace) -> int:
             causes=args.attribute,
             progress=progress,
         )
+    if args.junit:
+        write_text(args.junit, junit(report))
     if args.report:
         write_text(args.report, _written(args.report, report, bundle, given))
     if args.json:
@@ -55,8 +60,20 @@ def _written(path: str, report: Report, bundle: Bundle, given: Recording) -> str
 
 
 def _limits(args: argparse.Namespace) -> Limits:
+    if args.limits and (args.exact or args.limit is not None):
+        raise UsageError(
+            error(
+                "LIMITS-TWICE",
+                "--limits is given beside --exact or --limit",
+                fix="say it in the file: exact = true, or spike_count_error = X",
+            )
+        )
     if args.exact:
         return Limits(exact=True)
     if args.limit is not None:
         return Limits(exact=False, spike_count_error=args.limit)
-    return default_limits(args.engine, args.against)
+    usual = default_limits(args.engine, args.against)
+    if not args.limits:
+        return usual
+    with reading(args.limits) as stream:
+        return parse_limits(stream.read(2**20).decode("utf-8", "replace"), usual)

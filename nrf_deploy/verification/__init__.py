@@ -12,7 +12,9 @@ from .comparison import (
     LayerComparison,
     Value,
 )
-from .judge import Limits, judge
+from .judge import judge
+from .junit import junit
+from .limits import Limits, parse_limits
 from .report import Report
 
 __all__ = [
@@ -29,4 +31,6 @@ __all__ = [
     "arrivals",
     "compare",
     "judge",
+    "junit",
+    "parse_limits",
 ]

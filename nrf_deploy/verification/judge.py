@@ -3,32 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from ..findings import Finding, error, info, warning
 from .comparison import OUTPUT, Comparison, Divergence, LayerComparison
+from .limits import Limits
 
 NO_SPIKES = "VERIFY-NO-SPIKES"
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What two runs must hold to.
-
-    `exact`: equal in every output, and in every state of one kind. Otherwise (a float
-    model against its integers) each layer's spike count may be off by this share of the
-    right run's. `value_error` holds for layers whose outputs are integers on one side and
-    fractions on the other, exact or not.
-    """
-
-    exact: bool
-    spike_count_error: float = 0.1
-    value_error: float = 0.1
-
-
 def judge(comparison: Comparison, limits: Limits) -> list[Finding]:
     """An error for each broken limit; a warning or an info for what could not be judged."""
-    findings = [f for layer in comparison.layers for f in _layer(comparison, layer, limits)]
+    findings = [
+        f for layer in comparison.layers for f in _layer(comparison, layer, limits.of(layer.layer))
+    ]
     return [*_no_spikes(comparison), *findings, *_outside(comparison), *_uncompared(comparison)]
 
 
@@ -71,6 +58,8 @@ def _layer(c: Comparison, layer: LayerComparison, limits: Limits) -> Iterator[Fi
         yield from _value(layer, limits)
     elif not limits.exact and layer.count_error > limits.spike_count_error:
         yield _count(c, layer, limits)
+    if not layer.analogue and not limits.exact:
+        yield from _metrics(layer, limits)
 
 
 def _diverged(c: Comparison, layer: LayerComparison, first: Divergence) -> Finding:
@@ -113,6 +102,38 @@ def _count(c: Comparison, layer: LayerComparison, limits: Limits) -> Finding:
         fix=_shift_fix(layer)
         or "compile with --calibrate REC on data like this input, give the layer more "
         "weight_bits in --scheme S.toml, or verify with a wider --limit",
+        layer=layer.layer,
+    )
+
+
+def _metrics(layer: LayerComparison, limits: Limits) -> Iterator[Finding]:
+    """The metrics that a user's limits name. Two silent layers have no angle between them."""
+    spikes = max(layer.spikes_right, 1)
+    found = {
+        "mismatches": ("places differ for a spike", layer.mismatches / spikes),
+        "victor_purpura": (
+            "moves (Victor and Purpura) a spike",
+            layer.timing and layer.timing.victor_purpura,
+        ),
+        "van_rossum": ("van Rossum's distance", layer.timing and layer.timing.van_rossum),
+    }
+    for name, (said, value) in found.items():
+        limit = getattr(limits, name)
+        if limit is not None and value is not None and value > limit:
+            yield _beyond(layer, name, f"{said}: {value:.4g}, the limit is {limit:.4g}")
+    if limits.cosine is not None and (layer.spikes_left or layer.spikes_right):
+        cosine = layer.cosine or 0.0
+        if cosine < limits.cosine:
+            said = f"the cosine of the activities is {cosine:.4f}, at least {limits.cosine:.4f}"
+            yield _beyond(layer, "cosine", f"{said} is asked for")
+
+
+def _beyond(layer: LayerComparison, name: str, what: str) -> Finding:
+    return error(
+        f"VERIFY-{name.upper().replace('_', '-')}",
+        what,
+        fix=_shift_fix(layer)
+        or "verify with --attribute to see the causes, or with a wider limit for this layer",
         layer=layer.layer,
     )
 

@@ -15,7 +15,8 @@ from ..recording import Trace
 from ..text import finding_text, printable, shorten, table, wrap
 from .attribution import Attribution
 from .comparison import Comparison, Divergence, LayerComparison, Value
-from .judge import NO_SPIKES, Limits, output_or_state
+from .judge import NO_SPIKES, output_or_state
+from .limits import Limits
 from .tables import explained
 
 SCHEMA_VERSION = 1

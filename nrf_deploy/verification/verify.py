@@ -21,7 +21,8 @@ from .activity import activity
 from .arrivals import arrivals
 from .compare import compare
 from .explain import alone, attributed
-from .judge import Limits, judge, silent
+from .judge import judge, silent
+from .limits import Limits, unknown_layers
 from .report import Report
 
 STATE_BYTES = 512 * 2**20
@@ -55,6 +56,7 @@ def verify(
     refuse(decay_faults(decay, (engine, against)), UsageError)
     limits = default_limits(engine, against) if limits is None else limits
     names = populations(bundle)
+    refuse(unknown_layers(limits, names), UsageError)
     kept, findings = _states(bundle, recording, names)
     traces: list[Trace] = []
     said: list[Finding] = []

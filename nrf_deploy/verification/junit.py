@@ -1,0 +1,45 @@
+"""A verification as JUnit XML: one test a layer, so that CI shows which one failed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from xml.etree import ElementTree
+
+from ..findings import Finding
+from ..text import printable
+from .report import Report
+
+
+def junit(report: Report) -> str:
+    """Without times and dates: the same report gives the same file."""
+    c = report.comparison
+    errors = [f for f in report.findings if f.severity == "error"]
+    layers = {layer.layer for layer in c.layers}
+    cases: list[tuple[str, list[Finding]]] = [
+        (layer.layer, [f for f in errors if f.layer == layer.layer]) for layer in c.layers
+    ]
+    others = [f for f in errors if f.layer not in layers]
+    if others or not cases:
+        cases.append(("the whole run", others))
+    suite = ElementTree.Element(
+        "testsuite",
+        name="nrf-deploy verify",
+        tests=str(len(cases)),
+        failures=str(sum(bool(found) for _, found in cases)),
+        errors="0",
+        skipped="0",
+    )
+    for name, found in cases:
+        _case(suite, f"{c.left} against {c.right}", name, found)
+    ElementTree.indent(suite)
+    return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _case(suite: ElementTree.Element, engines: str, name: str, found: Sequence[Finding]) -> None:
+    case = ElementTree.SubElement(
+        suite, "testcase", classname=printable(engines), name=printable(name)
+    )
+    if found:
+        message = printable("; ".join(f.what for f in found))
+        failure = ElementTree.SubElement(case, "failure", type=found[0].code, message=message)
+        failure.text = "\n".join(map(printable, "\n".join(f.text() for f in found).splitlines()))

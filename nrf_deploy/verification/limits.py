@@ -1,0 +1,95 @@
+"""What two runs must hold to, and the small file that says it.
+
+exact = false             # true: equal in every output, and in every state of one kind
+spike_count_error = 0.1   # at most; of the other run's spikes
+value_error = 0.1         # at most; where one side gives integers, the other fractions
+mismatches = 0.05         # at most; places that differ, for a spike
+victor_purpura = 0.05     # at most; cost of the moves, for a spike
+van_rossum = 0.2          # at most
+cosine = 0.99             # at least; of the neurons' mean activities
+
+[layers.conv1]            # a layer's own, any of the same names
+cosine = 0.999
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from ..findings import Finding, InputError, error, refuse
+from ..quantise.rules import nearest
+
+
+@dataclass(frozen=True)
+class Limits:
+    """`exact`: equal in every output, and in every state of one kind. Otherwise (a float model
+    against its integers) the metrics hold, as far as they have a limit (see LayerComparison).
+    `value_error` holds for layers whose outputs are integers on one side and fractions on the
+    other, exact or not. `layers` has what is different for one layer.
+    """
+
+    exact: bool
+    spike_count_error: float = 0.1
+    value_error: float = 0.1
+    mismatches: float | None = None
+    victor_purpura: float | None = None
+    van_rossum: float | None = None
+    cosine: float | None = None
+    layers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def of(self, layer: str) -> Limits:
+        return replace(self, **self.layers.get(layer, {}))
+
+
+METRICS = tuple(f.name for f in fields(Limits) if f.name not in ("exact", "layers"))
+
+
+def parse_limits(text: str, default: Limits) -> Limits:
+    """From TOML; what it does not say is as in `default`."""
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as problem:
+        fix = "docs/report-schema.md shows what it holds"
+        what = f"the limits are no TOML: {problem}"
+        raise InputError(error("LIMITS-MALFORMED", what, fix=fix)) from problem
+    layers = table.pop("layers", {})
+    findings = list(_faults(table, None))
+    if not isinstance(layers, dict) or not all(isinstance(own, dict) for own in layers.values()):
+        findings.append(
+            error("LIMITS-MALFORMED", "layers is no table of tables", fix="write [layers.NAME]")
+        )
+        layers = {}
+    findings += [f for name, own in layers.items() for f in _faults(own, name)]
+    refuse(findings, InputError)
+    return replace(default, **table, layers=layers)
+
+
+def unknown_layers(limits: Limits, names: Collection[str]) -> Iterator[Finding]:
+    for name in limits.layers:
+        if name not in names:
+            yield error(
+                "LIMITS-LAYER-UNKNOWN",
+                f"the limits name the layer {name!r}, which is not compared",
+                fix=nearest(name, names),
+            )
+
+
+def _faults(table: Mapping[str, Any], layer: str | None) -> Iterator[Finding]:
+    for name, value in table.items():
+        if name not in (*METRICS, "exact"):
+            fix = nearest(name, (*METRICS, "exact"))
+            yield error("LIMITS-UNKNOWN", f"there is no limit named {name!r}", fix=fix, layer=layer)
+        elif name == "exact" and not isinstance(value, bool):
+            yield error("LIMITS-VALUE", f"exact is {value!r}, not true or false", layer=layer)
+        elif name != "exact" and not _number(value, -1 if name == "cosine" else 0):
+            yield error("LIMITS-VALUE", f"{name} is {value!r}, not a number it can be", layer=layer)
+
+
+def _number(value: object, least: float) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return math.isfinite(value) and value >= least
