@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,13 +20,15 @@ import numpy as np
 
 from ..archive import DamagedError
 from ..files import reading
-from ..findings import Finding, warning
+from ..findings import Finding, info, warning
 from . import dat, evt
 from .decoder import Decoding
 from .sensor import Columns
 
 MAGIC = {b"#!AER-DAT": "AEDAT4", b"Event Stream": "ES", b"%": "%"}
 SUFFIXES = (".raw", ".dat", ".aedat4", ".es")
+ES_HEADER = 20  # bytes
+IDLE = (0xFE, 0xFF)  # a byte of .es that is no event
 
 
 @dataclass
@@ -39,9 +42,10 @@ class Camera:
     size: tuple[int, int] | None = None  # width, height, where the file states them
     words: evt.Words = field(default_factory=evt.Words)
     findings: list[Finding] = field(default_factory=list)
+    _last: int = 0  # time of the last event
 
     def packets(self) -> Generator[Columns]:
-        self.words, self.findings = evt.Words(), []
+        self.words, self.findings, self._last = evt.Words(), [], 0
         if self.form.startswith("DAT"):
             with reading(self.path) as stream:
                 assert self.head is not None
@@ -49,7 +53,13 @@ class Camera:
         elif self.form.startswith("EVT"):
             yield from self._words_and_events()
         else:
-            yield from self._decoded("aedat" if self.form == "AEDAT4" else "es")
+            body = self.path.stat().st_size - ES_HEADER
+            for packet in self._decoded("aedat" if self.form == "AEDAT4" else "es"):
+                body -= _es_bytes(packet, self._last)
+                self._last = int(packet["t"][-1])
+                yield packet
+            if self.form == "ES":
+                _demand_whole_es(self.path, body)
 
     def _held_to_size(self, packets: Iterator[Columns]) -> Generator[Columns]:
         for packet in packets:
@@ -77,8 +87,6 @@ class Camera:
         with reading(self.path) as stream:
             evt.demand_whole(stream, self.head.length, version)
             start = evt.count_words(stream, self.head.length, version, to_the_clock=True)
-            if not start.events and start.clock is None:
-                return
             early, given, time = start.early, 0, 0
             for packet in self._decoded("evt"):
                 given += len(packet["t"])
@@ -109,15 +117,27 @@ class Camera:
                 "and are left out",
                 why="when they happened is not in the file",
             )
+        if words.backward and version == "2":
+            raise DamagedError(
+                f"has a clock that goes back {words.backward:,} times, which the decoder takes "
+                "for so many turns of 4.8 hours"
+            )
         if words.backward:
             yield warning(
                 "RECORDING-CLOCK-BACK",
-                f"the clock of {self.path} goes back {words.backward:,} times",
+                f"the clock of {self.path} goes back {words.backward:,} times by 4096 us or more",
                 why="the decoder holds the time there until the clock has caught up",
                 fix="look at how it was recorded: packets may have been lost or repeated",
             )
-        elif given and "t0" not in self.head.fields and time >> evt.LOW_BITS[version] != words.last:
-            raise DamagedError("has a clock that leaps back by less than its whole range")
+        if words.held:
+            yield info(
+                "RECORDING-CLOCK-HELD",
+                f"the clock of {self.path} goes back {words.held:,} times, by up to "
+                f"{words.furthest} us; the time is held there until it has caught up",
+            )
+        exact = not words.backward and "t0" not in self.head.fields
+        if given and exact and time >> evt.LOW_BITS[version] != words.last:
+            raise DamagedError("has a clock that the decoder does not follow: it leaps")
 
 
 def recognise(stream: BinaryIO, path: Path) -> Camera | None:
@@ -159,6 +179,23 @@ def _demand_dvs(stream: BinaryIO) -> None:
         kinds = {0: "generic", 2: "ATIS", 3: "AMD", 4: "color"}
         kind = kinds.get(rest[3], f"type {rest[3]}")
         raise DamagedError(f"holds {kind} events; of this format only DVS events are read")
+
+
+def _es_bytes(packet: Columns, last: int) -> int:
+    """How many bytes of an .es file these events took: 5 each, and 1 for each 127 us between."""
+    pause = np.diff(packet["t"], prepend=last)
+    return 5 * len(pause) + int((pause // 127).sum())
+
+
+def _demand_whole_es(path: Path, rest: int) -> None:
+    """What no event took may be bytes that only move the clock, not the start of an event."""
+    if rest <= 0:
+        return
+    with reading(path) as stream:
+        stream.seek(-min(rest, 5), os.SEEK_END)
+        tail = stream.read()
+    if any(byte not in IDLE for byte in tail) and rest < 5:
+        raise DamagedError(f"was cut short: an event takes 5 bytes, and {rest} are left over")
 
 
 def whole(camera: Camera, limit: int) -> dict[str, np.ndarray]:

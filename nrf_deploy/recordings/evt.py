@@ -21,6 +21,7 @@ from ..network import Array
 
 CHUNK = 1 << 22  # bytes
 MOST_HEADER = 1 << 20
+MOST_PIXELS = 1 << 16  # of one side
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,9 @@ class Header:
             parts = [named.get("width", ""), named["height"]]
         else:
             return None
-        if len(parts) != 2 or not all(p.strip().isdecimal() and int(p) > 0 for p in parts):
+        if len(parts) != 2 or not all(
+            p.strip().isdecimal() and 0 < int(p) <= MOST_PIXELS for p in parts
+        ):
             raise DamagedError(f"states a sensor of {' x '.join(parts)!r:.60}")
         return int(parts[0]), int(parts[1])
 
@@ -80,10 +83,13 @@ class Words:
     events: int = 0
     early: int = 0  # events before the clock's first word
     wraps: int = 0
-    backward: int = 0
+    backward: int = 0  # the upper bits fall, and not for a wrap
+    held: int = 0  # the lower bits fall while the upper stay,
+    furthest: int = 0  # by so many microseconds at most
     unknown: dict[int, int] = field(default_factory=dict)  # type -> count
     clock: int | None = None  # the last of the upper bits
     last: int | None = None  # the upper bits with all wraps, at the last event
+    low: tuple[int, int] | None = None  # the last time: upper bits, lower bits
 
     def turn(self, high: Array, bits: int) -> Array:
         """The upper bits of the clock, in order: a fall by more than half of them is a wrap.
@@ -143,10 +149,32 @@ def _count(words: Words, raw: Array, version: str) -> None:
         last = int(len(each) - 1 - np.argmax(each[::-1] > 0))
         before = int(np.searchsorted(at, last))
         words.last = int(clock[before - 1]) if before else earlier
+    _count_low(words, raw, kind, version, np.concatenate([[earlier], clock]), at)
     found = np.bincount(kind, minlength=16)
     for name in np.flatnonzero(found).tolist():
         if name not in _KNOWN[version]:
             words.unknown[name] = words.unknown.get(name, 0) + int(found[name])
+
+
+def _count_low(
+    words: Words, raw: Array, kind: Array, version: str, clock: Array, at: Array
+) -> None:
+    """Where the time falls by its lower bits alone; `clock` changes to clock[k] at at[k - 1]."""
+    if version == "2":
+        timed = np.flatnonzero(kind <= 1)
+        low = (raw[timed] >> 22 & 63).astype(np.int64)
+    else:
+        timed = np.flatnonzero(kind == 6)
+        low = (raw[timed] & 0xFFF).astype(np.int64)
+    if not len(timed):
+        return
+    high = clock[np.searchsorted(at, timed)]
+    before = words.low or (int(high[0]), int(low[0]))
+    words.low = int(high[-1]), int(low[-1])
+    stays = np.diff(high, prepend=before[0]) == 0
+    falls = np.where(stays, -np.diff(low, prepend=before[1]), 0)
+    words.held += int(np.count_nonzero(falls > 0))
+    words.furthest = max(words.furthest, int(falls.max()))
 
 
 def _events_of_words(raw: Array, kind: Array, version: str) -> Array:

@@ -129,6 +129,7 @@ def looked(path: str | os.PathLike[str], held: Camera | Table, options: Options)
         return Look(held.form, None, made, found, None, 0, (), chosen)
     told = held.form != "AEDAT4" and held.form != "ES" and chosen.end is None
     wraps = held.words.wraps if told else None
+    back = 0 if held.form == "DAT" else held.words.backward + held.words.held
     said = tuple(held.findings)
     return Look(
         held.form,
@@ -136,7 +137,7 @@ def looked(path: str | os.PathLike[str], held: Camera | Table, options: Options)
         made,
         found,
         wraps,
-        0 if held.form == "DAT" else held.words.backward,
+        back,
         said,
         chosen,
     )
