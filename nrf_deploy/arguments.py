@@ -189,6 +189,12 @@ def _verify(root: Parser, verbs: Any) -> None:
     )
     verify.add_argument("--exact", action="store_true", help="every spike must be equal")
     verify.add_argument(
+        "--bisect",
+        metavar="OUT",
+        help="where the runs differ, write the smallest part that still does (OUT.nrfb) and the "
+        "shortest input for it (OUT.npz)",
+    )
+    verify.add_argument(
         "--limits",
         metavar="L.toml",
         help="limits by metric and layer from a file, instead of --limit (docs/report-schema.md)",

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 
-from ..bundle import Bundle
+from ..bundle import Bundle, save
 from ..cli import emit
 from ..files import reading, write_text
-from ..findings import UsageError, error
+from ..findings import UsageError, error, info
 from ..given import as_bundle
 from ..kinds import demand_output
 from ..recording import Recording
+from ..recordings import write
 from ..verification import Limits, Report, junit, parse_limits
+from ..verification.bisect import bisect
 from ..verification.page import page
 from ..verification.verify import default_limits
 from ..verification.verify import verify as verify_bundle
@@ -24,6 +27,9 @@ from .provenance import provenance
 def verify(args: argparse.Namespace) -> int:
     if args.report:
         demand_output(args.report, "a report", (args.bundle, args.input))
+    if args.bisect:
+        demand_output(f"{args.bisect}.nrfb", "a bundle", (args.bundle, args.input))
+        demand_output(f"{args.bisect}.npz", "a recording", (args.bundle, args.input))
     if args.junit:
         demand_output(args.junit, "a report", (args.bundle, args.input))
     bundle = as_bundle(args.bundle)
@@ -45,12 +51,31 @@ def verify(args: argparse.Namespace) -> int:
         write_text(args.junit, junit(report))
     if args.report:
         write_text(args.report, _written(args.report, report, bundle, given))
+    if args.bisect:
+        report = _bisected(args, report, bundle, given)
     if args.json:
         answer = {"ok": report.passed, "exit_code": report.exit_code, "report": report.as_json()}
         emit(args, answer, (*said, *report.said, *report.findings))
     else:
         print(report.text())
     return report.exit_code
+
+
+def _bisected(args: argparse.Namespace, report: Report, bundle: Bundle, given: Recording) -> Report:
+    """Writes the part that still differs; where nothing differs there is none, and it says so."""
+    if report.comparison.first_divergence is None:
+        same = info("VERIFY-BISECT-NOTHING", f"the runs do not differ: {args.bisect} is not made")
+        return replace(report, said=(*report.said, same))
+
+    def again(part: Bundle, recording: Recording) -> Report:
+        return verify_bundle(part, recording, args.engine, args.against, decay=args.decay)
+
+    part = bisect(bundle, given, report, again)
+    files = (f"{args.bisect}.nrfb", f"{args.bisect}.npz")
+    save(part.bundle, files[0])
+    write(part.recording, files[1])
+    said = replace(part.said(), fix=f"{files[0]} and {files[1]} hold it, to hand on")
+    return replace(report, said=(*report.said, said))
 
 
 def _written(path: str, report: Report, bundle: Bundle, given: Recording) -> str:
