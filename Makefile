@@ -4,10 +4,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+AXE := build/report/node_modules/axe-core/axe.min.js
 OUT ?= demo-out
 DATE ?= $(shell date -u +%F)
 
-.PHONY: demo test conformance bench lint clean
+.PHONY: demo test conformance bench report-check lint clean
 
 demo: $(READY) sdks ## the whole way for the shipped model
 	$(BIN)/nrf-deploy demo -o $(OUT)
@@ -20,6 +21,13 @@ conformance: $(READY) sdks ## the long comparisons with the vendors' simulators
 
 bench: $(READY) ## how fast, on this machine and beside other tools: docs/performance.md
 	$(BIN)/python benchmarks/report.py --date "$(DATE)"
+
+report-check: $(READY) $(AXE) ## the HTML report in a real Chromium, and axe-core on it
+	@command -v chromium chromium-browser google-chrome >/dev/null || { echo "install Chromium first: apt-get install chromium"; exit 1; }
+	$(BIN)/python -m pytest tests/test_report_page_browser.py
+
+$(AXE):
+	npm install --silent --no-save --no-package-lock --prefix build/report axe-core@4.14.1
 
 lint: $(READY) ## style and types
 	$(BIN)/ruff check .

@@ -24,6 +24,9 @@ class Case:
     bundle: Bundle
     recording: Recording
 
+    def __repr__(self) -> str:
+        return f"<Case of {self.report!r}>"
+
     def page(self) -> str:
         return nd.page(self.report, self.bundle, self.recording)
 

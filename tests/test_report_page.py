@@ -19,6 +19,7 @@ from nrf_deploy.findings import error
 from nrf_deploy.recording import Recording
 from nrf_deploy.verbs.provenance import command
 from nrf_deploy.verification import compare
+from nrf_deploy.verification.attribution import Attribution, LayerCauses
 from nrf_deploy.verification.page import page
 from nrf_deploy.verification.page.raster import PIXELS
 
@@ -48,7 +49,16 @@ def read(plain: Case) -> Read:
 
 def test_the_verdict_stands_first_then_every_part(read: Read) -> None:
     heads = [a["id"] for a in read.all("section")]
-    assert heads == ["verdict", "findings", "error", "runs", "model", "chip", "reproduce"]
+    assert heads == [
+        "verdict",
+        "findings",
+        "error",
+        "metrics",
+        "runs",
+        "model",
+        "chip",
+        "reproduce",
+    ]
 
 
 def test_the_numbers_of_the_report_are_on_the_page(plain: Case, read: Read) -> None:
@@ -102,19 +112,25 @@ def test_what_is_measured_besides_is_shown_and_else_left_out(plain: Case) -> Non
         "stages": {"float": [{**rung, "error": 0.0}], "chip": [{**rung, "error": 0.125}]},
         "findings": [error("COVARIANCE", "most comes from Euler's step").as_json()],
     }
-    made = page(
-        plain.report,
-        plain.bundle,
-        plain.recording,
-        causes={"hidden": {"weights": 0.25, "decay": 0.0625}},
-        metrics={"hidden": {"van Rossum": 1.5}, "read": {"van Rossum": None}},
-        covariance=told,
-    )
-    ids = [a["id"] for a in Read.of(made).all("section")]
-    assert "metrics" in ids
-    assert "covariance" in ids
-    for said in ("weights", "25.00%", "6.25%", "van Rossum", "1.5", "12.50%", "Euler"):
+    shares = LayerCauses("hidden", 9, 0.5, {"weights": 0.25, "decay": 0.0625}, 0, "places")
+    report = replace(plain.report, attribution=Attribution((shares,), ()), alone=None)
+    made = page(report, plain.bundle, plain.recording, covariance=told)
+    assert "covariance" in [a["id"] for a in Read.of(made).all("section")]
+    for said in ("weights", "25.00%", "6.25%", "50.00%", "12.50%", "Euler"):
         assert said in made
+    assert "In the run and alone" not in made
+    bare = page(replace(report, attribution=None), plain.bundle, plain.recording)
+    assert "By cause" not in bare
+
+
+def test_distances_in_time_are_shown_where_spikes_were_compared(plain: Case, read: Read) -> None:
+    timing = next(c.timing for c in plain.report.comparison.layers if c.layer == "hidden")
+    text = " ".join(read.text)
+    assert "Victor-Purpura" in text
+    assert f"{timing.van_rossum:,.4g}" in text
+    layers = tuple(replace(c, timing=None) for c in plain.report.comparison.layers)
+    report = replace(plain.report, comparison=replace(plain.report.comparison, layers=layers))
+    assert "Victor-Purpura" not in page(report, plain.bundle, plain.recording)
 
 
 def test_runs_that_were_not_kept_are_said_to_be(plain: Case) -> None:
@@ -162,6 +178,7 @@ def test_any_names_make_the_same_elements(plain: Case, names: list[str]) -> None
         plain.report,
         comparison=replace(c, layers=layers, first_divergence=first),
         traces=traces,
+        alone=None,
     )
     nodes = tuple(replace(n, name=new[n.name]) for n in network.nodes)
     edges = tuple((new[a], new[b]) for a, b in network.edges)
@@ -179,8 +196,8 @@ def test_any_names_make_the_same_elements(plain: Case, names: list[str]) -> None
     )
     made = page(report, bundle, plain.recording)
     made.encode()
-    tags = [t for t, _ in Read.of(made).tags]
-    assert tags == [t for t, _ in Read.of(plain.page()).tags]
+    usual = page(replace(plain.report, alone=None), plain.bundle, plain.recording)
+    assert [t for t, _ in Read.of(made).tags] == [t for t, _ in Read.of(usual).tags]
 
 
 # --- for every reader ----------------------------------------------------------
@@ -227,7 +244,16 @@ def test_ten_million_spikes_stay_a_few_hundred_kilobytes(plain: Case) -> None:
         for i, k in enumerate((key, key[kept]))
     )
     assert len(key) > 9_500_000
-    comparison = compare(left, right, order=["hidden"])
+    layer = replace(
+        plain.report.comparison.layers[0],
+        layer="hidden",
+        shape=(size,),
+        steps=steps,
+        latency_left=0,
+        latency_right=0,
+        mismatches=int(np.count_nonzero(~kept)),
+    )
+    comparison = replace(plain.report.comparison, layers=(layer,))
     report = replace(plain.report, comparison=comparison, traces=(left, right))
     made = page(report, plain.bundle, plain.recording)
     assert 50_000 < len(made) < 500_000

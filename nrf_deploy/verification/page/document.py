@@ -11,8 +11,7 @@ from ...recording import Recording
 from ..report import Report
 from .chip import chip
 from .covariance import covariance as covariance_section
-from .errors import Numbers, errors
-from .errors import metrics as metrics_section
+from .errors import errors, metrics
 from .graph import graph
 from .html import Markup, name, section, tag
 from .layers import Layers
@@ -41,14 +40,11 @@ def page(
     bundle: Bundle,
     recording: Recording,
     *,
-    causes: Numbers | None = None,
-    metrics: Numbers | None = None,
     covariance: Mapping[str, Any] | None = None,
 ) -> str:
     """The report as HTML, the same bytes for the same report.
 
-    `causes` is {layer: {cause: error}}, `metrics` {layer: {metric: value}}, `covariance` what
-    `Covariance.as_json()` gives; what is not there is left out.
+    `covariance` is what `Covariance.as_json()` gives; what was not measured is left out.
     """
     layers = Layers(bundle)
     left, right = sides(report.comparison)
@@ -57,10 +53,10 @@ def page(
     title += f"{left} against {right} on {name(bundle.chip)}"
     parts: dict[str, Markup] = {
         "findings": findings(report),
-        "error": errors(report.comparison, layers, causes),
+        "error": errors(report, layers),
     }
-    if metrics:
-        parts["metrics"] = metrics_section(metrics)
+    if times := metrics(report.comparison):
+        parts["metrics"] = times
     parts["runs"] = _runs(report, layers)
     parts["model"] = graph(bundle.network, layers)
     parts["chip"] = chip(layers)

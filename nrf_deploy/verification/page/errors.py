@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from ..attribution import Attribution
 from ..comparison import Comparison, LayerComparison
+from ..report import Report
 from .html import Markup, name, section, table, tag
 from .layers import Layers
 from .raster import sides
@@ -14,7 +16,8 @@ Numbers = Mapping[str, Mapping[str, float | None]]
 """{layer: {what: value}}; None where it could not be measured."""
 
 
-def errors(comparison: Comparison, layers: Layers, causes: Numbers | None) -> Markup:
+def errors(report: Report, layers: Layers) -> Markup:
+    comparison = report.comparison
     left, right = sides(comparison)
     header = ("layer", "neurons", "steps", left, right, "differ", "off", "cosine", "exact")
     most = max((_off(c) or 0.0 for c in comparison.layers), default=0.0)
@@ -31,7 +34,7 @@ def errors(comparison: Comparison, layers: Layers, causes: Numbers | None) -> Ma
             {True: "yes", False: "no", None: "-"}[c.exact],
         )
         for c in comparison.layers
-    ]  # fmt: skip
+    ]
     return section(
         "error",
         "Error by layer",
@@ -42,8 +45,66 @@ def errors(comparison: Comparison, layers: Layers, causes: Numbers | None) -> Ma
             "spikes, and of values their root mean square; cosine: of the mean activities.",
         ),
         _uncompared(comparison),
-        _by_cause(causes) if causes else None,
+        _alone(report),
+        _by_cause(report.attribution),
     )
+
+
+def _alone(report: Report) -> list[Markup] | None:
+    """What a layer adds itself, beside what it was given."""
+    if report.alone is None or not report.alone.layers:
+        return None
+    by_itself = {c.layer: c for c in report.alone.layers}
+    shares = {
+        c.layer: {"in the run": _share(c), "alone": _share(by_itself[c.layer])}
+        for c in report.comparison.layers
+        if c.layer in by_itself
+    }
+    return [
+        tag("h3", "In the run and alone"),
+        numbers(
+            "Places that differ, for a spike (of values, how far they are off)",
+            shares,
+            _most(shares),
+        ),
+        tag(
+            "p",
+            "In the run a layer also shows the errors of those before it; alone it was fed "
+            "with what the other run gave.",
+        ),
+    ]
+
+
+def _share(c: LayerComparison) -> float | None:
+    return c.value_error if c.analogue else c.mismatches / max(c.spikes_right, 1)
+
+
+def _by_cause(found: Attribution | None) -> list[Markup] | None:
+    """Causes without any error are left out."""
+    if found is None or not found.layers:
+        return None
+    named = dict.fromkeys(c for x in found.layers for c, off in x.causes.items() if off)
+    shares = {
+        x.layer: {"in all": x.error, **{c: x.causes.get(c, 0.0) for c in named}}
+        for x in found.layers
+    }
+    return [
+        tag("h3", "By cause"),
+        numbers(
+            "Each layer fed by the reference: in all, and with one cause at a time",
+            shares,
+            _most(shares),
+        ),
+        tag(
+            "p",
+            "Places that differ for a spike of the model; of values, how far they are off. "
+            "Causes may hide one another: they need not add up.",
+        ),
+    ]
+
+
+def _most(shares: Numbers) -> float:
+    return max((v for row in shares.values() for v in row.values() if v is not None), default=0.0)
 
 
 def _off(c: LayerComparison) -> float | None:
@@ -57,18 +118,32 @@ def _uncompared(comparison: Comparison) -> Markup | None:
     return tag("p", f"Not compared, as one run or both recorded no output: {names}.")
 
 
-def _by_cause(causes: Numbers) -> list[Markup]:
-    most = max(
-        (abs(v) for row in causes.values() for v in row.values() if v is not None), default=0.0
+def metrics(comparison: Comparison) -> Markup | None:
+    """Distances in time, and by how many steps spikes moved."""
+    times = {c.layer: c.timing for c in comparison.layers if c.timing is not None}
+    if not times:
+        return None
+    distances = {
+        layer: {"van Rossum": t.van_rossum, "Victor-Purpura": t.victor_purpura}
+        for layer, t in times.items()
+    }
+    steps = sorted({step for t in times.values() for step in t.offsets})
+    moved = {
+        layer: {
+            **{f"{step:+d}" if step else "0": t.offsets.get(step, 0) for step in steps},
+            "none near": t.alone,
+        }
+        for layer, t in times.items()
+    }
+    left, right = sides(comparison)
+    return section(
+        "metrics",
+        "Metrics",
+        numbers("Distances between the spikes of both runs, for a spike", distances),
+        numbers(
+            f"Spikes of {left}, by how many steps they are later than the nearest of {right}", moved
+        ),
     )
-    return [
-        tag("h3", "By cause"),
-        numbers("The error of each layer with one cause switched on at a time", causes, most),
-    ]
-
-
-def metrics(found: Numbers) -> Markup:
-    return section("metrics", "Metrics", numbers("Every metric of every layer", found))
 
 
 def numbers(caption: str, found: Numbers, most: float | None = None) -> Markup:
@@ -85,7 +160,9 @@ def numbers(caption: str, found: Numbers, most: float | None = None) -> Markup:
 
 
 def plain(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.4g}"
+    if value is None:
+        return "-"
+    return f"{value:,.4g}" if isinstance(value, float) else f"{value:,}"
 
 
 def bar(value: float | None, most: float) -> list[object]:

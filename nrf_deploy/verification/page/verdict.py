@@ -42,10 +42,12 @@ def _worst(report: Report) -> str:
 
 def _limits(report: Report) -> str:
     limits = report.limits
-    values = f"values at most {limits.value_error:.0%} off"
+    said = [f"values at most {limits.value_error:.0%} off"]
     if limits.exact:
-        return f"every spike equal, {values}"
-    return f"spike counts at most {limits.spike_count_error:.0%} off, {values}"
+        said.insert(0, "every spike equal")
+    else:
+        said.insert(0, f"spike counts at most {limits.spike_count_error:.0%} off")
+    return f"{', '.join(said)}; all of them stand under To reproduce"
 
 
 def findings(report: Report) -> Markup:
