@@ -21,6 +21,7 @@ from ..network import Array, Shape
 from ..recording import Recording
 from .choice import Choice, Merge
 from .sensor import Columns
+from .suit import misuse, polarities
 
 Packets = Callable[[], Generator[Columns]]
 ROOM = 1 << 20  # events, before those of one place and step are brought together
@@ -42,7 +43,7 @@ def binned(
     `shape` is (P, H, W), with polarity as the channel. Polarities merge into a shape of
     (1, H, W) or (H, W), all events into a shape of one element.
     """
-    refuse(_misuse(shape, bin, merge), UsageError)
+    refuse(misuse(shape, bin, merge), UsageError)
     assert shape is not None and bin is not None  # noqa: PT018 - for the type checker
     first = origin
     while True:
@@ -103,8 +104,9 @@ class _Tally:
     steps: int = 0
     axes: dict[str, _Outside] = field(default_factory=dict)
     parts: list[tuple[Array, Array]] = field(default_factory=list)  # place and step, count
-    held: int = 0
-    room: int = ROOM
+    done: list[tuple[Array, Array]] = field(default_factory=list)  # in order, before `parts`
+    held: int = 0  # events in `parts`
+    room: int = field(default_factory=lambda: ROOM)
 
     def take(self, packets: Iterator[Columns], max_steps: int) -> None:
         if self.merge != "all":
@@ -158,9 +160,21 @@ class _Tally:
         self.parts.append(_together([(key, count)]))
         self.held += len(self.parts[-1][0])
         if self.held > self.room:
-            self.parts = [_together(self.parts)]
-            self.held = len(self.parts[0][0])
-            self.room = 2 * self.held + ROOM
+            self._settle()
+
+    def _settle(self) -> None:
+        """Bring the parts together. All steps before the last are done, unless time falls."""
+        key, count = _together(self.parts)
+        if self.done and key[0] <= self.done[-1][0][-1]:
+            key, count = _together([*self.done, (key, count)])
+            self.done.clear()
+        size = math.prod(self.shape)
+        cut = int(np.searchsorted(key, key[-1] // size * size))
+        if cut:
+            self.done.append((key[:cut], count[:cut]))
+        self.parts = [(key[cut:], count[cut:])]
+        self.held = len(key) - cut
+        self.room = 2 * self.held + ROOM
 
     def _step(self, since: Array) -> Array:
         over, under = self.size.denominator, self.size.numerator
@@ -194,7 +208,7 @@ class _Tally:
             "RECORDING-OUTSIDE",
             f"{axis.count:,} of {self.taken:,} events of {self.path} have a {place} outside "
             f"0..{axis.limit - 1}: it goes from {axis.low} to {axis.high}",
-            fix=_polarities(self.shape)
+            fix=polarities(self.shape)
             if name == "p"
             else f"the model's input is {self.shape}: crop or scale the recording to it "
             "(--crop X,Y,W,H, --downsample N)",
@@ -218,7 +232,12 @@ class _Tally:
             )
 
     def recording(self, bin: float) -> Recording:
-        key, count = _together(self.parts)
+        if self.parts:
+            self._settle()
+        none = np.zeros(0, np.int64)
+        settled = [*self.done, *self.parts]
+        key, count = (np.concatenate([none, *(part[k] for part in settled)]) for k in range(2))
+        self.done.clear()
         self.parts.clear()
         step, index = np.divmod(key, math.prod(self.shape))
         start = np.searchsorted(step, np.arange(self.steps + 1))
@@ -233,67 +252,3 @@ def _together(parts: list[tuple[Array, Array]]) -> tuple[Array, Array]:
     key = key[order]
     first = np.flatnonzero(np.diff(key, prepend=-1))
     return key[first], np.add.reduceat(count[order], first) if len(first) else none
-
-
-def _polarities(shape: Shape) -> str:
-    if shape[0] == 1:
-        return "give --merge polarity: both polarities are counted in one channel"
-    return f"write polarities as {'0 and 1' if shape[0] == 2 else f'0 to {shape[0] - 1}'}"
-
-
-def _misuse(shape: Shape | None, bin: float | None, merge: Merge | None) -> list[Finding]:
-    found = []
-    if bin is None:
-        found.append(
-            error(
-                "RECORDING-BIN-MISSING",
-                "the recording holds events in microseconds, and no length of a step is given",
-                why="how many events meet in a step decides what the network sees",
-                fix="give the length of a step in seconds (--bin 0.001)",
-            )
-        )
-    elif not (math.isfinite(bin) and bin > 0):
-        fix = "give --bin a positive number of seconds"
-        found.append(error("RECORDING-BIN", f"a step of {bin} s is no length", fix=fix))
-    if merge not in (None, "polarity", "all"):
-        fix = "give --merge polarity or --merge all, or leave it out"
-        found.append(error("RECORDING-MERGE", f"there is no way to merge {merge!r}", fix=fix))
-    elif shape is None:
-        fix = "give the shape of the model's input (shape=)"
-        found.append(error("RECORDING-SHAPE-MISSING", "events need a shape to go in", fix=fix))
-    elif not _suits(shape, merge):
-        found.append(
-            error(
-                "RECORDING-SHAPE",
-                f"events{f' merged by {merge!r}' if merge else ''} go into a shape of "
-                f"{_WANTED[merge]}; the model's input is {shape}",
-                fix=_fitting(shape),
-            )
-        )
-    return found
-
-
-_WANTED: dict[Merge | None, str] = {
-    None: "(P, H, W)",
-    "polarity": "(1, H, W) or (H, W)",
-    "all": "one element",
-}
-
-
-def _fitting(shape: Shape) -> str:
-    """The option that brings events into this shape."""
-    if len(shape) == 3 and shape[0] > 1:
-        return "leave --merge out: each polarity has a channel of its own"
-    if _suits(shape, "all"):
-        return "give --merge all: all events of a step are counted together"
-    if _suits(shape, "polarity"):
-        return "give --merge polarity: both polarities are counted in one channel"
-    return "bring the events into the model's shape, and save frames (steps, *shape) as .npz"
-
-
-def _suits(shape: Shape, merge: Merge | None) -> bool:
-    if merge == "all":
-        return math.prod(shape) == 1
-    if merge == "polarity":
-        return len(shape) == 2 or (len(shape) == 3 and shape[0] == 1)
-    return len(shape) == 3

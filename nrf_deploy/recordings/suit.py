@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from ..findings import Finding, InputError, UsageError, error, info, warning
 from ..network import Shape
 from ..recording import Recording
-from .choice import Choice
+from .choice import Choice, Merge
 
 SAME = 1e-6  # relative: what a length of time loses on its way through float32
 
@@ -87,6 +88,7 @@ def clipped(recording: Recording, name: str, most: int | None) -> tuple[Recordin
         raise UsageError(error("RECORDING-CLIP", what, fix="give --clip a number of 1 or more"))
     over = recording.value > most
     count = int(np.count_nonzero(over))
+    recording = replace(recording, made=(*recording.made, f"clip {most}"))
     if not count:
         return recording, []
     value = np.where(over, most, recording.value).astype(recording.value.dtype)
@@ -96,8 +98,75 @@ def clipped(recording: Recording, name: str, most: int | None) -> tuple[Recordin
         f"the largest was {recording.value.max():g}",
         why="--clip asked for it",
     )
-    return replace(recording, value=value, made=(*recording.made, f"clip {most}")), [finding]
+    return replace(recording, value=value), [finding]
 
 
 def close(a: float, b: float) -> bool:
     return abs(a - b) <= SAME * abs(b)
+
+
+# --- the shape that events go into ---------------------------------------------
+
+
+def polarities(shape: Shape) -> str:
+    if shape[0] == 1:
+        return "give --merge polarity: both polarities are counted in one channel"
+    return f"write polarities as {'0 and 1' if shape[0] == 2 else f'0 to {shape[0] - 1}'}"
+
+
+def misuse(shape: Shape | None, bin: float | None, merge: Merge | None) -> list[Finding]:
+    found = []
+    if bin is None:
+        found.append(
+            error(
+                "RECORDING-BIN-MISSING",
+                "the recording holds events in microseconds, and no length of a step is given",
+                why="how many events meet in a step decides what the network sees",
+                fix="give the length of a step in seconds (--bin 0.001)",
+            )
+        )
+    elif not (math.isfinite(bin) and bin > 0):
+        fix = "give --bin a positive number of seconds"
+        found.append(error("RECORDING-BIN", f"a step of {bin} s is no length", fix=fix))
+    if merge not in (None, "polarity", "all"):
+        fix = "give --merge polarity or --merge all, or leave it out"
+        found.append(error("RECORDING-MERGE", f"there is no way to merge {merge!r}", fix=fix))
+    elif shape is None:
+        fix = "give the shape of the model's input (shape=)"
+        found.append(error("RECORDING-SHAPE-MISSING", "events need a shape to go in", fix=fix))
+    elif not _suits(shape, merge):
+        found.append(
+            error(
+                "RECORDING-SHAPE",
+                f"events{f' merged by {merge!r}' if merge else ''} go into a shape of "
+                f"{_WANTED[merge]}; the model's input is {shape}",
+                fix=_fitting(shape),
+            )
+        )
+    return found
+
+
+_WANTED: dict[Merge | None, str] = {
+    None: "(P, H, W)",
+    "polarity": "(1, H, W) or (H, W)",
+    "all": "one element",
+}
+
+
+def _fitting(shape: Shape) -> str:
+    """The option that brings events into this shape."""
+    if len(shape) == 3 and shape[0] > 1:
+        return "leave --merge out: each polarity has a channel of its own"
+    if _suits(shape, "all"):
+        return "give --merge all: all events of a step are counted together"
+    if _suits(shape, "polarity"):
+        return "give --merge polarity: both polarities are counted in one channel"
+    return "bring the events into the model's shape, and save frames (steps, *shape) as .npz"
+
+
+def _suits(shape: Shape, merge: Merge | None) -> bool:
+    if merge == "all":
+        return math.prod(shape) == 1
+    if merge == "polarity":
+        return len(shape) == 2 or (len(shape) == 3 and shape[0] == 1)
+    return len(shape) == 3
