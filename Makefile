@@ -23,7 +23,7 @@ bench: $(READY) ## how fast, on this machine and beside other tools: docs/perfor
 	$(BIN)/python benchmarks/report.py --date "$(DATE)"
 
 report-check: $(READY) $(AXE) ## the HTML report in a real Chromium, and axe-core on it
-	@command -v chromium chromium-browser google-chrome >/dev/null || { echo "install Chromium first: apt-get install chromium"; exit 1; }
+	@command -v chromium || command -v chromium-browser || command -v google-chrome || { echo "install Chromium first: apt-get install chromium"; exit 1; }
 	$(BIN)/python -m pytest tests/test_report_page_browser.py
 
 $(AXE):
