@@ -23,7 +23,7 @@ NAMES: dict[Kind, str] = {
 SUFFIXES = {
     "a NIR graph": (".nir",),
     "a bundle": (".nrfb",),
-    "a recording": (".npz", ".npy", ".bin", ".csv", ".raw", ".dat", ".aedat4", ".es"),
+    "a recording": (".npz", ".npy", ".bin", ".csv", ".raw", ".dat", ".aedat4", ".es", ".nir"),
     "a report": (".json", ".html"),
     "a scheme": (".toml",),
     "a chip image": (".img",),
@@ -93,7 +93,7 @@ def demand_output(
     ]
     suffix = Path(path).suffix.lower()
     taken = next((k for k, ends in SUFFIXES.items() if suffix in ends), kind)
-    if not found and taken != kind:
+    if not found and taken != kind and suffix not in SUFFIXES.get(kind, ()):
         found.append(
             error(
                 "OUTPUT-SUFFIX",

@@ -16,7 +16,7 @@ from nrf_deploy import nir_io
 from nrf_deploy.cli import main
 from nrf_deploy.findings import InputError, MissingError, UsageError
 from nrf_deploy.recording import Recording
-from nrf_deploy.recordings import Events, decode, decoder, read
+from nrf_deploy.recordings import Events, decode, decoder, read, write
 
 INPUT = {"shape": (2, 4, 5), "bin": 1e-3}
 
@@ -342,3 +342,19 @@ def test_neurons_without_a_shape_take_the_model_s(tmp_path):
     recording = Recording.from_dense(np.ones((3, 40), np.int64), 1e-3)
     nir_io.write_data({"a": recording}, tmp_path / "r.nir")
     assert read(tmp_path / "r.nir", shape=(2, 4, 5))[0].shape == (2, 4, 5)
+
+
+def test_a_recording_is_written_as_nir_data(tmp_path):
+    frames = np.random.default_rng(0).integers(0, 3, (30, 2, 4, 5))
+    write(Recording.from_dense(frames, 1e-3), tmp_path / "r.nir")
+    back, _ = read(tmp_path / "r.nir")
+    assert back.same(Recording.from_dense(frames))
+    with pytest.raises(UsageError, match="NIR-DT-MISSING"):
+        write(Recording.from_dense(frames), tmp_path / "other.nir")
+
+
+def test_what_a_run_gives_goes_into_nir_data(bundle, events, tmp_path):
+    out = tmp_path / "spikes.nir"
+    assert main(["run", str(bundle), "--input", str(events), "-o", str(out)]) == 0
+    assert main(["run", str(bundle), "--input", str(events), "-o", str(tmp_path / "s.npz")]) == 0
+    assert read(out)[0].same(read(tmp_path / "s.npz")[0])

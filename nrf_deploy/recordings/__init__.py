@@ -151,21 +151,25 @@ def decode(
 
 
 def demand_npz(path: str | os.PathLike[str]) -> None:
-    """Recordings are written in one format only; asked before a long run, not after it."""
-    if Path(path).suffix != ".npz":
-        what = f"{os.fspath(path)} does not end in .npz, the one format that recordings go into"
+    """Recordings are written as .npz, or as NIR data; asked before a long run, not after it."""
+    if Path(path).suffix not in (".npz", ".nir"):
+        what = f"{os.fspath(path)} does not end in .npz or .nir (NIR data)"
         raise UsageError(error("RECORDING-SUFFIX", what, fix="name it .npz"))
 
 
 def write(recording: Recording, path: str | os.PathLike[str]) -> None:
-    """As .npz that `read` gives back exactly and numpy opens; the same bytes every time."""
+    """As .npz that `read` gives back exactly and numpy opens, the same bytes every time; or as
+    NIR data, which has the events and their dt, but not `made`."""
     name = os.fspath(path)
     demand_npz(path)
     refuse(
         [error("RECORDING-UNSOUND", f"{name}: {fault}") for fault in recording.faults()],
         UsageError,
     )
-    write_atomically(path, partial(npz.encode, recording))
+    if Path(path).suffix == ".nir":
+        nir.write(recording, path)
+    else:
+        write_atomically(path, partial(npz.encode, recording))
 
 
 def write_states(path: str | os.PathLike[str], states: Mapping[str, Array]) -> Path:

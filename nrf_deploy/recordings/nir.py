@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,6 +33,13 @@ def decode(path: Path, dt: float | None, shape: Shape | None) -> Recording:
     if shape is not None and recording.shape == (math.prod(shape),):
         recording = replace(recording, shape=shape)
     return recording
+
+
+def write(recording: Recording, path: str | os.PathLike[str]) -> None:
+    """As the spikes of one node; NIR counts in seconds, so a dt must be known."""
+    from ..nir_io.data import write_data
+
+    write_data({"recording": recording}, path)
 
 
 def is_data(path: Path) -> bool:
