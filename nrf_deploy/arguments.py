@@ -179,7 +179,21 @@ def _verify(root: Parser, verbs: Any) -> None:
     verify.add_argument("bundle", help="a .nrfb file")
     verify.add_argument("--input", required=True, metavar="REC", help="the recording")
     verify.add_argument("--engine", default="emulator", help="the engine in question")
-    verify.add_argument("--against", default="reference", help="the engine to trust")
+    verify.add_argument(
+        "--against",
+        default="reference",
+        metavar="E",
+        help="the engine to trust, or a recording of one layer from silicon (.npz; states "
+        "beside it in .states.npz)",
+    )
+    verify.add_argument("--layer", help="the layer that such a recording is of")
+    verify.add_argument(
+        "--behind",
+        type=int,
+        default=0,
+        metavar="N",
+        help="steps by which such a recording is behind the model (default 0, as run writes it)",
+    )
     verify.add_argument(
         "--limit",
         type=_fraction,

@@ -45,6 +45,8 @@ def verify(args: argparse.Namespace) -> int:
             decay=args.decay,
             context=provenance(args),
             causes=args.attribute,
+            layer=args.layer,
+            behind=args.behind,
             progress=progress,
         )
     if args.junit:
@@ -68,7 +70,10 @@ def _bisected(args: argparse.Namespace, report: Report, bundle: Bundle, given: R
         return replace(report, said=(*report.said, same))
 
     def again(part: Bundle, recording: Recording) -> Report:
-        return verify_bundle(part, recording, args.engine, args.against, decay=args.decay)
+        engines = (args.engine, args.against)
+        return verify_bundle(
+            part, recording, *engines, decay=args.decay, layer=args.layer, behind=args.behind
+        )
 
     part = bisect(bundle, given, report, again)
     files = (f"{args.bisect}.nrfb", f"{args.bisect}.npz")

@@ -39,8 +39,8 @@ class Part:
         held = ", ".join(repr(o.population) for o in program.origins)
         return info(
             "VERIFY-BISECTED",
-            f"{held} on {len(self.recording.index):,} events, up to step {self.recording.steps - 1:,}, "
-            f"still differs: {d.value.left} and {d.value.right}",
+            f"{held} on {len(self.recording.index):,} events, up to step "
+            f"{self.recording.steps - 1:,}, still differs: {d.value.left} and {d.value.right}",
             layer=d.layer,
             neuron=d.neuron,
             step=d.step,

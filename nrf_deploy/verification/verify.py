@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import __version__
 from ..bundle import Bundle
-from ..findings import Finding, UsageError, info, refuse
+from ..findings import Finding, UsageError, error, info, refuse
 from ..given import as_bundle, as_recording, decay_faults
 from ..pipeline import latency, populations, quiet, run, said_by, target_of
 from ..recording import Recording, Trace
@@ -23,6 +23,7 @@ from .compare import compare
 from .explain import alone, attributed
 from .judge import judge, silent
 from .limits import Limits, unknown_layers
+from .recorded import is_recording, recorded
 from .report import Report
 
 STATE_BYTES = 512 * 2**20
@@ -44,23 +45,38 @@ def verify(
     decay: Decay = "euler",
     context: Mapping[str, Any] | None = None,
     causes: bool = False,
+    layer: str | None = None,
+    behind: int = 0,
     progress: Progress = quiet,
 ) -> Report:
     """Compare two engines on one recording, layer by layer in the model's order.
 
     The emulator's layers are also run one by one on what the other run gave to them, where
     the two runs differ. `causes` divides their errors against the model among the chip's
-    numbers (attribution.py).
+    numbers (attribution.py). `against` may be a file: what silicon gave for one `layer`,
+    `behind` by some steps (recorded.py).
     """
     bundle, recording = as_bundle(bundle), as_recording(recording)
     refuse(decay_faults(decay, (engine, against)), UsageError)
     limits = default_limits(engine, against) if limits is None else limits
     names = populations(bundle)
     refuse(unknown_layers(limits, names), UsageError)
+    from_file = is_recording(bundle, against)
+    if (layer or behind) and not from_file:
+        raise UsageError(
+            error(
+                "VERIFY-RECORDED-NONE",
+                f"a layer or the steps it is behind are given, but {against!r} is an engine",
+                fix="give the recording with --against FILE.npz, or leave them out",
+            )
+        )
     kept, findings = _states(bundle, recording, names)
     traces: list[Trace] = []
     said: list[Finding] = []
     for which in (engine, against):
+        if which == against and from_file:
+            traces.append(recorded(bundle, against, layer))
+            continue
         progress(0, recording.steps)  # a new stage, even where an engine only tells its end
         how: Decay = decay if which == "reference" else "euler"
         trace = run(
@@ -71,12 +87,13 @@ def verify(
     left, right = traces
     arithmetic = target_of(bundle).arithmetics[bundle.program.arithmetic]
     scale = {o.node: o.scale for o in bundle.program.origins if not _shifted(bundle, o.node)}
+    late = dict.fromkeys(names, behind) if from_file else latency(bundle, against)
     comparison = compare(
         left,
         right,
         order=names,
         latency_left=latency(bundle, engine),
-        latency_right=latency(bundle, against),
+        latency_right=late,
         scale=scale,
         states={n: arithmetic.states[bundle.program.population(n).model] for n in names},
         inputs=None if engine == "reference" else arrivals(bundle.program, recording, left),
@@ -88,7 +105,7 @@ def verify(
         findings += activity(left, reference=reference, order=names, graded=graded)
     by_itself = None
     if engine == "emulator" and not comparison.exact:
-        by_itself = alone(bundle, recording, right, latency(bundle, against), scale)
+        by_itself = alone(bundle, recording, right, late, scale)
     shares = attributed(bundle, recording) if causes else None
     findings += [] if shares is None else shares.findings()
     return Report(
