@@ -46,6 +46,8 @@ def _recording(recording: Recording) -> Iterator[tuple[str, object]]:
 
 def _plain(prefix: str, told: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
     for key, value in told.items():
+        if value is None:
+            continue
         if isinstance(value, Mapping):
             yield from _plain(f"{prefix}{key} ", value)
         else:

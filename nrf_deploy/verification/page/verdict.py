@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from ...findings import Finding
 from ...text import printable
 from ..report import Report, divergence_sentences
-from .html import Markup, section, tag
+from .html import Markup, details, section, tag
 from .raster import sides
 
 
@@ -55,7 +55,14 @@ def findings(report: Report) -> Markup:
     is left out: equal runs have equal pages."""
     rank = {"error": 0, "warning": 1, "info": 2}
     found = sorted(report.findings, key=lambda f: rank[f.severity])
-    return section("findings", "Findings", _list(found) if found else tag("p", "There are none."))
+    facts = [f for f in found if f.severity == "info"]
+    worse = [f for f in found if f.severity != "info"]
+    return section(
+        "findings",
+        "Findings",
+        _list(worse) if worse else tag("p", "There are no errors and no warnings."),
+        details(f"For information: {len(facts)}", _list(facts)) if facts else None,
+    )
 
 
 def _list(found: Iterable[Finding]) -> Markup:
