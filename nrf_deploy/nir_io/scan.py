@@ -163,7 +163,7 @@ class _Walk:
     def link(self, group: Any, name: bytes, path: str, depth: int) -> None:
         kind = group.links.get_info(name).type
         if kind != h5py.h5l.TYPE_HARD:
-            self.found("NIR-LINK", f"{path!r} is a {LINKS.get(kind, 'user-defined link')}")
+            self.found("NIR-LINK", f"{path!r} is no data: {LINKS.get(kind, 'user-defined link')}")
             return
         if not _is_name(name):
             self.found("NIR-NAME", f"the name {path!r} holds what is no printable character")

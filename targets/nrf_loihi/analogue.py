@@ -23,13 +23,23 @@ import numpy as np
 from nrf_deploy.findings import Finding, TargetError, error, info, warning
 from nrf_deploy.layers import Layers, Link
 from nrf_deploy.network import Array, Conv, Input, Linear, Network, Pool, Scale
+from nrf_deploy.quantise.reach import (
+    MARGIN,
+    Reach,
+    analogue,
+    feeds_on,
+    over,
+    seen_on,
+    sum_seen,
+    through,
+    weight_of,
+)
 from nrf_deploy.recording import Recording
 
 from .arithmetic import VTH_MAX
 from .chip import STATE_LIMIT, STATE_SHIFT
 from .drive import constant
 from .neuron import Neuron
-from .reach import MARGIN, Reach, analogue, feeds_on, over, seen_on, sum_seen, through, weight_of
 
 ROOM = 0.9  # of a range is used: the rest is for rounded weights
 LARGEST_WEIGHT = 254

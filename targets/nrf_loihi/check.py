@@ -21,13 +21,13 @@ from nrf_deploy.network import (
     Pool,
     Population,
 )
+from nrf_deploy.quantise.reach import feeds_on, in_a_loop
 
 from .chip import Chip
 from .choices import SUBTRACT
 from .firing import fires_at
 from .latency import latencies
 from .neuron import Neuron, neuron
-from .reach import feeds_on, in_a_loop
 from .window import INT8_MAX, Window
 
 INSTEAD = {

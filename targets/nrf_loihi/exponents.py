@@ -21,9 +21,9 @@ import numpy as np
 from nrf_deploy.layers import Link
 from nrf_deploy.network import Array, Pool
 from nrf_deploy.quantise.grid import Grid
+from nrf_deploy.quantise.reach import MARGIN
 
 from .arithmetic import VTH_MAX
-from .reach import MARGIN
 from .task import Task, largest
 
 LARGEST = 7

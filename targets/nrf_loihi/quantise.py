@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from nrf_deploy.findings import Finding, error, info
+from nrf_deploy.findings import Finding
 from nrf_deploy.layers import layers
 from nrf_deploy.network import Array, Network, Pool
 from nrf_deploy.quantise.rules import Rules
@@ -31,11 +31,12 @@ from .analogue import Reaches
 from .chip import STATE_SHIFT, Chip
 from .decays import decays
 from .drive import constant
-from .exponents import LARGEST, exponents, in_steps
+from .exponents import exponents, in_steps
 from .fit import mismatches, spikes
 from .groups import Group, grid_of, groups, rows, shaped
 from .neuron import neuron
-from .ranges import Observed, coarse_weights, lost, range_of
+from .ranges import Observed
+from .said import said
 from .task import Task, Weights, clearly_less, largest
 
 LOOKED_AT = 8
@@ -111,7 +112,7 @@ def quantise(
                 if data is not None:
                     data.chip[name] = reaches.sent(name, data.model[name])
             populations[name] = PopulationScheme(kept, scales)
-        findings += _said(task, gain, weights, populations, observed, peak, network, rules)
+        findings += said(task, gain, weights, bits, populations, observed, peak, network)
     largest_input = 0 if calibration is None else peak
     return Scheme(connections, populations, rules, largest_input), findings
 
@@ -243,66 +244,3 @@ def _neighbours(task: Task, name: str, gain: Array, arriving: Array) -> Mapping[
         chosen = task.neurons(better.astype(float), name) > 0
         vth, best = np.where(chosen, trial["vth"], vth), np.where(better, far, best)
     return params | {"vth": vth}
-
-
-def _said(
-    task: Task,
-    gain: Array,
-    weights: Weights,
-    populations: Mapping[str, PopulationScheme],
-    observed: Mapping[str, Observed | None],
-    peak: int,
-    network: Network,
-    rules: Rules,
-) -> list[Finding]:
-    """What was lost, layer by layer."""
-    findings: list[Finding] = []
-    if np.any(gain > (cap := largest(task)[1]) * (1 + 1e-9)):
-        findings.append(
-            error(
-                "LOIHI-GAIN-TOO-LARGE",
-                f"the gain {gain.max():.6g} takes a threshold or a bias beyond its bits",
-                layer=task.group.links[0].name,
-                why=f"thresholds have 17 bits, biases 13 and an exponent: at most {cap.min():.6g}",
-                fix="leave the gain out of the scheme, or set a smaller one",
-            )
-        )
-    for link in task.group.links:
-        floats, integers = task.floats[link.name], weights[link.name]
-        if not integers.any():
-            findings.append(
-                error(
-                    "LOIHI-ALL-ZERO",
-                    f"every weight rounds to 0; the largest is {np.abs(floats).max():.4g}",
-                    layer=link.name,
-                    why="it counts in the units of the larger weights that meet it in "
-                    f"{', '.join(link.targets)}",
-                    fix="make the weights that meet there more alike in size: exponents make up "
-                    f"for 2^{LARGEST}, as far as thresholds and currents leave room",
-                )
-            )
-        held = integers / task.a_row(gain, link.name)[:, None]
-        off = float(np.linalg.norm(held - floats)) / max(float(np.linalg.norm(floats)), 1e-300)
-        findings.append(
-            info(
-                "LOIHI-WEIGHTS",
-                f"{int(np.abs(integers).max())} is the largest of its integer weights, "
-                f"{int((integers == 0).sum())} of {integers.size} are 0, "
-                f"{_clipped(task, link.name, gain)} end at the edge of the grid; off by {off:.2%}",
-                layer=link.name,
-            )
-        )
-        if integers.any():
-            findings += coarse_weights(
-                link.name, off, rules.bits(_node(link), task.chip.weight_bits)
-            )
-    for name, form in task.forms.items():
-        findings += lost(name, form, populations[name], task.bias[name])
-        findings += range_of(name, task, weights, observed[name], peak, network)
-    return findings
-
-
-def _clipped(task: Task, name: str, gain: Array) -> int:
-    """Weights that are larger than the grid."""
-    grid, exact = task.grids[name], task.floats[name] * task.a_row(gain, name)[:, None]
-    return int(((exact > grid.high + grid.step / 2) | (exact < grid.low - grid.step / 2)).sum())
