@@ -14,7 +14,7 @@ from nrf_deploy.legalise.exact_decay import ExactDecay
 from nrf_deploy.network import LI, LIF, CubaLIF, Input, Linear, Network, Node, Output
 from nrf_deploy.recording import Recording
 from nrf_deploy.reference import run as run_reference
-from nrf_deploy.verification.covariance import CHIP, EULER, EXACT, covariance
+from nrf_deploy.verification.covariance import ANCHORED, CHIP, EULER, EXACT, covariance
 from nrf_deploy.verification.ladders import Rung, rungs
 from nrf_deploy.verification.stretch import Run, rebinned, stuffed, t_test, z_test
 
@@ -142,6 +142,7 @@ def test_the_chip_is_told_apart_from_the_float_model() -> None:
     mean = {name: np.mean([d.error for d in ds]) for name, ds in measured.stages.items()}
     assert mean[EXACT] < 1e-9 < mean[EULER]
     assert mean[CHIP] > 0
+    assert mean[ANCHORED] < 1e-3
     assert {f.code for f in measured.findings} >= {"COVARIANCE"}
     assert measured.as_json()["stages"].keys() == measured.stages.keys()
     assert max(map(len, measured.text().splitlines())) <= 80
