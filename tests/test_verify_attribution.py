@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from nrf_deploy import network as net
 from nrf_deploy import reference
 from nrf_deploy.bundle import Bundle
 from nrf_deploy.emulator import golden
+from nrf_deploy.findings import UsageError
 from nrf_deploy.layers import layers
 from nrf_deploy.legalise import EXACT, apply_all
 from nrf_deploy.network import IF, LIF, Array, Conv, Flatten, Input, Linear, Network, Node, Output
@@ -263,3 +265,14 @@ def test_the_model_in_variants_is_the_reference(seed: int, layers_: int) -> None
         for t, x in enumerate(arriving):
             got[t] = work.step(x[None])[0]
         assert np.allclose(got, outputs[node.name].dense(), rtol=1e-4, atol=1e-4)
+
+
+def test_a_target_that_does_not_say_what_its_integers_mean_is_refused_before_the_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bundle = nd.compile(network(), "loihi2")
+    plain = SimpleNamespace(name="plain")
+    monkeypatch.setattr("nrf_deploy.verification.explain.target_of", lambda bundle: plain)
+    monkeypatch.setattr("nrf_deploy.verification.verify.run", None)
+    with pytest.raises(UsageError, match="VERIFY-ATTRIBUTE"):
+        nd.verify(bundle, recording(), causes=True)

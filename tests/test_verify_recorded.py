@@ -82,3 +82,5 @@ def test_a_recording_of_no_layer_is_refused(bundle: Path, tmp_path: Path) -> Non
         nd.verify(nd.load(bundle), given, against=str(tmp_path / "x.npz"), layer="hidden")
     with pytest.raises(UsageError, match="no such file"):
         nd.verify(nd.load(bundle), given, against=str(tmp_path / "missing.npz"))
+    with pytest.raises(UsageError, match="is an engine"):
+        nd.verify(nd.load(bundle), given, behind=1)

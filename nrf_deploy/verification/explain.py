@@ -52,6 +52,14 @@ def alone(
 
 
 def attributed(bundle: Bundle, recording: Recording) -> Attribution:
+    target = dequantising(bundle)
+    program, network = bundle.program, bundle.network
+    numbers = target.dequantised(program)
+    return attribute(network, bundle.steps, program, numbers, recording, emulating(bundle))
+
+
+def dequantising(bundle: Bundle) -> Dequantising:
+    """Asked before a long run, not after it."""
     target = target_of(bundle)
     if not isinstance(target, Dequantising):
         raise UsageError(
@@ -62,9 +70,7 @@ def attributed(bundle: Bundle, recording: Recording) -> Attribution:
                 fix="leave --attribute out; the report still says which layer is off by itself",
             )
         )
-    program, network = bundle.program, bundle.network
-    numbers = target.dequantised(program)
-    return attribute(network, bundle.steps, program, numbers, recording, emulating(bundle))
+    return target
 
 
 def _early(recording: Recording, steps: int) -> Recording:

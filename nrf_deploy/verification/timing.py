@@ -32,8 +32,9 @@ class Timing:
 
     `van_rossum` is the root of the summed squared distances over the root of the right run's
     spikes: about 1 where nothing is alike, and a train against silence has it. `victor_purpura`
-    is the cost a spike; 2 is the most. `offsets` counts the left run's spikes by the steps from
-    the nearest of the right run (negative: early); `alone` has none within reach.
+    is the cost a spike; 2 is the most where the counts agree. A value of n counts as n spikes.
+    `offsets` counts the left run's spikes by the steps from the nearest of the right run
+    (negative: early); `alone` has none within reach.
     """
 
     van_rossum: float
@@ -45,7 +46,7 @@ class Timing:
 def timing(left: Window, right: Window) -> Timing:
     o = overlay(left, right)
     change = differences(left, right, o)
-    spikes = max(len(right), 1)
+    spikes = max(float(np.abs(right.value).sum()), 1.0)
     offsets, alone = histogram(left, right, o)
     return Timing(
         van_rossum=math.sqrt(van_rossum(change) / spikes),

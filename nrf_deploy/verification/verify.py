@@ -20,7 +20,7 @@ from ..stages import Progress
 from .activity import activity
 from .arrivals import arrivals
 from .compare import compare
-from .explain import alone, attributed
+from .explain import alone, attributed, dequantising
 from .judge import judge, silent
 from .limits import Limits, unknown_layers
 from .recorded import is_recording, recorded
@@ -61,6 +61,8 @@ def verify(
     limits = default_limits(engine, against) if limits is None else limits
     names = populations(bundle)
     refuse(unknown_layers(limits, names), UsageError)
+    if causes:
+        dequantising(bundle)
     from_file = is_recording(bundle, against)
     if (layer or behind) and not from_file:
         raise UsageError(
