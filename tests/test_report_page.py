@@ -71,6 +71,15 @@ def test_the_numbers_of_the_report_are_on_the_page(plain: Case, read: Read) -> N
     assert f"{plain.bundle.placement.used_cores} of {plain.bundle.placement.cores} cores" in text
 
 
+def test_a_core_shows_how_full_it_is_only_where_there_is_a_limit(plain: Case, read: Read) -> None:
+    used = plain.bundle.placement.used_cores
+    assert sum(a.get("class") == "level" for a in read.all("rect")) == used
+    placement = replace(plain.bundle.placement, limits={})
+    bare = page(plain.report, replace(plain.bundle, placement=placement), plain.recording)
+    assert not [a for a in Read.of(bare).all("rect") if a.get("class") == "level"]
+    assert "fullest budget" not in bare
+
+
 def test_feedback_is_drawn_and_said(read: Read) -> None:
     assert sum(a.get("class") == "edge back" for a in read.all("path")) == 1
     assert "Dashed edges lead back: 1 of them" in " ".join(read.text)

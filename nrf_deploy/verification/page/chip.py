@@ -20,6 +20,7 @@ def chip(layers: Layers) -> Markup:
     held = _held(placement)
     chips = sorted({placement.chip_of(core) for core in held})
     board = f" on {len(chips)} of {placement.chips} chips" if placement.chips > 1 else ""
+    gauge = ", the bar at the foot of a core its fullest budget" if placement.limits else ""
     drawn = list(_drawn(placement, chips))
     more = len([c for c in held if c not in set(drawn)])
     left_out = tag("p", f"{more:,} more used cores are not drawn.") if more else None
@@ -29,8 +30,8 @@ def chip(layers: Layers) -> Markup:
         tag(
             "p",
             f"{layers.bundle.chip}: {placement.used_cores:,} of {placement.cores:,} cores are "
-            f"used{board}. In the plan a number is a layer's, the bar at the foot of a core shows "
-            "its fullest budget, and the order is that of the cores' numbers, not of the silicon.",
+            f"used{board}. In the plan a number is a layer's{gauge}; the order is that of the "
+            "cores' numbers, not of the silicon.",
         ),
         scrolled("floor plan", _plan(layers, held, drawn)),
         left_out,
@@ -102,9 +103,15 @@ def _core(layers: Layers, core: int, pieces: Sequence[Piece], x: float, y: float
         tag("title", said),
         _strips(layers, by_layer, x, y),
         tag("text", _label(layers, by_layer), x=x + CELL / 2, y=y + CELL / 2 + 3),
-        tag("rect", x=x, y=y + CELL - 6, width=CELL, height=6, class_="trough"),
-        tag("rect", x=x, y=y + CELL - 6, width=CELL * min(full, 1.0), height=6, class_="level"),
+        _gauge(full, x, y + CELL - 6) if placement.limits else None,
     )
+
+
+def _gauge(full: float, x: float, y: float) -> list[Markup]:
+    return [
+        tag("rect", x=x, y=y, width=CELL, height=6, class_="trough"),
+        tag("rect", x=x, y=y, width=CELL * min(full, 1.0), height=6, class_="level"),
+    ]
 
 
 def _strips(layers: Layers, by_layer: Mapping[str, int], x: float, y: float) -> Iterator[Markup]:
