@@ -276,3 +276,10 @@ def test_a_target_that_does_not_say_what_its_integers_mean_is_refused_before_the
     monkeypatch.setattr("nrf_deploy.verification.verify.run", None)
     with pytest.raises(UsageError, match="VERIFY-ATTRIBUTE"):
         nd.verify(bundle, recording(), causes=True)
+
+
+def test_a_rewrite_that_changes_spikes_is_a_cause() -> None:
+    bundle = nd.compile(network(), "emulator", allow=["exact-decay"])
+    found = by_layer(causes(bundle))
+    assert found["first"].dominant == "exact-decay"
+    assert found["first"].causes["decay"] < found["first"].causes["exact-decay"]
