@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
+from nrf_deploy.files import write_text
 from nrf_deploy.findings import NrfError
 from nrf_deploy.text import Progress as Bar
 from nrf_deploy.text import finding_text, table
@@ -24,13 +27,16 @@ examples:
   python -m nrf_models.covariant train lif.toml -o lif.safetensors
   python -m nrf_models.covariant test lif.safetensors
   python -m nrf_models.covariant times lif.toml
+  python -m nrf_models.covariant publish *.safetensors -o weights
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     try:
-        return int({"train": _train, "test": _test, "times": _times}[args.verb](args))
+        return int(
+            {"train": _train, "test": _test, "times": _times, "publish": _publish}[args.verb](args)
+        )
     except NrfError as refusal:
         print("\n".join(finding_text(f) for f in refusal.findings), file=sys.stderr)
         return refusal.exit_code
@@ -61,7 +67,13 @@ def _parser() -> argparse.ArgumentParser:
     times = verbs.add_parser("times", help="which ladder of time constants suits a tracker")
     times.add_argument("config")
     times.add_argument("--batches", type=int, default=60, help="of each training")
-    for verb in (train, test, times):
+    publish = verbs.add_parser(
+        "publish", help="test checkpoints, and keep weights and errors without the optimiser"
+    )
+    publish.add_argument("checkpoint", nargs="+")
+    publish.add_argument("-o", "--output", required=True, metavar="FOLDER")
+    publish.add_argument("--scenes", type=int, default=64, help="of each velocity")
+    for verb in (train, test, times, publish):
         verb.add_argument("--device", default="cpu", help="cpu or cuda")
         verb.add_argument("--threads", type=int, default=2, help="of torch, on the CPU")
     return parser
@@ -112,6 +124,30 @@ def _test(args: argparse.Namespace) -> int:
         rows.append((Path(path).stem, *(f"{a:.2f}" for a in away)))
     print("mean error in pixels, by velocity in pixels a step\n")
     print(table(("tracker", *(f"{v:g}" for v in VELOCITIES)), rows))
+    return 0
+
+
+def _publish(args: argparse.Namespace) -> int:
+    import torch
+
+    from . import checkpoint
+    from .card import card
+    from .train import errors
+
+    torch.set_num_threads(args.threads)
+    folder = Path(args.output)
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in map(Path, args.checkpoint):
+        kept = checkpoint.read(path)
+        away = {f"{v:g}": errors(kept.net, kept.config, v, args.scenes) for v in VELOCITIES}
+        notes = {
+            "errors": {v: round(float(a.mean()), 3) for v, a in away.items()},
+            "medians": {v: round(float(np.median(a)), 3) for v, a in away.items()},
+            "scenes": args.scenes,
+        }
+        checkpoint.write(folder / path.name, kept.config, kept.net, notes=notes)
+        print(f"wrote {folder / path.name}", flush=True)
+    write_text(folder / "README.md", card(folder))
     return 0
 
 

@@ -1,0 +1,68 @@
+"""The trained trackers that ship: on the chips they find what the float model finds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="torch is absent: pip install '.[models]'")
+
+from nrf_models.covariant import checkpoint, shipped  # noqa: E402
+from nrf_models.covariant.card import card  # noqa: E402
+
+import nrf_deploy as nd  # noqa: E402
+from nrf_deploy.bundle import Bundle  # noqa: E402
+from nrf_deploy.readout import track  # noqa: E402
+from nrf_deploy.recording import Recording  # noqa: E402
+from nrf_deploy.shipped import export  # noqa: E402
+
+WEIGHTS = Path(checkpoint.__file__).parent / "weights"
+SETTLED = 60  # steps until the slowest neurons have filled
+
+
+def followed(bundle: Bundle, recording: Recording, engine: str) -> np.ndarray:
+    """The place in each step, as this engine's output says."""
+    (name,) = bundle.program.outputs
+    (origin,) = (o for o in bundle.program.origins if o.population == name)
+    output = nd.run(bundle, recording, engine).outputs[name]
+    if engine == "reference":
+        return track(output, bundle.network.readout)
+    aligned = output.shifted(origin.latency).until(recording.steps)
+    return track(aligned, bundle.network.readout, origin.scale["output"])
+
+
+@pytest.mark.parametrize("name", ["lif-tracker", "li-tracker"])
+@pytest.mark.parametrize("chip", ["loihi2", "emulator"])
+def test_the_chip_tracks_as_the_float_model_does(name: str, chip: str, tmp_path: Path) -> None:
+    tracker = {"lif-tracker": shipped.lif, "li-tracker": shipped.li}[name]
+    model = export(name, tmp_path / "m.nir")
+    recording, truth = tracker.demo_truth(seed=0, steps=160, speed=0.5)
+    typical, _ = tracker.demo_truth(seed=1, steps=60)
+    bundle = nd.compile(model, chip, typical)
+    away = {
+        engine: np.linalg.norm(followed(bundle, recording, engine) - truth, axis=-1)[SETTLED:]
+        for engine in ("reference", "emulator")
+    }
+    assert away["reference"].mean() < 3
+    assert away["emulator"].mean() < away["reference"].mean() + 0.5
+
+
+def test_the_card_is_what_the_checkpoints_say() -> None:
+    assert (WEIGHTS / "README.md").read_text("utf-8") == card(WEIGHTS)
+    assert len(list(WEIGHTS.glob("*.safetensors"))) >= 12
+
+
+def test_weights_are_small_and_hold_no_optimiser() -> None:
+    for path in WEIGHTS.glob("*.safetensors"):
+        assert path.stat().st_size < 200_000
+        assert not checkpoint.read(path).extra
+
+
+def test_recordings_come_from_the_seed() -> None:
+    first, truth = shipped.lif.demo_truth(3, 50)
+    again, _ = shipped.lif.demo_truth(3, 50)
+    assert first.same(again)
+    assert truth.shape == (50, 1, 2)
+    assert shipped.lif.demo_recording(3, 50).same(first)
