@@ -9,14 +9,13 @@ import pytest
 
 pytest.importorskip("torch", reason="torch is absent: pip install '.[models]'")
 
-from nrf_models.covariant import checkpoint, shipped  # noqa: E402
-from nrf_models.covariant.card import card  # noqa: E402
-
-import nrf_deploy as nd  # noqa: E402
-from nrf_deploy.bundle import Bundle  # noqa: E402
-from nrf_deploy.readout import track  # noqa: E402
-from nrf_deploy.recording import Recording  # noqa: E402
-from nrf_deploy.shipped import export  # noqa: E402
+import nrf_deploy as nd
+from nrf_deploy.bundle import Bundle
+from nrf_deploy.readout import track
+from nrf_deploy.recording import Recording
+from nrf_deploy.shipped import export
+from nrf_models.covariant import checkpoint, shipped
+from nrf_models.covariant.card import card
 
 WEIGHTS = Path(checkpoint.__file__).parent / "weights"
 SETTLED = 60  # steps until the slowest neurons have filled
