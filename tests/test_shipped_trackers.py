@@ -45,7 +45,7 @@ def test_the_chip_tracks_as_the_float_model_does(name: str, chip: str, tmp_path:
         for engine in ("reference", "emulator")
     }
     assert away["reference"].mean() < 3
-    assert away["emulator"].mean() < away["reference"].mean() + 0.5
+    assert away["emulator"].mean() < away["reference"].mean() + 1
 
 
 def test_the_card_is_what_the_checkpoints_say() -> None:
