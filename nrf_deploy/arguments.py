@@ -175,6 +175,7 @@ def _verify(root: Parser, verbs: Any) -> None:
         "nrf-deploy verify model.nrfb --input events.npz --bin 1e-3 --against lava",
         "nrf-deploy verify model.nrfb --input events.npz --limit 0.02 --report report.html",
         "nrf-deploy verify model.nrfb --input events.npz --bin 1e-3 --attribute",
+        "nrf-deploy verify model.nrfb --input events.npz --bin 1e-3 --covariance",
     )
     verify.add_argument("bundle", help="a .nrfb file")
     verify.add_argument("--input", required=True, metavar="REC", help="the recording")
@@ -219,6 +220,12 @@ def _verify(root: Parser, verbs: Any) -> None:
         action="store_true",
         help="divide each layer's error against the model among its causes: weights, decays, "
         "thresholds, biases, saturation, latency, rewrites, arithmetic",
+    )
+    verify.add_argument(
+        "--covariance",
+        action="store_true",
+        help="also stretch the input in time, and see whether the next slower channels answer as "
+        "the faster ones did; says what costs most and what would mend it",
     )
     verify.add_argument(
         "--report",

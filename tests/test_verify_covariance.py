@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import nrf_deploy as nd
+from nrf_deploy.cli import main
 from nrf_deploy.findings import UsageError
 from nrf_deploy.legalise.base import parse
 from nrf_deploy.legalise.exact_decay import ExactDecay
 from nrf_deploy.network import LI, LIF, CubaLIF, Input, Linear, Network, Node, Output
 from nrf_deploy.recording import Recording
+from nrf_deploy.recordings import write
 from nrf_deploy.reference import run as run_reference
 from nrf_deploy.verification.covariance import ANCHORED, CHIP, EULER, EXACT, covariance
 from nrf_deploy.verification.ladders import Rung, rungs
@@ -163,3 +167,27 @@ def test_exact_decay_keeps_what_an_event_adds_and_is_named_in_a_bundle() -> None
     np.testing.assert_allclose(after.r * DT / after.tau, before.r * DT / before.tau)
     np.testing.assert_allclose(1 - DT / after.tau, np.exp(-DT / before.tau))
     assert parse("exact_decay") == ExactDecay()
+
+
+def test_the_command_line_measures_it_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given, bundle = noise(60), tmp_path / "b.nrfb"
+    nd.save(nd.compile(channels("LIF"), "loihi2", given), bundle)
+    write(given, tmp_path / "x.npz")
+    words = [
+        "verify",
+        str(bundle),
+        "--input",
+        str(tmp_path / "x.npz"),
+        "--covariance",
+        "--limit",
+        "9",
+    ]
+    page = tmp_path / "r.html"
+    assert main([*words, "--report", str(page)]) == 0
+    assert "covariance in time" in capsys.readouterr().out
+    assert "Covariance" in page.read_text("utf-8")
+    assert main([*words, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["covariance"]
+    assert {s["faster"] for s in told["stages"][EXACT]} == {"n0.0", "n0.1", "n1.0", "n1.1"}

@@ -15,8 +15,10 @@ from ..given import as_bundle
 from ..kinds import demand_output
 from ..recording import Recording
 from ..recordings import write
+from ..text import Progress
 from ..verification import Limits, Report, junit, parse_limits
 from ..verification.bisect import bisect
+from ..verification.covariance import Covariance, covariance
 from ..verification.page import page
 from ..verification.verify import default_limits
 from ..verification.verify import verify as verify_bundle
@@ -49,17 +51,22 @@ def verify(args: argparse.Namespace) -> int:
             behind=args.behind,
             progress=progress,
         )
+    measured = _covariance(bundle, given) if args.covariance else None
     if args.junit:
         write_text(args.junit, junit(report))
     if args.report:
-        write_text(args.report, _written(args.report, report, bundle, given))
+        write_text(args.report, _written(args.report, report, bundle, given, measured))
     if args.bisect:
         report = _bisected(args, report, bundle, given)
     if args.json:
         answer = {"ok": report.passed, "exit_code": report.exit_code, "report": report.as_json()}
+        if measured:
+            answer["covariance"] = measured.as_json()
         emit(args, answer, (*said, *report.said, *report.findings))
     else:
         print(report.text())
+        if measured:
+            print(f"\ncovariance in time\n\n{measured.text()}")
     return report.exit_code
 
 
@@ -83,10 +90,19 @@ def _bisected(args: argparse.Namespace, report: Report, bundle: Bundle, given: R
     return replace(report, said=(*report.said, said))
 
 
-def _written(path: str, report: Report, bundle: Bundle, given: Recording) -> str:
+def _covariance(bundle: Bundle, given: Recording) -> Covariance:
+    with Progress("fitting layers of other decays") as progress:
+        return covariance(bundle, given, progress)
+
+
+def _written(
+    path: str, report: Report, bundle: Bundle, given: Recording, measured: Covariance | None
+) -> str:
+    told = measured.as_json() if measured else None
     if Path(path).suffix.lower() in (".html", ".htm"):
-        return page(report, bundle, given)
-    return json.dumps(report.as_json(), indent=2, allow_nan=False) + "\n"
+        return page(report, bundle, given, covariance=told)
+    document = report.as_json() | ({"covariance": told} if told else {})
+    return json.dumps(document, indent=2, allow_nan=False) + "\n"
 
 
 def _limits(args: argparse.Namespace) -> Limits:
