@@ -19,9 +19,9 @@ from speck_configurations import SOUND
 from nrf_deploy.cli import main
 from nrf_deploy.findings import Finding, MissingError, TargetError
 from nrf_deploy.network import Array
-from nrf_deploy.sdk import environments
 from nrf_deploy.sdk.worker import Reply, run_worker
 from nrf_deploy.target import Sdk
+from nrf_deploy.verbs import sdk as verbs_sdk
 from nrf_speck import samna, samna_boards
 from nrf_speck.words import BIAS, NEURON, WEIGHT
 
@@ -235,7 +235,7 @@ def test_the_newer_samna_is_installed_by_its_name_only(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     built: list[str] = []
-    monkeypatch.setattr(environments, "install", lambda sdk, progress: built.append(sdk.name))
+    monkeypatch.setattr(verbs_sdk, "install", lambda sdk, progress: built.append(sdk.name))
     main(["sdk", "install"])
     assert "samna-new" not in built
     capsys.readouterr()
@@ -245,8 +245,10 @@ def test_the_newer_samna_is_installed_by_its_name_only(
     assert "optional" in row or "installed" in row
 
 
-def test_without_samna_it_is_said_what_finds_boards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(samna_boards, "installed_python", lambda sdk: None)
+def test_without_samna_it_is_said_what_finds_boards(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("NRF_DEPLOY_CACHE", str(tmp_path))
     finding = refused(lambda: samna_boards.boards("speck2f"))
     assert finding.code == "SDK-MISSING"
     assert "boards of speck2f are found by samna-new" in finding.what
