@@ -19,9 +19,9 @@ from speck_configurations import SOUND
 from nrf_deploy.cli import main
 from nrf_deploy.findings import Finding, MissingError, TargetError
 from nrf_deploy.network import Array
+from nrf_deploy.sdk import environments
 from nrf_deploy.sdk.worker import Reply, run_worker
 from nrf_deploy.target import Sdk
-from nrf_deploy.sdk import environments
 from nrf_deploy.verbs import sdk as verbs_sdk
 from nrf_speck import samna, samna_boards
 from nrf_speck.words import BIAS, NEURON, WEIGHT
