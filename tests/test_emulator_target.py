@@ -315,5 +315,5 @@ def test_a_scheme_may_use_fewer_bits_but_not_more() -> None:
     weight = nd.compile(network, "emulator", rules=rules).program.synapses[0].weight
     assert np.abs(weight).max() == 3
     rules = dataclasses.replace(rules, layers={"w": LayerRules(weight_bits=8)})
-    weight = nd.compile(network, "emulator:weight_bits=4", rules=rules).program.synapses[0].weight
-    assert np.abs(weight).max() == 7
+    with pytest.raises(TargetError, match="SCHEME-BITS"):
+        nd.compile(network, "emulator:weight_bits=4", rules=rules)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nrf_deploy.findings import InputError
+from nrf_deploy.findings import InputError, TargetError
 from nrf_deploy.quantise.grid import Grid, compensated, descended, factor, loss
 from nrf_deploy.quantise.rules import LayerRules, Rules, parse_rules
 from nrf_deploy.quantise.scheme import ConnectionScheme, Scheme
@@ -77,12 +77,13 @@ def test_rules_are_read_from_toml() -> None:
         error="weights", weight_bits=6, layers={"conv1": LayerRules(weight_bits=4, gain=3.0)}
     )
     assert (rules.bits("conv1", 8), rules.bits("other", 8), rules.gain("other")) == (4, 6, None)
-    assert rules.bits("other", 5) == 5
 
 
 def test_weights_have_as_many_bits_as_the_chip_where_no_rule_says_how_many() -> None:
     assert [Rules().bits("w", most) for most in (4, 8, 12)] == [4, 8, 12]
-    assert [Rules(weight_bits=8).bits("w", most) for most in (4, 8, 12)] == [4, 8, 8]
+    assert [Rules(weight_bits=8).bits("w", most) for most in (8, 12)] == [8, 8]
+    with pytest.raises(TargetError, match="SCHEME-BITS"):
+        Rules(weight_bits=8).bits("w", 4)
 
 
 own_rules = st.builds(
@@ -124,13 +125,13 @@ def test_what_a_layer_does_not_say_holds_for_all() -> None:
 
 
 def test_every_mistake_in_the_rules_is_named_at_once() -> None:
-    text = 'error = "beauty"\nweigth_bits = 3\nweight_bits = 9\nper_channel = 1\n'
+    text = 'error = "beauty"\nweigth_bits = 3\nweight_bits = 25\nper_channel = 1\n'
     text += "[layers.a]\ngain = -1\nexponent = 8\n"
     with pytest.raises(InputError) as refusal:
         parse_rules(text)
     said = [f.what for f in refusal.value.findings]
     assert len(said) == 6
-    for word in ("beauty", "weigth_bits", "9", "per_channel", "gain", "exponent"):
+    for word in ("beauty", "weigth_bits", "25", "per_channel", "gain", "exponent"):
         assert any(word in s for s in said)
     assert "did you mean 'weight_bits'?" in [f.fix for f in refusal.value.findings]
 

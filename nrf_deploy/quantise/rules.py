@@ -26,7 +26,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_args, get_type_hints
 
-from ..findings import Finding, InputError, error, refuse
+from ..findings import Finding, InputError, TargetError, error, refuse
 
 CHOICES = {
     "error": ("spikes", "weights"),
@@ -60,9 +60,19 @@ class Rules:
     layers: Mapping[str, LayerRules] = field(default_factory=dict)
 
     def bits(self, layer: str, most: int) -> int:
-        """Of a weight: what is asked for, within the `most` that the chip has."""
+        """Of a weight: what is asked for, or the `most` that the chip has."""
         asked: int | None = self._of(layer, "weight_bits")
-        return most if asked is None else min(asked, most)
+        if asked is not None and asked > most:
+            raise TargetError(
+                error(
+                    "SCHEME-BITS",
+                    f"the scheme asks for weights of {asked} bits",
+                    layer=layer,
+                    why=f"this chip has {most}",
+                    fix=f"ask for {most} or fewer, or leave weight_bits out",
+                )
+            )
+        return most if asked is None else asked
 
     def channels(self, layer: str) -> bool | None:
         own: bool | None = self._of(layer, "per_channel")
@@ -141,8 +151,8 @@ def _faults(table: Mapping[str, Any], cls: type, where: str) -> Iterator[Finding
                 f"{where}: {key} = {value!r}",
                 fix=f"choose one of: {', '.join(CHOICES[key])}",
             )
-        elif key == "weight_bits" and not 1 <= value <= 8:
-            yield error("SCHEME-VALUE", f"{where}: weight_bits = {value}", fix="use 1 to 8")
+        elif key == "weight_bits" and not 1 <= value <= 24:
+            yield error("SCHEME-VALUE", f"{where}: weight_bits = {value}", fix="use 1 to 24")
         elif key == "exponent" and not 0 <= value <= 7:
             yield error("SCHEME-VALUE", f"{where}: exponent = {value}", fix="use 0 to 7")
         elif key == "gain" and not 0 < value < float("inf"):
