@@ -108,9 +108,10 @@ def resources(bundle: Bundle) -> str:
 
 def resource_table(program: Program, placement: Placement, by_core: bool = False) -> str:
     """Every budget as used/left: on the fullest core of each layer, or on each core."""
-    budgets = [b.replace("synaptic_words", "words") for b in placement.budgets]
+    shown = _shown(placement)
+    budgets = [b.replace("synaptic_words", "words") for b in shown]
     heads = [b.replace("neuron_groups", "groups").replace("_", " ") for b in budgets]
-    limits = tuple(placement.limits.get(b, "none") for b in placement.budgets)
+    limits = tuple(placement.limits.get(b, "none") for b in shown)
     if by_core:
         several = placement.chips > 1
         first = ("chip", "core", "holds") if several else ("core", "holds")
@@ -137,7 +138,8 @@ def _layer_rows(program: Program, placement: Placement) -> list[tuple[object, ..
     rows: list[tuple[object, ...]] = []
     for population in program.populations:
         pieces = [p for p in placement.pieces if p.population == population.name]
-        most = {b: max(p.used.get(b, 0) for p in pieces) for b in placement.budgets}
+        held = {b for p in pieces for b in p.used}
+        most = {b: max(p.used.get(b, 0) for p in pieces) for b in placement.budgets if b in held}
         cores = len({p.core for p in pieces})
         rows.append((population.name, population.size, cores, *_used_left(most, placement)))
     return rows
@@ -164,11 +166,23 @@ def _holds(piece: Piece) -> str:
     return f"{piece.population} {','.join(f'{a}:{b}' for a, b in spans)}"
 
 
+def _shown(placement: Placement) -> list[str]:
+    """The budgets with a column of their own: `x_left` stands in that of `x_words`."""
+    rests = {_rest(b) for b in placement.budgets if b.endswith("_words")}
+    return [b for b in placement.budgets if b not in rests]
+
+
+def _rest(budget: str) -> str:
+    """Where cores differ in size no limit holds for all, and what is left is counted itself."""
+    return budget.removesuffix("_words") + "_left"
+
+
 def _used_left(used: Mapping[str, int], placement: Placement) -> list[str]:
-    limits = placement.limits
+    left = {b: limit - used.get(b, 0) for b, limit in placement.limits.items()}
+    left |= {b: used[_rest(b)] for b in _shown(placement) if _rest(b) in used}
     return [
-        f"{used[b]}/{limits[b] - used[b]}" if b in limits else f"{used[b]}"
-        for b in placement.budgets
+        f"{used.get(b, 0)}/{left[b]}" if b in left else f"{used.get(b, 0)}"
+        for b in _shown(placement)
     ]
 
 

@@ -75,6 +75,17 @@ def test_without_a_file_it_is_said_that_nothing_was_written(
     assert [p.name for p in bundle.parent.iterdir()] == ["model.nrfb"]
 
 
+def test_long_checks_stay_within_80_columns(
+    bundle: Path, acme: Acme, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = Image(
+        DATA, "words of 8 bits", {f"states of layer {k}": k for k in range(20)}, ("w " * 90,)
+    )
+    monkeypatch.setattr(acme, "image", lambda _: image)
+    assert main(["flash", str(bundle), "--dry-run"]) == 0
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
+
+
 def test_json_has_the_hash_of_the_image(
     bundle: Path, acme: Acme, capsys: pytest.CaptureFixture[str]
 ) -> None:

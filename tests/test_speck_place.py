@@ -14,6 +14,7 @@ import nrf_deploy as nd
 from nrf_deploy.findings import TargetError
 from nrf_deploy.network import Network, Node
 from nrf_deploy.place.placement import Placement
+from nrf_deploy.show import resource_table
 from nrf_speck.chip import MEMORIES, Chip
 from nrf_speck.place import matching, need
 
@@ -55,6 +56,19 @@ def test_each_layer_sits_on_a_core_that_holds_it() -> None:
             left = memory.replace("words", "left")
             assert piece.used[memory] + piece.used[left] == room[memory]
             assert piece.used[left] >= 0
+
+
+def test_what_is_left_stands_beside_what_is_used_within_80_columns() -> None:
+    bundle = nd.compile(
+        chain((40,), linear("l", np.ones((60, 40)) / 4), neurons("n", (60,))), "speck2b"
+    )
+    (piece,) = bundle.placement.pieces
+    for by_core in (False, True):
+        text = resource_table(bundle.program, bundle.placement, by_core)
+        assert max(map(len, text.splitlines())) <= 80
+        for memory in MEMORIES:
+            left = memory.replace("words", "left")
+            assert f" {piece.used[memory]}/{piece.used[left]}" in text
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)

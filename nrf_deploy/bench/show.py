@@ -27,13 +27,13 @@ def measured_text(m: Measured) -> str:
         f"  a second         {m.synaptic_events / m.seconds.middle:.3g} synaptic events",
     ]
     if m.against:
-        lines.append("  peer           steps   its time    times ours (least, most)   agrees in")
+        lines.append("  peer           steps   its time    times ours (least, most)  agrees in")
     for a in m.against:
         spread = f"{ratio_text(a.ratio.least)}, {ratio_text(a.ratio.most)}"
         lines.append(
             f"  {a.peer:<12} {a.steps:>7,}   {seconds_text(a.seconds.middle):>8}"
-            f"    {ratio_text(a.ratio.middle):>7} ({spread})".ljust(62)
-            + f"   {a.agrees}"
+            f"    {ratio_text(a.ratio.middle):>7} ({spread})".ljust(61)
+            + f"  {a.agrees}"
         )
     lines += [f"  {peer}: not run: {why}" for peer, why in m.missing.items()]
     return "\n".join(lines) + "\n"

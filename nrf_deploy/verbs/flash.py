@@ -9,6 +9,7 @@ from .. import flash as flashing
 from ..cli import emit
 from ..given import as_bundle
 from ..kinds import demand_output
+from ..text import wrap
 from .common import print_findings
 
 FAILED = 1
@@ -42,13 +43,13 @@ def flash(args: argparse.Namespace) -> int:
 
 
 def _print_image(chip: str, made: flashing.Image, path: str | None) -> None:
-    print(f"the image for {chip}: {len(made.data):,} bytes, {made.form}")
+    print(wrap(f"the image for {chip}: {len(made.data):,} bytes, {made.form}", then="    "))
     _print_counts("it writes", made.counts)
     for check in made.checks:
-        print(f"checked: {check}")
+        print(wrap(f"checked: {check}", then="    "))
     print(f"\nwrote {path}" if path else "\nnothing was written; --image F keeps it")
 
 
 def _print_counts(what: str, counts: Mapping[str, int]) -> None:
     said = ", ".join(f"{count:,} {name}" for name, count in counts.items())
-    print(f"{what}: {said or 'nothing'}")
+    print(wrap(f"{what}: {said or 'nothing'}", then="    "))
