@@ -110,6 +110,7 @@ def test_each_refusal_has_its_code_and_its_sentence(
         (["run", "{bundle}", "--input", "{events}", "-o", "{bundle}"], "OUTPUT-IS-INPUT"),
         (["verify", "{bundle}", "--input", "{events}", "--report", "{bundle}"], "OUTPUT-IS-INPUT"),
         (["verify", "{bundle}", "--input", "{events}", "--report", "r.npz"], "OUTPUT-SUFFIX"),
+        (["verify", "{bundle}", "--input", "{events}", "--report", "r.txt"], "OUTPUT-SUFFIX"),
         (["export", "a:b", "--weights", "{link}", "-o", "{model}"], "OUTPUT-IS-INPUT"),
         (["export", "a:b", "-o", "{folder}/b.nrfb"], "OUTPUT-SUFFIX"),
         (["export", "a:b", "-o", "{folder}/b.nir", "--target", "loihi9"], "TARGET-UNKNOWN"),

@@ -29,6 +29,7 @@ from .provenance import provenance
 def verify(args: argparse.Namespace) -> int:
     if args.report:
         demand_output(args.report, "a report", (args.bundle, args.input))
+        _demand_form(args.report)
     if args.bisect:
         demand_output(f"{args.bisect}.nrfb", "a bundle", (args.bundle, args.input))
         demand_output(f"{args.bisect}.npz", "a recording", (args.bundle, args.input))
@@ -67,6 +68,9 @@ def verify(args: argparse.Namespace) -> int:
         print(report.text())
         if measured:
             print(f"\ncovariance in time\n\n{measured.text()}")
+        wrote = [path for path in (args.report, args.junit) if path]
+        if wrote:
+            print("\n" + "\n".join(f"wrote {path}" for path in wrote))
     return report.exit_code
 
 
@@ -93,6 +97,14 @@ def _bisected(args: argparse.Namespace, report: Report, bundle: Bundle, given: R
 def _covariance(bundle: Bundle, given: Recording) -> Covariance:
     with Progress("fitting layers of other decays") as progress:
         return covariance(bundle, given, progress)
+
+
+def _demand_form(path: str) -> None:
+    """The suffix says whether people or programs read it; another one says neither."""
+    if Path(path).suffix.lower() not in (".html", ".htm", ".json"):
+        what = f"{path} says not which report is meant"
+        fix = "name it .html for a page to open, or .json for programs"
+        raise UsageError(error("OUTPUT-SUFFIX", what, fix=fix))
 
 
 def _written(
