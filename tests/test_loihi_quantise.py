@@ -178,6 +178,15 @@ def test_each_connection_has_its_own_exponent_and_keeps_its_bits(
         assert np.linalg.norm(off) < 0.03 * np.linalg.norm(weight)
 
 
+def test_who_has_calibrated_is_not_told_to_calibrate() -> None:
+    wide = layer(np.ones((2, 1000)))
+    for data, calibrate in ((None, True), (noise(1000, 20, 0), False)):
+        (said,) = [
+            f for f in check(wide, "loihi2", data).findings if f.code == "LOIHI-CURRENT-MAY-WRAP"
+        ]
+        assert ("calibrate" in (said.fix or "")) == calibrate
+
+
 def test_exponents_leave_room_for_the_current_and_the_threshold() -> None:
     """With a large fan-in, or a high threshold, an exponent would make a current wrap."""
     rng = np.random.default_rng(0)

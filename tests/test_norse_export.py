@@ -514,6 +514,12 @@ def test_load_finds_a_factory_and_fills_it(factory: str) -> None:
     assert torch.equal(module.weight, weights["weight"])
 
 
+def test_a_name_that_the_module_lacks_is_not_blamed_on_the_folder(factory: str) -> None:
+    with pytest.raises(UsageError) as e:
+        load("user_model:absent")
+    assert e.value.findings[0].fix == "name a function that user_model has"
+
+
 @pytest.mark.parametrize(
     ("source", "code"),
     [

@@ -210,6 +210,7 @@ def test_runs_without_any_spike_prove_nothing() -> None:
         assert r.verdict == "nothing was compared: no layer spiked"
         assert "--dt" in r.findings[0].why
         assert "--bin" in r.findings[0].why
+        assert "No difference" not in r.text()
         assert r.as_json()["passed"] is False
 
 

@@ -64,10 +64,12 @@ def _imported(source: str) -> Factory:
         )
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
+    imported = False
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             found: Any = importlib.import_module(where)
+        imported = True
         for part in name.split("."):
             found = getattr(found, part)
     except Exception as e:  # whatever the user's module raises while it is imported
@@ -75,7 +77,9 @@ def _imported(source: str) -> Factory:
             error(
                 "EXPORT-SOURCE",
                 f"{source!r} cannot be imported: {type(e).__name__}: {brief(e)}",
-                fix="run it from the folder that holds the package, or install the package",
+                fix=f"name a function that {where} has"
+                if imported
+                else "run it from the folder that holds the package, or install the package",
             )
         ) from e
     if not callable(found):

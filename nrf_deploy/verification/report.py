@@ -15,7 +15,7 @@ from ..recording import Trace
 from ..text import finding_text, printable, shorten, table, wrap
 from .attribution import Attribution
 from .comparison import Comparison, Divergence, LayerComparison, Value
-from .judge import NO_SPIKES, output_or_state
+from .judge import NO_SPIKES, output_or_state, silent
 from .limits import Limits
 from .tables import explained
 
@@ -151,7 +151,8 @@ def layer_table(c: Comparison) -> str:
 def divergence_sentences(c: Comparison) -> Iterator[str]:
     d = c.first_divergence
     if d is None:
-        yield "No difference was found." if c.layers else "No layer was compared."
+        if not silent(c):
+            yield "No difference was found." if c.layers else "No layer was compared."
         return
     yield (
         f"The runs first differ in layer {d.layer!r}, neuron {d.neuron}, at step {d.step}"

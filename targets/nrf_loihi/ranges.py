@@ -119,7 +119,9 @@ def range_of(
             f"if every input fires at once the current reaches {bound:.3g}, beyond 2^23",
             layer=name,
             why=why + ("" if seen is None else f"; on the calibration data it reaches {seen:.3g}"),
-            fix="calibrate on typical data to see what is reached, or use a smaller fan-in",
+            fix="calibrate on typical data to see what is reached, or use a smaller fan-in"
+            if seen is None
+            else "nothing, if that data is typical; otherwise use a smaller fan-in",
         )
 
 
