@@ -10,14 +10,15 @@ from .usage import Parser
 
 EPILOG = """\
 examples:
-  nrf-deploy demo                                       the whole way, for the shipped model
-  nrf-deploy check model.nir --target loihi2 --dt 1e-3  can this model go on that chip?
+  nrf-deploy demo               the whole way, for the shipped model
+  nrf-deploy VERB --help        options and examples of a verb
+  nrf-deploy check model.nir --target loihi2 --dt 1e-3
   nrf-deploy compile model.nir --target loihi2 --dt 1e-3 -o model.nrfb
   nrf-deploy verify model.nrfb --input events.npz --bin 1e-3
-  nrf-deploy VERB --help                                options and examples of a verb
 
-exit codes: 0 good, 1 verification failed, 2 usage, 3 unreadable or hostile input,
-4 the model cannot go on this target, 5 an SDK or a board is missing, 70 our bug
+exit codes: 0 good, 1 verification failed, 2 usage, 3 unreadable or hostile
+input, 4 the model cannot go on this target, 5 an SDK or a board is missing,
+70 our bug
 """
 
 
@@ -25,7 +26,7 @@ def parser() -> Parser:
     root = Parser(
         prog="nrf-deploy",
         description="Take a trained spiking model to a neuromorphic chip, "
-        "and prove that what runs there is what was trained.",
+        "and prove that what\nruns there is what was trained.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -173,9 +174,11 @@ def _verify(root: Parser, verbs: Any) -> None:
         "compare two engines layer by layer, and judge",
         "nrf-deploy verify model.nrfb --input events.npz --bin 1e-3",
         "nrf-deploy verify model.nrfb --input events.npz --bin 1e-3 --against lava",
-        "nrf-deploy verify model.nrfb --input events.npz --limit 0.02 --report report.html",
+        "nrf-deploy verify model.nrfb --input events.npz --bin 1e-3 --report report.html",
         "nrf-deploy verify model.nrfb --input events.npz --bin 1e-3 --attribute",
         "nrf-deploy verify model.nrfb --input events.npz --bin 1e-3 --covariance",
+        "nrf-deploy verify model.nrfb --input events.npz --bin 1e-3 --bisect smallest",
+        "nrf-deploy verify model.nrfb --input steps.npz --limits L.toml --junit verify.xml",
     )
     verify.add_argument("bundle", help="a .nrfb file")
     verify.add_argument("--input", required=True, metavar="REC", help="the recording")
