@@ -114,12 +114,15 @@ def _kind(node: Population, network: Network, view: Layers) -> Finding:
         fix = (
             f"allow a linear leak (--allow {LEAK}, with --calibrate to know its cost), or train IF"
         )
-    elif isinstance(node, LI) and feeds:
+    elif not node.spikes:
         why = "what leaves a core are spikes, not potentials"
-        fix = f"allow a rate code (--allow {INSIDE}), or train IF neurons here"
-    elif isinstance(node, LI) or not node.spikes:
-        why = "what leaves a core are spikes, not potentials"
-        fix = f"allow that the host counts spikes instead (--allow {READ}), or end in IF neurons"
+        fix = "train IF neurons here"
+        if type(node) is LI and feeds:
+            fix = f"allow a rate code (--allow {INSIDE}), or train IF neurons here"
+        elif type(node) is LI:
+            fix = (
+                f"allow that the host counts spikes instead (--allow {READ}), or end in IF neurons"
+            )
     else:
         why = "neurons here have no filter for their current"
         fix = "train IF neurons, or LIF neurons and --allow " + LEAK
