@@ -20,8 +20,6 @@ import numpy as np
 import nrf_deploy as nd
 from nrf_deploy import shipped
 from nrf_deploy.bundle import Bundle
-from nrf_deploy.readout import track
-from nrf_deploy.recording import Recording
 from nrf_deploy.verification.covariance import covariance
 from nrf_models.covariant import shipped as models
 
@@ -116,21 +114,10 @@ def _tracking(name: str, chip: str, bundle: Bundle) -> Iterator[str]:
             away = []
             for seed in range(SCENES):
                 recording, truth = TRACKERS[name].demo_truth(100 + seed, STEPS, v)
-                found = followed(bundle, recording, engine)
+                found = models.followed(bundle, recording, engine)
                 away.append(np.linalg.norm(found - truth, axis=-1)[SETTLED:].mean())
             cells.append(f"{np.mean(away):.2f}")
         yield f"| {name} | {said} | {' | '.join(cells)} |"
-
-
-def followed(bundle: Bundle, recording: Recording, engine: str) -> np.ndarray:
-    """The place in each step, as the output of this engine says."""
-    (name,) = bundle.program.outputs
-    (origin,) = (o for o in bundle.program.origins if o.population == name)
-    output = nd.run(bundle, recording, engine).outputs[name]
-    if engine == "reference":
-        return track(output, bundle.network.readout)
-    aligned = output.shifted(origin.latency).until(recording.steps)
-    return track(aligned, bundle.network.readout, origin.scale["output"])
 
 
 if __name__ == "__main__":

@@ -10,26 +10,12 @@ import pytest
 pytest.importorskip("torch", reason="torch is absent: pip install '.[models]'")
 
 import nrf_deploy as nd
-from nrf_deploy.bundle import Bundle
-from nrf_deploy.readout import track
-from nrf_deploy.recording import Recording
 from nrf_deploy.shipped import export
 from nrf_models.covariant import checkpoint, shipped
 from nrf_models.covariant.card import card
 
 WEIGHTS = Path(checkpoint.__file__).parent / "weights"
 SETTLED = 60  # steps until the slowest neurons have filled
-
-
-def followed(bundle: Bundle, recording: Recording, engine: str) -> np.ndarray:
-    """The place in each step, as this engine's output says."""
-    (name,) = bundle.program.outputs
-    (origin,) = (o for o in bundle.program.origins if o.population == name)
-    output = nd.run(bundle, recording, engine).outputs[name]
-    if engine == "reference":
-        return track(output, bundle.network.readout)
-    aligned = output.shifted(origin.latency).until(recording.steps)
-    return track(aligned, bundle.network.readout, origin.scale["output"])
 
 
 @pytest.mark.parametrize("name", ["lif-tracker", "li-tracker"])
@@ -41,7 +27,9 @@ def test_the_chip_tracks_as_the_float_model_does(name: str, chip: str, tmp_path:
     typical, _ = tracker.demo_truth(seed=1, steps=60)
     bundle = nd.compile(model, chip, typical)
     away = {
-        engine: np.linalg.norm(followed(bundle, recording, engine) - truth, axis=-1)[SETTLED:]
+        engine: np.linalg.norm(shipped.followed(bundle, recording, engine) - truth, axis=-1)[
+            SETTLED:
+        ]
         for engine in ("reference", "emulator")
     }
     assert away["reference"].mean() < 3

@@ -171,15 +171,12 @@ def _causes(stages: Mapping[str, tuple[Deviation, ...]]) -> list[Finding]:
     if mean[CHIP] < 1e-6:
         return [info("COVARIANCE", f"covariant to the last spike: {trained}")]
     ways = {
-        "--allow exact-decay": mean.get(CHIP_EXACT),
-        "--allow exact-decay and decay = 'anchored' in the scheme": mean.get(ANCHORED),
+        CHIP_EXACT: "--allow exact-decay",
+        ANCHORED: "--allow exact-decay and decay = 'anchored' in the scheme",
     }
-    best = (
-        min((v, k) for k, v in ways.items() if v is not None)
-        if any(v is not None for v in ways.values())
-        else None
-    )
-    fix = f"{best[1]}: {_percent(best[0])}" if best and best[0] < mean[CHIP] else ""
+    better = [(mean[stage], way) for stage, way in ways.items() if stage in mean]
+    best, way = min(better, default=(mean[CHIP], ""))
+    fix = f"{way}: {_percent(best)}" if best < mean[CHIP] else ""
     said = f"{trained} (means over the rungs); most comes from {cause}"
     return [info("COVARIANCE", said, fix=fix)]
 

@@ -10,7 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from nrf_deploy.bundle import Bundle
 from nrf_deploy.network import Array
+from nrf_deploy.pipeline import run
+from nrf_deploy.readout import track
 from nrf_deploy.recording import Recording
 
 from .description import Config, config_from
@@ -55,6 +58,17 @@ class Shipped:
         """Events, and the true places (steps, shapes, 2) of what moves."""
         recording, places = record(self.demo_scene(seed, speed), steps, seed)
         return recording, places.reshape(steps, -1, 2)
+
+
+def followed(bundle: Bundle, recording: Recording, engine: str) -> Array:
+    """(steps, shapes, 2): the places that this engine's output says, in the model's steps."""
+    (name,) = bundle.program.outputs
+    (origin,) = (o for o in bundle.program.origins if o.population == name)
+    output = run(bundle, recording, engine).outputs[name]
+    if engine == "reference":
+        return track(output, bundle.network.readout)
+    aligned = output.shifted(origin.latency).until(recording.steps)
+    return track(aligned, bundle.network.readout, origin.scale["output"])
 
 
 lif = Shipped("lif-theory-0")
