@@ -55,6 +55,7 @@ from .nodes import (
 )
 
 __all__ = [
+    "DATA",
     "IF",
     "KINDS",
     "LI",
@@ -90,6 +91,8 @@ __all__ = [
 ]
 
 Edge = tuple[str, str]
+DATA = ("readout", "receptive_fields")
+"""What a Network carries as plain JSON data."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,13 +100,16 @@ class Network:
     """Nodes in the file's order, edges as (source, target) names, and the time step.
 
     `readout` describes what a host does with the outputs (coordinates, classes); it
-    is plain JSON data and travels with the model.
+    is plain JSON data and travels with the model. So does `receptive_fields`, which says
+    for populations, by name, which field each channel sees the input through
+    (docs/receptive-fields.md): what tests of covariance in space and under motion read.
     """
 
     nodes: tuple[Node, ...]
     edges: tuple[Edge, ...]
     dt: float
     readout: Mapping[str, Any] = field(default_factory=dict)
+    receptive_fields: Mapping[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"<Network of {len(self.nodes)} nodes, {len(self.edges)} edges, dt = {self.dt:g}>"

@@ -502,10 +502,11 @@ def test_an_order_that_does_not_fit_is_mentioned_and_left_aside(file: Path, orde
     assert findings == ["NIR-ORDER"]
 
 
-def test_a_readout_that_is_no_json_object_is_refused(file: Path) -> None:
+@pytest.mark.parametrize("key", ["readout", "receptive_fields"])
+def test_data_that_is_no_json_object_is_refused(file: Path, key: str) -> None:
     tree = wired(*SOUND)
-    tree["metadata"]["readout"] = "[1, 2]"
-    assert codes(save(file, tree)) == ["NIR-READOUT"]
+    tree["metadata"][key] = "[1, 2]"
+    assert codes(save(file, tree)) == [f"NIR-{key.upper().replace('_', '-')}"]
 
 
 def test_every_refusal_says_what_and_where(file: Path) -> None:

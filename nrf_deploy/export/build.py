@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..findings import Finding, InputError, MissingError, NrfError, TargetError, error, info, refuse
-from ..network import Array, Conv, Edge, Input, Linear, Network, Node, Output, Shape
+from ..network import DATA, Array, Conv, Edge, Input, Linear, Network, Node, Output, Shape
 from .arrays import Arrays
 from .cells import doubts, is_cell, is_norse_leaf, population
 from .layers import connection, is_batch_norm, is_layer, scale_and_shift
@@ -29,21 +29,21 @@ def from_torch(
 
     `sample_or_shape` is the shape of the input without batch and time, or a tensor with
     a batch of one. Norse's cells know the time step; `dt` is for a module without any.
-    An attribute `readout` of the module (plain JSON data) goes along. Raises with all
-    that stands in the way.
+    The attributes `readout` and `receptive_fields` of the module (plain JSON data) go along.
+    Raises with all that stands in the way.
     """
     need_torch()
     sample = _sample(module, sample_or_shape)
     step = rectified(trace(module, sample, lambda m: is_layer(m) or is_norse_leaf(m)))
     cells = [c for c in step.calls if is_cell(c.module)]
-    readout = getattr(module, "readout", {})
+    data = {what: getattr(module, what, {}) for what in DATA}
     faults = [f for call in step.calls for f in (*call.faults, *_name_faults(call))]
-    faults += [*_called_again(cells), *_readout_faults(readout)]
+    faults += [*_called_again(cells), *_data_faults(data)]
     dt, time_faults = _time_step(cells, dt)
     faults += time_faults if cells or not faults else []
     nodes, node_faults = _nodes(step.calls, dt)
     refuse([*faults, *node_faults], TargetError)
-    network = _assemble(step, nodes, tuple(sample.shape[1:]), dt, readout)
+    network = _assemble(step, nodes, tuple(sample.shape[1:]), dt, data)
     network, folded = _fold_batch_norms(network, step.calls)
     return network, [*step.findings, *(d for c in cells for d in doubts(c, dt)), *folded]
 
@@ -134,11 +134,13 @@ def _called_again(cells: Sequence[Call]) -> Iterator[Finding]:
             )
 
 
-def _readout_faults(readout: Any) -> Iterator[Finding]:
-    try:
-        json.dumps(readout, allow_nan=False)
-    except (TypeError, ValueError) as e:
-        yield error("EXPORT-READOUT", f"the attribute readout is not plain JSON data: {e}")
+def _data_faults(data: Mapping[str, Any]) -> Iterator[Finding]:
+    for what, value in data.items():
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError) as e:
+            code = f"EXPORT-{what.upper().replace('_', '-')}"
+            yield error(code, f"the attribute {what} is not plain JSON data: {e}")
 
 
 def _nodes(calls: Sequence[Call], dt: float) -> tuple[dict[str, Node], list[Finding]]:
@@ -157,7 +159,11 @@ def _nodes(calls: Sequence[Call], dt: float) -> tuple[dict[str, Node], list[Find
 
 
 def _assemble(
-    step: Step, nodes: Mapping[str, Node], input_shape: Shape, dt: float, readout: Any
+    step: Step,
+    nodes: Mapping[str, Node],
+    input_shape: Shape,
+    dt: float,
+    data: Mapping[str, Any],
 ) -> Network:
     first = unused("input", set(nodes))
     last = unused("output", {first, *nodes})
@@ -171,7 +177,7 @@ def _assemble(
         ),
         edges=tuple((first if s == INPUT else s, t) for s, t in edges),
         dt=dt,
-        readout=readout,
+        **data,
     )
 
 

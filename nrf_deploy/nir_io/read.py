@@ -14,7 +14,7 @@ from typing import Any, cast
 import numpy as np
 
 from ..findings import Finding, InputError, error, refuse, warning
-from ..network import Network, Node, Shape
+from ..network import DATA, Network, Node, Shape
 from .checks import duplicates, edge_shapes, splice, stateless_cycles, structure
 from .fields import Fields
 from .graph import RawGraph, in_order, raw_graph
@@ -81,12 +81,12 @@ def parse(
     edges = splice(nodes, graph.edges, ports)
     findings += duplicates(edges)
     findings += stateless_cycles(nodes, edges, step or 0.0)
-    readout = _readout(graph, findings)
+    data = {key: _data(graph, key, findings) for key in DATA}
     names = _node_order(graph, [n for n in order if n not in ports], findings)
     refuse(findings, InputError)
     assert step is not None or timeless, "a missing dt is an error"
     step = math.nan if step is None else step
-    return Network(tuple(nodes[n] for n in names), tuple(edges), step, readout)
+    return Network(tuple(nodes[n] for n in names), tuple(edges), step, **data)
 
 
 # --- the time step ---------------------------------------------------------
@@ -234,17 +234,18 @@ def _json(graph: RawGraph, key: str) -> Any:
         raise ValueError("it is nested too deeply") from e
 
 
-def _readout(graph: RawGraph, findings: list[Finding]) -> dict[str, Any]:
-    if _metadata(graph, "readout") is None:
+def _data(graph: RawGraph, key: str, findings: list[Finding]) -> dict[str, Any]:
+    if _metadata(graph, key) is None:
         return {}
     try:
-        readout = _json(graph, "readout")
+        data = _json(graph, key)
     except ValueError as e:
-        readout = str(e)
-    if isinstance(readout, dict):
-        return readout
-    what = f"the metadata 'readout' is not a JSON object: {str(readout)[:80]}"
-    findings.append(error("NIR-READOUT", what, fix="export the model anew"))
+        data = str(e)
+    if isinstance(data, dict):
+        return data
+    what = f"the metadata {key!r} is not a JSON object: {str(data)[:80]}"
+    code = f"NIR-{key.upper().replace('_', '-')}"
+    findings.append(error(code, what, fix="export the model anew"))
     return {}
 
 

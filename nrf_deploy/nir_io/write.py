@@ -7,7 +7,7 @@ weights that several layers share are stored once (a hard link) and come back
 shared, and so that the same network gives the same bytes.
 
 NIR has no word for the time step, how neurons reset, when they fire, the order of
-nodes or the readout: they go to the metadata.
+nodes, the readout or receptive fields: they go to the metadata.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import numpy as np
 from ..files import write_atomically
 from ..findings import Finding, UsageError, error, refuse
 from ..network import (
+    DATA,
     IF,
     LIF,
     Array,
@@ -92,8 +93,9 @@ def encode(network: Network) -> bytes:
         metadata = graph.create_group("metadata")
         metadata.create_dataset("dt", data=float(network.dt))
         writer.put(metadata, "node_order", order)
-        if network.readout:
-            writer.put(metadata, "readout", json.dumps(dict(network.readout)))
+        for key in DATA:
+            if data := getattr(network, key):
+                writer.put(metadata, key, json.dumps(dict(data)))
     return buffer.getvalue()
 
 
