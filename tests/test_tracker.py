@@ -22,10 +22,11 @@ from nrf_models.covariant.description import (  # noqa: E402
     config_from,
     config_of,
 )
+from nrf_models.covariant.errors import errors  # noqa: E402
 from nrf_models.covariant.networks import TrackerNet, lint  # noqa: E402
-from nrf_models.covariant.scenes import batch, batches  # noqa: E402
+from nrf_models.covariant.scenes import batch  # noqa: E402
 from nrf_models.covariant.stepwise import stepwise  # noqa: E402
-from nrf_models.covariant.train import errors, train  # noqa: E402
+from nrf_models.covariant.train import train  # noqa: E402
 
 torch.set_num_threads(1)
 CONFIGS = Path(checkpoint.__file__).parent / "configs"
@@ -142,17 +143,6 @@ def test_another_configuration_does_not_go_on_in_the_same_file(tmp_path: Path) -
     train(Config(SMALL, SHORT), tmp_path / "x.safetensors")
     with pytest.raises(ValueError, match="another configuration"):
         train(Config(SMALL, replace(SHORT, seed=1)), tmp_path / "x.safetensors")
-
-
-def test_scenes_depend_on_the_seed_and_on_nothing_else(tmp_path: Path) -> None:
-    first = batch(SMALL, SHORT, (0, 1, 0))
-    assert np.array_equal(first.events, batch(SMALL, SHORT, (0, 1, 0)).events)
-    assert not np.array_equal(first.events, batch(SMALL, SHORT, (0, 1, 1)).events)
-    for _ in range(2):  # made, and then read
-        kept = dict(batches(SMALL, SHORT, folder=tmp_path))
-        assert np.array_equal(kept[0].events, first.events)
-        assert np.array_equal(kept[0].places, first.places)
-    assert len(list(tmp_path.iterdir())) == SHORT.batches
 
 
 @pytest.mark.parametrize("motion", ["straight", "rotation", "scaling", "shear"])

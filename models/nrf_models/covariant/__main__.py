@@ -1,9 +1,10 @@
-"""python -m nrf_models.covariant: train trackers, test them, find their time constants."""
+"""python -m nrf_models.covariant: train trackers, test them, compare how they begin."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,20 +14,18 @@ import numpy as np
 from nrf_deploy.files import write_text
 from nrf_deploy.findings import NrfError
 from nrf_deploy.text import Progress as Bar
-from nrf_deploy.text import finding_text, table
+from nrf_deploy.text import duration, finding_text, table
 
-VELOCITIES = (0.08, 0.16, 0.32, 0.64, 1.28, 2.56)
-LADDERS = (
-    (1.0, 2.0, 4.0, 8.0),
-    (2.0, 4.0, 8.0, 16.0),
-    (4.0, 8.0, 16.0, 32.0),
-    (5.48, 10.95, 21.9, 43.8),
-)
+from .description import Config, config_of
+
+PRECISIONS = ("float32", "bfloat16")
 EXAMPLES = """\
 examples:
   python -m nrf_models.covariant train lif.toml -o lif.safetensors
+  python -m nrf_models.covariant draw paper-lif.toml --data events --threads 16
   python -m nrf_models.covariant test lif.safetensors
-  python -m nrf_models.covariant times lif.toml
+  python -m nrf_models.covariant times li.toml lif.toml -o times.json
+  python -m nrf_models.covariant starts li.toml lif.toml -o starts.json
   python -m nrf_models.covariant publish *.safetensors -o weights
 """
 
@@ -34,9 +33,8 @@ examples:
 def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     try:
-        return int(
-            {"train": _train, "test": _test, "times": _times, "publish": _publish}[args.verb](args)
-        )
+        verbs = {"train": _train, "draw": _draw, "test": _test, "publish": _publish}
+        return int(verbs.get(args.verb, _sweep)(args))
     except NrfError as refusal:
         print("\n".join(finding_text(f) for f in refusal.findings), file=sys.stderr)
         return refusal.exit_code
@@ -61,19 +59,29 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("-o", "--output", help="the checkpoint (default: CONFIG.safetensors)")
     train.add_argument("--seed", type=int, help="of the first weights and the scenes")
     train.add_argument("--data", metavar="FOLDER", help="keep batches here, and read them again")
+    train.add_argument("--precision", choices=PRECISIONS, help="default: bfloat16 on a GPU only")
+    draw = verbs.add_parser("draw", help="make the batches of a training beforehand")
+    draw.add_argument("config")
+    draw.add_argument("--seed", type=int, help="of the scenes")
+    draw.add_argument("--data", metavar="FOLDER", required=True, help="what train --data names")
+    draw.add_argument("--threads", type=int, default=2, help="that make them")
     test = verbs.add_parser("test", help="error in pixels against velocity")
     test.add_argument("checkpoint", nargs="+")
     test.add_argument("--scenes", type=int, default=32, help="of each velocity")
     times = verbs.add_parser("times", help="which ladder of time constants suits a tracker")
-    times.add_argument("config")
-    times.add_argument("--batches", type=int, default=60, help="of each training")
+    starts = verbs.add_parser("starts", help="what kernels and times by theory or uniform do")
+    for verb in (times, starts):
+        verb.add_argument("config", nargs="+")
+        verb.add_argument("-o", "--output", required=True, metavar="JSON", help="goes on with it")
+        verb.add_argument("--batches", type=int, default=60, help="of each training")
+        verb.add_argument("--seeds", type=int, default=3, help="trainings of each variant")
     publish = verbs.add_parser(
         "publish", help="test checkpoints, and keep weights and errors without the optimiser"
     )
     publish.add_argument("checkpoint", nargs="+")
     publish.add_argument("-o", "--output", required=True, metavar="FOLDER")
     publish.add_argument("--scenes", type=int, default=64, help="of each velocity")
-    for verb in (train, test, times, publish):
+    for verb in (train, test, times, starts, publish):
         verb.add_argument("--device", default="cpu", help="cpu or cuda")
         verb.add_argument("--threads", type=int, default=2, help="of torch, on the CPU")
     return parser
@@ -82,21 +90,17 @@ def _parser() -> argparse.ArgumentParser:
 def _train(args: argparse.Namespace) -> int:
     import torch
 
-    from .description import config_of
     from .train import Progress, train
 
     torch.set_num_threads(args.threads)
-    config = config_of(args.config)
-    if args.seed is not None:
-        config = replace(
-            config,
-            tracker=replace(config.tracker, seed=args.seed),
-            training=replace(config.training, seed=args.seed),
-        )
+    config = _seeded(config_of(args.config), args.seed)
     path = args.output or str(Path(args.config).with_suffix(".safetensors"))
+    began = time.perf_counter()
     with Bar("training") as bar:
+        last: list[Progress] = []
 
         def report(progress: Progress) -> None:
+            last[:] = [progress]
             bar(progress.number, progress.of)
             if progress.number % 20 == 0:
                 print(
@@ -105,8 +109,31 @@ def _train(args: argparse.Namespace) -> int:
                     flush=True,
                 )
 
-        train(config, path, report, args.device, args.data)
+        mixed = None if args.precision is None else args.precision == "bfloat16"
+        train(config, path, report, args.device, args.data, mixed)
+    took = time.perf_counter() - began
+    if last:
+        print(f"stood still for events {duration(last[0].waited)} of {duration(took)}")
     print(f"wrote {path}")
+    return 0
+
+
+def _seeded(config: Config, seed: int | None) -> Config:
+    if seed is None:
+        return config
+    tracker, training = replace(config.tracker, seed=seed), replace(config.training, seed=seed)
+    return replace(config, tracker=tracker, training=training)
+
+
+def _draw(args: argparse.Namespace) -> int:
+    from .scenes import batches
+
+    config = _seeded(config_of(args.config), args.seed)
+    count, folder = config.training.batches, Path(args.data)
+    with Bar("drawing events") as bar:
+        for k, _ in batches(config.tracker, config.training, 0, folder, args.threads):
+            bar(k + 1, count)
+    print(f"{count} batches are in {folder}")
     return 0
 
 
@@ -114,12 +141,14 @@ def _test(args: argparse.Namespace) -> int:
     import torch
 
     from . import checkpoint
-    from .train import errors
+    from .errors import VELOCITIES, errors
+    from .train import device_of
 
     torch.set_num_threads(args.threads)
-    rows = []
+    device, rows = device_of(args.device), []
     for path in args.checkpoint:
         kept = checkpoint.read(path)
+        kept.net.to(device)
         away = [errors(kept.net, kept.config, v, args.scenes).mean() for v in VELOCITIES]
         rows.append((Path(path).stem, *(f"{a:.2f}" for a in away)))
     print("mean error in pixels, by velocity in pixels a step\n")
@@ -132,7 +161,7 @@ def _publish(args: argparse.Namespace) -> int:
 
     from . import checkpoint
     from .card import card
-    from .train import errors
+    from .errors import VELOCITIES, errors
 
     torch.set_num_threads(args.threads)
     folder = Path(args.output)
@@ -151,29 +180,31 @@ def _publish(args: argparse.Namespace) -> int:
     return 0
 
 
-def _times(args: argparse.Namespace) -> int:
-    import tempfile
-
+def _sweep(args: argparse.Namespace) -> int:
     import torch
 
-    from .description import config_of
-    from .train import errors, train
+    from . import sweep
+    from .errors import VELOCITIES
 
     torch.set_num_threads(args.threads)
-    config = config_of(args.config)
-    rows = []
-    for ladder in LADDERS:
-        tried = replace(
-            config,
-            tracker=replace(config.tracker, time_constants=ladder),
-            training=replace(config.training, batches=args.batches),
-        )
-        with tempfile.TemporaryDirectory() as folder:
-            net = train(tried, Path(folder) / "tried.safetensors", device=args.device)
-        away = [float(errors(net, tried, v, 16).mean()) for v in VELOCITIES]
-        rows.append((" ".join(f"{mu:g}" for mu in ladder), *(f"{a:.2f}" for a in away)))
+    variants = {"times": sweep.ladders, "starts": sweep.starts}[args.verb]
+    wanted = [
+        sweep.short(variant, args.batches, seed)
+        for path in args.config
+        for seed in range(args.seeds)
+        for variant in variants(config_of(path))
+    ]
+    with Bar("training") as bar:
+        found = sweep.sweep(wanted, Path(args.output), args.device, bar)
     print(f"mean error in pixels by velocity, after {args.batches} batches\n")
-    print(table(("time constants", *(f"{v:g}" for v in VELOCITIES)), rows))
+    rows = []
+    for row in found:
+        t = row.config.tracker
+        said = t.space if args.verb == "starts" else " ".join(f"{mu:g}" for mu in t.time_constants)
+        rows.append((t.neuron, said, t.time, t.seed, *(f"{e:.2f}" for e in row.errors.values())))
+    head = ("tracker", "kernels" if args.verb == "starts" else "ladder", "times", "seed")
+    print(table((*head, *(f"{v:g}" for v in VELOCITIES)), rows))
+    print(f"\nwrote {args.output}")
     return 0
 
 

@@ -81,7 +81,7 @@ class Scaled(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         power = self.running
         if self.training:
-            power = x.square().mean((0, 2, 3))
+            power = x.square().mean((0, 2, 3), dtype=self.running.dtype)
             self.running.lerp_(power.detach(), self.MOMENTUM)
         factor = self.weight * (power + self.EPSILON).rsqrt()
         return x * factor[:, None, None]

@@ -1,4 +1,8 @@
-"""Batches of scenes for training and test: drawn from a seed, made while the last one is used."""
+"""Batches of scenes for training and test: drawn from a seed, made while the last one is used.
+
+In memory and on disk a batch is the list of its events, a hundred times smaller than its
+frames at the paper's size; those of a folder are mapped into memory.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, Literal
 
 import numpy as np
 
@@ -19,15 +23,24 @@ from nrf_deploy.network import Array
 from .description import Tracker, Training
 from .events import OUTLINES, Scene, Shape, dense
 
-AHEAD = 2  # batches made before they are needed
+WORKERS = 2  # threads that make batches before they are needed
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Events (B, T, 2, H, W) as bools, and the middles of the shapes (B, T, shapes, 2)."""
+    """Where the events are in frames of `shape` (B, T, 2, H, W), flat and in order, and the
+    middles of the shapes (B, T, shapes, 2)."""
 
-    events: Array
+    at: Array
+    shape: tuple[int, ...]
     places: Array
+
+    @property
+    def events(self) -> Array:
+        """The frames, as bools."""
+        frames = np.zeros(math.prod(self.shape), bool)
+        frames[self.at] = True
+        return frames.reshape(self.shape)
 
 
 def scene(
@@ -47,6 +60,11 @@ def scene(
             **motion,
         )
         reach = shape.reach
+        if 2 * reach > tracker.size - 1:
+            raise ValueError(
+                f"a {shape.outline} of radius {radius:.4g} reaches {reach:.4g} pixels from its "
+                f"middle and does not fit on {tracker.size} pixels: lower radii or raise size"
+            )
         start = rng.uniform(reach, tracker.size - 1 - reach, 2)
         shapes.append(replace(shape, start=(float(start[0]), float(start[1]))))
     return Scene(tracker.size, tuple(shapes), training.threshold, training.noise)
@@ -70,27 +88,37 @@ def batch(
     tracker: Tracker, training: Training, seed: tuple[int, ...], speed: float | None = None
 ) -> Batch:
     """The batch of this seed, the same on every machine."""
-    steps = training.warm_up + training.steps
-    shape = (training.batch, steps, 2, tracker.size, tracker.size)
-    events, places = np.zeros(shape, bool), np.zeros((training.batch, steps, tracker.shapes, 2))
+    shape = _shape(tracker, training)
+    events, places = [], np.zeros((*shape[:2], tracker.shapes, 2))
     for k in range(training.batch):
         rng = np.random.default_rng([*seed, k])
         drawn = scene(tracker, training, rng, speed)
-        events[k], places[k] = dense(drawn, steps, int(rng.integers(2**31)))
-    return Batch(events, places)
+        frames, places[k] = dense(drawn, shape[1], int(rng.integers(2**31)))
+        events.append(np.flatnonzero(frames) + k * frames.size)
+    small = np.int32 if math.prod(shape) <= 2**31 else np.int64
+    return Batch(np.concatenate(events).astype(small), shape, places)
+
+
+def _shape(tracker: Tracker, training: Training) -> tuple[int, ...]:
+    steps = training.warm_up + training.steps
+    return training.batch, steps, 2, tracker.size, tracker.size
 
 
 def batches(
-    tracker: Tracker, training: Training, first: int = 0, folder: str | Path | None = None
+    tracker: Tracker,
+    training: Training,
+    first: int = 0,
+    folder: str | Path | None = None,
+    workers: int = WORKERS,
 ) -> Iterator[tuple[int, Batch]]:
-    """Training batches from number `first` on, made in a thread of its own. With a folder
-    each is kept there, one bit a pixel, and read instead of made when it is wanted again."""
+    """Training batches from number `first` on, made in threads of their own. With a folder
+    each is kept there, and read instead of made when it is wanted again."""
     made = partial(_kept, Path(folder)) if folder else batch
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(workers) as pool:
         waiting: list[tuple[int, Future[Batch]]] = []
         number = first
         while number < training.batches or waiting:
-            while number < training.batches and len(waiting) < AHEAD:
+            while number < training.batches and len(waiting) <= workers:
                 seed = (training.seed, 1, number)
                 waiting.append((number, pool.submit(made, tracker, training, seed)))
                 number += 1
@@ -99,21 +127,33 @@ def batches(
 
 
 def _kept(folder: Path, tracker: Tracker, training: Training, seed: tuple[int, ...]) -> Batch:
-    """The name of a batch's file holds what it was made from."""
+    """The names of a batch's files hold what it was made from. The events are written last:
+    where they are, all is there."""
     made_from = repr((tracker.size, tracker.shapes, replace(training, batches=0), seed))
-    path = folder / f"{hashlib.sha256(made_from.encode()).hexdigest()[:24]}.npz"
-    steps = training.warm_up + training.steps
-    shape = (training.batch, steps, 2, tracker.size, tracker.size)
-    if path.exists():
-        with np.load(path, allow_pickle=False) as stored:
-            events = np.unpackbits(stored["events"], count=math.prod(shape)).reshape(shape)
-            return Batch(events.astype(bool), stored["places"])
+    name = hashlib.sha256(made_from.encode()).hexdigest()[:24]
+    places, events = folder / f"{name}-places.npy", folder / f"{name}-events.npy"
+    if events.exists():
+        return _read(events, places, _shape(tracker, training), tracker.shapes)
     new = batch(tracker, training, seed)
     folder.mkdir(parents=True, exist_ok=True)
-    packed = np.packbits(new.events)
-
-    def put(stream: BinaryIO) -> None:
-        np.savez(stream, events=packed, places=new.places)
-
-    write_atomically(path, put)
+    for path, values in ((places, new.places), (events, new.at)):
+        write_atomically(path, partial(np.save, arr=values, allow_pickle=False))
     return new
+
+
+def _read(events: Path, places: Path, shape: tuple[int, ...], shapes: int) -> Batch:
+    at = _array(events, "r")
+    inside = at.ndim == 1 and at.dtype.kind == "i" and (np.diff(at, prepend=-1) > 0).all()
+    if not inside or at[-1:].max(initial=0) >= math.prod(shape):
+        raise ValueError(f"{events} holds no events of such a batch: delete it")
+    middles = _array(places)
+    if middles.shape != (*shape[:2], shapes, 2):
+        raise ValueError(f"{places} holds no places of such a batch: delete it and its events")
+    return Batch(at, shape, middles)
+
+
+def _array(path: Path, mapped: Literal["r"] | None = None) -> Array:
+    try:
+        return np.asanyarray(np.load(path, mmap_mode=mapped, allow_pickle=False))
+    except (ValueError, EOFError) as problem:
+        raise ValueError(f"{path} is no array: {problem}; delete it") from problem

@@ -9,8 +9,9 @@ filled before they are judged.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +19,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nrf_deploy.network import Array
-from nrf_deploy.readout import coordinates
+from nrf_deploy.findings import MissingError, UsageError, error
 
 from . import checkpoint
 from .description import Config, Tracker
 from .networks import TrackerNet
-from .scenes import Batch, batch, batches
-from .stepwise import readout_of
+from .scenes import Batch, batches
 
 EVERY = 20  # batches between two checkpoints
 WIDTH = 1.0  # of the wanted heat map, in pixels of the last map
-TEST_SEED = 7
 
 
 @dataclass(frozen=True)
@@ -38,6 +36,7 @@ class Progress:
     of: int
     loss: float
     pixels: float
+    waited: float  # seconds that training stood still for events, up to now
 
 
 def train(
@@ -46,22 +45,55 @@ def train(
     report: Callable[[Progress], None] = lambda progress: None,
     device: str = "cpu",
     data: str | Path | None = None,
+    mixed: bool | None = None,
 ) -> TrackerNet:
-    """Train, or go on where the checkpoint at `path` stopped; what comes of it is the same."""
+    """Train, or go on where the checkpoint at `path` stopped; what comes of it is the same.
+
+    `mixed` computes convolutions in bfloat16; without a word, wherever there is a GPU. Weights,
+    potentials and the loss stay in 32 bits.
+    """
+    where = device_of(device)
+    mixed = where.type != "cpu" if mixed is None else mixed
     torch.manual_seed(config.training.seed)
-    net = TrackerNet(config.tracker).to(device)
+    net = TrackerNet(config.tracker).to(where)
     optimiser = torch.optim.Adam(net.parameters(), lr=config.training.rate)
     first = _resume(config, path, net, optimiser) if Path(path).exists() else 0
     net.train()
+    waited, since = 0.0, time.perf_counter()
     for number, drawn in batches(config.tracker, config.training, first, data):
+        waited += time.perf_counter() - since
         for group in optimiser.param_groups:
             group["lr"] = rate(config, number)
-        loss, pixels = step(config, net, drawn, optimiser, device)
-        report(Progress(number + 1, config.training.batches, loss, pixels))
+        loss, pixels = step(config, net, drawn, optimiser, mixed)
+        report(Progress(number + 1, config.training.batches, loss, pixels, waited))
         if (number + 1) % EVERY == 0 or number + 1 == config.training.batches:
             checkpoint.write(path, config, net, _moments(net, optimiser, number + 1))
+        since = time.perf_counter()
     trained: TrackerNet = net.eval()
     return trained
+
+
+def device_of(name: str) -> torch.device:
+    """The device of this name, if it is here."""
+    try:
+        found = torch.device(name)
+    except RuntimeError as problem:
+        raise UsageError(
+            error("DEVICE-UNKNOWN", f"{name!r} is no device", fix="give cpu or cuda")
+        ) from problem
+    if found.type not in ("cpu", "cuda"):
+        raise UsageError(
+            error("DEVICE-UNKNOWN", f"trackers do not train on {name!r}", fix="give cpu or cuda")
+        )
+    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
+        raise MissingError(
+            error(
+                "DEVICE-MISSING",
+                f"there is no {name!r}: torch sees {torch.cuda.device_count()} GPUs",
+                fix="train with --device cpu, or install a torch and a driver for the GPU",
+            )
+        )
+    return found
 
 
 def rate(config: Config, number: int) -> float:
@@ -70,13 +102,14 @@ def rate(config: Config, number: int) -> float:
 
 
 def step(
-    config: Config, net: TrackerNet, drawn: Batch, optimiser: Any, device: str
+    config: Config, net: TrackerNet, drawn: Batch, optimiser: Any, mixed: bool
 ) -> tuple[float, float]:
     """One batch: (loss, mean error in pixels)."""
-    events = torch.from_numpy(drawn.events).to(device)
+    device = net.head.weight.device
+    events = _frames(drawn, device)
     places = torch.from_numpy(drawn.places).float().to(device)
-    warm, mixed = config.training.warm_up, device != "cpu"
-    with torch.autocast(device, torch.bfloat16, enabled=mixed):
+    warm = config.training.warm_up
+    with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
         states = None
         if warm and config.tracker.remembers:
             with torch.no_grad():
@@ -90,6 +123,13 @@ def step(
     torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
     optimiser.step()
     return float(loss.detach()), float(away.detach())
+
+
+def _frames(drawn: Batch, device: torch.device) -> Tensor:
+    """The events as bools: only their list goes to the device."""
+    frames = torch.zeros(math.prod(drawn.shape), dtype=torch.bool, device=device)
+    frames[torch.from_numpy(drawn.at.astype(np.int64)).to(device)] = True
+    return frames.reshape(drawn.shape)
 
 
 def _loss(config: Config, maps: Tensor, places: Tensor, active: Tensor) -> tuple[Tensor, Tensor]:
@@ -115,26 +155,6 @@ def _loss(config: Config, maps: Tensor, places: Tensor, active: Tensor) -> tuple
     return loss + config.training.activity_weight * active, away.sqrt().mean()
 
 
-def errors(
-    net: TrackerNet, config: Config, speed: float, count: int = 32, seed: int = TEST_SEED
-) -> Array:
-    """(count,) mean distances in pixels between the found and the true places. The scenes
-    are other than those of training, and the same for every tracker."""
-    training = replace(config.training, batch=count, motions=("straight",))
-    drawn = batch(config.tracker, training, (seed, 2, round(speed * 1000)), speed)
-    with torch.no_grad():
-        maps = torch.cat(
-            [
-                net(torch.from_numpy(part).float())[0]
-                for part in np.array_split(drawn.events, min(8, count))
-            ]
-        ).numpy()
-    readout = readout_of(net) | {"sharpness": 1.0}  # the maps are sharpened already
-    places = np.stack([coordinates(m, readout)[training.warm_up :] for m in maps])
-    away = np.linalg.norm(places - drawn.places[:, training.warm_up :], axis=-1)
-    return np.asarray(away.mean(axis=(1, 2)))
-
-
 def _moments(net: TrackerNet, optimiser: Any, number: int) -> dict[str, Tensor]:
     """The optimiser's state by the parameter's name, and how many batches are done."""
     names = {id(p): name for name, p in net.named_parameters()}
@@ -152,7 +172,7 @@ def _resume(config: Config, path: str | Path, net: TrackerNet, optimiser: Any) -
     net.load_state_dict(kept.net.state_dict())
     for name, p in net.named_parameters():
         state = {
-            key.removeprefix(f"{name}/"): value
+            key.removeprefix(f"{name}/"): value.to(p.device) if value.dim() else value
             for key, value in kept.extra.items()
             if key.startswith(f"{name}/")
         }
