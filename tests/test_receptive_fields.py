@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nrf_models.covariant.description import Tracker
 from nrf_models.covariant.receptive_fields import (
+    PAPER,
     Field,
     bank,
     kernel,
@@ -129,6 +131,78 @@ def test_responses_are_covariant_under_scaling(order: tuple[int, int], angle: fl
     peak = np.abs(small).max()
     assert peak > 0.02
     np.testing.assert_allclose(large, small, atol=0.005 * peak)
+
+
+@pytest.mark.parametrize("order", [(0, 0), (1, 0), (0, 1), (1, 1)])
+def test_the_published_convention_grows_with_scale(order: tuple[int, int]) -> None:
+    """Twice the sigma: a gain of 1 with sigma^(m+n), of 2^(m+n) with the variance."""
+    m, n = order
+    small, large = Field(2.0, 0.3, 1.22, m, n), Field(8.0, 0.3, 1.22, m, n)
+    size = size_needed(large)
+    gains = {}
+    for convention in ("sigma", "published"):
+        near, far = bank([small, large], size, convention=convention)  # type: ignore[arg-type]
+        x, y = axes(near)
+        places = [
+            np.exp(-((x - 2) ** 2 + (y - 1) ** 2) / 4),
+            np.exp(-((x - 4) ** 2 + (y - 2) ** 2) / 16),
+        ]
+        gains[convention] = (far * places[1]).sum() / (near * places[0]).sum()
+    assert gains["sigma"] == pytest.approx(1, abs=0.01)
+    assert gains["published"] == pytest.approx(2.0 ** (m + n), rel=0.01)
+
+
+def test_an_unknown_convention_is_refused() -> None:
+    with pytest.raises(ValueError, match="none of sigma, published"):
+        kernel(Field(1.0), 9, convention="gamma")  # type: ignore[arg-type]
+
+
+def test_the_papers_family_has_144_fields() -> None:
+    """Four scales; one angle at ratio 1, four at the other two ratios; four orders."""
+    assert len(PAPER) == len(set(PAPER)) == 4 * (1 + 4 + 4) * 4
+    paper = Tracker(scales=(1.0, 2.0, 4.0, 8.0), ratios=(1.0, 1.22, 1.5))
+    assert paper.fields() == PAPER
+
+
+@given(fields, st.sampled_from([1, 3]), st.tuples(*[st.integers(-2, 2)] * 2))
+@bounded
+def test_a_field_beside_the_middle_is_the_field_moved(
+    field: Field, samples: int, place: tuple[int, int]
+) -> None:
+    """To the last bit where the shift is whole, and the frame holds it."""
+    x, y = place
+    size = 2 * size_needed(field) + 9
+    moved = kernel(field, size, samples, middle=(x, y))
+    back = np.roll(moved, (-y, -x), (0, 1))
+    np.testing.assert_allclose(back, kernel(field, size, samples), atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "along", "across", "short"),
+    [
+        (1.0, 1, 0, 0.18),
+        (1.22, 1, 0, 0.33),
+        (1.5, 1, 0, 0.52),
+        (1.0, 1, 1, 0.30),
+        (1.5, 1, 1, 0.53),
+    ],
+)
+def test_nine_pixels_are_too_few_at_sigma_2(
+    ratio: float, along: int, across: int, short: float
+) -> None:
+    """The paper's first layer: by this part its answer to a ramp is too weak."""
+    field = Field(4.0, 0.0, ratio, along, across)
+
+    def answer(size: int) -> float:
+        k = kernel(field, size)
+        x, y = axes(k)
+        return float((k * (-x) ** along * (-y) ** across).sum())
+
+    right = field.sigma ** (along + across)
+    assert 1 - answer(9) / right == pytest.approx(short, abs=0.01)
+    assert answer(size_needed(field)) == pytest.approx(right, rel=0.01)
+    (told,) = truncated([field], 9)
+    assert f"needs {size_needed(field)}" in told.what
 
 
 def test_a_kernel_that_is_too_small_breaks_covariance_and_is_told() -> None:

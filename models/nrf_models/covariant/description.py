@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from .receptive_fields import Field
+from .receptive_fields import Field, family
 
 Neuron = Literal["li", "lif", "relu", "relu-frames"]
 Start = Literal["theory", "uniform"]
@@ -107,16 +107,8 @@ class Tracker:
         return offset
 
     def fields(self) -> tuple[Field, ...]:
-        """Orders 0 and 1 along and across, at every scale and ratio; a ratio of 1 needs one
-        angle, since the two first derivatives there can be steered to any other."""
-        return tuple(
-            Field(scale, math.pi * k / self.directions, ratio, along, across)
-            for scale in self.scales
-            for ratio in self.ratios
-            for k in range(1 if ratio == 1 else self.directions)
-            for along in (0, 1)
-            for across in (0, 1)
-        )
+        """What the first block's kernels start from, where theory says so."""
+        return family(self.scales, self.ratios, self.directions)
 
 
 @dataclass(frozen=True)

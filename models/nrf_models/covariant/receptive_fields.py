@@ -7,7 +7,9 @@ A field is a Gaussian with the covariance
 where s is a variance (sigma = sqrt(s), in pixels), differentiated `along` times in the
 direction of its long axis and `across` times at 90 degrees to it. A derivative of order
 m+n is multiplied by sigma^(m+n). With this factor the response to an image that is k
-times larger, at k times the place and k^2 times the variance, is the same.
+times larger, at k times the place and k^2 times the variance, is the same. The code that
+was published with the paper multiplies by s^(m+n) instead, so that the response to the
+larger image is k^(m+n) times as large: the convention "published" repeats it.
 
 x grows to the right, y downwards, angles from x towards y.
 """
@@ -17,6 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.polynomial.hermite_e import hermeval
@@ -27,6 +30,7 @@ from nrf_deploy.network import Array
 
 REACH = 3.5  # standard deviations that a kernel must cover on either side
 PIXEL_VARIANCE = 1 / 12  # of a box one pixel wide
+Convention = Literal["sigma", "published"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,13 @@ class Field:
     def sigma(self) -> float:
         return math.sqrt(self.scale)
 
+    def factor(self, convention: Convention = "sigma") -> float:
+        """What the derivatives of this order are multiplied by."""
+        if convention not in get_args(Convention):
+            raise ValueError(f"{convention!r} is none of {', '.join(get_args(Convention))}")
+        base = self.sigma if convention == "sigma" else self.scale
+        return float(base ** (self.along + self.across))
+
     @property
     def covariance(self) -> Array:
         """Over (x, y)."""
@@ -50,8 +61,32 @@ class Field:
         return np.asarray(self.scale * rotation @ axes @ rotation.T)
 
 
-def kernel(field: Field, size: int, samples: int = 1) -> Array:
-    """The field on a size x size grid of pixels, indexed [y, x], centre in the middle.
+def family(scales: Sequence[float], ratios: Sequence[float], directions: int) -> tuple[Field, ...]:
+    """Orders 0 and 1 along and across, at every scale and ratio; a ratio of 1 needs one
+    angle, since the two first derivatives there can be steered to any other."""
+    return tuple(
+        Field(scale, math.pi * k / directions, ratio, along, across)
+        for scale in scales
+        for ratio in ratios
+        for k in range(1 if ratio == 1 else directions)
+        for along in (0, 1)
+        for across in (0, 1)
+    )
+
+
+PAPER = family((1.0, 2.0, 4.0, 8.0), (1.0, 1.22, 1.5), 4)
+"""The paper's 144 fields."""
+
+
+def kernel(
+    field: Field,
+    size: int,
+    samples: int = 1,
+    convention: Convention = "sigma",
+    middle: tuple[float, float] = (0.0, 0.0),
+) -> Array:
+    """The field on a size x size grid of pixels, indexed [y, x], its middle at (x, y) from
+    the grid's.
 
     It is the kernel of a convolution: a framework that correlates needs it turned by
     180 degrees. With samples = 1 the field is read at the middle of each pixel, which is
@@ -63,14 +98,16 @@ def kernel(field: Field, size: int, samples: int = 1) -> Array:
     """
     if size % 2 == 0:
         raise ValueError(f"a kernel of {size} pixels has no middle: make it odd")
+    factor = field.factor(convention)
     at, weight = leggauss(samples)
     at, weight = (np.zeros(1), np.ones(1)) if samples == 1 else (at / 2, weight / 2)
     pixels = np.arange(size) - size // 2
     fine = (pixels[:, None] + at).ravel()
+    x, y = fine[None, :] - middle[0], fine[:, None] - middle[1]
     off = 0.0 if samples == 1 else PIXEL_VARIANCE
 
     def on_pixels(along: int, across: int) -> Array:
-        values = _derivative(field, along, across, fine, off)
+        values = _derivative(field, along, across, x, y, off)
         cells = values.reshape(size, samples, size, samples)
         return np.asarray(np.einsum("yaxb,a,b->yx", cells, weight, weight))
 
@@ -78,18 +115,17 @@ def kernel(field: Field, size: int, samples: int = 1) -> Array:
     gauss /= gauss.sum()
     if field.along == field.across == 0:
         return gauss
-    values = on_pixels(field.along, field.across)
+    values = factor * on_pixels(field.along, field.across)
     return np.asarray(values - values.sum() * gauss)
 
 
-def _derivative(field: Field, along: int, across: int, grid: Array, off: float) -> Array:
-    """The normalised derivative at all (y, x) of grid x grid, by Hermite polynomials.
+def _derivative(field: Field, along: int, across: int, x: Array, y: Array, off: float) -> Array:
+    """The Gaussian's derivative at all (y, x), by Hermite polynomials.
 
     d^m/du^m exp(-u^2/2) = (-1)^m He_m(u) exp(-u^2/2), along each axis of the ellipse.
     """
-    x, y = grid[None, :], grid[:, None]
     c, s = math.cos(field.angle), math.sin(field.angle)
-    product: Array = np.asarray(field.sigma ** (along + across))
+    product: Array = np.ones(())
     for place, variance, order in (
         (c * x + s * y, field.scale * field.ratio**2, along),
         (c * y - s * x, field.scale / field.ratio**2, across),
@@ -103,9 +139,11 @@ def _derivative(field: Field, along: int, across: int, grid: Array, off: float) 
     return product
 
 
-def bank(fields: Sequence[Field], size: int, samples: int = 1) -> Array:
+def bank(
+    fields: Sequence[Field], size: int, samples: int = 1, convention: Convention = "sigma"
+) -> Array:
     """(fields, size, size): small fields stand in the middle of zeros."""
-    return np.stack([kernel(f, size, samples) for f in fields])
+    return np.stack([kernel(f, size, samples, convention) for f in fields])
 
 
 def size_needed(field: Field) -> int:
