@@ -40,6 +40,7 @@ def parser() -> Parser:
         _inspect,
         _run,
         _verify,
+        _conformance,
         _flash,
         _targets,
         _sdk,
@@ -162,7 +163,9 @@ def _run(root: Parser, verbs: Any) -> None:
         action="store_true",
         help="also write the states (u, v) of these layers, beside the spikes (.states.npz)",
     )
-    run.add_argument("-o", "--output", required=True, help="where the spikes go (.npz)")
+    run.add_argument(
+        "-o", "--output", required=True, help="where the spikes go (.npz, or .nir as NIR data)"
+    )
     _decay(run)
     _reading(run)
 
@@ -179,10 +182,21 @@ def _verify(root: Parser, verbs: Any) -> None:
         "nrf-deploy verify model.nrfb --input events.npz --bin 1e-3 --covariance",
         "nrf-deploy verify model.nrfb --input events.npz --bin 1e-3 --bisect smallest",
         "nrf-deploy verify model.nrfb --input steps.npz --limits L.toml --junit verify.xml",
+        "nrf-deploy verify model.nrfb --input steps.npz --labels places.csv",
+        "nrf-deploy verify loihi2.nrfb speck2b.nrfb --input events.npz --bin 1e-3",
     )
-    verify.add_argument("bundle", help="a .nrfb file")
+    verify.add_argument(
+        "bundle",
+        nargs="+",
+        help="a .nrfb file; of several (one model on several chips) every engine is shown in one "
+        "table",
+    )
     verify.add_argument("--input", required=True, metavar="REC", help="the recording")
-    verify.add_argument("--engine", default="emulator", help="the engine in question")
+    verify.add_argument(
+        "--engine",
+        default="emulator",
+        help="the engine in question; all: one table of every engine that is installed",
+    )
     verify.add_argument(
         "--against",
         default="reference",
@@ -217,6 +231,12 @@ def _verify(root: Parser, verbs: Any) -> None:
         metavar="L.toml",
         help="limits by metric and layer from a file, instead of --limit (docs/report-schema.md)",
     )
+    verify.add_argument(
+        "--labels",
+        metavar="L.csv",
+        help="what the recording shows, a class or places over time: the error of both runs is "
+        "told too (docs/report-schema.md)",
+    )
     verify.add_argument("--junit", metavar="F.xml", help="also write one test a layer here, for CI")
     verify.add_argument(
         "--attribute",
@@ -237,6 +257,33 @@ def _verify(root: Parser, verbs: Any) -> None:
     )
     _decay(verify)
     _reading(verify)
+
+
+def _conformance(root: Parser, verbs: Any) -> None:
+    conformance = root.add_verb(
+        verbs,
+        "conformance",
+        "what a target or an engine gets wrong, case by case",
+        "nrf-deploy conformance --target loihi2",
+        "nrf-deploy conformance --target loihi2 --engine lava",
+        "nrf-deploy conformance --target loihi2 --kit recorded-on-silicon --case drift",
+        "nrf-deploy conformance --target emulator:weight_bits=4 --junit conformance.xml",
+    )
+    conformance.add_argument("--target", required=True, help="a chip (nrf-deploy targets)")
+    conformance.add_argument("--engine", default="emulator", help="the engine in question")
+    conformance.add_argument(
+        "--kit",
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help="also the cases of this kit (docs/conformance.md)",
+    )
+    conformance.add_argument(
+        "--case", action="append", default=[], metavar="NAME", help="only this case"
+    )
+    conformance.add_argument(
+        "--junit", metavar="F.xml", help="also write one test a case here, for CI"
+    )
 
 
 def _flash(root: Parser, verbs: Any) -> None:

@@ -1,0 +1,229 @@
+"""Runs the cases of a kit on a back end and says of each whether it met what was expected."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Literal, Protocol, runtime_checkable
+
+from ..bundle import Bundle
+from ..findings import Finding, MissingError, NrfError, UsageError, error, refuse
+from ..pipeline import compile, run
+from ..pipeline import latency as latencies
+from ..recording import Trace
+from ..target import Target, chip_named
+from ..verification.compare import compare
+from ..verification.comparison import Comparison
+from ..verification.judge import silent
+from .case import Case, Kit
+from .models import in_floats
+from .store import read_kit
+from .suspects import likely
+
+Status = Literal["ok", "differs", "refused", "missing", "broke"]
+BAD: tuple[Status, ...] = ("differs", "missing", "broke")
+
+
+@runtime_checkable
+class Conforming(Protocol):
+    """A target that brings programs of its own arithmetic, with the traces they must give."""
+
+    @property
+    def kit(self) -> Path:
+        """The folder of its kit."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """`left` is what the back end gave; `findings` are why it refused, or how it broke."""
+
+    case: Case
+    status: Status
+    comparison: Comparison | None = None
+    findings: tuple[Finding, ...] = ()
+    bundle: Bundle | None = None
+    left: Trace | None = None
+    cause: str = ""
+
+    @property
+    def bad(self) -> bool:
+        return self.status in BAD
+
+
+@dataclass(frozen=True, eq=False)
+class Conformance:
+    """What a kit says of an engine. To refuse a case is no fault, to refuse them all shows
+    nothing."""
+
+    chip: str
+    engine: str
+    results: tuple[Result, ...]
+
+    @property
+    def passed(self) -> bool:
+        return not any(r.bad for r in self.results) and any(r.status == "ok" for r in self.results)
+
+    @property
+    def exit_code(self) -> int:
+        return 0 if self.passed else 1
+
+    def count(self, status: Status) -> int:
+        return sum(r.status == status for r in self.results)
+
+
+@cache
+def model_kit() -> Kit:
+    """The models that any target can be held against."""
+    return read_kit(Path(str(files(__package__).joinpath("kit"))))
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A chip, an engine, and the cases that concern them."""
+
+    target: Target
+    chip: str
+    engine: str
+    cases: tuple[Case, ...]
+
+
+def kits_of(target: Target) -> list[Kit]:
+    return [model_kit(), *([read_kit(target.kit)] if isinstance(target, Conforming) else [])]
+
+
+def task(
+    chip: str,
+    engine: str = "emulator",
+    folders: Iterable[str | Path] = (),
+    only: Sequence[str] = (),
+) -> Task:
+    """The cases of the models, of the target and of these folders that this engine can run;
+    `only` names some."""
+    target, chip = chip_named(chip)
+    known = ("emulator", *target.engines)
+    if engine not in known:
+        raise UsageError(
+            error(
+                "ENGINE-UNKNOWN",
+                f"there is no engine {engine!r} for {chip}",
+                why="the reference is what models are held against" * (engine == "reference"),
+                fix=f"choose one of: {', '.join(known)}",
+            )
+        )
+    cases = [
+        case
+        for kit in (*kits_of(target), *map(read_kit, folders))
+        for case in kit.cases
+        if _concerns(case, target, kit.engines.get(engine) if engine in kit.engines else None)
+    ]
+    refuse(_unknown(only, cases), UsageError)
+    return Task(target, chip, engine, tuple(c for c in cases if not only or c.name in only))
+
+
+def _concerns(case: Case, target: Target, follows: str | None) -> bool:
+    if case.arithmetic is None:
+        return follows is None
+    return case.arithmetic in target.arithmetics and follows in (None, case.arithmetic)
+
+
+def _unknown(only: Sequence[str], cases: Sequence[Case]) -> Iterator[Finding]:
+    for name in only:
+        if name not in {case.name for case in cases}:
+            yield error(
+                "CASE-UNKNOWN",
+                f"there is no case {name!r} for this chip and engine",
+                fix=f"choose from: {', '.join(c.name for c in cases)}",
+            )
+
+
+def conform(
+    chip: str,
+    engine: str = "emulator",
+    folders: Iterable[str | Path] = (),
+    only: Sequence[str] = (),
+    progress: Callable[[int, int], None] = lambda done, of: None,
+) -> Conformance:
+    """Every case that concerns this chip and engine, and the likely cause of what differs."""
+    asked = task(chip, engine, folders, only)
+    results = []
+    for done, case in enumerate(asked.cases):
+        progress(done, len(asked.cases))
+        results.append(held_against(asked, case))
+    causes = (replace(r, cause=likely(asked.target, r, results)) if r.bad else r for r in results)
+    return Conformance(asked.chip, engine, tuple(causes))
+
+
+def held_against(asked: Task, case: Case) -> Result:
+    """One case; whatever the back end raises that is no refusal is its own fault, said as one."""
+    try:
+        return _ran(asked, case)
+    except MissingError as missing:
+        return Result(case, "missing", findings=missing.findings)
+    except NrfError as refusal:
+        return Result(case, "refused", findings=refusal.findings)
+    except Exception as bug:
+        at = traceback.extract_tb(bug.__traceback__)[-1]
+        what = f"{type(bug).__name__}: {bug}"
+        where = f"{Path(at.filename).name}, line {at.lineno}"
+        return Result(case, "broke", findings=(error("CONFORMANCE-BROKE", what, why=where),))
+
+
+def _ran(asked: Task, case: Case) -> Result:
+    if isinstance(case.subject, Bundle):
+        bundle = case.subject
+        left = _run(bundle, case, asked.engine)
+    else:
+        bundle = compile(case.subject, asked.chip, calibration=case.recording)
+        raw = _run(bundle, case, asked.engine)
+        left = in_floats(bundle, case, raw, latencies(bundle, asked.engine))
+    shown = case.shown(left)
+    rules = asked.target.arithmetics[bundle.program.arithmetic]
+    models = {p.name: p.model for p in bundle.program.populations}
+    states = {n: rules.states[models[n]] for n in case.layers}
+    comparison = compare(
+        left,
+        shown,
+        order=case.layers,
+        latency_right=dict.fromkeys(case.layers, case.behind),
+        states=states,
+    )
+    lacking = _lacking(comparison)
+    if lacking or silent(comparison):
+        findings = lacking or [error("CONFORMANCE-SILENT", "no layer gave anything")]
+        return Result(case, "differs", comparison, tuple(findings), bundle, left)
+    differ = any(layer.first is not None for layer in comparison.layers)
+    return Result(case, "differs" if differ else "ok", comparison, (), bundle, left)
+
+
+def _run(bundle: Bundle, case: Case, engine: str) -> Trace:
+    with_states = [n for n in case.layers if case.expected.states.get(n)]
+    steps = max(r.steps for r in case.expected.outputs.values()) - case.behind
+    latency = bundle.program.latency
+    return run(
+        bundle,
+        case.recording,
+        engine,
+        record=case.layers,
+        states=with_states,
+        steps=steps + latency,
+    )
+
+
+def _lacking(comparison: Comparison) -> list[Finding]:
+    """Layers that the back end gave no output of, or too few steps."""
+    found = [
+        error("CONFORMANCE-LACKING", "the engine gave no output of it", layer=name)
+        for name, sides in comparison.uncompared.items()
+        if "left" in sides
+    ]
+    found += [
+        error("CONFORMANCE-STEPS", "the engine gave no step to compare", layer=layer.layer)
+        for layer in comparison.layers
+        if not layer.steps
+    ]
+    return found
