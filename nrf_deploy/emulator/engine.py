@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 WORD = 2**31 - 1
 TUNING = Tuning()
+IDLE = 4
+"""Streams that are kept for the next run: laying their tables costs as much as a short run."""
 
 
 def quiet(done: int, of: int) -> None:
@@ -55,6 +57,7 @@ class Engine:
         self.tuning = tuning
         self._planning = threading.Lock()
         self._plans: dict[tuple[int, ...], Plan] = {}
+        self._idle: list[Stream] = []
         self.plain: str | None = None
         """Why the plain emulator runs this program, if it does."""
         try:
@@ -93,10 +96,30 @@ class Engine:
                 self.program, self.arithmetic, recording, record, states, steps, progress
             )
             return Trace("emulator", trace.outputs, trace.states, {"plain emulator": self.plain})
+        stream = self._idle_stream(record, states, peaks, threads)
+        trace = stream.advance(recording, steps, progress, peaks)
+        with self._planning:
+            self._idle = [*self._idle, stream][-IDLE:]
+        return trace
+
+    def _idle_stream(
+        self, record: list[str], states: list[str], peaks: list[int], threads: int
+    ) -> Stream:
+        """One that has run the same plan before, if there is one: its tables are laid."""
         from .stream import Stream
 
-        stream = Stream(self, record, states, peaks, threads)
-        return stream.advance(recording, steps, progress, peaks)
+        plan, wanted = self.plan(peaks, threads), (record, states)
+        with self._planning:
+            fits = (
+                s for s in self._idle if s.session.plan is plan and (s.record, s.logged) == wanted
+            )
+            stream = next(fits, None)
+            if stream:
+                self._idle.remove(stream)
+        if stream is None:
+            return Stream(self, record, states, peaks, threads)
+        stream.session.restart()
+        return stream
 
     def run_batch(
         self,

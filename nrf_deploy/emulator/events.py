@@ -25,6 +25,11 @@ class Events:
         self.value = np.zeros(0, np.int32)
         self._place: tuple[int, int, int, int] | None = None
 
+    def restart(self) -> None:
+        """Nothing has happened yet; the room stays."""
+        self.steps = 0
+        self.start[:] = 0
+
     @property
     def used(self) -> int:
         """Events that lie here, history included."""
@@ -69,14 +74,15 @@ class Events:
 
     def begin(self, before: Events, steps: int) -> None:
         """A chunk of `steps` steps begins, after the one in `before` (which may be this slot)."""
-        kept = before.start[before.steps : before.steps + self.history + 1].copy()
-        part = slice(kept[0], kept[-1])
-        count = int(kept[-1] - kept[0])
-        self.reserve(count)
-        self.index[:count] = before.index[part].copy()
-        if self.valued:
-            self.value[:count] = before.value[part].copy()
-        self.start[: self.history + 1] = kept - kept[0]
+        kept = before.start[before.steps : before.steps + self.history + 1]
+        first, last = int(kept[0]), int(kept[-1])
+        count = last - first
+        if count:
+            self.reserve(count)
+            self.index[:count] = before.index[first:last].copy()
+            if self.valued:
+                self.value[:count] = before.value[first:last].copy()
+        self.start[: self.history + 1] = kept - first
         self.start[self.history + 1 :] = count
         self.steps = steps
 
@@ -90,6 +96,10 @@ class Slots:
 
     def at(self, chunk: int) -> Events:
         return self.slots[chunk % len(self.slots)]
+
+    def restart(self) -> None:
+        for events in self.slots:
+            events.restart()
 
     def begin(self, chunk: int, steps: int) -> Events:
         self.at(chunk).begin(self.at(chunk - 1), steps)

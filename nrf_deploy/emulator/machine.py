@@ -34,6 +34,7 @@ from .compiled import (
     widest_vectors,
 )
 from .scatter import SHIFT, wire
+from .vectors import TILE
 
 WIRE, DELIVER, CELL = 0, 1, 2
 SURE = 4
@@ -74,6 +75,9 @@ def run(order, wires, delivers, cells, first, steps, origin):  # type: ignore[no
     Returns the step that it could not begin because a list of events is full.
     """
     widest_vectors()
+    if first == 0:
+        for k in range(len(wires)):
+            wires[k].tile_at = -TILE
     for t in range(first, steps):
         for k in range(len(cells)):
             c = cells[k]
@@ -93,7 +97,7 @@ def run(order, wires, delivers, cells, first, steps, origin):  # type: ignore[no
 
 def advance(*args: Any) -> int:
     """run(), which the first call compiles or finds on disk."""
-    if not run.signatures:
+    if not run.overloads:
         with compiling(lambda: any(run.stats.cache_misses.values())):
             return int(run(*args))
     return int(run(*args))

@@ -47,6 +47,11 @@ class Running:
         ]
         """Of each piece, where there are several; a single one writes into the slot."""
 
+    def restart(self) -> None:
+        """The states with which a run begins."""
+        for piece in self.pieces:
+            piece.restart()
+
     def run(self, piece: int, chunk: int, steps: int, t: int) -> None:
         """One piece, from step `t` of the run on."""
         names, of = self.stage.names, self.pieces[piece]
@@ -106,14 +111,11 @@ class Running:
 def _whole(n: Neurons, arithmetic: Arithmetic) -> Whole:
     p, layout = n.population, n.layout
 
-    def rows(values: list[Array]) -> Array:
-        laid = np.zeros((len(values), layout.size), np.int32)
-        for row, v in zip(laid, values, strict=True):
-            row[:] = layout.inner(np.broadcast_to(v, p.shape).ravel())
-        return laid
+    def row(value: object) -> Array:
+        return layout.inner(np.broadcast_to(np.asarray(value), p.shape).ravel())
 
-    varied = [np.asarray(v) for v in n.cell.params.values() if np.ndim(v)]
-    return rows([np.asarray(v) for v in arithmetic.start(p).values()]), rows(varied)
+    starts = [row(v) if np.any(v) else None for v in arithmetic.start(p).values()]
+    return starts, [row(v) for v in n.cell.params.values() if np.ndim(v)]
 
 
 def _grow(events: Events, size: int, done: int, steps: int) -> None:

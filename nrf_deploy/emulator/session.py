@@ -54,6 +54,14 @@ class Session:
         ]
         self.work = self._work()
 
+    def restart(self) -> None:
+        """As before the first step; what was planned and reserved stays."""
+        self.t = self.chunks = 0
+        for slots in self.events.values():
+            slots.restart()
+        for stage in self.stages:
+            stage.restart()
+
     def _work(self) -> list[Work]:
         """The ports come first, as a stage of their own."""
         stages = self.plan.stages
@@ -105,7 +113,14 @@ class Session:
                     said = min(over)
                     progress(edges[chunk][1])
 
-        Schedule(self.work, len(edges), self.slots, run, finish).work(self.threads)
+        if self.threads == 1:
+            for chunk in range(len(edges)):
+                for stage, work in enumerate(self.work):
+                    for piece in range(work.pieces):
+                        run(stage, piece, chunk)
+                    finish(stage, chunk)
+        else:
+            Schedule(self.work, len(edges), self.slots, run, finish).work(self.threads)
         self.t += steps
         self.chunks += len(edges)
 

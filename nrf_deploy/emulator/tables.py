@@ -23,8 +23,9 @@ from .work import Neurons, Segment, Sum, Transfer, Wire
 
 BLOCK = 1 << scatter.SHIFT
 
-Whole = tuple[Array, Array]
-"""(states, parameters that differ between neurons) of a population, as (variable, neuron)."""
+Whole = tuple[list[Array | None], list[Array]]
+"""(states at the start, None where all are 0; parameters that differ between neurons) of a
+population: a row over its neurons for each."""
 
 
 class Piece:
@@ -46,6 +47,7 @@ class Piece:
         self.rest: dict[str, Array] = {}
         self.logs: dict[str, Array] = {}
         self._sums: dict[Sum, tuple[Array, Array]] = {}
+        self._starts: dict[str, list[Array | None]] = {}
         self._kept: list[Array] = []
         self.order = np.array(segment.order, np.int64).reshape(-1, 2)
         self.wires = np.zeros(len(segment.wires), machine.wire_type)
@@ -71,11 +73,20 @@ class Piece:
         for row, n in zip(self.cells, segment.neurons, strict=True):
             _fill(row, self._cell(n, whole(n)))
 
+    def restart(self) -> None:
+        """As before the first step."""
+        for name, states in self.states.items():
+            states[:] = 0
+            self.rest[name][:] = 0
+            self._begin(name)
+        for sums, dirty in self._sums.values():
+            sums[:] = 0
+            dirty[:] = 0
+
     def read_and_write(self, read: Mapping[str, Events], written: Mapping[str, Events]) -> None:
         """Where the events lie; their lists may have moved."""
         for k, source in enumerate(self.sources):
             self._readers[k, : len(machine.EVENTS)] = read[source].place()
-        self.wires["tile_at"] = -TILE
         for k, w in self._wide:
             events = read[w.synapses.source]
             if not self.wires[k]["matrix"] and events.count >= events.steps * self._dense_from(w):
@@ -84,6 +95,11 @@ class Piece:
             events = written[name]
             self._writers[k, :4] = events.place()
             self._writers[k, 4] = len(events.index) - machine.SURE
+
+    def _begin(self, name: str) -> None:
+        for row, start in zip(self.states[name], self._starts[name], strict=True):
+            if start is not None:
+                row[:] = start
 
     def _keep(self, array: Array) -> int:
         self._kept.append(array)
@@ -189,9 +205,15 @@ class Piece:
     def _cell(self, n: Neurons, whole: Whole) -> dict[str, int]:
         name, size = n.population.name, n.size
         stride = -(-size // 16) * 16
-        states, each = (self._part(values, n.first, size, stride) for values in whole)
+        starts, varied = whole
+        part = slice(n.first, n.first + size)
+        states, each = (_rows(len(values), stride) for values in whole)
+        for row, values in zip(each, varied, strict=True):
+            row[:size] = values[part]
+        self._starts[name] = [None if s is None else s[part] for s in starts]
         shared = [0 if np.ndim(v) else int(v) for v in n.cell.params.values()]
         self.states[name] = states[:, :size]
+        self._begin(name)
         self.rest[name] = aligned(-(-size // BLOCK), np.uint8)
         total, dirty = self._sum(n.total)
         record = {
@@ -218,11 +240,9 @@ class Piece:
             record["log"] = self._keep(log)
         return record
 
-    def _part(self, values: Array, first: int, size: int, stride: int) -> Array:
-        rows = len(values)
-        part = aligned(rows * stride, np.int32)[: rows * stride].reshape(rows, stride)
-        part[:, :size] = values[:, first : first + size]
-        return part
+
+def _rows(rows: int, stride: int) -> Array:
+    return aligned(rows * stride, np.int32)[: rows * stride].reshape(rows, stride)
 
 
 def heard(layout: Layout, size: int) -> Array:
