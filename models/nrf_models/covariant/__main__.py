@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from nrf_deploy.files import write_text
 from nrf_deploy.findings import NrfError
 from nrf_deploy.text import Progress as Bar
@@ -78,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     publish = verbs.add_parser(
         "publish", help="test checkpoints, and keep weights and errors without the optimiser"
     )
-    publish.add_argument("checkpoint", nargs="+")
+    publish.add_argument("checkpoint", nargs="*", help="none: only write the page anew")
     publish.add_argument("-o", "--output", required=True, metavar="FOLDER")
     publish.add_argument("--scenes", type=int, default=64, help="of each velocity")
     for verb in (train, test, times, starts, publish):
@@ -160,23 +158,21 @@ def _publish(args: argparse.Namespace) -> int:
     import torch
 
     from . import checkpoint
-    from .card import card
-    from .errors import VELOCITIES, errors
+    from .card import files
+    from .errors import tested
+    from .train import device_of
 
     torch.set_num_threads(args.threads)
-    folder = Path(args.output)
+    device, folder = device_of(args.device), Path(args.output)
     folder.mkdir(parents=True, exist_ok=True)
     for path in map(Path, args.checkpoint):
         kept = checkpoint.read(path)
-        away = {f"{v:g}": errors(kept.net, kept.config, v, args.scenes) for v in VELOCITIES}
-        notes = {
-            "errors": {v: round(float(a.mean()), 3) for v, a in away.items()},
-            "medians": {v: round(float(np.median(a)), 3) for v, a in away.items()},
-            "scenes": args.scenes,
-        }
+        notes = tested(kept.net.to(device), kept.config, args.scenes)
         checkpoint.write(folder / path.name, kept.config, kept.net, notes=notes)
         print(f"wrote {folder / path.name}", flush=True)
-    write_text(folder / "README.md", card(folder))
+    for name, text in files(folder).items():
+        write_text(folder / name, text)
+        print(f"wrote {folder / name}")
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -44,6 +45,31 @@ def distances(
     places = np.stack([coordinates(m, readout) for m in maps.cpu().numpy()])
     away = np.linalg.norm(places - drawn.places, axis=-1)[:, config.training.warm_up :]
     return np.asarray(away.mean(axis=1))
+
+
+def tested(net: TrackerNet, config: Config, scenes: int) -> dict[str, Any]:
+    """What a published checkpoint says of itself: means and medians by velocity, and where it
+    follows several shapes, the means for each."""
+    away = {f"{v:g}": distances(net, config, v, scenes) for v in VELOCITIES}
+    notes: dict[str, Any] = {
+        "errors": {v: round(float(a.mean()), 3) for v, a in away.items()},
+        "medians": {v: round(float(np.median(a.mean(axis=-1))), 3) for v, a in away.items()},
+        "scenes": scenes,
+    }
+    if config.tracker.shapes > 1:
+        notes["shapes"] = {
+            v: [round(float(one), 3) for one in a.mean(axis=0)] for v, a in away.items()
+        }
+        notes["together"] = {f"{v:g}": round(_together(config, v, scenes), 3) for v in VELOCITIES}
+    return notes
+
+
+def _together(config: Config, speed: float, scenes: int) -> float:
+    """The error of one that knows where the shapes are, and not which is which: it says the
+    middle of all."""
+    places = unseen(config, speed, scenes).places[:, config.training.warm_up :]
+    middle = places.mean(axis=2, keepdims=True)
+    return float(np.linalg.norm(places - middle, axis=-1).mean())
 
 
 def unseen(config: Config, speed: float, count: int, seed: int = SEED) -> Batch:

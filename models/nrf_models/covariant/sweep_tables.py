@@ -1,0 +1,113 @@
+"""The sweeps as sections of the model card: ladders of time constants, and starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from .sweep import LADDERS, Row
+
+TIMES = """
+## Time constants
+
+Found, not assumed: the same tracker with each ladder, after {batches} batches. Mean error in pixels
+over {seeds} seeds (best-worst) by velocity, and over the velocities of training; the last ladder
+of each tracker is the paper's. Best over the velocities of training: {best}.
+"""
+STARTS = """
+## What the start does
+
+The kernels of the first block, and the time constants, by theory or uniform: each alone and both,
+after {batches} batches, {seeds} seeds. A short training shows a start best; the first table of this
+page shows what is left of it after a whole one. Over the velocities of training:
+
+{effects}
+"""
+Label = tuple[str, ...]
+Groups = Mapping[Label, Sequence[Row]]
+
+
+def times(swept: Sequence[Row], trained: Sequence[float]) -> Iterator[str]:
+    """From the rows that start by theory, where every ladder has been tried."""
+    groups = _grouped([r for r in swept if _start(r) == ("theory", "theory")], _ladder)
+    if not set(LADDERS) <= {r.config.tracker.time_constants for g in groups.values() for r in g}:
+        return
+    best = []
+    for neuron in dict.fromkeys(label[0] for label in groups):
+        away = {label[1]: _over(g, trained) for label, g in groups.items() if label[0] == neuron}
+        best.append(f"{min(away, key=lambda name: away[name])} for {neuron}")
+    yield TIMES.format(**_counts(groups), best=", ".join(best))
+    yield from _table(("tracker", "time constants"), groups, trained)
+
+
+def starts(swept: Sequence[Row], trained: Sequence[float]) -> Iterator[str]:
+    """From the rows with the ladder that the uniform starts have too."""
+    ladders = {r.config.tracker.time_constants for r in swept if _start(r) != ("theory", "theory")}
+    rows = [r for r in swept if r.config.tracker.time_constants in ladders]
+    groups = _grouped(rows, _start)
+    if not ladders:
+        return
+    effects = "\n".join(_effects(groups, trained))
+    yield STARTS.format(**_counts(groups), effects=effects)
+    yield from _table(("tracker", "kernels", "time constants"), groups, trained)
+
+
+def spread(errors: Sequence[float]) -> str:
+    """The mean, and from the best to the worst."""
+    between = f" ({min(errors):.1f}-{max(errors):.1f})" if len(errors) > 1 else ""
+    return f"{np.mean(errors):.1f}{between}"
+
+
+def _effects(groups: Groups, trained: Sequence[float]) -> Iterator[str]:
+    """What each part of a start changes alone, tracker by tracker."""
+    for neuron in dict.fromkeys(label[0] for label in groups):
+        theory = _over(groups[neuron, "theory", "theory"], trained)
+        parts = (("kernels", "uniform", "theory"), ("time constants", "theory", "uniform"))
+        for what, *start in parts:
+            if (neuron, *start) in groups:
+                other = _over(groups[neuron, *start], trained)
+                yield (
+                    f"- {neuron}, uniform {what} alone: {other:.2f} px where theory has "
+                    f"{theory:.2f} ({100 * (other / theory - 1):+.0f} %)."
+                )
+
+
+def _table(head: Label, groups: Groups, trained: Sequence[float]) -> Iterator[str]:
+    velocities = sorted(map(float, next(iter(groups.values()))[0].errors))
+    yield f"| {' | '.join((*head, *(f'{v:g}' for v in velocities)))} | mean |"
+    yield f"|{'---|' * (len(head) + len(velocities) + 1)}"
+    for label, group in groups.items():
+        cells = [spread([r.errors[f"{v:g}"] for r in group]) for v in velocities]
+        yield f"| {' | '.join((*label, *cells))} | {_over(group, trained):.2f} |"
+
+
+def _grouped(swept: Sequence[Row], label: Callable[[Row], Label]) -> Groups:
+    groups: dict[Label, list[Row]] = {}
+    for row in swept:
+        groups.setdefault((row.config.tracker.neuron, *label(row)), []).append(row)
+    return groups
+
+
+def _ladder(row: Row) -> Label:
+    return (", ".join(f"{mu:g}" for mu in row.config.tracker.time_constants),)
+
+
+def _start(row: Row) -> Label:
+    return row.config.tracker.space, row.config.tracker.time
+
+
+def _over(group: Sequence[Row], velocities: Sequence[float]) -> float:
+    return float(np.mean([[r.errors[f"{v:g}"] for v in velocities] for r in group]))
+
+
+def _counts(groups: Groups) -> dict[str, str]:
+    """How long, and from how many seeds: refused where a table would mix."""
+    batches = {r.config.training.batches for g in groups.values() for r in g}
+    seeds = {len(g) for g in groups.values()}
+    if len(batches) > 1 or len(seeds) > 1:
+        raise ValueError(
+            f"a sweep of {sorted(batches)} batches and {sorted(seeds)} seeds cannot share a table: "
+            "make it whole, or write it to another file"
+        )
+    return {"batches": str(batches.pop()), "seeds": str(seeds.pop())}
