@@ -19,8 +19,8 @@ from nrf_deploy.recording import Recording
 from nrf_deploy.recordings import write
 from nrf_deploy.reference import run as run_reference
 from nrf_deploy.verification.covariance import ANCHORED, CHIP, EULER, EXACT, covariance
-from nrf_deploy.verification.ladders import Rung, rungs
-from nrf_deploy.verification.stretch import Run, rebinned, stuffed, t_test, z_test
+from nrf_deploy.verification.covariance.ladders import Rung, rungs
+from nrf_deploy.verification.covariance.stretch import Run, rebinned, stuffed, t_test, z_test
 
 DT, INPUTS, WIDTH = 1e-3, 6, 5
 LADDER = (4.0, 8.0, 16.0)

@@ -16,7 +16,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from ..network import LI, Array, CubaLI, Network, Node, Population
+from ...network import LI, Array, CubaLI, Network, Node, Population
 
 SLACK = 1e-3  # of a ratio that counts as a whole number
 

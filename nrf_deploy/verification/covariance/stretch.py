@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..network import LI, Array, CubaLI, CubaLIF, Network
-from ..recording import Recording
+from ...network import LI, Array, CubaLI, CubaLIF, Network
+from ...recording import Recording
 from .ladders import Rung
 
 Run = Callable[[Recording], dict[str, Recording]]

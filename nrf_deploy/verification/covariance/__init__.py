@@ -15,17 +15,17 @@ from typing import Any
 
 import numpy as np
 
-from ..bundle import Bundle
-from ..findings import Finding, NrfError, UsageError, error, info
-from ..given import as_bundle, as_recording
-from ..legalise.exact_decay import ExactDecay
-from ..network import Network
-from ..pipeline import compile, latency, quiet
-from ..pipeline import run as run_engine
-from ..recording import Recording
-from ..reference import run as run_reference
-from ..stages import Progress
-from ..text import finding_text, table, wrap
+from ...bundle import Bundle
+from ...findings import Finding, NrfError, UsageError, error, info
+from ...given import as_bundle, as_recording
+from ...legalise.exact_decay import ExactDecay
+from ...network import Network
+from ...pipeline import compile, latency, quiet
+from ...pipeline import run as run_engine
+from ...recording import Recording
+from ...reference import run as run_reference
+from ...stages import Progress
+from ...text import finding_text, table, wrap
 from .ladders import Rung, rungs
 from .stretch import Deviation, Run, t_test, z_test
 
