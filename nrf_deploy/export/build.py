@@ -33,12 +33,16 @@ def from_torch(
     Raises with all that stands in the way.
     """
     need_torch()
+    from .delay import is_delay
+
     sample = _sample(module, sample_or_shape)
-    step = rectified(trace(module, sample, lambda m: is_layer(m) or is_norse_leaf(m)))
+    whole = (is_layer, is_norse_leaf, is_delay)
+    step = rectified(trace(module, sample, lambda m: any(kind(m) for kind in whole)))
     cells = [c for c in step.calls if is_cell(c.module)]
+    delays = [c for c in step.calls if is_delay(c.module)]
     data = {what: getattr(module, what, {}) for what in DATA}
     faults = [f for call in step.calls for f in (*call.faults, *_name_faults(call))]
-    faults += [*_called_again(cells), *_data_faults(data)]
+    faults += [*_called_again([*cells, *delays]), *_data_faults(data)]
     dt, time_faults = _time_step(cells, dt)
     faults += time_faults if cells or not faults else []
     nodes, node_faults = _nodes(step.calls, dt)
@@ -129,8 +133,8 @@ def _called_again(cells: Sequence[Call]) -> Iterator[Finding]:
                 "EXPORT-STATE-SHARED",
                 f"it is called {uses[id(call.module)]} times in a step",
                 layer=call.name,
-                why="a population has one state and steps once",
-                fix="use a cell of its own for each place",
+                why="it has one state and steps once",
+                fix="use a module of its own for each place",
             )
 
 
@@ -144,6 +148,8 @@ def _data_faults(data: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _nodes(calls: Sequence[Call], dt: float) -> tuple[dict[str, Node], list[Finding]]:
+    from .delay import delay, is_delay
+
     arrays = Arrays()
     nodes: dict[str, Node] = {}
     faults: list[Finding] = []
@@ -151,8 +157,12 @@ def _nodes(calls: Sequence[Call], dt: float) -> tuple[dict[str, Node], list[Find
         if call.faults:
             continue
         try:
-            make_population = is_cell(call.module)
-            nodes[call.name] = population(call, dt) if make_population else connection(call, arrays)
+            if is_cell(call.module):
+                nodes[call.name] = population(call, dt)
+            elif is_delay(call.module):
+                nodes[call.name] = delay(call, dt)
+            else:
+                nodes[call.name] = connection(call, arrays)
         except NrfError as e:
             faults += e.findings
     return nodes, faults

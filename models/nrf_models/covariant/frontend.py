@@ -26,7 +26,7 @@ from nrf_deploy.network import Array
 from nrf_deploy.recording import Recording
 
 from .events import DT, Scene, Shape, record
-from .receptive_fields import Field, bank, size_needed, time_constants
+from .receptive_fields import Field, bank, described, size_needed, time_constants
 
 SIZE = 32
 SCALES = (1.0, 4.0)  # variances: sigma 1 and 2 pixels
@@ -85,6 +85,8 @@ def build(size: int = SIZE) -> Any:
             super().__init__()
             self.input_shape = (2, size, size)
             self.readout = {"kind": "map", "stride": STRIDE**2, "offset": 0}
+            seen = described(fields(), STRIDE)
+            self.receptive_fields = {f"field_lif.{k}": seen for k in range(len(TIME_CONSTANTS))}
             self.fields = convolution(field_weights(), STRIDE)
             self.field_lif = torch.nn.ModuleList(
                 population(tau, FIELD_THRESHOLD) for tau in TIME_CONSTANTS

@@ -18,8 +18,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal, get_args
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.polynomial.hermite_e import hermeval
@@ -31,6 +31,7 @@ from nrf_deploy.network import Array
 REACH = 3.5  # standard deviations that a kernel must cover on either side
 PIXEL_VARIANCE = 1 / 12  # of a box one pixel wide
 Convention = Literal["sigma", "published"]
+Velocity = tuple[float, float]  # x and y, in pixels a step
 
 
 @dataclass(frozen=True)
@@ -149,6 +150,19 @@ def bank(
 def size_needed(field: Field) -> int:
     """The smallest odd width that holds 3.5 standard deviations of the long axis."""
     return 2 * math.ceil(REACH * field.sigma * max(field.ratio, 1 / field.ratio)) + 1
+
+
+def described(
+    fields: Sequence[Field], stride: int = 1, velocities: Sequence[Velocity] | None = None
+) -> dict[str, Any]:
+    """What a network's `receptive_fields` say of a population that sees its input through
+    these fields, channel by channel (docs/receptive-fields.md)."""
+    moving = velocities or [(0.0, 0.0)] * len(fields)
+    channels = [
+        asdict(field) | {"velocity": [float(u) for u in velocity]}
+        for field, velocity in zip(fields, moving, strict=True)
+    ]
+    return {"stride": stride, "offset": 0.0, "channels": channels}
 
 
 def truncated(fields: Iterable[Field], size: int) -> list[Finding]:
