@@ -90,6 +90,98 @@ def test_growth_bounces_and_shear_swings() -> None:
     np.testing.assert_allclose(sheared[[0, 5, 15]], [0, 0.5, -0.5], atol=1e-12)
 
 
+VELOCITIES = (0.08, 0.16, 0.32, 0.64, 1.28, 2.56)
+
+
+@pytest.mark.parametrize("velocity", VELOCITIES)
+def test_a_disc_gives_the_light_that_it_sweeps_over(velocity: float) -> None:
+    """Its width times its way: ON in front, and as much OFF behind. Each pixel that it touched
+    keeps less than a threshold, and those in front are still at it."""
+    threshold = max(0.1, velocity / 4)
+    radius, steps = 6.0, round(24 / velocity)
+    shape = Shape(radius=radius, start=(10.0, 32.0), velocity=(velocity, 0.0))
+    frames, _ = dense(Scene(64, (shape,), threshold, noise=0.0, upsampling=8), steps)
+    swept = 2 * radius * velocity * steps
+    touched = (2 * radius + 2) * (velocity * steps + 2)
+    in_front = 2 * radius * max(velocity, 1)
+    on, off = threshold * frames.sum(axis=(0, 2, 3))
+    assert swept - threshold * touched - in_front < on <= swept * 1.01
+    assert swept - threshold * touched - in_front < off <= swept * 1.01 + threshold * touched
+
+
+def test_a_pixel_that_is_too_slow_falls_behind() -> None:
+    """One event a step: ten for each edge cannot pass while a fast disc is over a pixel."""
+    shape = Shape(radius=6.0, start=(10.0, 32.0), velocity=(2.56, 0.0))
+    frames, _ = dense(Scene(64, (shape,), 0.1, noise=0.0), 10)
+    assert 0 < frames.sum() < 2 * 0.5 * 12 * 25.6 / 0.1
+
+
+@pytest.mark.parametrize("velocity", [0.08, 0.16])
+def test_the_upsampled_grid_makes_a_slope_of_an_edge(velocity: float) -> None:
+    """On the pixels' own grid all light of an edge comes at once, and then none for long."""
+    silence = {}
+    for upsampling in (1, 8):
+        shape = Shape("square", radius=8.0, start=(12.0, 32.0), velocity=(velocity, 0.0))
+        frames, _ = dense(Scene(64, (shape,), 0.5, noise=0.0, upsampling=upsampling), 200)
+        silence[upsampling] = np.diff(np.flatnonzero(frames[:, 0].any(axis=(1, 2)))).max()
+    assert silence[8] < 0.7 * silence[1]
+
+
+def test_growth_is_on_and_shrinking_is_off() -> None:
+    growing = Shape(radius=5, start=(16, 16), velocity=(0.0, 0.0), growth=1.02, most=1.5)
+    shown = Scene(32, (growing,), noise=0.0, threshold=0.24, upsampling=8)
+    until = round(np.log(1.5) / np.log(1.02))
+    frames, _ = dense(shown, 2 * until)
+    on, off = frames[:until].sum(axis=(0, 2, 3)), frames[until:].sum(axis=(0, 2, 3))
+    assert on[1] == 0
+    assert off[0] < 0.03 * on[0]
+    assert on[0] == pytest.approx(np.pi * 25 * (1.5**2 - 1) * 4, rel=0.15)
+    assert off[1] == pytest.approx(on[0], rel=0.1)
+
+
+def test_turning_moves_only_what_is_not_round() -> None:
+    turned = {
+        outline: dense(
+            scene(outline=outline, radius=6.0, start=(16, 16), velocity=(0.0, 0.0), spin=0.05), 80
+        )[0].sum(axis=(0, 2, 3))
+        for outline in OUTLINES
+    }
+    assert turned["disc"].sum() == 0
+    for outline in ("square", "triangle"):
+        assert turned[outline].min() > 100
+        assert turned[outline][0] == pytest.approx(turned[outline][1], rel=0.1)
+
+
+def test_shear_keeps_the_area_and_spares_the_middle() -> None:
+    shown = scene(
+        outline="square",
+        radius=8.0,
+        start=(24, 24),
+        velocity=(0.0, 0.0),
+        size=48,
+        shear=0.4,
+        shear_rate=0.1,
+    )
+    frames, _ = dense(shown, 126)
+    on, off = frames.sum(axis=(0, 2, 3))
+    assert on == pytest.approx(off, rel=0.05)
+    rows = frames.sum(axis=(0, 1, 3))
+    assert rows[17] > 3 * rows[23] > 0 or rows[23] == 0 < rows[17]
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_a_pixel_adds_light_up_and_gives_one_event_a_step_at_most(sign: float) -> None:
+    """An edge that crosses a pixel in a step leaves nine tenths in it, given one by one."""
+    shape = Shape("square", radius=4.0, start=(10.0, 16.0), velocity=(sign * 1.0, 0.0))
+    frames, _ = dense(Scene(32, (shape,), threshold=0.1, noise=0.0, upsampling=2), 20)
+    row = frames[:, :, 16]
+    ahead = 15 if sign > 0 else 5
+    assert frames.sum(axis=1).max() == 1
+    fired = np.flatnonzero(row[:, 0, ahead])
+    assert len(fired) >= 8
+    assert np.all(np.diff(fired[:8]) == 1)
+
+
 def test_a_still_scene_is_silent_but_for_noise() -> None:
     still = scene(velocity=(0.0, 0.0))
     assert len(record(still, STEPS)[0].index) == 0
