@@ -115,8 +115,9 @@ def test_the_table_of_ladders_names_the_best() -> None:
     swept = rows(ladders(Config(SMALL, SHORT)))
     page = "\n".join(times(swept, [0.16, 1.28]))
     assert "after 60 batches" in page
-    assert "Best over the velocities of training: 1, 2, 4, 8 for li." in page
+    assert "Best in the last column: {1, 2, 4, 8} for li." in page
     assert "| li | 5.48, 10.95, 21.9, 43.8 | 4.0 (4.0-4.1) |" in page
+    assert "| 4.05 (4.00-4.10) |" in page
     assert page.count("| li |") == len(LADDERS)
     assert list(times(swept[1 : len(LADDERS)], [0.16])) == [], "not every ladder was tried"
 

@@ -12,8 +12,8 @@ TIMES = """
 ## Time constants
 
 Found, not assumed: the same tracker with each ladder, after {batches} batches. Mean error in pixels
-over {seeds} seeds (best-worst) by velocity, and over the velocities of training; the last ladder
-of each tracker is the paper's. Best over the velocities of training: {best}.
+over {seeds} seeds (best-worst) by velocity; the last column is the mean over the velocities of
+training. The last ladder of each tracker is the paper's. Best in the last column: {best}.
 """
 STARTS = """
 ## What the start does
@@ -36,8 +36,8 @@ def times(swept: Sequence[Row], trained: Sequence[float]) -> Iterator[str]:
     best = []
     for neuron in dict.fromkeys(label[0] for label in groups):
         away = {label[1]: _over(g, trained) for label, g in groups.items() if label[0] == neuron}
-        best.append(f"{min(away, key=lambda name: away[name])} for {neuron}")
-    yield TIMES.format(**_counts(groups), best=", ".join(best))
+        best.append(f"{{{min(away, key=lambda name: away[name])}}} for {neuron}")
+    yield TIMES.format(**_counts(groups), best="; ".join(best))
     yield from _table(("tracker", "time constants"), groups, trained)
 
 
@@ -53,10 +53,10 @@ def starts(swept: Sequence[Row], trained: Sequence[float]) -> Iterator[str]:
     yield from _table(("tracker", "kernels", "time constants"), groups, trained)
 
 
-def spread(errors: Sequence[float]) -> str:
+def spread(errors: Sequence[float], digits: int = 1) -> str:
     """The mean, and from the best to the worst."""
-    between = f" ({min(errors):.1f}-{max(errors):.1f})" if len(errors) > 1 else ""
-    return f"{np.mean(errors):.1f}{between}"
+    low, high = f"{min(errors):.{digits}f}", f"{max(errors):.{digits}f}"
+    return f"{np.mean(errors):.{digits}f}" + (f" ({low}-{high})" if len(errors) > 1 else "")
 
 
 def _effects(groups: Groups, trained: Sequence[float]) -> Iterator[str]:
@@ -79,7 +79,8 @@ def _table(head: Label, groups: Groups, trained: Sequence[float]) -> Iterator[st
     yield f"|{'---|' * (len(head) + len(velocities) + 1)}"
     for label, group in groups.items():
         cells = [spread([r.errors[f"{v:g}"] for r in group]) for v in velocities]
-        yield f"| {' | '.join((*label, *cells))} | {_over(group, trained):.2f} |"
+        whole = spread([_over([row], trained) for row in group], 2)
+        yield f"| {' | '.join((*label, *cells))} | {whole} |"
 
 
 def _grouped(swept: Sequence[Row], label: Callable[[Row], Label]) -> Groups:
