@@ -102,6 +102,23 @@ def test_and_so_it_is_in_whatever_pieces_and_chunks(
     holds_on(case, tuning, threads)
 
 
+def repeats_itself(case: Case, tuning: Tuning, threads: int) -> None:
+    """An engine keeps its tables between runs, and nothing of the runs themselves."""
+    made, plain = engine(case, tuning), run_golden(case)
+    for recording in (case.recording, case.recording.until(2), case.recording):
+        ours = made.run(recording, states=every(case), threads=threads)
+        if recording is case.recording:
+            assert first_difference(ours, plain) is None
+    (kept,) = made._idle
+    assert kept.session.threads == threads
+
+
+@few
+@given(cases(), tunings, threads)
+def test_a_run_leaves_nothing_behind_for_the_next(case: Case, tuning: Tuning, threads: int) -> None:
+    repeats_itself(case, tuning, threads)
+
+
 edges = st.lists(st.integers(0, 20), max_size=5)
 
 

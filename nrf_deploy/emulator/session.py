@@ -130,11 +130,12 @@ class Session:
         put(chunk, first, last)
 
     def _edges(self, steps: int) -> list[tuple[int, int]]:
-        """(first, last) of each chunk."""
+        """(first, last) of each chunk; they are as even as can be."""
         size = self.chunk
         if self.threads > 1:
             size = min(size, max(self.tuning.shortest, -(-steps // self.tuning.turns)))
-        return list(pairwise([*range(0, steps, size), steps]))
+        count = -(-steps // size)
+        return list(pairwise(steps * k // count for k in range(count + 1))) if count else []
 
     def take_over(self, before: Session) -> None:
         """Goes on where another plan's session of the same program stands."""

@@ -104,7 +104,9 @@ class Stream:
 
     def _put(self, recording: Recording, chunk: int, first: int, last: int) -> None:
         """Steps first to last of the recording, as events of the ports."""
-        edges = recording.start[np.clip(np.arange(first, last + 1), 0, recording.steps)]
+        edges = recording.start[first : last + 1]
+        if len(edges) <= last - first:
+            edges = recording.start[np.clip(np.arange(first, last + 1), 0, recording.steps)]
         index = recording.index[edges[0] : edges[-1]]
         value = recording.value[edges[0] : edges[-1]]
         start = edges - edges[0]
@@ -124,7 +126,9 @@ class Stream:
     def _outward(self, name: str, chunk: int) -> tuple[Array, Array, Array]:
         start, index, value = self.session.events[name].at(chunk).chunk()
         layout = self.session.plan.layouts[name]
-        to_index, to_value = np.empty(len(index), np.int64), np.ones(len(index), np.int64)
+        to_index, to_value = np.empty(len(index), np.int64), np.empty(len(index), np.int64)
+        if not len(value):
+            to_value.fill(1)
         if layout.same:
             to_index[:] = index
             if len(value):
@@ -137,13 +141,16 @@ class Stream:
     def _joined(
         self, name: str, parts: list[tuple[Array, Array, Array]], dt: float | None
     ) -> Recording:
+        shape = self.engine.program.population(name).shape
+        if len(parts) == 1:
+            return Recording(shape, *parts[0], dt)
         start, before = [np.zeros(1, np.int64)], 0
         for steps, _, _ in parts:
             start.append(before + steps[1:])
             before += int(steps[-1])
         none = [np.zeros(0, np.int64)]
         return Recording(
-            self.engine.program.population(name).shape,
+            shape,
             np.concatenate(start),
             np.concatenate([p[1] for p in parts] or none),
             np.concatenate([p[2] for p in parts] or none),
