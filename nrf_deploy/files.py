@@ -54,13 +54,30 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[BinaryIO], N
                 temporary.unlink()
             raise
     except OSError as problem:
-        raise UsageError(
-            error(
-                "OUTPUT-UNWRITABLE",
-                f"{os.fspath(path)} cannot be written: {problem.strerror or problem}",
-                fix="name a file in an existing folder with space left that you may write to",
-            )
-        ) from problem
+        raise _unwritable(path, problem) from problem
+
+
+def demand_writable(path: str | os.PathLike[str]) -> None:
+    """As far as it can be told without writing: that `write_atomically` will find a folder."""
+    try:
+        target = Path(os.path.realpath(path))
+        _demand_plain(target, missing_ok=True)
+        if not target.parent.is_dir():
+            raise FileNotFoundError(None, f"there is no folder {target.parent}")
+        if not os.access(target.parent, os.W_OK | os.X_OK):
+            raise PermissionError(None, f"nothing may be written into {target.parent}")
+    except OSError as problem:
+        raise _unwritable(path, problem) from problem
+
+
+def _unwritable(path: str | os.PathLike[str], problem: OSError) -> UsageError:
+    return UsageError(
+        error(
+            "OUTPUT-UNWRITABLE",
+            f"{os.fspath(path)} cannot be written: {problem.strerror or problem}",
+            fix="name a file in an existing folder with space left that you may write to",
+        )
+    )
 
 
 def _demand_plain(path: Path, missing_ok: bool = False) -> None:

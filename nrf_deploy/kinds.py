@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
-from .files import reading
+from .files import demand_writable, reading
 from .findings import UsageError, error, refuse
 from .recordings.camera import is_camera
 from .recordings.nir import is_data
@@ -81,7 +81,8 @@ def demand_kind(path: str | os.PathLike[str], wanted: Kind) -> None:
 def demand_output(
     path: str | os.PathLike[str], kind: str, inputs: Iterable[str | os.PathLike[str] | None]
 ) -> None:
-    """Refuse to write a `kind` over one of the inputs, or under another kind's suffix."""
+    """Refuse to write a `kind` over one of the inputs, under another kind's suffix, or where
+    nothing can be written: asked before long work, not after it."""
     found = [
         error(
             "OUTPUT-IS-INPUT",
@@ -102,6 +103,7 @@ def demand_output(
             )
         )
     refuse(found, UsageError)
+    demand_writable(path)
 
 
 def _same(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> bool:

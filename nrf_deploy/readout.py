@@ -8,6 +8,10 @@ No chip computes a soft maximum. What does is described beside the model (metada
 A map's values times `sharpness` go through a softmax; the expected place on the map is
 `offset + stride * place` on the sensor. With a leak, each step's coordinates are leak
 times the last ones and (1 - leak) times the new ("leaky DSNT").
+
+    {"kind": "class", "names": ["left", "right"]}
+
+The class is the neuron of the last layer that gives most (verification/task.py).
 """
 
 from __future__ import annotations

@@ -127,6 +127,11 @@ def number(value: float) -> str:
     return _scaled(value, 1000, ("", " k", " M", " G", " T"))
 
 
+def several(count: int, what: str) -> str:
+    """1 place, 2 places."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
 def size(count: int) -> str:
     """Bytes, in powers of 1024."""
     return _scaled(count, 1024, (" B", " KiB", " MiB", " GiB", " TiB"))

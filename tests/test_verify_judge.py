@@ -232,7 +232,7 @@ def test_the_json_is_plain_and_its_keys_are_stable() -> None:
     assert json.loads(json.dumps(data, allow_nan=False)) == data
     assert list(data) == [
         "schema_version", "passed", "verdict", "exact", "left", "right", "limits", "layers",
-        "first_divergence", "uncompared", "alone", "causes", "findings", "context",
+        "first_divergence", "uncompared", "alone", "causes", "task", "findings", "context",
     ]  # fmt: skip
     assert data["schema_version"] == 1
     assert list(data["layers"][0]) == [

@@ -19,6 +19,8 @@ NOT_SAID = "--report"
 def provenance(args: argparse.Namespace) -> dict[str, Any]:
     """Of files only the names, so that equal calls in two places are told alike."""
     files = {"bundle": args.bundle, "input": args.input}
+    if args.labels:
+        files["labels"] = args.labels
     told: dict[str, Any] = {}
     for what, path in files.items():
         with reading(path) as stream:

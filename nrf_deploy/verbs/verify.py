@@ -16,17 +16,21 @@ from ..kinds import demand_output
 from ..recording import Recording
 from ..recordings import write
 from ..text import Progress
-from ..verification import Limits, Report, junit, parse_limits
+from ..verification import Labels, Limits, Report, junit, parse_labels, parse_limits
 from ..verification.bisect import bisect
 from ..verification.covariance import Covariance, covariance
 from ..verification.page import page
 from ..verification.verify import default_limits
 from ..verification.verify import verify as verify_bundle
+from . import engines
 from .common import recording, running, say_at_once
 from .provenance import provenance
 
 
 def verify(args: argparse.Namespace) -> int:
+    if engines.asked(args):
+        return engines.engines(args, _limits(args), _labels(args))
+    (args.bundle,) = args.bundle
     if args.report:
         demand_output(args.report, "a report", (args.bundle, args.input))
         _demand_form(args.report)
@@ -35,21 +39,23 @@ def verify(args: argparse.Namespace) -> int:
         demand_output(f"{args.bisect}.npz", "a recording", (args.bundle, args.input))
     if args.junit:
         demand_output(args.junit, "a report", (args.bundle, args.input))
+    limits, labels = _limits(args), _labels(args)
     bundle = as_bundle(args.bundle)
     given, said = recording(args, args.input, bundle.network)
     say_at_once(args, said)
-    engines = (args.engine, args.against)
-    with running(*engines) as progress:
+    pair = (args.engine, args.against)
+    with running(*pair) as progress:
         report = verify_bundle(
             bundle,
             given,
-            *engines,
-            limits=_limits(args),
+            *pair,
+            limits=limits,
             decay=args.decay,
             context=provenance(args),
             causes=args.attribute,
             layer=args.layer,
             behind=args.behind,
+            labels=labels,
             progress=progress,
         )
     measured = _covariance(bundle, given) if args.covariance else None
@@ -81,9 +87,9 @@ def _bisected(args: argparse.Namespace, report: Report, bundle: Bundle, given: R
         return replace(report, said=(*report.said, same))
 
     def again(part: Bundle, recording: Recording) -> Report:
-        engines = (args.engine, args.against)
+        pair = (args.engine, args.against)
         return verify_bundle(
-            part, recording, *engines, decay=args.decay, layer=args.layer, behind=args.behind
+            part, recording, *pair, decay=args.decay, layer=args.layer, behind=args.behind
         )
 
     part = bisect(bundle, given, report, again)
@@ -115,6 +121,13 @@ def _written(
         return page(report, bundle, given, covariance=told)
     document = report.as_json() | ({"covariance": told} if told else {})
     return json.dumps(document, indent=2, allow_nan=False) + "\n"
+
+
+def _labels(args: argparse.Namespace) -> Labels | None:
+    if not args.labels:
+        return None
+    with reading(args.labels) as stream:
+        return parse_labels(stream.read(2**24).decode("utf-8", "replace"))
 
 
 def _limits(args: argparse.Namespace) -> Limits:

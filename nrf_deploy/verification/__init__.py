@@ -14,6 +14,7 @@ from .comparison import (
 )
 from .judge import judge
 from .junit import junit
+from .labels import Labels, parse_labels
 from .limits import Limits, parse_limits
 from .report import Report
 
@@ -23,6 +24,7 @@ __all__ = [
     "Comparison",
     "Divergence",
     "Inputs",
+    "Labels",
     "LayerComparison",
     "Limits",
     "Report",
@@ -32,5 +34,6 @@ __all__ = [
     "compare",
     "judge",
     "junit",
+    "parse_labels",
     "parse_limits",
 ]

@@ -8,7 +8,7 @@ sides then have are compared.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from ..findings import Finding, InputError, error, refuse
@@ -27,6 +27,7 @@ def compare(
     latency_right: Mapping[str, int] = NOTHING,
     scale: Mapping[str, Mapping[str, Array]] = NOTHING,
     states: Mapping[str, Sequence[str]] = NOTHING,
+    counts: Collection[str] = (),
     inputs: Inputs | None = None,
 ) -> Comparison:
     """Compare every layer whose output both runs recorded.
@@ -35,7 +36,8 @@ def compare(
     how many integer units one float unit of a layer's variable is: one number, one a
     channel, or one a neuron (an analogue output takes that of `output`, else of `v`).
     `states` gives a layer's variables in the order in which a step computes them; without
-    it they keep the order of the left run. `inputs` is asked once, about the first divergence.
+    it they keep the order of the left run. `counts` names layers in which a value of n is n
+    spikes; elsewhere each is one. `inputs` is asked once, about the first divergence.
     """
     shared = [n for n in dict.fromkeys(order) if n in left.outputs and n in right.outputs]
     pairs = [
@@ -45,6 +47,7 @@ def compare(
             (latency_left.get(name, 0), latency_right.get(name, 0)),
             scale.get(name, NOTHING),
             states.get(name, ()),
+            name in counts,
         )
         for name in shared
     ]

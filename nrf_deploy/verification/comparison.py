@@ -78,7 +78,8 @@ class LayerComparison:
     scale is known. `mismatches` counts (step, neuron) places where the outputs differ,
     `state_mismatches` those of each state variable that is of one kind (integer or
     float) on both sides. `count_error` is |left - right| / max(right, 1). `outside_*`
-    counts spikes in steps that were not compared. `shift` is the number of steps by
+    counts spikes in steps that were not compared (of all spikes, a value of n is n, where the
+    layer's values are counts). `shift` is the number of steps by
     which the left output comes late (negative: early) where that is all that differs.
     `timing` says how far apart the spikes are; analogue outputs have none.
     """

@@ -48,6 +48,7 @@ def alone(
         latency_left=latency(bundle, "emulator"),
         latency_right=latency_right,
         scale=scale,
+        counts=[n for n in populations(bundle) if getattr(bundle.network[n], "spikes", True)],
     )
 
 

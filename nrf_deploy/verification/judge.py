@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from ..findings import Finding, error, info, warning
 from .comparison import OUTPUT, Comparison, Divergence, LayerComparison
 from .limits import Limits
+from .task import CLASS, Task
 
 NO_SPIKES = "VERIFY-NO-SPIKES"
 
@@ -126,6 +127,25 @@ def _metrics(layer: LayerComparison, limits: Limits) -> Iterator[Finding]:
         if cosine < limits.cosine:
             said = f"the cosine of the activities is {cosine:.4f}, at least {limits.cosine:.4f}"
             yield _beyond(layer, "cosine", f"{said} is asked for")
+
+
+def judge_task(task: Task, limits: Limits) -> Iterator[Finding]:
+    """What the model is for, where a limit speaks of it."""
+    found = {
+        "task_error": (task.left.error, f"the label {task.named(task.label)}", "the labels"),
+        "task_change": (task.change, f"{task.said(task.right)}", "those of the other run"),
+    }
+    for name, (value, wanted, whose) in found.items():
+        limit = getattr(limits, name)
+        if limit is not None and value is not None and value > limit:
+            yield error(
+                f"VERIFY-{name.upper().replace('_', '-')}",
+                f"the class is {task.said(task.left)}, not {wanted}"
+                if task.kind == CLASS
+                else f"its places are {value:.4g} pixels from {whose}, the limit is {limit:.4g}",
+                fix="verify with --attribute to see which layer is off, and by what",
+                layer=task.layer,
+            )
 
 
 def _beyond(layer: LayerComparison, name: str, what: str) -> Finding:

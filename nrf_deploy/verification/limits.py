@@ -7,6 +7,8 @@ mismatches = 0.05         # at most; places that differ, for a spike
 victor_purpura = 0.05     # at most; cost of the moves, for a spike
 van_rossum = 0.2          # at most
 cosine = 0.99             # at least; of the neurons' mean activities
+task_error = 0            # at most; against the labels: 1 for a wrong class, or pixels
+task_change = 1.5         # at most; between both answers, counted likewise
 
 [layers.conv1]            # a layer's own, any of the same names
 cosine = 0.999
@@ -29,7 +31,8 @@ class Limits:
     """`exact`: equal in every output, and in every state of one kind. Otherwise (a float model
     against its integers) the metrics hold, as far as they have a limit (see LayerComparison).
     `value_error` holds for layers whose outputs are integers on one side and fractions on the
-    other, exact or not. `layers` has what is different for one layer.
+    other, exact or not. `task_error` is the left run's against the labels, `task_change` that
+    against the right run (task.py). `layers` has what is different for one layer.
     """
 
     exact: bool
@@ -39,6 +42,8 @@ class Limits:
     victor_purpura: float | None = None
     van_rossum: float | None = None
     cosine: float | None = None
+    task_error: float | None = None
+    task_change: float | None = None
     layers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def of(self, layer: str) -> Limits:
@@ -46,6 +51,8 @@ class Limits:
 
 
 METRICS = tuple(f.name for f in fields(Limits) if f.name not in ("exact", "layers"))
+WHOLE = ("task_error", "task_change")
+"""Of the whole run: no layer has its own."""
 
 
 def parse_limits(text: str, default: Limits) -> Limits:
@@ -80,7 +87,7 @@ def unknown_layers(limits: Limits, names: Collection[str]) -> Iterator[Finding]:
 
 def _faults(table: Mapping[str, Any], layer: str | None) -> Iterator[Finding]:
     for name, value in table.items():
-        if name not in (*METRICS, "exact"):
+        if name not in (*METRICS, "exact") or (layer is not None and name in WHOLE):
             fix = nearest(name, (*METRICS, "exact"))
             yield error("LIMITS-UNKNOWN", f"there is no limit named {name!r}", fix=fix, layer=layer)
         elif name == "exact" and not isinstance(value, bool):

@@ -31,6 +31,7 @@ class Pair:
     latency: tuple[int, int]
     scale: Mapping[str, Array]
     state_order: Sequence[str]
+    counts: bool = False
 
     @property
     def recordings(self) -> tuple[Recording, Recording]:
@@ -93,28 +94,33 @@ class Pair:
         decisive = {v: k for v, k in keys.items() if not (analogue and v == OUTPUT)}
         first = self.first(decisive, a, b)
         undecided = steps == 0 or (analogue and first is None)
-        outside = [len(r.index) - len(w) for r, w in zip(self.recordings, (a, b), strict=True)]
+        spikes = [self.spikes(w.value) for w in (a, b)]
+        outside = [self.spikes(r.value) - n for r, n in zip(self.recordings, spikes, strict=True)]
         return LayerComparison(
             layer=self.layer,
             shape=self.shape,
             steps=steps,
             latency_left=self.latency[0],
             latency_right=self.latency[1],
-            spikes_left=len(a),
-            spikes_right=len(b),
+            spikes_left=spikes[0],
+            spikes_right=spikes[1],
             outside_left=outside[0],
             outside_right=outside[1],
             exact=None if undecided else first is None,
             analogue=analogue,
             mismatches=len(keys[OUTPUT]),
             state_mismatches={v: len(k) for v, k in keys.items() if v != OUTPUT},
-            count_error=abs(len(a) - len(b)) / max(len(b), 1),
+            count_error=abs(spikes[0] - spikes[1]) / max(spikes[1], 1),
             value_error=self.value_error(a, b) if analogue else None,
             cosine=cosine(a.activity(), b.activity()),
             shift=self.shift() if len(keys[OUTPUT]) and not analogue else None,
             first=first,
             timing=None if analogue or not steps else timing(a, b),
         )
+
+    def spikes(self, values: Array) -> int:
+        """Some machines fire several times in a step: a value of n is then n spikes."""
+        return int(values.sum()) if self.counts and values.dtype.kind != "f" else len(values)
 
     def windows(self, late: int = 0) -> tuple[Window, Window]:
         """Both outputs over the shared steps, the left one taken `late` steps later."""

@@ -18,6 +18,7 @@ from .comparison import Comparison, Divergence, LayerComparison, Value
 from .judge import NO_SPIKES, output_or_state, silent
 from .limits import Limits
 from .tables import explained
+from .task import Task
 
 SCHEMA_VERSION = 1
 ARRIVALS_SHOWN = 8
@@ -33,7 +34,8 @@ class Report:
     they compiled: it is shown, and no part of the JSON, which is the same for equal runs.
     `traces` are both runs without their states: the page draws them. `alone` compares each
     layer of the left engine, fed with what the right run gave; `attribution` gives their
-    errors causes. Either is None where it was not asked for or not possible.
+    errors causes. `task` is what both runs answer. Each is None where it was not asked for or
+    not possible.
     """
 
     comparison: Comparison
@@ -44,6 +46,7 @@ class Report:
     traces: tuple[Trace, Trace] | None = None
     alone: Comparison | None = None
     attribution: Attribution | None = None
+    task: Task | None = None
 
     def __repr__(self) -> str:
         c = self.comparison
@@ -68,25 +71,22 @@ class Report:
 
     def as_json(self) -> dict[str, Any]:
         """Plain data, the same keys in the same order each time; numbers JSON lacks are text."""
-        c = self.comparison
+        told = comparison_json(self.comparison)
         report = {
             "schema_version": SCHEMA_VERSION,
             "passed": self.passed,
             "verdict": self.verdict,
-            "exact": c.exact,
-            "left": c.left,
-            "right": c.right,
+            **{k: told[k] for k in ("exact", "left", "right")},
             "limits": dataclasses.asdict(self.limits),
-            "layers": [_layer_json(layer) for layer in c.layers],
-            "first_divergence": _divergence_json(c.first_divergence),
-            "uncompared": c.uncompared,
+            **told,
             "alone": _alone_json(self.alone),
             "causes": _causes_json(self.attribution),
+            "task": None if self.task is None else dataclasses.asdict(self.task),
             "findings": [f.as_json() for f in self.findings],
             "context": self.context,
         }
-        plain: dict[str, Any] = _plain(report)
-        return plain
+        data: dict[str, Any] = plain(report)
+        return data
 
     def text(self, *, details: bool = True) -> str:
         """At most 80 columns wide, but for numbers and paths that need more.
@@ -99,6 +99,7 @@ class Report:
             layer_table(c),
             *explained(self.comparison, self.alone, self.attribution),
             *(wrap(s) for s in (LEGEND, *divergence_sentences(c)) if details),
+            *(wrap(s) for s in task_sentences(self)),
             *(finding_text(f) for f in (*self.said, *self.findings)),
             *(wrap(s) for s in self._closing()),
             f"verdict: {self.verdict}",
@@ -166,6 +167,12 @@ def divergence_sentences(c: Comparison) -> Iterator[str]:
     yield from _arrival_sentences(d)
 
 
+def task_sentences(report: Report) -> Iterator[str]:
+    if report.task is not None and not silent(report.comparison):
+        engines = (printable(e) for e in (report.comparison.left, report.comparison.right))
+        yield from report.task.sentences(*engines)
+
+
 def _arrival_sentences(d: Divergence) -> Iterator[str]:
     """The heaviest events that arrived at the place, then how many more there were."""
     for a in d.arrivals:
@@ -199,6 +206,17 @@ def _sides(c: Comparison, v: Value) -> str:
     return ", ".join(said)
 
 
+def comparison_json(c: Comparison) -> dict[str, Any]:
+    return {
+        "exact": c.exact,
+        "left": c.left,
+        "right": c.right,
+        "layers": [_layer_json(layer) for layer in c.layers],
+        "first_divergence": _divergence_json(c.first_divergence),
+        "uncompared": c.uncompared,
+    }
+
+
 def _alone_json(alone: Comparison | None) -> list[dict[str, Any]] | None:
     return None if alone is None else [_layer_json(layer) for layer in alone.layers]
 
@@ -220,13 +238,13 @@ def _divergence_json(d: Divergence | None) -> dict[str, Any] | None:
     return {**dataclasses.asdict(d), **value}
 
 
-def _plain(data: Any) -> Any:
+def plain(data: Any) -> Any:
     if isinstance(data, Mapping):
-        return {str(k): _plain(v) for k, v in data.items()}
+        return {str(k): plain(v) for k, v in data.items()}
     if isinstance(data, list | tuple):
-        return [_plain(v) for v in data]
+        return [plain(v) for v in data]
     if isinstance(data, np.generic | np.ndarray):
-        return _plain(data.tolist())
+        return plain(data.tolist())
     if isinstance(data, float) and not math.isfinite(data):
         return str(data)
     return data

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from .. import __version__
 from ..bundle import Bundle
 from ..findings import Finding, UsageError, error, info, refuse
 from ..given import as_bundle, as_recording, decay_faults
+from ..network import Array
 from ..pipeline import latency, populations, quiet, run, said_by, target_of
 from ..recording import Recording, Trace
 from ..reference.neurons import Decay
@@ -20,11 +21,14 @@ from ..stages import Progress
 from .activity import activity
 from .arrivals import arrivals
 from .compare import compare
+from .comparison import Comparison
 from .explain import alone, attributed, dequantising
-from .judge import judge, silent
+from .judge import judge, judge_task, silent
+from .labels import Labels
 from .limits import Limits, unknown_layers
 from .recorded import is_recording, recorded
 from .report import Report
+from .task import kind_of, limit_faults, task
 
 STATE_BYTES = 512 * 2**20
 """States of both runs are kept, and compared, up to this much memory."""
@@ -47,6 +51,7 @@ def verify(
     causes: bool = False,
     layer: str | None = None,
     behind: int = 0,
+    labels: Labels | None = None,
     progress: Progress = quiet,
 ) -> Report:
     """Compare two engines on one recording, layer by layer in the model's order.
@@ -54,13 +59,17 @@ def verify(
     The emulator's layers are also run one by one on what the other run gave to them, where
     the two runs differ. `causes` divides their errors against the model among the chip's
     numbers (attribution.py). `against` may be a file: what silicon gave for one `layer`,
-    `behind` by some steps (recorded.py).
+    `behind` by some steps (recorded.py). `labels` say what the recording shows (labels.py).
     """
     bundle, recording = as_bundle(bundle), as_recording(recording)
     refuse(decay_faults(decay, (engine, against)), UsageError)
     limits = default_limits(engine, against) if limits is None else limits
     names = populations(bundle)
-    refuse(unknown_layers(limits, names), UsageError)
+    faults = (
+        *unknown_layers(limits, names),
+        *limit_faults(kind_of(bundle, labels), labels, limits),
+    )
+    refuse(faults, UsageError)
     if causes:
         dequantising(bundle)
     from_file = is_recording(bundle, against)
@@ -72,7 +81,7 @@ def verify(
                 fix="give the recording with --against FILE.npz, or leave them out",
             )
         )
-    kept, findings = _states(bundle, recording, names)
+    kept, findings = states_kept(bundle, recording, names)
     traces: list[Trace] = []
     said: list[Finding] = []
     for which in (engine, against):
@@ -87,27 +96,26 @@ def verify(
         traces.append(trace)
         said += said_by(trace)
     left, right = traces
-    arithmetic = target_of(bundle).arithmetics[bundle.program.arithmetic]
-    scale = {o.node: o.scale for o in bundle.program.origins if not _shifted(bundle, o.node)}
     late = dict.fromkeys(names, behind) if from_file else latency(bundle, against)
-    comparison = compare(
-        left,
-        right,
-        order=names,
-        latency_left=latency(bundle, engine),
-        latency_right=late,
-        scale=scale,
-        states={n: arithmetic.states[bundle.program.population(n).model] for n in names},
-        inputs=None if engine == "reference" else arrivals(bundle.program, recording, left),
-    )
+    comparison = compared(bundle, recording, traces, engine, late)
     reference = right if against == "reference" else None
     findings += judge(comparison, limits)
     if not silent(comparison):
-        graded = [n for n in names if not getattr(bundle.network[n], "spikes", True)]
+        graded = [n for n in names if not spiking(bundle, n)]
         findings += activity(left, reference=reference, order=names, graded=graded)
+    asked = task(
+        bundle,
+        [t.outputs for t in traces],
+        (engine, against),
+        (latency(bundle, engine), late),
+        recording,
+        labels,
+    )
+    if asked is not None:
+        findings += [*judge_task(asked, limits), *asked.findings()]
     by_itself = None
     if engine == "emulator" and not comparison.exact:
-        by_itself = alone(bundle, recording, right, late, scale)
+        by_itself = alone(bundle, recording, right, late, scales(bundle))
     shares = attributed(bundle, recording) if causes else None
     findings += [] if shares is None else shares.findings()
     return Report(
@@ -126,7 +134,41 @@ def verify(
         traces=(replace(left, states={}), replace(right, states={})),
         alone=by_itself,
         attribution=shares,
+        task=asked,
     )
+
+
+def compared(
+    bundle: Bundle,
+    recording: Recording,
+    traces: Sequence[Trace],
+    engine: str,
+    late: Mapping[str, int],
+) -> Comparison:
+    """The run of `engine` against another one, whose layers are `late`."""
+    left, right = traces
+    names = populations(bundle)
+    arithmetic = target_of(bundle).arithmetics[bundle.program.arithmetic]
+    return compare(
+        left,
+        right,
+        order=names,
+        latency_left=latency(bundle, engine),
+        latency_right=late,
+        scale=scales(bundle),
+        states={n: arithmetic.states[bundle.program.population(n).model] for n in names},
+        counts=[n for n in names if spiking(bundle, n)],
+        inputs=None if engine == "reference" else arrivals(bundle.program, recording, left),
+    )
+
+
+def spiking(bundle: Bundle, name: str) -> bool:
+    return getattr(bundle.network[name], "spikes", True)
+
+
+def scales(bundle: Bundle) -> dict[str, Mapping[str, Array]]:
+    """How many units 1 of the model is, where both count from the same origin."""
+    return {o.node: o.scale for o in bundle.program.origins if not _shifted(bundle, o.node)}
 
 
 def _shifted(bundle: Bundle, name: str) -> bool:
@@ -134,7 +176,7 @@ def _shifted(bundle: Bundle, name: str) -> bool:
     return bool(np.any(getattr(bundle.network[name], "v_reset", 0)))
 
 
-def _states(
+def states_kept(
     bundle: Bundle, recording: Recording, names: tuple[str, ...]
 ) -> tuple[tuple[str, ...], list[Finding]]:
     """The populations whose states fit into memory: all, or none and a word about it."""

@@ -25,4 +25,5 @@ def run_steps(
 
     engine = Engine(program, StepsArithmetic(), StepsKernels())
     trace = engine.run(recording, record, states, steps, progress)
-    return Trace("steps", trace.outputs, trace.states, trace.notes)
+    notes = {**trace.notes, "arithmetic": StepsArithmetic.name}
+    return Trace("steps", trace.outputs, trace.states, notes)

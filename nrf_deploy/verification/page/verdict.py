@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from ...findings import Finding
 from ...text import printable
-from ..report import Report, divergence_sentences
+from ..report import Report, divergence_sentences, task_sentences
 from .html import Markup, details, section, tag
 from .raster import sides
 
@@ -29,7 +29,7 @@ def verdict(report: Report) -> Markup:
         tag("p", report.verdict, class_=f"verdict {'good' if report.passed else 'bad'}"),
         tag("p", f"{left} against {right}; the limits: {_limits(report)}."),
         tag("dl", (tag("div", tag("dt", k), tag("dd", v)) for k, v in facts), class_="facts"),
-        [tag("p", s) for s in divergence_sentences(c)],
+        [tag("p", s) for s in (*divergence_sentences(c), *task_sentences(report))],
         id="verdict",
         aria_label="Verdict",
     )

@@ -1,0 +1,73 @@
+"""`verify` of several bundles, or with `--engine all`: every engine in one table."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from .. import pipeline
+from ..cli import emit
+from ..files import write_text
+from ..findings import UsageError, error
+from ..given import as_bundle
+from ..kinds import demand_output
+from ..text import Progress
+from ..verification import Labels, Limits
+from ..verification.engines import as_json, every_engine
+from ..verification.engines_table import engines_text
+from .common import recording, say_at_once
+
+ALL = "all"
+ONE_PAIR = ("layer", "behind", "exact", "bisect", "junit", "attribute", "covariance")
+"""Options that speak of two engines."""
+
+
+def asked(args: argparse.Namespace) -> bool:
+    return len(args.bundle) > 1 or args.engine == ALL
+
+
+def engines(args: argparse.Namespace, limits: Limits, labels: Labels | None) -> int:
+    _demand_fit(args)
+    bundles = [as_bundle(path) for path in args.bundle]
+    given, said = recording(args, args.input, bundles[0].network)
+    say_at_once(args, said)
+    names = ["running on reference"]
+    names += [f"running on {b.chip} {e}" for b in bundles for e in pipeline.engines(b)[1:]]
+    with Progress(names) as progress:
+        found = every_engine(
+            bundles, given, limits=limits, decay=args.decay, labels=labels, progress=progress
+        )
+    told: dict[str, Any] = as_json(found)
+    if args.report:
+        write_text(args.report, json.dumps(told, indent=2, allow_nan=False) + "\n")
+    code = 0 if found.passed else 1
+    if args.json:
+        answer = {"ok": found.passed, "exit_code": code, "engines": told}
+        emit(args, answer, (*said, *found.said, *found.findings))
+    else:
+        print(engines_text(found))
+        if args.report:
+            print(f"\nwrote {args.report}")
+    return code
+
+
+def _demand_fit(args: argparse.Namespace) -> None:
+    beside = [f"--{name}" for name in ONE_PAIR if getattr(args, name)]
+    beside += ["--against"] * (args.against != "reference")
+    beside += ["--engine"] * (args.engine not in ("emulator", ALL))
+    if beside:
+        raise UsageError(
+            error(
+                "ENGINES-OPTION",
+                f"{', '.join(beside)} is about two engines, and here all of them run",
+                fix="give one bundle, and --engine and --against as you like",
+            )
+        )
+    if args.report:
+        demand_output(args.report, "a report", (*args.bundle, args.input))
+        if Path(args.report).suffix.lower() != ".json":
+            what = f"{args.report}: the table of all engines is written as .json alone"
+            fix = "verify one bundle against one engine for a page"
+            raise UsageError(error("OUTPUT-SUFFIX", what, fix=fix))

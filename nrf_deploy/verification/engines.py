@@ -1,0 +1,252 @@
+"""One model on every engine of several bundles, side by side.
+
+Each run is held against the float reference, and against the simulator of its own chip's
+vendor. A vendor's simulator need not have the arithmetic of the chip (one with time steps can
+stand beside a chip without them): only those with the same must agree in every bit.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..bundle import Bundle
+from ..findings import Finding, MissingError, TargetError, UsageError, error, info, refuse, warning
+from ..given import as_bundle, as_recording
+from ..pipeline import engines as engines_of
+from ..pipeline import latency, populations, quiet, run, said_by, target_of
+from ..recording import Recording, Trace
+from ..reference.neurons import Decay
+from ..stages import Progress
+from .comparison import Comparison
+from .judge import judge, judge_task
+from .labels import Labels
+from .limits import Limits, unknown_layers
+from .report import comparison_json, plain
+from .task import Answer, Task, kind_of, limit_faults, task
+from .verify import compared, spiking, states_kept
+
+REFERENCE = "reference"
+ARITHMETIC = "arithmetic"
+"""The note of a trace whose rules are not those of the bundle."""
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """One engine's run of a bundle. `simulator` is the vendor's among the bundle's engines, and
+    `vendor` holds this one against it; `alike` says whether both have one arithmetic."""
+
+    chip: str
+    engine: str
+    arithmetic: str
+    spikes: Mapping[str, int]
+    against: Comparison
+    simulator: str | None
+    alike: bool
+    vendor: Comparison | None
+    task: Task | None
+
+    @property
+    def name(self) -> str:
+        return f"{self.chip} {self.engine}"
+
+    @property
+    def agrees(self) -> bool | None:
+        """Bit for bit with the vendor's simulator; None where nothing says so."""
+        return self.vendor.exact if self.vendor is not None and self.alike else None
+
+
+@dataclass(frozen=True, eq=False)
+class Engines:
+    """`spikes` and `answer` are the reference's own."""
+
+    layers: tuple[str, ...]
+    spikes: Mapping[str, int]
+    answer: Answer | None
+    rows: tuple[Row, ...]
+    findings: tuple[Finding, ...]
+    said: tuple[Finding, ...]
+
+    @property
+    def passed(self) -> bool:
+        return not any(f.severity == "error" for f in self.findings)
+
+
+def every_engine(
+    bundles: Sequence[Bundle],
+    recording: Recording,
+    *,
+    limits: Limits | None = None,
+    decay: Decay = "euler",
+    labels: Labels | None = None,
+    progress: Progress = quiet,
+) -> Engines:
+    """All that is installed runs; what is missing is told, and the others go on."""
+    bundles = [as_bundle(b) for b in bundles]
+    recording = as_recording(recording)
+    limits = Limits(exact=False) if limits is None else limits
+    refuse(_faults(bundles, limits, labels), UsageError)
+    first = bundles[0]
+    kept, findings = states_kept(first, recording, populations(first))
+    model = _run(first, recording, REFERENCE, kept, decay, progress)
+    rows: list[Row] = []
+    said: list[Finding] = []
+    for bundle in bundles:
+        kept, _ = states_kept(bundle, recording, populations(bundle))
+        traces: dict[str, Trace] = {}
+        for engine in engines_of(bundle)[1:]:
+            try:
+                traces[engine] = _run(bundle, recording, engine, kept, decay, progress)
+            except (MissingError, TargetError) as refused:
+                findings += [_lacking(f, bundle, engine) for f in refused.findings]
+        said += [f for trace in traces.values() for f in said_by(trace)]
+        rows += _rows(bundle, recording, model, traces, labels)
+    findings += [f for row in rows for f in _judged(row, limits)]
+    answers = [row.task.right for row in rows if row.task is not None]
+    return Engines(
+        populations(first),
+        _spikes(first, model),
+        answers[0] if answers else None,
+        tuple(rows),
+        tuple(findings),
+        tuple(said),
+    )
+
+
+def _faults(bundles: Sequence[Bundle], limits: Limits, labels: Labels | None) -> Iterator[Finding]:
+    first = bundles[0]
+    for other in bundles[1:]:
+        same = other.network is first.network or (
+            other.source_sha256 is not None and other.source_sha256 == first.source_sha256
+        )
+        if not same:
+            yield error(
+                "ENGINES-MODELS",
+                f"the bundles for {first.chip} and {other.chip} are of two models",
+                why="what differs would be the models, not the engines",
+                fix="compile both from one .nir file",
+            )
+    yield from unknown_layers(limits, populations(first))
+    yield from limit_faults(kind_of(first, labels), labels, limits)
+
+
+def _run(
+    bundle: Bundle,
+    recording: Recording,
+    engine: str,
+    states: Sequence[str],
+    decay: Decay,
+    progress: Progress,
+) -> Trace:
+    progress(0, recording.steps)
+    how: Decay = decay if engine == REFERENCE else "euler"
+    return run(
+        bundle,
+        recording,
+        engine,
+        record=populations(bundle),
+        states=states,
+        decay=how,
+        progress=progress,
+    )
+
+
+def _rows(
+    bundle: Bundle,
+    recording: Recording,
+    model: Trace,
+    traces: Mapping[str, Trace],
+    labels: Labels | None,
+) -> Iterator[Row]:
+    vendors = {sdk.name for sdk in target_of(bundle).sdks}
+    simulator = next((e for e in traces if e in vendors), None)
+    late = latency(bundle, "emulator")
+    for engine, trace in traces.items():
+        beside = None
+        if simulator not in (None, engine):
+            assert simulator is not None
+            beside = compared(bundle, recording, (trace, traces[simulator]), engine, late)
+        yield Row(
+            chip=bundle.chip,
+            engine=engine,
+            arithmetic=_arithmetic(bundle, trace),
+            spikes=_spikes(bundle, trace),
+            against=compared(bundle, recording, (trace, model), engine, {}),
+            simulator=simulator,
+            alike=beside is not None
+            and simulator is not None
+            and _arithmetic(bundle, trace) == _arithmetic(bundle, traces[simulator]),
+            vendor=beside,
+            task=task(
+                bundle,
+                (trace.outputs, model.outputs),
+                (engine, REFERENCE),
+                (late, {}),
+                recording,
+                labels,
+            ),
+        )
+
+
+def _arithmetic(bundle: Bundle, trace: Trace) -> str:
+    return str(trace.notes.get(ARITHMETIC, bundle.program.arithmetic))
+
+
+def _spikes(bundle: Bundle, trace: Trace) -> dict[str, int]:
+    """A value of n is n spikes; where values are no spikes, how many there are."""
+    return {
+        n: int(r.value.sum()) if spiking(bundle, n) else len(r.index)
+        for n in populations(bundle)
+        if (r := trace.outputs.get(n)) is not None
+    }
+
+
+def _judged(row: Row, limits: Limits) -> Iterator[Finding]:
+    found = [f for f in judge(row.against, limits) if f.severity == "error"]
+    if row.vendor is not None and row.alike:
+        exact = Limits(exact=True)
+        found += [f for f in judge(row.vendor, exact) if f.severity == "error"]
+    if row.task is not None:
+        found += [*judge_task(row.task, limits), *row.task.findings()]
+    for f in found:
+        yield dataclasses.replace(f, what=f"{row.name}: {f.what}")
+
+
+def _lacking(finding: Finding, bundle: Bundle, engine: str) -> Finding:
+    """Not to have an SDK is no fault of the model's; that it fails may be."""
+    say = info if finding.code == "SDK-MISSING" else warning
+    what = f"{bundle.chip} {engine} was left out: {finding.what}"
+    return say(finding.code, what, why=finding.why, fix=finding.fix, layer=finding.layer)
+
+
+def as_json(found: Engines) -> dict[str, Any]:
+    told: dict[str, Any] = plain(
+        {
+            "passed": found.passed,
+            "layers": found.layers,
+            "reference": {
+                "spikes": found.spikes,
+                "answer": None if found.answer is None else dataclasses.asdict(found.answer),
+            },
+            "engines": [_row_json(row) for row in found.rows],
+            "findings": [f.as_json() for f in found.findings],
+        }
+    )
+    return told
+
+
+def _row_json(row: Row) -> dict[str, Any]:
+    return {
+        "chip": row.chip,
+        "engine": row.engine,
+        "arithmetic": row.arithmetic,
+        "spikes": dict(row.spikes),
+        "against_reference": comparison_json(row.against),
+        "simulator": row.simulator,
+        "same_arithmetic": row.alike,
+        "against_simulator": None if row.vendor is None else comparison_json(row.vendor),
+        "agrees": row.agrees,
+        "task": None if row.task is None else dataclasses.asdict(row.task),
+    }

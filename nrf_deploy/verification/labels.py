@@ -1,0 +1,104 @@
+"""What a recording shows, from a small file: a class, or places over time.
+
+    class            step,x,y          t,x0,y0,x1,y1
+    4                60,31.5,12.0      0.06,31.5,12.0,7.0,40.0
+
+The first line says which it is. A class is a number or one of the readout's `names`. Places are
+in pixels of the model's input, a pair for each of the readout's maps; `step` counts from 0, `t`
+is seconds from the recording's first step. Steps without a line have no label.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..findings import Finding, InputError, error, refuse
+from ..network import Array
+
+WAY = "docs/report-schema.md shows what it holds: a class, or lines of step,x,y or t,x,y"
+CLOSE = 1e-6
+"""Of a step: a time that is so near to the next step's begin belongs to it."""
+
+
+@dataclass(frozen=True)
+class ClassLabel:
+    name: str
+
+    def number(self, names: Sequence[str]) -> int:
+        if self.name in names:
+            return list(names).index(self.name)
+        if re.fullmatch(r"\d{1,9}", self.name):
+            return int(self.name)
+        known = f"the readout's names are {', '.join(names)}" if names else "the readout has none"
+        what = f"the class {self.name!r:.40} is neither a number nor a name; {known}"
+        raise InputError(error("LABELS-CLASS", what, fix=WAY))
+
+
+@dataclass(frozen=True, eq=False)
+class PlaceLabels:
+    """`place` is (labels, maps, 2), `when` their steps, or seconds."""
+
+    when: Array
+    seconds: bool
+    place: Array
+
+    def steps(self, dt: float | None) -> Array:
+        if not self.seconds:
+            return self.when.astype(np.int64)
+        if dt is None:
+            what = "the labels are in seconds, and the recording does not say how long a step is"
+            raise InputError(error("LABELS-TIME", what, fix="label steps: step,x,y"))
+        return np.floor(self.when / dt + CLOSE).astype(np.int64)
+
+
+Labels = ClassLabel | PlaceLabels
+
+
+def parse_labels(text: str) -> Labels:
+    """Every fault of the file at once."""
+    lines = [(n, [c.strip() for c in row]) for n, row in enumerate(csv.reader(text.split("\n")), 1)]
+    lines = [(n, row) for n, row in lines if any(row)]
+    head = [c.lower() for c in lines[0][1]] if lines else []
+    rows = lines[1:]
+    if head == ["class"] and len(rows) == 1 and len(rows[0][1]) == 1:
+        return ClassLabel(rows[0][1][0])
+    if not _places(head):
+        what = "the labels begin neither with class, and one class, nor with step,x,y or t,x,y"
+        raise InputError(error("LABELS-MALFORMED", what, fix=WAY))
+    whole = head[0] == "step"
+    refuse(_faults(rows, len(head), whole), InputError)
+    values = np.array([[float(c) for c in row] for _, row in rows])
+    return PlaceLabels(values[:, 0], not whole, values[:, 1:].reshape(len(rows), -1, 2))
+
+
+def _places(head: Sequence[str]) -> bool:
+    axes = [name[:1] for name in head[1:]]
+    return bool(axes) and head[0] in ("step", "t") and axes == ["x", "y"] * (len(axes) // 2)
+
+
+def _faults(
+    rows: Sequence[tuple[int, Sequence[str]]], width: int, whole: bool
+) -> Iterator[Finding]:
+    if not rows:
+        yield error("LABELS-MALFORMED", "the labels have a first line and no other", fix=WAY)
+    for line, row in rows:
+        if len(row) != width or not all(map(_finite, row)):
+            said = f"line {line} of the labels is not {width} numbers: {','.join(row):.60}"
+            yield error("LABELS-MALFORMED", said, fix=WAY)
+        elif float(row[0]) < 0 or (whole and float(row[0]) % 1):
+            what = f"line {line} of the labels begins with {row[0]:.20}"
+            why = "steps are whole and count from 0" if whole else "times count from 0"
+            yield error("LABELS-MALFORMED", what, why=why, fix=WAY)
+
+
+def _finite(cell: str) -> bool:
+    try:
+        return math.isfinite(float(cell))
+    except ValueError:
+        return False
