@@ -195,3 +195,36 @@ def test_one_page_describes_one_recipe(tmp_path: Path) -> None:
         checkpoint.write(path, Config(SMALL, training), net, notes=notes)
     with pytest.raises(ValueError, match="x-2 was trained by another recipe"):
         card(tmp_path)
+
+
+def test_a_folder_without_trackers_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["publish", "-o", str(tmp_path)]) == 2
+    assert "there is no tracker of one shape in the folder" in capsys.readouterr().err
+
+
+def test_several_shapes_have_a_table_of_their_own(tmp_path: Path) -> None:
+    """Their recipe is another; each outline has its row, beside the error of knowing nothing
+    but the middle of all."""
+    three = replace(SMALL, shapes=3)
+    training = replace(SHORT, velocities=(0.3, 0.9))
+    for name, tracker, recipe in (("one-0", SMALL, SHORT), ("three-0", three, training)):
+        path = tmp_path / f"{name}.safetensors"
+        checkpoint.write(path, Config(tracker, recipe), TrackerNet(tracker))
+    out = tmp_path / "out"
+    given = [str(p) for p in sorted(tmp_path.glob("*.safetensors"))]
+    assert main(["publish", *given, "-o", str(out), "--scenes", "2", "--threads", "1"]) == 0
+    page = (out / "README.md").read_text("utf-8")
+    section = page[page.index("## Several shapes") : page.index("## What they are not")]
+    assert "A disc, a square and a triangle, one output each" in section
+    assert "0.3 to 0.9" in section.replace("\n", " ")
+    table = {
+        row.split("|")[1].strip(): [float(x) for x in row.split("|")[2:-1]]
+        for row in section.splitlines()
+        if row.startswith("| ") and "three-0" not in row
+    }
+    assert list(table) == ["disc", "square", "triangle", "all", "which is which unknown"]
+    for k, whole in enumerate(table["all"]):
+        each = [table[name][k] for name in ("disc", "square", "triangle")]
+        assert whole == pytest.approx(sum(each) / 3, abs=0.11)

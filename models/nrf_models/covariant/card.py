@@ -11,6 +11,7 @@ from .checkpoint import Checkpoint
 from .comparison import PAPER, comparison, not_reproduced
 from .description import Config, Training
 from .figure import Curves, figure
+from .shapes_table import shapes
 from .sweep import rows
 from .sweep_tables import spread, starts, times
 
@@ -66,11 +67,12 @@ outside what they were trained on. Three seeds show a trend, and no more.
 
 def files(folder: Path) -> dict[str, str]:
     """What belongs beside the weights, by name."""
-    return {PAGE: card(folder)} | ({FIGURE: drawn} if (drawn := _drawn(folder)) else {})
+    return {PAGE: card(folder), FIGURE: _drawn(folder)}
 
 
 def card(folder: Path) -> str:
-    kept = _kept(folder)
+    every = _kept(folder)
+    kept = _single(every)
     config = _common(kept)
     curves = _curves(kept)
     parts = [_head(config, next(iter(kept.values()))), *_errors(curves), ""]
@@ -83,6 +85,7 @@ def card(folder: Path) -> str:
     if (folder / SWEEP).exists():
         swept = rows(folder / SWEEP)
         parts += [*times(swept, trained), *starts(swept, trained)]
+    parts += shapes({name: c for name, c in every.items() if name not in kept})
     return "\n".join((*parts, LIMITS))
 
 
@@ -90,8 +93,14 @@ def _kept(folder: Path) -> dict[str, Checkpoint]:
     return {p.stem: checkpoint.read(p) for p in sorted(folder.glob("*.safetensors"))}
 
 
+def _single(every: Mapping[str, Checkpoint]) -> dict[str, Checkpoint]:
+    return {name: c for name, c in every.items() if c.config.tracker.shapes == 1}
+
+
 def _common(kept: Mapping[str, Checkpoint]) -> Config:
     """What all were trained with; one page describes one recipe."""
+    if not kept:
+        raise ValueError("there is no tracker of one shape in the folder: publish one there")
     first = next(iter(kept.values())).config
     for name, c in kept.items():
         if replace(c.config.training, seed=0) != replace(first.training, seed=0):
@@ -135,7 +144,7 @@ def _within(velocity: float, training: Training) -> bool:
 
 
 def _drawn(folder: Path) -> str:
-    kept = _kept(folder)
+    kept = _single(_kept(folder))
     trackers = {stem.rpartition("-")[0]: c.config.tracker for stem, c in kept.items()}
     return figure(_curves(kept), trackers, _common(kept).training.velocities)
 
