@@ -64,10 +64,12 @@ def stages(
 
     `read` is what reading the model had to say.
     """
+    from .verification.covariance.lint import thresholds
+
     target, chip = chip_named(chip)
     network, steps = legalise(model, target.passes(chip, allow), calibration)
     findings = [*read, *(f for step in steps for f in step.findings)]
-    findings += misplaced(rules, network, calibration)
+    findings += [*misplaced(rules, network, calibration), *thresholds(model)]
     verdict = Verdict(network, steps, (*findings, *target.check(network, chip)), model=model)
     if verdict.refused:
         return verdict

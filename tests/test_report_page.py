@@ -114,18 +114,24 @@ def test_a_failure_is_named_with_its_findings(plain: Case) -> None:
 
 
 def test_what_is_measured_besides_is_shown_and_else_left_out(plain: Case) -> None:
-    rung = {"faster": "a", "slower": "b", "stretch": 2, "depth": 0, "spikes": 9}
-    told = {
-        "schema_version": 1,
-        "chip": "x",
-        "stages": {"float": [{**rung, "error": 0.0}], "chip": [{**rung, "error": 0.125}]},
-        "findings": [error("COVARIANCE", "most comes from Euler's step").as_json()],
+    row = {
+        "first": "a",
+        "second": "b",
+        "transform": "time x2",
+        "depth": 1,
+        "spikes": 9,
+        "errors": {"float": 0.0, "chip": 0.125},
+        "causes": {"decay bits": 0.0312},
+        "dominant": "decay bits",
     }
+    said = [error("COVARIANCE-TIME", "most comes from Euler's step").as_json()]
+    test = {"title": "Stuffing", "about": "", "rows": [row], "findings": said}
+    told = {"schema_version": 2, "chip": "x", "tests": {"zero-stuffing": test}, "findings": []}
     shares = LayerCauses("hidden", 9, 0.5, {"weights": 0.25, "decay": 0.0625}, 0, "places")
     report = replace(plain.report, attribution=Attribution((shares,), ()), alone=None)
     made = page(report, plain.bundle, plain.recording, covariance=told)
     assert "covariance" in [a["id"] for a in Read.of(made).all("section")]
-    for said in ("weights", "25.00%", "6.25%", "50.00%", "12.50%", "Euler"):
+    for said in ("weights", "25.00%", "6.25%", "50.00%", "12.50%", "3.12%", "Euler"):
         assert said in made
     assert "In the run and alone" not in made
     bare = page(replace(report, attribution=None), plain.bundle, plain.recording)

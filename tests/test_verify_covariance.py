@@ -17,10 +17,21 @@ from nrf_deploy.legalise.exact_decay import ExactDecay
 from nrf_deploy.network import LI, LIF, CubaLIF, Input, Linear, Network, Node, Output
 from nrf_deploy.recording import Recording
 from nrf_deploy.recordings import write
-from nrf_deploy.reference import run as run_reference
-from nrf_deploy.verification.covariance import ANCHORED, CHIP, EULER, EXACT, covariance
+from nrf_deploy.verification.covariance import (
+    ANCHORED,
+    CHIP,
+    CHIP_EXACT,
+    EULER,
+    EXACT,
+    Covariance,
+    covariance,
+)
+from nrf_deploy.verification.covariance.deviation import Deviation
 from nrf_deploy.verification.covariance.ladders import Rung, rungs
-from nrf_deploy.verification.covariance.stretch import Run, rebinned, stuffed, t_test, z_test
+from nrf_deploy.verification.covariance.lint import thresholds
+from nrf_deploy.verification.covariance.stages import Stage
+from nrf_deploy.verification.covariance.stretch import as_long, rebinned, stuffed
+from nrf_deploy.verification.covariance.temporal import deviations, inputs
 
 DT, INPUTS, WIDTH = 1e-3, 6, 5
 LADDER = (4.0, 8.0, 16.0)
@@ -64,9 +75,16 @@ def channels(kind: str, ladder: tuple[float, ...] = LADDER, depth: int = 2) -> N
     return Network(tuple(nodes), tuple(edges), DT)
 
 
-def floats(network: Network) -> Run:
-    names = [n for n in network.order if n.startswith("n")]
-    return lambda recording: dict(run_reference(network, recording, record=names).outputs)
+def in_float(
+    network: Network, given: Recording, *, exact: bool = False, real: bool = False
+) -> list[Deviation]:
+    """The Z-test of a float network, or the T-test."""
+    found = rungs(network)
+    stage = Stage("float", ExactDecay().apply(network)[0] if exact else network)
+    run = stage.runs(n for r in found for n in (r.faster, r.slower))
+    made = inputs(given, found, None)
+    longer = made.slower if real else made.stuffed
+    return deviations(stage.network, found, run(given), run, longer, real)
 
 
 @pytest.mark.parametrize("kind", ["LI", "LIF", "CubaLIF"])
@@ -90,11 +108,7 @@ def test_other_weights_or_a_broken_ladder_make_no_channels() -> None:
 @pytest.mark.parametrize(("kind", "depth"), [("LI", 1), ("LIF", 1), ("LIF", 2)])
 def test_exponential_decay_is_covariant_and_eulers_step_is_not(kind: str, depth: int) -> None:
     network = channels(kind, depth=depth)
-    exact, said = ExactDecay().apply(network)
-    assert len(said) == 3 * depth
-    given, found = noise(), rungs(network)
-    wrong = z_test(network, found, given, floats(network))
-    right = z_test(exact, found, given, floats(exact))
+    wrong, right = in_float(network, noise()), in_float(network, noise(), exact=True)
     assert len(wrong) == len(right) == 2 * depth
     assert max(d.error for d in right) < (2e-6 if kind == "LI" else 1e-9)
     assert min(d.error for d in wrong) > 0.01
@@ -109,15 +123,13 @@ def test_what_sums_between_the_steps_is_covariant_only_nearly(kind: str, depth: 
     errors = []
     for mu in (4.0, 16.0):
         network = channels(kind, ladder=(mu, 2 * mu), depth=depth)
-        exact, _ = ExactDecay().apply(network)
-        tested = z_test(exact, rungs(network), noise(400), floats(exact))
-        errors.append(tested[-1].error)
+        errors.append(in_float(network, noise(400), exact=True)[-1].error)
     assert 1e-3 < errors[1] < errors[0]
 
 
 def test_a_shorter_time_constant_is_further_from_covariant() -> None:
     network = channels("LI", ladder=(2.0, 4.0, 8.0, 16.0), depth=1)
-    found = [d.error for d in z_test(network, rungs(network), noise(), floats(network))]
+    found = [d.error for d in in_float(network, noise())]
     assert found == sorted(found, reverse=True)
 
 
@@ -134,22 +146,97 @@ def test_stuffed_and_rebinned_recordings_hold_the_same_events() -> None:
 
 
 def test_binning_again_costs_more_than_precision() -> None:
-    exact, _ = ExactDecay().apply(channels("LIF"))
-    found = t_test(exact, rungs(exact), noise(), floats(exact))
+    found = in_float(channels("LIF"), noise(), exact=True, real=True)
     assert all(0.01 < d.error < 1.5 for d in found)
 
 
-def test_the_chip_is_told_apart_from_the_float_model() -> None:
-    network = channels("LIF")
-    given = noise()
-    measured = covariance(nd.compile(network, "loihi2", given), given)
-    mean = {name: np.mean([d.error for d in ds]) for name, ds in measured.stages.items()}
+@pytest.fixture(scope="module")
+def measured() -> Covariance:
+    return covariance(nd.compile(channels("LIF"), "loihi2", noise()), noise())
+
+
+def test_the_chip_is_told_apart_from_the_float_model(measured: Covariance) -> None:
+    zero = measured.tests["zero-stuffing"]
+    mean = {stage: zero.mean(stage) for stage in zero.stages}
     assert mean[EXACT] < 1e-9 < mean[EULER]
     assert mean[CHIP] > 0
+    assert mean[CHIP_EXACT] < mean[CHIP] / 2
     assert mean[ANCHORED] < 1e-3
-    assert {f.code for f in measured.findings} >= {"COVARIANCE"}
-    assert measured.as_json()["stages"].keys() == measured.stages.keys()
+    assert [r.depth for r in zero.rows] == [1, 1, 2, 2]
     assert max(map(len, measured.text().splitlines())) <= 80
+
+
+def test_the_largest_cause_is_named_with_what_mends_it(measured: Covariance) -> None:
+    """Two channels whose weights are rounded each by itself differ by these, too."""
+    zero = measured.tests["zero-stuffing"]
+    assert next(iter(zero.causes())) == "forward Euler"
+    assert zero.causes()["weight bits"] > 0
+    (said,) = [f for f in zero.said if f.code == "COVARIANCE-TIME"]
+    assert "forward Euler" in said.what
+    assert "--allow exact-decay" in said.fix
+
+
+def test_decay_bits_are_blamed_where_decays_are_coarse() -> None:
+    """Slow channels, whose 4096ths lose their ratio, in a model that decays exponentially."""
+    network = channels("LI", ladder=(40.0, 80.0, 160.0), depth=1)
+    given = noise(300, 0.3)
+    bundle = nd.compile(network, "loihi2", given, allow=["exact-decay"])
+    zero = covariance(bundle, given).tests["zero-stuffing"]
+    assert zero.mean(CHIP) == pytest.approx(zero.mean(CHIP_EXACT))
+    assert "forward Euler" not in zero.causes()
+    assert zero.causes()["decay bits"] > 0
+
+
+def test_a_result_is_told_as_json_with_all_that_is_in_it(measured: Covariance) -> None:
+    told = json.loads(json.dumps(measured.as_json()))
+    assert told["schema_version"] == 2
+    row = told["tests"]["zero-stuffing"]["rows"][0]
+    assert row["errors"].keys() == set(measured.tests["zero-stuffing"].stages)
+    assert (row["first"], row["second"], row["transform"]) == ("n0.0", "n0.1", "time x2")
+    assert told["tests"]["timestamps"]["ran"]
+
+
+def test_an_input_without_timestamps_is_said(measured: Covariance) -> None:
+    codes = {f.code for f in measured.tests["timestamps"].said}
+    assert codes == {"COVARIANCE-NO-TIMESTAMPS", "COVARIANCE-TIMESTAMPS"}
+
+
+def test_thresholds_that_do_not_follow_their_time_constants_are_warned_of() -> None:
+    """Normalised cells with one threshold lose spikes when time is stretched."""
+    fair = channels("LIF")
+    assert thresholds(fair) == []
+    fixed = replace(
+        fair,
+        nodes=tuple(
+            replace(n, v_threshold=0.1 * np.ones(WIDTH)) if isinstance(n, LIF) else n
+            for n in fair.nodes
+        ),
+    )
+    said = thresholds(fixed)
+    assert {f.code for f in said} == {"COVARIANCE-THRESHOLD"}
+    assert [f.layer for f in said] == ["n0.0", "n0.1", "n1.0", "n1.1"]
+    lost, kept = ([d.lost for d in in_float(n, noise(), exact=True)] for n in (fixed, fair))
+    assert min(lost) > 0.1
+    assert kept == [0.0] * 4
+    assert "loses 25% of its spikes" in thresholds(fixed, {"n0.0": 0.25})[0].what
+
+
+def test_the_lint_is_part_of_a_check() -> None:
+    fair = channels("LIF", depth=1)
+    nodes = tuple(
+        replace(n, v_threshold=0.1 * np.ones(WIDTH)) if isinstance(n, LIF) else n
+        for n in fair.nodes
+    )
+    found = nd.check(replace(fair, nodes=nodes), "loihi2").findings
+    assert [f.layer for f in found if f.code == "COVARIANCE-THRESHOLD"] == ["n0.0", "n0.1"]
+
+
+def test_silence_at_the_end_makes_a_recording_as_long_as_another() -> None:
+    given = noise(30)
+    assert as_long(given, 40).steps == 40
+    assert list(as_long(given, 40).faults()) == []
+    assert as_long(given, 40).until(30).same(given)
+    assert as_long(given, 20).same(given.until(20))
 
 
 def test_a_model_without_channels_is_refused() -> None:
@@ -186,8 +273,8 @@ def test_the_command_line_measures_it_too(
     ]
     page = tmp_path / "r.html"
     assert main([*words, "--report", str(page)]) == 0
-    assert "covariance in time" in capsys.readouterr().out
+    assert "Zero-stuffing" in capsys.readouterr().out
     assert "Covariance" in page.read_text("utf-8")
     assert main([*words, "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)["covariance"]
-    assert {s["faster"] for s in told["stages"][EXACT]} == {"n0.0", "n0.1", "n1.0", "n1.1"}
+    told = json.loads(capsys.readouterr().out)["covariance"]["tests"]["zero-stuffing"]
+    assert {row["first"] for row in told["rows"]} == {"n0.0", "n0.1", "n1.0", "n1.1"}

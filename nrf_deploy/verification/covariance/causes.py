@@ -1,0 +1,56 @@
+"""What each cause makes of a step on a ladder: the layer by itself, one kind of numbers at a time.
+
+The faster channel is fed with what float layers with exponential decay give to it, the slower
+one with the same, stuffed. In real arithmetic the two layers are then equal, so what differs
+is this layer's. It is divided on the chip with exponential decay, where the chip can do that:
+there nothing hides behind Euler's step, whose own share is measured in float.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from ...recording import Recording
+from .deviation import in_time
+from .layer import Lowered, shares
+from .nouns import Row
+from .stretch import stuffed
+
+
+def caused(
+    rows: Iterable[Row], stretches: Iterable[int], lowered: Lowered, recording: Recording
+) -> tuple[Row, ...]:
+    """The rows of a Z-test, each with what its causes make by themselves."""
+    outputs = lowered.outputs(recording)
+    return tuple(
+        replace(row, causes=_causes(row, stretch, lowered, recording, outputs))
+        for row, stretch in zip(rows, stretches, strict=True)
+    )
+
+
+def _causes(
+    row: Row,
+    stretch: int,
+    lowered: Lowered,
+    recording: Recording,
+    outputs: Mapping[str, Recording],
+) -> dict[str, float]:
+    first, second, steps = row.first, row.second, recording.steps
+    pairs = zip(lowered.sources(first), lowered.sources(second), strict=True)
+    same = {theirs: outputs[ours] for ours, theirs in pairs}
+    short = lowered.arriving(first, outputs, steps)
+    long = lowered.arriving(second, same, steps)
+    if short is None or long is None:
+        return {}
+    a, b = lowered.answers(first, short), lowered.answers(second, long, stretch)
+
+    def off(ours: Recording, theirs: Recording) -> float:
+        pair = (first, second)
+        return in_time(lowered.network, pair, (ours, theirs), stretch, within=False).error
+
+    errors = {cause: off(a[cause], b[cause]) for cause in a}
+    slow = {name: stuffed(r, stretch) for name, r in same.items()}
+    ours = lowered.chip(first, recording, outputs)
+    theirs = lowered.chip(second, stuffed(recording, stretch), slow)
+    return shares(errors, None if ours is None or theirs is None else off(ours, theirs))

@@ -1,0 +1,69 @@
+"""How far two answers are from the same, where each place of one stands for one of the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...network import LI, Array, CubaLI, CubaLIF, Network
+from ...recording import Recording
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """For spikes the part that is missing, too many or moved, for values their relative
+    distance (root mean square)."""
+
+    spikes: int | None  # of the first; None where values are compared
+    error: float
+    lost: float = 0.0  # of the first's spikes
+
+
+def of_spikes(first: Array, second: Array) -> Deviation:
+    """Two lists of places and times as keys, in any order; the same key may be there often."""
+    ours, here = np.unique(first, return_counts=True)
+    theirs, there = np.unique(second, return_counts=True)
+    _, left, right = np.intersect1d(ours, theirs, assume_unique=True, return_indices=True)
+    matched = int(np.minimum(here[left], there[right]).sum())
+    count = len(first)
+    differ = count + len(second) - 2 * matched
+    lost = (count - len(second)) / count if count else 0.0
+    return Deviation(count, differ / count if count else float(differ > 0), lost)
+
+
+def of_values(first: Array, second: Array) -> Deviation:
+    size, away = float(np.linalg.norm(first)), float(np.linalg.norm(second - first))
+    return Deviation(None, away / size if size else float(away > 0))
+
+
+def in_time(
+    network: Network,
+    pair: tuple[str, str],
+    answers: tuple[Recording, Recording],
+    stretch: int,
+    *,
+    within: bool,
+) -> Deviation:
+    """The second answer runs `stretch` times as long. Its spikes belong at `stretch` times the
+    step, or `within` a long step anywhere; its values at the first, or the last, of a long step.
+    """
+    short, long = answers
+    if network[pair[0]].spikes:  # type: ignore[attr-defined]
+        step = long.step - long.step % stretch if within else long.step
+        size = short.size
+        return of_spikes(short.step * stretch * size + short.index, step * size + long.index)
+    at = stretch - 1 if within else 0
+    ours = short.dense().reshape(short.steps, -1) / gain(network, pair[0])
+    theirs = long.dense().reshape(long.steps, -1)[at::stretch] / gain(network, pair[1])
+    steps = min(len(ours), len(theirs))
+    return of_values(ours[:steps], theirs[:steps])
+
+
+def gain(network: Network, name: str) -> Array:
+    """What one event adds to the value."""
+    node = network[name]
+    if isinstance(node, LI):
+        return np.ravel(node.r * network.dt / node.tau)
+    assert isinstance(node, CubaLI | CubaLIF)
+    return np.ravel(node.r * node.w_in * network.dt**2 / (node.tau_mem * node.tau_syn))

@@ -1,0 +1,68 @@
+"""The tests in time of one bundle: the ladders that it has, both tests, causes and ways out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...bundle import Bundle
+from ...findings import Finding, info
+from ...recording import Recording
+from ...stages import Progress
+from .causes import caused
+from .judge import judged, real_times
+from .ladders import rungs
+from .layer import Lowered
+from .lint import thresholds
+from .nouns import CHIP, CHIP_EXACT, Test
+from .stages import Stage, stages_of
+from .temporal import Slower, inputs, tested
+
+ZERO, REAL = "zero-stuffing", "timestamps"
+TITLES = {
+    ZERO: "Zero-stuffing: time stretched by empty steps",
+    REAL: "Real timestamps: times stretched and binned again",
+}
+ABOUT = {
+    ZERO: "The part of the channel's spikes that is not where it should be in the next slower "
+    "channel when empty steps stretch the input (for values: their relative distance). With "
+    "exponential decay and in real arithmetic it is 0.",
+    REAL: "The same where the timestamps are stretched and binned into the same steps; a spike "
+    "counts as right anywhere in its long step.",
+}
+NO_LADDER = info(
+    "COVARIANCE-NO-LADDER",
+    "no test in time: no two populations of this model are temporal channels of one another",
+    why="they need the same weights, and time constants whose ratio is a whole number",
+    fix="keep the time constants on a ladder (learn_time = false), share the weights",
+)
+
+
+def in_time(
+    bundle: Bundle, recording: Recording, progress: Progress, slower: Slower | None
+) -> tuple[tuple[Test, Test], list[Finding]]:
+    found = sorted(rungs(bundle.network), key=lambda r: (r.depth, r.faster))
+    if not found:
+        return (_test(ZERO, (), [NO_LADDER]), _test(REAL, (), [NO_LADDER])), []
+    stages, said = stages_of(bundle, recording, progress)
+    zero, real = tested(found, stages, inputs(recording, found, slower))
+    lowered = _lowered(bundle, stages)
+    if lowered is not None:
+        zero = caused(zero, [r.stretch for r in found], lowered, recording)
+    tests = (
+        _test(ZERO, zero, judged(zero, bundle)),
+        _test(REAL, real, real_times(real, zero, slower is not None)),
+    )
+    lost = {row.first: row.lost.get(CHIP, 0.0) for row in zero}
+    return tests, [*said, *thresholds(bundle.network, lost)]
+
+
+def _lowered(bundle: Bundle, stages: Sequence[Stage]) -> Lowered | None:
+    """On the chip with exponential decay where there is one: Euler's step hides nothing there."""
+    mended = next((s.bundle for s in stages if s.name == CHIP_EXACT), None)
+    if mended is None:
+        return Lowered.of(bundle)
+    return Lowered.of(mended, None if mended is bundle else bundle.network)
+
+
+def _test(key: str, rows: Sequence[object], said: Sequence[Finding]) -> Test:
+    return Test(key, TITLES[key], ABOUT[key], tuple(rows), tuple(said))  # type: ignore[arg-type]

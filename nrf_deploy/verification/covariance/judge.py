@@ -1,0 +1,96 @@
+"""What a test says in words: which cause dominates, and what would mend it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...bundle import Bundle
+from ...findings import Finding, info
+from .layer import ARITHMETIC, EULER
+from .nouns import ANCHORED, CHIP, CHIP_EXACT, EXACT, Row, Test
+from .nouns import EULER as TRAINED
+
+NOTHING = 1e-6
+TINY = 5e-4
+"""An error that is named nothing is below 1e-6, one that needs no mending below 0.05 %."""
+FIX = {
+    EULER: "exponential decay (--allow exact-decay)",
+    "decay bits": "anchored decays (decay = 'anchored' in --scheme, with --allow exact-decay)",
+    "weight bits": "more weight_bits, or per_channel = true, in --scheme",
+    "threshold bits": "a larger gain (--calibrate, --scheme), or more threshold bits",
+    "saturation": "compile with --calibrate on data like this input",
+    "bias": "a larger gain (--calibrate, --scheme)",
+    "reset": "train with the reset that the chip has",
+    ARITHMETIC: "a larger gain (--calibrate, --scheme): more bits below the threshold",
+}
+WAYS = {
+    CHIP_EXACT: "--allow exact-decay",
+    ANCHORED: "--allow exact-decay with decay = 'anchored' in --scheme",
+}
+
+
+def percent(x: float) -> str:
+    return f"{x:.2%}" if x < 10 else f"{x:.3g}x"
+
+
+def listed(causes: dict[str, float]) -> str:
+    told = [f"{cause} {percent(share)}" for cause, share in causes.items() if share > NOTHING]
+    return ", ".join(told)
+
+
+def judged(rows: Sequence[Row], bundle: Bundle) -> list[Finding]:
+    """Of the zero-stuffing test."""
+    test = Test("", "", "", tuple(rows))
+    exact, trained, chip = (test.mean(s) for s in (EXACT, TRAINED, CHIP))
+    assert exact is not None and trained is not None and chip is not None  # noqa: PT018
+    told = f"{percent(exact)} with exponential decay, {percent(trained)} as trained, " + (
+        f"{percent(chip)} on the chip (means over the rows)"
+    )
+    if chip < NOTHING:
+        return [info("COVARIANCE-TIME", f"covariant to the last spike: {told}")]
+    causes = {c: share for c, share in test.causes().items() if share > NOTHING}
+    if not causes:
+        return [info("COVARIANCE-TIME", told, fix=_measured(test, chip))]
+    most = next(iter(causes))
+    why = f"by themselves, layer by layer: {listed(causes)}"
+    what = f"{told}; most comes from {_named(most)}"
+    way = _measured(test, chip)
+    fix = FIX[most] + (f"; measured: {way}" if way else "")
+    return [info("COVARIANCE-TIME", what, why=why, fix=fix)]
+
+
+def _named(cause: str) -> str:
+    return "forward Euler's step" if cause == EULER else cause
+
+
+def _measured(test: Test, chip: float) -> str:
+    """The ways out that were tried, and what they left."""
+    tried = [(way, test.mean(stage)) for stage, way in WAYS.items()]
+    better = [f"{way} leaves {percent(x)}" for way, x in tried if x is not None and x < chip]
+    return ", ".join(better)
+
+
+def real_times(rows: Sequence[Row], zero: Sequence[Row], timestamps: bool) -> list[Finding]:
+    test, before = Test("", "", "", tuple(rows)), Test("", "", "", tuple(zero))
+    exact, chip = test.mean(EXACT), test.mean(CHIP)
+    assert exact is not None and chip is not None  # noqa: PT018
+    found = []
+    if not timestamps:
+        found.append(
+            info(
+                "COVARIANCE-NO-TIMESTAMPS",
+                "the input is in steps already: each event was given a random time in its step",
+                fix="verify with a camera's file, or an .npz with t, x, y and p, and --bin",
+            )
+        )
+    whole = f"{percent(exact)} in float with exponential decay, {percent(chip)} on the chip"
+    if exact >= chip / 2:
+        what = f"{whole}: most comes from binning, which no network can mend"
+        fix = "a shorter --bin; for precision look at the zero-stuffing test"
+    else:
+        other = before.mean(CHIP)
+        what = f"{whole}: most comes from what the zero-stuffing test shows" + (
+            "" if other is None else f" ({percent(other)})"
+        )
+        fix = "what mends that test mends this one"
+    return [*found, info("COVARIANCE-TIMESTAMPS", what, fix=fix)]

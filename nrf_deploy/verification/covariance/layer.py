@@ -1,0 +1,174 @@
+"""One layer of a compiled network, with one kind of its numbers at a time as the chip has them.
+
+The numbers and the step are those of `verify --attribute` (ideal.py). What reaches the layer
+is given, so that no error is another layer's; the chip's own layer runs beside, on the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from ...bundle import Bundle
+from ...layers import Layers, layers
+from ...legalise import parse
+from ...network import Array, Network, Population
+from ...pipeline import target_of
+from ...recording import Recording, Trace
+from ...reference import run as run_reference
+from ...target import Dequantising
+from ..alone import alone
+from ..attribution import joined
+from ..explain import emulating
+from ..fed import drive, feeds, given
+from ..ideal import Numbers, Variants, held, ideal, variants
+from ..pair import spread
+from .stages import in_units
+
+CHUNK = 64
+MODEL, EULER, ALL = "model", "forward Euler", "all"
+NAMES = {
+    "weights": "weight bits",
+    "decay": "decay bits",
+    "threshold": "threshold bits",
+    "bias": "bias",
+    "reset": "reset",
+    "saturation": "saturation",
+}
+ARITHMETIC = "fractional bits"
+
+
+@dataclass(frozen=True, eq=False)
+class Lowered:
+    """What a bundle was made of. `trained` is the same model with the decays of its training,
+    where the bundle was made with others."""
+
+    bundle: Bundle
+    network: Network
+    trained: Network | None
+    numbers: Mapping[str, Mapping[str, Array]]
+
+    @staticmethod
+    def of(bundle: Bundle, trained: Network | None = None) -> Lowered | None:
+        """None where the target does not say what its integers mean."""
+        target = target_of(bundle)
+        if not isinstance(target, Dequantising):
+            return None
+        network = rewritten(bundle.network, bundle)
+        before = None if trained is None else rewritten(trained, bundle)
+        return Lowered(bundle, network, before, target.dequantised(bundle.program))
+
+    @cached_property
+    def view(self) -> Layers:
+        return layers(self.network)
+
+    def outputs(self, recording: Recording) -> dict[str, Recording]:
+        """Of every stop, in float."""
+        reference = run_reference(self.network, recording, record=self.view.stops)
+        return {**reference.outputs, **given(self.network, recording)}
+
+    def sources(self, name: str) -> tuple[str, ...]:
+        return tuple(link.source for link in self.view.into(name))
+
+    def arriving(
+        self, name: str, outputs: Mapping[str, Recording], steps: int
+    ) -> tuple[Array, Array] | None:
+        """(steps, *shape) of what reaches it by the model's weights, in the units of v, and by
+        the chip's, in the chip's; None where these cannot be told apart."""
+        node, program = self.network[name], self.bundle.program
+        fed = feeds(self.network, self.view, program, self.numbers, name, outputs)
+        if fed is None or name not in self.numbers:
+            return None
+        gain = drive(self.network, name)
+        by_model, by_chip = np.zeros((2, steps, *node.shape))
+        for first in range(0, steps, CHUNK):
+            last = min(first + CHUNK, steps)
+            for feed in fed:
+                frames = feed.frames(first, last)
+                shape = by_model[first:last].shape
+                by_model[first:last] += feed.model(frames).reshape(shape) * gain
+                by_chip[first:last] += feed.chip(frames).reshape(shape)
+        return by_model, by_chip
+
+    def unit(self, name: str) -> Array:
+        """What 1 of the model's v is in the chip's."""
+        origin = next(o for o in self.bundle.program.origins if o.population == name)
+        return np.asarray(spread(origin.scale["v"], self.network[name].shape), np.float64)
+
+    def each(self, name: str) -> dict[str, Numbers]:
+        model = ideal(self.network, self.view, name)
+        every = variants(model, held(self.numbers[name], model, self.unit(name)))
+        del every["meets"]
+        if self.trained is not None:
+            euler = ideal(self.trained, layers(self.trained), name)
+            own = {k: getattr(euler, k) for k in ("decay", "current_decay", "bias", "current_bias")}
+            every[EULER] = replace(model, **own)
+        return every
+
+    def answers(
+        self, name: str, arriving: tuple[Array, Array], stretch: int = 1
+    ) -> dict[str, Recording]:
+        """The layer's output by variant; between two arrivals are `stretch` - 1 empty steps."""
+        node, unit = self.network[name], self.unit(name)
+        assert isinstance(node, Population)
+        every, one = self.each(name), np.ones(())
+        units = [unit if cause == ALL else one for cause in every]
+        work = Variants(node, list(every.values()), units)
+        by_model, by_chip = arriving
+        parts: dict[str, list[Recording]] = {cause: [] for cause in every}
+        silence = np.zeros((len(every), *node.shape))
+        for first in range(0, len(by_model), CHUNK):
+            out: list[Array] = []
+            for here, there in zip(
+                by_model[first : first + CHUNK], by_chip[first : first + CHUNK], strict=True
+            ):
+                by = {"weights": there / unit, ALL: there}
+                out.append(work.step(np.stack([by.get(cause, here) for cause in every])))
+                out += [work.step(silence) for _ in range(stretch - 1)]
+            for i, cause in enumerate(every):
+                frames = np.stack([x[i] for x in out])
+                whole = frames if node.spikes else frames / np.broadcast_to(units[i], node.shape)
+                kind = np.int64 if node.spikes else np.float32
+                parts[cause].append(Recording.from_dense(whole.astype(kind)))
+        return {cause: joined(done) for cause, done in parts.items()}
+
+    def chip(
+        self, name: str, recording: Recording, outputs: Mapping[str, Recording]
+    ) -> Recording | None:
+        """The chip's own layer, fed with these outputs, in the model's steps and units."""
+        program = self.bundle.program
+        part = alone(program, name, recording, Trace("given", outputs, {}, {}))
+        if part is None:
+            return None
+        origin = next(o for o in program.origins if o.population == name)
+        trace = emulating(self.bundle)(
+            part.program, part.recording, recording.steps + program.latency
+        )
+        output = trace.outputs[name].shifted(origin.latency).until(recording.steps)
+        return in_units(output, origin.scale.get("output"))
+
+
+def rewritten(network: Network, bundle: Bundle) -> Network:
+    """The network that was lowered into this bundle."""
+    for step in bundle.steps:
+        network, _ = parse(step.rewrite).apply(network)
+    return network
+
+
+def shares(errors: Mapping[str, float], chip: float | None) -> dict[str, float]:
+    """What each cause adds by itself, from the error of each variant and of the chip's layer."""
+    base = errors[MODEL]
+    found = {EULER: errors[EULER] - base} if EULER in errors else {}
+    found |= {named: errors[cause] - base for cause, named in NAMES.items()}
+    if chip is not None:
+        found[ARITHMETIC] = chip - max(errors[ALL], base)
+    return {cause: max(share, 0.0) for cause, share in found.items()}
+
+
+def kept(causes: Sequence[Mapping[str, float]]) -> Iterator[str]:
+    """The causes that make any error at all."""
+    names = dict.fromkeys(c for one in causes for c in one)
+    yield from (c for c in names if any(one.get(c, 0.0) > 0 for one in causes))

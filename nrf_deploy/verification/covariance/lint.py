@@ -1,0 +1,58 @@
+"""A lint: thresholds that do not follow the time constants of their ladder.
+
+An event lifts a potential by gain = r dt/tau. A channel that is S times slower needs S times
+the spikes for the same potential where its threshold is the same, and a stretch in time then
+takes spikes away. With thresholds in proportion to the gain it takes none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from ...findings import Finding, warning
+from ...network import LIF, CubaLIF, Network
+from .deviation import gain
+from .ladders import Rung, rungs
+
+SAME = 1e-3  # relative: thresholds in units of the gain that count as equal
+
+
+def thresholds(network: Network, lost: Mapping[str, float] | None = None) -> list[Finding]:
+    """One warning a rung; `lost` is what was measured, by the faster channel."""
+    return [
+        _said(network, rung, (lost or {}).get(rung.faster))
+        for rung in rungs(network)
+        if not _follows(network, rung)
+    ]
+
+
+def _follows(network: Network, rung: Rung) -> bool:
+    if not isinstance(network[rung.faster], LIF | CubaLIF):
+        return True
+    ours, theirs = (_events(network, n) for n in (rung.faster, rung.slower))
+    return bool(np.allclose(ours, theirs, rtol=SAME, atol=0, equal_nan=True))
+
+
+def _events(network: Network, name: str) -> np.typing.NDArray[np.float64]:
+    """The threshold in units of what one event adds."""
+    node = network[name]
+    assert isinstance(node, LIF | CubaLIF)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.ravel(node.v_threshold - node.v_leak) / gain(network, name))
+
+
+def _said(network: Network, rung: Rung, lost: float | None) -> Finding:
+    ours, theirs = (float(np.mean(_events(network, n))) for n in (rung.faster, rung.slower))
+    measured = "" if lost is None else f"; under this stretch it loses {lost:.0%} of its spikes"
+    return warning(
+        "COVARIANCE-THRESHOLD",
+        f"it fires at {ours:.3g} events of weight 1, and its slower channel {rung.slower!r}, with "
+        f"{rung.stretch} times the time constant, at {theirs:.3g}{measured}",
+        why="the threshold does not follow dt/tau, so a slower scene gives other spikes in the "
+        "slower channel",
+        fix="make v_threshold proportional to r dt/tau in every channel (NIR: r = tau/dt, one "
+        "v_threshold), and train so",
+        layer=rung.faster,
+    )

@@ -1,0 +1,38 @@
+"""All tests of one bundle, in their order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ...bundle import Bundle
+from ...findings import Finding, UsageError
+from ...given import as_bundle, as_recording
+from ...pipeline import quiet
+from ...recording import Recording
+from ...stages import Progress
+from .in_time import in_time
+from .nouns import Covariance, Test
+from .temporal import Slower
+
+
+def covariance(
+    bundle: Bundle | str | Path,
+    recording: Recording,
+    progress: Progress = quiet,
+    slower: Slower | None = None,
+) -> Covariance:
+    """Every test that this model allows, and why the others cannot run.
+
+    `slower` gives the recording with its timestamps so many times as long, where it has any
+    (given.slower); without it each event gets a random time within its step.
+    """
+    bundle, recording = as_bundle(bundle), as_recording(recording)
+    tests: dict[str, Test] = {}
+    said: list[Finding] = []
+    for found, findings in (in_time(bundle, recording, progress, slower),):
+        tests |= {test.key: test for test in found}
+        said += findings
+    if not any(test.rows for test in tests.values()):
+        reasons = [f for test in tests.values() for f in test.said]
+        raise UsageError([Finding("error", f.code, f.what, f.why, f.fix) for f in reasons])
+    return Covariance(bundle.chip, tests, tuple(said))

@@ -1,0 +1,123 @@
+"""What the tests of covariance find: tests of rows, each with an error a stage and its causes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...findings import Finding
+
+EXACT, EULER, CHIP = "float, exact decay", "float, as trained", "chip, as compiled"
+CHIP_EXACT, ANCHORED = "chip, exact decay", "chip, exact, anchored"
+KERNELS, CHIP_KERNELS = "float, kernels", "chip, kernels"
+SCHEMA_VERSION = 2
+
+
+@dataclass(frozen=True)
+class Part:
+    """One pair of channels of the two populations of a row, with its errors by stage."""
+
+    first: int
+    second: int
+    errors: Mapping[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """`second` should give on the transformed input what `first` gives on the input.
+
+    `errors` are by stage: for spikes the part that is missing, too many or moved, for values
+    their relative distance (root mean square). `lost` is by stage the part of the spikes that
+    `second` gives less (below 0: more). `causes` are what each cause makes of it by itself;
+    they may hide one another, and need not add up.
+    """
+
+    first: str
+    second: str
+    transform: str
+    depth: int  # populations away from the input
+    spikes: int | None  # of `first`, in the first stage with spikes; None where values are compared
+    errors: Mapping[str, float]
+    lost: Mapping[str, float] = field(default_factory=dict)
+    causes: Mapping[str, float] = field(default_factory=dict)
+    parts: tuple[Part, ...] = ()
+
+    @property
+    def dominant(self) -> str | None:
+        most = max(self.causes, key=lambda c: self.causes[c], default=None)
+        return most if most is not None and self.causes[most] > 0 else None
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "first": self.first,
+            "second": self.second,
+            "transform": self.transform,
+            "depth": self.depth,
+            "spikes": self.spikes,
+            "errors": dict(self.errors),
+            "lost": dict(self.lost),
+            "causes": dict(self.causes),
+            "dominant": self.dominant,
+            "channels": [
+                {"first": p.first, "second": p.second, "errors": dict(p.errors)} for p in self.parts
+            ],
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Test:
+    """`said` tells what it found, or why it could not run."""
+
+    key: str
+    title: str
+    about: str
+    rows: tuple[Row, ...]
+    said: tuple[Finding, ...] = ()
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(stage for row in self.rows for stage in row.errors))
+
+    def mean(self, stage: str) -> float | None:
+        """Over the rows that have this stage."""
+        errors = [row.errors[stage] for row in self.rows if stage in row.errors]
+        return sum(errors) / len(errors) if errors else None
+
+    def causes(self) -> dict[str, float]:
+        """What each cause makes by itself, as means over the rows; the largest first."""
+        names = dict.fromkeys(cause for row in self.rows for cause in row.causes)
+        rows = [row for row in self.rows if row.causes]
+        means = {c: sum(row.causes.get(c, 0.0) for row in rows) / len(rows) for c in names}
+        return dict(sorted(means.items(), key=lambda c: -c[1]))
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "title": self.title,
+            "about": self.about,
+            "ran": bool(self.rows),
+            "rows": [row.as_json() for row in self.rows],
+            "findings": [f.as_json() for f in self.said],
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Covariance:
+    """All tests of one bundle."""
+
+    chip: str
+    tests: Mapping[str, Test]
+    findings: tuple[Finding, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "chip": self.chip,
+            "tests": {key: test.as_json() for key, test in self.tests.items()},
+            "findings": [f.as_json() for f in self.findings],
+        }
+
+    def text(self) -> str:
+        from .words import text
+
+        return text(self)

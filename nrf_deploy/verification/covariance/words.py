@@ -1,0 +1,39 @@
+"""The tests as text of 80 columns: a table each, then what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ...text import finding_text, table, wrap
+from .judge import percent
+from .nouns import Covariance, Row, Test
+
+
+def text(found: Covariance) -> str:
+    parts = [part for test in found.tests.values() for part in _test(test)]
+    return "\n\n".join((*parts, *(finding_text(f) for f in found.findings)))
+
+
+def _test(test: Test) -> Iterator[str]:
+    yield f"{test.title}\n{'=' * len(test.title)}"
+    if test.rows:
+        yield _table(test)
+        legend = "; ".join(f"{k + 1}: {name}" for k, name in enumerate(test.stages))
+        yield wrap(f"{legend}. {test.about}")
+    for finding in test.said:
+        yield finding_text(finding)
+
+
+def _table(test: Test) -> str:
+    causes = any(row.causes for row in test.rows)
+    heads = ["channel", "to", "depth", "spikes", *(str(k + 1) for k in range(len(test.stages)))]
+    heads += ["most by"] if causes else []
+    rows = [_row(test, row, causes) for row in test.rows]
+    return table(heads, rows, "llrr" + "r" * len(test.stages) + ("l" if causes else ""))
+
+
+def _row(test: Test, row: Row, causes: bool) -> tuple[str, ...]:
+    errors = (percent(row.errors[s]) if s in row.errors else "-" for s in test.stages)
+    head = (row.first, row.transform, str(row.depth))
+    spikes = "-" if row.spikes is None else f"{row.spikes:,}"
+    return (*head, spikes, *errors, *((row.dominant or "-",) if causes else ()))
