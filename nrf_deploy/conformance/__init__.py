@@ -1,12 +1,13 @@
 """What a back end is held against: programs, inputs, and the traces that they must give."""
 
-from .case import Case, Kit, Unknown
+from .case import Case, Image, Kit, Unknown
 from .run import Conformance, Result, conform, kits_of
 from .store import read_kit, write_kit
 
 __all__ = [
     "Case",
     "Conformance",
+    "Image",
     "Kit",
     "Result",
     "Unknown",

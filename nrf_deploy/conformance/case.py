@@ -41,6 +41,14 @@ Hidden = Mapping[str, Mapping[str, Unknown]]
 """By layer and variable; "output" is what a layer gives."""
 
 
+@dataclass(frozen=True)
+class Image:
+    """The bytes that a board would receive for a program, as their SHA-256, and who made them."""
+
+    sha256: str
+    made_by: str
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Case:
     """`covers` names the rules that it needs, in the words that name a likely cause.
@@ -60,11 +68,21 @@ class Case:
     behind: int = 0
     units: int = 0
     hidden: Hidden = field(default_factory=dict)
+    image: Image | None = None
 
     @property
     def arithmetic(self) -> str | None:
         """None of a model: each target has its own."""
         return self.subject.program.arithmetic if isinstance(self.subject, Bundle) else None
+
+    @property
+    def title(self) -> str:
+        """Its name among the cases of all kits."""
+        return f"{self.arithmetic or 'model'}/{self.name}"
+
+    @property
+    def folder(self) -> str:
+        return self.title.replace("/", ".")
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -111,7 +129,7 @@ class Kit:
     engines: Mapping[str, str] = field(default_factory=dict)
 
     def faults(self) -> Iterator[str]:
-        names = [case.name for case in self.cases]
+        names = [case.title for case in self.cases]
         if len(set(names)) != len(names):
             yield "two cases have the same name"
         for case in self.cases:

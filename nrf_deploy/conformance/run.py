@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
 from ..bundle import Bundle
-from ..findings import Finding, MissingError, NrfError, UsageError, error, refuse
+from ..findings import Finding, MissingError, NrfError, UsageError, error, info, refuse
+from ..flash import image
 from ..pipeline import compile, run
 from ..pipeline import latency as latencies
 from ..recording import Trace
@@ -25,6 +26,7 @@ from .store import read_kit
 from .suspects import likely
 
 Status = Literal["ok", "differs", "refused", "missing", "broke"]
+LEFT_OUT = "CONFORMANCE-IMAGE-LEFT-OUT"
 BAD: tuple[Status, ...] = ("differs", "missing", "broke")
 
 
@@ -119,25 +121,27 @@ def task(
         case
         for kit in (*kits_of(target), *map(read_kit, folders))
         for case in kit.cases
-        if _concerns(case, target, kit.engines.get(engine) if engine in kit.engines else None)
+        if _concerns(case, target, kit.engines.get(engine))
     ]
     refuse(_unknown(only, cases), UsageError)
-    return Task(target, chip, engine, tuple(c for c in cases if not only or c.name in only))
+    return Task(
+        target, chip, engine, tuple(c for c in cases if not only or {c.name, c.title} & {*only})
+    )
 
 
 def _concerns(case: Case, target: Target, follows: str | None) -> bool:
     if case.arithmetic is None:
-        return follows is None
+        return True
     return case.arithmetic in target.arithmetics and follows in (None, case.arithmetic)
 
 
 def _unknown(only: Sequence[str], cases: Sequence[Case]) -> Iterator[Finding]:
     for name in only:
-        if name not in {case.name for case in cases}:
+        if not any(name in (case.name, case.title) for case in cases):
             yield error(
                 "CASE-UNKNOWN",
                 f"there is no case {name!r} for this chip and engine",
-                fix=f"choose from: {', '.join(c.name for c in cases)}",
+                fix=f"choose from: {', '.join(c.title for c in cases)}",
             )
 
 
@@ -193,11 +197,15 @@ def _ran(asked: Task, case: Case) -> Result:
         states=states,
     )
     lacking = _lacking(comparison)
-    if lacking or silent(comparison):
+    stateless = not any(layer.state_mismatches for layer in comparison.layers)
+    if lacking or (stateless and silent(comparison)):
         findings = lacking or [error("CONFORMANCE-SILENT", "no layer gave anything")]
         return Result(case, "differs", comparison, tuple(findings), bundle, left)
+    pictures = _image(bundle, case) if asked.engine == "emulator" else []
     differ = any(layer.first is not None for layer in comparison.layers)
-    return Result(case, "differs" if differ else "ok", comparison, (), bundle, left)
+    differ |= any(f.severity == "error" for f in pictures)
+    status: Status = "differs" if differ else "ok"
+    return Result(case, status, comparison, tuple(pictures), bundle, left)
 
 
 def _run(bundle: Bundle, case: Case, engine: str) -> Trace:
@@ -212,6 +220,28 @@ def _run(bundle: Bundle, case: Case, engine: str) -> Trace:
         states=with_states,
         steps=steps + latency,
     )
+
+
+def _image(bundle: Bundle, case: Case) -> list[Finding]:
+    """Whether what a board would receive is what it was; an absent SDK leaves that open."""
+    if case.image is None:
+        return []
+    try:
+        made = image(bundle).as_json()["sha256"]
+    except MissingError as missing:
+        why = "; ".join(f.what for f in missing.findings)
+        return [info(LEFT_OUT, "the image was not compared", why=why)]
+    if made == case.image.sha256:
+        return []
+    return [
+        error(
+            "CONFORMANCE-IMAGE",
+            f"the image has the SHA-256 {made}; {case.image.sha256} is expected",
+            why=f"by {case.image.made_by}",
+            fix="another version of the SDK may write it otherwise; else the way from a program "
+            "to its image has changed",
+        )
+    ]
 
 
 def _lacking(comparison: Comparison) -> list[Finding]:

@@ -11,14 +11,14 @@ from ..findings import Finding
 from ..text import finding_text, printable, table, wrap
 from ..verification.comparison import Divergence
 from ..verification.judge import output_or_state
-from .run import Conformance, Result
+from .run import LEFT_OUT, Conformance, Result
 
 SCHEMA_VERSION = 1
 
 
 def text(c: Conformance) -> str:
     """At most 80 columns wide. Of what is bad, each case is told in full below the table."""
-    rows = [(r.case.name, r.status, _where(r), _cause(r)) for r in c.results]
+    rows = [(r.case.title, r.status, _where(r), _cause(r)) for r in c.results]
     parts = [
         wrap(f"{c.chip} on the engine {c.engine}", then="    "),
         table(("case", "result", "first divergence", "likely cause, or why refused"), rows, "llll"),
@@ -42,7 +42,7 @@ def verdict(c: Conformance) -> str:
 
 def told(r: Result, engine: str) -> str:
     """One case in full: what it is, where it differs first, what probably causes it."""
-    lines = [wrap(f"{r.case.name}: {r.case.about}", then="  ")]
+    lines = [wrap(f"{r.case.title}: {r.case.about}", then="  ")]
     lines += [wrap(sentence, indent="  ") for sentence in _sentences(r, engine)]
     lines += [finding_text(f) for f in r.findings if f.severity == "error"]
     return "\n".join(lines)
@@ -90,6 +90,7 @@ def _cause(r: Result) -> str:
 
 def _makers(c: Conformance) -> str:
     counts = Counter(r.case.made_by for r in c.results)
+    counts.update(r.case.image.made_by for r in c.results if r.case.image)
     said = ", ".join(f"{maker} ({n})" for maker, n in counts.items())
     return f"Expected values made by: {said}." if said else ""
 
@@ -100,8 +101,10 @@ def _remarks(c: Conformance) -> Iterator[str]:
             "refused: the target says that it cannot hold this model, or the engine that it "
             "cannot run this program, and why; that is no fault."
         )
+    for f in {f for r in c.results for f in r.findings if f.code == LEFT_OUT}:
+        yield f"{f.what[0].upper()}{f.what[1:]}: {f.why}."
     hidden = {
-        f"{v} of {layer!r} in {r.case.name}: {unknown.why}"
+        f"{v} of {layer!r} in {r.case.title}: {unknown.why}"
         for r in c.results
         for layer, held in r.case.hidden.items()
         for v, unknown in held.items()
@@ -127,7 +130,7 @@ def as_json(c: Conformance) -> dict[str, Any]:
 def _case_json(r: Result) -> dict[str, Any]:
     d = _first(r)
     return {
-        "name": r.case.name,
+        "name": r.case.title,
         "about": r.case.about,
         "covers": list(r.case.covers),
         "made_by": r.case.made_by,
@@ -163,7 +166,7 @@ def junit(c: Conformance) -> str:
     )
     for r in c.results:
         where = printable(f"{c.chip} on {c.engine}")
-        case = ElementTree.SubElement(suite, "testcase", classname=where, name=r.case.name)
+        case = ElementTree.SubElement(suite, "testcase", classname=where, name=r.case.title)
         if r.bad:
             message = printable(r.cause or _cause(r))
             failure = ElementTree.SubElement(case, "failure", type=r.status, message=message)

@@ -1,4 +1,4 @@
-"""A kit as a folder: kit.json, and for each case a folder of its name with
+"""A kit as a folder: kit.json, and for each case a folder with
 
     program.nrfb    a bundle, or model.nir for a model
     input.npz       a recording, as `nrf-deploy run --input` takes it
@@ -10,6 +10,7 @@ kit.json holds all else, with the SHA-256 of each of these files. It is read wit
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import re
@@ -28,7 +29,7 @@ from ..findings import InputError, UsageError, error, refuse
 from ..network import Array, Network
 from ..recording import Recording, Trace
 from ..recordings import decode, write
-from .case import Case, Hidden, Kit, Unknown
+from .case import Case, Hidden, Image, Kit, Unknown
 
 FORMAT = "nrf-deploy conformance kit"
 SCHEMA = "1"
@@ -39,6 +40,7 @@ PROGRAM, MODEL, INPUT, EXPECTED = "program.nrfb", "model.nir", "input.npz", "exp
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
 _FIELDS: dict[str, Any] = {
     "name": str,
+    "folder": str,
     "about": str,
     "covers": list,
     "made_by": str,
@@ -46,6 +48,7 @@ _FIELDS: dict[str, Any] = {
     "behind": int,
     "units": int,
     "hidden": Mapping[str, Mapping[str, Mapping[str, Any]]],
+    "image": Mapping[str, str] | None,
     "files": Mapping[str, str],
 }
 _HIDDEN: dict[str, Any] = {"why": str, "codes": list, "mask": bool}
@@ -60,7 +63,7 @@ def write_kit(kit: Kit, folder: str | os.PathLike[str]) -> None:
     root = Path(folder)
     try:
         for case in kit.cases:
-            (root / case.name).mkdir(parents=True, exist_ok=True)
+            (root / case.folder).mkdir(parents=True, exist_ok=True)
     except OSError as problem:
         what = f"{root} cannot be written: {problem.strerror or problem}"
         raise UsageError(error("OUTPUT-UNWRITABLE", what)) from problem
@@ -69,7 +72,7 @@ def write_kit(kit: Kit, folder: str | os.PathLike[str]) -> None:
         "schema_version": SCHEMA,
         "about": kit.about,
         "engines": dict(kit.engines),
-        "cases": [_written(case, root / case.name) for case in kit.cases],
+        "cases": [_written(case, root / case.folder) for case in kit.cases],
     }
     data = to_json(manifest, indent=1) + b"\n"
     write_atomically(root / MANIFEST, lambda stream: _put(stream, data))
@@ -92,6 +95,7 @@ def _written(case: Case, folder: Path) -> dict[str, Any]:
     write_atomically(folder / EXPECTED, partial(archive.write, members=members))
     return {
         "name": case.name,
+        "folder": case.folder,
         "about": case.about,
         "covers": list(case.covers),
         "made_by": case.made_by,
@@ -105,6 +109,7 @@ def _written(case: Case, folder: Path) -> dict[str, Any]:
             }
             for layer, held in case.hidden.items()
         },
+        "image": None if case.image is None else dataclasses.asdict(case.image),
         "files": {n: _sha256((folder / n).read_bytes()) for n in (subject, INPUT, EXPECTED)},
     }
 
@@ -185,8 +190,9 @@ def _entry_fault(entry: Any) -> str | None:
     for name, kind in _FIELDS.items():
         if not fits(entry[name], kind):
             return f"has no sound {name!r}"
-    if not _NAME.fullmatch(entry["name"]):
-        return f"has the name {entry['name']!r:.80}"
+    for name in (entry["name"], entry["folder"]):
+        if not _NAME.fullmatch(name):
+            return f"has the name {name!r:.80}"
     texts = (*entry["covers"], *entry["layers"])
     if not all(isinstance(t, str) for t in texts) or min(entry["behind"], entry["units"]) < 0:
         return "has words or numbers that make no sense"
@@ -198,6 +204,8 @@ def _entry_fault(entry: Any) -> str | None:
                 return "does not say soundly what is hidden"
             if not all(fits(code, int) for code in said["codes"]):
                 return "has codes that are no integers"
+    if entry["image"] is not None and entry["image"].keys() != {"sha256", "made_by"}:
+        return "does not say soundly which image it expects"
     subjects = set(entry["files"]) - {INPUT, EXPECTED}
     if subjects not in ({PROGRAM}, {MODEL}) or len(entry["files"]) != 3:
         return f"does not list {PROGRAM} or {MODEL}, {INPUT} and {EXPECTED}"
@@ -205,7 +213,7 @@ def _entry_fault(entry: Any) -> str | None:
 
 
 def _read(entry: dict[str, Any], root: Path) -> Case:
-    folder = root / entry["name"]
+    folder = root / entry["folder"]
     for name, digest in entry["files"].items():
         with reading(folder / name) as stream:
             if _sha256(stream.read(LIMIT)) != digest:
@@ -230,6 +238,7 @@ def _read(entry: dict[str, Any], root: Path) -> Case:
         behind=entry["behind"],
         units=entry["units"],
         hidden=_hidden(entry, masks, folder / EXPECTED),
+        image=None if entry["image"] is None else Image(**entry["image"]),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from nrf_deploy.findings import Finding
@@ -38,6 +39,7 @@ class LoihiTarget:
     choices: Sequence[Approximate] = CHOICES
     engines: Mapping[str, Any] = {"lava": lava.run}
     exporters: Mapping[str, Any] = {"lava": emit}
+    kit = Path(__file__).parent / "kit"
     no_flash = (
         "boards with this chip stand at Intel and its partners, and are reached by an extension "
         "of Lava that is not public; nrf-deploy export --as lava writes the program for it"

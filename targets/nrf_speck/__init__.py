@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from nrf_deploy.bundle import Bundle
@@ -43,6 +44,7 @@ class SpeckTarget:
     choices: Sequence[Approximate] = CHOICES
     engines: Mapping[str, Any] = {"steps": run_steps, "sinabs": sinabs.engine}
     exporters: Mapping[str, Any] = {}
+    kit = Path(__file__).parent / "kit"
 
     @property
     def chips(self) -> Mapping[str, Mapping[str, Any]]:
