@@ -201,7 +201,8 @@ def test_nine_pixels_are_too_few_at_sigma_2(
     right = field.sigma ** (along + across)
     assert 1 - answer(9) / right == pytest.approx(short, abs=0.01)
     assert answer(size_needed(field)) == pytest.approx(right, rel=0.01)
-    (told,) = truncated([field], 9)
+    (told,) = truncated([Field(0.5), field], 9)
+    assert "cuts off 1 of 2 fields" in told.what
     assert f"needs {size_needed(field)}" in told.what
 
 

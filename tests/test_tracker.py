@@ -23,7 +23,7 @@ from nrf_models.covariant.description import (  # noqa: E402
     config_of,
 )
 from nrf_models.covariant.errors import errors  # noqa: E402
-from nrf_models.covariant.networks import TrackerNet, lint  # noqa: E402
+from nrf_models.covariant.networks import TrackerNet  # noqa: E402
 from nrf_models.covariant.scenes import batch  # noqa: E402
 from nrf_models.covariant.stepwise import stepwise  # noqa: E402
 from nrf_models.covariant.train import train  # noqa: E402
@@ -173,7 +173,7 @@ def test_the_shipped_configurations_are_sound(path: Path) -> None:
     assert tracker.neuron in path.stem
     assert tracker.offset == (0.5 if tracker.size == 64 else 3.5)
     if tracker.size == 64:
-        assert lint(tracker) == []
+        assert tracker.lint() == []
     else:
         weights = sum(p.numel() for n, p in TrackerNet(tracker).named_parameters() if "conv" in n)
         assert weights / tracker.channels == pytest.approx(1.05e6, rel=0.1)

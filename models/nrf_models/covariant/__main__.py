@@ -8,13 +8,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 from nrf_deploy.files import write_text
 from nrf_deploy.findings import NrfError
 from nrf_deploy.text import Progress as Bar
 from nrf_deploy.text import duration, finding_text, table
 
-from .description import Config, config_of
+from .description import Config, Tracker, config_of
+from .receptive_fields import PAPER, Convention, time_constants
 
 PRECISIONS = ("float32", "bfloat16")
 EXAMPLES = """\
@@ -25,13 +27,20 @@ examples:
   python -m nrf_models.covariant times li.toml lif.toml -o times.json
   python -m nrf_models.covariant starts li.toml lif.toml -o starts.json
   python -m nrf_models.covariant publish *.safetensors -o weights
+  python -m nrf_models.covariant fields li.toml -o fields.svg
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     try:
-        verbs = {"train": _train, "draw": _draw, "test": _test, "publish": _publish}
+        verbs = {
+            "train": _train,
+            "draw": _draw,
+            "test": _test,
+            "publish": _publish,
+            "fields": _fields,
+        }
         return int(verbs.get(args.verb, _sweep)(args))
     except NrfError as refusal:
         print("\n".join(finding_text(f) for f in refusal.findings), file=sys.stderr)
@@ -79,6 +88,10 @@ def _parser() -> argparse.ArgumentParser:
     publish.add_argument("checkpoint", nargs="*", help="none: only write the page anew")
     publish.add_argument("-o", "--output", required=True, metavar="FOLDER")
     publish.add_argument("--scenes", type=int, default=64, help="of each velocity")
+    shown = verbs.add_parser("fields", help="draw the fields in space, in time and moving")
+    shown.add_argument("config", nargs="?", help="default: the paper's 144 fields")
+    shown.add_argument("-o", "--output", required=True, metavar="SVG")
+    shown.add_argument("--convention", choices=get_args(Convention), default="sigma")
     for verb in (train, test, times, starts, publish):
         verb.add_argument("--device", default="cpu", help="cpu or cuda")
         verb.add_argument("--threads", type=int, default=2, help="of torch, on the CPU")
@@ -92,6 +105,7 @@ def _train(args: argparse.Namespace) -> int:
 
     torch.set_num_threads(args.threads)
     config = _seeded(config_of(args.config), args.seed)
+    _lint(config.tracker)
     path = args.output or str(Path(args.config).with_suffix(".safetensors"))
     began = time.perf_counter()
     with Bar("training") as bar:
@@ -113,6 +127,24 @@ def _train(args: argparse.Namespace) -> int:
     if last:
         print(f"stood still for events {duration(last[0].waited)} of {duration(took)}")
     print(f"wrote {path}")
+    return 0
+
+
+def _lint(tracker: Tracker) -> None:
+    for found in tracker.lint():
+        print(finding_text(found), file=sys.stderr)
+
+
+def _fields(args: argparse.Namespace) -> int:
+    from .field_picture import picture
+
+    fields, times = PAPER, time_constants(slowest=43.8, ratio=2, count=4)
+    if args.config:
+        tracker = config_of(args.config).tracker
+        fields, times = tracker.fields(), tracker.time_constants
+        _lint(tracker)
+    write_text(args.output, picture(fields, times, args.convention))
+    print(f"wrote {args.output}: {len(fields)} fields, {len(times)} time constants")
     return 0
 
 

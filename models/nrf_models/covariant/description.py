@@ -9,7 +9,9 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from .receptive_fields import Field, family
+from nrf_deploy.findings import Finding
+
+from .receptive_fields import Field, family, truncated
 
 Neuron = Literal["li", "lif", "relu", "relu-frames"]
 Start = Literal["theory", "uniform"]
@@ -109,6 +111,17 @@ class Tracker:
     def fields(self) -> tuple[Field, ...]:
         """What the first block's kernels start from, where theory says so."""
         return family(self.scales, self.ratios, self.directions)
+
+    def first_fields(self) -> list[Field]:
+        """One for each map, evenly: all kinds are there also where there are fewer maps."""
+        fields, count = self.fields(), self.blocks[0].features
+        return [fields[k * len(fields) // count] for k in range(count)]
+
+    def lint(self) -> list[Finding]:
+        """Fields that the first block's kernel cuts off, where it starts from fields."""
+        if self.space == "uniform":
+            return []
+        return truncated(self.first_fields(), self.blocks[0].kernel)
 
 
 @dataclass(frozen=True)

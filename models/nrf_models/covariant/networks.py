@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from .description import Block, Tracker
-from .receptive_fields import Field, bank, truncated
+from .receptive_fields import bank
 
 SHARPNESS = 10.0  # of the surrogate derivative of a spike
 
@@ -196,26 +196,14 @@ def first_weights(conv: nn.Conv2d, t: Tracker, k: int, generator: torch.Generato
     uniform(conv.weight, generator)
     if k > 0 or t.space == "uniform":
         return
-    fields = spread(t.fields(), conv.out_channels)
-    kernels = bank(fields, conv.kernel_size[0])[:, ::-1, ::-1].copy()
+    kernels = bank(t.first_fields(), conv.kernel_size[0])[:, ::-1, ::-1].copy()
     size = np.sqrt(np.square(kernels).sum(axis=(1, 2), keepdims=True))
     signs = torch.rand(conv.out_channels, conv.in_channels, 1, 1, generator=generator) * 2 - 1
     with torch.no_grad():
         conv.weight.copy_(signs * torch.from_numpy((kernels / size).astype(np.float32))[:, None])
 
 
-def spread(fields: tuple[Field, ...], count: int) -> list[Field]:
-    """`count` of them, evenly: all kinds are there also where there are fewer maps."""
-    at = np.linspace(0, len(fields), count, endpoint=False).astype(int)
-    return [fields[k] for k in at]
-
-
 def uniform(weight: Tensor, generator: torch.Generator) -> None:
     bound = (1.0 / weight[0].numel()) ** 0.5
     with torch.no_grad():
         weight.copy_((torch.rand(weight.shape, generator=generator) * 2 - 1) * bound)
-
-
-def lint(tracker: Tracker) -> list[Any]:
-    """Fields that the first block's kernel cuts off."""
-    return truncated(spread(tracker.fields(), tracker.blocks[0].features), tracker.blocks[0].kernel)

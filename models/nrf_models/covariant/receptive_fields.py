@@ -17,7 +17,7 @@ x grows to the right, y downwards, angles from x towards y.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
@@ -165,17 +165,20 @@ def described(
     return {"stride": stride, "offset": 0.0, "channels": channels}
 
 
-def truncated(fields: Iterable[Field], size: int) -> list[Finding]:
-    """A lint: fields that a kernel of this size cuts off so far that covariance suffers."""
+def truncated(fields: Sequence[Field], size: int) -> list[Finding]:
+    """A lint: a kernel of this size cuts fields off so far that covariance suffers."""
+    cut = [field for field in fields if size < size_needed(field)]
+    if not cut:
+        return []
+    worst = max(cut, key=size_needed)
     return [
         warning(
             "COVARIANT-TRUNCATED",
-            f"{field} is cut off at {size} pixels, and needs {size_needed(field)}",
+            f"a kernel of {size} pixels cuts off {len(cut)} of {len(fields)} fields; the largest, "
+            f"s = {worst.scale:g} with the ratio {worst.ratio:g}, needs {size_needed(worst)}",
             why="truncation is by far the largest error of spatial covariance",
-            fix=f"use a kernel of {size_needed(field)} pixels or a smaller scale",
+            fix=f"use a kernel of {size_needed(worst)} pixels, or smaller scales",
         )
-        for field in fields
-        if size < size_needed(field)
     ]
 
 
