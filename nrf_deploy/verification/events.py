@@ -79,15 +79,9 @@ class Overlay:
 
 
 def overlay(left: Window, right: Window) -> Overlay:
-    at = np.searchsorted(right.key, left.key)
-    shared = np.zeros(len(left), bool)
-    inside = at < len(right)
-    shared[inside] = right.key[at[inside]] == left.key[inside]
-    alone_right = np.ones(len(right), bool)
-    alone_right[at[shared]] = False
-    return Overlay(
-        np.flatnonzero(shared), at[shared], np.flatnonzero(~shared), np.flatnonzero(alone_right)
-    )
+    from .sweeps import meet  # starts numba
+
+    return Overlay(*meet(left.key, right.key))
 
 
 def same(left: Window, right: Window) -> bool:
@@ -98,10 +92,9 @@ def differing(left: Window, right: Window) -> Array:
     """The keys, rising, where only one has an event or where the values differ."""
     if np.array_equal(left.key, right.key):
         return left.key[unequal(left.value, right.value)]
-    o = overlay(left, right)
-    changed = unequal(left.value[o.shared_left], right.value[o.shared_right])
-    keys = [left.key[o.alone_left], right.key[o.alone_right], left.key[o.shared_left][changed]]
-    return np.sort(np.concatenate(keys))
+    from .sweeps import unlike
+
+    return np.asarray(unlike(left.key, left.value, right.key, right.value))
 
 
 def value_error(left: Window, right: Window, norm: float) -> float:

@@ -9,9 +9,8 @@ neuron is held against itself; time counts in steps.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
@@ -24,6 +23,8 @@ COST = 0.5
 """Of Victor and Purpura's move by one step; adding or removing a spike costs 1."""
 REACH = 5
 """Steps either way in which the histogram looks for a spike's counterpart."""
+CROWD = 64
+"""Spikes of one neuron, within the time that one waits for another, that are told apart."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Timing:
 
 def timing(left: Window, right: Window) -> Timing:
     o = overlay(left, right)
-    change = differences(left, right, o)
+    change = differences(left, right)
     spikes = max(float(np.abs(right.value).sum()), 1.0)
     offsets, alone = histogram(left, right, o)
     return Timing(
@@ -64,22 +65,12 @@ class Change:
     key: Array
     value: Array
 
-    def rows(self) -> Iterator[tuple[int, Array, Array]]:
-        """(step, neurons, values) of each step in which something differs."""
-        step = self.key // self.size
-        edges = np.flatnonzero(np.diff(step, prepend=-1, append=-1))
-        for begin, end in pairwise(edges):
-            yield int(step[begin]), self.key[begin:end] % self.size, self.value[begin:end]
 
+def differences(left: Window, right: Window) -> Change:
+    from .sweeps import subtract
 
-def differences(left: Window, right: Window, o: Overlay) -> Change:
-    key = [left.key[o.alone_left], right.key[o.alone_right], left.key[o.shared_left]]
     a, b = left.value.astype(np.float64), right.value.astype(np.float64)
-    value = [a[o.alone_left], -b[o.alone_right], a[o.shared_left] - b[o.shared_right]]
-    keys, values = np.concatenate(key), np.concatenate(value)
-    there = values != 0
-    order = np.argsort(keys[there], kind="stable")
-    return Change(left.size, keys[there][order], values[there][order])
+    return Change(left.size, *subtract(left.key, a, right.key, b))
 
 
 def van_rossum(change: Change, tau: float = TAU) -> float:
@@ -87,67 +78,31 @@ def van_rossum(change: Change, tau: float = TAU) -> float:
 
     For each neuron the sum of s_i s_j exp(-|t_i - t_j| / tau) over all pairs of differences.
     """
-    trail, last = np.zeros(change.size), np.zeros(change.size)
-    total = 0.0
-    for step, neuron, value in change.rows():
-        past = trail[neuron] * np.exp((last[neuron] - step) / tau)
-        total += float((value * (value + 2 * past)).sum())
-        trail[neuron], last[neuron] = past + value, step
-    return max(total, 0.0)
+    from .sweeps import squared
+
+    return float(squared(change.size, change.key, change.value, tau))
 
 
 def victor_purpura(change: Change, cost: float = COST) -> float:
     """The cheapest way from one train to the other, summed over neurons.
 
     A neuron's state is how many spikes wait for a counterpart (left less right): each costs
-    `cost` a step, or 1 to be given up. More than 2 / cost never wait, since the first of them
-    would by then be cheaper to remove and add anew. Exact for one spike a neuron and step;
-    several in one step beyond that many are given up one by one.
+    `cost` a step, or 1 to be given up. None waits longer than 2 / cost, since it would by then
+    be cheaper to remove it and its counterpart; so no more wait than differ within that time,
+    and for each number of them the cheapest way is known. Where that is more than CROWD, those
+    beyond are given up one by one, and so are fractions: these are no spikes.
     """
-    most = math.ceil(2 / cost)
-    waiting = np.arange(-most, most + 1.0)
-    neurons, own = np.unique(change.key % change.size, return_inverse=True)
-    best = np.broadcast_to(np.abs(waiting), (len(neurons), len(waiting))).copy()
-    last, given_up, done = np.zeros(len(neurons)), 0.0, 0
-    for step, neuron, value in change.rows():
-        at = own[done : done + len(neuron)]
-        done += len(neuron)
-        held = best[at] + np.outer(step - last[at], cost * np.abs(waiting))
-        moved = np.clip(np.rint(value), -most, most).astype(np.int64)
-        given_up += float(np.abs(value - moved).sum())
-        from_ = np.arange(len(waiting)) - moved[:, None]
-        inside = (from_ >= 0) & (from_ < len(waiting))
-        held = np.take_along_axis(held, np.clip(from_, 0, len(waiting) - 1), axis=1)
-        best[at] = _given_up(np.where(inside, held, np.inf), waiting)
-        last[at] = step
-    return float((best + np.abs(waiting)).min(axis=1).sum()) + given_up
+    from .sweeps import moves
 
-
-def _given_up(held: Array, waiting: Array) -> Array:
-    """The same, where spikes may be removed or added at 1 each."""
-    down = np.minimum.accumulate(held - waiting, axis=1) + waiting
-    up = np.minimum.accumulate((held + waiting)[:, ::-1], axis=1)[:, ::-1] - waiting
-    return np.asarray(np.minimum(down, up))
+    return float(moves(change.size, change.key, change.value, cost, CROWD))
 
 
 def histogram(left: Window, right: Window, o: Overlay) -> tuple[dict[int, int], int]:
     """(left spikes by their offset from the nearest right one, those without one in reach)."""
-    counts = dict.fromkeys(range(-REACH, REACH + 1), 0)
+    from .sweeps import nearest
+
+    away = nearest(left.size, left.key[o.alone_left], right.key, REACH)
+    found = np.bincount(away + REACH, minlength=2 * REACH + 2).tolist()
+    counts = {offset: found[offset + REACH] for offset in range(-REACH, REACH + 1)}
     counts[0] = len(o.shared_left)
-    lone = left.key[o.alone_left]
-    if not len(lone) or not len(right):
-        return counts, len(lone)
-    away = np.full(len(lone), REACH + 1)
-    for steps in range(REACH, 0, -1):
-        for offset in (steps, -steps):
-            away[_has(right.key, lone - offset * left.size)] = offset
-    found, number = np.unique(away, return_counts=True)
-    for offset, n in zip(found.tolist(), number.tolist(), strict=True):
-        if offset <= REACH:
-            counts[offset] = n
-    return counts, int((away > REACH).sum())
-
-
-def _has(keys: Array, wanted: Array) -> Array:
-    at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-    return np.asarray(keys[at] == wanted)
+    return counts, found[2 * REACH + 1]
