@@ -158,8 +158,12 @@ def conform(
     for done, case in enumerate(asked.cases):
         progress(done, len(asked.cases))
         results.append(held_against(asked, case))
-    causes = (replace(r, cause=likely(asked.target, r, results)) if r.bad else r for r in results)
-    return Conformance(asked.chip, engine, tuple(causes))
+    return Conformance(asked.chip, engine, tuple(explained(asked, r, results) for r in results))
+
+
+def explained(asked: Task, result: Result, results: Sequence[Result]) -> Result:
+    """With its likely cause, where it is bad: what the other cases gave is part of the answer."""
+    return replace(result, cause=likely(asked.target, result, results)) if result.bad else result
 
 
 def held_against(asked: Task, case: Case) -> Result:

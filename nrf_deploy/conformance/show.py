@@ -18,7 +18,7 @@ SCHEMA_VERSION = 1
 
 def text(c: Conformance) -> str:
     """At most 80 columns wide. Of what is bad, each case is told in full below the table."""
-    rows = [(r.case.title, r.status, _where(r), _cause(r)) for r in c.results]
+    rows = [(r.case.title, r.status, _where(r), reason(r)) for r in c.results]
     parts = [
         wrap(f"{c.chip} on the engine {c.engine}", then="    "),
         table(("case", "result", "first divergence", "likely cause, or why refused"), rows, "llll"),
@@ -81,7 +81,8 @@ def _where(r: Result) -> str:
     return f"{d.layer}[{neuron}] {d.variable}, step {d.step}"
 
 
-def _cause(r: Result) -> str:
+def reason(r: Result) -> str:
+    """The likely cause of what differs, or why there is nothing to compare."""
     if r.cause or not r.findings:
         return r.cause
     first = next((f for f in r.findings if f.severity == "error"), r.findings[0])
@@ -168,11 +169,11 @@ def junit(c: Conformance) -> str:
         where = printable(f"{c.chip} on {c.engine}")
         case = ElementTree.SubElement(suite, "testcase", classname=where, name=r.case.title)
         if r.bad:
-            message = printable(r.cause or _cause(r))
+            message = printable(r.cause or reason(r))
             failure = ElementTree.SubElement(case, "failure", type=r.status, message=message)
             failure.text = "\n".join(map(printable, told(r, c.engine).splitlines()))
         elif r.status == "refused":
-            ElementTree.SubElement(case, "skipped", message=printable(_cause(r)))
+            ElementTree.SubElement(case, "skipped", message=printable(reason(r)))
     ElementTree.indent(suite)
     return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
 

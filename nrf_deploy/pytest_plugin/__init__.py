@@ -1,0 +1,49 @@
+"""What pytest loads at each start: options, and nothing behind them before one is given.
+
+    pytest --nrf-bundle model.nrfb --nrf-input events.npz    each layer of a bundle is a test
+    pytest --nrf-target loihi2                               each case of the kits is a test
+
+See docs/conformance.md.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+ASKING = ("nrf_bundle", "nrf_input", "nrf_target", "nrf_kit")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("nrf-deploy", "models and back ends, verified by nrf-deploy")
+    for name, metavar, about in (
+        ("bundle", "B.nrfb", "a test for each layer of this bundle; can be given several times"),
+        ("input", "REC", "recording for the bundle: one for all, or one for each in order"),
+        ("target", "CHIP", "a test for each conformance case of this chip (nrf-deploy targets)"),
+        ("kit", "FOLDER", "with --nrf-target: also the cases of this kit"),
+    ):
+        group.addoption(f"--nrf-{name}", action="append", default=[], metavar=metavar, help=about)
+    group.addoption("--nrf-engine", default="emulator", metavar="E", help="the engine in question")
+    group.addoption(
+        "--nrf-against",
+        default="reference",
+        metavar="E",
+        help="the engine to trust, or a recording of one layer from silicon (.npz)",
+    )
+    group.addoption(
+        "--nrf-limits", metavar="L.toml", help="limits by metric and layer (docs/report-schema.md)"
+    )
+    group.addoption("--nrf-bin", type=float, metavar="S", help="seconds of one step, for events")
+    group.addoption("--nrf-merge", choices=["polarity", "all"], help="count polarities together")
+    group.addoption("--nrf-clip", type=int, metavar="N", help="bring values above N down to N")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """With options but no paths only what they ask for is collected; with paths, both."""
+    if not any(config.getoption(name) for name in ASKING):
+        return
+    from .collect import Collected
+
+    config.pluginmanager.register(Collected(config), "nrf_deploy_collected")
+    if config.args_source is not pytest.Config.ArgsSource.ARGS:
+        config.args = []

@@ -1,0 +1,114 @@
+"""From options to tests: bundles, recordings and kits are read once, before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+
+import pytest
+
+from .. import pipeline
+from ..bundle import Bundle
+from ..conformance.run import task
+from ..files import reading
+from ..findings import Finding, NrfError, UsageError, error, refuse
+from ..given import as_bundle, recording_for
+from ..recording import Recording
+from ..verification.limits import Limits, parse_limits, unknown_layers
+from ..verification.recorded import is_recording
+from ..verification.verify import default_limits
+from .items import BundleTests, KitTests, Question
+
+
+class Collected:
+    """The plug-in proper, registered only where an option asks for it."""
+
+    def __init__(self, config: pytest.Config):
+        self.option = config.getoption
+        try:
+            self.questions = list(self._bundles())
+            self.tasks = [
+                task(chip, self.option("nrf_engine"), self.option("nrf_kit"))
+                for chip in self.option("nrf_target")
+            ]
+        except NrfError as refusal:
+            said = (f.text() for f in refusal.findings if f.severity == "error")
+            raise pytest.UsageError("\n".join(said)) from None
+
+    def pytest_report_header(self) -> list[str]:
+        lines = [f"nrf-deploy: {q.name}, {q.engine} against {q.against}" for q in self.questions]
+        lines += [f"nrf-deploy: {t.chip} on {t.engine}, {len(t.cases)} cases" for t in self.tasks]
+        said = (f for q in self.questions for f in q.said if f.severity == "warning")
+        return [*lines, *(f.text() for f in said)]
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_make_collect_report(
+        self, collector: pytest.Collector
+    ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+        """Beside the files that a session collects: so -k, -x and --collect-only hold here too."""
+        report = yield
+        if isinstance(collector, pytest.Session) and report.result is not None:
+            bundles = (BundleTests.of(collector, question) for question in self.questions)
+            kits = (KitTests.of(collector, asked) for asked in self.tasks)
+            report.result = [*report.result, *bundles, *kits]
+        return report
+
+    def _bundles(self) -> Iterator[Question]:
+        paths, inputs = self.option("nrf_bundle"), self.option("nrf_input")
+        refuse(self._misfits(paths, inputs), UsageError)
+        if len(inputs) == 1:
+            inputs = inputs * len(paths)
+        for path, given in zip(paths, inputs, strict=True):
+            bundle = as_bundle(path)
+            recording, said = self._recording(bundle, given)
+            yield Question(
+                name=path if len(set(inputs)) == 1 else f"{path} with {given}",
+                path=path,
+                bundle=bundle,
+                recording=recording,
+                engine=self.option("nrf_engine"),
+                against=self.option("nrf_against"),
+                limits=self._limits(bundle),
+                said=said,
+            )
+
+    def _misfits(self, paths: Sequence[str], inputs: Sequence[str]) -> Iterator[Finding]:
+        if len(inputs) not in ({1, len(paths)} if paths else {0}):
+            yield error(
+                "PYTEST-INPUT",
+                f"{len(paths)} bundle(s) and {len(inputs)} input(s) are given",
+                fix="give --nrf-input once for all bundles, or once for each --nrf-bundle",
+            )
+        if self.option("nrf_kit") and not self.option("nrf_target"):
+            yield error(
+                "PYTEST-KIT", "--nrf-kit is given without a chip", fix="add --nrf-target CHIP"
+            )
+
+    def _recording(self, bundle: Bundle, path: str) -> tuple[Recording, tuple[Finding, ...]]:
+        recording, said = recording_for(
+            bundle.network,
+            path,
+            bin=self.option("nrf_bin"),
+            merge=self.option("nrf_merge"),
+            clip=self.option("nrf_clip"),
+        )
+        known = pipeline.engines(bundle)
+        for engine in (self.option("nrf_engine"), self.option("nrf_against")):
+            if engine not in known and not is_recording(bundle, engine):
+                raise UsageError(
+                    error(
+                        "ENGINE-UNKNOWN",
+                        f"there is no engine {engine!r} for {bundle.chip}",
+                        fix=f"choose one of: {', '.join(known)}",
+                    )
+                )
+        return recording, said
+
+    def _limits(self, bundle: Bundle) -> Limits:
+        usual = default_limits(self.option("nrf_engine"), self.option("nrf_against"))
+        path = self.option("nrf_limits")
+        if not path:
+            return usual
+        with reading(path) as stream:
+            limits = parse_limits(stream.read(2**20).decode("utf-8", "replace"), usual)
+        refuse(unknown_layers(limits, pipeline.populations(bundle)), UsageError)
+        return limits

@@ -1,0 +1,150 @@
+"""The tests: a layer of a bundle, or a case of a kit. What failed is told as the verifier does."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ..bundle import Bundle
+from ..conformance import show
+from ..conformance.case import Case
+from ..conformance.run import Result, Task, explained, held_against
+from ..findings import Finding, NrfError
+from ..pipeline import populations
+from ..recording import Recording
+from ..text import finding_text, wrap
+from ..verification import Limits, Report
+from ..verification.report import divergence_sentences
+from ..verification.verify import verify
+
+WHOLE = "the whole run"
+
+
+class UnmetError(Exception):
+    """What a test has to say, ready to be printed."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Question:
+    """A bundle, its input, two engines and the limits between them."""
+
+    name: str
+    path: str
+    bundle: Bundle
+    recording: Recording
+    engine: str
+    against: str
+    limits: Limits
+    said: tuple[Finding, ...]
+
+    @cached_property
+    def report(self) -> Report:
+        """Both engines run when the first layer is asked about."""
+        return verify(self.bundle, self.recording, self.engine, self.against, limits=self.limits)
+
+
+class _Told(pytest.Item):
+    """Failures are texts without a traceback, but for bugs of ours."""
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        if isinstance(excinfo.value, UnmetError):
+            return str(excinfo.value)
+        if isinstance(excinfo.value, NrfError):
+            return _text(f for f in excinfo.value.findings if f.severity == "error")
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self) -> tuple[os.PathLike[str] | str, int | None, str]:
+        return self.path, None, self.name
+
+
+class BundleTests(pytest.Collector):
+    """A test for each layer, and one for what concerns no layer alone."""
+
+    question: Question
+
+    @classmethod
+    def of(cls, session: pytest.Session, question: Question) -> BundleTests:
+        nodeid = question.name.replace("::", ":")
+        made: BundleTests = cls.from_parent(
+            session, name=question.name, path=Path(question.path).absolute(), nodeid=nodeid
+        )
+        made.question = question
+        return made
+
+    def collect(self) -> list[pytest.Item]:
+        names = [*populations(self.question.bundle), WHOLE]
+        return [LayerTest.from_parent(self, name=name) for name in names]
+
+
+class LayerTest(_Told):
+    parent: BundleTests
+
+    def runtest(self) -> None:
+        report = self.parent.question.report
+        layers = {layer.layer for layer in report.comparison.layers}
+        own = [f for f in report.findings if f.severity == "error" and self._mine(f, layers)]
+        if not own:
+            return
+        first = report.comparison.first_divergence
+        sentences = divergence_sentences(report.comparison)
+        here = first is not None and first.layer == self.name
+        told = "\n".join(wrap(s) for s in sentences) if here else ""
+        raise UnmetError("\n\n".join(part for part in (_text(own), told) if part))
+
+    def _mine(self, finding: Finding, layers: set[str]) -> bool:
+        return finding.layer == self.name or (self.name == WHOLE and finding.layer not in layers)
+
+
+class KitTests(pytest.Collector):
+    """A test for each case; the cases before a failed one help to name its cause."""
+
+    task: Task
+
+    @classmethod
+    def of(cls, session: pytest.Session, task: Task) -> KitTests:
+        name = f"{task.chip} on {task.engine}"
+        made: KitTests = cls.from_parent(session, name=name, nodeid=name)
+        made.task, made.results = task, {}
+        return made
+
+    results: dict[Case, Result]
+
+    def collect(self) -> list[pytest.Item]:
+        return [CaseTest.of(self, case) for case in self.task.cases]
+
+    def result(self, case: Case) -> Result:
+        if case not in self.results:
+            self.results[case] = held_against(self.task, case)
+        return self.results[case]
+
+    def explained(self, case: Case) -> Result:
+        every = [self.result(other) for other in self.task.cases]
+        return explained(self.task, self.result(case), every)
+
+
+class CaseTest(_Told):
+    parent: KitTests
+    case: Case
+
+    @classmethod
+    def of(cls, parent: KitTests, case: Case) -> CaseTest:
+        made: CaseTest = cls.from_parent(parent, name=case.title)
+        made.case = case
+        return made
+
+    def runtest(self) -> None:
+        result = self.parent.result(self.case)
+        if result.status == "refused":
+            pytest.skip(show.reason(result))
+        if result.bad:
+            raise UnmetError(show.told(self.parent.explained(self.case), self.parent.task.engine))
+
+
+def _text(findings: Iterable[Finding]) -> str:
+    return "\n".join(finding_text(f) for f in findings)
