@@ -174,3 +174,68 @@ def test_training_says_how_long_it_stood_still(tmp_path: Path) -> None:
     assert len(waited) == SHORT.batches
     assert waited == sorted(waited)
     assert waited[0] > 0
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("batches = 0", "0 batches"),
+        ("batch = -1", "-1 scenes a batch"),
+        ("steps = 0", "0 steps"),
+        ("warm_up = -1", "-1 steps of warming up"),
+        ("rate = 0.0", "a rate of 0"),
+        ("velocities = [0.0, 1.0]", "velocities from 0 to 1"),
+        ("velocities = [2.0, 1.0]", "velocities from 2 to 1"),
+        ("radii = [-1.0, 4.0]", "radii from -1 to 4"),
+        ("threshold = 0.0", "a pixel's threshold of 0"),
+        ("noise = 1.5", "a chance of noise of 1.5"),
+        ("motions = []", "no motion"),
+        ("motions = ['straight', 'wild']", "'wild' is none of straight, rotation"),
+        ('batches = "many"', "batches is 'many', not a whole number"),
+        ("velocities = 1.0", "velocities is 1.0, not two numbers"),
+        ("rate = nan", "a rate of nan"),
+        ("[tracker]\nspace = 'theorie'", "space is 'theorie', not theory or uniform"),
+        ("[tracker]\nshare = 1", "share is 1, not true or false"),
+        ("[tracker]\ntime_constants = []", "time_constants is (), not numbers"),
+        ("[tracker]\nshapes = 0", "0 shapes"),
+        ("[tracker]\nblocks = []", "no block"),
+        ("[tracker]\nblocks = [{ features = 0, kernel = 3 }]", "has a number below 1"),
+    ],
+)
+def test_a_training_that_cannot_be_is_refused(
+    line: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "wrong.toml"
+    config.write_text(f"[training]\n{line}\n")
+    assert main(["draw", str(config), "--data", str(tmp_path / "events")]) == 2
+    error = capsys.readouterr().err
+    assert str(config) in error
+    assert said in error
+    assert not (tmp_path / "events").exists()
+
+
+def test_all_faults_are_said_at_once() -> None:
+    with pytest.raises(ValueError, match=r"0 batches.*-1 scenes a batch.*0 steps"):
+        Training(batches=0, batch=-1, steps=0)
+
+
+@pytest.mark.parametrize("text", ["[tracker", "\xff", ""])
+def test_a_file_that_is_no_configuration_is_named(
+    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "wrong.toml"
+    if text:
+        config.write_bytes(text.encode("latin-1"))
+    assert main(["draw", str(config), "--data", str(tmp_path / "events")]) == 2
+    assert str(config) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--threads", "--batches", "--seeds"])
+def test_a_count_is_at_least_one(
+    option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "tiny.toml"
+    config.write_text(TOML)
+    with pytest.raises(SystemExit):
+        main(["times", str(config), "-o", str(tmp_path / "s.json"), option, "0"])
+    assert f"argument {option}: '0' is no whole number above 0" in capsys.readouterr().err

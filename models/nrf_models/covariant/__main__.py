@@ -53,6 +53,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+    return int(text)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m nrf_models.covariant",
@@ -71,30 +77,30 @@ def _parser() -> argparse.ArgumentParser:
     draw.add_argument("config")
     draw.add_argument("--seed", type=int, help="of the scenes")
     draw.add_argument("--data", metavar="FOLDER", required=True, help="what train --data names")
-    draw.add_argument("--threads", type=int, default=2, help="that make them")
+    draw.add_argument("--threads", type=_count, default=2, help="that make them")
     test = verbs.add_parser("test", help="error in pixels against velocity")
     test.add_argument("checkpoint", nargs="+")
-    test.add_argument("--scenes", type=int, default=32, help="of each velocity")
+    test.add_argument("--scenes", type=_count, default=32, help="of each velocity")
     times = verbs.add_parser("times", help="which ladder of time constants suits a tracker")
     starts = verbs.add_parser("starts", help="what kernels and times by theory or uniform do")
     for verb in (times, starts):
         verb.add_argument("config", nargs="+")
         verb.add_argument("-o", "--output", required=True, metavar="JSON", help="goes on with it")
-        verb.add_argument("--batches", type=int, default=60, help="of each training")
-        verb.add_argument("--seeds", type=int, default=3, help="trainings of each variant")
+        verb.add_argument("--batches", type=_count, default=60, help="of each training")
+        verb.add_argument("--seeds", type=_count, default=3, help="trainings of each variant")
     publish = verbs.add_parser(
         "publish", help="test checkpoints, and keep weights and errors without the optimiser"
     )
     publish.add_argument("checkpoint", nargs="*", help="none: only write the page anew")
     publish.add_argument("-o", "--output", required=True, metavar="FOLDER")
-    publish.add_argument("--scenes", type=int, default=64, help="of each velocity")
+    publish.add_argument("--scenes", type=_count, default=64, help="of each velocity")
     shown = verbs.add_parser("fields", help="draw the fields in space, in time and moving")
     shown.add_argument("config", nargs="?", help="default: the paper's 144 fields")
     shown.add_argument("-o", "--output", required=True, metavar="SVG")
     shown.add_argument("--convention", choices=get_args(Convention), default="sigma")
     for verb in (train, test, times, starts, publish):
         verb.add_argument("--device", default="cpu", help="cpu or cuda")
-        verb.add_argument("--threads", type=int, default=2, help="of torch, on the CPU")
+        verb.add_argument("--threads", type=_count, default=2, help="of torch, on the CPU")
     return parser
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -17,6 +17,7 @@ Neuron = Literal["li", "lif", "relu", "relu-frames"]
 Start = Literal["theory", "uniform"]
 Norm = Literal["scale", "batch"]
 NEURONS: tuple[Neuron, ...] = get_args(Neuron)
+MOTIONS = ("straight", "rotation", "scaling", "shear")
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,14 @@ class Tracker:
             raise ValueError("; ".join(faults))
 
     def faults(self) -> list[str]:
-        side, found = self.size, []
+        side = self.size
+        counts = (("shapes", self.shapes), ("frames", self.frames), ("directions", self.directions))
+        found = [f"{count} {what}" for what, count in counts if count < 1]
+        found += [] if self.blocks else ["no block"]
         for k, block in enumerate(self.blocks):
+            if min(block.features, block.kernel, block.pool, block.stride) < 1:
+                found.append(f"block {k}: {block} has a number below 1")
+                break
             if block.kernel % 2 == 0:
                 found.append(f"block {k}: a kernel of {block.kernel} pixels has no middle")
             side //= block.pool * block.stride
@@ -142,6 +149,30 @@ class Training:
     motions: tuple[str, ...] = ("straight",)
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        faults = list(self.faults())
+        if faults:
+            raise ValueError("; ".join(faults))
+
+    def faults(self) -> Iterator[str]:
+        counts = (("batches", self.batches), ("scenes a batch", self.batch), ("steps", self.steps))
+        yield from (f"{count} {what}" for what, count in counts if count < 1)
+        if self.warm_up < 0:
+            yield f"{self.warm_up} steps of warming up"
+        if not 0 < self.rate < math.inf:
+            yield f"a rate of {self.rate:g}"
+        for what, (low, high) in (("velocities", self.velocities), ("radii", self.radii)):
+            if not 0 < low <= high < math.inf:
+                yield f"{what} from {low:g} to {high:g}"
+        if not 0 < self.threshold <= 1:
+            yield f"a pixel's threshold of {self.threshold:g}, which no edge reaches"
+        if not 0 <= self.noise <= 1:
+            yield f"a chance of noise of {self.noise:g}"
+        if not self.motions:
+            yield "no motion"
+        for unknown in (m for m in self.motions if m not in MOTIONS):
+            yield f"{unknown!r} is none of {', '.join(MOTIONS)}"
+
 
 @dataclass(frozen=True)
 class Config:
@@ -166,7 +197,10 @@ def config_from(data: Mapping[str, Any]) -> Config:
 
 
 def config_of(path: str | Path) -> Config:
-    return config_from(tomllib.loads(Path(path).read_text("utf-8")))
+    try:
+        return config_from(tomllib.loads(Path(path).read_text("utf-8")))
+    except (ValueError, OSError) as problem:
+        raise ValueError(f"{path}: {getattr(problem, 'strerror', None) or problem}") from problem
 
 
 def _made(kind: Any, data: Mapping[str, Any]) -> Any:
@@ -175,4 +209,28 @@ def _made(kind: Any, data: Mapping[str, Any]) -> Any:
         unknown = ", ".join(sorted(set(data) - known))
         raise ValueError(f"{kind.__name__} has no {unknown}; it has {', '.join(sorted(known))}")
     lists = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+    wrong = (_wrong(f.name, str(f.type), lists[f.name]) for f in fields(kind) if f.name in lists)
+    said = [w for w in wrong if w]
+    if said:
+        raise ValueError("; ".join(said))
     return kind(**lists)
+
+
+def _wrong(name: str, annotated: str, value: Any) -> str | None:
+    """What a value is instead of what its field asks for, if it is not that."""
+    numbers = isinstance(value, tuple) and all(type(v) in (int, float) for v in value)
+    wanted = {
+        "int": ("a whole number", type(value) is int),
+        "float": ("a number", type(value) in (int, float)),
+        "bool": ("true or false", type(value) is bool),
+        "tuple[float, float]": ("two numbers", numbers and len(value) == 2),
+        "tuple[float, ...]": ("numbers", numbers and len(value) > 0),
+        "tuple[str, ...]": (
+            "words",
+            isinstance(value, tuple) and all(isinstance(v, str) for v in value),
+        ),
+        "Start": (" or ".join(get_args(Start)), value in get_args(Start)),
+        "Norm": (" or ".join(get_args(Norm)), value in get_args(Norm)),
+    }
+    what, right = wanted.get(annotated, ("", True))
+    return None if right else f"{name} is {value!r}, not {what}"

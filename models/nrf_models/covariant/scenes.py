@@ -129,7 +129,7 @@ def batches(
 def _kept(folder: Path, tracker: Tracker, training: Training, seed: tuple[int, ...]) -> Batch:
     """The names of a batch's files hold what it was made from. The events are written last:
     where they are, all is there."""
-    made_from = repr((tracker.size, tracker.shapes, replace(training, batches=0), seed))
+    made_from = repr((tracker.size, tracker.shapes, replace(training, batches=1), seed))
     name = hashlib.sha256(made_from.encode()).hexdigest()[:24]
     places, events = folder / f"{name}-places.npy", folder / f"{name}-events.npy"
     if events.exists():
