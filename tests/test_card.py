@@ -228,3 +228,21 @@ def test_several_shapes_have_a_table_of_their_own(tmp_path: Path) -> None:
     for k, whole in enumerate(table["all"]):
         each = [table[name][k] for name in ("disc", "square", "triangle")]
         assert whole == pytest.approx(sum(each) / 3, abs=0.11)
+
+
+def test_the_command_prints_and_keeps_a_sweep(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, kept = tmp_path / "tiny.toml", tmp_path / "sweep.json"
+    config.write_text(
+        '[tracker]\nneuron = "lif"\nsize = 24\nhead = 3\nscales = [0.5]\n'
+        "blocks = [{ features = 4, kernel = 7, pool = 2, stride = 2 }]\n"
+        "[training]\nbatch = 1\nwarm_up = 2\nsteps = 3\nradii = [3.0, 5.0]\n"
+    )
+    call = [str(config), "-o", str(kept), "--batches", "1", "--seeds", "1", "--threads", "1"]
+    assert main(["starts", *call]) == 0
+    assert main(["times", *call]) == 0
+    said = capsys.readouterr().out
+    assert "after 1 batches" in said
+    assert "lif      uniform  theory      0" in said
+    assert len(sweep.rows(kept)) == 4 + len(LADDERS) - 1, "the usual ladder is one of the starts"
