@@ -1,4 +1,4 @@
-"""A link of the layered network as the synapses of a program: what is the same on any chip."""
+"""A layered network as a program: what is the same on any chip."""
 
 from __future__ import annotations
 
@@ -8,8 +8,42 @@ from typing import Any
 import numpy as np
 
 from . import program
-from .layers import Link
-from .network import Array, Conv, Linear, Pool, Scale, Shape
+from .layers import Link, layers
+from .network import Array, Conv, Input, Linear, Network, Output, Pool, Population, Scale, Shape
+from .quantise.scheme import Scheme
+
+
+def lowered(
+    network: Network, scheme: Scheme, *, arithmetic: str, model: str, peak: int
+) -> program.Program:
+    """The whole program of a chip whose layers take no time, and whose neurons are all of one
+    model; ports take values up to `peak`."""
+    view = layers(network)
+    held = [network[n] for n in view.stops if isinstance(network[n], Population)]
+    outputs = {source for end in network.of(Output) for source in network.sources(end.name)}
+    made = []
+    for k in view.links:
+        ends = {"name": k.name, "source": k.source, "targets": k.targets, "delay": k.back}
+        weight = scheme.connections[k.name].weight
+        made.append(synapses(k, ends, weight, network[k.source].shape, {}))
+    return program.Program(
+        arithmetic=arithmetic,
+        ports=tuple(program.Port(name=n.name, shape=n.shape, peak=peak) for n in network.of(Input)),
+        synapses=tuple(made),
+        populations=tuple(
+            program.Population(
+                name=n.name, shape=n.shape, model=model, params=scheme.populations[n.name].params
+            )
+            for n in held
+        ),
+        outputs=tuple(n.name for n in held if n.name in outputs),
+        origins=tuple(
+            program.Origin(
+                population=n.name, node=n.name, latency=0, scale=scheme.populations[n.name].scale
+            )
+            for n in held
+        ),
+    )
 
 
 def synapses(

@@ -11,17 +11,18 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
 from .emulator.events_golden import EventRule
 from .emulator.golden import Arithmetic
 from .emulator.kernels import EventKernels, Kernels
 from .findings import Finding, UsageError, error
-from .legalise import Pass
-from .legalise.choice import Approximate
+from .legalise import EXACT, Pass
+from .legalise.choice import Approximate, allowed
 from .network import Array, Network
 from .place.placement import Placement
-from .program import Program
+from .program import Program, Synapses
 from .quantise.rules import Rules
 from .quantise.scheme import Scheme
 from .recording import Recording, Trace
@@ -106,6 +107,34 @@ class Target(Protocol):
     def place(self, program: Program, chip: str) -> Placement: ...
 
 
+class PlainArithmetic:
+    """Weights, outputs and sums as they are: a base class that leaves the neurons to be said."""
+
+    def held(self, synapses: Synapses) -> Array:
+        return synapses.weight
+
+    def message(self, synapses: Synapses, output: Array) -> Array:
+        return output
+
+    def deliver(self, synapses: Synapses, total: Array) -> Array:
+        return total
+
+
+class Plain:
+    """What a small target has none of: a base class that leaves only what it must say
+    (docs/add-a-target.md)."""
+
+    shown: Sequence[str] = ()
+    kernels: Mapping[str, Kernels | EventKernels] = MappingProxyType({})
+    sdks: Sequence[Sdk] = ()
+    engines: Mapping[str, Engine] = MappingProxyType({})
+    exporters: Mapping[str, Exporter] = MappingProxyType({})
+    choices: Sequence[Approximate] = ()
+
+    def passes(self, chip: str, allow: Collection[str] = ()) -> Sequence[Pass]:
+        return (*EXACT, *allowed(self.choices, allow))
+
+
 def targets() -> dict[str, Target]:
     """Every installed target, by name."""
     found = entry_points(group="nrf_deploy.targets")
@@ -141,6 +170,14 @@ class Dequantising(Protocol):
         populations their numbers as verification/ideal.py names them. Amounts are in the units
         of the program's v, decays are the part that is lost in a step."""
         ...
+
+
+@runtime_checkable
+class Summing(Protocol):
+    """A target with arithmetics in which a step's events come one by one."""
+
+    summed: Mapping[str, str]
+    """Name of such an arithmetic -> the one that adds up a step's events, for the same program."""
 
 
 def target_of_chip(given: str) -> Target:
