@@ -242,7 +242,8 @@ def _verify(root: Parser, verbs: Any) -> None:
         "--attribute",
         action="store_true",
         help="divide each layer's error against the model among its causes: weights, decays, "
-        "thresholds, biases, saturation, latency, rewrites, arithmetic",
+        "thresholds, biases, saturation, pooling, latency, the order of events, rewrites, "
+        "arithmetic",
     )
     verify.add_argument(
         "--covariance",

@@ -19,7 +19,7 @@ from nrf_deploy.findings import error
 from nrf_deploy.recording import Recording
 from nrf_deploy.verbs.provenance import command
 from nrf_deploy.verification import compare
-from nrf_deploy.verification.attribution import Attribution, LayerCauses
+from nrf_deploy.verification.causes import Attribution, LayerCauses
 from nrf_deploy.verification.page import page
 from nrf_deploy.verification.page.raster import PIXELS
 

@@ -27,7 +27,8 @@ from nrf_deploy.pipeline import target_of
 from nrf_deploy.program import Population, Program
 from nrf_deploy.recording import Recording, Trace
 from nrf_deploy.reference.connections import connection
-from nrf_deploy.verification.attribution import Attribution, LayerCauses, attribute
+from nrf_deploy.verification.attribution import attribute
+from nrf_deploy.verification.causes import Attribution, LayerCauses
 from nrf_deploy.verification.fed import _bare, drive
 from nrf_deploy.verification.fed import given as fed
 from nrf_deploy.verification.ideal import Variants, ideal

@@ -6,29 +6,31 @@ and with all of them; then the program's layer runs by itself (alone.py). What a
 numbers changes against the model is its share. What the program still does differently from
 all its numbers in floating point is its arithmetic: rounding within a step, sums that wrap. If
 most of that goes away when the layer is taken some steps earlier or later, it is latency; if it
-goes away where a threshold that is met fires (or does not), it is the threshold.
+goes away where a threshold that is met fires (or does not), it is the threshold. On a chip without
+time steps the layer also runs by the same numbers in steps: what goes away so is the order of
+events.
 
 Causes may hide one another or make one another worse: shares need not add up to the whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from ..findings import Finding, info, warning
 from ..layers import Layers, layers
 from ..legalise import Step, parse
 from ..legalise.choice import Approximate
 from ..network import Array, Network, Population
 from ..program import Program
-from ..recording import Recording
+from ..recording import Recording, Trace
 from ..reference import run as run_reference
-from .alone import Run, each
+from .alone import Run, alone, each
+from .causes import Attribution, LayerCauses
 from .events import differing, value_error, window
-from .fed import Feed, drive, feeds, given
+from .fed import Feed, Pooled, drive, feeds, given
 from .ideal import Variants, held, ideal, variants
 from .pair import SHIFTS, spread
 
@@ -38,87 +40,6 @@ CHIP = ("all", "meets")
 Numbers = Mapping[str, Mapping[str, Array]]
 
 
-@dataclass(frozen=True)
-class LayerCauses:
-    """One layer fed by the reference. Errors are places that differ (or, without spikes, the
-    root of the mean squared error) over the model's spikes (or values).
-
-    `error` is the program's own, `causes` each cause's alone. `shift` is how many steps late
-    the layer is. `unit` says what an error counts: "places" or "values".
-    """
-
-    layer: str
-    spikes: int
-    error: float
-    causes: Mapping[str, float]
-    shift: int
-    unit: str
-
-    @property
-    def dominant(self) -> str | None:
-        """The cause with the largest share; None where there is no error."""
-        most = max(self.causes, key=lambda c: self.causes[c], default=None)
-        return most if most is not None and self.causes[most] > 0 else None
-
-
-@dataclass(frozen=True)
-class Attribution:
-    layers: tuple[LayerCauses, ...]
-    left_out: tuple[str, ...]
-
-    def findings(self) -> Iterator[Finding]:
-        for layer in self.layers:
-            cause = layer.dominant
-            if cause is not None and layer.error:
-                yield _said(layer, cause)
-        for name in self.left_out:
-            yield info(
-                "VERIFY-UNATTRIBUTED",
-                "its error was not divided among causes",
-                why="the program holds its weights in another form than the model, or what "
-                "feeds it was not recorded",
-                layer=name,
-            )
-
-
-WHY = {
-    "weights": "its weights on the chip's grid: a rounding, or not those of the model",
-    "decay": "its decays in the chip's steps: a rounding, or not those of the model",
-    "threshold": "its thresholds, or how they are met (v > threshold or v >= threshold)",
-    "bias": "what is added in every step: a rounding, or a bias that was lost",
-    "reset": "what it starts from after a spike",
-    "saturation": "sums or potentials that do not fit into the chip's bits",
-    "latency": "it comes later or earlier than the program states",
-    "arithmetic": "what the chip does within a step: rounding of its states, sums on their way",
-}
-FIX = {
-    "weights": "give the layer more weight_bits in --scheme, compile with --calibrate, or look "
-    "whether its kernel is the model's",
-    "decay": "choose time constants that the chip can hold (check names its roundings)",
-    "threshold": "compare the model's thresholds and its comparison with the bundle's (inspect)",
-    "bias": "compare the model's biases and v_leak with the bundle's (inspect)",
-    "reset": "train with the reset that the chip has",
-    "saturation": "compile with --calibrate on data like this input, or lower the gain",
-    "latency": "look at the delays of the synapses that lead to it, and at its stated latency",
-    "arithmetic": "a larger gain leaves less to rounding (--calibrate, --scheme)",
-}
-
-
-def _said(layer: LayerCauses, cause: str) -> Finding:
-    shares = sorted(layer.causes.items(), key=lambda c: -c[1])
-    others = ", ".join(f"{c} {e:.3g}" for c, e in shares if e and c != cause)
-    late = f" ({layer.shift:+d} steps)" if cause == "latency" else ""
-    of = "places a spike" if layer.unit == "places" else "of its values"
-    return (warning if cause == "latency" else info)(
-        "VERIFY-CAUSE",
-        f"fed by the reference it is {layer.error:.3g} {of} off; most by {cause}{late}: "
-        f"{layer.causes[cause]:.3g} alone{f'; {others}' if others else ''}",
-        why=WHY.get(cause, "a rewrite that changes spikes, which was allowed"),
-        fix=FIX.get(cause, "leave its --allow out, if the chip can do without it"),
-        layer=layer.layer,
-    )
-
-
 def attribute(
     network: Network,
     steps: Sequence[Step],
@@ -126,25 +47,63 @@ def attribute(
     numbers: Numbers,
     recording: Recording,
     run: Run,
+    summed: str | None = None,
 ) -> Attribution:
     """`network` is the model as it was read, `steps` what was rewritten, `numbers` what the
-    program's integers mean (target.Dequantising), `run` runs a program."""
+    program's integers mean (target.Dequantising), `run` runs a program. `summed` names the
+    arithmetic that adds up a step's events where the program's takes them one by one."""
     final, changes = _rewritten(network, steps, recording)
     view = layers(final)
     reference = run_reference(final, recording, record=view.stops)
     outputs = {**reference.outputs, **given(final, recording)}
-    actual = dict(each(program, recording, reference, recording.steps + program.latency, run))
+    length = recording.steps + program.latency
+    actual = dict(each(program, recording, reference, length, run))
+    in_steps = actual
+    if summed is not None:
+        by_steps = replace(program, arithmetic=summed)
+        in_steps = dict(each(by_steps, recording, reference, length, run))
     latency = {o.population: o.latency for o in program.origins}
     found, left_out = [], []
     for name in (n for n in view.stops if isinstance(final[n], Population)):
-        fed = feeds(final, view, program, numbers, name, outputs)
+        pooled = _pooling(program, name, recording, reference, run)
+        fed = feeds(final, view, program, numbers, name, outputs, pooled)
         if fed is None or name not in numbers or name not in actual:
             left_out.append(name)
             continue
         made = _variants(final, view, program, numbers, name, fed, recording.steps)
         unit = _payload(program, name)
-        found.append(_layer(name, made, actual[name], latency[name], unit, changes))
+        layer = _layer(name, made, in_steps[name], latency[name], unit, changes)
+        if summed is not None:
+            one_by_one, added_up = (_late(r[name], latency[name]) for r in (actual, in_steps))
+            layer = _ordered(layer, one_by_one, added_up, made["model"])
+        found.append(layer)
     return Attribution(tuple(found), tuple(left_out))
+
+
+def _pooling(
+    program: Program, name: str, recording: Recording, reference: Trace, run: Run
+) -> Pooled:
+    """What a population on the way to this layer gives, in the model's steps."""
+    stated = next((o.latency for o in program.origins if o.population == name), 0)
+    delay = {s.source: s.delay for s in program.into(name)}
+
+    def pooled(source: str) -> Recording | None:
+        part = alone(program, source, recording, reference)
+        if part is None:
+            return None
+        trace = run(part.program, part.recording, recording.steps + stated)
+        return trace.outputs[source].shifted(max(stated - delay[source], 0))
+
+    return pooled
+
+
+def _ordered(
+    layer: LayerCauses, actual: Recording, in_steps: Recording, model: Recording
+) -> LayerCauses:
+    """The same of the layer as it runs, event by event."""
+    moved = _distance(actual, in_steps, None) * max(len(in_steps.index), 1)
+    causes = {**layer.causes, "order": moved / max(layer.spikes, 1)}
+    return replace(layer, error=_distance(actual, model, None), causes=causes)
 
 
 def _rewritten(
@@ -177,10 +136,12 @@ def _variants(
     steps: int,
 ) -> dict[str, Recording]:
     """The layer's output in each variant."""
-    node, model = network[name], ideal(network, view, name)
+    node, own = network[name], ideal(network, view, name)
     assert isinstance(node, Population)
     unit = _unit(program, name, node.shape)
-    every = variants(model, held(numbers[name], model, unit))
+    every = variants(own, held(numbers[name], own, unit))
+    if any(feed.pooled is not None for feed in fed):
+        every["pooling"] = own
     one = np.ones(())
     units = [unit if cause in CHIP else one for cause in every]
     work = Variants(node, list(every.values()), units)
@@ -188,12 +149,16 @@ def _variants(
     parts: dict[str, list[Recording]] = {cause: [] for cause in every}
     for first in range(0, steps, CHUNK):
         last = min(first + CHUNK, steps)
-        by_model, by_chip = np.zeros((2, last - first, *node.shape))
+        by_model, by_weight, by_pool, by_chip = np.zeros((4, last - first, *node.shape))
         for feed in fed:
-            frames = feed.frames(first, last)
-            by_model += feed.model(frames).reshape(by_model.shape) * gain
-            by_chip += feed.chip(frames).reshape(by_chip.shape)
-        by = {"weights": by_chip / unit, **dict.fromkeys(CHIP, by_chip)}
+            model, chip = feed.by_model(first, last), feed.by_chip(first, last)
+            by_model += model.reshape(by_model.shape) * gain
+            by_weight += chip.reshape(by_model.shape) / unit
+            if feed.pooled is not None:
+                model, chip = (f(first, last) for f in (feed.pooled.by_model, feed.pooled.by_chip))
+            by_pool += model.reshape(by_model.shape) * gain
+            by_chip += chip.reshape(by_model.shape)
+        by = {"weights": by_weight, "pooling": by_pool, **dict.fromkeys(CHIP, by_chip)}
         arriving = np.stack([by.get(cause, by_model) for cause in every], axis=1)
         out = np.stack([work.step(x) for x in arriving])
         for i, cause in enumerate(every):

@@ -11,9 +11,10 @@ from ..network import Array
 from ..pipeline import emulate, latency, populations, quiet, target_of
 from ..program import Program
 from ..recording import Recording, Trace
-from ..target import Dequantising
+from ..target import Dequantising, Summing
 from .alone import Run, each
-from .attribution import Attribution, attribute
+from .attribution import attribute
+from .causes import Attribution
 from .compare import compare
 from .comparison import Comparison
 
@@ -56,7 +57,9 @@ def attributed(bundle: Bundle, recording: Recording) -> Attribution:
     target = dequantising(bundle)
     program, network = bundle.program, bundle.network
     numbers = target.dequantised(program)
-    return attribute(network, bundle.steps, program, numbers, recording, emulating(bundle))
+    summed = target.summed.get(program.arithmetic) if isinstance(target, Summing) else None
+    run = emulating(bundle)
+    return attribute(network, bundle.steps, program, numbers, recording, run, summed)
 
 
 def dequantising(bundle: Bundle) -> Dequantising:

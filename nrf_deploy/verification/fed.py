@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,13 +32,11 @@ from .pair import spread
 
 
 @dataclass(frozen=True, eq=False)
-class Feed:
-    """One link into a population, with the model's weights and with the chip's."""
+class Signal:
+    """A recording in frames of the shape that a connection takes."""
 
     recording: Recording
-    shape: Shape  # of the frames that the connections take
-    model: Chunk
-    chip: Chunk
+    shape: Shape
 
     def frames(self, first: int, last: int) -> Array:
         r = self.recording
@@ -49,6 +47,28 @@ class Feed:
         return out.reshape(last - first, *self.shape)
 
 
+@dataclass(frozen=True, eq=False)
+class Feed:
+    """One link into a population, with the model's weights and with the chip's. Where the chip
+    pools on the way, `pooled` is what it makes of the same input, and what follows there."""
+
+    signal: Signal
+    model: Chunk
+    chip: Chunk
+    pooled: Feed | None = None
+
+    def by_model(self, first: int, last: int) -> Array:
+        """What arrives in some steps, by the model's weights."""
+        return self.model(self.signal.frames(first, last))
+
+    def by_chip(self, first: int, last: int) -> Array:
+        return self.chip(self.signal.frames(first, last))
+
+
+Pooled = Callable[[str], Recording | None]
+"""Name of a population on the way -> what it gives, fed by the reference."""
+
+
 def feeds(
     network: Network,
     view: Layers,
@@ -56,6 +76,7 @@ def feeds(
     weights: Mapping[str, Mapping[str, Array]],
     name: str,
     outputs: Mapping[str, Recording],
+    pooled: Pooled,
 ) -> list[Feed] | None:
     """None where a link's weights cannot be told from the others of the program."""
     found = []
@@ -67,21 +88,46 @@ def feeds(
         ]
         if len(held) != 1 or held[0].name not in weights or link.source not in outputs:
             return None
-        source = network[link.source]
-        recording = outputs[link.source]
-        analogue = not (isinstance(source, Input) or getattr(source, "spikes", True))
-        payload = _payload(program, link.source, recording) if analogue else 1.0
-        weight = weights[held[0].name]["weight"] * payload
+        weight = weights[held[0].name]["weight"] * _payload(network, program, link, outputs)
         model = _bare(link, network)
         found.append(
             Feed(
-                later(recording, link.back),
-                model.input_shape,
+                Signal(later(outputs[link.source], link.back), model.input_shape),
                 connection(model),
                 connection(_holding(model, held[0], weight)),
+                _after_pool(network, program, link, model, held[0], weight, pooled),
             )
         )
     return found
+
+
+def _after_pool(
+    network: Network,
+    program: Program,
+    link: Link,
+    model: Connection,
+    held: Synapses,
+    weight: Array,
+    pooled: Pooled,
+) -> Feed | None:
+    """Where a population of the program pools, and not these synapses themselves."""
+    pools = isinstance(link.node, Pool) or isinstance(network[link.source], Pool)
+    known = {p.name for p in program.ports} | {o.population for o in program.origins}
+    if not pools or link.back or held.source in known:
+        return None
+    given = pooled(held.source)
+    if given is None:
+        return None
+    behind = model
+    if isinstance(model, Pool):
+        if held.input_shape != model.shape:
+            return None
+        behind = Scale(name=model.name, scale=np.ones(model.shape))
+    return Feed(
+        Signal(given, behind.input_shape),
+        connection(behind),
+        connection(_holding(behind, held, weight)),
+    )
 
 
 def given(network: Network, recording: Recording) -> dict[str, Recording]:
@@ -99,11 +145,17 @@ def drive(network: Network, name: str) -> Array:
     return np.asarray(neuron(node, network.dt).drive)
 
 
-def _payload(program: Program, source: str, recording: Recording) -> float:
-    origin = next((o for o in program.origins if o.population == source), None)
+def _payload(
+    network: Network, program: Program, link: Link, outputs: Mapping[str, Recording]
+) -> float:
+    """What 1 of the model is in the values that come over this link."""
+    source = network[link.source]
+    if isinstance(source, Input) or getattr(source, "spikes", True):
+        return 1.0
+    origin = next((o for o in program.origins if o.population == link.source), None)
     scale = {} if origin is None else origin.scale
     unit = np.asarray(scale.get("output", scale.get("v", 1.0)))
-    return float(spread(unit, recording.shape).mean())
+    return float(spread(unit, outputs[link.source].shape).mean())
 
 
 def _bare(link: Link, network: Network) -> Connection:
@@ -123,15 +175,30 @@ def _holding(model: Connection, held: Synapses, weight: Array) -> Connection:
             new = replace(model, weight=weight.reshape(model.weight.shape))
         case Pool():
             assert isinstance(held, prog.Conv)
+            channels, window = model.pool_input[0], model.window
+            before = held.input_shape == model.shape  # the chip pools before these
             new = Conv(
                 name=model.name,
-                weight=weight.reshape(*weight.shape[:2], *model.window),
+                weight=_diagonal(weight, (channels, 1, *window))
+                if before
+                else weight.reshape(channels, 1, *window),
                 input_size=model.pool_input[1:],
                 stride=model.stride,
                 padding=model.padding,
-                dilation=(1,) * len(model.window),
-                groups=model.pool_input[0],
+                dilation=(1,) * len(window),
+                groups=channels,
             )
         case _:
-            new = Scale(name=model.name, scale=weight.reshape(model.shape))
+            shape = model.shape
+            one = isinstance(held, prog.Conv)
+            new = Scale(
+                name=model.name,
+                scale=_diagonal(weight, shape) if one else weight.reshape(shape),
+            )
     return new  # type: ignore[no-any-return]
+
+
+def _diagonal(weight: Array, shape: Shape) -> Array:
+    """A number a channel, from a convolution of 1 x 1 that leads each to itself."""
+    each = np.diagonal(weight.reshape(shape[0], shape[0]))
+    return np.broadcast_to(each.reshape(-1, *[1] * (len(shape) - 1)), shape)

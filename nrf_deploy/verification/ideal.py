@@ -3,7 +3,7 @@
 Every variant gets the same input and takes the same step, side by side:
 
     u = u (1 - current_decay) + what arrives + current_bias
-    v = v (1 - decay), moved by `leak` toward `rest`, + u + bias
+    v = v (1 - decay), moved by `leak` toward `rest`, + u + bias; at least `floor`
     spike where v > threshold (or v >= threshold: `at`); then v = reset, or v - threshold
 
 where the sum that arrives, u and v stay within limits: at their ends, or wrapped. This is what
@@ -19,7 +19,17 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from ..layers import Layers
-from ..network import IF, LIF, Array, CubaLI, CubaLIF, Network, Population, RectifiedLI
+from ..network import (
+    IF,
+    LIF,
+    Array,
+    CubaLI,
+    CubaLIF,
+    LinearLeakIF,
+    Network,
+    Population,
+    RectifiedLI,
+)
 from ..quantise.drive import constant
 from ..quantise.neuron import neuron
 
@@ -28,8 +38,10 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "threshold": ("threshold", "at"),
     "bias": ("bias", "current_bias"),
     "reset": ("reset", "subtract"),
-    "saturation": ("sum_limit", "current_limit", "state_limit", "wrap", "current_wrap"),
-}
+    "saturation": (
+        "sum_limit", "current_limit", "state_limit", "wrap", "current_wrap", "floor",
+    ),
+}  # fmt: skip
 """The numbers that are exchanged together, by the cause of error that they are."""
 FRACTIONS = ("decay", "current_decay", "at", "subtract", "wrap", "current_wrap")
 """What counts nothing: all others are amounts of the potential."""
@@ -57,6 +69,7 @@ class Numbers:
     state_limit: Array
     wrap: Array
     current_wrap: Array
+    floor: Array
 
 
 def ideal(network: Network, view: Layers, name: str) -> Numbers:
@@ -65,11 +78,12 @@ def ideal(network: Network, view: Layers, name: str) -> Numbers:
     assert isinstance(node, Population)
     form = neuron(node, network.dt)
     cell = node if isinstance(node, IF | LIF | CubaLIF) else None
+    linear = node if isinstance(node, LinearLeakIF) else None
     no, endless = np.zeros(()), np.full((), np.inf)
     return Numbers(
         decay=form.decay,
         current_decay=form.current_decay if isinstance(node, CubaLI) else np.ones(()),
-        bias=form.rest,
+        bias=form.rest if linear is None else form.rest - network.dt * linear.leak,
         current_bias=constant(view, name, form) - form.rest,
         threshold=endless if form.threshold is None else form.threshold,
         at=np.array(float(cell is not None and cell.fires == "at")),
@@ -83,6 +97,7 @@ def ideal(network: Network, view: Layers, name: str) -> Numbers:
         state_limit=endless,
         wrap=no,
         current_wrap=no,
+        floor=-endless if linear is None else linear.v_floor.astype(np.float64),
     )
 
 
@@ -95,7 +110,16 @@ def held(numbers: Mapping[str, Array], model: Numbers, unit: Array) -> Numbers:
             given = np.asarray(numbers[f.name], np.float64)
             own = snapped(given if f.name in FRACTIONS else given / unit, own)
         mine[f.name] = own
-    return Numbers(**mine)
+    return _met_alike(Numbers(**mine), model, unit)
+
+
+def _met_alike(chip: Numbers, model: Numbers, unit: Array) -> Numbers:
+    """Of whole potentials v > T says the same as v >= T + 1: where that makes a chip's threshold
+    the model's, it is the model's."""
+    threshold = snapped(chip.threshold + (model.at - chip.at) / unit, model.threshold)
+    if np.all(threshold == model.threshold):
+        return replace(chip, threshold=model.threshold, at=model.at)
+    return chip
 
 
 def snapped(given: Array, own: Array) -> Array:
@@ -142,7 +166,7 @@ class Variants:
         u = self.u * (1 - p["current_decay"]) + x + p["current_bias"]
         self.u = within(u, p["current_limit"], p["current_wrap"])
         v = toward(self.v * (1 - p["decay"]), p["rest"], p["leak"]) + self.u + p["bias"]
-        v = within(v, p["state_limit"], p["wrap"])
+        v = np.maximum(within(v, p["state_limit"], p["wrap"]), p["floor"])
         if not self.spikes:
             self.v = v
             return np.asarray(np.maximum(v, 0) if isinstance(self.node, RectifiedLI) else v)

@@ -13,7 +13,7 @@ import numpy as np
 from ..findings import Finding
 from ..recording import Trace
 from ..text import finding_text, printable, shorten, table, wrap
-from .attribution import Attribution
+from .causes import Attribution
 from .comparison import Comparison, Divergence, LayerComparison, Value
 from .judge import NO_SPIKES, output_or_state, silent
 from .limits import Limits

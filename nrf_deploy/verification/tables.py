@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..text import table, wrap
-from .attribution import Attribution
+from .causes import Attribution
 from .comparison import Comparison, LayerComparison
 
 ALONE = (

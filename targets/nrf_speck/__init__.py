@@ -11,7 +11,7 @@ from nrf_deploy.findings import Finding
 from nrf_deploy.flash import Boards, Flashed, Image
 from nrf_deploy.legalise import Pass
 from nrf_deploy.legalise.choice import Approximate, allowed
-from nrf_deploy.network import Network
+from nrf_deploy.network import Array, Network
 from nrf_deploy.place.placement import Placement
 from nrf_deploy.program import Program
 from nrf_deploy.quantise.rules import Rules
@@ -26,6 +26,7 @@ from . import quantise as _quantise
 from .arithmetic import EventsRule, StepsArithmetic
 from .chip import Chip, tables
 from .choices import CHOICES
+from .dequantised import dequantised
 from .engines import run_steps
 from .kernels import EventsKernels, StepsKernels
 from .legalise import PASSES
@@ -40,6 +41,7 @@ class SpeckTarget:
         "speck.steps": StepsArithmetic(),
     }
     kernels: Mapping[str, Any] = {"speck.events": EventsKernels(), "speck.steps": StepsKernels()}
+    summed: Mapping[str, str] = {EventsRule.name: StepsArithmetic.name}
     sdks = (samna.sdk, samna.newer, sinabs.sdk)
     choices: Sequence[Approximate] = CHOICES
     engines: Mapping[str, Any] = {"steps": run_steps, "sinabs": sinabs.engine}
@@ -69,6 +71,9 @@ class SpeckTarget:
     def lower(self, network: Network, scheme: Scheme, chip: str) -> tuple[Program, list[Finding]]:
         program, said = _lower.lower(network, scheme)
         return program, [*said, *image.warnings(program, chip)]
+
+    def dequantised(self, program: Program) -> Mapping[str, Mapping[str, Array]]:
+        return dequantised(program)
 
     def place(self, program: Program, chip: str) -> Placement:
         placement = _place.place(program, Chip.load(chip))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from ..attribution import Attribution
+from ..causes import Attribution
 from ..comparison import Comparison, LayerComparison
 from ..report import Report
 from .html import Markup, name, section, table, tag

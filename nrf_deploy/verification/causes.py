@@ -1,0 +1,95 @@
+"""The causes of a layer's errors, and what is said of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from ..findings import Finding, info, warning
+
+
+@dataclass(frozen=True)
+class LayerCauses:
+    """One layer fed by the reference. Errors are places that differ (or, without spikes, the
+    root of the mean squared error) over the model's spikes (or values).
+
+    `error` is the program's own, `causes` each cause's alone. `shift` is how many steps late
+    the layer is. `unit` says what an error counts: "places" or "values".
+    """
+
+    layer: str
+    spikes: int
+    error: float
+    causes: Mapping[str, float]
+    shift: int
+    unit: str
+
+    @property
+    def dominant(self) -> str | None:
+        """The cause with the largest share; None where there is no error."""
+        most = max(self.causes, key=lambda c: self.causes[c], default=None)
+        return most if most is not None and self.causes[most] > 0 else None
+
+
+@dataclass(frozen=True)
+class Attribution:
+    layers: tuple[LayerCauses, ...]
+    left_out: tuple[str, ...]
+
+    def findings(self) -> Iterator[Finding]:
+        for layer in self.layers:
+            cause = layer.dominant
+            if cause is not None and layer.error:
+                yield _said(layer, cause)
+        for name in self.left_out:
+            yield info(
+                "VERIFY-UNATTRIBUTED",
+                "its error was not divided among causes",
+                why="the program holds its weights in another form than the model, or what "
+                "feeds it was not recorded",
+                layer=name,
+            )
+
+
+WHY = {
+    "weights": "its weights on the chip's grid: a rounding, or not those of the model",
+    "decay": "its decays in the chip's steps: a rounding, or not those of the model",
+    "threshold": "its thresholds, or how they are met (v > threshold or v >= threshold)",
+    "bias": "what is added in every step: a rounding, or a bias that was lost",
+    "reset": "what it starts from after a spike",
+    "saturation": "sums or potentials that do not fit into the chip's bits",
+    "pooling": "what the chip makes of the pool before it: other places, or sums that do not fit",
+    "latency": "it comes later or earlier than the program states",
+    "order": "events of a step come one by one, and are not added up: what would have held a "
+    "neuron back can come too late",
+    "arithmetic": "what the chip does within a step: rounding of its states, sums on their way, "
+    "several spikes",
+}
+FIX = {
+    "weights": "give the layer more weight_bits in --scheme, compile with --calibrate, or look "
+    "whether its kernel is the model's",
+    "decay": "choose time constants that the chip can hold (check names its roundings)",
+    "threshold": "compare the model's thresholds and its comparison with the bundle's (inspect)",
+    "bias": "compare the model's biases and v_leak with the bundle's (inspect)",
+    "reset": "train with the reset that the chip has",
+    "saturation": "compile with --calibrate on data like this input, or lower the gain",
+    "pooling": "compare the program's pool with the model's window, stride and channels (inspect)",
+    "order": "train on the chip's arithmetic, with lower rates, or with fewer weights below 0",
+    "latency": "look at the delays of the synapses that lead to it, and at its stated latency",
+    "arithmetic": "a larger gain leaves less to rounding (--calibrate, --scheme)",
+}
+
+
+def _said(layer: LayerCauses, cause: str) -> Finding:
+    shares = sorted(layer.causes.items(), key=lambda c: -c[1])
+    others = ", ".join(f"{c} {e:.3g}" for c, e in shares if e and c != cause)
+    late = f" ({layer.shift:+d} steps)" if cause == "latency" else ""
+    of = "places a spike" if layer.unit == "places" else "of its values"
+    return (warning if cause == "latency" else info)(
+        "VERIFY-CAUSE",
+        f"fed by the reference it is {layer.error:.3g} {of} off; most by {cause}{late}: "
+        f"{layer.causes[cause]:.3g} alone{f'; {others}' if others else ''}",
+        why=WHY.get(cause, "a rewrite that changes spikes, which was allowed"),
+        fix=FIX.get(cause, "leave its --allow out, if the chip can do without it"),
+        layer=layer.layer,
+    )
