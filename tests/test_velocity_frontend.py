@@ -66,15 +66,20 @@ def pairs(network: Network, w: tuple[int, int]) -> list[tuple[int, int]]:
 
 
 @pytest.mark.parametrize("w", [(1, 0), (0, -1), (2, 0), (1, 1)])
-@pytest.mark.parametrize("engine", ["reference", "emulator"])
+@pytest.mark.parametrize("run_by", ["reference", "emulator", "loihi2"])
 def test_spikes_are_covariant_under_motion_to_the_last_one(
-    network: Network, w: tuple[int, int], engine: str
+    network: Network, w: tuple[int, int], run_by: str
 ) -> None:
     """In float, and in the integers of a chip. An unadapted channel sees something else."""
-    bundle = nd.compile(network, "emulator")
+    engine = "reference" if run_by == "reference" else "emulator"
+    bundle = nd.compile(network, "loihi2" if run_by == "loihi2" else "emulator")
     behind = latency(bundle, engine).get("field_lif", 0)
     still, going = (
-        nd.run(bundle, r, engine, record=["field_lif"]).outputs["field_lif"].shifted(behind).dense()
+        nd.run(bundle, r, engine, record=["field_lif"])
+        .outputs["field_lif"]
+        .shifted(behind)
+        .until(STEPS)
+        .dense()
         for r in both(w)
     )
     found = pairs(network, w)

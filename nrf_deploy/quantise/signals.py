@@ -31,9 +31,10 @@ class Signals:
     def source(self, link: Link) -> Array:
         """(steps, *shape) of what feeds this link."""
         frames = self._sent(link.source)
-        if not link.back:
+        late = link.back + link.delay
+        if not late:
             return frames
-        return np.concatenate([np.zeros_like(frames[:1]), frames[:-1]])
+        return np.concatenate([np.zeros_like(frames[:late]), frames[:-late]])
 
     def _sent(self, stop: str) -> Array:
         node = self.network[stop]

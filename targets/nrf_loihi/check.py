@@ -32,12 +32,13 @@ from .window import INT8_MAX, Window
 
 INSTEAD = {
     "Threshold": "an IF or LIF, whose threshold does the same with a state",
-    "Delay": "no delay, or add a layer: each layer of connections takes one step",
+    "Delay": "one delay, in whole steps, for the whole signal of an input or of neurons, and "
+    "weights or neurons behind it",
 }
 
 
 def check(network: Network, chip: Chip) -> list[Finding]:
-    view = layers(network)
+    view = layers(network, through_delays=True)
     findings = [*_structure(network, view), *latencies(network, view)[1]]
     for node in network.nodes:
         findings += _node(node, network, view, chip)
@@ -72,7 +73,7 @@ def _node(node: Node, network: Network, view: Layers, chip: Chip) -> Iterator[Fi
         yield from _population(node, network.dt, chip)
         if not node.spikes and feeds_on(view, node.name):
             yield from _inner(node, network, chip)
-    elif node.kind in INSTEAD:
+    elif node.kind in INSTEAD and node.name in view.stops:
         yield error(
             "LOIHI-KIND",
             f"{node.kind} has no exact form on {chip.name}",

@@ -4,13 +4,14 @@ Each layer of synapses takes one step on the chip and none in the model, except 
 way that closes a cycle, where the model has one step too. So along every link
 L(target) = L(source) + 1 - back. Where branches of unequal length meet, the shorter
 one must wait: the difference becomes relays, which repeat spikes one step later each.
-A cycle can be met only if its links agree exactly.
+The steps of the model's own Delays are waited for in the same way. In a cycle nothing may
+have to wait for less than no step.
 """
 
 from __future__ import annotations
 
 from nrf_deploy.findings import Finding, error
-from nrf_deploy.layers import Layers
+from nrf_deploy.layers import Layers, Link
 from nrf_deploy.network import Network
 
 
@@ -23,8 +24,8 @@ def latencies(network: Network, view: Layers) -> tuple[dict[str, int], list[Find
     findings = []
     for link in view.links:
         for target in link.targets:
-            if link.back and latency[link.source] != latency[target]:
-                more = latency[link.source] - latency[target]
+            if wait(latency, link, target) < 0:
+                more = -wait(latency, link, target)
                 findings.append(
                     error(
                         "LOIHI-LOOP",
@@ -39,6 +40,6 @@ def latencies(network: Network, view: Layers) -> tuple[dict[str, int], list[Find
     return latency, findings
 
 
-def wait(latency: dict[str, int], source: str, target: str, back: int) -> int:
+def wait(latency: dict[str, int], link: Link, target: str) -> int:
     """How many steps this way must be held back."""
-    return latency[target] - latency[source] - 1 + back
+    return latency[target] - latency[link.source] - 1 + link.back + link.delay

@@ -36,15 +36,14 @@ from .start import Start, before
 
 
 def lower(network: Network, scheme: Scheme, chip: Chip) -> tuple[Program, list[Finding]]:
-    view = layers(network)
+    view = layers(network, through_delays=True)
     latency, _ = latencies(network, view)
     relays: dict[str, chip_program.Population] = {}
     synapses: list[Synapses] = []
     for link in view.links:
-        for steps in sorted({wait(latency, link.source, t, link.back) for t in link.targets}):
-            targets = tuple(
-                t for t in link.targets if wait(latency, link.source, t, link.back) == steps
-            )
+        waits = {t: wait(latency, link, t) for t in link.targets}
+        for steps in sorted(set(waits.values())):
+            targets = tuple(t for t in link.targets if waits[t] == steps)
             source = link.source
             for _ in range(steps):
                 source = _relay(network, link.source, source, chip, relays, synapses)

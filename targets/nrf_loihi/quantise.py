@@ -52,7 +52,7 @@ def quantise(
     progress: Callable[[int, int], None],
 ) -> tuple[Scheme, list[Finding]]:
     peak = 1 if calibration is None else int(np.abs(calibration.value).max(initial=1))
-    view = layers(network)
+    view = layers(network, through_delays=True)
     by_spikes = any(rules.by_spikes(_node(k)) for k in view.links)
     data = Signals(network, view, calibration) if calibration and by_spikes else None
     connections: dict[str, ConnectionScheme] = {}
