@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from . import program
 from .layers import Link, layers
-from .network import Array, Conv, Input, Linear, Network, Output, Pool, Population, Scale, Shape
+from .network import (
+    Array,
+    Conv,
+    Flatten,
+    Input,
+    Linear,
+    Network,
+    Output,
+    Pool,
+    Population,
+    Scale,
+    Shape,
+)
 from .quantise.scheme import Scheme
 
 
@@ -20,7 +32,7 @@ def lowered(
     model; ports take values up to `peak`."""
     view = layers(network)
     held = [network[n] for n in view.stops if isinstance(network[n], Population)]
-    outputs = {source for end in network.of(Output) for source in network.sources(end.name)}
+    outputs = {tap for end in network.of(Output) for tap in _behind(network, end.name)}
     made = []
     for k in view.links:
         ends = {"name": k.name, "source": k.source, "targets": k.targets, "delay": k.back}
@@ -44,6 +56,13 @@ def lowered(
             for n in held
         ),
     )
+
+
+def _behind(network: Network, name: str) -> Iterator[str]:
+    """Who feeds this node, seen through what only changes the shape."""
+    for source in network.sources(name):
+        flat = isinstance(network[source], Flatten)
+        yield from _behind(network, source) if flat else (source,)
 
 
 def synapses(

@@ -8,21 +8,27 @@ values than 0 a chip may count its potential from another origin: there only spi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from ..bundle import Bundle
 from ..network import Array
+from ..pipeline import latency
 from ..recording import Recording, Trace
 from ..verification.pair import spread
 from .case import Case
 
 
-def in_floats(bundle: Bundle, case: Case, raw: Trace, late: Mapping[str, int]) -> Trace:
+def in_its_units(bundle: Bundle, case: Case, raw: Trace) -> Trace:
+    """A run of the bundle as the case expects it: of a program as it is."""
+    return raw if case.arithmetic else _in_floats(bundle, case, raw)
+
+
+def _in_floats(bundle: Bundle, case: Case, raw: Trace) -> Trace:
     """The run in the model's steps and units, with what is near enough set to the expected."""
     scales = {o.population: o.scale for o in bundle.program.origins}
+    late = latency(bundle, "emulator")
     outputs, states = {}, {}
     for name, expected in case.expected.outputs.items():
         if name not in raw.outputs:

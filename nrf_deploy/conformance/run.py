@@ -14,14 +14,13 @@ from ..bundle import Bundle
 from ..findings import Finding, MissingError, NrfError, UsageError, error, info, refuse
 from ..flash import image
 from ..pipeline import compile, run
-from ..pipeline import latency as latencies
 from ..recording import Trace
 from ..target import Target, chip_named
 from ..verification.compare import compare
 from ..verification.comparison import Comparison
 from ..verification.judge import silent
 from .case import Case, Kit
-from .models import in_floats
+from .models import in_its_units
 from .store import read_kit
 from .suspects import likely
 
@@ -42,14 +41,14 @@ class Conforming(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """`left` is what the back end gave; `findings` are why it refused, or how it broke."""
+    """`raw` is what the back end gave; `findings` are why it refused, or how it broke."""
 
     case: Case
     status: Status
     comparison: Comparison | None = None
     findings: tuple[Finding, ...] = ()
     bundle: Bundle | None = None
-    left: Trace | None = None
+    raw: Trace | None = None
     cause: str = ""
 
     @property
@@ -182,13 +181,11 @@ def held_against(asked: Task, case: Case) -> Result:
 
 
 def _ran(asked: Task, case: Case) -> Result:
-    if isinstance(case.subject, Bundle):
-        bundle = case.subject
-        left = _run(bundle, case, asked.engine)
-    else:
-        bundle = compile(case.subject, asked.chip, calibration=case.recording)
-        raw = _run(bundle, case, asked.engine)
-        left = in_floats(bundle, case, raw, latencies(bundle, asked.engine))
+    bundle = case.subject
+    if not isinstance(bundle, Bundle):
+        bundle = compile(bundle, asked.chip, calibration=case.recording)
+    raw = _run(bundle, case, asked.engine)
+    left = in_its_units(bundle, case, raw)
     shown = case.shown(left)
     rules = asked.target.arithmetics[bundle.program.arithmetic]
     models = {p.name: p.model for p in bundle.program.populations}
@@ -204,12 +201,12 @@ def _ran(asked: Task, case: Case) -> Result:
     stateless = not any(layer.state_mismatches for layer in comparison.layers)
     if lacking or (stateless and silent(comparison)):
         findings = lacking or [error("CONFORMANCE-SILENT", "no layer gave anything")]
-        return Result(case, "differs", comparison, tuple(findings), bundle, left)
+        return Result(case, "differs", comparison, tuple(findings), bundle, raw)
     pictures = _image(bundle, case) if asked.engine == "emulator" else []
     differ = any(layer.first is not None for layer in comparison.layers)
     differ |= any(f.severity == "error" for f in pictures)
     status: Status = "differs" if differ else "ok"
-    return Result(case, status, comparison, tuple(pictures), bundle, left)
+    return Result(case, status, comparison, tuple(pictures), bundle, raw)
 
 
 def _run(bundle: Bundle, case: Case, engine: str) -> Trace:

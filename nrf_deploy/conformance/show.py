@@ -17,17 +17,28 @@ SCHEMA_VERSION = 1
 
 
 def text(c: Conformance) -> str:
-    """At most 80 columns wide. Of what is bad, each case is told in full below the table."""
+    """At most 80 columns wide. Below the table the first case of each cause is told in full."""
     rows = [(r.case.title, r.status, _where(r), reason(r)) for r in c.results]
     parts = [
         wrap(f"{c.chip} on the engine {c.engine}", then="    "),
         table(("case", "result", "first divergence", "likely cause, or why refused"), rows, "llll"),
-        *(told(r, c.engine) for r in c.results if r.bad),
+        *_in_full(c),
         wrap(_makers(c), then="  "),
         *(wrap(s) for s in _remarks(c)),
         f"verdict: {verdict(c)}",
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def _in_full(c: Conformance) -> Iterator[str]:
+    causes: dict[str, list[Result]] = {}
+    for r in c.results:
+        if r.bad:
+            causes.setdefault(reason(r), []).append(r)
+    for first, *others in causes.values():
+        yield told(first, c.engine)
+        if others:
+            yield wrap(f"Alike: {', '.join(r.case.title for r in others)}.", "  ")
 
 
 def verdict(c: Conformance) -> str:

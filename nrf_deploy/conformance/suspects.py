@@ -6,13 +6,15 @@ arithmetic run the changed program. If that is what the back end gave, the cause
 sure. The same the other way round where the plain rules themselves miss what is expected: then
 the number is named whose change would mend them.
 
-Else by what the cases have in common: a rule that this case needs, and no case that was met.
+Else by the values: a state that differs at its neuron's own spike, or that stays at one end. Else
+by what the cases have in common: a rule that this case needs, and no case that was met.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -21,15 +23,18 @@ import numpy as np
 from ..emulator import events_golden, golden
 from ..emulator.events_golden import EventRule
 from ..findings import NrfError
+from ..pipeline import latency
 from ..program import Conv, Dense, Population, Program, Sparse, Synapses
 from ..recording import Trace
 from ..target import Target
+from ..verification.comparison import OUTPUT
 from .case import Case
+from .models import in_its_units
 
 if TYPE_CHECKING:
     from .run import Result
 
-TRIALS = 80
+TRIALS = 120
 """Changed programs that are run for a case."""
 NEURONS_STEPS = 200_000
 """A case with more than this many neurons times steps is judged without trials."""
@@ -48,7 +53,12 @@ def likely(target: Target, result: Result, results: Iterable[Result]) -> str:
     """In a few words; empty where nothing can be said."""
     if result.status != "differs" or result.comparison is None:
         return ""
-    return _shifted(result) or _by_trial(target, result) or _by_rules(result, results)
+    return (
+        _shifted(result)
+        or _by_trial(target, result)
+        or _by_values(result)
+        or _by_rules(result, results)
+    )
 
 
 def _shifted(result: Result) -> str:
@@ -59,6 +69,30 @@ def _shifted(result: Result) -> str:
     if late is None:
         return ""
     return f"the output comes {abs(late)} step(s) {'late' if late > 0 else 'early'}"
+
+
+# --- by the values -----------------------------------------------------------------
+
+
+def _by_values(result: Result) -> str:
+    """A state that only a spike makes differ; or one that stays where others go on."""
+    assert result.comparison is not None
+    d = result.comparison.first_divergence
+    if d is None or d.variable == OUTPUT or result.raw is None or result.bundle is None:
+        return ""
+    spikes = [v.left for v in d.values if v.variable == OUTPUT and v.left == v.right]
+    if spikes and spikes[0]:
+        return f"what a spike makes of {d.variable}"
+    late = (
+        latency(result.bundle, "emulator").get(d.layer, 0) if result.case.arithmetic is None else 0
+    )
+    states = result.raw.states[d.layer][d.variable]
+    value = int(states[(d.left_step + late, *d.neuron)])
+    size = abs(value) + (value > 0)
+    ends = size > 8 and size & (size - 1) == 0 and value in (states.max(), states.min())
+    if ends and abs(d.value.right) > abs(d.value.left):
+        return f"{d.variable} saturates at {value:,}"
+    return ""
 
 
 # --- by what cases have in common ---------------------------------------------------
@@ -80,25 +114,29 @@ def _by_rules(result: Result, results: Iterable[Result]) -> str:
 
 
 def _by_trial(target: Target, result: Result) -> str:
-    case, left = result.case, result.left
-    if case.arithmetic is None or result.bundle is None or left is None:
+    case, raw, bundle = result.case, result.raw, result.bundle
+    if bundle is None or raw is None:
         return ""
-    program = result.bundle.program
-    steps = max(r.steps for r in left.outputs.values())
+    program = bundle.program
+    steps = max(r.steps for r in raw.outputs.values())
     if steps * sum(p.size for p in program.populations) > NEURONS_STEPS:
         return ""
     rules = target.arithmetics[program.arithmetic]
-    plain = _run(program, rules, case, steps)
-    if plain is None:
-        return ""
-    sound = _same(case, plain, case.expected, case.behind)
-    wanted, behind = (left, 0) if sound else (case.expected, case.behind)
+
+    def meets(changed: Program, wanted: Trace | None) -> bool:
+        trace = _run(changed, rules, case, steps)
+        if trace is None:
+            return False
+        if wanted is not None:
+            return _same(case, trace, wanted, 0)
+        return _same(case, in_its_units(bundle, case, trace), case.expected, case.behind)
+
+    sound = meets(program, None)
     for change in islice(changes(program), TRIALS):
-        trace = _run(change.program, rules, case, steps)
-        if trace is not None and _same(case, trace, wanted, behind):
+        if meets(change.program, raw if sound else None):
             if sound:
                 return f"as if {change.said} were {change.how}"
-            return f"right again with {change.said} {change.how}"
+            return f"right if {change.said} were {change.how}"
     return ""
 
 
@@ -130,28 +168,51 @@ def _same(case: Case, trace: Trace, wanted: Trace, behind: int) -> bool:
 
 
 def changes(program: Program) -> Iterator[Change]:
-    """Those of the neurons first: they are few, and most often it."""
-    for p in program.populations:
-        for said, how, params in _numbers(p.params):
-            populations = _with(program.populations, replace(p, params=params))
-            yield Change(f"{said} of {p.name!r}", how, replace(program, populations=populations))
-    for s in program.synapses:
+    """Those of all layers at once first: a rule is wrong everywhere, a number in one place."""
+    every = [p.name for p in program.populations]
+    yield from _of_neurons(program, every, "")
+    yield from _of_synapses(program, program.synapses, "")
+    for s in program.synapses if len(program.synapses) > 1 else ():
+        yield from _of_synapses(program, [s], f" of {s.name!r}")
+    for name in every if len(every) > 1 else ():
+        yield from _of_neurons(program, [name], f" of {name!r}")
+
+
+def _of_synapses(program: Program, those: Sequence[Synapses], of: str) -> Iterator[Change]:
+    ways: dict[tuple[str, str], list[Synapses]] = {}
+    for s in those:
         for said, how, other in _synapses(s):
-            synapses = _with(program.synapses, other)
-            yield Change(f"{said} of {s.name!r}", how, replace(program, synapses=synapses))
+            ways.setdefault((said, how), []).append(other)
+    for (said, how), others in ways.items():
+        yield Change(f"{said}{of}", how, reduce(_with, others, program))
 
 
-def _with(nouns: tuple[Any, ...], changed: Population | Synapses) -> tuple[Any, ...]:
-    return tuple(changed if noun.name == changed.name else noun for noun in nouns)
+def _of_neurons(program: Program, names: Sequence[str], of: str) -> Iterator[Change]:
+    """Each parameter that these populations have."""
+    concerned = [program.population(name) for name in names]
+    for param in dict.fromkeys(param for p in concerned for param in p.params):
+        held = [p for p in concerned if param in p.params]
+        for how, changed in _ways([p.params[param] for p in held]):
+            others = (
+                replace(p, params={**p.params, param: changed(p.params[param])}) for p in held
+            )
+            yield Change(f"{param}{of}", how, reduce(_with, others, program))
 
 
-def _numbers(params: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    for name, value in params.items():
-        others = [("one more", value + 1), ("one less", value - 1)]
-        if np.any(value):
-            others.append(("zero", value * 0))
-        for how, other in others:
-            yield name, how, {**params, name: other}
+def _with(program: Program, changed: Population | Synapses) -> Program:
+    def put(nouns: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(changed if noun.name == changed.name else noun for noun in nouns)
+
+    if isinstance(changed, Population):
+        return replace(program, populations=put(program.populations))
+    return replace(program, synapses=put(program.synapses))
+
+
+def _ways(values: Sequence[Any]) -> Iterator[tuple[str, Callable[[Any], Any]]]:
+    yield "one more", lambda x: x + 1
+    yield "one less", lambda x: x - 1
+    if any(np.any(value) for value in values):
+        yield "zero", lambda x: x * 0
 
 
 def _synapses(s: Synapses) -> Iterator[tuple[str, str, Synapses]]:
@@ -167,12 +228,17 @@ def _synapses(s: Synapses) -> Iterator[tuple[str, str, Synapses]]:
         yield "the weights", "transposed", replace(s, weight=s.weight.T)
     if isinstance(s, Sparse) and s.source_shape == s.target_shape:
         yield "the weights", "transposed", replace(s, row=s.column, column=s.row)
+    yield "the weights", "negated", replace(s, weight=-s.weight)
     if np.any(s.weight < 0):
         yield "the weights", "without their signs", replace(s, weight=np.abs(s.weight))
+    yield "the weights", "twice as large", replace(s, weight=2 * s.weight)
+    if not np.any(s.weight % 2):
+        yield "the weights", "half as large", replace(s, weight=s.weight // 2)
     yield "the delay", "one step more", replace(s, delay=s.delay + 1)
     if s.delay:
         yield "the delay", "one step less", replace(s, delay=s.delay - 1)
     if isinstance(s, Dense) and s.delays is not None:
         yield "the delays of single weights", "zero", replace(s, delays=None)
-    for name, how, params in _numbers(s.params):
-        yield name, how, replace(s, params=params)
+    for name, value in s.params.items():
+        for how, changed in _ways([value]):
+            yield name, how, replace(s, params={**s.params, name: changed(value)})

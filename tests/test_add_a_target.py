@@ -1,0 +1,152 @@
+"""docs/add-a-target.md as it stands: its files are installed, run, and broken."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cli_calls import unwrapped
+
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs" / "add-a-target.md").read_text()
+PARTS = re.compile(r"^`([\w/]+\.(?:toml|py))`|^```(python|toml)\n(.*?)^```", re.M | re.S)
+STEP = '(256 - p["decay"])'
+
+
+def files() -> dict[str, str]:
+    """The files of the page: blocks that follow a file's name belong to it, in order."""
+    found: dict[str, list[str]] = {}
+    name = ""
+    for named, _, block in PARTS.findall(PAGE):
+        if named:
+            name = named
+        else:
+            found.setdefault(name, []).append(block)
+    return {name: "".join(map(_apart, blocks)).strip("\n") + "\n" for name, blocks in found.items()}
+
+
+def _apart(block: str) -> str:
+    """Methods stand one line apart, classes two."""
+    return ("\n" if block.startswith(" ") else "\n\n") + block
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package, installed from its pyproject.toml into a folder of its own."""
+    source, site = tmp_path_factory.mktemp("toy"), tmp_path_factory.mktemp("site")
+    for name, text in files().items():
+        (source / name).parent.mkdir(exist_ok=True)
+        (source / name).write_text(text)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(site)]
+    done = subprocess.run(
+        [*pip, "--no-build-isolation", str(source)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return site
+
+
+@pytest.fixture
+def broken(site: Path, tmp_path: Path) -> Path:
+    """The same target with a decay that is off by one."""
+    path = tmp_path / "site"
+    subprocess.run(["cp", "-r", str(site), str(path)], check=True)
+    code = path / "toy8" / "__init__.py"
+    text = code.read_text()
+    assert text.count(STEP) == 1
+    code.write_text(text.replace(STEP, '(255 - p["decay"])'))
+    return path
+
+
+def call(site: Path, *words: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-m", "nrf_deploy", *map(str, words)],
+        env={**os.environ, "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_the_target_is_less_than_a_hundred_lines() -> None:
+    assert set(files()) == {"toy8/chips.toml", "pyproject.toml", "toy8/__init__.py"}
+    assert len(files()["toy8/__init__.py"].splitlines()) < 100
+
+
+def test_the_code_of_the_page_is_formatted_and_sound(tmp_path: Path) -> None:
+    (tmp_path / "toy8.py").write_text(files()["toy8/__init__.py"])
+    ruff = [sys.executable, "-m", "ruff"]
+    for words in (["check", "--select", "E,F,I,B"], ["format", "--check"]):
+        command = [*ruff, *words, "--line-length", "100", "--isolated", str(tmp_path)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout
+
+
+def test_the_page_s_commands_take_a_model_all_the_way(site: Path, tmp_path: Path) -> None:
+    case = ROOT / "nrf_deploy" / "conformance" / "kit" / "model.two-layers"
+    model, bundle = case / "model.nir", tmp_path / "toy.nrfb"
+    checked = call(site, "check", model, "--target", "toy8")
+    assert (checked.returncode, checked.stderr) == (0, "")
+    assert call(site, "compile", model, "--target", "toy8", "-o", bundle).returncode == 0
+    verified = call(site, "verify", bundle, "--input", case / "input.npz")
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    assert "verdict: passed" in verified.stdout
+
+
+def test_the_kit_passes_it_as_the_page_says(site: Path) -> None:
+    done = call(site, "conformance", "--target", "toy8")
+    (verdict,) = re.findall(r"^verdict: passed.*$", PAGE, re.M)
+    assert done.stdout.splitlines()[-1] == verdict
+    assert done.returncode == 0
+
+
+def test_a_decay_that_is_off_by_one_is_named_as_the_page_prints_it(broken: Path) -> None:
+    done = call(broken, "conformance", "--target", "toy8", "--case", "leak")
+    assert done.returncode == 1
+    assert f"```\n{done.stdout}```" in PAGE
+
+
+def test_every_case_with_neurons_that_remember_names_the_same_cause(broken: Path) -> None:
+    done = call(broken, "conformance", "--target", "toy8")
+    told = unwrapped(done.stdout)
+    assert done.returncode == 1
+    assert told.count("Likely cause:") == 1
+    assert "Likely cause: right if decay were one less." in told
+    assert "verdict: failed: 17 of 23 cases" in told
+
+
+@pytest.mark.parametrize(
+    ("where", "instead", "case", "cause"),
+    [
+        ('spike = v > p["threshold"]', 'spike = v >= p["threshold"]', "meets-threshold",
+         "right if threshold were one more"),
+        (' + p["bias"]', "", "bias", "bias of a layer"),
+        ("total << 6", "total << 5", "sums", "right if the weights were twice as large"),
+        ("return total << 6", "return -(total << 6)", "sums", "right if the weights were negated"),
+        ('"v": np.where(spike, 0, v)', '"v": v', "sums", "what a spike makes of v"),
+        ("2**23), 2**23", "2**12), 2**12", "leak", "v saturates at 4,095"),
+    ],
+)  # fmt: skip
+def test_other_mistakes_are_named_too(
+    site: Path, tmp_path: Path, where: str, instead: str, case: str, cause: str
+) -> None:
+    path = tmp_path / "site"
+    subprocess.run(["cp", "-r", str(site), str(path)], check=True)
+    code = path / "toy8" / "__init__.py"
+    text = code.read_text()
+    assert where in text
+    code.write_text(text.replace(where, instead))
+    words = ["--case", case, "--case", "meets-threshold", "--case", "kernel"]
+    done = call(path, "conformance", "--target", "toy8", *words)
+    assert f"Likely cause: {cause}" in unwrapped(done.stdout), done.stdout
+
+
+def test_what_the_toy_cannot_hold_is_refused_by_name(
+    site: Path, model: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "s.toml").write_text("weight_bits = 4\n")
+    refused = call(site, "check", model, "--target", "toy8", "--scheme", tmp_path / "s.toml")
+    assert refused.returncode == 4
+    assert "TOY-SCHEME" in refused.stdout + refused.stderr
