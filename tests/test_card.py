@@ -133,6 +133,16 @@ def test_the_table_of_starts_parts_kernels_from_time_constants() -> None:
     assert "time constants alone" not in "\n".join(starts_section(rows(starts(baseline)), [0.16]))
 
 
+def test_only_seeds_that_all_have_are_compared() -> None:
+    swept = rows(starts(Config(SMALL, SHORT)), seeds=3)
+    page = "\n".join(starts_section(swept[:-1], [0.16]))
+    assert ", 2 seeds." in page
+    assert "| li | theory | theory | 1.1 (1.0-1.1) |" in page
+    assert list(starts_section(swept[1:4], [0.16])) == [], "not every start was tried"
+    apart = [swept[0], swept[5], swept[10], swept[3]]
+    assert list(starts_section(apart, [0.16])) == [], "no seed is common"
+
+
 def test_sweeps_of_several_lengths_do_not_share_a_table() -> None:
     mixed = rows(ladders(Config(SMALL, SHORT)))
     mixed[0] = Row(short(mixed[0].config, 30, 0), mixed[0].errors)

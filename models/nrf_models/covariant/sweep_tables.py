@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
+from .description import Config
 from .sweep import LADDERS, Row
+from .sweep import starts as variants
 
 TIMES = """
 ## Time constants
@@ -42,11 +44,14 @@ def times(swept: Sequence[Row], trained: Sequence[float]) -> Iterator[str]:
 
 
 def starts(swept: Sequence[Row], trained: Sequence[float]) -> Iterator[str]:
-    """From the rows with the ladder that the uniform starts have too."""
+    """From the rows with a ladder that uniform starts have too, of the trackers whose every
+    start has been tried."""
     ladders = {r.config.tracker.time_constants for r in swept if _start(r) != ("theory", "theory")}
     rows = [r for r in swept if r.config.tracker.time_constants in ladders]
-    groups = _grouped(rows, _start)
-    if not ladders:
+    tried = {_named(r.config) for r in rows}
+    whole = [r for r in rows if tried >= {_named(c) for c in variants(r.config)}]
+    groups = _grouped(whole, _start)
+    if not groups:
         return
     effects = "\n".join(_effects(groups, trained))
     yield STARTS.format(**_counts(groups), effects=effects)
@@ -84,10 +89,19 @@ def _table(head: Label, groups: Groups, trained: Sequence[float]) -> Iterator[st
 
 
 def _grouped(swept: Sequence[Row], label: Callable[[Row], Label]) -> Groups:
+    """By tracker and label; of the seeds, those that all have, so that none is compared with
+    the luck of another."""
     groups: dict[Label, list[Row]] = {}
     for row in swept:
         groups.setdefault((row.config.tracker.neuron, *label(row)), []).append(row)
-    return groups
+    seeds = [{_seed(row) for row in group} for group in groups.values()]
+    common = set[int]().union(*seeds).intersection(*seeds)
+    shared = {name: [r for r in group if _seed(r) in common] for name, group in groups.items()}
+    return shared if common else {}
+
+
+def _seed(row: Row) -> int:
+    return row.config.training.seed
 
 
 def _ladder(row: Row) -> Label:
@@ -95,7 +109,11 @@ def _ladder(row: Row) -> Label:
 
 
 def _start(row: Row) -> Label:
-    return row.config.tracker.space, row.config.tracker.time
+    return _named(row.config)[1:]
+
+
+def _named(config: Config) -> Label:
+    return config.tracker.neuron, config.tracker.space, config.tracker.time
 
 
 def _over(group: Sequence[Row], velocities: Sequence[float]) -> float:
@@ -103,12 +121,11 @@ def _over(group: Sequence[Row], velocities: Sequence[float]) -> float:
 
 
 def _counts(groups: Groups) -> dict[str, str]:
-    """How long, and from how many seeds: refused where a table would mix."""
+    """How long, and from how many seeds; trainings of several lengths are refused."""
     batches = {r.config.training.batches for g in groups.values() for r in g}
     seeds = {len(g) for g in groups.values()}
-    if len(batches) > 1 or len(seeds) > 1:
+    if len(batches) > 1:
         raise ValueError(
-            f"a sweep of {sorted(batches)} batches and {sorted(seeds)} seeds cannot share a table: "
-            "make it whole, or write it to another file"
+            f"sweeps of {sorted(batches)} batches cannot share a table: write them to two files"
         )
     return {"batches": str(batches.pop()), "seeds": str(seeds.pop())}
