@@ -55,7 +55,8 @@ figures) are not ours: only who is better can be compared. **yes**: every one of
 at this velocity; **no**: every seed says the opposite; open: the seeds overlap.
 """
 LACKS = """
-What does not reproduce, within the velocities of training:
+What does not reproduce, within the velocities of training. Size, shapes and training differ from
+the paper's; which of them it is, we have not shown.
 """
 LIMITS = """
 ## What they are not
