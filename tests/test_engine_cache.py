@@ -17,7 +17,7 @@ ONE_KERNEL = """
 import nrf_loihi.neurons_compiled as neurons
 from nrf_deploy.emulator.compiled import findings, kernel_address
 from nrf_deploy.emulator.kernels import Cell
-kernel_address(Cell(neurons.pass_, payload=True), 4)
+kernel_address(Cell(neurons.pass_, payload=True), 4, True)
 print([f.code for f in findings()], [f.code for f in findings()])
 """
 
@@ -129,7 +129,7 @@ from nrf_deploy.emulator.kernels import Cell
 import nrf_deploy.emulator.cache as cache
 def gone(*_): raise OSError("disk full")
 cache.os.replace = gone
-kernel_address(Cell(nrf_loihi.neurons_compiled.pass_, payload=True), 4)
+kernel_address(Cell(nrf_loihi.neurons_compiled.pass_, payload=True), 4, True)
 print([f.code for f in findings()])
 """
     assert said(script, tmp_path) == "['EMULATOR-CACHE']\n"

@@ -90,10 +90,11 @@ _pointer = types.CPointer
 _kernels: dict[tuple[Function, tuple[bool, ...], int], Any] = {}
 
 
-def kernel_address(cell: Cell, width: int) -> int:
+def kernel_address(cell: Cell, width: int, logged: bool) -> int:
     """The machine code of a cell's kernel for sums of `width` bytes."""
+    factory = cell.kernel if logged or cell.unseen is None else cell.unseen
     uniform = tuple(np.ndim(value) == 0 for value in cell.params.values())
-    key = (cell.kernel, uniform, width)
+    key = (factory, uniform, width)
     if key not in _kernels:
         arriving = {2: types.int16, 4: types.int32, 8: types.int64}[width]
         output = types.int32 if cell.payload else types.int8
@@ -107,7 +108,7 @@ def kernel_address(cell: Cell, width: int) -> int:
             _pointer(types.int32),
             _pointer(types.int64),
         )
-        function = cell.kernel(uniform)
+        function = factory(uniform)
         options = {"nopython": True, "error_model": "numpy"}
         made: Any = CFunc(function, (signature.args, signature.return_type), {}, options, _NoAlias)
         if has_folder(function.__code__.co_filename):

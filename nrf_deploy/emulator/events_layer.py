@@ -23,7 +23,7 @@ class Running:
         longest = max(self.size, n.runs.longest * n.runs.target[0])
         self.spiked = aligned(longest + ROOM, np.int8)
         self.tick = np.zeros(1, np.int16) if n.tick is None else n.tick
-        self.kernel = kernel_address(n.cell, 2)
+        self.kernel = kernel_address(n.cell, 2, True)
         held = (n.runs.weights, self.tick, self.states, n.each, n.one, self.spiked)
         self.cell = tuple(address(array) for array in held)
         self.room = 2 * (self.size + n.runs.most)

@@ -51,6 +51,9 @@ class Cell:
     """The output is an int32 payload; otherwise a spike of -1, 0 or 1."""
     output: Callable[[Range], Range] = lambda arriving: (0, 1)
     """The range of the output for a range of what arrives."""
+    unseen: Callable[[tuple[bool, ...]], Callable[..., Any]] | None = None
+    """Runs instead of `kernel` where nobody logs the states: it need not write those that the
+    next step does not read."""
 
 
 @dataclass(frozen=True)

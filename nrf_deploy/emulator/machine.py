@@ -53,7 +53,7 @@ wire_type = _record(
     *EVENTS,
     *("kind", "width", "graded", "delay", "weight", "total", "dirty", "blocks", "size"),
     *("row", "first", "target"),  # ROWS: elements of a row; LIST: lists of (target, weight)
-    *("pitch", "magic", "magic_shift", "vectors", "run", "reach", "channel_at"),  # CONV
+    *("pitch", "magic", "magic_shift", "granules", "run", "reach", "channel_at"),  # CONV
     *("low", "high", "site0"),
     *("tile_at", "matrix", "given", "product", "pairs", "dense_from"),  # ROWS, when dense
 )

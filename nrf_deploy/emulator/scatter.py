@@ -22,6 +22,8 @@ from .vectors import (
     sum_eight,
     sum_one,
     sum_two,
+    three_one,
+    three_two,
 )
 
 ROWS, LIST, CONV = 0, 1, 2
@@ -84,7 +86,6 @@ def _add(w, at, first, last, index, value, total, weight):  # type: ignore[no-un
 
 @compiled
 def _add_rows(w, first, last, index, value, total, weight):  # type: ignore[no-untyped-def]
-    lanes = GRANULE // total.itemsize
     row = w.row
     if w.graded:
         for e in range(first, last):
@@ -92,16 +93,35 @@ def _add_rows(w, first, last, index, value, total, weight):  # type: ignore[no-u
             for k in range(row):
                 total[k] += factor * weight[of + k]
     else:
-        k = 0
-        while k + 8 * lanes <= row:
-            sum_eight(total, k, weight, row, index, first, last)
-            k += 8 * lanes
-        while k + 2 * lanes <= row:
-            sum_two(total, k, weight, row, index, first, last)
-            k += 2 * lanes
-        if k < row:
-            sum_one(total, k, weight, row, index, first, last)
+        _sum(total, 0, weight, 0, row, 0, index, first, last, row * total.itemsize // GRANULE)
     _soil(w, 0, row)
+
+
+@compiled
+def _sum(total, to, weight, of, row, base, index, first, last, granules):  # type: ignore[no-untyped-def]
+    """Adds `granules` of the rows of some events to total[to:], see vectors._sum_rows."""
+    lanes = GRANULE // total.itemsize
+    while granules >= 8:
+        sum_eight(total, (to,), weight, (of,), row, base, index, first, last)
+        to, of, granules = to + 8 * lanes, of + 8 * lanes, granules - 8
+    while granules >= 2:
+        sum_two(total, (to,), weight, (of,), row, base, index, first, last)
+        to, of, granules = to + 2 * lanes, of + 2 * lanes, granules - 2
+    if granules:
+        sum_one(total, (to,), weight, (of,), row, base, index, first, last)
+
+
+@compiled
+def _sum_three(total, to, weight, of, row, base, index, first, last, granules):  # type: ignore[no-untyped-def]
+    """The same for three runs at once: the events are gone through less often."""
+    lanes = GRANULE // total.itemsize
+    while granules >= 2:
+        three_two(total, to, weight, of, row, base, index, first, last)
+        to = to[0] + 2 * lanes, to[1] + 2 * lanes, to[2] + 2 * lanes
+        of = of[0] + 2 * lanes, of[1] + 2 * lanes, of[2] + 2 * lanes
+        granules -= 2
+    if granules:
+        three_one(total, to, weight, of, row, base, index, first, last)
 
 
 @compiled
@@ -148,30 +168,52 @@ def _add_list(w, first, last, index, value, total, weight):  # type: ignore[no-u
 
 @compiled
 def _add_conv(w, first, last, index, value, total, weight):  # type: ignore[no-untyped-def]
-    """An event reaches a few runs of outputs, the same ones from every channel of its site."""
+    """An event reaches a few runs of outputs, the same ones from every channel of its site.
+
+    So the events of one site, which follow each other, are added together.
+    """
     runs_first = carray(as_pointer(w.first), w.size, np.int32)
     runs = carray(as_pointer(w.target), (w.size, 2), np.int32)
     channel_at = carray(as_pointer(w.channel_at), w.size, np.int32)
     lanes = GRANULE // total.itemsize
-    graded, vectors, run, row, pitch = w.graded, w.vectors, w.run, w.row, w.pitch
+    graded, run, row, pitch, granules = w.graded, w.run, w.row, w.pitch, w.granules
     magic, shift, site0 = np.uint64(w.magic), np.uint64(w.magic_shift), w.site0
-    for e in range(first, last):
+    e = first
+    while e < last:
         i = np.int64(index[e])
         site = np.int64((np.uint64(i) * magic) >> shift)
-        channel = i - site * pitch
-        begin = np.int64(channel_at[channel])
-        for r in range(runs_first[site - site0], runs_first[site - site0 + 1]):
-            to, of = begin + runs[r, 0], channel * row + runs[r, 1]
-            if graded:
-                factor = value[e]
-                for k in range(run):
-                    total[to + k] += factor * weight[of + k]
-            elif vectors:
-                for k in range(0, run, lanes):
-                    add_granule(total, to + k, weight, of + k)
-            else:
-                for k in range(run):
-                    total[to + k] += weight[of + k]
+        base = site * pitch
+        begin = np.int64(channel_at[i - base])
+        end = e + 1
+        if granules:
+            while end < last and base <= index[end] < base + pitch:
+                if channel_at[index[end] - base] != begin:
+                    break
+                end += 1
+        first_run, last_run = runs_first[site - site0], runs_first[site - site0 + 1]
+        if end > e + 1:
+            r = first_run
+            while r + 3 <= last_run and runs[r, 0] <= runs[r + 1, 0] <= runs[r + 2, 0]:
+                to_three = begin + runs[r, 0], begin + runs[r + 1, 0], begin + runs[r + 2, 0]
+                of_three = np.int64(runs[r, 1]), np.int64(runs[r + 1, 1]), np.int64(runs[r + 2, 1])
+                _sum_three(total, to_three, weight, of_three, row, base, index, e, end, granules)
+                r += 3
+            while r < last_run:
+                to, of = begin + runs[r, 0], np.int64(runs[r, 1])
+                _sum(total, to, weight, of, row, base, index, e, end, granules)
+                r += 1
+        else:
+            at = (i - base) * row
+            factor = value[e] if graded else 1
+            for r in range(first_run, last_run):
+                to, of = begin + runs[r, 0], at + runs[r, 1]
+                if granules:
+                    for k in range(0, run, lanes):
+                        add_granule(total, to + k, weight, of + k)
+                else:
+                    for k in range(run):
+                        total[to + k] += factor * weight[of + k]
+        e = end
     if w.blocks <= FEW:
         _soil(w, 0, w.blocks << SHIFT)
         return

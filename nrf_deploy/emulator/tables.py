@@ -14,7 +14,7 @@ import numpy as np
 
 from ..network import Array
 from . import machine, scatter
-from .compiled import address, aligned, kernel_address
+from .compiled import GRANULE, address, aligned, kernel_address
 from .events import Events
 from .layout import Layout
 from .tuning import Tuning
@@ -60,6 +60,8 @@ class Piece:
             for table in (self.wires, self.cells)
         )
         """The records as rows of numbers; they begin with machine.EVENTS."""
+        self._read: list[tuple[int, ...]] | None = None
+        self._written: list[tuple[int, ...]] | None = None
         self._wide = [
             (k, w)
             for k, w in enumerate(segment.wires)
@@ -85,16 +87,20 @@ class Piece:
 
     def read_and_write(self, read: Mapping[str, Events], written: Mapping[str, Events]) -> None:
         """Where the events lie; their lists may have moved."""
-        for k, source in enumerate(self.sources):
-            self._readers[k, : len(machine.EVENTS)] = read[source].place()
+        places = [read[source].place() for source in self.sources]
+        if places != self._read:
+            self._readers[:, : len(machine.EVENTS)] = np.reshape(places, (-1, len(machine.EVENTS)))
+            self._read = places
         for k, w in self._wide:
             events = read[w.synapses.source]
             if not self.wires[k]["matrix"] and events.count >= events.steps * self._dense_from(w):
                 _fill(self.wires[k], self._matrix(w))
-        for k, name in enumerate(self.names):
-            events = written[name]
-            self._writers[k, :4] = events.place()
-            self._writers[k, 4] = len(events.index) - machine.SURE
+        places = [
+            (*written[name].place(), len(written[name].index) - machine.SURE) for name in self.names
+        ]
+        if places != self._written:
+            self._writers[:, : len(machine.EVENTS) + 1] = places
+            self._written = places
 
     def _begin(self, name: str) -> None:
         for row, start in zip(self.states[name], self._starts[name], strict=True):
@@ -166,6 +172,7 @@ class Piece:
         layout = self.layouts[w.synapses.source]
         shift = (layout.size * layout.pitch).bit_length()
         low, high = tables.sites
+        whole_vectors = tables.vectors and not w.graded
         return {
             "kind": scatter.CONV,
             "weight": self._keep(tables.weight),
@@ -176,7 +183,7 @@ class Piece:
             "run": tables.run,
             "reach": tables.run + int(tables.channel_at[-1]),
             "channel_at": self._keep(tables.channel_at),
-            "vectors": int(tables.vectors),
+            "granules": tables.row * w.total.width // GRANULE if whole_vectors else 0,
             "pitch": layout.pitch,
             "magic": (1 << shift) // layout.pitch + 1,
             "magic_shift": shift,
@@ -217,7 +224,7 @@ class Piece:
         self.rest[name] = aligned(-(-size // BLOCK), np.uint8)
         total, dirty = self._sum(n.total)
         record = {
-            "kernel": kernel_address(n.cell, n.total.width),
+            "kernel": kernel_address(n.cell, n.total.width, name in self.logged),
             "size": size,
             "stride": stride,
             "blocks": -(-size // BLOCK),

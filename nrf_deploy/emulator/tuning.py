@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class Tuning:
     """The defaults are what measuring found best; docs/engine.md says how they were measured."""
 
-    chunk: int = 384
+    chunk: int = 512
     """Steps that a piece runs before another takes its place in the cache."""
     cache: int = 2**20
     """Bytes of states, sums and own weights that a piece stays below."""

@@ -41,27 +41,50 @@ def _granule(context: Any, builder: Any, kind: Any, value: Any, at: Any) -> Any:
     return builder.bitcast(element(context, builder, kind, value, at), vector.as_pointer())
 
 
-def _sum_rows(granules: int) -> Any:
-    """total[at : at + n] += the same columns of the rows index[first : last] of `weight`, which
-    are `row` elements long. The n elements, so many granules, stay in registers."""
+def _sum_rows(granules: int, runs: int = 1) -> Any:
+    """total[at : at + n] += weight[of + (i - base) * row :] for each i in index[first : last].
+
+    That for each pair of the tuples `at` and `of`, where `at` rises. All sums, of n elements
+    (so many granules) each, stay in registers. Sums may overlap where only zeros are added.
+    """
 
     @intrinsic  # type: ignore[untyped-decorator]
     def sum_rows(
-        context: Any, total: Any, at: Any, weight: Any, row: Any, index: Any, first: Any, last: Any
+        context: Any,
+        total: Any,
+        at: Any,
+        weight: Any,
+        of: Any,
+        row: Any,
+        base: Any,
+        index: Any,
+        first: Any,
+        last: Any,
     ) -> tuple[Signature, Function]:
         size = total.dtype.bitwidth // 8
         lanes = GRANULE // size
 
         def add(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            to, at, of, row, rows, first, last = args
-            moved = [builder.add(at, ir.Constant(at.type, k * lanes)) for k in range(granules)]
-            totals = [_granule(context, builder, total, to, k) for k in moved]
+            to, at, weights, of, row, base, rows, first, last = args
+            steps = [ir.Constant(row.type, k * lanes) for k in range(granules)]
+
+            def places(run: int, among: Any, begin: Any) -> list[Any]:
+                begin = builder.add(begin, builder.extract_value(among, run))
+                return [builder.add(begin, k) for k in steps]
+
+            zero = ir.Constant(row.type, 0)
+            totals = [
+                _granule(context, builder, total, to, place)
+                for run in range(runs)
+                for place in places(run, at, zero)
+            ]
             sums = [cgutils.alloca_once_value(builder, builder.load(t, align=size)) for t in totals]
-            with cgutils.for_range_slice(builder, first, last, ir.Constant(at.type, 1)) as (e, _):
+            with cgutils.for_range_slice(builder, first, last, ir.Constant(row.type, 1)) as (e, _):
                 which = builder.load(element(context, builder, index, rows, e))
-                begin = builder.mul(builder.sext(which, at.type), row)
-                for k, held in zip(moved, sums, strict=True):
-                    there = _granule(context, builder, weight, of, builder.add(begin, k))
+                begin = builder.mul(builder.sub(builder.sext(which, row.type), base), row)
+                there_are = [p for run in range(runs) for p in places(run, of, begin)]
+                for place, held in zip(there_are, sums, strict=True):
+                    there = _granule(context, builder, weight, weights, place)
                     added = builder.add(builder.load(held), builder.load(there, align=size))
                     builder.store(added, held)
             for t, held in zip(totals, sums, strict=True):
@@ -69,12 +92,14 @@ def _sum_rows(granules: int) -> Any:
             return context.get_dummy_value()
 
         word = types.int64
-        return types.void(total, word, weight, word, index, word, word), add
+        among = types.UniTuple(word, runs)
+        return types.void(total, among, weight, among, word, word, index, word, word), add
 
     return sum_rows
 
 
-sum_one, sum_two, sum_eight = _sum_rows(1), _sum_rows(2), _sum_rows(8)
+sum_one, sum_two, sum_eight = (_sum_rows(k) for k in (1, 2, 8))
+three_one, three_two = (_sum_rows(k, runs=3) for k in (1, 2))
 
 
 def _multiply(columns: int) -> Any:

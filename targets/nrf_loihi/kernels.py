@@ -97,7 +97,9 @@ def _leaky(model: str, p: Numbers) -> Cell | None:
         return None
     if model == "lif":
         current, leak = bool(np.any(params["keep_u"])), bool(np.any(params["keep_v"] != 4096))
-        return Cell(compiled.LIF[current, leak], _plain(params))
+        driven = bool(np.any(params["bias"])) or not _within(params["vth"], 0, LIMIT - 2)
+        shown, unseen = (compiled.LIF[current, leak, driven, seen] for seen in (True, False))
+        return Cell(shown, _plain(params), unseen=unseen)
     if model == "ternary_lif":
         return Cell(compiled.ternary_lif, _plain(params), output=_ternary)
     if model == "lif_refractory":

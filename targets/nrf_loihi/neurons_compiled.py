@@ -12,6 +12,7 @@ unit takes 8 or 16 neurons at once:
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ Uniform = tuple[bool, ...]
 i32 = np.int32
 
 LIMIT = np.int32(2**23)
+LOWEST = np.int32(1 - 2**23)
 WRAP = np.int32(2**24)
 
 
@@ -50,11 +52,13 @@ def wrapped(u):  # type: ignore[no-untyped-def]
 
 @compiled
 def clipped(v):  # type: ignore[no-untyped-def]
-    return min(max(v, i32(1 - LIMIT)), i32(LIMIT - 1))
+    return min(max(v, LOWEST), i32(LIMIT - 1))
 
 
-def lif(current: bool, leak: bool) -> Callable[[Uniform], Kernel]:
-    """`current`: u has a memory. `leak`: v has a leak."""
+def lif(current: bool, leak: bool, driven: bool, shown: bool) -> Callable[[Uniform], Kernel]:
+    """`current`: u has a memory. `leak`: v has a leak. `driven`: a bias or a threshold lets it
+    fire from rest, or at the upper limit; where not, neither is asked for. `shown`: u is written
+    even where it has no memory."""
 
     def factory(uniform: Uniform) -> Kernel:
         one_keep_u, one_keep_v, one_bias, one_vth = uniform
@@ -85,11 +89,15 @@ def lif(current: bool, leak: bool) -> Callable[[Uniform], Kernel]:
                     if not one_keep_v:
                         keep_v = each[row_keep_v * stride + i]
                     v = decayed(v0, keep_v)
-                v = clipped(i32(i32(v + u) + bias))
+                v = i32(v + u)
+                v = clipped(i32(v + bias)) if driven else max(v, LOWEST)
                 spike = v > vth
                 v = i32(0) if spike else v
-                moved = i32(moved | i32(v ^ v0) | i32(spike))
-                state[i] = u
+                moved = i32(moved | i32(v ^ v0))
+                if driven:
+                    moved = i32(moved | i32(spike))
+                if current or shown:
+                    state[i] = u
                 state[stride + i] = v
                 output[i] = spike
             return np.int64(moved)
@@ -99,7 +107,8 @@ def lif(current: bool, leak: bool) -> Callable[[Uniform], Kernel]:
     return factory
 
 
-LIF = {(current, leak): lif(current, leak) for current in (True, False) for leak in (True, False)}
+LIF = {flags: lif(*flags) for flags in product((True, False), repeat=4)}
+"""By (current, leak, driven, shown)."""
 
 
 def lif_reset(uniform: Uniform) -> Kernel:
