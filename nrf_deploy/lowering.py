@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,6 @@ from .layers import Link, layers
 from .network import (
     Array,
     Conv,
-    Flatten,
     Input,
     Linear,
     Network,
@@ -32,7 +31,7 @@ def lowered(
     model; ports take values up to `peak`."""
     view = layers(network)
     held = [network[n] for n in view.stops if isinstance(network[n], Population)]
-    outputs = {tap for end in network.of(Output) for tap in _behind(network, end.name)}
+    taps = outputs(network, [n.name for n in held])
     made = []
     for k in view.links:
         ends = {"name": k.name, "source": k.source, "targets": k.targets, "delay": k.back}
@@ -48,7 +47,7 @@ def lowered(
             )
             for n in held
         ),
-        outputs=tuple(n.name for n in held if n.name in outputs),
+        outputs=tuple(n.name for n in held if n.name in taps),
         origins=tuple(
             program.Origin(
                 population=n.name, node=n.name, latency=0, scale=scheme.populations[n.name].scale
@@ -58,11 +57,20 @@ def lowered(
     )
 
 
-def _behind(network: Network, name: str) -> Iterator[str]:
-    """Who feeds this node, seen through what only changes the shape."""
-    for source in network.sources(name):
-        flat = isinstance(network[source], Flatten)
-        yield from _behind(network, source) if flat else (source,)
+def outputs(network: Network, held: Collection[str]) -> tuple[str, ...]:
+    """Those of `held`, the populations of a program, that feed an Output. What only passes on
+    (a Flatten) is seen through, to all that lead to it."""
+    found: dict[str, None] = {}
+    ahead = [s for output in network.of(Output) for s in network.sources(output.name)]
+    seen = set()
+    while ahead:
+        name = ahead.pop(0)
+        if name in held:
+            found[name] = None
+        elif name not in seen:
+            seen.add(name)
+            ahead = [*network.sources(name), *ahead]
+    return tuple(found)
 
 
 def synapses(

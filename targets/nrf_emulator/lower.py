@@ -9,8 +9,8 @@ import numpy as np
 from nrf_deploy import program as chip
 from nrf_deploy.findings import Finding, info
 from nrf_deploy.layers import Link, layers
-from nrf_deploy.lowering import synapses
-from nrf_deploy.network import Delay, Input, Network, Output, Pool, Population, RectifiedLI
+from nrf_deploy.lowering import outputs, synapses
+from nrf_deploy.network import Delay, Input, Network, Output, Population, RectifiedLI
 from nrf_deploy.program import Origin, Port, Program
 from nrf_deploy.quantise.scheme import Scheme
 from nrf_deploy.reference.nodes import delay_steps
@@ -40,7 +40,7 @@ def lower(network: Network, scheme: Scheme, s: Settings) -> tuple[Program, list[
             made for link in view.links for made in _synapses(network, link, scheme, latency)
         ),
         populations=tuple(populations),
-        outputs=tuple(dict.fromkeys(_outputs(network))),
+        outputs=outputs(network, [p.name for p in populations]),
         origins=tuple(
             Origin(
                 population=stop,
@@ -112,13 +112,3 @@ def _delayed(made: chip.Sparse, more: np.ndarray) -> Iterator[chip.Sparse]:
             row=made.row[here],
             column=made.column[here],
         )
-
-
-def _outputs(network: Network) -> Iterator[str]:
-    """The populations that feed an Output, seen through what only passes them on."""
-    for output in network.of(Output):
-        for name in network.sources(output.name):
-            while not isinstance(network[name], Population | Input | Pool | Delay):
-                name = network.sources(name)[0]
-            if not isinstance(network[name], Input):
-                yield name

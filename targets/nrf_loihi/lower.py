@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from nrf_deploy import program as chip_program
 from nrf_deploy.findings import Finding
 from nrf_deploy.layers import Layers, Link, fresh, layers
+from nrf_deploy.lowering import outputs
 from nrf_deploy.lowering import synapses as synapses_of
 from nrf_deploy.network import (
     Array,
@@ -17,7 +18,6 @@ from nrf_deploy.network import (
     Input,
     Linear,
     Network,
-    Output,
     Pool,
     Population,
     RectifiedLI,
@@ -68,7 +68,7 @@ def lower(network: Network, scheme: Scheme, chip: Chip) -> tuple[Program, list[F
         ports=tuple(Port(name=n.name, shape=n.shape) for n in network.of(Input)),
         synapses=tuple(synapses),
         populations=(*relays.values(), *populations),
-        outputs=tuple(dict.fromkeys(_outputs(network))),
+        outputs=outputs(network, starts),
         origins=tuple(
             Origin(
                 population=stop,
@@ -84,20 +84,6 @@ def lower(network: Network, scheme: Scheme, chip: Chip) -> tuple[Program, list[F
     for stop, start in starts.items():
         said += [*firing.said(network[stop], start.population), *start.said()]
     return program, said
-
-
-def _outputs(network: Network) -> Iterator[str]:
-    """The populations that feed an Output, seen through what only passes them on."""
-
-    def behind(name: str) -> Iterator[str]:
-        for source in network.sources(name):
-            if isinstance(network[source], Population):
-                yield source
-            elif not isinstance(network[source], Input):
-                yield from behind(source)
-
-    for output in network.of(Output):
-        yield from behind(output.name)
 
 
 def _message_bits(network: Network, source: str, chip: Chip) -> int:

@@ -8,6 +8,7 @@ import numpy as np
 
 from nrf_deploy.findings import Finding, error, warning
 from nrf_deploy.layers import Layers, layers
+from nrf_deploy.lowering import outputs
 from nrf_deploy.network import (
     IF,
     LI,
@@ -16,6 +17,7 @@ from nrf_deploy.network import (
     Network,
     Node,
     Output,
+    Pool,
     Population,
     Threshold,
 )
@@ -66,6 +68,9 @@ def _structure(network: Network, view: Layers) -> Iterator[Finding]:
     for link in view.links:
         if any(isinstance(network[t], Output) for t in link.targets):
             yield no_population(link.name, "the connection leads to an output without neurons")
+    for name in outputs(network, [n for n in view.stops if not isinstance(network[n], Output)]):
+        if isinstance(network[name], Pool):
+            yield no_population(name, "the pool leads to an output as well as to neurons")
         if link.back:
             yield error(
                 "SPECK-LOOP",

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from nrf_deploy.findings import Finding
 from nrf_deploy.layers import layers
-from nrf_deploy.network import Input, Network, Output, Population
+from nrf_deploy.lowering import outputs
+from nrf_deploy.network import Input, Network, Population
 from nrf_deploy.program import Origin, Program, Synapses
 from nrf_deploy.program import Population as Core
 from nrf_deploy.quantise.scheme import Scheme
@@ -39,17 +38,7 @@ def lower(
         ports=tuple(port(n.name, n.shape) for n in network.of(Input)),
         synapses=tuple(synapses),
         populations=tuple(populations),
-        outputs=tuple(dict.fromkeys(_outputs(network))),
+        outputs=outputs(network, [o.node for o in origins]),
         origins=tuple(origins),
     )
     return program, []
-
-
-def _outputs(network: Network) -> Iterator[str]:
-    """The populations that feed an Output, seen through Flatten."""
-    for output in network.of(Output):
-        for name in network.sources(output.name):
-            while not isinstance(network[name], Population | Input):
-                name = network.sources(name)[0]
-            if isinstance(network[name], Population):
-                yield name

@@ -1,0 +1,67 @@
+"""Which populations leave the chip: the same answer on every target."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from speck_networks import chain, conv, eighths, neurons, pool
+
+import nrf_deploy as nd
+from nrf_deploy.findings import TargetError
+from nrf_deploy.lowering import outputs
+from nrf_deploy.network import Edge, Flatten, Input, Network, Node, Output
+
+CHIPS = ("loihi2", "speck2b", "emulator")
+SHAPE = (1, 4, 4)
+FIRST = conv("c", eighths((1, 1, 3, 3), 0), (4, 4), pad=1)
+
+
+def made(chip: str, network: Network) -> tuple[str, ...]:
+    return nd.compile(nd.pipeline.Model(network), chip).program.outputs
+
+
+def joined(*between: Node) -> Network:
+    """Two populations add up at the output, straight or through what lies between."""
+    out = between[-1].shape if between else SHAPE
+    nodes = (Input(name="in", port_shape=SHAPE), FIRST, neurons("a", SHAPE), neurons("b", SHAPE),
+             *between, Output(name="out", port_shape=out))  # fmt: skip
+    way = [n.name for n in between] + ["out"]
+    edges: list[Edge] = [("in", "c"), ("c", "a"), ("c", "b"), ("a", way[0]), ("b", way[0])]
+    edges += pairwise(way)
+    return Network(nodes, tuple(edges), dt=1.0)
+
+
+@pytest.mark.parametrize("chip", CHIPS)
+@pytest.mark.parametrize("flat", [False, True])
+def test_all_that_lead_to_an_output_are_outputs(chip: str, flat: bool) -> None:
+    between = [Flatten(name="f", flat_input=SHAPE, start=0, end=-1)] if flat else []
+    assert made(chip, joined(*between)) == ("a", "b")
+
+
+@pytest.mark.parametrize("chip", CHIPS)
+def test_what_lies_before_an_output_is_none(chip: str) -> None:
+    between = conv("d", eighths((1, 1, 3, 3), 1), (4, 4), pad=1)
+    network = chain(SHAPE, FIRST, neurons("a", SHAPE), between, neurons("b", SHAPE))
+    assert made(chip, network) == ("b",)
+
+
+@pytest.mark.parametrize("chip", CHIPS)
+def test_a_pool_that_leads_to_an_output_too_is_refused_and_not_left_out(chip: str) -> None:
+    nodes = (
+        Input(name="in", port_shape=SHAPE), FIRST, neurons("a", SHAPE), pool("p", SHAPE, 2),
+        conv("e", eighths((1, 1, 3, 3), 1), (2, 2), pad=1), neurons("b", (1, 2, 2)),
+        Output(name="out", port_shape=(1, 2, 2)),
+    )  # fmt: skip
+    edges = (("in", "c"), ("c", "a"), ("a", "p"), ("p", "e"), ("e", "b"), ("b", "out"),
+             ("p", "out"))  # fmt: skip
+    with pytest.raises(TargetError, match=r"NO-POPULATION\] layer 'p'"):
+        made(chip, Network(nodes, edges, dt=1.0))
+
+
+def test_a_loop_of_nothing_ends() -> None:
+    """No walk goes on for ever, whatever a caller's graph is."""
+    flat = [Flatten(name=n, flat_input=(4,), start=0, end=-1) for n in "fg"]
+    nodes = (Input(name="in", port_shape=(4,)), *flat, Output(name="out", port_shape=(4,)))
+    edges = (("in", "f"), ("f", "g"), ("g", "f"), ("g", "out"))
+    assert outputs(Network(nodes, edges, dt=1.0), ["a"]) == ()
