@@ -80,13 +80,12 @@ def one_neuron() -> Iterator[Made]:
 
 
 def edges() -> Iterator[Made]:
-    flood = [2**17] * 6 + [-(2**17)] * 10 + [0] * 4
     graded = {"num_message_bits": 24}
     peak = port(1, peak=2**20)
     yield Made(
-        "v-saturates", "v stays at the ends of 24 bits", ("v saturates",),
-        of_loihi(peak, dense([[1]], params=graded), neurons(vth=131071, bias_mant=1)),
-        values(*flood),
+        "v-saturates", "v stays at the lower end of 24 bits", ("v saturates",),
+        of_loihi(peak, dense([[1]], params=graded), neurons(vth=131071)),
+        values(*[-40_000] * 6, *[40_000] * 8, 0),
     )  # fmt: skip
     yield Made(
         "u-wraps", "u wraps at 24 bits", ("u wraps once",),
