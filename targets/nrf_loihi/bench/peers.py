@@ -118,7 +118,7 @@ def peers() -> list[Peer]:
             "Lava",
             lava.sdk.about,
             run_lava,
-            {"yardstick": 100, "dense": 300, "nmnist": 311, "conv128x2": 40, "conv128x4": 40},
+            {"yardstick": 400, "dense": 300, "nmnist": 311, "conv128x2": 40, "conv128x4": 40},
             "a step of the smaller networks already takes a tenth of a second",
             lava.sdk,
         ),
