@@ -97,7 +97,10 @@ def _parser() -> argparse.ArgumentParser:
     shown = verbs.add_parser("fields", help="draw the fields in space, in time and moving")
     shown.add_argument("config", nargs="?", help="default: the paper's 144 fields")
     shown.add_argument("-o", "--output", required=True, metavar="SVG")
-    shown.add_argument("--convention", choices=get_args(Convention), default="sigma")
+    normalised = "of derivatives: sigma^(m+n), or as the paper's code did"
+    shown.add_argument(
+        "--convention", choices=get_args(Convention), default="sigma", help=normalised
+    )
     for verb in (train, test, times, starts, publish):
         verb.add_argument("--device", default="cpu", help="cpu or cuda")
         verb.add_argument("--threads", type=_count, default=2, help="of torch, on the CPU")
