@@ -9,7 +9,9 @@ from html import escape
 
 Points = Sequence[tuple[float, float]]
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 560, 360, 76, 16, 34, 52
-COLOURS = ("#1b6ca8", "#c8553d", "#588157", "#7b4b94")
+COLOURS = ("#1b6ca8", "#7b4b94", "#b07d2b", "#444444")
+OWN = {"emulator": "#c8553d", "C loop": "#588157"}
+"""Who appears in several pictures has one colour in all of them."""
 
 
 @dataclass(frozen=True)
@@ -43,16 +45,18 @@ def picture(
     parts = [_frame(title, x, y)]
     for k, (name, points) in enumerate((*lines.items(), *marks.items())):
         at = [_at(x, y, point) for point in points]
+        colour = OWN.get(name, COLOURS[k % len(COLOURS)])
         if name in lines:
             path = " ".join(f"{px:.1f},{py:.1f}" for px, py in at)
-            style = f'fill="none" stroke="{COLOURS[k]}" stroke-width="2"'
+            style = f'fill="none" stroke="{colour}" stroke-width="2"'
             parts.append(f'<polyline points="{path}" {style}/>')
         dots = (f'<circle cx="{px:.1f}" cy="{py:.1f}" r="4"/>' for px, py in at)
-        parts.append(f'<g fill="{COLOURS[k]}">{"".join(dots)}</g>')
-        parts.append(_text(LEFT + 12, TOP + 18 + 16 * k, name, fill=COLOURS[k]))
-    for px, py, words in names:
-        ax, ay = _at(x, y, (px, py))
-        end = "end" if ax > WIDTH - 130 else "start"
+        parts.append(f'<g fill="{colour}">{"".join(dots)}</g>')
+        parts.append(_text(LEFT + 12, TOP + 18 + 16 * k, name, fill=colour))
+    named = [(*_at(x, y, (px, py)), words) for px, py, words in names]
+    for ax, ay, words in named:
+        beside = any(0 < bx - ax < 90 and abs(by - ay) < 12 for bx, by, _ in named)
+        end = "end" if beside or ax > WIDTH - 130 else "start"
         parts.append(_text(ax + (-7 if end == "end" else 7), ay + 4, words, anchor=end, size=11))
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
     return "\n".join([head + f'font-family="sans-serif" width="{WIDTH}">', *parts, "</svg>", ""])

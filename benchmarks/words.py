@@ -186,7 +186,7 @@ def pictures(found: Found) -> dict[str, str]:
     drawn = {"roofline": _roofline(found)}
     for c in found["curves"]:
         lines = {name: [(x, y) for x, y in points] for name, points in c["lines"].items()}
-        drawn[c["name"]] = picture(c["about"], c["x"], c["y"], lines)
+        drawn[c["name"]] = picture(c["about"].capitalize(), c["x"], c["y"], lines)
     return drawn
 
 
