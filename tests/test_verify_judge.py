@@ -87,7 +87,7 @@ def test_a_wrong_latency_is_the_way_out() -> None:
         trace("chip", one=late), trace("model", one=model), order=["one"], latency_left={"one": 1}
     )
     diverged = judge(c, EXACT)[0]
-    assert "1 step(s) later" in diverged.fix
+    assert "1 step later" in diverged.fix
 
 
 def test_runs_that_share_no_step_fail() -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from .. import pipeline, show
 from ..bundle import Bundle
 from ..cli import emit
-from ..findings import UsageError, error
+from ..findings import Finding, UsageError, error, warning
 from ..given import as_bundle
 from ..kinds import demand_output
+from ..recording import Trace
+from ..text import several
 from .common import print_findings, recording, running, say_at_once
 
 
@@ -38,6 +40,7 @@ def run(args: argparse.Namespace) -> int:
             decay=args.decay,
             progress=progress,
         )
+    said = (*said, *(nothing := tuple(_silent(trace))))
     behind = pipeline.latency(bundle, args.engine)
     rows = []
     for layer, path in zip(layers, paths, strict=True):
@@ -55,8 +58,22 @@ def run(args: argparse.Namespace) -> int:
         emit(args, answer, (*said, *pipeline.said_by(trace)))
     else:
         print(show.run_text(rows))
-        print_findings(pipeline.said_by(trace), infos=True)
+        print_findings((*pipeline.said_by(trace), *nothing), infos=True)
     return 0
+
+
+def _silent(trace: Trace) -> Iterator[Finding]:
+    """A file without an event is an answer that looks like a fault, and often is one."""
+    if not any(len(r.index) for r in trace.outputs.values()):
+        steps = max((r.steps for r in trace.outputs.values()), default=0)
+        yield warning(
+            "RUN-NO-SPIKES",
+            f"no layer that was asked for gave anything in {several(steps, 'step')}: "
+            f"{', '.join(map(repr, trace.outputs))}",
+            why="the input is too weak, too short, or on another scale of time than the model",
+            fix="look at the layers before with --layer; compare --bin and --dt with the time "
+            "constants (nrf-deploy inspect shows them)",
+        )
 
 
 def _demand_layers(bundle: Bundle, layers: Sequence[str]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 
 from ..findings import Finding, warning
 from ..recording import Recording, Trace
+from ..text import several
 
 SATURATED = 0.95
 """The share of (step, neuron) places with a spike above which a layer carries no news."""
@@ -45,14 +46,16 @@ def _silent(name: str, engine: str, own: Recording, model: Recording | None) -> 
         why = "what follows sees nothing of the input"
         fix = "lower its threshold or raise its weights; check that the input reaches it"
     elif len(model.index):
-        why = f"it spikes {len(model.index):,} times in the reference: the integers lost it"
+        why = (
+            f"it spikes {several(len(model.index), 'time')} in the reference: the integers lost it"
+        )
         fix = "compile with --calibrate REC on data like this input; check shows its roundings"
     else:
         why = "it is silent in the reference too: the model does it, not its integers"
         fix = "lower its threshold or raise its weights, or give a longer or livelier input"
     return warning(
         "VERIFY-SILENT-LAYER",
-        f"never spikes in {own.steps:,} steps ({engine})",
+        f"never spikes in {several(own.steps, 'step')} ({engine})",
         why=why,
         fix=fix,
         layer=name,

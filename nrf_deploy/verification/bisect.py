@@ -19,6 +19,7 @@ from ..legalise import parse
 from ..network import Edge, Input, Network, Node, Output, Population
 from ..program import Program
 from ..recording import Recording
+from ..text import several
 from .alone import alone
 from .comparison import Comparison, Divergence
 from .report import Report
@@ -39,7 +40,7 @@ class Part:
         held = ", ".join(repr(o.population) for o in program.origins)
         return info(
             "VERIFY-BISECTED",
-            f"{held} on {len(self.recording.index):,} events, up to step "
+            f"{held} on {several(len(self.recording.index), 'event')}, up to step "
             f"{self.recording.steps - 1:,}, still differs: {d.value.left} and {d.value.right}",
             layer=d.layer,
             neuron=d.neuron,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..findings import Finding, error, info, warning
+from ..text import several
 from .comparison import OUTPUT, Comparison, Divergence, LayerComparison
 from .limits import Limits
 from .task import CLASS, Task
@@ -34,7 +35,7 @@ def _no_spikes(c: Comparison) -> Iterator[Finding]:
     if silent(c):
         yield error(
             NO_SPIKES,
-            f"no layer spiked in {max(layer.steps for layer in c.layers):,} steps, "
+            f"no layer spiked in {several(max(layer.steps for layer in c.layers), 'step')}, "
             "in neither run: nothing was compared",
             why="the input is too weak, too short, or on another scale of time than the model: "
             "a --dt in another unit than the file's time constants, or a --bin that is not dt",
@@ -98,7 +99,8 @@ def _feeds(c: Comparison, earlier: str, later: str) -> bool:
 def _count(c: Comparison, layer: LayerComparison, limits: Limits) -> Finding:
     return error(
         "VERIFY-COUNT",
-        f"{layer.spikes_left:,} spikes in {c.left} and {layer.spikes_right:,} in {c.right}: "
+        f"{several(layer.spikes_left, 'spike')} in {c.left} and {layer.spikes_right:,} in "
+        f"{c.right}: "
         f"{layer.count_error:.1%} off, the limit is {limits.spike_count_error:.1%}",
         fix=_shift_fix(layer)
         or "compile with --calibrate REC on data like this input, give the layer more "
@@ -181,7 +183,7 @@ def _shift_fix(layer: LayerComparison) -> str:
         return ""
     when = "later" if layer.shift > 0 else "earlier"
     return (
-        f"the output is the same {abs(layer.shift)} step(s) {when}: "
+        f"the output is the same {several(abs(layer.shift), 'step')} {when}: "
         f"the stated latency {layer.latency_left} is off"
     )
 
@@ -192,8 +194,8 @@ def _outside(c: Comparison) -> Iterator[Finding]:
     if left or right:
         yield info(
             "VERIFY-OUTSIDE",
-            f"{left:,} spikes of {c.left} and {right:,} of {c.right} lie in steps that only one "
-            "of them has, and were not compared",
+            f"{several(left, 'spike')} of {c.left} and {right:,} of {c.right} in steps that only "
+            "one of them has: not compared",
             why="one run is longer, or they fall into the latency",
         )
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..findings import Finding
 from ..recording import Trace
-from ..text import finding_text, printable, shorten, table, wrap
+from ..text import finding_text, printable, several, shorten, table, wrap
 from .causes import Attribution
 from .comparison import Comparison, Divergence, LayerComparison, Value
 from .judge import NO_SPIKES, output_or_state, silent
@@ -66,7 +66,7 @@ class Report:
             return "nothing was compared: no layer spiked"
         errors = sum(f.severity == "error" for f in self.findings)
         if errors:
-            return f"failed: {errors} error{'s' if errors > 1 else ''}"
+            return f"failed: {several(errors, 'error')}"
         return "passed: exact" if self.comparison.exact else "passed: within the limits"
 
     def as_json(self) -> dict[str, Any]:
@@ -113,8 +113,9 @@ class Report:
         off = max((x.count_error for x in spiking), default=0.0)
         if differ and off <= self.limits.spike_count_error:
             yield (
-                f"Most spikes are there, but moved by steps or to neighbours: {differ:,} places "
-                f"differ, and the counts of the layers by at most {off:.2%}."
+                "Most spikes are there, but moved by steps or to neighbours: "
+                f"{several(differ, 'place')} differ{'s' if differ == 1 else ''}, and the counts of "
+                f"the layers by at most {off:.2%}."
             )
 
 

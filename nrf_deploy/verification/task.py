@@ -19,6 +19,7 @@ from ..network import Array, Shape
 from ..pipeline import unit
 from ..readout import coordinates, track
 from ..recording import Recording
+from ..text import several
 from .labels import ClassLabel, Labels
 from .limits import Limits
 
@@ -60,7 +61,7 @@ class Task:
         if self.beyond:
             yield warning(
                 "VERIFY-LABELS-BEYOND",
-                f"{self.beyond:,} labels lie beyond the recording's end and were not used",
+                f"{several(self.beyond, 'label')} beyond the recording's end: not used",
                 fix="give the whole recording, or the labels of this part",
             )
         if self.kind == CLASS and self.right.error == 0 and self.left.error:
@@ -93,7 +94,7 @@ class Task:
             return
         yield (
             f"The places that {left} and {right} say are {self.change:.3g} pixels apart, over "
-            f"{self.steps:,} steps."
+            f"{several(self.steps, 'step')}."
         )
         if self.left.error is not None and self.right.error is not None:
             yield (
@@ -270,7 +271,7 @@ def _places(
 def _place_faults(truth: Array, found: Array, steps: int) -> Iterator[Finding]:
     fix = "label this recording, with a pair of columns for each map"
     if not len(truth):
-        what = f"no label lies within the {steps:,} steps of the recording"
+        what = f"no label lies within the {several(steps, 'step')} of the recording"
         yield error("LABELS-NONE", what, fix=fix)
     elif truth.shape[1] != found.shape[1]:
         what = f"the labels have {truth.shape[1]} places a step, the model {found.shape[1]}"
