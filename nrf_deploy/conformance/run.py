@@ -160,7 +160,7 @@ def conform(
     return Conformance(asked.chip, engine, tuple(explained(asked, r, results) for r in results))
 
 
-def explained(asked: Task, result: Result, results: Sequence[Result]) -> Result:
+def explained(asked: Task, result: Result, results: Iterable[Result]) -> Result:
     """With its likely cause, where it is bad: what the other cases gave is part of the answer."""
     return replace(result, cause=likely(asked.target, result, results)) if result.bad else result
 

@@ -102,7 +102,7 @@ class LayerTest(_Told):
 
 
 class KitTests(pytest.Collector):
-    """A test for each case; the cases before a failed one help to name its cause."""
+    """A test for each case."""
 
     task: Task
 
@@ -124,8 +124,9 @@ class KitTests(pytest.Collector):
         return self.results[case]
 
     def explained(self, case: Case) -> Result:
-        every = [self.result(other) for other in self.task.cases]
-        return explained(self.task, self.result(case), every)
+        """Others are run only where nothing else names the cause."""
+        others = (self.result(other) for other in self.task.cases)
+        return explained(self.task, self.result(case), others)
 
 
 class CaseTest(_Told):

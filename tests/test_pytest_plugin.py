@@ -1,0 +1,266 @@
+"""The pytest plug-in: layers and cases as tests, failures in the verifier's words, bad input."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from cli_calls import unwrapped
+
+import nrf_deploy as nd
+from nrf_deploy.emulator import golden
+from nrf_deploy.findings import MissingError, error
+from nrf_deploy.program import Program
+from nrf_deploy.recording import Recording, Trace
+from nrf_deploy.recordings import write
+from nrf_loihi import LoihiTarget
+from nrf_loihi.arithmetic import LoihiArithmetic
+
+pytest_plugins = ["pytester"]
+
+USAGE = pytest.ExitCode.USAGE_ERROR
+KIT = Path(nd.__file__).parent / "conformance" / "kit"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def loaded() -> None:
+    """A run of pytest inside a test forgets the modules that it was the first to load: load
+    them once, by a case of every kind."""
+    importlib.import_module("nrf_deploy.pytest_plugin.collect")
+    model = nd.read(KIT / "model.two-layers" / "model.nir")
+    bundle = nd.compile(model, "loihi2")
+    given = nd.read_recording(KIT / "model.two-layers" / "input.npz", bundle)
+    assert nd.verify(bundle, given).passed
+    late = replace(bundle.program, populations=bundle.program.populations[::-1])
+    nd.verify(replace(bundle, program=late), given)  # differs, so that every layer is looked at
+
+
+@pytest.fixture
+def here(bundle: Path, events: Path, pytester: pytest.Pytester) -> pytest.Pytester:
+    """A folder with model.nrfb, events.npz, and nothing that pytest would collect."""
+    shutil.copy(bundle, pytester.path / "model.nrfb")
+    shutil.copy(events, pytester.path / "events.npz")
+    return pytester
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Puts an engine named "mine" beside the emulator."""
+
+    def put(run: Callable[..., Trace]) -> None:
+        monkeypatch.setattr(LoihiTarget, "engines", {"mine": run})
+
+    return put
+
+
+def turned(program: Program, recording: Recording, **how: Any) -> Trace:
+    """An engine that has a bias too much in the second layer."""
+    populations = tuple(
+        replace(p, params={**p.params, "bias_mant": 2**9}) if p.name == "last" else p
+        for p in program.populations
+    )
+    other = replace(program, populations=populations)
+    return replace(golden.run(other, LoihiArithmetic(), recording, **how), engine="mine")
+
+
+BOTH = ("--nrf-bundle", "model.nrfb", "--nrf-input", "events.npz")
+
+
+# --- bundles ----------------------------------------------------------------------
+
+
+def test_each_layer_is_a_test_and_so_is_the_run(here: pytest.Pytester) -> None:
+    done = here.runpytest_inprocess(*BOTH, "--nrf-limits", limits(here, 5.0), "-v")
+    done.assert_outcomes(passed=3)
+    done.stdout.fnmatch_lines(
+        [
+            "nrf-deploy: model.nrfb, emulator against reference",
+            "*collected 3 items",
+            "model.nrfb::hidden PASSED*",
+            "model.nrfb::last PASSED*",
+            "model.nrfb::the whole run PASSED*",
+        ]
+    )
+
+
+def limits(here: pytest.Pytester, count: float) -> str:
+    (here.path / "L.toml").write_text(f"spike_count_error = {count}\n")
+    return "L.toml"
+
+
+def test_a_layer_that_differs_is_told_in_the_verifier_s_words(
+    here: pytest.Pytester, engine: Callable[..., None]
+) -> None:
+    engine(turned)
+    words = ("--nrf-engine", "mine", "--nrf-against", "emulator", "--junitxml", "x.xml")
+    done = here.runpytest_inprocess(*BOTH, *words)
+    done.assert_outcomes(passed=2, failed=1)
+    said = unwrapped(done.stdout.str())
+    assert "error[VERIFY-DIVERGED] layer 'last', neuron (0,), step" in said
+    assert "the state 'v' is" in said
+    assert " in mine and " in said
+    assert "in emulator" in said
+    assert "fix: look at both runs' states there" in said
+    assert "Traceback" not in said
+    assert ".py:" not in said
+    cases = ElementTree.parse(here.path / "x.xml").getroot().iter("testcase")
+    failed = {case.get("name"): case.find("failure") is not None for case in cases}
+    assert failed == {"hidden": False, "last": True, "the whole run": False}
+
+
+def test_what_concerns_no_layer_alone_is_a_failure_of_the_run(here: pytest.Pytester) -> None:
+    write(Recording.from_dense(np.zeros((20, 3), np.int64), 1e-3), here.path / "events.npz")
+    done = here.runpytest_inprocess(*BOTH)
+    done.assert_outcomes(passed=2, failed=1)
+    assert "VERIFY-NO-SPIKES" in done.stdout.str()
+
+
+def test_several_bundles_take_one_input_or_one_each(here: pytest.Pytester) -> None:
+    shutil.copy(here.path / "model.nrfb", here.path / "other.nrfb")
+    shutil.copy(here.path / "events.npz", here.path / "more.npz")
+    two = (*BOTH, "--nrf-bundle", "other.nrfb", "--nrf-limits", limits(here, 5.0))
+    here.runpytest_inprocess(*two).assert_outcomes(passed=6)
+    done = here.runpytest_inprocess(*two, "--nrf-input", "more.npz", "--collect-only", "-q")
+    ids = [line for line in done.outlines if "::" in line]
+    assert len(set(ids)) == 6
+    assert "model.nrfb with events.npz::hidden" in ids
+    assert "other.nrfb with more.npz::last" in ids
+
+
+def test_ones_own_tests_run_where_their_path_is_given(here: pytest.Pytester) -> None:
+    here.makepyfile(test_mine="def test_mine(): pass")
+    loose = (*BOTH, "--nrf-limits", limits(here, 5.0))
+    here.runpytest_inprocess(*loose).assert_outcomes(passed=3)
+    here.runpytest_inprocess(*loose, "test_mine.py").assert_outcomes(passed=4)
+    here.runpytest_inprocess().assert_outcomes(passed=1)
+
+
+def test_a_part_can_be_chosen(here: pytest.Pytester) -> None:
+    done = here.runpytest_inprocess(*BOTH, "-k", "hidden", "--nrf-limits", limits(here, 5.0))
+    done.assert_outcomes(passed=1, deselected=2)
+
+
+def test_an_sdk_that_is_missing_fails_every_layer_with_its_finding(
+    here: pytest.Pytester, engine: Callable[..., None]
+) -> None:
+    def missing(program: Program, recording: Recording, **how: Any) -> Trace:
+        raise MissingError(error("SDK-MISSING", "mine is not installed", fix="install it"))
+
+    engine(missing)
+    done = here.runpytest_inprocess(*BOTH, "--nrf-engine", "mine")
+    done.assert_outcomes(failed=3)
+    assert done.stdout.str().count("error[SDK-MISSING] mine is not installed") >= 3
+    assert "Traceback" not in done.stdout.str()
+
+
+# --- kits -----------------------------------------------------------------------
+
+
+def test_each_case_of_a_chip_is_a_test_and_a_refused_one_is_skipped(
+    pytester: pytest.Pytester,
+) -> None:
+    words = ("--nrf-target", "loihi2", "-k", "model/leak or subtracts or loihi/threshold")
+    done = pytester.runpytest_inprocess(*words, "-rs", "-v")
+    done.assert_outcomes(passed=2, skipped=1, deselected=60)
+    done.stdout.fnmatch_lines(["loihi2 on emulator::model/leak PASSED*"])
+    done.stdout.fnmatch_lines(["*the neurons subtract their threshold when they spike"])
+
+
+def test_a_case_that_an_engine_misses_is_told_with_its_likely_cause(
+    pytester: pytest.Pytester, engine: Callable[..., None]
+) -> None:
+    def fading(program: Program, recording: Recording, **how: Any) -> Trace:
+        populations = tuple(
+            replace(p, params={**p.params, "dv": p.params["dv"] + 1} if "dv" in p.params else {})
+            for p in program.populations
+        )
+        other = replace(program, populations=populations)
+        return golden.run(other, LoihiArithmetic(), recording, **how)
+
+    engine(fading)
+    words = ("--nrf-target", "loihi2", "--nrf-engine", "mine", "-k", "loihi/v-decay-below")
+    done = pytester.runpytest_inprocess(*words)
+    done.assert_outcomes(failed=1, deselected=62)
+    assert "Likely cause: as if dv were one more." in unwrapped(done.stdout.str())
+
+
+def test_more_cases_come_from_a_folder(pytester: pytest.Pytester) -> None:
+    words = ("--nrf-target", "loihi2", "--nrf-kit", str(KIT), "--collect-only", "-q")
+    ids = [line for line in pytester.runpytest_inprocess(*words).outlines if "model/leak" in line]
+    assert len(ids) == 2
+
+
+# --- bad input -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["--nrf-bundle", "no.nrfb", "--nrf-input", "events.npz"], "INPUT-UNREADABLE"),
+        (["--nrf-bundle", "model.nrfb", "--nrf-input", "no.npz"], "INPUT-UNREADABLE"),
+        (["--nrf-bundle", "events.npz", "--nrf-input", "events.npz"], "FILE-OTHER-KIND"),
+        (["--nrf-bundle", "model.nrfb", "--nrf-input", "model.nrfb"], "FILE-OTHER-KIND"),
+        (["--nrf-bundle", "model.nrfb"], "PYTEST-INPUT"),
+        (["--nrf-input", "events.npz"], "PYTEST-INPUT"),
+        ([*BOTH, "--nrf-input", "events.npz"], "PYTEST-INPUT"),
+        ([*BOTH, "--nrf-engine", "nothing"], "ENGINE-UNKNOWN"),
+        ([*BOTH, "--nrf-against", "nothing"], "ENGINE-UNKNOWN"),
+        ([*BOTH, "--nrf-limits", "no.toml"], "INPUT-UNREADABLE"),
+        (["--nrf-target", "nothing"], "TARGET-UNKNOWN"),
+        (["--nrf-target", "loihi2", "--nrf-engine", "nothing"], "ENGINE-UNKNOWN"),
+        (["--nrf-target", "loihi2", "--nrf-kit", "nowhere"], "KIT-MISSING"),
+        (["--nrf-kit", "nowhere"], "PYTEST-KIT"),
+    ],
+)
+def test_wrong_options_are_usage_errors_with_the_way_out(
+    words: list[str], code: str, here: pytest.Pytester
+) -> None:
+    done = here.runpytest_inprocess(*words)
+    assert done.ret == USAGE
+    said = done.stderr.str()
+    assert f"ERROR: error[{code}]" in said
+    assert "fix: " in said
+    assert "Traceback" not in said
+
+
+def test_a_damaged_bundle_and_unknown_layers_are_usage_errors(here: pytest.Pytester) -> None:
+    (here.path / "L.toml").write_text("[layers.nothing]\ncosine = 0.9\n")
+    done = here.runpytest_inprocess(*BOTH, "--nrf-limits", "L.toml")
+    assert (done.ret, "LIMITS-LAYER-UNKNOWN" in done.stderr.str()) == (USAGE, True)
+    whole = (here.path / "model.nrfb").read_bytes()
+    (here.path / "model.nrfb").write_bytes(whole[:-20])
+    done = here.runpytest_inprocess(*BOTH)
+    assert (done.ret, "BUNDLE-DAMAGED" in done.stderr.str()) == (USAGE, True)
+
+
+# --- at rest ----------------------------------------------------------------------
+
+
+def test_pytest_stays_an_optional_dependency() -> None:
+    needs = importlib.metadata.requires("nrf-deploy") or []
+    assert [n for n in needs if n.startswith("pytest") and "extra" not in n] == []
+    (point,) = (p for p in importlib.metadata.entry_points(group="pytest11") if "nrf" in p.name)
+    assert point.value == "nrf_deploy.pytest_plugin"
+
+
+def test_without_its_options_pytest_loads_two_small_modules(tmp_path: Path) -> None:
+    script = (
+        "import sys, pytest\n"
+        "code = pytest.main(['-q', '--collect-only'])\n"
+        "ours = sorted(m for m in sys.modules if m.startswith('nrf_deploy'))\n"
+        "heavy = {'numpy', 'h5py', 'numba'} & set(sys.modules)\n"
+        "print(ours, heavy, int(code))"
+    )
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "['nrf_deploy', 'nrf_deploy.pytest_plugin'] set() 5"
