@@ -195,6 +195,16 @@ def _link(link: Link, network: Network, chip: Chip) -> Iterator[Finding]:
             why="the layer can never pass anything on",
             fix="check that the weights were loaded; remove the layer if it is meant",
         )
+    most = chip.cores * chip.chips * chip.neuron_groups
+    if link.delay > most:
+        yield error(
+            "LOIHI-DELAY",
+            f"a delay of {link.delay} steps; {chip.name} has room for {most} relays at the most",
+            layer=link.name,
+            why="each step of a delay is a layer of relays, and a core holds "
+            f"{chip.neuron_groups} layers",
+            fix="use a larger dt, or a slow neuron in place of the delay",
+        )
     has_bias = isinstance(node, Conv | Linear) and node.bias is not None and np.any(node.bias)
     for target in link.targets:
         if has_bias and isinstance(network[target], CubaLI):
