@@ -87,6 +87,35 @@ def test_the_page_itself_runs_no_script(browser: str, page: str, tmp_path: Path)
     assert "made by nrf-deploy" in _shown(browser, page, tmp_path)
 
 
+def test_on_paper_nothing_stays_closed_and_no_table_is_cut(
+    browser: str, page: str, tmp_path: Path
+) -> None:
+    if shutil.which("pdftotext") is None:
+        pytest.skip("pdftotext is absent to read what was printed: apt-get install poppler-utils")
+    assert "<details>" in page, "something is closed on the screen"
+    printed = _printed(browser, page, tmp_path)
+    said = " ".join(printed.split())
+    assert "made by nrf-deploy" in said
+    assert "Every node of the model" in said
+    assert "Parts of this page" not in said
+    sheets = [sheet for sheet in printed.split("\f") if sheet.strip()]
+    assert 2 <= len(sheets) <= 12
+    last = [[line for line in sheet.splitlines() if line.strip()][-1].strip() for sheet in sheets]
+    assert not set(last) & {"The model", "The chip", "Metrics", "Both runs", "Error by layer"}
+
+
+def _printed(browser: str, made: str, folder: Path) -> str:
+    """Its text as it stands on paper, a form feed after each sheet."""
+    (folder / "page.html").write_text(made)
+    pdf = folder / "page.pdf"
+    words = [browser, *QUIET, f"--user-data-dir={folder / 'profile'}", "--no-pdf-header-footer",
+             f"--print-to-pdf={pdf}", (folder / "page.html").as_uri()]  # fmt: skip
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120)
+    assert pdf.exists(), done.stderr
+    text = ["pdftotext", "-layout", str(pdf), "-"]
+    return subprocess.run(text, capture_output=True, text=True, check=True).stdout
+
+
 def _asked(browser: str, made: str, folder: Path, scheme: str, width: str) -> dict[str, Any]:
     shown = _shown(
         browser,

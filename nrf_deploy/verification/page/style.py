@@ -89,8 +89,9 @@ nav{display:none}
 svg{max-width:100%;height:auto}
 table{font-size:8pt}
 pre{white-space:pre-wrap}
-h2,h3,summary,caption{break-after:avoid}
-figure,tr,.findings li,.plan{break-inside:avoid}
+details::details-content{content-visibility:visible;display:block;height:auto}
+h2,h3,summary,caption,thead,h2+p{break-after:avoid}
+figure,table,tr,.findings li,.plan{break-inside:avoid}
 @page{margin:14mm}}
 """
 
