@@ -35,7 +35,8 @@ def test_it_holds_every_module_and_every_data_file(wheel: Path) -> None:
     roots = {"nrf_deploy": "", "targets": "targets/", "models": "models/"}
     for folder, prefix in roots.items():
         for path in (ROOT / folder).rglob("*"):
-            if path.suffix in {".py", ".toml", ".txt", ".typed"} and "egg-info" not in str(path):
+            kept = path.suffix in {".py", ".toml", ".txt", ".typed"} or "kit" in path.parts
+            if kept and path.is_file() and "egg-info" not in str(path):
                 name = path.relative_to(ROOT).as_posix().removeprefix(prefix)
                 assert name in held, f"{name} is not in the wheel"
 
