@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack, get_args
 
@@ -59,9 +59,13 @@ def network_of(given: Bundle | Model | Network | File) -> Network:
 def recording_for(
     network: Network,
     path: File,
+    stretch: int = 1,
     **options: Unpack[Options],
 ) -> tuple[Recording, tuple[Finding, ...]]:
-    """A recording in the shape of the network's inputs, and what is to be said about it."""
+    """A recording in the shape of the network's inputs, and what is to be said about it.
+
+    `stretch` makes the timestamps of events so many times as long.
+    """
     from .recordings import read
 
     demand_kind(path, "recording")
@@ -69,8 +73,20 @@ def recording_for(
     shape: Shape = (
         inputs[0].shape if len(inputs) == 1 else (sum(math.prod(n.shape) for n in inputs),)
     )
-    recording, findings = read(path, shape=shape, dt=network.dt, **options)
+    recording, findings = read(path, shape=shape, dt=network.dt, stretch=stretch, **options)
     return recording, tuple(findings)
+
+
+def slower(
+    network: Network, path: File, **options: Unpack[Options]
+) -> Callable[[int], Recording] | None:
+    """The recording of a scene so many times slower, as `recording_for` reads it; None where
+    the file has no timestamps."""
+    from .recordings import opened
+
+    if isinstance(opened(path, dt=options.get("bin"))[0], Recording):
+        return None
+    return lambda by: recording_for(network, path, stretch=by, **options)[0]
 
 
 def read_recording(

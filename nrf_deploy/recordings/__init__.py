@@ -27,7 +27,7 @@ from ..files import reading, write_atomically
 from ..findings import Finding, InputError, UsageError, error, refuse, warning
 from ..network import Array, Shape
 from ..recording import Recording
-from . import binning, frames, nir, npz, sensor, suit
+from . import binning, frames, nir, npz, sensor, slow, suit
 from .camera import Camera, recognise, whole
 from .choice import Choice, Crop, Merge, Options, beyond, choice
 from .sensor import Events, Table
@@ -67,6 +67,7 @@ def read(
     start: float | None = None,
     until: float | None = None,
     origin: int | None = None,
+    stretch: int = 1,
     limit: int = LIMIT,
     max_steps: int = MAX_STEPS,
 ) -> tuple[Recording, list[Finding]]:
@@ -77,14 +78,16 @@ def read(
     seconds on nothing is taken. `crop` (x, y, width, height) keeps a window of the sensor,
     `downsample` makes one pixel of N x N. `dt` is the model's time step: a recording in other
     steps is warned of, and one that does not say its own takes it (1 or more counts steps, and
-    says nothing of seconds). Values above `clip` become `clip`. `limit` bounds the bytes that
-    are read at once, `max_steps` the steps that events may span. A camera's file of any size is
-    read packet by packet: only what comes out is held.
+    says nothing of seconds). Values above `clip` become `clip`. `stretch` makes the times of
+    events so many times as long, in the same steps. `limit` bounds the bytes that are read at
+    once, `max_steps` the steps that events may span. A camera's file of any size is read packet
+    by packet: only what comes out is held.
     """
     name = os.fspath(path)
     chosen = choice(crop=crop, downsample=downsample, start=start, until=until)
     held, findings = opened(path, limit=limit, dt=bin, shape=shape)
     events = not isinstance(held, Recording)
+    slow.demand(stretch, name, in_steps=not events)
     if isinstance(held, Recording):
         recording, said = suit.in_steps(
             held, name, shape=shape, dt=dt, bin=bin, merge=merge, origin=origin, chosen=chosen
@@ -94,13 +97,15 @@ def read(
         refuse(beyond(chosen, size, name), UsageError)
         try:
             recording, said = binning.binned(
-                held.packets, name, chosen,
-                shape=shape, bin=bin, merge=merge, origin=origin, max_steps=max_steps,
+                slow.stretched(held.packets, stretch), name, slow.chosen(chosen, stretch),
+                shape=shape, bin=bin, merge=merge, max_steps=max_steps,
+                origin=None if origin is None else origin * stretch,
             )  # fmt: skip
         except DamagedError as damage:
             raise damage.refusal(path, "RECORDING") from damage
         form = [f"decode {held.form}", *chosen.made()]
         form += [f"merge {merge}"] if merge else []
+        form += [f"time x{stretch}"] if stretch > 1 else []
         recording = replace(recording, made=(*form, f"bin {bin:g} s"))
         said += held.findings if isinstance(held, Camera) else []
     findings += said

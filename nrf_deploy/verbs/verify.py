@@ -11,7 +11,7 @@ from ..bundle import Bundle, save
 from ..cli import emit
 from ..files import reading, write_text
 from ..findings import UsageError, error, info
-from ..given import as_bundle
+from ..given import as_bundle, slower
 from ..kinds import demand_output
 from ..recording import Recording
 from ..recordings import write
@@ -23,7 +23,7 @@ from ..verification.page import page
 from ..verification.verify import default_limits
 from ..verification.verify import verify as verify_bundle
 from . import engines
-from .common import recording, running, say_at_once
+from .common import asked, recording, running, say_at_once
 from .provenance import provenance
 
 
@@ -58,7 +58,7 @@ def verify(args: argparse.Namespace) -> int:
             labels=labels,
             progress=progress,
         )
-    measured = _covariance(bundle, given) if args.covariance else None
+    measured = _covariance(args, bundle, given) if args.covariance else None
     if args.junit:
         write_text(args.junit, junit(report))
     if args.report:
@@ -73,7 +73,7 @@ def verify(args: argparse.Namespace) -> int:
     else:
         print(report.text())
         if measured:
-            print(f"\ncovariance in time\n\n{measured.text()}")
+            print(f"\n{measured.text()}")
         wrote = [path for path in (args.report, args.junit) if path]
         if wrote:
             print("\n" + "\n".join(f"wrote {path}" for path in wrote))
@@ -100,9 +100,10 @@ def _bisected(args: argparse.Namespace, report: Report, bundle: Bundle, given: R
     return replace(report, said=(*report.said, said))
 
 
-def _covariance(bundle: Bundle, given: Recording) -> Covariance:
+def _covariance(args: argparse.Namespace, bundle: Bundle, given: Recording) -> Covariance:
+    real = slower(bundle.network, args.input, **asked(args))
     with Progress("fitting layers of other decays") as progress:
-        return covariance(bundle, given, progress)
+        return covariance(bundle, given, progress, real)
 
 
 def _demand_form(path: str) -> None:

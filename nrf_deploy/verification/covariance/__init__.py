@@ -14,10 +14,11 @@ from .nouns import (
     EULER,
     EXACT,
     KERNELS,
+    NEAREST,
     Covariance,
     Part,
     Row,
-    Test,
+    Trial,
 )
 
 __all__ = [
@@ -28,9 +29,10 @@ __all__ = [
     "EULER",
     "EXACT",
     "KERNELS",
+    "NEAREST",
     "Covariance",
     "Part",
     "Row",
-    "Test",
+    "Trial",
     "covariance",
 ]

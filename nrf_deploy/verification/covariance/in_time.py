@@ -8,13 +8,14 @@ from ...bundle import Bundle
 from ...findings import Finding, info
 from ...recording import Recording
 from ...stages import Progress
+from . import stages as made
 from .causes import caused
 from .judge import judged, real_times
 from .ladders import rungs
 from .layer import Lowered
 from .lint import thresholds
-from .nouns import CHIP, CHIP_EXACT, Test
-from .stages import Stage, stages_of
+from .nouns import CHIP, CHIP_EXACT, Trial
+from .stages import Stage
 from .temporal import Slower, inputs, tested
 
 ZERO, REAL = "zero-stuffing", "timestamps"
@@ -39,11 +40,11 @@ NO_LADDER = info(
 
 def in_time(
     bundle: Bundle, recording: Recording, progress: Progress, slower: Slower | None
-) -> tuple[tuple[Test, Test], list[Finding]]:
+) -> tuple[tuple[Trial, Trial], list[Finding]]:
     found = sorted(rungs(bundle.network), key=lambda r: (r.depth, r.faster))
     if not found:
         return (_test(ZERO, (), [NO_LADDER]), _test(REAL, (), [NO_LADDER])), []
-    stages, said = stages_of(bundle, recording, progress)
+    stages, said = made.in_time(bundle, recording, progress)
     zero, real = tested(found, stages, inputs(recording, found, slower))
     lowered = _lowered(bundle, stages)
     if lowered is not None:
@@ -64,5 +65,5 @@ def _lowered(bundle: Bundle, stages: Sequence[Stage]) -> Lowered | None:
     return Lowered.of(mended, None if mended is bundle else bundle.network)
 
 
-def _test(key: str, rows: Sequence[object], said: Sequence[Finding]) -> Test:
-    return Test(key, TITLES[key], ABOUT[key], tuple(rows), tuple(said))  # type: ignore[arg-type]
+def _test(key: str, rows: Sequence[object], said: Sequence[Finding]) -> Trial:
+    return Trial(key, TITLES[key], ABOUT[key], tuple(rows), tuple(said))  # type: ignore[arg-type]

@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from ...bundle import Bundle
 from ...findings import Finding, info
 from .layer import ARITHMETIC, EULER
-from .nouns import ANCHORED, CHIP, CHIP_EXACT, EXACT, Row, Test
+from .nouns import ANCHORED, CHIP, CHIP_EXACT, CHIP_KERNELS, EXACT, KERNELS, NEAREST, Row, Trial
 from .nouns import EULER as TRAINED
 
 NOTHING = 1e-6
-TINY = 5e-4
-"""An error that is named nothing is below 1e-6, one that needs no mending below 0.05 %."""
+"""An error below this is none."""
 FIX = {
     EULER: "exponential decay (--allow exact-decay)",
     "decay bits": "anchored decays (decay = 'anchored' in --scheme, with --allow exact-decay)",
-    "weight bits": "more weight_bits, or per_channel = true, in --scheme",
+    "weight bits": "equal weights rounded equally: error = 'weights' in --scheme, or more "
+    "weight_bits",
     "threshold bits": "a larger gain (--calibrate, --scheme), or more threshold bits",
     "saturation": "compile with --calibrate on data like this input",
     "bias": "a larger gain (--calibrate, --scheme)",
@@ -40,7 +40,7 @@ def listed(causes: dict[str, float]) -> str:
 
 def judged(rows: Sequence[Row], bundle: Bundle) -> list[Finding]:
     """Of the zero-stuffing test."""
-    test = Test("", "", "", tuple(rows))
+    test = Trial("", "", "", tuple(rows))
     exact, trained, chip = (test.mean(s) for s in (EXACT, TRAINED, CHIP))
     assert exact is not None and trained is not None and chip is not None  # noqa: PT018
     told = f"{percent(exact)} with exponential decay, {percent(trained)} as trained, " + (
@@ -63,7 +63,7 @@ def _named(cause: str) -> str:
     return "forward Euler's step" if cause == EULER else cause
 
 
-def _measured(test: Test, chip: float) -> str:
+def _measured(test: Trial, chip: float) -> str:
     """The ways out that were tried, and what they left."""
     tried = [(way, test.mean(stage)) for stage, way in WAYS.items()]
     better = [f"{way} leaves {percent(x)}" for way, x in tried if x is not None and x < chip]
@@ -71,7 +71,7 @@ def _measured(test: Test, chip: float) -> str:
 
 
 def real_times(rows: Sequence[Row], zero: Sequence[Row], timestamps: bool) -> list[Finding]:
-    test, before = Test("", "", "", tuple(rows)), Test("", "", "", tuple(zero))
+    test, before = Trial("", "", "", tuple(rows)), Trial("", "", "", tuple(zero))
     exact, chip = test.mean(EXACT), test.mean(CHIP)
     assert exact is not None and chip is not None  # noqa: PT018
     found = []
@@ -94,3 +94,66 @@ def real_times(rows: Sequence[Row], zero: Sequence[Row], timestamps: bool) -> li
         )
         fix = "what mends that test mends this one"
     return [*found, info("COVARIANCE-TIMESTAMPS", what, fix=fix)]
+
+
+SPATIAL_FIX = {
+    "kernel truncation": "a larger kernel: half its width has to hold 3.5 standard deviations of "
+    "the widest field",
+    "pixel grid": "a larger scale: this one is too narrow for the pixels, or the map leads "
+    "between them",
+    "weights, not the field": "weights as the fields say: training, or another normalisation "
+    "than sigma^(m+n), moved them",
+    "weight bits": FIX["weight bits"],
+}
+
+
+def spatial(rows: Sequence[Row]) -> list[Finding]:
+    """Of the affine test: kernels first, since they have causes."""
+    test = Trial("", "", "", tuple(rows))
+    told = [
+        f"{percent(x)} {said}"
+        for stage, said in (
+            (KERNELS, "between the model's kernels"),
+            (CHIP_KERNELS, "between the chip's"),
+            (TRAINED, "of the float answers"),
+            (CHIP, "of the chip's answers"),
+        )
+        if (x := test.mean(stage)) is not None
+    ]
+    what = f"{', '.join(told)} (means over the rows)"
+    causes = {c: share for c, share in test.causes().items() if share > NOTHING}
+    if not causes:
+        return [info("COVARIANCE-AFFINE", what, fix=_nearest(test))]
+    most = next(iter(causes))
+    return [
+        info(
+            "COVARIANCE-AFFINE",
+            f"{what}; most of the kernels' comes from {most}",
+            why=f"each by itself: {listed(causes)}",
+            fix="; measured: ".join(filter(None, (SPATIAL_FIX[most], _nearest(test)))),
+        )
+    ]
+
+
+def _nearest(test: Trial) -> str:
+    """What rounding every weight to the nearest leaves, where that is less."""
+    chip, nearest = test.mean(CHIP), test.mean(NEAREST)
+    if chip is None or nearest is None or nearest >= chip:
+        return ""
+    return f"error = 'weights' leaves {percent(nearest)} of the chip's answers"
+
+
+def galilean(rows: Sequence[Row]) -> list[Finding]:
+    test = Trial("", "", "", tuple(rows))
+    trained, chip = test.mean(TRAINED), test.mean(CHIP)
+    assert trained is not None and chip is not None  # noqa: PT018
+    told = f"{percent(trained)} in float, {percent(chip)} on the chip (means over the rows)"
+    if chip < NOTHING:
+        what = f"covariant under motion to the last spike: {told}"
+        return [info("COVARIANCE-GALILEAN", what)]
+    if trained >= chip / 2:
+        fix = "velocities of whole pixels a step, and the same kernel in every tap, moved"
+        return [info("COVARIANCE-GALILEAN", f"{told}; most comes from the kernels", fix=fix)]
+    what = f"{told}; most comes from the chip's integers"
+    fix = "; measured: ".join(filter(None, (FIX["weight bits"], _nearest(test))))
+    return [info("COVARIANCE-GALILEAN", what, fix=fix)]

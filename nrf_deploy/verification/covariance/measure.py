@@ -10,8 +10,12 @@ from ...given import as_bundle, as_recording
 from ...pipeline import quiet
 from ...recording import Recording
 from ...stages import Progress
+from . import stages
+from .fields import seen
+from .in_motion import in_motion
+from .in_space import in_space
 from .in_time import in_time
-from .nouns import Covariance, Test
+from .nouns import Covariance
 from .temporal import Slower
 
 
@@ -27,11 +31,13 @@ def covariance(
     (given.slower); without it each event gets a random time within its step.
     """
     bundle, recording = as_bundle(bundle), as_recording(recording)
-    tests: dict[str, Test] = {}
-    said: list[Finding] = []
-    for found, findings in (in_time(bundle, recording, progress, slower),):
-        tests |= {test.key: test for test in found}
-        said += findings
+    temporal, said = in_time(bundle, recording, progress, slower)
+    described, wrong = seen(bundle.network)
+    held, refused = stages.in_space(bundle, recording, progress) if described else ([], [])
+    space = in_space(bundle, recording, described, held)
+    found = (*temporal, space, in_motion(recording, described, held))
+    tests = {test.key: test for test in found}
+    said += [*wrong, *refused]
     if not any(test.rows for test in tests.values()):
         reasons = [f for test in tests.values() for f in test.said]
         raise UsageError([Finding("error", f.code, f.what, f.why, f.fix) for f in reasons])

@@ -10,6 +10,7 @@ from ...findings import Finding
 
 EXACT, EULER, CHIP = "float, exact decay", "float, as trained", "chip, as compiled"
 CHIP_EXACT, ANCHORED = "chip, exact decay", "chip, exact, anchored"
+NEAREST = "chip, nearest weights"
 KERNELS, CHIP_KERNELS = "float, kernels", "chip, kernels"
 SCHEMA_VERSION = 2
 
@@ -66,7 +67,7 @@ class Row:
 
 
 @dataclass(frozen=True, eq=False)
-class Test:
+class Trial:
     """`said` tells what it found, or why it could not run."""
 
     key: str
@@ -106,7 +107,7 @@ class Covariance:
     """All tests of one bundle."""
 
     chip: str
-    tests: Mapping[str, Test]
+    tests: Mapping[str, Trial]
     findings: tuple[Finding, ...]
 
     def as_json(self) -> dict[str, Any]:

@@ -10,15 +10,17 @@ import numpy as np
 
 from ...bundle import Bundle
 from ...findings import Finding, NrfError
-from ...legalise import parse
+from ...legalise import Pass, parse
+from ...legalise.choice import Approximate
 from ...legalise.exact_decay import ExactDecay
-from ...network import Network, Population
+from ...network import Input, Network, Population
 from ...pipeline import compile, latency
 from ...pipeline import run as run_engine
+from ...quantise.rules import Rules
 from ...recording import Recording
 from ...reference import run as run_reference
 from ...stages import Progress
-from .nouns import ANCHORED, CHIP, CHIP_EXACT, EULER, EXACT
+from .nouns import ANCHORED, CHIP, CHIP_EXACT, EULER, EXACT, NEAREST
 
 Run = Callable[[Recording], dict[str, Recording]]
 """From an input to the outputs of some populations, at the model's own steps and in its units."""
@@ -37,33 +39,61 @@ class Stage:
 
     def runs(self, names: Iterable[str]) -> Run:
         names = list(dict.fromkeys(names))
-        if self.bundle is None:
-            return lambda given: dict(run_reference(self.network, given, record=names).outputs)
-        return _chip(self.bundle, names)
+        if self.bundle is not None:
+            return _chip(self.bundle, names)
+        part = before(self.network, names)
+        return lambda given: dict(run_reference(part, given, record=names).outputs)
 
 
-def stages_of(
+def in_time(
     bundle: Bundle, recording: Recording, progress: Progress
 ) -> tuple[list[Stage], list[Finding]]:
-    """All of them, and why a way out cannot be had on this chip."""
-    network = bundle.network
+    """All that a stretch in time asks for, and why a way out cannot be had on this chip."""
+    network, rules = bundle.network, bundle.scheme.rules
     exact = exactly(network)
     found = [Stage(EXACT, exact), Stage(EULER, network), Stage(CHIP, network, bundle)]
+    is_exact = any(isinstance(r, ExactDecay) for r in _rewrites(bundle))
     said: list[Finding] = []
-    rules = bundle.scheme.rules
-    is_exact = any(isinstance(parse(s.rewrite), ExactDecay) for s in bundle.steps)
-    ways = {CHIP_EXACT: rules, ANCHORED: replace(rules, decay="anchored")}
-    for name, asked in ways.items():
+    for name, asked in {CHIP_EXACT: rules, ANCHORED: replace(rules, decay="anchored")}.items():
         if is_exact and asked == rules:
             found.append(Stage(name, exact, bundle))
-            continue
-        try:
-            made = compile(exact, bundle.chip, busiest(recording, CALIBRATION), asked, progress)
-        except NrfError as refusal:
-            said += [replace(f, severity="warning") for f in refusal.findings]
         else:
-            found.append(Stage(name, exact, made))
+            made, refused = _compiled(bundle, exact, recording, asked, progress)
+            found += [Stage(name, exact, made)] if made else []
+            said += refused
     return found, said
+
+
+def in_space(
+    bundle: Bundle, recording: Recording, progress: Progress
+) -> tuple[list[Stage], list[Finding]]:
+    """All that a map of the image asks for. Weights that are fitted to data are rounded each
+    on its own, and equal kernels become unequal: the way out rounds all to the nearest."""
+    network, rules = bundle.network, bundle.scheme.rules
+    found = [Stage(EULER, network), Stage(CHIP, network, bundle)]
+    asked = replace(rules, error="weights")
+    if asked == rules:
+        return found, []
+    made, said = _compiled(bundle, network, recording, asked, progress)
+    return [*found, *([Stage(NEAREST, network, made)] if made else [])], said
+
+
+def _compiled(
+    bundle: Bundle, network: Network, recording: Recording, rules: Rules, progress: Progress
+) -> tuple[Bundle | None, list[Finding]]:
+    """With what was allowed to the bundle; exact decay is asked for by the network."""
+    allow = {r.choice for r in _rewrites(bundle) if isinstance(r, Approximate)}
+    if network is not bundle.network:
+        allow -= {ExactDecay.choice}
+    try:
+        given = busiest(recording, CALIBRATION)
+        return compile(network, bundle.chip, given, rules, progress, sorted(allow)), []
+    except NrfError as refusal:
+        return None, [replace(f, severity="warning") for f in refusal.findings]
+
+
+def _rewrites(bundle: Bundle) -> list[Pass]:
+    return [parse(step.rewrite) for step in bundle.steps]
 
 
 def exactly(network: Network) -> Network:
@@ -76,6 +106,22 @@ def busiest(recording: Recording, steps: int) -> Recording:
         return recording
     first = int(np.argmax(recording.start[steps:] - recording.start[:-steps]))
     return recording.shifted(first).until(steps)
+
+
+def before(network: Network, names: Iterable[str]) -> Network:
+    """The nodes that lead to these, and no others; all where there is a cycle."""
+    if network.back_edges:
+        return network
+    kept, ahead = set(names), list(names)
+    while ahead:
+        found = set(network.sources(ahead.pop())) - kept
+        kept |= found
+        ahead += found
+    return replace(
+        network,
+        nodes=tuple(n for n in network.nodes if n.name in kept or isinstance(n, Input)),
+        edges=tuple(e for e in network.edges if e[1] in kept),
+    )
 
 
 def _chip(bundle: Bundle, names: list[str]) -> Run:

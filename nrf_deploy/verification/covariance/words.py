@@ -4,27 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ...findings import Finding
 from ...text import finding_text, table, wrap
-from .judge import percent
-from .nouns import Covariance, Row, Test
+from .nouns import Covariance, Row, Trial
 
 
 def text(found: Covariance) -> str:
-    parts = [part for test in found.tests.values() for part in _test(test)]
+    told: set[Finding] = set()
+    parts = [part for test in found.tests.values() for part in _test(test, told)]
     return "\n\n".join((*parts, *(finding_text(f) for f in found.findings)))
 
 
-def _test(test: Test) -> Iterator[str]:
+def _test(test: Trial, told: set[Finding]) -> Iterator[str]:
+    """What one test has already said is not said again."""
     yield f"{test.title}\n{'=' * len(test.title)}"
     if test.rows:
         yield _table(test)
         legend = "; ".join(f"{k + 1}: {name}" for k, name in enumerate(test.stages))
-        yield wrap(f"{legend}. {test.about}")
+        yield wrap(f"In %. {legend}. {test.about}")
     for finding in test.said:
-        yield finding_text(finding)
+        yield f"{finding.code}, as above" if finding in told else finding_text(finding)
+    told.update(test.said)
 
 
-def _table(test: Test) -> str:
+def _table(test: Trial) -> str:
     causes = any(row.causes for row in test.rows)
     heads = ["channel", "to", "depth", "spikes", *(str(k + 1) for k in range(len(test.stages)))]
     heads += ["most by"] if causes else []
@@ -32,8 +35,8 @@ def _table(test: Test) -> str:
     return table(heads, rows, "llrr" + "r" * len(test.stages) + ("l" if causes else ""))
 
 
-def _row(test: Test, row: Row, causes: bool) -> tuple[str, ...]:
-    errors = (percent(row.errors[s]) if s in row.errors else "-" for s in test.stages)
+def _row(test: Trial, row: Row, causes: bool) -> tuple[str, ...]:
+    errors = (f"{100 * row.errors[s]:.2f}" if s in row.errors else "-" for s in test.stages)
     head = (row.first, row.transform, str(row.depth))
     spikes = "-" if row.spikes is None else f"{row.spikes:,}"
     return (*head, spikes, *errors, *((row.dominant or "-",) if causes else ()))

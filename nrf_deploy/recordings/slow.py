@@ -1,0 +1,41 @@
+"""The events of a camera in front of a slower scene: all times are so many times as long.
+
+What is chosen of the events (a window, from and until) is what was chosen of the original.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import replace
+
+from ..findings import UsageError, error
+from .binning import Packets
+from .choice import Choice
+from .sensor import Columns
+
+
+def stretched(packets: Packets, by: int) -> Packets:
+    def slow() -> Generator[Columns]:
+        given = packets()
+        try:
+            for packet in given:
+                yield {**packet, "t": packet["t"] * by}
+        finally:
+            given.close()
+
+    return packets if by == 1 else slow
+
+
+def chosen(choice: Choice, by: int) -> Choice:
+    end = None if choice.end is None else choice.end * by
+    return replace(choice, begin=choice.begin * by, end=end)
+
+
+def demand(by: int, name: str, in_steps: bool) -> None:
+    """Only timestamps can be stretched, and only by a whole number."""
+    if by < 1:
+        raise UsageError(error("RECORDING-STRETCH", f"time cannot be stretched by {by}"))
+    if by > 1 and in_steps:
+        what = f"{name} is already in steps: it has no timestamps to stretch"
+        fix = "give a camera's file, or an .npz with t, x, y and p"
+        raise UsageError(error("RECORDING-STRETCH", what, fix=fix))
