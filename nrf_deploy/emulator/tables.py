@@ -60,8 +60,8 @@ class Piece:
             for table in (self.wires, self.cells)
         )
         """The records as rows of numbers; they begin with machine.EVENTS."""
-        self._read: list[tuple[int, ...]] | None = None
-        self._written: list[tuple[int, ...]] | None = None
+        self._read: list[tuple[int, int, int, int]] | None = None
+        self._written: list[tuple[int, int, int, int, int]] | None = None
         self._wide = [
             (k, w)
             for k, w in enumerate(segment.wires)
@@ -87,20 +87,21 @@ class Piece:
 
     def read_and_write(self, read: Mapping[str, Events], written: Mapping[str, Events]) -> None:
         """Where the events lie; their lists may have moved."""
-        places = [read[source].place() for source in self.sources]
-        if places != self._read:
-            self._readers[:, : len(machine.EVENTS)] = np.reshape(places, (-1, len(machine.EVENTS)))
-            self._read = places
+        from_where = [read[source].place() for source in self.sources]
+        if from_where != self._read:
+            width = len(machine.EVENTS)
+            self._readers[:, :width] = np.reshape(from_where, (-1, width))
+            self._read = from_where
         for k, w in self._wide:
             events = read[w.synapses.source]
             if not self.wires[k]["matrix"] and events.count >= events.steps * self._dense_from(w):
                 _fill(self.wires[k], self._matrix(w))
-        places = [
+        to_where = [
             (*written[name].place(), len(written[name].index) - machine.SURE) for name in self.names
         ]
-        if places != self._written:
-            self._writers[:, : len(machine.EVENTS) + 1] = places
-            self._written = places
+        if to_where != self._written:
+            self._writers[:, : len(machine.EVENTS) + 1] = to_where
+            self._written = to_where
 
     def _begin(self, name: str) -> None:
         for row, start in zip(self.states[name], self._starts[name], strict=True):
