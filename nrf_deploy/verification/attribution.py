@@ -86,9 +86,10 @@ def _pooling(
     """What a population on the way to this layer gives, in the model's steps."""
     stated = next((o.latency for o in program.origins if o.population == name), 0)
     delay = {s.source: s.delay for s in program.into(name)}
+    held = {p.name for p in program.populations}
 
     def pooled(source: str) -> Recording | None:
-        part = alone(program, source, recording, reference)
+        part = alone(program, source, recording, reference) if source in held else None
         if part is None:
             return None
         trace = run(part.program, part.recording, recording.steps + stated)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -79,13 +79,12 @@ def feeds(
     pooled: Pooled,
 ) -> list[Feed] | None:
     """None where a link's weights cannot be told from the others of the program."""
+    links, into = view.into(name), program.into(name)
+    if len(links) > 1 and len(into) == 1:
+        return _joined(network, links, into[0], weights, outputs, pooled)
     found = []
-    for link in view.into(name):
-        held = [
-            s
-            for s in program.into(name)
-            if s.name == link.name or s.name.startswith(f"{link.name} (after ")
-        ]
+    for link in links:
+        held = [s for s in into if s.name == link.name or s.name.startswith(f"{link.name} (after ")]
         if len(held) != 1 or held[0].name not in weights or link.source not in outputs:
             return None
         weight = weights[held[0].name]["weight"] * _payload(network, program, link, outputs)
@@ -99,6 +98,48 @@ def feeds(
             )
         )
     return found
+
+
+def _joined(
+    network: Network,
+    links: Sequence[Link],
+    held: Synapses,
+    weights: Mapping[str, Mapping[str, Array]],
+    outputs: Mapping[str, Recording],
+    pooled: Pooled,
+) -> list[Feed] | None:
+    """Where a chip holds all links as one convolution, over a population in which they lie side
+    by side: each link by the model's weights, and all of them by the chip's."""
+    together = pooled(held.source)
+    spikes = all(isinstance(network[k.source], Input) or _spikes(network, k) for k in links)
+    known = all(k.source in outputs and not k.back for k in links)
+    sound = spikes and known and held.name in weights
+    if together is None or not sound or not isinstance(held, prog.Conv):
+        return None
+    models = [_bare(link, network) for link in links]
+    chip = Conv(
+        name=held.name,
+        weight=weights[held.name]["weight"],
+        input_size=held.input_size,
+        stride=held.stride,
+        padding=held.padding,
+        dilation=held.dilation,
+        groups=held.groups,
+    )
+    each = [
+        Feed(Signal(outputs[k.source], m.input_shape), connection(m), _nothing(m.shape))
+        for k, m in zip(links, models, strict=True)
+    ]
+    whole = Signal(together, held.input_shape)
+    return [*each, Feed(whole, _nothing(held.shape), connection(chip))]
+
+
+def _nothing(shape: Shape) -> Chunk:
+    return lambda frames: np.zeros((len(frames), *shape), np.float32)
+
+
+def _spikes(network: Network, link: Link) -> bool:
+    return bool(getattr(network[link.source], "spikes", True))
 
 
 def _after_pool(
@@ -149,8 +190,7 @@ def _payload(
     network: Network, program: Program, link: Link, outputs: Mapping[str, Recording]
 ) -> float:
     """What 1 of the model is in the values that come over this link."""
-    source = network[link.source]
-    if isinstance(source, Input) or getattr(source, "spikes", True):
+    if isinstance(network[link.source], Input) or _spikes(network, link):
         return 1.0
     origin = next((o for o in program.origins if o.population == link.source), None)
     scale = {} if origin is None else origin.scale
