@@ -248,8 +248,9 @@ def _verify(root: Parser, verbs: Any) -> None:
     verify.add_argument(
         "--covariance",
         action="store_true",
-        help="also stretch the input in time, and see whether the next slower channels answer as "
-        "the faster ones did; says what costs most and what would mend it",
+        help="also stretch the input in time, turn and scale it, let it move faster, and see "
+        "whether the channels that stand for this answer alike; says what costs most and what "
+        "would mend it (docs/covariance.md)",
     )
     verify.add_argument(
         "--report",

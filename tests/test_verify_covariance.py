@@ -278,3 +278,26 @@ def test_the_command_line_measures_it_too(
     assert main([*words, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)["covariance"]["tests"]["zero-stuffing"]
     assert {row["first"] for row in told["rows"]} == {"n0.0", "n0.1", "n1.0", "n1.1"}
+
+
+PUBLISHED = {(5.48, 2): 0.040, (21.9, 4): 0.011, (43.8, 8): 0.005}
+"""knowledge/covariant.md: what forward Euler costs a leaky integrator, by time constant and
+stretch."""
+
+
+@pytest.mark.parametrize(("mu", "stretch"), PUBLISHED)
+def test_euler_costs_about_what_was_measured_elsewhere(mu: float, stretch: int) -> None:
+    network = channels("LI", ladder=(mu, stretch * mu), depth=1)
+    (euler,), (exact,) = (in_float(network, noise(400), exact=e) for e in (False, True))
+    assert 0.5 < euler.error / PUBLISHED[mu, stretch] < 2
+    assert exact.error < 1e-5
+
+
+def test_decays_of_twelve_bits_cost_about_what_was_measured_elsewhere() -> None:
+    """knowledge: 3e-4 at 5.48 (S 2), 0.007 at 21.9 (S 4); anchored at most 1.5e-3."""
+    given = noise(400)
+    for ladder, nearest in (((5.48, 10.96), 3e-4), ((21.9, 87.6), 7e-3)):
+        network = channels("LI", ladder=ladder, depth=1)
+        zero = covariance(nd.compile(network, "loihi2", given), given).tests["zero-stuffing"]
+        assert nearest / 10 < zero.mean(CHIP_EXACT) < nearest * 3
+        assert zero.mean(ANCHORED) < 3e-3

@@ -1,7 +1,7 @@
 """The receptive fields that a network says it has: affine Gaussian derivatives, perhaps moving.
 
 `Network.receptive_fields` has, by the name of a population, the stride and offset of its map
-on the input and a field a channel (docs/covariance.md). A field is a Gaussian of the covariance
+on the input and a field a channel (docs/receptive-fields.md). A field is a Gaussian of the covariance
 scale * R(angle) diag(ratio^2, 1/ratio^2) R(angle)^T, differentiated `along` times on its long
 axis and `across` times at 90 degrees to it, times sigma^(along + across). x grows to the
 right, y downwards, angles from x towards y; all lengths are in pixels of the input.
@@ -103,7 +103,7 @@ def seen(network: Network) -> tuple[list[Seen], list[Finding]]:
         if made is not None:
             found.append(made)
         else:
-            fix = "write it as docs/covariance.md says"
+            fix = "write it as docs/receptive-fields.md says"
             wrong.append(warning("COVARIANCE-FIELDS", str(fault), fix=fix, layer=layer))
     return found, wrong
 

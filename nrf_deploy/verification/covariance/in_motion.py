@@ -32,7 +32,7 @@ NONE = info(
     "no Galilean test: no two channels are alike but for a velocity of whole pixels a step",
     why="fields that stand still answer otherwise to a scene that moves; a network of these is "
     "covariant in space and time, and not under motion",
-    fix="adapt fields to velocities, and say so in receptive_fields (docs/covariance.md)",
+    fix="adapt fields to velocities, and say so in receptive_fields (docs/receptive-fields.md)",
 )
 SHARE = 0.5  # of the frame's shorter side that a window may travel
 WINDOWS = 2

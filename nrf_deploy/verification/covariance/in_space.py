@@ -36,7 +36,7 @@ NO_FIELDS = info(
     "COVARIANCE-NO-FIELDS",
     "no spatial test: the model does not say which receptive fields its channels have",
     why="kernels that a map relates are found by their fields: scale, angle, ratio, orders",
-    fix="give the module receptive_fields before export (docs/covariance.md)",
+    fix="give the module receptive_fields before export (docs/receptive-fields.md)",
 )
 NO_PAIRS = info(
     "COVARIANCE-NO-PAIRS",
