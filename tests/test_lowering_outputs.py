@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 
+import numpy as np
 import pytest
-from speck_networks import chain, conv, eighths, neurons, pool
+from speck_networks import chain, conv, eighths, neurons, pool, some_events
 
 import nrf_deploy as nd
+from nrf_deploy.cli import main
 from nrf_deploy.findings import TargetError
 from nrf_deploy.lowering import outputs
-from nrf_deploy.network import Edge, Flatten, Input, Network, Node, Output
+from nrf_deploy.network import Delay, Edge, Flatten, Input, Network, Node, Output
+from nrf_deploy.recordings import read, write
 
 CHIPS = ("loihi2", "speck2b", "emulator")
 SHAPE = (1, 4, 4)
@@ -65,3 +69,25 @@ def test_a_loop_of_nothing_ends() -> None:
     nodes = (Input(name="in", port_shape=(4,)), *flat, Output(name="out", port_shape=(4,)))
     edges = (("in", "f"), ("f", "g"), ("g", "f"), ("g", "out"))
     assert outputs(Network(nodes, edges, dt=1.0), ["a"]) == ()
+
+
+def test_a_delay_that_ends_a_model_is_run_and_written_in_the_models_steps(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is no layer of neurons, and yet what the model gives."""
+    late = Delay(name="late", delay=np.full(SHAPE, 2.0))
+    first = conv("c", np.abs(eighths((1, 1, 3, 3), 0)), (4, 4), pad=1)
+    model = nd.pipeline.Model(chain(SHAPE, first, neurons("a", SHAPE), late))
+    bundle = nd.compile(model, "emulator")
+    recording = some_events(SHAPE, 30, 1, 0.4)
+    nd.save(bundle, tmp_path / "m.nrfb")
+    write(recording, tmp_path / "e.npz")
+    words = ["run", str(tmp_path / "m.nrfb"), "--input", str(tmp_path / "e.npz")]
+    for engine in ("emulator", "reference"):
+        assert main([*words, "--engine", engine, "-o", str(tmp_path / f"{engine}.npz")]) == 0
+    capsys.readouterr()
+    written, _ = read(tmp_path / "emulator.npz")
+    assert written.same(read(tmp_path / "reference.npz")[0])
+    spikes = nd.run(bundle, recording, "reference", record=["a"]).outputs["a"].dense()
+    np.testing.assert_array_equal(written.dense()[2:], spikes[:-2])
+    assert written.dense().any()

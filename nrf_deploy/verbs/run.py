@@ -77,13 +77,14 @@ def _silent(trace: Trace) -> Iterator[Finding]:
 
 
 def _demand_layers(bundle: Bundle, layers: Sequence[str]) -> None:
-    unknown = [n for n in layers if n not in pipeline.populations(bundle)]
+    known = dict.fromkeys((*pipeline.populations(bundle), *bundle.program.outputs))
+    unknown = [n for n in layers if n not in known]
     if unknown:
         raise UsageError(
             error(
                 "LAYER-UNKNOWN",
                 f"the bundle has no layer {', '.join(map(repr, unknown))}",
-                fix=f"choose from: {', '.join(pipeline.populations(bundle))}",
+                fix=f"choose from: {', '.join(known)}",
             )
         )
 

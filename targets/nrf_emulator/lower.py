@@ -31,6 +31,7 @@ def lower(network: Network, scheme: Scheme, s: Settings) -> tuple[Program, list[
         for stop in view.stops
         if not isinstance(network[stop], Input | Output)
     ]
+    leaving = outputs(network, [p.name for p in populations])
     program = Program(
         arithmetic="fixed",
         ports=tuple(
@@ -40,16 +41,16 @@ def lower(network: Network, scheme: Scheme, s: Settings) -> tuple[Program, list[
             made for link in view.links for made in _synapses(network, link, scheme, latency)
         ),
         populations=tuple(populations),
-        outputs=outputs(network, [p.name for p in populations]),
+        outputs=leaving,
         origins=tuple(
             Origin(
                 population=stop,
                 node=stop,
                 latency=latency[stop],
-                scale=scheme.populations[stop].scale,
+                scale=scheme.populations[stop].scale if stop in scheme.populations else {},
             )
             for stop in view.stops
-            if isinstance(network[stop], Population)
+            if isinstance(network[stop], Population) or stop in leaving
         ),
     )
     used = need(program, s)
