@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -14,8 +15,21 @@ import numpy as np
 import pytest
 from cli_calls import MISSING, USAGE, answer, refusal, unwrapped
 
+from nrf_deploy import __version__
 from nrf_deploy.cli import main
-from nrf_deploy.conformance import Case, Conformance, Kit, conform, make, read_kit, show, write_kit
+from nrf_deploy.conformance import (
+    Case,
+    Conformance,
+    Kit,
+    Unknown,
+    conform,
+    make,
+    read_kit,
+    show,
+    write_kit,
+)
+from nrf_deploy.conformance.case import by_hand
+from nrf_deploy.conformance.programs import dense, port, program
 from nrf_deploy.conformance.run import kits_of, model_kit
 from nrf_deploy.emulator import golden
 from nrf_deploy.findings import MissingError, TargetError, error
@@ -65,7 +79,8 @@ def test_every_neuron_model_and_kind_of_synapse_of_loihi_has_a_case() -> None:
 
 def test_the_models_are_made_anew_byte_for_byte(tmp_path: Path) -> None:
     write_kit(make.kit(), tmp_path)
-    assert contents(tmp_path) == contents(ROOT / KITS[0])
+    anew = "python -m nrf_deploy.conformance.make nrf_deploy/conformance/kit"
+    assert contents(tmp_path) == contents(ROOT / KITS[0]), anew
 
 
 @pytest.mark.conformance
@@ -309,37 +324,25 @@ def test_a_missing_sdk_is_said_once(
 
 
 @pytest.fixture
-def recorded(shared: Path) -> Case:
-    """The NIR paper's LIF on a Loihi 2, in the kit's format; nothing of it is kept."""
-    from nrf_deploy import __version__
-    from nrf_deploy.conformance import Unknown
-    from nrf_deploy.conformance.case import by_hand
-    from nrf_deploy.conformance.programs import dense, port, program
-
+def recorded(shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Case:
+    """The NIR paper's LIF on a Loihi 2, in the kit's format as docs/conformance.md writes it."""
     with np.load(shared / "conformance" / "silicon" / "nir_paper_01_lif.npz") as file:
         chip = {name: file[name] for name in file.files}
     params = {name: int(chip[name]) for name in ("du", "dv", "vth")}
     neuron = Population(name="n", shape=(1,), model="lif", params=params)
-    spikes = Recording.from_dense(chip["s_loihi"].astype(np.int64)[:, None])
-    potential = chip["v_loihi"].astype(np.int64)[:, None]
-    return Case(
-        name="drift",
-        about="one LIF on a Loihi 2",
-        covers=("the chip itself",),
-        made_by="Loihi 2, NIR paper repository, paper/01_lif",
-        subject=by_hand(
-            program("loihi", port(1), dense(chip["weight"]), neuron),
-            "loihi", "loihi2", __version__,
-        ),
-        recording=Recording.from_dense(chip["input"].astype(np.int64)[:, None]),
-        expected=Trace("Loihi 2", {"n": spikes}, {"n": {"v": potential}}, {}),
-        hidden={
-            "n": {
-                "v": Unknown("128 is the code of a neuron that rests", codes=(128,)),
-                "u": Unknown("the current is not read out"),
-            }
-        },
-    )  # fmt: skip
+    made = program("loihi", port(1), dense(chip["weight"]), neuron)
+    names: dict[str, Any] = {
+        "bundle": by_hand(made, "loihi", "loihi2", __version__),
+        "given": Recording.from_dense(chip["input"].astype(np.int64)[:, None]),
+        "spikes": chip["s_loihi"].astype(np.int64)[:, None],
+        "potentials": chip["v_loihi"].astype(np.int64)[:, None],
+    }
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs" / "conformance.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.S)
+    exec(code, names)
+    (case,) = read_kit("recorded").cases
+    return case
 
 
 def kept(case: Case, folder: Path) -> Path:
@@ -375,8 +378,6 @@ def test_a_chip_that_drifts_is_found_by_step_and_neuron(recorded: Case, tmp_path
 
 
 def test_what_is_masked_is_not_compared_and_what_is_not_is(tmp_path: Path) -> None:
-    from nrf_deploy.conformance import Unknown
-
     (case,) = (c for c in loihi_kit().cases if c.name == "v-decay")
     v = case.expected.states["n"]["v"].copy()
     v[3] += 5

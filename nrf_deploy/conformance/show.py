@@ -21,7 +21,7 @@ def text(c: Conformance) -> str:
     rows = [(r.case.title, r.status, _where(r), reason(r)) for r in c.results]
     parts = [
         wrap(f"{c.chip} on the engine {c.engine}", then="    "),
-        table(("case", "result", "first divergence", "likely cause, or why refused"), rows, "llll"),
+        table(("case", "result", "first divergence", "likely cause"), rows, "llll"),
         *_in_full(c),
         wrap(_makers(c), then="  "),
         *(wrap(s) for s in _remarks(c)),
@@ -71,7 +71,8 @@ def _sentences(r: Result, engine: str) -> Iterator[str]:
         others = [v for v in d.values if v.variable != d.variable]
         for v in others:
             differs = "differs too" if v.left != v.right else "is equal"
-            yield f"{v.variable} {differs}: {_number(v.left)} and {_number(v.right)}."
+            named = output_or_state(v.variable).capitalize()
+            yield f"{named} {differs}: {_number(v.left)} and {_number(v.right)}."
     if r.cause:
         yield f"Likely cause: {r.cause}."
 
