@@ -157,5 +157,5 @@ def _population(draw: st.DrawFn, rng: np.random.Generator, name: str, shape: Sha
         params |= {"at": draw(st.integers(0, 1)), "subtract": draw(st.integers(0, 1))}
     else:
         params |= {"shift": number(0, 31), "message_bits": draw(st.integers(2, 32))}
-        params["rectify"] = draw(st.integers(0, 1))
+        params |= {"rectify": draw(st.integers(0, 1)), "message_rounding": draw(st.integers(0, 2))}
     return Population(name=name, shape=shape, model=model, params=params)

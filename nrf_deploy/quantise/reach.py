@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,12 +20,21 @@ MARGIN = 4
 """Times what was seen on data that is kept free."""
 
 
+class Seen(NamedTuple):
+    """Of a signal on the data: the largest magnitude, and the mean one of what is not 0."""
+
+    largest: float
+    typical: float
+
+
 @dataclass(frozen=True, eq=False)
 class Reach:
-    """The largest magnitude of a signal: over all inputs (a neuron), and on the data."""
+    """The largest magnitude of a signal: over all inputs (a neuron), and on the data; `typical`
+    is its mean there, where it is not 0."""
 
     bound: Array
     seen: float | None
+    typical: float | None = None
 
     @property
     def allowed(self) -> Array:
@@ -88,17 +99,45 @@ def through(link: Link, frame: Array, weight: Array | None = None) -> Array:
 
 def seen_on(
     network: Network, view: Layers, concerned: list[str], calibration: Recording | None
-) -> dict[str, float]:
-    """The largest magnitudes on the data: of analogue values, and of connections' sums."""
+) -> dict[str, Seen]:
+    """What analogue values and connections' sums are on the data."""
     if calibration is None:
         return {}
     names = {s for s in concerned if analogue(network, s)}
     links = [link for s in concerned for link in view.into(s)]
     names |= {link.node.name if link.node else link.source for link in links}
     trace = run(network, calibration, record=sorted(names))
-    return {n: float(np.abs(r.value).max(initial=0)) for n, r in trace.outputs.items()}
+    return {
+        n: Seen(float(np.abs(r.value).max(initial=0)), usual(r.value))
+        for n, r in trace.outputs.items()
+    }
 
 
-def sum_seen(links: tuple[Link, ...], seen: Mapping[str, float]) -> float | None:
+def sum_seen(links: tuple[Link, ...], seen: Mapping[str, Seen]) -> float | None:
     names = {link.node.name if link.node else link.source for link in links}
-    return sum(seen[n] for n in names) if seen and names else None
+    return sum(seen[n].largest for n in names) if seen and names else None
+
+
+def value_reach(bound: Array, seen: Seen | None) -> Reach:
+    return Reach(bound, *seen) if seen else Reach(bound, None)
+
+
+def usual(x: Array) -> float:
+    """The mean magnitude of what is not 0: a 0 is exact in every unit."""
+    x = np.abs(x[x != 0])
+    return float(x.mean(dtype=np.float64)) if x.size else 0.0
+
+
+def payload_levels(link: Link, gain: float, value: Reach, largest_weight: int) -> float:
+    """How many payload units the largest value should be, so that payload and weight share bits.
+
+    A sum counts `gain` a float unit, which is the product of what the weights and the payloads
+    count. Both are rounded to whole numbers, and both errors are smallest together where a
+    typical weight and a typical payload are alike in size. Without data the largest ones have
+    to do. No weight is beyond its range, and payloads have a level at least.
+    """
+    weight, reach = weight_of(link), float(value.allowed.max(initial=0))
+    largest = float(np.abs(weight).max(initial=0))
+    size, typical = (usual(weight), value.typical) if value.typical else (largest, reach)
+    alike = math.sqrt(gain * size / typical) * reach if typical else 0.0
+    return max(1.0, alike, gain * largest * reach / largest_weight)

@@ -13,7 +13,8 @@ complete by itself. One step, with >> after `rounded` as below:
     spike where v > vth, or v >= vth (`at`)
     v = v_reset, or fit(v - vth) (`subtract`)         where it spiked
 
-A neuron without threshold sends rounded(v >> shift), fitted to message_bits.
+A neuron without threshold sends v / 2^shift, rounded by message_rounding, fitted to
+message_bits.
 
     fit(x, bits)   two's complement: saturates at its ends, or wraps (`wrap`)
     rounded(x)     x / 2^decay_bits, rounded: 0 down, 1 toward zero, 2 to nearest, halves
@@ -50,7 +51,7 @@ MACHINE = {
 LEAKY = {"decay": 0, "leak": 0, "rest": 0, "bias": 0, "v0": 0}
 CURRENT = {"current_decay": 0, "input_bias": 0, "i0": 0}
 SPIKING = {"v_reset": 0, "at": 0, "subtract": 0}
-GRADED = {"shift": 0, "message_bits": 16, "rectify": 0}
+GRADED = {"shift": 0, "message_bits": 16, "message_rounding": 1, "rectify": 0}
 
 Params = Mapping[str, Array]
 
@@ -103,7 +104,7 @@ def spiking(p: Params, state: State, arriving: Array) -> tuple[Array, State]:
 
 def graded(p: Params, state: State, arriving: Array) -> tuple[Array, State]:
     state = moved(p, state, arriving)
-    sent = rounded(state["v"], p["shift"], p["rounding"])
+    sent = rounded(state["v"], p["shift"], p["message_rounding"])
     sent = fit(sent, p["message_bits"], p["wrap"])
     return np.where(p["rectify"], np.maximum(sent, 0), sent), state
 
@@ -129,7 +130,7 @@ MODELS = {
     "pass": Model(passing, (), {"sum_bits": 24, "wrap": 0}),
 }
 
-UNIFORM = (*MACHINE, "at", "subtract", "message_bits", "rectify")
+UNIFORM = (*MACHINE, "at", "subtract", "message_bits", "message_rounding", "rectify")
 """Parameters that must be one number for a population."""
 
 
@@ -184,7 +185,7 @@ def _ranges(p: Params) -> dict[str, tuple[int, int]]:
         **widths,
         "fraction_bits": (0, 16),
         "message_bits": (2, 32),
-        "rounding": (0, 2),
+        **dict.fromkeys(("rounding", "message_rounding"), (0, 2)),
         **dict.fromkeys(("wrap", "at", "subtract", "rectify"), (0, 1)),
         "wait": (0, 2**31 - 1),
         "shift": (0, 31),

@@ -72,7 +72,7 @@ def _numbers(p: Params) -> dict[str, Any]:
         "at": p.get("at", np.asarray(0)),
         "subtract": p.get("subtract", np.asarray(0)),
         "message_bits": p.get("message_bits", np.asarray(16)),
-        "rounding": p["rounding"],
+        "message_rounding": p.get("message_rounding", np.asarray(1)),
         "rectify": p.get("rectify", np.asarray(0)),
     }
     if "current_decay" in p:

@@ -30,7 +30,7 @@ from nrf_deploy.quantise.scheme import (
 from nrf_deploy.quantise.signals import Signals, distance
 from nrf_deploy.recording import Recording
 
-from .arithmetic import FixedArithmetic
+from .arithmetic import ROUNDING, FixedArithmetic
 from .lost import lost
 from .ranges import Ranges, analogue_inside, per_payload
 from .settings import Settings
@@ -106,7 +106,11 @@ def _population(unit: Unit, gain: Array, s: Settings, ranges: Ranges) -> Populat
     if not unit.spiking:
         inside = any(k.source == unit.node.name for k in ranges.view.links)
         shift, sent = ranges.sent(unit.node.name, scale, s) if inside else (0, scale)
-        params |= {"shift": shift, "message_bits": s.message_bits if inside else s.state_bits}
+        params |= {
+            "shift": shift,
+            "message_bits": s.message_bits if inside else s.state_bits,
+            "message_rounding": ROUNDING[s.message_rounding],
+        }
         scales["output"] = single(sent)
     return PopulationScheme({k: whole(v) for k, v in params.items()}, scales)
 

@@ -19,10 +19,11 @@ from nrf_deploy.quantise.reach import (
     Reach,
     analogue,
     over,
+    payload_levels,
     seen_on,
     sum_seen,
     through,
-    weight_of,
+    value_reach,
 )
 from nrf_deploy.recording import Recording
 
@@ -70,7 +71,7 @@ class Ranges:
                 continue
             self.sums[stop] = Reach(arriving, sum_seen(view.into(stop), seen))
             if not units_of[stop].spiking:
-                self.values[stop] = Reach(self._value(stop), seen.get(stop))
+                self.values[stop] = value_reach(self._value(stop), seen.get(stop))
                 self.peaks[stop] = self.values[stop].allowed
         return self
 
@@ -151,8 +152,9 @@ class Ranges:
     def sent(self, name: str, scale: Array, s: Settings) -> tuple[int, Array]:
         """(shift, payload units of a float unit) of a layer that sends its potential."""
         largest = float((scale * self.values[name].allowed).max(initial=0))
-        levels = min([s.largest_payload, *self._levels(name, s)])
-        shift = int(np.clip(np.ceil(np.log2(max(largest, 1) / levels)), 0, 31))
+        wanted = np.rint(np.log2(max(largest, 1) / min(self._levels(name, s))))
+        needed = np.ceil(np.log2(max(largest, 1) / s.largest_payload))
+        shift = int(np.clip(max(wanted, needed), 0, 31))
         unit = scale / 2.0**shift
         self.units[name] = unit
         for stop in self.view.stops:  # what only passes it on
@@ -162,16 +164,11 @@ class Ranges:
         return shift, unit
 
     def _levels(self, name: str, s: Settings) -> Iterator[float]:
-        """How many payload units the largest value should be, for each link behind.
-
-        With the largest gain that the layer behind allows, largest weight times largest payload
-        is a fixed product: at most half of its bits go to the weight.
-        """
-        reach = float(self.values[name].allowed.max(initial=0))
+        """How many payload units the largest value should be, for each link behind, with the
+        largest gain that the layer there allows."""
         for link in self._behind(name):
             gain = min(float(self.cap(t, s).min()) for t in link.targets)
-            product = gain * float(np.abs(weight_of(link)).max(initial=0)) * reach
-            yield max(1.0, product / min(s.largest_weight, max(1.0, product**0.5)))
+            yield payload_levels(link, gain, self.values[name], s.largest_weight)
 
     def _behind(self, name: str) -> Iterator[Link]:
         """The links to the next neurons, seen through what only passes a payload on."""

@@ -27,6 +27,7 @@ from nrf_deploy.findings import Finding, InputError, UsageError, error, refuse
 DEFAULT = "emulator"
 CHOICES = {
     "rounding": ("zero", "floor", "nearest"),
+    "message_rounding": ("zero", "floor", "nearest"),
     "overflow": ("saturate", "wrap"),
     "reset": ("both", "value", "subtract"),
     "leak": ("exponential", "subtractive"),
@@ -57,7 +58,8 @@ class Settings:
     sum_bits: int = 24  # what arrives at a neuron in a step, in units of a weight
     message_bits: int = 16  # the payload that a neuron without threshold sends
     fraction_bits: int = 6  # a potential counts 1 / 2^fraction_bits of a weight
-    rounding: str = "zero"  # of decays and payloads
+    rounding: str = "zero"  # of decays
+    message_rounding: str = "nearest"  # of payloads
     overflow: str = "saturate"  # of sums, currents, potentials and payloads
     reset: str = "both"  # what a spike can do to the potential
     leak: str = "exponential"  # of the potential

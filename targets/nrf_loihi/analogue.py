@@ -29,10 +29,11 @@ from nrf_deploy.quantise.reach import (
     analogue,
     feeds_on,
     over,
+    payload_levels,
     seen_on,
     sum_seen,
     through,
-    weight_of,
+    value_reach,
 )
 from nrf_deploy.recording import Recording
 
@@ -88,7 +89,7 @@ class Reaches:
             arriving = self._bound(stop)
             self.arrives[stop] = Reach(arriving, sum_seen(view.into(stop), seen))
             if analogue(network, stop):
-                self.value[stop] = Reach(self._value(stop), seen.get(stop))
+                self.value[stop] = value_reach(self._value(stop), seen.get(stop))
                 self.peaks[stop] = self.value[stop].allowed
         return self
 
@@ -142,27 +143,22 @@ class Reaches:
         if not feeds_on(self.view, name):
             return {"shift": np.zeros(scale.shape, np.int64), "unit": scale}
         reach = float(self.value[name].allowed.max())
-        levels = [self._levels(link, reach) for link in self.view.links if link.source == name]
-        wanted = min(levels) / max(reach, 1e-300)
-        shift = np.clip(np.ceil(np.log2(scale / wanted)), 0, 23).astype(np.int64)
+        each = [self._levels(link, name) for link in self.view.links if link.source == name]
+        wanted = min(each) / max(reach, 1e-300)
+        shift = np.clip(np.rint(np.log2(scale / wanted)), 0, 23).astype(np.int64)
         self.units[name] = scale / 2.0**shift
         return {"shift": shift, "unit": self.units[name]}
 
-    def _levels(self, link: Link, reach: float) -> float:
-        """How many payload units `reach` should be, so that payload and weight share the bits.
-
-        With the largest gain that the target allows, largest weight times largest payload is
-        a fixed product. Up to 254 of it go to the weight, at most half of its bits.
-        """
-        weight = float(np.abs(weight_of(link)).max(initial=0))
+    def _levels(self, link: Link, name: str) -> float:
+        """How many payload units the largest value should be, with the largest gain that the
+        targets allow."""
         gains = []
         for target in link.targets:
             form, cap = self.forms[target], self.cap(target)
             gains += [] if cap is None else [float(cap.min())]
             if form.threshold is not None:
                 gains.append(float(over(VTH_MAX * form.drive, form.threshold).min()))
-        product = min(gains, default=1.0) * weight * reach
-        return float(max(1.0, product / min(LARGEST_WEIGHT, max(1.0, product**0.5))))
+        return payload_levels(link, min(gains, default=1.0), self.value[name], LARGEST_WEIGHT)
 
     def per_payload(self, link: Link, rows: Array) -> Array:
         """Rows of float weights, for what the source sends instead of the model's value."""
