@@ -1,123 +1,172 @@
-"""Covariance in time, and tracking, on the chips: writes docs/covariance.md.
+"""Covariance and tracking on the chips: writes docs/covariance.md and its figures.
 
-    python benchmarks/covariant.py
+    python benchmarks/covariant.py [--camera FILE]   measure all, then write
+    python benchmarks/covariant.py --only NAME       measure one model anew; keep the others
+    python benchmarks/covariant.py --again           write from what was measured
 
-The front end and the trained trackers are compiled for each chip; each goes through the test
+The front ends and the trained trackers are compiled for each chip; each goes through the tests
 of `verify --covariance`, and the trackers follow a disc at several velocities, as the float
-model and as the emulated chip see it.
+model and as the emulated chip see it. FILE is a camera's recording for the test of real
+timestamps (N-MNIST's, of 34 x 34 pixels). What was measured is kept in
+docs/covariance/measured.json.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
+import json
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import tracking
+from covariant_page import document, pictures
 
 import nrf_deploy as nd
 from nrf_deploy import shipped
-from nrf_deploy.bundle import Bundle
+from nrf_deploy.findings import TargetError
+from nrf_deploy.given import recording_for, slower
+from nrf_deploy.network import LI, Input, Linear, Network, Node, Output
+from nrf_deploy.recording import Recording
 from nrf_deploy.verification.covariance import covariance
-from nrf_models.covariant import shipped as models
+from nrf_deploy.verification.covariance.affine import sampled, transformed
+from nrf_deploy.verification.covariance.fields import Field
 
 CHIPS = ("loihi2", "emulator")
-TRACKERS = {"lif-tracker": models.lif, "li-tracker": models.li}
-VELOCITIES = (0.08, 0.16, 0.32, 0.64, 1.28, 2.56)
-SCENES, STEPS, SETTLED, TYPICAL = 6, 160, 60, 80
-PAGE = Path(__file__).parents[1] / "docs" / "covariance.md"
-TEXT = """\
-# Covariant in time, on a chip
-
-A network whose temporal channels form a ladder of time constants is *covariant*: a scene that
-runs S times slower gives, in the channel with S times the time constant, the response that the
-faster channel gave. On a chip this breaks in places that a tracking error does not show. The test
-stretches the input by empty steps (step t goes to step S t) and compares the next slower channel
-with the faster one, spike by spike. In real arithmetic, with exponential decay, both are equal to
-the last spike; so every deviation is precision, or a wrong discretisation.
-
-`nrf-deploy verify B.nrfb --input REC --covariance` does it for any bundle whose model has such
-channels; they are found by their numbers. This page is written by `benchmarks/covariant.py`.
-
-Columns: {legend}.
-
-{tables}
-
-What this says. **Forward Euler costs far more than the chip's integers**: a model that is trained
-with v += (dt/tau)(i - v) keeps 1 - dt/tau of its potential in a step, and 1 - dt/(S tau) to the
-power S is another number. `--allow exact-decay` writes other time constants, so that the same
-step keeps exp(-dt/tau), and `decay = "anchored"` in the scheme rounds the slowest decay and
-derives the others from it. Binning real timestamps anew (the last column) moves single spikes
-whatever the network does: look at it for what a camera would show, not for precision.
-
-A leaky integrator that follows another one sums a curve in steps, so deeper LI layers are
-covariant only nearly, even in real arithmetic (column 1); spiking layers are exactly.
-
-## Does the tracker still track?
-
-Mean distance in pixels from the true place, over {scenes} scenes of each velocity (pixels a step),
-for the float model and for the emulated chip, compiled as trained with 8 bits.
-
-{tracking}
-
-On Loihi 2 the integers cost next to nothing of it, which is why both tests are needed: tracking is
-blind to what the covariance test sees. On the emulator's default machine the LI tracker loses
-much at slow speeds, where its potentials are smallest; we think that its payloads are too coarse
-there, and have not shown it. 0.08 and 2.56 pixels a step lie outside what the trackers were
-trained on.
-"""
+MODELS = ("covariant-frontend", "velocity-frontend", *tracking.TRACKERS)
+TYPICAL, STEPS, SHORT = 80, 160, 100
+"""Steps of the calibration, of the input, and of the trackers' input."""
+WINDOW = {"bin": 1e-3, "crop": (1, 1, 32, 32), "clip": 1}
+LADDER = (4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
+WIDTHS = (5, 9, 13, 17, 21, 25)
+OTHERS = ("truncation", "ladder", "camera", "tracking")
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+FOLDER = DOCS / "covariance"
+KEPT = FOLDER / "measured.json"
 
 
 def main() -> int:
-    argparse.ArgumentParser(description=__doc__).parse_args()
-    legend, tables, rows = "", [], []
-    with tempfile.TemporaryDirectory() as folder:
-        for name in ("covariant-frontend", *TRACKERS):
-            model = shipped.export(name, Path(folder) / f"{name}.nir")
-            source = shipped.module(name)
-            typical, given = source.demo_recording(1, TYPICAL), source.demo_recording(0, STEPS)
-            for chip in CHIPS:
-                print(f"{name} on {chip}", file=sys.stderr, flush=True)
-                bundle = nd.compile(model, chip, typical)
-                measured = covariance(bundle, given)
-                table, legend = _table(measured)
-                tables += [f"### {name}, {chip}", "", *table, ""]
-                if name in TRACKERS:
-                    rows += list(_tracking(name, chip, bundle))
-    head = f"| tracker | run by | {' | '.join(f'{v:g}' for v in VELOCITIES)} |"
-    tracking = "\n".join((head, f"|---|---|{'---|' * len(VELOCITIES)}", *rows))
-    page = TEXT.format(
-        legend=legend, tables="\n".join(tables).strip(), tracking=tracking, scenes=SCENES
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    PAGE.write_text(page, "utf-8")
-    print(f"wrote {PAGE}")
+    parser.add_argument("--camera", help="a recording of N-MNIST, with timestamps")
+    parser.add_argument(
+        "--only", choices=[*MODELS, *OTHERS], help="measure this anew; keep the others"
+    )
+    parser.add_argument("--again", action="store_true", help="only write the document anew")
+    asked = parser.parse_args()
+    FOLDER.mkdir(exist_ok=True)
+    held = json.loads(KEPT.read_text("utf-8")) if KEPT.exists() else {}
+    for name in () if asked.again else everything(asked):
+        print(f"measuring {name}", file=sys.stderr, flush=True)
+        held[name] = anew(name, asked.camera)
+        KEPT.write_text(json.dumps(held, indent=1, sort_keys=True) + "\n", "utf-8")
+    for name, drawn in pictures(held).items():
+        (FOLDER / f"{name}.svg").write_text(drawn, "utf-8")
+    (DOCS / "covariance.md").write_text(document(held), "utf-8")
+    print(f"wrote {DOCS / 'covariance.md'}")
     return 0
 
 
-def _table(measured: object) -> tuple[list[str], str]:
-    stages = measured.stages  # type: ignore[attr-defined]
-    first = next(iter(stages.values()))
-    lines = [f"| channel | S | depth | {' | '.join(str(k + 1) for k in range(len(stages)))} |"]
-    lines.append(f"|---|---|---|{'---|' * len(stages)}")
-    for k, d in enumerate(first):
-        cells = " | ".join(f"{100 * s[k].error:.2f} %" for s in stages.values())
-        lines.append(f"| {d.rung.faster} | {d.rung.stretch} | {d.rung.depth} | {cells} |")
-    return lines, ", ".join(f"{k + 1} {name}" for k, name in enumerate(stages))
+def everything(asked: argparse.Namespace) -> tuple[str, ...]:
+    if asked.only:
+        return (asked.only,)
+    others = (name for name in OTHERS if name != "camera" or asked.camera)
+    return (*others, *MODELS)
 
 
-def _tracking(name: str, chip: str, bundle: Bundle) -> Iterator[str]:
-    for engine, said in (("reference", "float"), ("emulator", chip)):
-        cells = []
-        for v in VELOCITIES:
-            away = []
-            for seed in range(SCENES):
-                recording, truth = TRACKERS[name].demo_truth(100 + seed, STEPS, v)
-                found = models.followed(bundle, recording, engine)
-                away.append(np.linalg.norm(found - truth, axis=-1)[SETTLED:].mean())
-            cells.append(f"{np.mean(away):.2f}")
-        yield f"| {name} | {said} | {' | '.join(cells)} |"
+def anew(name: str, file: str | None) -> Any:
+    match name:
+        case "truncation":
+            return truncation()
+        case "ladder":
+            return {chip: ladder(chip) for chip in CHIPS}
+        case "tracking":
+            return tracked()
+        case "camera":
+            return camera(str(file))
+        case _:
+            return model(name)
+
+
+def model(name: str) -> dict[str, Any]:
+    """By chip what the tests say, and where the trackers find the disc."""
+    found: dict[str, Any] = {}
+    source = shipped.module(name)
+    steps = SHORT if name in tracking.TRACKERS else STEPS
+    typical, given = source.demo_recording(1, TYPICAL), source.demo_recording(0, steps)
+    with tempfile.TemporaryDirectory() as folder:
+        exported = shipped.export(name, Path(folder) / f"{name}.nir")
+    for chip in CHIPS:
+        try:
+            bundle = nd.compile(exported, chip, typical)
+        except TargetError as refusal:
+            found[chip] = {"refused": [f.what for f in refusal.findings]}
+            continue
+        found[chip] = {"covariance": covariance(bundle, given).as_json()}
+    return found
+
+
+def tracked() -> list[dict[str, Any]]:
+    """Where the trackers find the disc, by chip."""
+    rows = []
+    for name in tracking.TRACKERS:
+        with tempfile.TemporaryDirectory() as folder:
+            exported = shipped.export(name, Path(folder) / f"{name}.nir")
+        typical = shipped.module(name).demo_recording(1, TYPICAL)
+        for chip in CHIPS:
+            rows += tracking.measured(name, chip, nd.compile(exported, chip, typical))
+    return rows
+
+
+def camera(file: str) -> dict[str, Any]:
+    """The front end in front of a real recording, with its own timestamps."""
+    name, found = "covariant-frontend", {}
+    with tempfile.TemporaryDirectory() as folder:
+        exported = shipped.export(name, Path(folder) / f"{name}.nir")
+    given, _ = recording_for(exported.network, file, **WINDOW)  # type: ignore[arg-type]
+    real = slower(exported.network, file, **WINDOW)  # type: ignore[arg-type]
+    for chip in CHIPS:
+        bundle = nd.compile(exported, chip, given.until(TYPICAL))
+        found[chip] = covariance(bundle, given, slower=real).as_json()
+    return {"file": Path(file).name, "steps": given.steps, "chips": found}
+
+
+def ladder(chip: str) -> dict[str, Any]:
+    """One leaky integrator after another, each twice as slow, on the same random events."""
+    rng = np.random.default_rng(0)
+    events = Recording.from_dense((rng.random((400, 16)) < 0.1).astype(np.int64), 1e-3)
+    nodes: list[Node] = [Input(name="x", port_shape=(16,))]
+    nodes.append(Linear(name="w", weight=rng.normal(0.2, 1.0, (32, 16))))
+    edges = [("x", "w")]
+    for k, mu in enumerate(LADDER):
+        ones = np.ones(32)
+        nodes.append(LI(name=f"n{k}", tau=mu * 1e-3 * ones, r=ones, v_leak=0 * ones))
+        edges += [("w", f"n{k}"), (f"n{k}", "y")]
+    nodes.append(Output(name="y", port_shape=(32,)))
+    network = Network(tuple(nodes), tuple(edges), 1e-3)
+    return covariance(nd.compile(network, chip, events), events).as_json()
+
+
+def truncation() -> dict[str, Any]:
+    """How far a kernel is from the one of 4 times the variance, scaled by 2, when both are cut to
+    a width; by the smaller variance and the orders of derivative."""
+    found: dict[str, Any] = {}
+    reach = max(WIDTHS)
+    take = transformed(2 * np.eye(2), reach)
+    for variance, (along, across) in itertools.product((1.0, 2.0), ((0, 0), (1, 0), (1, 1))):
+        fields = [Field(v, along=along, across=across) for v in (variance, 4 * variance)]
+        points = []
+        for width in WIDTHS:
+            half = width // 2
+            small, large = (np.pad(sampled(f, half), reach - half) for f in fields)
+            off = np.linalg.norm(small - 4 * take(large)) / np.linalg.norm(small)
+            points.append((width, float(off)))
+        found[f"{variance:g} to {4 * variance:g}, orders {along}, {across}"] = points
+    return found
 
 
 if __name__ == "__main__":

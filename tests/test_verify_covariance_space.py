@@ -83,7 +83,7 @@ def trial() -> Trial:
 
 
 def test_turned_kernels_are_equal_in_float(trial: Trial) -> None:
-    (turn,) = [r for r in trial.rows if r.transform == "turn 90 deg"]
+    (turn,) = [r for r in trial.rows if r.transform == "turn 90°"]
     assert [(p.first, p.second) for p in turn.parts] == [
         (0, 1), (1, 2), (2, 3), (3, 0), (4, 5), (5, 6), (6, 7), (7, 4)
     ]  # fmt: skip
@@ -95,7 +95,7 @@ def test_turned_kernels_are_equal_in_float(trial: Trial) -> None:
 def test_equal_weights_that_are_rounded_equally_stay_equal_and_fitted_ones_do_not(
     trial: Trial,
 ) -> None:
-    (turn,) = [r for r in trial.rows if r.transform == "turn 90 deg"]
+    (turn,) = [r for r in trial.rows if r.transform == "turn 90°"]
     assert turn.errors[CHIP_KERNELS] > 1e-3
     assert turn.errors[CHIP] > 0
     assert turn.errors[NEAREST] == 0
@@ -144,15 +144,15 @@ def test_values_are_compared_where_nothing_spikes() -> None:
 
 def test_a_stride_keeps_places_on_the_map() -> None:
     found = trial_of(seen_network(DIRECTIONS, stride=2), Rules(error="weights"))
-    assert {r.transform for r in found.rows} == {"turn 90 deg", "scale x2"}
+    assert {r.transform for r in found.rows} == {"turn 90°", "scale x2"}
     assert all(r.errors[KERNELS] < 0.005 for r in found.rows)
-    assert next(r for r in found.rows if r.transform == "turn 90 deg").errors[EULER] == 0
+    assert next(r for r in found.rows if r.transform == "turn 90°").errors[EULER] == 0
 
 
 def test_a_step_between_the_places_of_the_grid_compares_kernels_only() -> None:
     fields = [Field(4.0, 0.0, 1.5, 1, 0), Field(4.0, math.pi / 4, 1.5, 1, 0)]
     found = trial_of(seen_network([*fields, Field(4.0, 0.0, 1.2, 1, 0)], 25))
-    assert {r.transform for r in found.rows} == {"turn 45 deg", "ratio 1.2 to 1.5"}
+    assert {r.transform for r in found.rows} == {"turn 45°", "ratio 1.2 to 1.5"}
     for row in found.rows:
         assert row.errors.keys() == {KERNELS, CHIP_KERNELS}
         assert row.errors[KERNELS] < 0.03
@@ -266,16 +266,16 @@ def test_relations_are_found_once_each() -> None:
     """Quarter turns join all directions, and twice the size both scales: no further map is
     needed."""
     (one,), _ = seen(seen_network(DIRECTIONS))
-    assert [(r.name, len(r.matches)) for r in affine(one)] == [("turn 90 deg", 8), ("scale x2", 4)]
+    assert [(r.name, len(r.matches)) for r in affine(one)] == [("turn 90°", 8), ("scale x2", 4)]
     steered = [Field(1.0, along=1), Field(1.0, across=1), Field(2.0, math.pi / 4, along=1)]
     (one,), _ = seen(seen_network(steered))
     names = {r.name: [(m.first, m.second) for m in r.matches] for r in affine(one)}
-    assert names["turn 90 deg"] == [(0, 1), (1, 0)]
-    assert names["scale x1.41, turn 45 deg"] == [(0, 2)]
+    assert names["turn 90°"] == [(0, 1), (1, 0)]
+    assert names["scale x1.41, turn 45°"] == [(0, 2)]
 
 
 def test_the_page_and_the_json_hold_the_pairs(trial: Trial) -> None:
     told = json.loads(json.dumps(trial.as_json()))
-    turn = next(r for r in told["rows"] if r["transform"] == "turn 90 deg")
+    turn = next(r for r in told["rows"] if r["transform"] == "turn 90°")
     assert len(turn["channels"]) == 8
     assert turn["channels"][0]["errors"].keys() == turn["errors"].keys()

@@ -1,10 +1,10 @@
 """The receptive fields that a network says it has: affine Gaussian derivatives, perhaps moving.
 
 `Network.receptive_fields` has, by the name of a population, the stride and offset of its map
-on the input and a field a channel (docs/receptive-fields.md). A field is a Gaussian of the covariance
-scale * R(angle) diag(ratio^2, 1/ratio^2) R(angle)^T, differentiated `along` times on its long
-axis and `across` times at 90 degrees to it, times sigma^(along + across). x grows to the
-right, y downwards, angles from x towards y; all lengths are in pixels of the input.
+on the input and a field a channel (docs/receptive-fields.md). A field is a Gaussian of the
+covariance scale * R(angle) diag(ratio^2, 1/ratio^2) R(angle)^T, differentiated `along` times
+on its long axis and `across` times at 90 degrees to it, times sigma^(along + across). x grows
+to the right, y downwards, angles from x towards y; all lengths are in pixels of the input.
 """
 
 from __future__ import annotations

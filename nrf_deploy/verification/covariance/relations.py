@@ -20,11 +20,11 @@ from .fields import Field, Seen
 CLOSE = 1e-6
 QUARTER = np.array([[0, -1], [1, 0]])
 WHOLE: Mapping[str, Array] = {
-    "turn 90 deg": QUARTER,
-    "turn 180 deg": -np.eye(2, dtype=int),
+    "turn 90°": QUARTER,
+    "turn 180°": -np.eye(2, dtype=int),
     "scale x2": 2 * np.eye(2, dtype=int),
     "scale x3": 3 * np.eye(2, dtype=int),
-    "scale x1.41, turn 45 deg": np.array([[1, -1], [1, 1]]),
+    "scale x1.41, turn 45°": np.array([[1, -1], [1, 1]]),
     "shear x": np.array([[1, 1], [0, 1]]),
     "shear y": np.array([[1, 0], [1, 1]]),
     "stretch x2 in x": np.array([[2, 0], [0, 1]]),
@@ -66,7 +66,7 @@ def affine(seen: Seen) -> list[Relation]:
     found: list[Relation] = []
     joined: set[tuple[int, int]] = set()
     for name, matrix in WHOLE.items():
-        if name == "turn 180 deg" and found:
+        if name == "turn 180°" and found:
             continue  # two quarter turns
         matches = [m for m in _matches(seen, matrix) if (m.first, m.second) not in joined]
         joined |= {(m.first, m.second) for m in matches}
@@ -148,7 +148,7 @@ def _scaled(a: Field, b: Field) -> str:
 
 
 def _turned(a: Field, b: Field) -> str:
-    return f"turn {math.degrees(b.angle - a.angle):.3g} deg"
+    return f"turn {math.degrees(b.angle - a.angle):.3g}°"
 
 
 def _stretched(a: Field, b: Field) -> str:

@@ -41,7 +41,7 @@ def _rows(title: str, rows: Sequence[Mapping[str, Any]], stages: Sequence[str]) 
         )
         for row in rows
     ]
-    header = ("channels", "transform", "depth", "spikes", *stages)
+    header = ("channels", "to", "depth", "spikes", *stages)
     return table(f"{title}, row by row", header, held, "llrr" + "r" * len(stages))
 
 
