@@ -46,7 +46,7 @@ nrf-deploy verify loihi2.nrfb speck2b.nrfb --input nmnist_sample.npz --bin 1e-3
 - **vendor**: the same against the simulator of the chip's vendor. **exact**: equal in every spike
   and every state of every neuron. In parentheses: that simulator has another arithmetic.
 - **cosine**: of the neurons' mean activities with the reference's, as the NIR paper counts it.
-- **class**: the neuron of the last layer that spikes most, and its share of that layer's spikes.
+- **class**: the neuron of the last layer that gives most, and its share of that layer's spikes.
 
 ## What it says
 

@@ -121,8 +121,9 @@ def test_every_engine_of_every_bundle_has_its_rows(bundles: list[Bundle], vendor
     assert found.passed
     lines = engines_text(found).splitlines()
     assert max(map(len, lines)) <= 80
-    assert [n for n in names if not any(line.startswith(f"{n} ") for line in lines)] == []
-    assert len(engines_table(found).splitlines()) == 2 + 2 * (1 + len(names))
+    rows = [line.split("  ")[0] for line in lines if not line.startswith("  ")]
+    assert [r for r in rows if r in names] == names
+    assert len(engines_table(found).splitlines()) == 2 + (2 + 1) * (1 + len(names))
     assert "verdict: passed: within the limits, 2 engines exact beside the vendor's" in lines
 
 
@@ -211,6 +212,30 @@ def test_json_holds_every_number(bundles: list[Bundle], vendors: Any) -> None:
     assert told["reference"]["spikes"].keys() == {"first", "last"}
 
 
+def test_places_and_values_have_their_columns() -> None:
+    """A model whose output are maps, and no spikes, with and without labels."""
+    from test_verify_task import bundled, labelled, maps, moving
+
+    bundle, recording = bundled(maps()), moving()
+    without = every_engine([bundle], recording)
+    assert " apart " in engines_table(without).splitlines()[0]
+    (row,) = without.rows
+    assert row.task is not None
+    assert f"{row.task.change:.3g}" in _line(without, "emulator emulator")
+    labels = labelled(np.arange(10), np.zeros((10, 2)))
+    told = every_engine([bundle], recording, labels=labels)
+    assert " off " in engines_table(told).splitlines()[0]
+    for found, name in ((told.answer, "reference"), (told.rows[0].task, "emulator emulator")):
+        own = getattr(found, "left", found)
+        assert f"{own.error:.3g}" in _line(told, name)
+    assert "%" in _line(told, "  n")
+
+
+def _line(found: Engines, name: str) -> str:
+    """The last one, which is the chip's."""
+    return [x for x in engines_table(found).splitlines() if x.startswith(f"{name} ")][-1]
+
+
 # --- the command line -----------------------------------------------------------
 
 
@@ -233,7 +258,7 @@ def test_several_bundles_make_the_table(
     report = tmp_path / "all.json"
     assert main(["verify", *files, "--limit", "20", "--report", str(report)]) == 0
     text = capsys.readouterr().out
-    assert text.startswith("run ")
+    assert text.startswith("run, layer ")
     assert main(["verify", *files, "--limit", "20", "--json"]) == 0
     assert answer(capsys)["engines"] == json.loads(report.read_text())
     assert main(["verify", files[0], *files[2:], "--engine", "all", "--limit", "20"]) == 0

@@ -4,29 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..text import finding_text, printable, several, table, wrap
+from ..text import finding_text, several, table, wrap
 from .comparison import Comparison, Divergence, LayerComparison
 from .engines import Engines, Row
 from .report import divergence_sentences
 from .task import CLASS, Answer, Task
 
-HEAD = ("run", "layer", "spikes", "differ", "vendor", "cosine", "class", "parts at")
 LEGEND = (
-    "differ: places (a neuron in a step) unlike the reference; vendor: unlike the simulator of "
-    "the chip's vendor, in parentheses where that has another arithmetic; exact: equal in every "
-    "spike and state; cosine: of the neurons' activities with the reference's; parts at: the "
-    "first step and neuron unlike the reference"
+    "differ: places (a neuron in a step) unlike the reference, or of values the root mean square "
+    "that they are off; vendor: unlike the simulator of the chip's vendor, in parentheses where "
+    "that has another arithmetic; exact: equal in every spike and state; cosine: of the neurons' "
+    "activities with the reference's; parts at: the first step and neuron unlike the reference"
 )
-VOTED = "class: the neuron of the last layer that spikes most, and its share of the spikes"
+ANSWERS = {
+    "class": "class: the neuron of the last layer that gives most, and its share",
+    "off": "off: mean pixels from the labels to the places that it says",
+    "apart": "apart: mean pixels from the reference's places to those that it says",
+}
 
 
 def engines_text(found: Engines) -> str:
     """Within 80 columns, but for numbers that need more."""
-    classes = any(row.task is not None and row.task.kind == CLASS for row in found.rows)
+    answer = _answer(found)
     parts = [
         engines_table(found),
         wrap(LEGEND),
-        *([wrap(VOTED)] if classes else []),
+        *([wrap(ANSWERS[answer])] if answer else []),
         *(wrap(s) for s in sentences(found)),
         *(finding_text(f) for f in (*found.said, *found.findings)),
         f"verdict: {verdict(found)}",
@@ -35,8 +38,35 @@ def engines_text(found: Engines) -> str:
 
 
 def engines_table(found: Engines) -> str:
-    rows = [*_reference(found), *(r for row in found.rows for r in _rows(row))]
-    return table(HEAD, rows, "llrrrrrl")
+    """A line a run, with its answer, then its layers."""
+    answer = _answer(found)
+    head: tuple[str, ...] = (
+        "run, layer",
+        "spikes",
+        "differ",
+        "vendor",
+        "cosine",
+        answer or "",
+        "parts at",
+    )
+    rows = [*_reference(found, answer), *(r for row in found.rows for r in _rows(row, answer))]
+    align = "lrrrrrl"
+    if answer is None:
+        head, rows = _without(head), [_without(r) for r in rows]
+        align = "lrrrrl"
+    return table(head, rows, align)
+
+
+def _without(cells: tuple[str, ...]) -> tuple[str, ...]:
+    """Without the answer, where the model has none."""
+    return (*cells[:5], *cells[6:])
+
+
+def _answer(found: Engines) -> str | None:
+    asked = next((row.task for row in found.rows if row.task is not None), None)
+    if asked is None or asked.kind == CLASS:
+        return None if asked is None else "class"
+    return "apart" if asked.left.error is None else "off"
 
 
 def verdict(found: Engines) -> str:
@@ -47,34 +77,43 @@ def verdict(found: Engines) -> str:
     return f"passed: within the limits, {several(sure, 'engine')} exact beside the vendor's"
 
 
-def _reference(found: Engines) -> Iterator[tuple[str, ...]]:
-    any_task = next((row.task for row in found.rows if row.task is not None), None)
-    for i, layer in enumerate(found.layers):
-        yield (
-            "reference" if i == 0 else "",
-            layer,
-            f"{found.spikes.get(layer, 0):,}",
-            "",
-            "",
-            "",
-            _class(any_task, found.answer, layer),
-            "",
-        )
+def _reference(found: Engines, answer: str | None) -> Iterator[tuple[str, ...]]:
+    asked = next((row.task for row in found.rows if row.task is not None), None)
+    yield ("reference", "", "", "", "", _told(asked, found.answer, answer), "")
+    for layer in found.layers:
+        yield (f"  {layer}", f"{found.spikes.get(layer, 0):,}", "", "", "", "", "")
 
 
-def _rows(row: Row) -> Iterator[tuple[str, ...]]:
+def _rows(row: Row, answer: str | None) -> Iterator[tuple[str, ...]]:
     beside = {} if row.vendor is None else {x.layer: x for x in row.vendor.layers}
-    for i, x in enumerate(row.against.layers):
+    own = None if row.task is None else row.task.left
+    yield (row.name, "", "", "", "", _told(row.task, own, answer), "")
+    for x in row.against.layers:
         yield (
-            printable(row.name) if i == 0 else "",
-            x.layer,
+            f"  {x.layer}",
             f"{row.spikes.get(x.layer, 0):,}",
-            "" if x.analogue else f"{x.mismatches:,}",
+            _differ(x),
             _vendor(row, beside.get(x.layer)),
             "-" if x.cosine is None else f"{x.cosine:.4f}",
-            _class(row.task, None if row.task is None else row.task.left, x.layer),
+            "",
             _parts(x),
         )
+
+
+def _told(task: Task | None, own: Answer | None, answer: str | None) -> str:
+    if task is None or own is None or answer is None:
+        return ""
+    if answer == "class":
+        return task.said(own)
+    if answer == "off":
+        return "" if own.error is None else f"{own.error:.3g}"
+    return f"{task.change:.3g}" if own is task.left else ""
+
+
+def _differ(layer: LayerComparison) -> str:
+    if not layer.analogue:
+        return f"{layer.mismatches:,}"
+    return "-" if layer.value_error is None else f"{layer.value_error:.1%}"
 
 
 def _vendor(row: Row, layer: LayerComparison | None) -> str:
@@ -85,12 +124,6 @@ def _vendor(row: Row, layer: LayerComparison | None) -> str:
     if not row.alike:
         return f"({layer.mismatches:,})"
     return f"{layer.mismatches:,}" if layer.mismatches else "states"
-
-
-def _class(task: Task | None, answer: Answer | None, layer: str) -> str:
-    if task is None or answer is None or task.kind != CLASS or task.layer != layer:
-        return ""
-    return task.said(answer)
 
 
 def _parts(layer: LayerComparison) -> str:
@@ -104,8 +137,8 @@ def place(d: Divergence) -> str:
 
 
 def sentences(found: Engines) -> Iterator[str]:
-    """What the table cannot show: which arithmetic a run has, places, and where a run parts from
-    a simulator that it should equal."""
+    """What the table cannot show: which arithmetic a run has, and where one parts from a
+    simulator that it should equal."""
     held: dict[str, list[str]] = {}
     for row in found.rows:
         held.setdefault(row.arithmetic, []).append(row.name)
@@ -113,8 +146,6 @@ def sentences(found: Engines) -> Iterator[str]:
         told = (f"{arithmetic}: {', '.join(names)}" for arithmetic, names in held.items())
         yield f"Arithmetic. {'; '.join(told)}."
     for row in found.rows:
-        if row.task is not None and row.task.kind != CLASS:
-            yield from row.task.sentences(row.name, "the reference")
         if row.agrees is False and row.vendor is not None:
             yield from divergence_sentences(_named(row.vendor, row))
 
