@@ -31,6 +31,7 @@ from nrf_deploy.conformance import (
 from nrf_deploy.conformance.case import by_hand
 from nrf_deploy.conformance.programs import dense, port, program
 from nrf_deploy.conformance.run import kits_of, model_kit
+from nrf_deploy.conformance.suspects import changes
 from nrf_deploy.emulator import golden
 from nrf_deploy.findings import MissingError, TargetError, error
 from nrf_deploy.network import Array
@@ -38,6 +39,7 @@ from nrf_deploy.program import Conv, Population, Program, Synapses
 from nrf_deploy.recording import Recording, Trace
 from nrf_deploy.sdk import environments
 from nrf_deploy.target import targets
+from nrf_emulator import conformance as fixed
 from nrf_loihi import LoihiTarget, lava
 from nrf_loihi import conformance as loihi
 from nrf_loihi.arithmetic import LoihiArithmetic
@@ -45,7 +47,12 @@ from nrf_speck import conformance as speck
 from nrf_speck import samna, sinabs
 
 ROOT = Path(__file__).parents[1]
-KITS = ("nrf_deploy/conformance/kit", "targets/nrf_loihi/kit", "targets/nrf_speck/kit")
+KITS = (
+    "nrf_deploy/conformance/kit",
+    "targets/nrf_loihi/kit",
+    "targets/nrf_speck/kit",
+    "targets/nrf_emulator/kit",
+)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -81,6 +88,26 @@ def test_the_models_are_made_anew_byte_for_byte(tmp_path: Path) -> None:
     write_kit(make.kit(), tmp_path)
     anew = "python -m nrf_deploy.conformance.make nrf_deploy/conformance/kit"
     assert contents(tmp_path) == contents(ROOT / KITS[0]), anew
+
+
+def test_the_programs_of_a_machine_of_ones_own_are_made_anew_byte_for_byte(tmp_path: Path) -> None:
+    write_kit(fixed.kit(), tmp_path)
+    anew = "python -m nrf_emulator.conformance targets/nrf_emulator/kit"
+    assert contents(tmp_path) == contents(ROOT / KITS[3]), anew
+
+
+@pytest.mark.parametrize(
+    "alike",
+    [
+        ("above", "at"), ("resets", "subtracts"), ("saturates", "wraps"),
+        ("sum-saturates", "sum-wraps"), ("rounds-floor", "rounds-zero"),
+        ("rounds-zero", "rounds-nearest"), ("rounds-floor", "rounds-nearest"),
+    ],
+)  # fmt: skip
+def test_what_two_settings_make_of_one_input_differs(alike: tuple[str, str]) -> None:
+    cases = {c.name: c for c in read_kit(ROOT / KITS[3]).cases}
+    one, other = (cases[name].expected.states["n"]["v"] for name in alike)
+    assert not np.array_equal(one, other)
 
 
 @pytest.mark.conformance
@@ -264,6 +291,27 @@ def test_a_case_of_an_edge_needs_the_rule_of_that_edge(
     other = golden.run(program, LoihiArithmetic(), case.recording, states=["n"])
     states = case.expected.states["n"]
     assert any(not np.array_equal(other.states["n"][v], x) for v, x in states.items())
+
+
+@pytest.mark.parametrize("name", ["u-decay", "kernel", "delays", "two-layers"])
+def test_any_one_number_that_is_changed_is_found_again(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each change that shows at all is named, or one that does the same."""
+    (case,) = (c for c in loihi_kit().cases if c.name == name)
+    seen = 0
+    for change in list(changes(case.subject.program))[::3]:  # type: ignore[union-attr]
+
+        def run(
+            program: Program, recording: Recording, made: Program = change.program, **how: Any
+        ) -> Trace:
+            return golden.run(made, LoihiArithmetic(), recording, **how)
+
+        (result,) = on_engine(monkeypatch, run, (f"loihi/{name}",)).results
+        if result.status == "differs":
+            seen += 1
+            assert result.cause.startswith(("as if ", "the output comes ")), change.said
+    assert seen >= 4
 
 
 def test_an_output_that_comes_late_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -497,4 +545,4 @@ def test_json_and_junit_say_the_same(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 def test_kits_are_found_through_the_registry() -> None:
     shelf = targets()
-    assert [len(kits_of(shelf[name])) for name in ("emulator", "loihi", "speck")] == [1, 2, 2]
+    assert [len(kits_of(shelf[name])) for name in ("emulator", "loihi", "speck")] == [2, 2, 2]

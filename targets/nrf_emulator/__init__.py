@@ -40,6 +40,7 @@ class EmulatorTarget:
     choices: Sequence[Approximate] = (SubtractAsZeroReset(), ExactDecay())
     engines: Mapping[str, Any] = {}
     exporters: Mapping[str, Callable[[Program, Path], None]] = {}
+    kit = Path(__file__).parent / "kit"
 
     @property
     def chips(self) -> Mapping[str, Mapping[str, Any]]:
