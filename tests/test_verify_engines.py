@@ -195,8 +195,14 @@ def test_what_is_missing_is_named_and_the_others_go_on(
 
 def test_bundles_of_two_models_are_refused(bundles: list[Bundle]) -> None:
     other = nd.compile(nd.pipeline.Model(network(seed=3)), "loihi2")
+    slower = replace(bundles[1], network=replace(bundles[1].network, dt=2.0))
+    for second in (other, slower):
+        pair = [replace(b, source_sha256=None) for b in (bundles[0], second)]
+        with pytest.raises(UsageError, match="ENGINES-MODELS"):
+            every_engine(pair, RECORDING)
+    same_file = [replace(b, source_sha256="1" * 64) for b in (bundles[0], slower)]
     with pytest.raises(UsageError, match="ENGINES-MODELS"):
-        every_engine([bundles[0], other], RECORDING)
+        every_engine(same_file, RECORDING)
 
 
 def test_json_holds_every_number(bundles: list[Bundle], vendors: Any) -> None:

@@ -33,9 +33,11 @@ def engines(args: argparse.Namespace, limits: Limits, labels: Labels | None) -> 
     bundles = [as_bundle(path) for path in args.bundle]
     given, said = recording(args, args.input, bundles[0].network)
     say_at_once(args, said)
-    names = ["running on reference"]
-    names += [f"running on {b.chip} {e}" for b in bundles for e in pipeline.engines(b)[1:]]
-    with Progress(names) as progress:
+    every = ((f"{b.chip} ", engine) for b in bundles for engine in pipeline.engines(b)[1:])
+    runs = [("", "reference"), *every]
+    shown = [f"running on {chip}{engine}" for chip, engine in runs]
+    hints = pipeline.waiting(*(engine for _, engine in runs))
+    with Progress(shown, waiting=hints) as progress:
         found = every_engine(
             bundles, given, limits=limits, decay=args.decay, labels=labels, progress=progress
         )

@@ -118,15 +118,14 @@ def every_engine(
 def _faults(bundles: Sequence[Bundle], limits: Limits, labels: Labels | None) -> Iterator[Finding]:
     first = bundles[0]
     for other in bundles[1:]:
-        same = other.network is first.network or (
-            other.source_sha256 is not None and other.source_sha256 == first.source_sha256
-        )
-        if not same:
+        same_file = other.source_sha256 is not None and other.source_sha256 == first.source_sha256
+        same_dt = other.network.dt == first.network.dt
+        if other.network is not first.network and not (same_file and same_dt):
             yield error(
                 "ENGINES-MODELS",
                 f"the bundles for {first.chip} and {other.chip} are of two models",
                 why="what differs would be the models, not the engines",
-                fix="compile both from one .nir file",
+                fix="compile both from one .nir file, with one --dt",
             )
     yield from unknown_layers(limits, populations(first))
     yield from limit_faults(kind_of(first, labels), labels, limits)
