@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from .description import Config
+from .description import NEURONS, Config
 from .sweep import LADDERS, Row
 from .sweep import starts as variants
 
@@ -55,7 +55,11 @@ def starts(swept: Sequence[Row], trained: Sequence[float]) -> Iterator[str]:
         return
     effects = "\n".join(_effects(groups, trained))
     yield STARTS.format(**_counts(groups), effects=effects)
-    yield from _table(("tracker", "kernels", "time constants"), groups, trained)
+    shown = {
+        (neuron, space, time if neuron in ("li", "lif") else "none"): group
+        for (neuron, space, time), group in groups.items()
+    }
+    yield from _table(("tracker", "kernels", "time constants"), shown, trained)
 
 
 def spread(errors: Sequence[float], digits: int = 1) -> str:
@@ -72,9 +76,10 @@ def _effects(groups: Groups, trained: Sequence[float]) -> Iterator[str]:
         for what, *start in parts:
             if (neuron, *start) in groups:
                 other = _over(groups[neuron, *start], trained)
+                more = round(100 * (other / theory - 1))
                 yield (
                     f"- {neuron}, uniform {what} alone: {other:.2f} px where theory has "
-                    f"{theory:.2f} ({100 * (other / theory - 1):+.0f} %)."
+                    f"{theory:.2f} ({f'{more:+}' if more else '0'} %)."
                 )
 
 
@@ -92,7 +97,7 @@ def _grouped(swept: Sequence[Row], label: Callable[[Row], Label]) -> Groups:
     """By tracker and label; of the seeds, those that all have, so that none is compared with
     the luck of another."""
     groups: dict[Label, list[Row]] = {}
-    for row in swept:
+    for row in sorted(swept, key=lambda r: NEURONS.index(r.config.tracker.neuron)):
         groups.setdefault((row.config.tracker.neuron, *label(row)), []).append(row)
     seeds = [{_seed(row) for row in group} for group in groups.values()]
     common = set[int]().union(*seeds).intersection(*seeds)
