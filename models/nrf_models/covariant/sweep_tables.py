@@ -55,7 +55,7 @@ def starts(swept: Sequence[Row], trained: Sequence[float]) -> Iterator[str]:
         return
     effects = "\n".join(_effects(groups, trained))
     yield STARTS.format(**_counts(groups), effects=effects)
-    shown = {
+    shown: Groups = {
         (neuron, space, time if neuron in ("li", "lif") else "none"): group
         for (neuron, space, time), group in groups.items()
     }
