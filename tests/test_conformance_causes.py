@@ -1,0 +1,212 @@
+"""What a conformance kit says of an engine that is broken, and of one that fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from cli_calls import MISSING, refusal
+from conformance_kits import loihi_kit
+
+from nrf_deploy.cli import main
+from nrf_deploy.conformance import (
+    Conformance,
+    conform,
+    show,
+)
+from nrf_deploy.conformance.suspects import changes
+from nrf_deploy.emulator import golden
+from nrf_deploy.findings import MissingError, TargetError, error
+from nrf_deploy.network import Array
+from nrf_deploy.program import Conv, Population, Program, Synapses
+from nrf_deploy.recording import Recording, Trace
+from nrf_loihi import LoihiTarget
+from nrf_loihi.arithmetic import LoihiArithmetic
+
+
+class OffByOne(LoihiArithmetic):
+    """One mistake, of those that people make when they write such a thing anew."""
+
+    def __init__(self, mistake: str):
+        self.mistake = mistake
+
+    def step(
+        self, population: Population, state: dict[str, Array], arriving: Array, t: int
+    ) -> tuple[Array, dict[str, Array]]:
+        p = dict(population.params)
+        if self.mistake == "decay of u" and "du" in p:
+            p["du"] = p["du"] - 1
+        if self.mistake == "lost bias" and "bias_mant" in p:
+            p["bias_mant"] = 0
+        output, after = super().step(replace(population, params=p), state, arriving, t)
+        if self.mistake == "fires at" and population.model == "lif":
+            p["vth"] = p["vth"] * 64 - 1
+            (output, after) = _at(p, output, after, state, arriving, self, population, t)
+        if self.mistake == "saturates" and "v" in after:
+            after = {**after, "v": np.clip(after["v"], -(2**15), 2**15 - 1)}
+        return output, after
+
+    def held(self, synapses: Synapses) -> Array:
+        weight = super().held(synapses)
+        turned = self.mistake == "convolution" and isinstance(synapses, Conv)
+        return weight[..., ::-1, ::-1] if turned else weight
+
+
+def _at(
+    p: dict[str, Any], output: Array, after: dict[str, Array], state: dict[str, Array],
+    arriving: Array, rules: LoihiArithmetic, population: Population, t: int,
+) -> tuple[Array, dict[str, Array]]:  # fmt: skip
+    """v >= vth << 6 in the place of v > vth << 6."""
+    wide = replace(population, params={**population.params, "vth": 131071})
+    _, moved = LoihiArithmetic.step(rules, wide, state, arriving, t)
+    spike = moved["v"] > p["vth"]
+    return spike.astype(np.int64), {**moved, "v": np.where(spike, 0, moved["v"])}
+
+
+def on_engine(
+    monkeypatch: pytest.MonkeyPatch, run: Callable[..., Trace], only: tuple[str, ...] = ()
+) -> Conformance:
+    monkeypatch.setattr(LoihiTarget, "engines", {"mine": run})
+    return conform("loihi2", "mine", only=only)
+
+
+def mistaken(mistake: str) -> Callable[..., Trace]:
+    def run(program: Program, recording: Recording, **how: Any) -> Trace:
+        return golden.run(program, OffByOne(mistake), recording, **how)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("mistake", "bad", "cause"),
+    [
+        ("decay of u", "loihi/u-decay", "as if du were one less"),
+        ("lost bias", "loihi/bias-left", "as if bias_mant were zero"),
+        ("fires at", "loihi/threshold", "as if vth were one less"),
+        ("convolution", "loihi/kernel", "as if the kernels were turned by 180 degrees"),
+        ("saturates", "loihi/v-saturates", "v saturates at -32,768"),
+    ],
+)
+def test_a_mistake_in_an_engine_is_named(
+    mistake: str, bad: str, cause: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = on_engine(monkeypatch, mistaken(mistake), (bad, "loihi/graded"))
+    assert not found.passed
+    assert {r.case.title: (r.status, r.cause) for r in found.results} == {
+        bad: ("differs", cause),
+        "loihi/graded": ("ok", ""),
+    }
+
+
+def toward_zero(x: Array, by: Array) -> Array:
+    return np.where(by < 0, np.sign(x) * (np.abs(x) >> np.maximum(-by, 0)), x << np.maximum(by, 0))
+
+
+def floored(weight: Array, mode: int, bits: int) -> Array:
+    lost = 8 - bits + (mode == 1)
+    return np.asarray(weight >> lost << lost)
+
+
+WITHOUT: dict[str, tuple[str, Any]] = {
+    "v-saturates": ("neurons.LIMIT", 2**30),
+    "u-wraps": ("neurons.LIMIT", 2**30),
+    "conv-wraps": ("arithmetic.LIMIT", 2**30),
+    "v-decay-below": ("neurons.shr0", np.right_shift),
+    "u-decay-below": ("neurons.shr0", np.right_shift),
+    "bias-right": ("neurons.shift", toward_zero),
+    "exponent-right": ("arithmetic.shift", toward_zero),
+    "weights-mixed": ("arithmetic.held_weights", lambda w, mode, bits: np.clip(w, -256, 255)),
+    "weight-bits": ("arithmetic.held_weights", lambda w, mode, bits: np.clip(w, -256, 255)),
+    "weights-inhibitory": ("arithmetic.held_weights", floored),
+}
+
+
+@pytest.mark.parametrize("name", WITHOUT)
+def test_a_case_of_an_edge_needs_the_rule_of_that_edge(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, instead = WITHOUT[name]
+    (case,) = (c for c in loihi_kit().cases if c.name == name)
+    program = case.subject.program  # type: ignore[union-attr]
+    monkeypatch.setattr(f"nrf_loihi.{place}", instead)
+    other = golden.run(program, LoihiArithmetic(), case.recording, states=["n"])
+    states = case.expected.states["n"]
+    assert any(not np.array_equal(other.states["n"][v], x) for v, x in states.items())
+
+
+@pytest.mark.parametrize("name", ["u-decay", "kernel", "delays", "two-layers"])
+def test_any_one_number_that_is_changed_is_found_again(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each change that shows at all is named, or one that does the same."""
+    (case,) = (c for c in loihi_kit().cases if c.name == name)
+    seen = 0
+    for change in list(changes(case.subject.program))[::3]:  # type: ignore[union-attr]
+
+        def run(
+            program: Program, recording: Recording, made: Program = change.program, **how: Any
+        ) -> Trace:
+            return golden.run(made, LoihiArithmetic(), recording, **how)
+
+        (result,) = on_engine(monkeypatch, run, (f"loihi/{name}",)).results
+        if result.status == "differs":
+            seen += 1
+            assert result.cause.startswith(("as if ", "the output comes ")), change.said
+    assert seen >= 4
+
+
+def test_an_output_that_comes_late_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def late(program: Program, recording: Recording, **how: Any) -> Trace:
+        trace = golden.run(program, LoihiArithmetic(), recording, **how)
+        outputs = {
+            n: Recording.from_dense(np.concatenate([0 * r.dense()[:1], r.dense()[:-1]]))
+            for n, r in trace.outputs.items()
+        }
+        return replace(trace, outputs=outputs)
+
+    (result,) = on_engine(monkeypatch, late, ("loihi/two-layers",)).results
+    assert result.cause == "the output comes 1 step(s) late"
+
+
+def test_an_engine_that_fails_is_no_bug_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(program: Program, recording: Recording, **how: Any) -> Trace:
+        raise ZeroDivisionError("by my own doing")
+
+    (result,) = on_engine(monkeypatch, fails, ("loihi/threshold",)).results
+    assert result.status == "broke"
+    assert "ZeroDivisionError: by my own doing" in show.told(result, "mine")
+    assert "test_conformance_causes.py" in show.told(result, "mine")
+
+
+def test_an_engine_that_gives_nothing_has_not_passed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing(program: Program, recording: Recording, **how: Any) -> Trace:
+        trace = golden.run(program, LoihiArithmetic(), recording, **how)
+        return replace(trace, states={}, outputs={n: r.until(0) for n, r in trace.outputs.items()})
+
+    (result,) = on_engine(monkeypatch, nothing, ("loihi/threshold",)).results
+    assert result.status == "differs"
+    assert [f.code for f in result.findings] == ["CONFORMANCE-STEPS"]
+
+
+def test_an_engine_that_refuses_everything_has_not_passed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(program: Program, recording: Recording, **how: Any) -> Trace:
+        raise TargetError(error("MINE-NOT", "this engine runs nothing"))
+
+    found = on_engine(monkeypatch, refuses, ("threshold", "model/leak"))
+    assert (found.count("ok"), found.exit_code) == (0, 1)
+    assert show.verdict(found) == "nothing was compared: every case was refused"
+
+
+def test_a_missing_sdk_is_said_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def missing(program: Program, recording: Recording, **how: Any) -> Trace:
+        raise MissingError(error("SDK-MISSING", "mine is not installed", fix="install it"))
+
+    monkeypatch.setattr(LoihiTarget, "engines", {"mine": missing})
+    words = ["--engine", "mine", "--case", "threshold", "--case", "v-decay"]
+    assert main(["conformance", "--target", "loihi2", *words]) == MISSING
+    assert refusal(capsys).count("SDK-MISSING") == 1
