@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import nrf_deploy as nd
 from nrf_deploy.findings import UsageError
-from nrf_deploy.network import LI, LIF, Conv, Input, Network, Node, Output
+from nrf_deploy.network import IF, LI, LIF, Conv, Input, Network, Node, Output
 from nrf_deploy.quantise.rules import Rules
 from nrf_deploy.recording import Recording
 from nrf_deploy.verification.covariance import (
@@ -279,3 +279,28 @@ def test_the_page_and_the_json_hold_the_pairs(trial: Trial) -> None:
     turn = next(r for r in told["rows"] if r["transform"] == "turn 90°")
     assert len(turn["channels"]) == 8
     assert turn["channels"][0]["errors"].keys() == turn["errors"].keys()
+
+
+def test_a_chip_that_takes_events_one_by_one_is_off_whatever_its_weights() -> None:
+    """Speck's order of events changes when the image turns."""
+    network = seen_network(DIRECTIONS)
+    shape = network["n"].shape
+    neurons = IF(
+        name="n",
+        r=np.full(shape, 1 / DT),
+        v_threshold=np.full(shape, 0.05),
+        v_reset=np.zeros(shape),
+    )
+    nodes = tuple(neurons if n.name == "n" else n for n in network.nodes)
+    bundle = nd.compile(replace(network, nodes=nodes), "speck2f", noise(seed=1))
+    found = covariance(bundle, noise()).tests["affine"]
+    assert found.mean(CHIP_KERNELS) < 0.05 < found.mean(NEAREST)
+    assert "COVARIANCE-WITHIN-STEP" in {f.code for f in found.said}
+
+
+def test_a_map_that_is_not_on_pixels_says_so() -> None:
+    network = seen_network(DIRECTIONS)
+    told = network.receptive_fields["n"] | {"offset": 0.3}
+    bundle = nd.compile(replace(network, receptive_fields={"n": told}), "loihi2", noise())
+    with pytest.raises(UsageError, match="COVARIANCE-NO-GRID"):
+        covariance(bundle, noise())

@@ -46,6 +46,14 @@ NO_PAIRS = info(
 )
 
 
+NO_GRID = info(
+    "COVARIANCE-NO-GRID",
+    "no spatial test: the places of the map are not pixels of one image",
+    why="the input is no (channels, y, x), or the offset of the map on it is no whole pixel",
+    fix="describe fields on the grid of the input, with a whole offset",
+)
+
+
 def in_space(
     bundle: Bundle, recording: Recording, described: Sequence[Seen], stages: Sequence[Stage]
 ) -> Trial:
@@ -61,7 +69,8 @@ def in_space(
             row, notes = _row(one, relation, held, stages, recording, bundle, depth[one.layer])
             rows += [row] if row.errors else []
             said += notes
-    said += spatial(rows) if rows else [NO_PAIRS]
+    related = any(affine(one) for one in described)
+    said += spatial(rows) if rows else [NO_GRID if related else NO_PAIRS]
     return Trial(KEY, TITLE, ABOUT, tuple(rows), tuple(dict.fromkeys(said)))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ...bundle import Bundle
 from ...findings import Finding, info
+from ...pipeline import populations
 from ...recording import Recording
 from ...stages import Progress
 from . import stages as made
@@ -41,7 +42,9 @@ NO_LADDER = info(
 def in_time(
     bundle: Bundle, recording: Recording, progress: Progress, slower: Slower | None
 ) -> tuple[tuple[Trial, Trial], list[Finding]]:
-    found = sorted(rungs(bundle.network), key=lambda r: (r.depth, r.faster))
+    held = set(populations(bundle))
+    every = sorted(rungs(bundle.network), key=lambda r: (r.depth, r.faster))
+    found = [r for r in every if {r.faster, r.slower} <= held]
     if not found:
         return (_test(ZERO, (), [NO_LADDER]), _test(REAL, (), [NO_LADDER])), []
     stages, said = made.in_time(bundle, recording, progress)

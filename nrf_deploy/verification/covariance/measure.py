@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...bundle import Bundle
-from ...findings import Finding, UsageError
+from ...findings import Finding, UsageError, warning
 from ...given import as_bundle, as_recording
-from ...pipeline import quiet
+from ...pipeline import populations, quiet
 from ...recording import Recording
 from ...stages import Progress
 from . import stages
@@ -33,6 +33,9 @@ def covariance(
     bundle, recording = as_bundle(bundle), as_recording(recording)
     temporal, said = in_time(bundle, recording, progress, slower)
     described, wrong = seen(bundle.network)
+    held_there = set(populations(bundle))
+    wrong += [_left_out(one.layer) for one in described if one.layer not in held_there]
+    described = [one for one in described if one.layer in held_there]
     held, refused = stages.in_space(bundle, recording, progress) if described else ([], [])
     space = in_space(bundle, recording, described, held)
     found = (*temporal, space, in_motion(recording, described, held))
@@ -42,3 +45,8 @@ def covariance(
         reasons = [f for test in tests.values() for f in test.said]
         raise UsageError([Finding("error", f.code, f.what, f.why, f.fix) for f in reasons])
     return Covariance(bundle.chip, tests, tuple(said))
+
+
+def _left_out(layer: str) -> Finding:
+    what = "its receptive fields are not tested: the program has no such population"
+    return warning("COVARIANCE-NOT-HELD", what, why="a rewrite took its place", layer=layer)
