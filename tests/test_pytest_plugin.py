@@ -150,6 +150,19 @@ def test_a_part_can_be_chosen(here: pytest.Pytester) -> None:
     done.assert_outcomes(passed=1, deselected=2)
 
 
+def test_a_layer_that_a_recording_does_not_hold_is_skipped_not_passed(
+    here: pytest.Pytester,
+) -> None:
+    bundle = nd.load(here.path / "model.nrfb")
+    given = nd.read_recording(here.path / "events.npz", bundle)
+    trace = nd.run(bundle, given, "emulator")
+    late = bundle.program.origins[0].latency
+    write(trace.outputs["hidden"].shifted(late).until(given.steps), here.path / "board.npz")
+    done = here.runpytest_inprocess(*BOTH, "--nrf-against", "board.npz", "-rs")
+    done.assert_outcomes(passed=2, skipped=1)
+    done.stdout.fnmatch_lines(["*board.npz has no output of it"])
+
+
 def test_an_sdk_that_is_missing_fails_every_layer_with_its_finding(
     here: pytest.Pytester, engine: Callable[..., None]
 ) -> None:
