@@ -18,6 +18,7 @@ import itertools
 import json
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +28,18 @@ from covariant_page import document, pictures
 
 import nrf_deploy as nd
 from nrf_deploy import shipped
+from nrf_deploy.bundle import Bundle
 from nrf_deploy.findings import TargetError
 from nrf_deploy.given import recording_for, slower
-from nrf_deploy.network import LI, Input, Linear, Network, Node, Output
+from nrf_deploy.network import IF, LI, Conv, Input, Linear, Network, Node, Output
 from nrf_deploy.recording import Recording
-from nrf_deploy.verification.covariance import covariance
+from nrf_deploy.verification.covariance import CHIP, covariance, fields
 from nrf_deploy.verification.covariance.affine import sampled, transformed
 from nrf_deploy.verification.covariance.fields import Field
+from nrf_deploy.verification.covariance.in_space import in_space
+from nrf_deploy.verification.covariance.stages import Stage
+from nrf_models.covariant import frontend
+from nrf_models.covariant.receptive_fields import described
 
 CHIPS = ("loihi2", "emulator")
 MODELS = ("covariant-frontend", "velocity-frontend", *tracking.TRACKERS)
@@ -42,7 +48,7 @@ TYPICAL, STEPS, SHORT = 80, 160, 100
 WINDOW = {"bin": 1e-3, "crop": (1, 1, 32, 32), "clip": 1}
 LADDER = (4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
 WIDTHS = (5, 9, 13, 17, 21, 25)
-OTHERS = ("truncation", "ladder", "camera", "tracking")
+OTHERS = ("truncation", "ladder", "camera", "fields-if", "tracking")
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 FOLDER = DOCS / "covariance"
 KEPT = FOLDER / "measured.json"
@@ -84,6 +90,8 @@ def anew(name: str, file: str | None) -> Any:
             return truncation()
         case "ladder":
             return {chip: ladder(chip) for chip in CHIPS}
+        case "fields-if":
+            return integrators()
         case "tracking":
             return tracked()
         case "camera":
@@ -120,6 +128,47 @@ def tracked() -> list[dict[str, Any]]:
         for chip in CHIPS:
             rows += tracking.measured(name, chip, nd.compile(exported, chip, typical))
     return rows
+
+
+def integrators() -> dict[str, Any]:
+    """The front end's fields with neurons that do not leak, which Speck has too."""
+    weight = frontend.field_weights()
+    reach, size = weight.shape[-1] // 2, (frontend.SIZE, frontend.SIZE)
+    conv = Conv(
+        name="fields",
+        weight=weight,
+        input_size=size,
+        stride=(frontend.STRIDE,) * 2,
+        padding=((reach, reach),) * 2,
+        dilation=(1, 1),
+    )
+    ones = np.ones(conv.shape)
+    neurons = IF(name="field_if", r=1e3 * ones, v_threshold=0.1 * ones, v_reset=0 * ones)
+    nodes = (
+        Input(name="x", port_shape=conv.input_shape),
+        conv,
+        neurons,
+        Output(name="y", port_shape=conv.shape),
+    )
+    edges = (("x", "fields"), ("fields", "field_if"), ("field_if", "y"))
+    seen = {"field_if": described(frontend.fields(), frontend.STRIDE)}
+    network = Network(nodes, edges, 1e-3, receptive_fields=seen)
+    typical, given = (frontend.demo_recording(s, n) for s, n in ((1, TYPICAL), (0, STEPS)))
+    found: dict[str, Any] = {}
+    for chip in ("loihi2", "speck2f"):
+        bundle = nd.compile(network, chip, typical)
+        found[chip] = {"covariance": covariance(bundle, given).as_json()}
+    found["speck2f"]["summed"] = summed(bundle, given)
+    return found
+
+
+def summed(bundle: Bundle, given: Recording) -> dict[str, float]:
+    """By transform, how far the answers are off where the chip's events are added up step by
+    step and not taken one by one."""
+    program = replace(bundle.program, arithmetic="speck.steps")
+    stage = Stage(CHIP, bundle.network, replace(bundle, program=program))
+    rows = in_space(bundle, given, fields.seen(bundle.network)[0], [stage]).rows
+    return {row.transform: row.errors[CHIP] for row in rows}
 
 
 def camera(file: str) -> dict[str, Any]:

@@ -46,6 +46,7 @@ def document(held: Found) -> str:
             rows="\n".join(_every_row(held)).strip(),
             **_camera(held),
             **_ladder_means(held),
+            **_one_by_one(held),
         )
     )
 
@@ -138,6 +139,17 @@ def _ladder_means(held: Found) -> dict[str, str]:
     return {
         "ladder_exact": percent(mean(rows, CHIP_EXACT)),
         "ladder_anchored": percent(mean(rows, ANCHORED)),
+    }
+
+
+def _one_by_one(held: Found) -> dict[str, str]:
+    """Of a quarter turn on the chip that takes events as they come."""
+    speck = held["fields-if"]["speck2f"]
+    rows = speck["covariance"]["tests"][AFFINE]["rows"]
+    turn = next(row for row in rows if row["transform"].startswith("turn"))
+    return {
+        "ordered": percent(turn["errors"][CHIP]),
+        "summed": percent(speck["summed"][turn["transform"]]),
     }
 
 
