@@ -59,7 +59,7 @@ def _demo(root: Parser, verbs: Any) -> None:
         "nrf-deploy demo -o demo-out --steps 1000 --seed 3",
     )
     demo.add_argument("-o", "--output", default="demo-out", help="folder for what it makes")
-    demo.add_argument("--steps", type=_positive, default=300, help="length of the input")
+    demo.add_argument("--steps", type=_positive, default=200, help="length of the input")
     demo.add_argument("--seed", type=int, default=0, help="seed of the input")
 
 

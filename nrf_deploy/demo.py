@@ -1,29 +1,71 @@
-"""The whole way for the shipped model, on the chips that each installed target shows."""
+"""The whole way for a shipped model that follows what moves, on the chips that each installed
+target shows: export, record, compile, run, verify, and the tracks over the events."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from . import pipeline, shipped, show
-from .bundle import save
+from .bundle import Bundle, save
 from .files import write_text
 from .findings import TargetError, UsageError, error
 from .look import recording_text
+from .network import Array
+from .recording import Recording
 from .recordings import write
 from .sdk.environments import status
-from .target import targets
+from .target import Target, targets
 from .text import Progress, finding_text, table, wrap
+from .track import followed
+from .track_picture import Tracks, in_characters, svg
+from .verification.labels import PlaceLabels
 from .verification.page import page
 from .verification.verify import verify
 
-MODEL = "covariant-frontend"
+MODEL = "lif-tracker"
+TYPICAL = 80  # steps of another scene, to which the integers are fitted
+FLOAT = "the float model"
+
+Say = Callable[[str], Any]
 
 
-def run_demo(folder: Path, *, steps: int, seed: int, say: Callable[[str], Any]) -> dict[str, Any]:
-    """Export, compile, run and verify; every file it makes stays in `folder`."""
+def run_demo(folder: Path, *, steps: int, seed: int, say: Say) -> dict[str, Any]:
+    """Every file it makes stays in `folder`."""
+    _made(folder)
+    say(f"1. export: {MODEL}, a trained network of Norse neurons, becomes a NIR graph\n")
+    model = shipped.export(MODEL, folder / f"{MODEL}.nir")
+    say(show.network_table(model.network))
+
+    say("\n2. record: a disc moves over an event camera\n")
+    source = shipped.module(MODEL)
+    recording, truth = source.demo_truth(seed, steps)
+    write(recording, folder / "input.npz")
+    settled = source.settled if source.settled < steps else 0
+    at = np.arange(settled, steps)
+    labels = PlaceLabels(at, False, truth[at])
+    write_text(folder / "truth.csv", _csv(labels))
+    say(recording_text(recording))
+
+    way = Way(folder, steps, seed, recording, source.demo_recording(seed + 1, TYPICAL), labels, say)
+    for name, target in targets().items():
+        ready = {s.name for s in target.sdks if status(s).installed}
+        for chip in target.shown:
+            bundle = way.compile(model, chip)
+            if bundle is not None:
+                way.verify(bundle, name, target, ready)
+    document = way.document()
+    write_text(folder / "report.json", json.dumps(document, indent=2, allow_nan=False) + "\n")
+    way.conclude(truth, settled)
+    return document
+
+
+def _made(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
@@ -34,62 +76,120 @@ def run_demo(folder: Path, *, steps: int, seed: int, say: Callable[[str], Any]) 
                 fix="name another folder with -o",
             )
         ) from problem
-    say(f"1. export: {MODEL}, a covariant front end of Norse neurons, becomes a NIR graph\n")
-    model = shipped.export(MODEL, folder / f"{MODEL}.nir")
-    say(show.network_table(model.network))
-
-    say("\n2. record: a shape moves over an event camera\n")
-    recording = shipped.module(MODEL).demo_recording(seed, steps)
-    write(recording, folder / "input.npz")
-    say(recording_text(recording))
-
-    verified: list[dict[str, Any]] = []
-    for name, target in targets().items():
-        ready = {s.name for s in target.sdks if status(s).installed}
-        for chip in target.shown:
-            say(f"\n3. compile for {chip}\n")
-            try:
-                with Progress(f"{chip}: fitting layers") as progress:
-                    bundle = pipeline.compile(model, chip, recording, progress=progress)
-            except TargetError as refusal:
-                errors = [f for f in refusal.findings if f.severity == "error"]
-                say(f"it cannot go on {chip}: {len(errors)} problem(s), the first:\n")
-                say(finding_text(errors[0]))
-                continue
-            path = folder / f"{MODEL}.{chip}.nrfb"
-            save(bundle, path)
-            say(show.resources(bundle))
-            say(f"\n4. run and verify on {chip}\n")
-            for engine, against in _pairs(tuple(target.engines), ready):
-                labels = [f"{chip}: {e}" for e in (engine, against)]
-                hints = pipeline.waiting(engine, against)
-                with Progress(labels, waiting=hints) as progress:
-                    context = {
-                        "bundle": path.name,
-                        "commands": [f"nrf-deploy demo --steps {steps} --seed {seed}"],
-                    }
-                    report = verify(
-                        bundle, recording, engine, against, context=context, progress=progress
-                    )
-                if against == "reference":
-                    write_text(folder / f"report.{chip}.html", page(report, bundle, recording))
-                say(report.text(details=not report.passed) + "\n")
-                verified.append({"chip": chip, "target": name, **report.as_json()})
-            for engine in target.engines:
-                if engine not in ready:
-                    say(wrap(f"{engine} is not installed: nrf-deploy sdk install {engine}"))
-    passed = bool(verified) and all(v["passed"] for v in verified)
-    document = {"passed": passed, "model": MODEL, "steps": steps, "seed": seed, "runs": verified}
-    text = json.dumps(document, indent=2, allow_nan=False) + "\n"
-    write_text(folder / "report.json", text)
-    rows = [
-        (v["chip"], v["left"], v["right"], "yes" if v["exact"] else "no", v["verdict"])
-        for v in verified
-    ]
-    say(table(("chip", "engine", "against", "exact", "verdict"), rows))
-    say(f"\nall files are in {folder}/; report.CHIP.html shows what was found on a chip")
-    return document
 
 
-def _pairs(engines: tuple[str, ...], ready: set[str]) -> list[tuple[str, str]]:
-    return [("emulator", e) for e in engines if e in ready] + [("emulator", "reference")]
+def _csv(labels: PlaceLabels) -> str:
+    """As `verify --labels` reads it."""
+    maps = labels.place.shape[1]
+    names = ["x,y"] if maps == 1 else [f"x{k},y{k}" for k in range(maps)]
+    rows = zip(labels.when.tolist(), labels.place.reshape(len(labels.when), -1), strict=True)
+    lines = [f"{step},{','.join(f'{v:.3f}' for v in place)}" for step, place in rows]
+    return "\n".join([",".join(["step", *names]), *lines, ""])
+
+
+@dataclass(eq=False)
+class Way:
+    """What all chips share, and what came out for each."""
+
+    folder: Path
+    steps: int
+    seed: int
+    recording: Recording
+    typical: Recording
+    labels: PlaceLabels
+    say: Say
+    runs: list[dict[str, Any]] = field(default_factory=list)
+    tracks: dict[str, Array] = field(default_factory=dict)
+
+    def compile(self, model: pipeline.Model, chip: str) -> Bundle | None:
+        self.say(f"\n3. compile for {chip}\n")
+        try:
+            with Progress(f"{chip}: fitting layers") as progress:
+                bundle = pipeline.compile(model, chip, self.typical, progress=progress)
+        except TargetError as refusal:
+            errors = [f for f in refusal.findings if f.severity == "error"]
+            self.say(f"it cannot go on {chip}: {len(errors)} problem(s), the first:\n")
+            self.say(finding_text(errors[0]))
+            return None
+        save(bundle, self.folder / f"{MODEL}.{chip}.nrfb")
+        self.say(show.resources(bundle))
+        return bundle
+
+    def verify(self, bundle: Bundle, name: str, target: Target, ready: set[str]) -> None:
+        """Against every engine of the vendor's that is here, then against the float model."""
+        chip = bundle.chip
+        self.say(f"\n4. run and verify on {chip}\n")
+        context = {
+            "bundle": f"{MODEL}.{chip}.nrfb",
+            "commands": [f"nrf-deploy demo --steps {self.steps} --seed {self.seed}"],
+        }
+        for against in (*(e for e in target.engines if e in ready), "reference"):
+            labels = [f"{chip}: {e}" for e in ("emulator", against)]
+            hints = pipeline.waiting("emulator", against)
+            with Progress(labels, waiting=hints) as progress:
+                report = verify(
+                    bundle,
+                    self.recording,
+                    "emulator",
+                    against,
+                    context=context,
+                    labels=self.labels,
+                    progress=progress,
+                )
+            if against == "reference":
+                made = page(report, bundle, self.recording)
+                write_text(self.folder / f"report.{chip}.html", made)
+            self.say(report.text(details=not report.passed) + "\n")
+            self.runs.append({"chip": chip, "target": name, **report.as_json()})
+        for engine in target.engines:
+            if engine not in ready:
+                self.say(wrap(f"{engine} is not installed: nrf-deploy sdk install {engine}"))
+        if not self.tracks:
+            self.tracks[FLOAT] = followed(bundle, self.recording, "reference")
+        self.tracks[chip] = followed(bundle, self.recording, "emulator")
+
+    def document(self) -> dict[str, Any]:
+        passed = bool(self.runs) and all(v["passed"] for v in self.runs)
+        return {
+            "passed": passed,
+            "model": MODEL,
+            "steps": self.steps,
+            "seed": self.seed,
+            "runs": self.runs,
+        }
+
+    def conclude(self, truth: Array, settled: int) -> None:
+        """The tracks, and what was found on every chip."""
+        chips = [chip for chip in self.tracks if chip != FLOAT]
+        for chip in chips:
+            tracks = {"true path": truth, FLOAT: self.tracks[FLOAT], chip: self.tracks[chip]}
+            title = f"{MODEL} follows a moving disc, on {chip}"
+            given = Tracks(self.recording, tracks, settled, title)
+            write_text(self.folder / f"track.{chip}.svg", svg(given))
+        if chips:
+            self.say(f"5. what the network says, from step {settled} on, over the sensor:\n")
+            self.say(in_characters(given) + "\n")
+            self.say(off_table(self.tracks, truth, settled) + "\n")
+        rows = [
+            (v["chip"], v["left"], v["right"], "yes" if v["exact"] else "no", v["verdict"])
+            for v in self.runs
+        ]
+        self.say(table(("chip", "engine", "against", "exact", "verdict"), rows))
+        self.say(f"\nall files are in {self.folder}/")
+        self.say("for each chip, track.CHIP.svg shows the track over the events, and")
+        self.say("report.CHIP.html what was found")
+
+
+def off_table(tracks: Mapping[str, Array], truth: Array, settled: int) -> str:
+    """How far each says to be from the truth, and each chip from the float model."""
+
+    def away(track: Array, other: Array) -> Array:
+        return np.asarray(np.linalg.norm(track - other, axis=-1)[settled:])
+
+    rows = []
+    for name, track in tracks.items():
+        off, apart = away(track, truth), away(track, tracks[FLOAT]).max()
+        far = "" if name == FLOAT else f"{apart:.2f}"
+        rows.append((name, f"{off.mean():.2f}", f"{off.max():.2f}", far))
+    header = ("said by", "mean px off", "at most", "at most from the float model")
+    return table(header, rows, "lrrr")

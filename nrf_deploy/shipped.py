@@ -1,7 +1,9 @@
 """The models that ship with the toolchain, found by the entry-point group `nrf_deploy.models`.
 
 An entry names a module with `build()`, which gives the torch module, and
-`demo_recording(seed, steps)`, which gives an input that suits it.
+`demo_recording(seed, steps)`, which gives an input that suits it. One that follows what moves
+has `demo_truth(seed, steps)`, the same with the true places (steps, shapes, 2), and `settled`,
+the first step that counts.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ pytest.importorskip("torch", reason="torch is absent: pip install '.[models]'")
 
 import nrf_deploy as nd
 from nrf_deploy.shipped import export
+from nrf_deploy.track import followed
 from nrf_models.covariant import checkpoint, shipped
 from nrf_models.covariant.card import card
 
@@ -27,9 +28,7 @@ def test_the_chip_tracks_as_the_float_model_does(name: str, chip: str, tmp_path:
     typical, _ = tracker.demo_truth(seed=1, steps=60)
     bundle = nd.compile(model, chip, typical)
     away = {
-        engine: np.linalg.norm(shipped.followed(bundle, recording, engine) - truth, axis=-1)[
-            SETTLED:
-        ]
+        engine: np.linalg.norm(followed(bundle, recording, engine) - truth, axis=-1)[SETTLED:]
         for engine in ("reference", "emulator")
     }
     assert away["reference"].mean() < 3
@@ -53,3 +52,16 @@ def test_recordings_come_from_the_seed() -> None:
     assert first.same(again)
     assert truth.shape == (50, 1, 2)
     assert shipped.lif.demo_recording(3, 50).same(first)
+
+
+@pytest.mark.parametrize(("chip", "most"), [("emulator", 0.05), ("loihi2", 0.1)])
+def test_payloads_keep_what_is_slow_and_small(chip: str, most: float, tmp_path: Path) -> None:
+    """A payload that is cut off toward zero loses a slow disc's small potentials altogether."""
+    model = export("li-tracker", tmp_path / "m.nir")
+    recording, _ = shipped.li.demo_truth(seed=100, steps=120, speed=0.16)
+    bundle = nd.compile(model, chip, shipped.li.demo_recording(seed=1, steps=80))
+    (head,) = bundle.program.outputs
+    compared = nd.verify(bundle, recording).comparison.layers
+    (off,) = (c.value_error for c in compared if c.layer == head)
+    assert off is not None
+    assert off < most

@@ -10,11 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from nrf_deploy.bundle import Bundle
 from nrf_deploy.network import Array
-from nrf_deploy.pipeline import run
-from nrf_deploy.readout import track
 from nrf_deploy.recording import Recording
+from nrf_deploy.track import followed as followed
 
 from .description import Config, config_from
 from .events import Scene, record
@@ -42,6 +40,11 @@ class Shipped:
         header = json.loads(data[8 : 8 + length])
         return config_from(json.loads(header["__metadata__"]["config"]))
 
+    @property
+    def settled(self) -> int:
+        """The first step that counts: training looked at none before, while neurons fill."""
+        return self.config.training.warm_up
+
     def demo_scene(self, seed: int = 0, speed: float | None = None) -> Scene:
         from .scenes import scene
 
@@ -58,17 +61,6 @@ class Shipped:
         """Events, and the true places (steps, shapes, 2) of what moves."""
         recording, places = record(self.demo_scene(seed, speed), steps, seed)
         return recording, places.reshape(steps, -1, 2)
-
-
-def followed(bundle: Bundle, recording: Recording, engine: str) -> Array:
-    """(steps, shapes, 2): the places that this engine's output says, in the model's steps."""
-    (name,) = bundle.program.outputs
-    (origin,) = (o for o in bundle.program.origins if o.population == name)
-    output = run(bundle, recording, engine).outputs[name]
-    if engine == "reference":
-        return track(output, bundle.network.readout)
-    aligned = output.shifted(origin.latency).until(recording.steps)
-    return track(aligned, bundle.network.readout, origin.scale["output"])
 
 
 lif = Shipped("lif-theory-0")

@@ -2,7 +2,8 @@
 
 The mean over the temporal channels goes into the last convolution's weights, the
 normalisation behind a convolution into its own; a BatchNorm before one stays, and the
-export folds it with its borders right. An LI block is followed by torch's ReLU.
+export folds it with its borders right. An LI block is followed by torch's ReLU. What has no
+memory is an LI whose time constant is one step: it holds what arrived, and nothing else.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ from .networks import Convolution, Neurons, Scaled, TrackerNet
 
 
 def stepwise(net: TrackerNet) -> nn.Module:
-    """For events of (2, size, size) in steps of 1 ms. Without memory there is nothing to step."""
-    if not net.tracker.remembers:
+    """For events of (2, size, size) in steps of 1 ms."""
+    if net.tracker.neuron == "relu-frames":
         raise ValueError(
-            f"a tracker of {net.tracker.neuron!r} has no neurons that a chip could hold"
+            f"it looks at {net.tracker.frames} frames at once, and no neuron here holds a frame back"
         )
     return Stepwise(net).eval()
 
@@ -36,17 +37,16 @@ class Stepwise(nn.Module):
         self.readout = readout_of(net)
         self.channels = t.channels
         self.blocks = nn.ModuleList()
-        for scaled, neurons in zip(net.convs, net.neurons, strict=True):
+        for k, scaled in enumerate(net.convs):
             convs = nn.ModuleList(folded(conv) for conv in scaled)
-            self.blocks.append(
-                nn.ModuleDict({"conv": convs, "cell": nn.ModuleList(cells(neurons))})
-            )
-        self.rectified = t.neuron == "li"
+            own = cells(net.neurons[k]) if t.remembers else [at_once()]
+            self.blocks.append(nn.ModuleDict({"conv": convs, "cell": nn.ModuleList(own)}))
+        self.rectified = t.neuron != "lif"
         self.relu = nn.ReLU()
         self.head = copy.deepcopy(net.head)
         with torch.no_grad():
             self.head.weight /= t.channels
-        self.integrator = cells(net.integrator)[0]
+        self.integrator = cells(net.integrator)[0] if t.remembers else at_once()
 
     def forward(self, x: Any, state: dict[str, Any] | None = None) -> Any:
         before = {} if state is None else state
@@ -94,6 +94,11 @@ def cells(neurons: Neurons) -> list[Any]:
         else:
             made.append(norse.LIBoxCell(norse.LIBoxParameters(tau_mem_inv=inverse), dt=DT))
     return made
+
+
+def at_once() -> Any:
+    """No memory: dt/tau is 1."""
+    return cells(Neurons(False, False, 1.0, torch.ones(1)))[0]
 
 
 def readout_of(net: TrackerNet) -> dict[str, Any]:
