@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cli_calls import MISSING, refusal
+from cli_calls import MISSING, refusal, unwrapped
 from conformance_kits import loihi_kit
 
 from nrf_deploy.cli import main
@@ -189,6 +189,42 @@ def test_an_engine_that_gives_nothing_has_not_passed(monkeypatch: pytest.MonkeyP
     (result,) = on_engine(monkeypatch, nothing, ("loihi/threshold",)).results
     assert result.status == "differs"
     assert [f.code for f in result.findings] == ["CONFORMANCE-STEPS"]
+
+
+@pytest.mark.parametrize(
+    ("outputs", "code"),
+    [
+        (lambda outputs: {}, "VERIFY-NO-LAYER"),
+        (lambda outputs: {n: replace(r, shape=(1, 1)) for n, r in outputs.items()}, "VERIFY-SHAPE"),
+    ],
+)
+def test_an_engine_whose_answer_has_another_form_has_not_passed(
+    outputs: Callable[..., Any], code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def other(program: Program, recording: Recording, **how: Any) -> Trace:
+        trace = golden.run(program, LoihiArithmetic(), recording, **how)
+        return replace(trace, outputs=outputs(trace.outputs), states={})
+
+    (result,) = on_engine(monkeypatch, other, ("loihi/threshold",)).results
+    assert result.bad
+    assert code in [f.code for f in result.findings]
+
+
+def test_states_that_an_engine_does_not_show_are_said_and_no_fault(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def board(program: Program, recording: Recording, **how: Any) -> Trace:
+        trace = golden.run(program, LoihiArithmetic(), recording, **how)
+        return replace(trace, states={})
+
+    found = on_engine(monkeypatch, board, ("loihi/threshold", "loihi/v-decay-below"))
+    assert [(r.status, r.unseen) for r in found.results] == [
+        ("ok", ("u", "v")),
+        ("refused", ("u", "v")),
+    ]
+    assert "States that were not shown, and not compared: u, v (loihi/threshold)" in unwrapped(
+        show.text(found)
+    )
 
 
 def test_an_engine_that_refuses_everything_has_not_passed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from ..bundle import Bundle
-from ..findings import Finding, MissingError, NrfError, UsageError, error, info, refuse
+from ..findings import Finding, InputError, MissingError, NrfError, UsageError, error, info, refuse
 from ..flash import image
 from ..pipeline import compile, run
 from ..recording import Trace
@@ -41,7 +41,8 @@ class Conforming(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """`raw` is what the back end gave; `findings` are why it refused, or how it broke."""
+    """`raw` is what the back end gave; `findings` are why it refused, or how it broke. `unseen`
+    are states that it does not show, which nobody compared."""
 
     case: Case
     status: Status
@@ -49,6 +50,7 @@ class Result:
     findings: tuple[Finding, ...] = ()
     bundle: Bundle | None = None
     raw: Trace | None = None
+    unseen: tuple[str, ...] = ()
     cause: str = ""
 
     @property
@@ -186,27 +188,49 @@ def _ran(asked: Task, case: Case) -> Result:
         bundle = compile(bundle, asked.chip, calibration=case.recording)
     raw = _run(bundle, case, asked.engine)
     left = in_its_units(bundle, case, raw)
-    shown = case.shown(left)
-    rules = asked.target.arithmetics[bundle.program.arithmetic]
-    models = {p.name: p.model for p in bundle.program.populations}
-    states = {n: rules.states[models[n]] for n in case.layers}
-    comparison = compare(
-        left,
-        shown,
-        order=case.layers,
-        latency_right=dict.fromkeys(case.layers, case.behind),
-        states=states,
-    )
-    lacking = _lacking(comparison)
-    stateless = not any(layer.state_mismatches for layer in comparison.layers)
-    if lacking or (stateless and silent(comparison)):
-        findings = lacking or [error("CONFORMANCE-SILENT", "no layer gave anything")]
-        return Result(case, "differs", comparison, tuple(findings), bundle, raw)
-    pictures = _image(bundle, case) if asked.engine == "emulator" else []
+    try:
+        comparison = _compared(asked, case, bundle, left)
+    except InputError as misfit:  # what the engine gave has not the form of what is expected
+        return Result(case, "differs", None, misfit.findings, bundle, raw)
+    unseen = _unseen(case, comparison)
+    made = Result(case, "ok", comparison, (), bundle, raw, unseen)
+    if lacking := _lacking(comparison):
+        return replace(made, status="differs", findings=tuple(lacking))
+    if silent(comparison) and not any(x.state_mismatches for x in comparison.layers):
+        return replace(made, **_nothing(unseen))
+    pictures = tuple(_image(bundle, case)) if asked.engine == "emulator" else ()
     differ = any(layer.first is not None for layer in comparison.layers)
     differ |= any(f.severity == "error" for f in pictures)
-    status: Status = "differs" if differ else "ok"
-    return Result(case, status, comparison, tuple(pictures), bundle, raw)
+    return replace(made, status="differs" if differ else "ok", findings=pictures)
+
+
+def _compared(asked: Task, case: Case, bundle: Bundle, left: Trace) -> Comparison:
+    rules = asked.target.arithmetics[bundle.program.arithmetic]
+    models = {p.name: p.model for p in bundle.program.populations}
+    return compare(
+        left,
+        case.shown(left),
+        order=case.layers,
+        latency_right=dict.fromkeys(case.layers, case.behind),
+        states={n: rules.states[models[n]] for n in case.layers},
+    )
+
+
+def _unseen(case: Case, comparison: Comparison) -> tuple[str, ...]:
+    seen = {x.layer: x.state_mismatches for x in comparison.layers}
+    missed = [
+        v for n, held in case.expected.states.items() for v in held if v not in seen.get(n, ())
+    ]
+    return tuple(dict.fromkeys(missed))
+
+
+def _nothing(unseen: tuple[str, ...]) -> dict[str, Any]:
+    """No spikes, and no states either: whose fault that is depends on what could be seen."""
+    if unseen:
+        what = f"the engine does not show {', '.join(unseen)}, and this case has no spikes"
+        return {"status": "refused", "findings": (error("CONFORMANCE-UNSEEN", what),)}
+    what = "no layer gave anything"
+    return {"status": "differs", "findings": (error("CONFORMANCE-SILENT", what),)}
 
 
 def _run(bundle: Bundle, case: Case, engine: str) -> Trace:

@@ -114,6 +114,11 @@ def _remarks(c: Conformance) -> Iterator[str]:
             "refused: the target says that it cannot hold this model, or the engine that it "
             "cannot run this program, and why; that is no fault."
         )
+    if blind := [r for r in c.results if r.unseen and r.status != "refused"]:
+        names = dict.fromkeys(v for r in blind for v in r.unseen)
+        where = ", ".join(r.case.title for r in blind[:3])
+        more = f" and {len(blind) - 3} more" if len(blind) > 3 else ""
+        yield f"States that were not shown, and not compared: {', '.join(names)} ({where}{more})."
     for f in {f for r in c.results for f in r.findings if f.code == LEFT_OUT}:
         yield f"{f.what[0].upper()}{f.what[1:]}: {f.why}."
     hidden = {
@@ -150,6 +155,7 @@ def _case_json(r: Result) -> dict[str, Any]:
         "arithmetic": r.case.arithmetic,
         "status": r.status,
         "likely_cause": r.cause,
+        "unseen": list(r.unseen),
         "first_divergence": None if d is None else _divergence_json(d),
         "findings": [f.as_json() for f in r.findings],
     }
