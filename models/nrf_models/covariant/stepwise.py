@@ -24,7 +24,7 @@ def stepwise(net: TrackerNet) -> nn.Module:
     """For events of (2, size, size) in steps of 1 ms."""
     if net.tracker.neuron == "relu-frames":
         raise ValueError(
-            f"it looks at {net.tracker.frames} frames at once, and no neuron here holds a frame back"
+            f"it looks at {net.tracker.frames} frames at once, and no neuron holds a frame back"
         )
     return Stepwise(net).eval()
 
