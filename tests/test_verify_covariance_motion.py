@@ -11,10 +11,10 @@ import nrf_deploy as nd
 from nrf_deploy.network import LIF, Conv, Delay, Input, Network, Node, Output
 from nrf_deploy.quantise.rules import Rules
 from nrf_deploy.recording import Recording
-from nrf_deploy.verification.covariance import CHIP, EULER, Trial, covariance
+from nrf_deploy.verification.covariance import CHIP, EULER, NEAREST, Trial, covariance
 from nrf_deploy.verification.covariance.affine import sampled
 from nrf_deploy.verification.covariance.fields import Field, seen
-from nrf_deploy.verification.covariance.in_motion import sheared, windows
+from nrf_deploy.verification.covariance.in_motion import shares, sheared, windows
 from nrf_deploy.verification.covariance.relations import motions
 
 SIZE, DT, TAPS, HALF = 16, 1e-3, 3, 3
@@ -87,8 +87,17 @@ def test_a_velocity_that_is_only_said_to_be_adapted_is_found_out() -> None:
     told = network.receptive_fields["n"]
     channels = [c | {"velocity": [float(k), 0.0]} for k, c in enumerate(told["channels"])]
     lying = replace(network, receptive_fields={"n": told | {"channels": channels}})
-    (row,) = trial_of(lying, Rules(error="weights")).rows
+    found = trial_of(lying, Rules(error="weights"))
+    (row,) = found.rows
     assert row.errors[EULER] > 0.2
+    assert row.dominant == "kernels"
+    assert ["whole pixels" in f.fix for f in found.said] == [True]
+
+
+def test_what_the_fit_of_the_weights_costs_is_told_from_the_rest() -> None:
+    found = shares({EULER: 0.01, CHIP: 0.05, NEAREST: 0.02})
+    assert found == pytest.approx({"kernels": 0.01, "weight bits": 0.03, "within a step": 0.01})
+    assert shares({EULER: 0.0, CHIP: 0.05})["within a step"] == 0.05
 
 
 def test_velocities_that_differ_by_parts_of_a_pixel_have_no_test() -> None:

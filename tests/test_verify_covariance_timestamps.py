@@ -116,5 +116,6 @@ def test_binning_is_what_costs_most_with_a_real_recording(shared: Path) -> None:
     (zero,), (moved,) = found["zero-stuffing"].rows, found["timestamps"].rows
     assert zero.spikes > 100
     assert zero.errors[EXACT] == 0 < moved.errors[EXACT]
+    assert moved.dominant == "binning"
     (said,) = found["timestamps"].said
     assert "binning" in said.what

@@ -36,7 +36,6 @@ class KernelPair:
     model: float
     chip: float
     causes: Mapping[str, float]
-    gain: float  # of the model's pair over what it should be
 
 
 def compared(held: Kernels, seen: Seen, relation: Relation) -> list[KernelPair]:
@@ -87,10 +86,7 @@ def _pair(
         BITS: found["chip"] - found["model"],
     }
     causes = {name: _share(x, root) for name, x in steps.items()}
-    mine, other = (float(np.linalg.norm(held.model[k])) for k in (i, j))
-    ideal = [float(np.linalg.norm(cut[k])) for k in (i, j)]
-    gain = (other / mine) / (ideal[1] / ideal[0]) if mine and ideal[1] else 0.0
-    return KernelPair(match, size_of["model"], size_of["chip"], causes, gain)
+    return KernelPair(match, size_of["model"], size_of["chip"], causes)
 
 
 def _share(difference: Array, root: float) -> float:

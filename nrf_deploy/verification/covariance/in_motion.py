@@ -7,7 +7,7 @@ frame bounds how long that goes on, so the recording is cut into windows, each r
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,11 @@ import numpy as np
 from ...findings import info
 from ...network import Array
 from ...recording import Recording
+from .affine import BITS
 from .fields import Seen
-from .judge import galilean
+from .judge import KERNEL, WITHIN, galilean
 from .moved import Answers, Move, answers, moved, targets, together
-from .nouns import Part, Row, Trial
+from .nouns import CHIP, EULER, NEAREST, Part, Row, Trial
 from .relations import Match, motions
 from .stages import Stage, depths
 
@@ -77,8 +78,21 @@ def _row(
         spikes=spikes,
         errors=errors,
         lost=lost,
+        causes=shares(errors),
         parts=tuple(Part(m.first, m.second, e) for m, e in parts.items()),
     )
+
+
+def shares(errors: Mapping[str, float]) -> dict[str, float]:
+    """What is off in float is the kernels'; what goes away with equal weights rounded equally is
+    the weights'; the rest is what the chip does within a step."""
+    trained, chip = errors[EULER], errors[CHIP]
+    nearest = errors.get(NEAREST, chip)
+    return {
+        KERNEL: trained,
+        BITS: max(chip - nearest, 0.0),
+        WITHIN: max(nearest - trained, 0.0),
+    }
 
 
 def _windows(

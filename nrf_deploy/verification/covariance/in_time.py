@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ...bundle import Bundle
 from ...findings import Finding, info
@@ -15,11 +16,11 @@ from .judge import judged, real_times
 from .ladders import rungs
 from .layer import Lowered
 from .lint import thresholds
-from .nouns import CHIP, CHIP_EXACT, Trial
+from .nouns import CHIP, CHIP_EXACT, EXACT, Trial
 from .stages import Stage
 from .temporal import Slower, inputs, tested
 
-ZERO, REAL = "zero-stuffing", "timestamps"
+ZERO, REAL, BINNING = "zero-stuffing", "timestamps", "binning"
 TITLES = {
     ZERO: "Zero-stuffing: time stretched by empty steps",
     REAL: "Real timestamps: times stretched and binned again",
@@ -52,6 +53,10 @@ def in_time(
     lowered = _lowered(bundle, stages)
     if lowered is not None:
         zero = caused(zero, [r.stretch for r in found], lowered, recording)
+    real = tuple(
+        replace(row, causes={BINNING: row.errors[EXACT], **before.causes})
+        for row, before in zip(real, zero, strict=True)
+    )
     tests = (
         _test(ZERO, zero, judged(zero, bundle)),
         _test(REAL, real, real_times(real, zero, slower is not None)),

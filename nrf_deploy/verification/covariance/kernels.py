@@ -7,6 +7,7 @@ places of a stride give the rest.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import product
 
@@ -17,15 +18,17 @@ from ...recording import Recording
 from .fields import Seen
 from .layer import Lowered
 
+FAR = 8.0
+"""Standard deviations of the widest field that are looked at."""
+
 
 @dataclass(frozen=True, eq=False)
 class Kernels:
-    """(channels, input channels, 2 reach + 1, 2 reach + 1), indexed [y, x] from the event to
-    the place that it reaches, summed over time."""
+    """(channels, input channels, size, size), indexed [y, x] by where a place lies from
+    the event, which is in the middle; summed over time."""
 
     model: Array
     chip: Array
-    reach: int
 
 
 def kernels(lowered: Lowered, seen: Seen) -> Kernels | None:
@@ -34,7 +37,8 @@ def kernels(lowered: Lowered, seen: Seen) -> Kernels | None:
     if len(inputs) != 1 or len(inputs[0].shape) != 3 or seen.offset != round(seen.offset):
         return None
     channels, height, width = inputs[0].shape
-    reach = min(height, width) - 1 - 2 * seen.stride
+    widest = max((f.reach for _, f in seen.known()), default=0.0)
+    reach = min(min(height, width) - 1 - 2 * seen.stride, math.ceil(FAR * widest))
     if reach < 1:
         return None
     size = 2 * reach + 1
@@ -50,7 +54,7 @@ def kernels(lowered: Lowered, seen: Seen) -> Kernels | None:
         down, right = _within(rows, size), _within(columns, size)
         for kernel, values in zip(found[:, :, c], added, strict=True):
             kernel[:, rows[down][:, None], columns[right]] = values[:, down][:, :, right]
-    return Kernels(found[0], found[1], reach)
+    return Kernels(found[0], found[1])
 
 
 def _corners(size: int, stride: int) -> list[int]:

@@ -6,7 +6,7 @@ is given, so that no error is another layer's; the chip's own layer runs beside,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -169,9 +169,3 @@ def shares(errors: Mapping[str, float], chip: float | None) -> dict[str, float]:
     if chip is not None:
         found[ARITHMETIC] = chip - max(errors[ALL], base)
     return {cause: max(share, 0.0) for cause, share in found.items()}
-
-
-def kept(causes: Sequence[Mapping[str, float]]) -> Iterator[str]:
-    """The causes that make any error at all."""
-    names = dict.fromkeys(c for one in causes for c in one)
-    yield from (c for c in names if any(one.get(c, 0.0) > 0 for one in causes))

@@ -52,10 +52,6 @@ class Relation:
     matches: tuple[Match, ...]
 
     @property
-    def whole(self) -> bool:
-        return bool(np.all(self.matrix == np.rint(self.matrix)))
-
-    @property
     def det(self) -> float:
         return abs(float(np.linalg.det(self.matrix)))
 
