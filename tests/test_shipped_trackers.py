@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("torch", reason="torch is absent: pip install '.[models]'")
+torch = pytest.importorskip("torch", reason="torch is absent: pip install '.[models]'")
 
-import nrf_deploy as nd
-from nrf_deploy.shipped import export
-from nrf_deploy.track import followed
-from nrf_models.covariant import checkpoint, shipped
-from nrf_models.covariant.card import card
+import nrf_deploy as nd  # noqa: E402
+from nrf_deploy.shipped import export  # noqa: E402
+from nrf_deploy.track import followed  # noqa: E402
+from nrf_models.covariant import checkpoint, shipped  # noqa: E402
+from nrf_models.covariant.card import card  # noqa: E402
+from nrf_models.covariant.stepwise import stepwise  # noqa: E402
 
 WEIGHTS = Path(checkpoint.__file__).parent / "weights"
 SETTLED = 60  # steps until the slowest neurons have filled
@@ -65,3 +66,19 @@ def test_payloads_keep_what_is_slow_and_small(chip: str, most: float, tmp_path: 
     (off,) = (c.value_error for c in compared if c.layer == head)
     assert off is not None
     assert off < most
+
+
+def test_what_has_no_memory_is_an_integrator_of_one_step() -> None:
+    net = checkpoint.read(WEIGHTS / "relu-0.safetensors").net.double()
+    frames = shipped.li.demo_recording(0, 3).dense().astype(float)
+    x, cells, state = torch.from_numpy(frames)[None], stepwise(net).double(), None
+    with torch.no_grad():
+        wanted = net(x)[0] / net.sharpness
+        for t in range(3):
+            found, state = cells(x[:, t], state)
+            torch.testing.assert_close(found, wanted[:, t])
+
+
+def test_frames_side_by_side_are_held_by_no_neuron() -> None:
+    with pytest.raises(ValueError, match="8 frames at once"):
+        shipped.Shipped("relu-frames-0").build()
