@@ -15,6 +15,7 @@ from nrf_deploy.findings import UsageError
 from nrf_deploy.legalise.base import parse
 from nrf_deploy.legalise.exact_decay import ExactDecay
 from nrf_deploy.network import LI, LIF, CubaLIF, Input, Linear, Network, Node, Output
+from nrf_deploy.quantise.rules import Rules
 from nrf_deploy.recording import Recording
 from nrf_deploy.recordings import write
 from nrf_deploy.verification.covariance import (
@@ -28,6 +29,7 @@ from nrf_deploy.verification.covariance import (
 )
 from nrf_deploy.verification.covariance.deviation import Deviation
 from nrf_deploy.verification.covariance.ladders import Rung, rungs
+from nrf_deploy.verification.covariance.layer import Lowered
 from nrf_deploy.verification.covariance.lint import thresholds
 from nrf_deploy.verification.covariance.stages import Stage
 from nrf_deploy.verification.covariance.stretch import as_long, rebinned, stuffed
@@ -301,3 +303,21 @@ def test_decays_of_twelve_bits_cost_about_what_was_measured_elsewhere() -> None:
         zero = covariance(nd.compile(network, "loihi2", given), given).tests["zero-stuffing"]
         assert nearest / 10 < zero.mean(CHIP_EXACT) < nearest * 3
         assert zero.mean(ANCHORED) < 3e-3
+
+
+def test_values_in_units_of_their_channel_are_no_error_of_the_weights() -> None:
+    """A chip that counts each channel's values in units of its own has weights that undo it."""
+    network = channels("LI", ladder=(4.0, 8.0), depth=2)
+    given = noise(80)
+    bundle = nd.compile(network, "loihi2", given, Rules(per_channel=True))
+    units = next(o.scale["output"] for o in bundle.program.origins if o.node == "n0.0")
+    assert np.ptp(units) > 0.1 * np.mean(units)
+    lowered = Lowered.of(bundle)
+    assert lowered is not None
+    outputs = lowered.outputs(given)
+    for name in ("n1.0", "n1.1"):
+        made = lowered.arriving(name, outputs, given.steps)
+        assert made is not None
+        model, chip = made
+        off = np.linalg.norm(chip / lowered.unit(name) - model) / np.linalg.norm(model)
+        assert off < 0.05

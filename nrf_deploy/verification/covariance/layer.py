@@ -23,7 +23,7 @@ from ...target import Dequantising
 from ..alone import alone
 from ..attribution import joined
 from ..explain import emulating
-from ..fed import drive, feeds, given
+from ..fed import Feed, drive, feeds, given
 from ..ideal import Numbers, Variants, held, ideal, variants
 from ..pair import spread
 from .stages import in_units
@@ -78,19 +78,36 @@ class Lowered:
     ) -> tuple[Array, Array] | None:
         """(steps, *shape) of what reaches it by the model's weights, in the units of v, and by
         the chip's, in the chip's; None where these cannot be told apart."""
-        node, program = self.network[name], self.bundle.program
-        fed = feeds(self.network, self.view, program, self.numbers, name, outputs, _as_model)
-        if fed is None or name not in self.numbers:
+        node = self.network[name]
+        fed, on_chip = self._fed(name, outputs), self._fed(name, self._as_sent(outputs))
+        if fed is None or on_chip is None or name not in self.numbers:
             return None
         gain = drive(self.network, name)
         by_model, by_chip = np.zeros((2, steps, *node.shape))
         for first in range(0, steps, CHUNK):
             last = min(first + CHUNK, steps)
+            shape = by_model[first:last].shape
             for feed in fed:
-                shape = by_model[first:last].shape
                 by_model[first:last] += feed.by_model(first, last).reshape(shape) * gain
+            for feed in on_chip:
                 by_chip[first:last] += feed.by_chip(first, last).reshape(shape)
         return by_model, by_chip
+
+    def _fed(self, name: str, outputs: Mapping[str, Recording]) -> list[Feed] | None:
+        program = self.bundle.program
+        return feeds(self.network, self.view, program, self.numbers, name, outputs, _as_model)
+
+    def _as_sent(self, outputs: Mapping[str, Recording]) -> dict[str, Recording]:
+        """Values of channels that the chip counts in units of their own; a feed takes the mean."""
+        scales = {o.node: o.scale for o in self.bundle.program.origins}
+        sent = dict(outputs)
+        for name, recording in outputs.items():
+            if name in scales and not getattr(self.network[name], "spikes", True):
+                scale = np.asarray(scales[name].get("output", scales[name].get("v", 1.0)))
+                unit = np.ravel(spread(scale, recording.shape))
+                value = recording.value * (unit / unit.mean())[recording.index]
+                sent[name] = replace(recording, value=value)
+        return sent
 
     def unit(self, name: str) -> Array:
         """What 1 of the model's v is in the chip's."""
