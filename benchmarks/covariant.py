@@ -1,14 +1,12 @@
-"""Covariance and tracking on the chips: writes docs/covariance.md and its figures.
+"""Covariance on the chips: writes docs/covariance.md and its figures.
 
     python benchmarks/covariant.py [--camera FILE]   measure all, then write
     python benchmarks/covariant.py --only NAME       measure one model anew; keep the others
     python benchmarks/covariant.py --again           write from what was measured
 
 The front ends and the trained trackers are compiled for each chip; each goes through the tests
-of `verify --covariance`, and the trackers follow a disc at several velocities, as the float
-model and as the emulated chip see it. FILE is a camera's recording for the test of real
-timestamps (N-MNIST's, of 34 x 34 pixels). What was measured is kept in
-docs/covariance/measured.json.
+of `verify --covariance`. FILE is a camera's recording for the test of real timestamps
+(N-MNIST's, of 34 x 34 pixels). What was measured is kept in docs/covariance/measured.json.
 """
 
 from __future__ import annotations
@@ -23,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tracking
 from covariant_page import document, pictures
 
 import nrf_deploy as nd
@@ -42,13 +39,14 @@ from nrf_models.covariant import frontend
 from nrf_models.covariant.receptive_fields import described
 
 CHIPS = ("loihi2", "emulator")
-MODELS = ("covariant-frontend", "velocity-frontend", *tracking.TRACKERS)
+TRACKERS = ("lif-tracker", "li-tracker")
+MODELS = ("covariant-frontend", "velocity-frontend", *TRACKERS)
 TYPICAL, STEPS, SHORT = 80, 160, 100
 """Steps of the calibration, of the input, and of the trackers' input."""
 WINDOW = {"bin": 1e-3, "crop": (1, 1, 32, 32), "clip": 1}
 LADDER = (4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
 WIDTHS = (5, 9, 13, 17, 21, 25)
-OTHERS = ("truncation", "ladder", "camera", "fields-if", "tracking")
+OTHERS = ("truncation", "ladder", "camera", "fields-if")
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 FOLDER = DOCS / "covariance"
 KEPT = FOLDER / "measured.json"
@@ -64,6 +62,8 @@ def main() -> int:
     )
     parser.add_argument("--again", action="store_true", help="only write the document anew")
     asked = parser.parse_args()
+    if asked.only == "camera" and not asked.camera:
+        parser.error("--camera FILE is needed to measure it")
     FOLDER.mkdir(exist_ok=True)
     held = json.loads(KEPT.read_text("utf-8")) if KEPT.exists() else {}
     for name in () if asked.again else everything(asked):
@@ -92,8 +92,6 @@ def anew(name: str, file: str | None) -> Any:
             return {chip: ladder(chip) for chip in CHIPS}
         case "fields-if":
             return integrators()
-        case "tracking":
-            return tracked()
         case "camera":
             return camera(str(file))
         case _:
@@ -104,7 +102,7 @@ def model(name: str) -> dict[str, Any]:
     """By chip what the tests say, and where the trackers find the disc."""
     found: dict[str, Any] = {}
     source = shipped.module(name)
-    steps = SHORT if name in tracking.TRACKERS else STEPS
+    steps = SHORT if name in TRACKERS else STEPS
     typical, given = source.demo_recording(1, TYPICAL), source.demo_recording(0, steps)
     with tempfile.TemporaryDirectory() as folder:
         exported = shipped.export(name, Path(folder) / f"{name}.nir")
@@ -116,18 +114,6 @@ def model(name: str) -> dict[str, Any]:
             continue
         found[chip] = {"covariance": covariance(bundle, given).as_json()}
     return found
-
-
-def tracked() -> list[dict[str, Any]]:
-    """Where the trackers find the disc, by chip."""
-    rows = []
-    for name in tracking.TRACKERS:
-        with tempfile.TemporaryDirectory() as folder:
-            exported = shipped.export(name, Path(folder) / f"{name}.nir")
-        typical = shipped.module(name).demo_recording(1, TYPICAL)
-        for chip in CHIPS:
-            rows += tracking.measured(name, chip, nd.compile(exported, chip, typical))
-    return rows
 
 
 def integrators() -> dict[str, Any]:

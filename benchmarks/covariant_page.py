@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import tracking
 from bars import bars
 from picture import picture
 
@@ -25,6 +24,7 @@ Found = Mapping[str, Any]
 IN_TIME = (EXACT, EULER, CHIP, CHIP_EXACT, ANCHORED)
 IN_SPACE = (KERNELS, CHIP_KERNELS, EULER, CHIP, NEAREST)
 IN_MOTION = (EULER, CHIP, NEAREST)
+ORDER = tuple(dict.fromkeys((*IN_TIME[:1], *IN_SPACE[:2], *IN_TIME, NEAREST)))
 ZERO, TIMES, AFFINE, GALILEAN = "zero-stuffing", "timestamps", "affine", "galilean"
 SHOWN = "covariant-frontend"
 FLOOR = 1e-6  # where a curve with a logarithmic axis ends
@@ -42,7 +42,6 @@ def document(held: Found) -> str:
             space=_by_model(held, AFFINE, IN_SPACE),
             truncation=_widths(held),
             motion=_by_model(held, GALILEAN, IN_MOTION),
-            tracking=tracking.section(held["tracking"]).strip(),
             rows="\n".join(_every_row(held)).strip(),
             **_camera(held),
             **_ladder_means(held),
@@ -59,7 +58,7 @@ def tests(held: Found) -> Iterator[tuple[str, str, Found]]:
                 yield name, chip, found["covariance"]["tests"]
 
 
-_OTHER = ("ladder", "truncation", "camera", "tracking")
+_OTHER = ("ladder", "truncation", "camera")
 
 
 def mean(rows: Sequence[Found], stage: str) -> float | None:
@@ -165,15 +164,15 @@ def _widths(held: Found) -> str:
 def _every_row(held: Found) -> Iterator[str]:
     for name, chip, found in tests(held):
         yield f"\n### {name}, {chip}\n"
-        for test in found.values():
-            if test["rows"]:
-                yield f"{test['title']}.\n"
-                yield from _rows(test["rows"])
+        for key in (ZERO, TIMES, AFFINE, GALILEAN):
+            if found[key]["rows"]:
+                yield f"{found[key]['title']}.\n"
+                yield from _rows(found[key]["rows"])
                 yield ""
 
 
 def _rows(rows: Sequence[Found]) -> Iterator[str]:
-    stages = list(dict.fromkeys(s for row in rows for s in row["errors"]))
+    stages = [s for s in ORDER if any(s in row["errors"] for row in rows)]
     yield f"| channel | to | depth | spikes | {' | '.join(stages)} | lost | most by |"
     yield f"|---|---|---|---|{'---|' * len(stages)}---|---|"
     for row in rows:
