@@ -1,0 +1,105 @@
+"""The trained trackers on the chips: writes docs/trackers.md and its figure.
+
+    python benchmarks/trackers.py [--scenes N]    measure all, then write
+    python benchmarks/trackers.py --only NAME     measure the checkpoints of one kind anew
+    python benchmarks/trackers.py --again         write from what was measured
+
+Every shipped checkpoint is exported and compiled for each chip as a user would, with one scene as
+calibration. Then the float model and the emulated chip follow the same discs, scene by scene.
+What was measured is kept in docs/trackers/measured.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from trackers_page import FLOAT, KINDS, SEEDS, document, figure
+
+import nrf_deploy as nd
+from nrf_deploy.bundle import Bundle
+from nrf_deploy.export import from_torch
+from nrf_deploy.findings import Finding
+from nrf_deploy.track import followed
+from nrf_models.covariant.shipped import Shipped
+
+CHIPS = ("loihi2", "emulator", "speck2b")
+ALLOWED = {"speck2b": ("linear-leak", "rate-code", "spike-count")}
+VELOCITIES = (0.08, 0.16, 0.32, 0.64, 1.28, 2.56)
+STEPS, TYPICAL = 100, 80
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+FOLDER = DOCS / "trackers"
+KEPT = FOLDER / "measured.json"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--scenes", type=int, default=3, help="of each velocity")
+    parser.add_argument("--only", choices=KINDS, help="measure this kind anew, keep the others")
+    parser.add_argument("--again", action="store_true", help="only write the document anew")
+    asked = parser.parse_args()
+    FOLDER.mkdir(exist_ok=True)
+    held: dict[str, Any] = json.loads(KEPT.read_text("utf-8")) if KEPT.exists() else {}
+    kinds = () if asked.again else (asked.only,) if asked.only else KINDS
+    for seed, kind in ((s, k) for s in SEEDS for k in kinds):
+        name = f"{kind}-{seed}"
+        print(f"measuring {name}", file=sys.stderr, flush=True)
+        held[name] = measured(Shipped(name), asked.scenes, chips(kind, seed))
+        KEPT.write_text(json.dumps(held, indent=1, sort_keys=True) + "\n", "utf-8")
+    (FOLDER / "errors.svg").write_text(figure(held), "utf-8")
+    (DOCS / "trackers.md").write_text(document(held), "utf-8")
+    print(f"wrote {DOCS / 'trackers.md'}")
+    return 0
+
+
+def chips(kind: str, seed: int) -> tuple[str, ...]:
+    """A chip that has too few cores for one seed has too few for the next."""
+    return CHIPS if seed == 0 or kind == "relu" else CHIPS[:2]
+
+
+def measured(tracker: Shipped, scenes: int, chips: tuple[str, ...]) -> dict[str, Any]:
+    """By who ran it {"errors": by velocity one a scene} or {"refused": why}."""
+    try:
+        module = tracker.build()
+    except ValueError as problem:
+        return {"refused": str(problem)}
+    network, _ = from_torch(module, module.input_shape, None)
+    drawn = {v: [tracker.demo_truth(100 + k, STEPS, v) for k in range(scenes)] for v in VELOCITIES}
+    found: dict[str, Any] = {}
+    for chip in chips:
+        allow = ALLOWED.get(chip, ())
+        refused = [f for f in nd.check(network, chip, allow=allow).findings if is_error(f)]
+        if refused:
+            found[chip] = {"refused": refused[0].what, "code": refused[0].code}
+            continue
+        bundle = nd.compile(network, chip, tracker.demo_recording(1, TYPICAL), allow=allow)
+        found[chip] = {"errors": errors(bundle, "emulator", drawn, tracker.settled)}
+        if FLOAT not in found:
+            found[FLOAT] = {"errors": errors(bundle, "reference", drawn, tracker.settled)}
+    return found
+
+
+def errors(bundle: Bundle, engine: str, drawn: Any, settled: int) -> dict[str, list[float]]:
+    """By velocity, each scene's mean distance in pixels."""
+
+    def each(scenes: Any) -> Iterator[float]:
+        for recording, truth in scenes:
+            away = np.linalg.norm(followed(bundle, recording, engine) - truth, axis=-1)
+            yield round(float(away[settled:].mean()), 3)
+
+    return {f"{v:g}": list(each(scenes)) for v, scenes in drawn.items()}
+
+
+def is_error(finding: Finding) -> bool:
+    return finding.severity == "error"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
