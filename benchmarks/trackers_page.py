@@ -15,7 +15,7 @@ SEEDS = (0, 1, 2)
 COLOURS = {"float": "#1b6ca8", "loihi2": "#c8553d", "emulator": "#588157", "speck2b": "#7b4b94"}
 DASHES = {"float": "", "loihi2": "6 4", "emulator": "2 3", "speck2b": ""}
 TRAINED = (0.16, 1.28)
-SIDE, LEFT, TOP, GAP = 250, 52, 78, 26
+SIDE, LEFT, TOP, GAP = 250, 66, 78, 26
 TICKS = (0.5, 1, 2, 5, 10, 20)
 Held = Mapping[str, Mapping[str, Any]]
 TEXT = """\
@@ -180,21 +180,24 @@ def figure(held: Held) -> str:
         f'font-family="sans-serif" width="{width}">',
         "<title>Error against velocity: the float model and the emulated chips</title>",
         f'<rect width="{width}" height="{height}" fill="white"/>',
-        *_key(),
+        *_key({who for by in drawn.values() for who in by}),
     ]
     for k, (kind, by) in enumerate(drawn.items()):
         parts += _panel(LEFT + k * (SIDE + GAP), kind, by, first=k == 0)
     return "\n".join([*parts, "</svg>", ""])
 
 
-def _key() -> Iterator[str]:
+def _key(shown: set[str]) -> Iterator[str]:
     x = float(LEFT)
-    for who, colour in COLOURS.items():
-        yield _polyline([(x, 22), (x + 34, 22)], colour, DASHES[who])
+    for who, colour in ((w, c) for w, c in COLOURS.items() if w in shown):
+        yield _polyline([(x, 22), (x + 34, 22)], colour, DASHES[who], 4.5 if who == FLOAT else 2.5)
         said = "float model" if who == FLOAT else f"{who}, emulated"
         yield _text(x + 42, 27, said, "start", colour)
         x += 66 + 8 * len(said)
-    yield _text(x, 27, "error in pixels against velocity; grey: not trained", "start")
+    yield _text(x, 27, "grey: not trained", "start")
+    middle = TOP + SIDE / 2
+    name = _text(18, middle, "error, pixels", "middle")
+    yield f'<g transform="rotate(-90 18 {middle:g})">{name}</g>'
 
 
 def _panel(left: float, kind: str, by: Mapping[str, Any], first: bool) -> Iterator[str]:
