@@ -12,7 +12,6 @@ import numpy as np
 
 from nrf_deploy.network import Array
 from nrf_deploy.recording import Recording
-from nrf_deploy.track import followed as followed
 
 from .description import Config, config_from
 from .events import Scene, record
