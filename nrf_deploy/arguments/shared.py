@@ -1,0 +1,119 @@
+"""Options that several verbs share, and the numbers that they take."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+FILE_DT = "time step, in the units of the file's time constants, where the file has none"
+
+
+def dt(parser: argparse.ArgumentParser, about: str = FILE_DT) -> None:
+    parser.add_argument("--dt", type=positive_float, metavar="S", help=about)
+
+
+def compiling(parser: argparse.ArgumentParser) -> None:
+    """What decides the integers, and with them the verdict."""
+    parser.add_argument(
+        "--allow",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="allow a rewrite that changes spikes; its cost is measured with --calibrate "
+        "(nrf-deploy targets lists the names)",
+    )
+    parser.add_argument("--calibrate", metavar="REC", help="recording that is typical input")
+    parser.add_argument(
+        "--scheme",
+        metavar="S.toml",
+        help="bits, gains and the error to make small, by layer (docs/quantising.md)",
+    )
+    reading(parser)
+
+
+def decay(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--decay",
+        choices=["euler", "exact"],
+        default="euler",
+        help="how the float reference steps: as Norse does (default), or by the exact solution "
+        "of the neurons' equations",
+    )
+
+
+def reading(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--bin",
+        type=positive_float,
+        metavar="S",
+        help="seconds of one step, for recordings of events with timestamps",
+    )
+    parser.add_argument(
+        "--merge",
+        choices=["polarity", "all"],
+        help="count both polarities together (inputs of (1, H, W) or (H, W)), or all events "
+        "(inputs of one element)",
+    )
+    parser.add_argument(
+        "--clip",
+        type=positive,
+        metavar="N",
+        help="bring values above N down to N (1 for chips whose inputs are spikes)",
+    )
+    parser.add_argument(
+        "--crop",
+        type=window,
+        metavar="X,Y,W,H",
+        help="of a camera's events only those in this window of the sensor",
+    )
+    parser.add_argument(
+        "--downsample",
+        type=positive,
+        metavar="N",
+        help="make one pixel of N x N, after --crop",
+    )
+    parser.add_argument(
+        "--from",
+        dest="start",
+        type=fraction,
+        metavar="S",
+        help="begin S seconds after the first event of a camera's file",
+    )
+    parser.add_argument(
+        "--until",
+        type=positive_float,
+        metavar="S",
+        help="end S seconds after the first event; the rest of the file is not read",
+    )
+
+
+def window(text: str) -> tuple[int, ...]:
+    try:
+        window = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        window = ()
+    if len(window) != 4:
+        raise argparse.ArgumentTypeError(f"{text!r} is not X,Y,W,H in whole numbers")
+    return window
+
+
+def _number(text: str, kind: type, low: float, name: str) -> Any:
+    try:
+        value = kind(text)
+    except ValueError:
+        value = None
+    if value is None or not low < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not {name}")
+    return value
+
+
+def positive(text: str) -> Any:
+    return _number(text, int, 0, "a whole number above 0")
+
+
+def positive_float(text: str) -> Any:
+    return _number(text, float, 0, "a number above 0")
+
+
+def fraction(text: str) -> Any:
+    return _number(text, float, -1e-300, "a number of at least 0")
