@@ -41,8 +41,8 @@ and take its errors from the card. {missing}
 ## What this says
 
 The integers of Loihi 2 and of the emulator's default machine cost little of the tracking, for
-spikes and for graded payloads: at most {cost:.2f} pixels of a mean, at any velocity. How a tracker
-was initialised, and whether it spikes, matters many times more.
+spikes and for graded payloads: at most {cost:.2f} pixels of a mean, at the velocities of training.
+How a tracker was initialised, and whether it spikes, matters many times more.
 
 Speck takes the tracker of single frames alone, as a rate code (`--allow rate-code --allow
 spike-count`): a value becomes a number of spikes within one step, of which a core sends at most one
@@ -164,6 +164,7 @@ def _cost(held: Held) -> float:
         for who, errors in by.items()
         if who in ("loihi2", "emulator")
         for v in errors
+        if TRAINED[0] <= float(v) <= TRAINED[1]
     )
 
 
