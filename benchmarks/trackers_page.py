@@ -23,12 +23,14 @@ TEXT = """\
 
 Every shipped checkpoint ([the card](../models/nrf_models/covariant/weights/README.md) says how each
 was trained) is exported, compiled as it is with 8-bit weights and one scene as calibration, and
-follows discs that it has not seen: {scenes} scenes of each velocity, 100 steps each, of which the
-first 40 do not count. Mean distance in pixels from the true place; in brackets the standard
-deviation over scenes and seeds. `float` is the float model, the others are the emulated chips, bit
-for bit. 0.08 and 2.56 pixels a step lie outside what was trained. `python benchmarks/trackers.py`
-measures it and writes this page. The scenes are few: compare rows of a tracker with each other,
-and take its errors from the card. {missing}
+follows discs that it has not seen, in scenes of 100 steps, of which the first 40 do not count.
+`scenes` is their number at each velocity, over all seeds. Mean distance in pixels from the true
+place; in brackets the standard deviation over scenes and seeds. `float` is the float model, the
+others are the emulated chips, bit for bit. 0.08 and 2.56 pixels a step lie outside what was
+trained. `python benchmarks/trackers.py` measures it and writes this page. The scenes are few:
+compare rows of a tracker with each other, and take its errors from the card.
+
+{missing}
 
 {table}
 
@@ -36,6 +38,10 @@ and take its errors from the card. {missing}
 
 ## What does not go where
 
+What the export, or the chip's check of the exported network, answers:
+
+| tracker | on | refused because |
+|---|---|---|
 {refused}
 
 ## What this says
@@ -88,14 +94,13 @@ def document(held: Held) -> str:
     some = next(e for _, _, e in _measured(held))
     velocities = list(some)
     table = [
-        f"| tracker | run by | seeds | {' | '.join(velocities)} |",
-        f"|---|---|---|{'---|' * len(velocities)}",
+        f"| tracker | run by | seeds | scenes | {' | '.join(velocities)} |",
+        f"|---|---|---|---|{'---|' * len(velocities)}",
         *rows,
     ]
     return TEXT.format(
         table="\n".join(table),
         refused="\n".join(_refused(held)),
-        scenes=len(next(iter(some.values()))),
         cost=_cost(held),
         missing=_missing(held),
     )
@@ -137,9 +142,10 @@ def curves(held: Held) -> dict[str, dict[str, dict[str, list[list[float]]]]]:
 def _rows(held: Held) -> Iterator[str]:
     for kind, by in curves(held).items():
         for who, errors in by.items():
-            cells = " | ".join(f"{np.mean(e):.2f} ({np.std(e):.2f})" for e in errors.values())
+            every = [np.concatenate(e) for e in errors.values()]
+            cells = " | ".join(f"{e.mean():.2f} ({e.std():.2f})" for e in every)
             seeds = len(next(iter(errors.values())))
-            yield f"| {kind} | {who} | {seeds} | {cells} |"
+            yield f"| {kind} | {who} | {seeds} | {len(every[0])} | {cells} |"
 
 
 def _refused(held: Held) -> Iterator[str]:
@@ -148,18 +154,18 @@ def _refused(held: Held) -> Iterator[str]:
         kind, found = kind_of(name), held[name]
         if "refused" in found and (kind, "") not in said:
             said.add((kind, ""))
-            yield f"- **{kind}** is not exported: {found['refused']}."
+            yield f"| {kind} | any chip | not exported: {found['refused']} |"
         for who in COLOURS:
             refusal = found.get(who) if isinstance(found.get(who), Mapping) else None
             if refusal and "refused" in refusal and (kind, who) not in said:
                 said.add((kind, who))
-                yield f"- **{kind}** on {who}: {refusal['refused']} (`{refusal['code']}`)."
+                yield f"| {kind} | {who} | {refusal['refused']} (`{refusal['code']}`) |"
 
 
 def _cost(held: Held) -> float:
     """The most that a mean over seeds and scenes is worse than the float model's."""
     return max(
-        float(np.mean(errors[v]) - np.mean(by[FLOAT][v]))
+        float(np.concatenate(errors[v]).mean() - np.concatenate(by[FLOAT][v]).mean())
         for by in curves(held).values()
         for who, errors in by.items()
         if who in ("loihi2", "emulator")
@@ -225,7 +231,7 @@ def _panel(left: float, kind: str, by: Mapping[str, Any], first: bool) -> Iterat
     yield _text(left + SIDE / 2, TOP + SIDE + 40, "pixels a step", "middle")
     yield _text(left + SIDE / 2, TOP - 10, kind, "middle", size=15)
     for who, errors in by.items():
-        points = [at(float(v), float(np.mean(e))) for v, e in errors.items()]
+        points = [at(float(v), float(np.concatenate(e).mean())) for v, e in errors.items()]
         yield _polyline(points, COLOURS[who], DASHES[who], 4.5 if who == FLOAT else 2.5)
 
 
