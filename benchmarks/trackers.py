@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from trackers_page import FLOAT, KINDS, SEEDS, document, figure
+from trackers_page import CHIPS, FLOAT, KINDS, SEEDS, document, figure
 
 import nrf_deploy as nd
 from nrf_deploy.bundle import Bundle
@@ -30,7 +30,6 @@ from nrf_deploy.findings import Finding
 from nrf_deploy.track import followed
 from nrf_models.covariant.shipped import Shipped
 
-CHIPS = ("loihi2", "emulator", "speck2b")
 ALLOWED = {"speck2b": ("linear-leak", "rate-code", "spike-count")}
 VELOCITIES = (0.08, 0.16, 0.32, 0.64, 1.28, 2.56)
 STEPS, TYPICAL = 100, 80

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from html import escape
+from itertools import product
 from typing import Any
 
 import numpy as np
 
 FLOAT = "float"
+CHIPS = ("loihi2", "emulator", "speck2b")
+ANY = "any chip"
 KINDS = ("li-theory", "li-uniform", "lif-theory", "lif-uniform", "relu", "relu-frames")
 SEEDS = (0, 1, 2)
 COLOURS = {"float": "#1b6ca8", "loihi2": "#c8553d", "emulator": "#588157", "speck2b": "#7b4b94"}
@@ -109,11 +112,11 @@ def document(held: Held) -> str:
 def _missing(held: Held) -> str:
     """A row that is not there must not look like one that was forgotten."""
     rows = {(name, who) for name, who, _ in _measured(held)}
+    refused = {(kind, who) for kind, who, _ in _refusals(held)}
     gone = [
-        f"{name} on {who}" if name in held else name
-        for name in (f"{kind}-{seed}" for kind in KINDS for seed in SEEDS)
-        for who in ("loihi2", "emulator")
-        if (name, who) not in rows and not name.startswith("relu-frames")
+        f"{kind}-{seed} on {who}" if f"{kind}-{seed}" in held else f"{kind}-{seed}"
+        for kind, seed, who in product(KINDS, SEEDS, CHIPS)
+        if (f"{kind}-{seed}", who) not in rows and not refused & {(kind, who), (kind, ANY)}
     ]
     return f"Not measured so far: {', '.join(dict.fromkeys(gone))}." if gone else ""
 
@@ -149,17 +152,21 @@ def _rows(held: Held) -> Iterator[str]:
 
 
 def _refused(held: Held) -> Iterator[str]:
-    said = set()
+    for (kind, who), why in {(kind, who): why for kind, who, why in _refusals(held)}.items():
+        yield f"| {kind} | {who} | {why} |"
+
+
+def _refusals(held: Held) -> Iterator[tuple[str, str, str]]:
+    """Kind, chip and why; a kind that is not exported goes on none."""
     for name in sorted(held):
         kind, found = kind_of(name), held[name]
-        if "refused" in found and (kind, "") not in said:
-            said.add((kind, ""))
-            yield f"| {kind} | any chip | not exported: {found['refused']} |"
-        for who in COLOURS:
-            refusal = found.get(who) if isinstance(found.get(who), Mapping) else None
-            if refusal and "refused" in refusal and (kind, who) not in said:
-                said.add((kind, who))
-                yield f"| {kind} | {who} | {refusal['refused']} (`{refusal['code']}`) |"
+        if "refused" in found:
+            yield kind, ANY, f"not exported: {found['refused']}"
+            continue
+        for who in CHIPS:
+            refusal = found.get(who, {})
+            if "refused" in refusal:
+                yield kind, who, f"{refusal['refused']} (`{refusal['code']}`)"
 
 
 def _cost(held: Held) -> float:
