@@ -244,6 +244,27 @@ def test_wrong_options_are_usage_errors_with_the_way_out(
     assert f"ERROR: error[{code}]" in said
     assert "fix: " in said
     assert "Traceback" not in said
+    assert max(len(line) for line in said.splitlines() if "/" not in line) <= 80
+
+
+@pytest.mark.parametrize(
+    ("words", "fix"),
+    [
+        ([], "fix: give the length of a step in seconds (--nrf-bin 0.001)"),
+        (["--nrf-bin", "0"], "fix: give --nrf-bin a positive number of seconds"),
+    ],
+)
+def test_a_usage_error_names_the_options_of_pytest(
+    words: list[str], fix: str, here: pytest.Pytester
+) -> None:
+    events = {"t": np.arange(20) * 1000, "x": np.arange(20) % 3}
+    np.savez(here.path / "events.npz", y=0 * events["t"], p=0 * events["t"], **events)
+    done = here.runpytest_inprocess(*BOTH, *words)
+    assert done.ret == USAGE
+    said = unwrapped(done.stderr.str())
+    assert fix in said
+    assert " --bin" not in said
+    assert max(map(len, done.stderr.str().splitlines())) <= 80
 
 
 def test_a_damaged_bundle_and_unknown_layers_are_usage_errors(here: pytest.Pytester) -> None:

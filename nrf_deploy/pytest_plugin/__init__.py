@@ -1,7 +1,7 @@
 """What pytest loads at each start: options, and nothing behind them before one is given.
 
-    pytest --nrf-bundle model.nrfb --nrf-input events.npz    each layer of a bundle is a test
-    pytest --nrf-target CHIP                                 each case of the kits is a test
+    pytest --nrf-bundle B.nrfb --nrf-input REC --nrf-bin 1e-3    each layer of a bundle is a test
+    pytest --nrf-target CHIP                                     each case of the kits is a test
 
 See docs/conformance.md.
 """

@@ -13,10 +13,11 @@ from ..files import reading
 from ..findings import Finding, NrfError, UsageError, error, refuse
 from ..given import as_bundle, recording_for
 from ..recording import Recording
+from ..text import WIDTH
 from ..verification.limits import Limits, parse_limits, unknown_layers
 from ..verification.recorded import is_recording
 from ..verification.verify import default_limits
-from .items import BundleTests, KitTests, Question
+from .items import BundleTests, KitTests, Question, told
 
 
 class Collected:
@@ -31,14 +32,14 @@ class Collected:
                 for chip in self.option("nrf_target")
             ]
         except NrfError as refusal:
-            said = (f.text() for f in refusal.findings if f.severity == "error")
-            raise pytest.UsageError("\n".join(said)) from None
+            said = (f for f in refusal.findings if f.severity == "error")
+            raise pytest.UsageError(told(said, WIDTH - len("ERROR: "))) from None
 
     def pytest_report_header(self) -> list[str]:
         lines = [f"nrf-deploy: {q.name}, {q.engine} against {q.against}" for q in self.questions]
         lines += [f"nrf-deploy: {t.chip} on {t.engine}, {len(t.cases)} cases" for t in self.tasks]
         said = (f for q in self.questions for f in q.said if f.severity == "warning")
-        return [*lines, *(f.text() for f in said)]
+        return [*lines, *(told([f]) for f in said)]
 
     @pytest.hookimpl(wrapper=True)
     def pytest_make_collect_report(

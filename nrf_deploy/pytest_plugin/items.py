@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,14 @@ from ..conformance.run import Result, Task, explained, held_against
 from ..findings import Finding, NrfError
 from ..pipeline import populations
 from ..recording import Recording
-from ..text import finding_text, wrap
+from ..text import WIDTH, finding_text, wrap
 from ..verification import Limits, Report
 from ..verification.report import divergence_sentences
 from ..verification.verify import verify
 
 WHOLE = "the whole run"
+OPTION = re.compile(r"(?<![\w-])--(bin|merge|clip|limits|engine|against|input|target|kit)\b(?!-)")
+"""Options that verbs and this plug-in have in common."""
 
 
 class UnmetError(Exception):
@@ -56,7 +59,7 @@ class _Told(pytest.Item):
         if isinstance(excinfo.value, UnmetError):
             return str(excinfo.value)
         if isinstance(excinfo.value, NrfError):
-            return _text(f for f in excinfo.value.findings if f.severity == "error")
+            return told(f for f in excinfo.value.findings if f.severity == "error")
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[os.PathLike[str] | str, int | None, str]:
@@ -96,8 +99,8 @@ class LayerTest(_Told):
         first = report.comparison.first_divergence
         sentences = divergence_sentences(report.comparison)
         here = first is not None and first.layer == self.name
-        told = "\n".join(wrap(s) for s in sentences) if here else ""
-        raise UnmetError("\n\n".join(part for part in (_text(own), told) if part))
+        where = "\n".join(wrap(s) for s in sentences) if here else ""
+        raise UnmetError("\n\n".join(part for part in (told(own), where) if part))
 
     def _mine(self, finding: Finding, layers: set[str]) -> bool:
         return finding.layer == self.name or (self.name == WHOLE and finding.layer not in layers)
@@ -149,5 +152,15 @@ class CaseTest(_Told):
             raise UnmetError(show.told(self.parent.explained(self.case), self.parent.task.engine))
 
 
-def _text(findings: Iterable[Finding]) -> str:
-    return "\n".join(finding_text(f) for f in findings)
+def told(findings: Iterable[Finding], width: int = WIDTH) -> str:
+    """With pytest's names of the options: findings name those of the verbs."""
+    return "\n".join(finding_text(_renamed(f), width) for f in findings)
+
+
+def _renamed(finding: Finding) -> Finding:
+    def named(said: str) -> str:
+        return OPTION.sub(r"--nrf-\1", said)
+
+    return replace(
+        finding, what=named(finding.what), why=named(finding.why), fix=named(finding.fix)
+    )
