@@ -11,9 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nrf_deploy.emulator import compiled
 from nrf_deploy.emulator.cache import Files
 
-ONE_KERNEL = """
+ALL_SAID = "import nrf_deploy.emulator.compiled as c; c.WORTH_SAYING = 0.0"
+
+ONE_KERNEL = f"""
+{ALL_SAID}
 import nrf_loihi.neurons_compiled as neurons
 from nrf_deploy.emulator.compiled import findings, kernel_address
 from nrf_deploy.emulator.kernels import Cell
@@ -21,7 +25,8 @@ kernel_address(Cell(neurons.pass_, payload=True), 4, True)
 print([f.code for f in findings()], [f.code for f in findings()])
 """
 
-A_RUN = """
+A_RUN = f"""
+{ALL_SAID}
 import numpy as np
 from nrf_deploy.emulator.engine import Engine
 from nrf_deploy.program import Dense, Population, Port, Program
@@ -29,9 +34,9 @@ from nrf_deploy.recording import Recording
 from nrf_loihi.arithmetic import LoihiArithmetic
 from nrf_loihi.kernels import LoihiKernels
 rng = np.random.default_rng(0)
-shapes = {"source_shape": (9,), "target_shape": (9,)}
+shapes = {{"source_shape": (9,), "target_shape": (9,)}}
 weight = rng.integers(-99, 99, (9, 9))
-params = {"du": 4095, "dv": 900, "vth": 40}
+params = {{"du": 4095, "dv": 900, "vth": 40}}
 program = Program(
     arithmetic="loihi",
     ports=(Port(name="in", shape=(9,)),),
@@ -77,6 +82,15 @@ def test_what_is_broken_on_disk_is_compiled_again(tmp_path: Path) -> None:
     for path in kept(tmp_path):
         path.write_bytes(path.read_bytes()[:-9])
     assert said(ONE_KERNEL, tmp_path) == "['EMULATOR-COMPILED'] []\n"
+
+
+def test_compiling_that_nobody_notices_is_not_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    spent = {"short": compiled.WORTH_SAYING / 2, "long": compiled.WORTH_SAYING}
+    said = {}
+    for name, seconds in spent.items():
+        monkeypatch.setattr(compiled, "_spent", seconds)
+        said[name] = [f.code for f in compiled.findings()]
+    assert said == {"short": [], "long": ["EMULATOR-COMPILED"]}
 
 
 @pytest.mark.parametrize("broken", [b"", b"short", b"x" * 500])

@@ -30,6 +30,8 @@ from .kernels import Cell
 GRANULE = 64
 """Bytes that one vector operation moves. Rows of weights are padded to it with zeros."""
 
+WORTH_SAYING = 2.0
+"""Seconds of compiling that a user notices."""
 
 _spent = 0.0
 
@@ -57,7 +59,7 @@ def findings() -> list[Finding]:
                 fix="set NUMBA_CACHE_DIR to a folder that can be written",
             )
         ]
-    if seconds == 0.0:
+    if seconds == 0.0 or seconds < WORTH_SAYING:
         return []
     return [
         info(
