@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from cli_calls import unwrapped
 
 torch = pytest.importorskip("torch", reason="torch is absent: pip install '.[models]'")
 
@@ -209,9 +212,65 @@ def test_a_training_that_cannot_be_is_refused(
     config.write_text(f"[training]\n{line}\n")
     assert main(["draw", str(config), "--data", str(tmp_path / "events")]) == 2
     error = capsys.readouterr().err
+    assert error.split()[0] == "error[TRAINING-CONFIG]"
     assert str(config) in error
-    assert said in error
+    assert said in unwrapped(error)
     assert not (tmp_path / "events").exists()
+
+
+def test_a_key_that_nobody_knows_is_refused_with_the_nearest_and_within_80_columns(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("x.toml").write_text("[training]\nbatchs = 3\n[tracker]\nneuron = 'lif'\n")
+    assert main(["train", "x.toml"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error[TRAINING-KEY-UNKNOWN] x.toml: [training] has no 'batchs'\n")
+    assert "fix: did you mean batches? its keys are batches, batch, warm_up" in error
+    assert max(map(len, error.splitlines())) <= 80
+
+
+def test_a_checkpoint_that_cannot_be_written_is_refused_before_anything_is_learned(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nrf_models.covariant.train.train", None)
+    monkeypatch.setattr("nrf_models.covariant.sweep.sweep", None)
+    config, nowhere = tmp_path / "tiny.toml", tmp_path / "nope"
+    config.write_text(TOML)
+    for verb in ("train", "times"):
+        assert main([verb, str(config), "-o", str(nowhere / "x")]) == 2
+        error = capsys.readouterr().err
+        assert error.split()[0] == "error[OUTPUT-UNWRITABLE]"
+        assert f"there is no folder {nowhere}" in unwrapped(error)
+
+
+def test_progress_lines_say_of_how_many_and_how_long_it_will_take(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "tiny.toml"
+    config.write_text(TOML.replace("45", "40"))
+    assert main(["train", str(config), "--threads", "1"]) == 0
+    first, last, *_ = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"batch   20 of 40: +\d+\.\d\d px, loss \S+, .+ left", first)
+    assert re.fullmatch(r"batch   40 of 40: +\d+\.\d\d px, loss \S+", last)
+
+
+@pytest.mark.parametrize("kind", [Block, Tracker, Training])
+def test_each_key_of_a_configuration_is_on_the_page_with_its_default(kind: type) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "training.md").read_text()
+    for key in fields(kind):
+        said = "" if key.default is MISSING else json.dumps(key.default, default=lambda block: "")
+        said = "three" if key.name == "blocks" else said
+        assert f"| `{key.name}` | {said} |" in page
+
+
+def test_help_stays_within_80_columns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
 
 
 def test_all_faults_are_said_at_once() -> None:

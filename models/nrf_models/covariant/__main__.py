@@ -8,15 +8,18 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
-from nrf_deploy.files import write_text
-from nrf_deploy.findings import NrfError
+from nrf_deploy.files import demand_writable, write_text
+from nrf_deploy.findings import NrfError, error
 from nrf_deploy.text import Progress as Bar
 from nrf_deploy.text import duration, finding_text, table
 
 from .description import Config, Tracker, config_of
 from .receptive_fields import PAPER, Convention, time_constants
+
+if TYPE_CHECKING:
+    from .train import Progress
 
 PRECISIONS = ("float32", "bfloat16")
 EXAMPLES = """\
@@ -46,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("\n".join(finding_text(f) for f in refusal.findings), file=sys.stderr)
         return refusal.exit_code
     except (ValueError, OSError) as problem:
-        print(f"error: {problem}", file=sys.stderr)
+        print(finding_text(error("TRAINING-REFUSED", str(problem))), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted: the same command goes on from the last checkpoint", file=sys.stderr)
@@ -62,7 +65,7 @@ def _count(text: str) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m nrf_models.covariant",
-        description=__doc__,
+        description="Train trackers, test them, compare how they begin.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -108,35 +111,44 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _train(args: argparse.Namespace) -> int:
+    config = _seeded(config_of(args.config), args.seed)
+    path = args.output or str(Path(args.config).with_suffix(".safetensors"))
+    demand_writable(path)
+    _lint(config.tracker)
+
     import torch
 
-    from .train import Progress, train
+    from .train import train
 
     torch.set_num_threads(args.threads)
-    config = _seeded(config_of(args.config), args.seed)
-    _lint(config.tracker)
-    path = args.output or str(Path(args.config).with_suffix(".safetensors"))
     began = time.perf_counter()
     with Bar("training") as bar:
-        last: list[Progress] = []
+        said: list[Progress] = []
 
         def report(progress: Progress) -> None:
-            last[:] = [progress]
+            said[1:] = [progress]  # the first, and the last
             bar(progress.number, progress.of)
             if progress.number % 20 == 0:
-                print(
-                    f"batch {progress.number:4}: {progress.pixels:6.2f} px, "
-                    f"loss {progress.loss:.4f}",
-                    flush=True,
-                )
+                done = progress.number - said[0].number + 1
+                each = (time.perf_counter() - began) / done
+                print(_progress_line(progress, each), flush=True)
 
         mixed = None if args.precision is None else args.precision == "bfloat16"
         train(config, path, report, args.device, args.data, mixed)
     took = time.perf_counter() - began
-    if last:
-        print(f"stood still for events {duration(last[0].waited)} of {duration(took)}")
+    if said:
+        print(f"stood still for events {duration(said[-1].waited)} of {duration(took)}")
     print(f"wrote {path}")
     return 0
+
+
+def _progress_line(progress: Progress, each: float) -> str:
+    """`each`: seconds that a batch took so far."""
+    left = progress.of - progress.number
+    return (
+        f"batch {progress.number:4} of {progress.of}: {progress.pixels:6.2f} px, "
+        f"loss {progress.loss:.4f}{f', {duration(each * left)} left' if left else ''}"
+    )
 
 
 def _lint(tracker: Tracker) -> None:
@@ -218,6 +230,8 @@ def _publish(args: argparse.Namespace) -> int:
 
 
 def _sweep(args: argparse.Namespace) -> int:
+    demand_writable(args.output)
+
     import torch
 
     from . import sweep

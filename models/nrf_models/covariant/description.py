@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from nrf_deploy.findings import Finding
+from nrf_deploy.findings import Finding, UsageError, error
 
 from .receptive_fields import Field, family, truncated
 
@@ -185,29 +186,48 @@ class Config:
         return asdict(self)
 
 
+class UnknownKeysError(ValueError):
+    """Keys that nobody knows, and which were probably meant."""
+
+    def __init__(self, where: str, unknown: Collection[str], known: Collection[str]):
+        super().__init__(f"{where} has no {', '.join(map(repr, sorted(unknown)))}")
+        near = [difflib.get_close_matches(name, known, 1) for name in sorted(unknown)]
+        meant = " and ".join(name for names in near for name in names)
+        asked = f"did you mean {meant}? " if meant else ""
+        self.fix = f"{asked}its keys are {', '.join(known)} (docs/training.md)"
+
+
 def config_from(data: Mapping[str, Any]) -> Config:
     """From a dictionary; a key that nobody knows is refused."""
-    unknown = set(data) - {"tracker", "training"}
-    if unknown:
-        raise ValueError(f"unknown tables: {', '.join(sorted(unknown))}")
+    tables = ("tracker", "training")
+    if unknown := set(data) - set(tables):
+        raise UnknownKeysError("a configuration", unknown, tables)
     tracker = dict(data.get("tracker", {}))
     if "blocks" in tracker:
-        tracker["blocks"] = tuple(_made(Block, b) for b in tracker["blocks"])
-    return Config(_made(Tracker, tracker), _made(Training, data.get("training", {})))
+        blocks = tracker["blocks"]
+        tracker["blocks"] = tuple(_made(Block, b, "a block of [tracker]") for b in blocks)
+    return Config(
+        _made(Tracker, tracker, "[tracker]"),
+        _made(Training, data.get("training", {}), "[training]"),
+    )
 
 
 def config_of(path: str | Path) -> Config:
     try:
         return config_from(tomllib.loads(Path(path).read_text("utf-8")))
+    except UnknownKeysError as unknown:
+        found = error("TRAINING-KEY-UNKNOWN", f"{path}: {unknown}", fix=unknown.fix)
+        raise UsageError(found) from unknown
     except (ValueError, OSError) as problem:
-        raise ValueError(f"{path}: {getattr(problem, 'strerror', None) or problem}") from problem
+        what = f"{path}: {getattr(problem, 'strerror', None) or problem}"
+        fix = "give a .toml with the keys of docs/training.md"
+        raise UsageError(error("TRAINING-CONFIG", what, fix=fix)) from problem
 
 
-def _made(kind: Any, data: Mapping[str, Any]) -> Any:
-    known = {f.name for f in fields(kind)}
-    if set(data) - known:
-        unknown = ", ".join(sorted(set(data) - known))
-        raise ValueError(f"{kind.__name__} has no {unknown}; it has {', '.join(sorted(known))}")
+def _made(kind: Any, data: Mapping[str, Any], where: str) -> Any:
+    known = [f.name for f in fields(kind)]
+    if unknown := set(data) - set(known):
+        raise UnknownKeysError(where, unknown, known)
     lists = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
     wrong = (_wrong(f.name, str(f.type), lists[f.name]) for f in fields(kind) if f.name in lists)
     said = [w for w in wrong if w]
