@@ -26,12 +26,8 @@ from .network import Array, Network, Population
 from .quantise.rules import Rules
 from .recording import Recording, Trace
 from .reference.neurons import Decay
-from .stages import Progress, Verdict, stages
+from .stages import Progress, Verdict, quiet, stages
 from .target import Exporter, Filing, Target, chip_named, targets
-
-
-def quiet(done: int, of: int) -> None:
-    pass
 
 
 @dataclass(frozen=True, eq=False)

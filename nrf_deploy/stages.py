@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from .findings import Finding, TargetError
 from .legalise import Step
@@ -19,6 +19,22 @@ from .recording import Recording
 from .target import chip_named
 
 Progress = Callable[[int, int], None]
+
+
+@runtime_checkable
+class Naming(Protocol):
+    """A progress that shows what is being done, and not only how much of it."""
+
+    def part(self, name: str) -> Progress: ...
+
+
+def part(progress: Progress, name: str) -> Progress:
+    """From now on it is that of the part of the work with this name."""
+    return progress.part(name) if isinstance(progress, Naming) else progress
+
+
+def quiet(done: int, of: int) -> None:
+    pass
 
 
 @dataclass(frozen=True, eq=False)

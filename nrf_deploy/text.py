@@ -167,15 +167,18 @@ def duration(seconds: float) -> str:
 
 
 class Progress:
-    """A bar on standard error, callable as progress(done, of); silent where nobody looks.
+    """A bar on standard error, callable as progress(done, of); in a pipe or a log it is a plain
+    line, at most every `pace` seconds, so that short runs are silent there.
 
     Drawn at most ten times a second, with the time left, and wiped at the end. A `done`
     that falls back begins the next stage: a new bar, under the next label if there is one.
+    A stage that no label foresaw is named by `part`.
     `waiting` says, for each label, what is shown in place of a bar where a stage has done
     nothing for `patience` seconds.
     """
 
     interval = 0.1
+    pace = 10.0
     patience = 1.0
 
     def __init__(
@@ -188,20 +191,25 @@ class Progress:
         self.labels = [printable(each) for each in ([label] if isinstance(label, str) else label)]
         self.stream = sys.stderr if stream is None else stream
         self.shown = self.stream.isatty()
-        self.began = self.drawn = 0.0
+        self.began = self.drawn = self.told = 0.0
         self.last = 0
         self.width = 0
         self.waiting = list(waiting)
         self.timer: threading.Timer | None = None
 
     def __enter__(self) -> Progress:
-        self.began = time.monotonic()
+        self.began = self.told = time.monotonic()
         self._await()
         return self
 
+    def part(self, name: str) -> Progress:
+        self.labels, self.waiting, self.last = [printable(name)], [], 0
+        self._heard()
+        self.began, self.drawn = time.monotonic(), 0.0
+        self(0, 1)
+        return self
+
     def __call__(self, done: int, of: int) -> None:
-        if not self.shown:
-            return
         now = time.monotonic()
         if done < self.last:
             self.began, self.drawn = now, 0.0
@@ -211,7 +219,11 @@ class Progress:
         self.last = done
         if done:
             self._heard()
-        if now - self.drawn >= self.interval and self.timer is None:
+        if not self.shown:
+            if now - self.told >= self.pace:
+                self.told = now
+                self._tell(done, of, now - self.began)
+        elif now - self.drawn >= self.interval and self.timer is None:
             self.drawn = now
             self._draw(self._bar(done, of, now - self.began))
 
@@ -242,9 +254,14 @@ class Progress:
             self.timer.join()
             self.timer = None
 
+    def _tell(self, done: int, of: int, elapsed: float) -> None:
+        share, left = _left(done, of, elapsed)
+        more = f", {left}" if left else ""
+        self.stream.write(f"{self.labels[0]}: {share:.0%}{more}\n")
+        self.stream.flush()
+
     def _bar(self, done: int, of: int, elapsed: float) -> str:
-        share = min(done / of, 1.0) if of > 0 else 0.0
-        left = f"{duration(elapsed / share * (1 - share))} left" if share >= SURE else ""
+        share, left = _left(done, of, elapsed)
         tail = f" {share:4.0%}  {left}"
         room = _columns_here() - 1
         label = shorten(self.labels[0], max(room - 40, NARROWEST))
@@ -256,6 +273,12 @@ class Progress:
         self.stream.write("\r" + line.ljust(self.width))
         self.stream.flush()
         self.width = len(line)
+
+
+def _left(done: int, of: int, elapsed: float) -> tuple[float, str]:
+    """The share that is done, and the time left where enough is done to tell."""
+    share = min(done / of, 1.0) if of > 0 else 0.0
+    return share, f"{duration(elapsed / share * (1 - share))} left" if share >= SURE else ""
 
 
 def _columns_here() -> int:

@@ -146,12 +146,40 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def test_progress_is_silent_in_a_pipe() -> None:
+def test_short_work_is_silent_in_a_pipe(clock: Clock) -> None:
     pipe = io.StringIO()
     with Progress("emulate", pipe) as progress:
         progress(1, 2)
+        clock.now += 9
         progress(2, 2)
     assert pipe.getvalue() == ""
+
+
+def test_long_work_tells_a_pipe_how_far_it_is_every_ten_seconds(clock: Clock) -> None:
+    pipe = io.StringIO()
+    with Progress(["chip", "model"], pipe) as progress:
+        for done in range(26):
+            progress(done, 50)
+            clock.now += 1
+        progress(0, 50)
+        clock.now += 5
+        progress(1, 50)
+    told = pipe.getvalue().splitlines()
+    assert told == ["chip: 20%, 40.0 s left", "chip: 40%, 30.0 s left", "model: 2%"]
+
+
+def test_a_part_that_no_label_foresaw_has_its_own_name_and_clock(clock: Clock) -> None:
+    terminal = Terminal()
+    with Progress(["chip", "model"], terminal, waiting=["it compiles"]) as progress:
+        clock.now += 100
+        progress(4, 4)
+        progress.part("causes of conv1")
+        assert terminal.screen().startswith("causes of conv1 [.")
+        clock.now += 2
+        progress(1, 2)
+        assert terminal.screen().startswith("causes of conv1 [###")
+        assert terminal.screen().endswith("50%  2.00 s left")
+    assert terminal.screen() == ""
 
 
 def test_progress_goes_to_standard_error_and_is_silent_there_too(

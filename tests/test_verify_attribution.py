@@ -13,6 +13,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from random_networks import random_network, random_recording
+from verify_traces import Heard
 
 import nrf_deploy as nd
 from nrf_deploy import network as net
@@ -199,6 +200,15 @@ def test_a_broken_stage_is_named_by_layer_and_cause(
     assert told[other].error == sound[other].error, "the other layer was blamed too"
     named = [f for f in found.findings() if f.layer == layer]
     assert f"most by {cause}" in named[0].what
+
+
+def test_the_run_of_each_layer_and_its_causes_are_parts_with_a_name() -> None:
+    heard = Heard()
+    nd.verify(nd.compile(network(), "loihi2"), recording(), causes=True, progress=heard)
+    running, causes = ([f"{w} {n}" for n in ("first", "last")] for w in ("running", "causes of"))
+    told = [p for p in heard.parts if p]
+    assert told == ["causes: the model", *(f"{r} by itself" for r in running), *causes]
+    assert all(heard.parts.values())
 
 
 class FiresAt(FixedArithmetic):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from verify_traces import Heard
 
 import nrf_deploy as nd
 from nrf_deploy.cli import main
@@ -196,6 +197,14 @@ def test_a_result_is_told_as_json_with_all_that_is_in_it(measured: Covariance) -
     assert row["errors"].keys() == set(measured.tests["zero-stuffing"].stages)
     assert (row["first"], row["second"], row["transform"]) == ("n0.0", "n0.1", "time x2")
     assert told["tests"]["timestamps"]["ran"]
+
+
+def test_every_long_part_is_named_as_it_begins() -> None:
+    heard = Heard()
+    covariance(nd.compile(channels("LIF", depth=1), "loihi2", noise(40)), noise(40), heard)
+    assert [p for p in heard.parts if p.startswith("covariance in time: chip")]
+    assert [p for p in heard.parts if p.startswith("covariance in time, causes: ")]
+    assert all(n for p, n in heard.parts.items() if p)
 
 
 def test_an_input_without_timestamps_is_said(measured: Covariance) -> None:

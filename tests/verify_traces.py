@@ -21,6 +21,20 @@ def trace(
     return Trace(engine=engine, outputs=outputs, states=states or {}, notes={})
 
 
+class Heard:
+    """A progress that keeps the names of the parts, and how often each was heard of."""
+
+    def __init__(self) -> None:
+        self.parts: dict[str, int] = {"": 0}
+
+    def part(self, name: str) -> Heard:
+        self.parts[name] = self.parts.pop(name, 0)  # the last one is the one that is heard of
+        return self
+
+    def __call__(self, done: int, of: int) -> None:
+        self.parts[next(reversed(self.parts))] += 1
+
+
 def spikes(seed: int, steps: int = 10, rate: float = 0.3) -> Array:
     return (np.random.default_rng(seed).random((steps, *SHAPE)) < rate).astype(np.int64)
 

@@ -63,9 +63,9 @@ def _rules(args: argparse.Namespace) -> Rules:
         return parse_rules(stream.read(2**20).decode("utf-8", "replace"))
 
 
-def running(*engines: str) -> Progress:
+def running(*engines: str, why: str = "") -> Progress:
     return Progress(
-        [f"running on {engine}" for engine in engines], waiting=pipeline.waiting(*engines)
+        [f"{why}running on {engine}" for engine in engines], waiting=pipeline.waiting(*engines)
     )
 
 

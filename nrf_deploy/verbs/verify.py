@@ -88,9 +88,16 @@ def _bisected(args: argparse.Namespace, report: Report, bundle: Bundle, given: R
 
     def again(part: Bundle, recording: Recording) -> Report:
         pair = (args.engine, args.against)
-        return verify_bundle(
-            part, recording, *pair, decay=args.decay, layer=args.layer, behind=args.behind
-        )
+        with running(*pair, why="bisecting: ") as progress:
+            return verify_bundle(
+                part,
+                recording,
+                *pair,
+                decay=args.decay,
+                layer=args.layer,
+                behind=args.behind,
+                progress=progress,
+            )
 
     part = bisect(bundle, given, report, again)
     files = (f"{args.bisect}.nrfb", f"{args.bisect}.npz")
@@ -102,7 +109,7 @@ def _bisected(args: argparse.Namespace, report: Report, bundle: Bundle, given: R
 
 def _covariance(args: argparse.Namespace, bundle: Bundle, given: Recording) -> Covariance:
     real = slower(bundle.network, args.input, **asked(args))
-    with Progress("fitting layers of other decays") as progress:
+    with Progress("covariance") as progress:
         return covariance(bundle, given, progress, real)
 
 

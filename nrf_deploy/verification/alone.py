@@ -17,6 +17,7 @@ import numpy as np
 from ..network import Array
 from ..program import Port, Program
 from ..recording import Recording, Trace
+from ..stages import Progress, part, quiet
 from .pair import spread
 
 Run = Callable[[Program, Recording, int], Trace]
@@ -60,13 +61,19 @@ def alone(program: Program, name: str, given: Recording, reference: Trace) -> Al
 
 
 def each(
-    program: Program, given: Recording, reference: Trace, steps: int, run: Run
+    program: Program,
+    given: Recording,
+    reference: Trace,
+    steps: int,
+    run: Run,
+    progress: Progress = quiet,
 ) -> Iterator[tuple[str, Recording]]:
     """(layer, its output where the reference feeds it)."""
     for origin in program.origins:
-        part = alone(program, origin.population, given, reference)
-        if part is not None:
-            trace = run(part.program, part.recording, steps)
+        part(progress, f"running {origin.population} by itself")
+        own = alone(program, origin.population, given, reference)
+        if own is not None:
+            trace = run(own.program, own.recording, steps)
             yield origin.population, trace.outputs[origin.population]
 
 

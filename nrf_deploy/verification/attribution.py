@@ -27,6 +27,7 @@ from ..network import Array, Network, Population
 from ..program import Program
 from ..recording import Recording, Trace
 from ..reference import run as run_reference
+from ..stages import Progress, part, quiet
 from .alone import Run, alone, each
 from .causes import Attribution, LayerCauses
 from .events import differing, value_error, window
@@ -48,29 +49,32 @@ def attribute(
     recording: Recording,
     run: Run,
     summed: str | None = None,
+    progress: Progress = quiet,
 ) -> Attribution:
     """`network` is the model as it was read, `steps` what was rewritten, `numbers` what the
     program's integers mean (target.Dequantising), `run` runs a program. `summed` names the
     arithmetic that adds up a step's events where the program's takes them one by one."""
-    final, changes = _rewritten(network, steps, recording)
+    final, changes = _rewritten(network, steps, recording, progress)
     view = layers(final)
-    reference = run_reference(final, recording, record=view.stops)
+    part(progress, "causes: the model")
+    reference = run_reference(final, recording, record=view.stops, progress=progress)
     outputs = {**reference.outputs, **given(final, recording)}
     length = recording.steps + program.latency
-    actual = dict(each(program, recording, reference, length, run))
+    actual = dict(each(program, recording, reference, length, run, progress))
     in_steps = actual
     if summed is not None:
         by_steps = replace(program, arithmetic=summed)
-        in_steps = dict(each(by_steps, recording, reference, length, run))
+        in_steps = dict(each(by_steps, recording, reference, length, run, progress))
     latency = {o.population: o.latency for o in program.origins}
     found, left_out = [], []
     for name in (n for n in view.stops if isinstance(final[n], Population)):
+        part(progress, f"causes of {name}")
         pooled = _pooling(program, name, recording, reference, run)
         fed = feeds(final, view, program, numbers, name, outputs, pooled)
         if fed is None or name not in numbers or name not in actual:
             left_out.append(name)
             continue
-        made = _variants(final, view, program, numbers, name, fed, recording.steps)
+        made = _variants(final, view, program, numbers, name, fed, recording.steps, progress)
         unit = _payload(program, name)
         layer = _layer(name, made, in_steps[name], latency[name], unit, changes)
         if summed is not None:
@@ -89,10 +93,10 @@ def _pooling(
     held = {p.name for p in program.populations}
 
     def pooled(source: str) -> Recording | None:
-        part = alone(program, source, recording, reference) if source in held else None
-        if part is None:
+        own = alone(program, source, recording, reference) if source in held else None
+        if own is None:
             return None
-        trace = run(part.program, part.recording, recording.steps + stated)
+        trace = run(own.program, own.recording, recording.steps + stated)
         return trace.outputs[source].shifted(max(stated - delay[source], 0))
 
     return pooled
@@ -108,7 +112,7 @@ def _ordered(
 
 
 def _rewritten(
-    network: Network, steps: Sequence[Step], recording: Recording
+    network: Network, steps: Sequence[Step], recording: Recording, progress: Progress
 ) -> tuple[Network, dict[str, dict[str, float]]]:
     """The network that was lowered; for each approximate rewrite, its error by layer."""
     cost: dict[str, dict[str, float]] = {}
@@ -116,14 +120,19 @@ def _rewritten(
         rewrite = parse(step.rewrite)
         after, _ = rewrite.apply(network)
         if isinstance(rewrite, Approximate) and after is not network:
-            cost[rewrite.choice] = _cost(network, after, recording)
+            part(progress, f"causes: {rewrite.choice}")
+            cost[rewrite.choice] = _cost(network, after, recording, progress)
         network = after
     return network, cost
 
 
-def _cost(before: Network, after: Network, recording: Recording) -> dict[str, float]:
+def _cost(
+    before: Network, after: Network, recording: Recording, progress: Progress
+) -> dict[str, float]:
     names = [n.name for n in before.of(Population) if n.name in after]
-    old, new = (run_reference(n, recording, record=names) for n in (before, after))
+    old, new = (
+        run_reference(n, recording, record=names, progress=progress) for n in (before, after)
+    )
     return {n: _distance(new.outputs[n], old.outputs[n], None) for n in names}
 
 
@@ -135,6 +144,7 @@ def _variants(
     name: str,
     fed: Sequence[Feed],
     steps: int,
+    progress: Progress,
 ) -> dict[str, Recording]:
     """The layer's output in each variant."""
     node, own = network[name], ideal(network, view, name)
@@ -166,6 +176,7 @@ def _variants(
             kind = np.int64 if node.spikes else np.float32
             here = out[:, i] / (1.0 if node.spikes else np.broadcast_to(units[i], node.shape))
             parts[cause].append(Recording.from_dense(here.astype(kind)))
+        progress(last, steps)
     return {cause: joined(done) for cause, done in parts.items()}
 
 

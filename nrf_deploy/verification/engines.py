@@ -16,10 +16,10 @@ from ..bundle import Bundle
 from ..findings import Finding, MissingError, TargetError, UsageError, error, info, refuse, warning
 from ..given import as_bundle, as_recording
 from ..pipeline import engines as engines_of
-from ..pipeline import latency, populations, quiet, run, said_by, target_of
+from ..pipeline import latency, populations, run, said_by, target_of
 from ..recording import Recording, Trace
 from ..reference.neurons import Decay
-from ..stages import Progress
+from ..stages import Progress, quiet
 from .comparison import Comparison
 from .judge import judge, judge_task
 from .labels import Labels

@@ -8,9 +8,10 @@ from dataclasses import replace
 from ..bundle import Bundle
 from ..findings import UsageError, error
 from ..network import Array
-from ..pipeline import emulate, latency, populations, quiet, target_of
+from ..pipeline import emulate, latency, populations, target_of
 from ..program import Program
 from ..recording import Recording, Trace
+from ..stages import Progress, quiet
 from ..target import Dequantising, Summing
 from .alone import Run, each
 from .attribution import attribute
@@ -19,12 +20,12 @@ from .compare import compare
 from .comparison import Comparison
 
 
-def emulating(bundle: Bundle) -> Run:
+def emulating(bundle: Bundle, progress: Progress = quiet) -> Run:
     """Runs parts of the bundle's program, as its emulator would."""
 
     def run(program: Program, recording: Recording, steps: int) -> Trace:
         part = replace(bundle, program=program)
-        return emulate(part, recording, program.outputs, (), steps, quiet)
+        return emulate(part, recording, program.outputs, (), steps, progress)
 
     return run
 
@@ -35,13 +36,16 @@ def alone(
     right: Trace,
     latency_right: Mapping[str, int],
     scale: Mapping[str, Mapping[str, Array]],
+    progress: Progress = quiet,
 ) -> Comparison:
     """Each layer of the emulator, fed with what the right run gave, against that run."""
     model = replace(
         right, outputs={n: _early(r, latency_right.get(n, 0)) for n, r in right.outputs.items()}
     )
     steps = recording.steps + bundle.program.latency
-    outputs = dict(each(bundle.program, recording, model, steps, emulating(bundle)))
+    outputs = dict(
+        each(bundle.program, recording, model, steps, emulating(bundle, progress), progress)
+    )
     return compare(
         Trace("emulator, each layer alone", outputs, {}, {}),
         Trace(right.engine, right.outputs, {}, {}),
@@ -53,13 +57,13 @@ def alone(
     )
 
 
-def attributed(bundle: Bundle, recording: Recording) -> Attribution:
+def attributed(bundle: Bundle, recording: Recording, progress: Progress = quiet) -> Attribution:
     target = dequantising(bundle)
     program, network = bundle.program, bundle.network
     numbers = target.dequantised(program)
     summed = target.summed.get(program.arithmetic) if isinstance(target, Summing) else None
-    run = emulating(bundle)
-    return attribute(network, bundle.steps, program, numbers, recording, run, summed)
+    run = emulating(bundle, progress)
+    return attribute(network, bundle.steps, program, numbers, recording, run, summed, progress)
 
 
 def dequantising(bundle: Bundle) -> Dequantising:

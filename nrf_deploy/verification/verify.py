@@ -14,10 +14,10 @@ from ..bundle import Bundle
 from ..findings import Finding, UsageError, error, info, refuse
 from ..given import as_bundle, as_recording, decay_faults
 from ..network import Array
-from ..pipeline import latency, populations, quiet, run, said_by, target_of
+from ..pipeline import latency, populations, run, said_by, target_of
 from ..recording import Recording, Trace
 from ..reference.neurons import Decay
-from ..stages import Progress
+from ..stages import Progress, quiet
 from .activity import activity
 from .arrivals import arrivals
 from .compare import compare
@@ -115,8 +115,8 @@ def verify(
         findings += [*judge_task(asked, limits), *asked.findings()]
     by_itself = None
     if engine == "emulator" and not comparison.exact:
-        by_itself = alone(bundle, recording, right, late, scales(bundle))
-    shares = attributed(bundle, recording) if causes else None
+        by_itself = alone(bundle, recording, right, late, scales(bundle), progress)
+    shares = attributed(bundle, recording, progress) if causes else None
     findings += [] if shares is None else shares.findings()
     return Report(
         comparison,

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from ...recording import Recording
+from ...stages import Progress, part, quiet
 from .deviation import in_time
 from .layer import Lowered, shares
 from .nouns import Row
@@ -19,12 +20,17 @@ from .stretch import stuffed
 
 
 def caused(
-    rows: Iterable[Row], stretches: Iterable[int], lowered: Lowered, recording: Recording
+    rows: Iterable[Row],
+    stretches: Iterable[int],
+    lowered: Lowered,
+    recording: Recording,
+    progress: Progress = quiet,
 ) -> tuple[Row, ...]:
     """The rows of a Z-test, each with what its causes make by themselves."""
-    outputs = lowered.outputs(recording)
+    part(progress, "covariance in time, causes: the model")
+    outputs = lowered.outputs(recording, progress)
     return tuple(
-        replace(row, causes=_causes(row, stretch, lowered, recording, outputs))
+        replace(row, causes=_causes(row, stretch, lowered, recording, outputs, progress))
         for row, stretch in zip(rows, stretches, strict=True)
     )
 
@@ -35,15 +41,18 @@ def _causes(
     lowered: Lowered,
     recording: Recording,
     outputs: Mapping[str, Recording],
+    progress: Progress,
 ) -> dict[str, float]:
     first, second, steps = row.first, row.second, recording.steps
+    part(progress, f"covariance in time, causes: {first} and {second}")
     pairs = zip(lowered.sources(first), lowered.sources(second), strict=True)
     same = {theirs: outputs[ours] for ours, theirs in pairs}
     short = lowered.arriving(first, outputs, steps)
     long = lowered.arriving(second, same, steps)
     if short is None or long is None:
         return {}
-    a, b = lowered.answers(first, short), lowered.answers(second, long, stretch)
+    a = lowered.answers(first, short, progress=progress)
+    b = lowered.answers(second, long, stretch, progress)
 
     def off(ours: Recording, theirs: Recording) -> float:
         pair = (first, second)
@@ -51,6 +60,6 @@ def _causes(
 
     errors = {cause: off(a[cause], b[cause]) for cause in a}
     slow = {name: stuffed(r, stretch) for name, r in same.items()}
-    ours = lowered.chip(first, recording, outputs)
-    theirs = lowered.chip(second, stuffed(recording, stretch), slow)
+    ours = lowered.chip(first, recording, outputs, progress)
+    theirs = lowered.chip(second, stuffed(recording, stretch), slow, progress)
     return shares(errors, None if ours is None or theirs is None else off(ours, theirs))

@@ -15,6 +15,7 @@ import numpy as np
 from ...findings import info
 from ...network import Array
 from ...recording import Recording
+from ...stages import Progress, part, quiet
 from .affine import BITS
 from .fields import Seen
 from .judge import KERNEL, WITHIN, galilean
@@ -39,13 +40,19 @@ SHARE = 0.5  # of the frame's shorter side that a window may travel
 WINDOWS = 2
 
 
-def in_motion(recording: Recording, described: Sequence[Seen], stages: Sequence[Stage]) -> Trial:
+def in_motion(
+    recording: Recording,
+    described: Sequence[Seen],
+    stages: Sequence[Stage],
+    progress: Progress = quiet,
+) -> Trial:
     found = [(one, w, matches) for one in described for w, matches in motions(one)]
     if not found or len(recording.shape) != 3:
         return Trial(KEY, TITLE, ABOUT, (), (NONE,))
     depth = depths(stages[0].network)
     rows = tuple(
-        _row(one, w, matches, stages, recording, depth[one.layer]) for one, w, matches in found
+        _row(one, w, matches, stages, recording, depth[one.layer], progress)
+        for one, w, matches in found
     )
     return Trial(KEY, TITLE, ABOUT, rows, tuple(galilean(rows)))
 
@@ -57,12 +64,14 @@ def _row(
     stages: Sequence[Stage],
     recording: Recording,
     depth: int,
+    progress: Progress,
 ) -> Row:
     node: Any = stages[0].network[one.layer]
     parts: dict[Match, dict[str, float]] = {m: {} for m in matches}
     errors, lost, spikes = {}, {}, None
     for stage in stages:
-        found = _windows(one, w, matches, stage, recording, node.shape)
+        part(progress, f"covariance in motion: {one.layer}, {w}, {stage.name}")
+        found = _windows(one, w, matches, stage, recording, node.shape, progress)
         for match, answer in found.items():
             parts[match][stage.name] = answer.deviation(spikes=node.spikes).error
         whole = together(list(found.values())).deviation(spikes=node.spikes)
@@ -102,9 +111,10 @@ def _windows(
     stage: Stage,
     recording: Recording,
     shape: tuple[int, ...],
+    progress: Progress,
 ) -> dict[Match, Answers]:
     """The answers of all windows, one behind the other."""
-    run = stage.runs([one.layer])
+    run = stage.runs([one.layer], progress)
     held: dict[Match, list[Answers]] = {m: [] for m in matches}
     for window in windows(recording, w):
         given = sheared(window, w)

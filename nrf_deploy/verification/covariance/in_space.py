@@ -13,6 +13,7 @@ from typing import Any
 from ...bundle import Bundle
 from ...findings import Finding, info
 from ...recording import Recording
+from ...stages import Progress, part, quiet
 from .affine import compared
 from .fields import Seen
 from .judge import spatial
@@ -55,7 +56,11 @@ NO_GRID = info(
 
 
 def in_space(
-    bundle: Bundle, recording: Recording, described: Sequence[Seen], stages: Sequence[Stage]
+    bundle: Bundle,
+    recording: Recording,
+    described: Sequence[Seen],
+    stages: Sequence[Stage],
+    progress: Progress = quiet,
 ) -> Trial:
     if not described:
         return Trial(KEY, TITLE, ABOUT, (), (NO_FIELDS,))
@@ -64,9 +69,13 @@ def in_space(
     rows: list[Row] = []
     said: list[Finding] = []
     for one in described:
-        held = kernels(lowered, one) if lowered is not None else None
+        part(progress, f"covariance in space: kernels of {one.layer}")
+        held = kernels(lowered, one, progress) if lowered is not None else None
         for relation in affine(one):
-            row, notes = _row(one, relation, held, stages, recording, bundle, depth[one.layer])
+            part(progress, f"covariance in space: {one.layer}, {relation.name}")
+            row, notes = _row(
+                one, relation, held, stages, recording, bundle, depth[one.layer], progress
+            )
             rows += [row] if row.errors else []
             said += notes
     related = any(affine(one) for one in described)
@@ -82,13 +91,14 @@ def _row(
     recording: Recording,
     bundle: Bundle,
     depth: int,
+    progress: Progress,
 ) -> tuple[Row, list[Finding]]:
     errors: dict[Match, dict[str, float]] = {m: {} for m in relation.matches}
     causes: list[Mapping[str, float]] = []
     for pair in compared(held, one, relation) if held is not None else ():
         errors[pair.match] |= {KERNELS: pair.model, CHIP_KERNELS: pair.chip}
         causes.append(pair.causes)
-    spikes, lost, notes = _runs(one, relation, stages, recording, bundle, errors)
+    spikes, lost, notes = _runs(one, relation, stages, recording, bundle, errors, progress)
     parts = tuple(Part(m.first, m.second, e) for m, e in errors.items() if e)
     names = dict.fromkeys(s for p in parts for s in p.errors)
     return Row(
@@ -111,6 +121,7 @@ def _runs(
     recording: Recording,
     bundle: Bundle,
     errors: dict[Match, dict[str, float]],
+    progress: Progress,
 ) -> tuple[int | None, dict[str, float], list[Finding]]:
     """The answers to the input and to the moved one; adds to `errors`."""
     node: Any = bundle.network[one.layer]
@@ -125,7 +136,7 @@ def _runs(
         if stage.bundle is not None and (note := _too_large(stage.bundle, given[1], relation)):
             notes.append(note)
             continue
-        run = stage.runs([one.layer])
+        run = stage.runs([one.layer], progress)
         first, second = (run(x)[one.layer] for x in given)
         found = {m: answers(first, second, m, to) for m in matches}
         for match, answer in found.items():

@@ -49,10 +49,10 @@ def in_time(
     if not found:
         return (_test(ZERO, (), [NO_LADDER]), _test(REAL, (), [NO_LADDER])), []
     stages, said = made.in_time(bundle, recording, progress)
-    zero, real = tested(found, stages, inputs(recording, found, slower))
+    zero, real = tested(found, stages, inputs(recording, found, slower), progress)
     lowered = _lowered(bundle, stages)
     if lowered is not None:
-        zero = caused(zero, [r.stretch for r in found], lowered, recording)
+        zero = caused(zero, [r.stretch for r in found], lowered, recording, progress)
     real = tuple(
         replace(row, causes={BINNING: row.errors[EXACT], **before.causes})
         for row, before in zip(real, zero, strict=True)

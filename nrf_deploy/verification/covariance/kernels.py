@@ -15,6 +15,7 @@ import numpy as np
 
 from ...network import Array, Delay, Input
 from ...recording import Recording
+from ...stages import Progress, quiet
 from .fields import Seen
 from .layer import Lowered
 
@@ -31,7 +32,7 @@ class Kernels:
     chip: Array
 
 
-def kernels(lowered: Lowered, seen: Seen) -> Kernels | None:
+def kernels(lowered: Lowered, seen: Seen, progress: Progress = quiet) -> Kernels | None:
     """None where the chip's weights cannot be told apart, or the map does not lie on pixels."""
     shape, inputs = lowered.network[seen.layer].shape, list(lowered.network.of(Input))
     if len(inputs) != 1 or len(inputs[0].shape) != 3 or seen.offset != round(seen.offset):
@@ -44,9 +45,9 @@ def kernels(lowered: Lowered, seen: Seen) -> Kernels | None:
     size = 2 * reach + 1
     found = np.zeros((2, shape[0], channels, size, size))
     y, x = (np.round(seen.offset + seen.stride * np.arange(n)).astype(int) for n in shape[1:])
-    for c, at_y, at_x in product(
-        range(channels), _corners(height, seen.stride), _corners(width, seen.stride)
-    ):
+    corners = [_corners(n, seen.stride) for n in (height, width)]
+    places = list(product(range(channels), *corners))
+    for done, (c, at_y, at_x) in enumerate(places, 1):
         added = _impulse(lowered, seen.layer, inputs[0].shape, (c, at_y, at_x))
         if added is None:
             return None
@@ -54,6 +55,7 @@ def kernels(lowered: Lowered, seen: Seen) -> Kernels | None:
         down, right = _within(rows, size), _within(columns, size)
         for kernel, values in zip(found[:, :, c], added, strict=True):
             kernel[:, rows[down][:, None], columns[right]] = values[:, down][:, :, right]
+        progress(done, len(places))
     return Kernels(found[0], found[1])
 
 

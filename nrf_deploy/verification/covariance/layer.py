@@ -19,6 +19,7 @@ from ...network import Array, Network, Population
 from ...pipeline import target_of
 from ...recording import Recording, Trace
 from ...reference import run as run_reference
+from ...stages import Progress, quiet
 from ...target import Dequantising
 from ..alone import alone
 from ..attribution import joined
@@ -65,9 +66,11 @@ class Lowered:
     def view(self) -> Layers:
         return layers(self.network)
 
-    def outputs(self, recording: Recording) -> dict[str, Recording]:
+    def outputs(self, recording: Recording, progress: Progress = quiet) -> dict[str, Recording]:
         """Of every stop, in float."""
-        reference = run_reference(self.network, recording, record=self.view.stops)
+        reference = run_reference(
+            self.network, recording, record=self.view.stops, progress=progress
+        )
         return {**reference.outputs, **given(self.network, recording)}
 
     def sources(self, name: str) -> tuple[str, ...]:
@@ -125,7 +128,11 @@ class Lowered:
         return every
 
     def answers(
-        self, name: str, arriving: tuple[Array, Array], stretch: int = 1
+        self,
+        name: str,
+        arriving: tuple[Array, Array],
+        stretch: int = 1,
+        progress: Progress = quiet,
     ) -> dict[str, Recording]:
         """The layer's output by variant; between two arrivals are `stretch` - 1 empty steps."""
         node, unit = self.network[name], self.unit(name)
@@ -149,10 +156,15 @@ class Lowered:
                 whole = frames if node.spikes else frames / np.broadcast_to(units[i], node.shape)
                 kind = np.int64 if node.spikes else np.float32
                 parts[cause].append(Recording.from_dense(whole.astype(kind)))
+            progress(min(first + CHUNK, len(by_model)), len(by_model))
         return {cause: joined(done) for cause, done in parts.items()}
 
     def chip(
-        self, name: str, recording: Recording, outputs: Mapping[str, Recording]
+        self,
+        name: str,
+        recording: Recording,
+        outputs: Mapping[str, Recording],
+        progress: Progress = quiet,
     ) -> Recording | None:
         """The chip's own layer, fed with these outputs, in the model's steps and units."""
         program = self.bundle.program
@@ -160,7 +172,7 @@ class Lowered:
         if part is None:
             return None
         origin = next(o for o in program.origins if o.population == name)
-        trace = emulating(self.bundle)(
+        trace = emulating(self.bundle, progress)(
             part.program, part.recording, recording.steps + program.latency
         )
         output = trace.outputs[name].shifted(origin.latency).until(recording.steps)

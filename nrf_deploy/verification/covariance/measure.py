@@ -7,9 +7,9 @@ from pathlib import Path
 from ...bundle import Bundle
 from ...findings import Finding, UsageError, warning
 from ...given import as_bundle, as_recording
-from ...pipeline import populations, quiet
+from ...pipeline import populations
 from ...recording import Recording
-from ...stages import Progress
+from ...stages import Progress, quiet
 from . import stages
 from .fields import seen
 from .in_motion import in_motion
@@ -37,8 +37,8 @@ def covariance(
     wrong += [_left_out(one.layer) for one in described if one.layer not in held_there]
     described = [one for one in described if one.layer in held_there]
     held, refused = stages.in_space(bundle, recording, progress) if described else ([], [])
-    space = in_space(bundle, recording, described, held)
-    found = (*temporal, space, in_motion(recording, described, held))
+    space = in_space(bundle, recording, described, held, progress)
+    found = (*temporal, space, in_motion(recording, described, held, progress))
     tests = {test.key: test for test in found}
     said += [*wrong, *refused]
     if not any(test.rows for test in tests.values()):

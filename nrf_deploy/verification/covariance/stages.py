@@ -19,7 +19,7 @@ from ...pipeline import run as run_engine
 from ...quantise.rules import Rules
 from ...recording import Recording
 from ...reference import run as run_reference
-from ...stages import Progress
+from ...stages import Progress, part, quiet
 from .nouns import ANCHORED, CHIP, CHIP_EXACT, EULER, EXACT, NEAREST
 
 Run = Callable[[Recording], dict[str, Recording]]
@@ -37,12 +37,14 @@ class Stage:
     network: Network
     bundle: Bundle | None = None
 
-    def runs(self, names: Iterable[str]) -> Run:
+    def runs(self, names: Iterable[str], progress: Progress = quiet) -> Run:
         names = list(dict.fromkeys(names))
         if self.bundle is not None:
-            return _chip(self.bundle, names)
-        part = before(self.network, names)
-        return lambda given: dict(run_reference(part, given, record=names).outputs)
+            return _chip(self.bundle, names, progress)
+        net = before(self.network, names)
+        return lambda given: dict(
+            run_reference(net, given, record=names, progress=progress).outputs
+        )
 
 
 def in_time(
@@ -58,6 +60,7 @@ def in_time(
         if is_exact and asked == rules:
             found.append(Stage(name, exact, bundle))
         else:
+            part(progress, f"covariance in time: compiling {name!r}")
             made, refused = _compiled(bundle, exact, recording, asked, progress)
             found += [Stage(name, exact, made)] if made else []
             said += refused
@@ -74,6 +77,7 @@ def in_space(
     asked = replace(rules, error="weights")
     if asked == rules:
         return found, []
+    part(progress, f"covariance in space: compiling {NEAREST!r}")
     made, said = _compiled(bundle, network, recording, asked, progress)
     return [*found, *([Stage(NEAREST, network, made)] if made else [])], said
 
@@ -124,12 +128,13 @@ def before(network: Network, names: Iterable[str]) -> Network:
     )
 
 
-def _chip(bundle: Bundle, names: list[str]) -> Run:
+def _chip(bundle: Bundle, names: list[str], progress: Progress) -> Run:
     behind = latency(bundle, "emulator")
     scales = {o.node: o.scale for o in bundle.program.origins}
 
     def run(recording: Recording) -> dict[str, Recording]:
-        outputs = run_engine(bundle, recording, "emulator", record=names).outputs
+        trace = run_engine(bundle, recording, "emulator", record=names, progress=progress)
+        outputs = trace.outputs
         aligned = {n: outputs[n].shifted(behind[n]).until(recording.steps) for n in names}
         return {n: in_units(r, scales[n].get("output")) for n, r in aligned.items()}
 

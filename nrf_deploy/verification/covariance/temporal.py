@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from ...network import Network
 from ...recording import Recording
+from ...stages import Progress, part
 from .deviation import Deviation, in_time
 from .ladders import Rung
 from .nouns import Row
@@ -46,7 +47,7 @@ def inputs(recording: Recording, rungs: Iterable[Rung], slower: Slower | None) -
 
 
 def tested(
-    rungs: Iterable[Rung], stages: Iterable[Stage], given: Inputs
+    rungs: Iterable[Rung], stages: Iterable[Stage], given: Inputs, progress: Progress
 ) -> tuple[tuple[Row, ...], tuple[Row, ...]]:
     """The rows of the Z-test and of the T-test: the short input is run once for both."""
     rungs = sorted(rungs, key=lambda r: (r.depth, r.faster))
@@ -54,7 +55,8 @@ def tested(
     exact: dict[str, list[Deviation]] = {}
     real: dict[str, list[Deviation]] = {}
     for stage in stages:
-        run = stage.runs(names)
+        part(progress, f"covariance in time: {stage.name}")
+        run = stage.runs(names, progress)
         short = run(given.recording)
         exact[stage.name] = deviations(stage.network, rungs, short, run, given.stuffed, False)
         real[stage.name] = deviations(stage.network, rungs, short, run, given.slower, True)
