@@ -46,10 +46,9 @@ def run_demo(folder: Path, *, steps: int, seed: int, say: Say) -> dict[str, Any]
     source = shipped.module(MODEL)
     recording, truth = source.demo_truth(seed, steps)
     write(recording, folder / "input.npz")
-    settled = source.settled if source.settled < steps else 0
-    at = np.arange(settled, steps)
-    labels = PlaceLabels(at, False, truth[at])
-    write_text(folder / "truth.csv", _csv(labels))
+    labels = shipped.labels(source, truth)
+    settled = int(labels.when[0])
+    write_text(folder / "truth.csv", labels.csv())
     say(recording_text(recording))
 
     way = Way(folder, steps, seed, recording, source.demo_recording(seed + 1, TYPICAL), labels, say)
@@ -76,15 +75,6 @@ def _made(folder: Path) -> None:
                 fix="name another folder with -o",
             )
         ) from problem
-
-
-def _csv(labels: PlaceLabels) -> str:
-    """As `verify --labels` reads it."""
-    maps = labels.place.shape[1]
-    names = ["x,y"] if maps == 1 else [f"x{k},y{k}" for k in range(maps)]
-    rows = zip(labels.when.tolist(), labels.place.reshape(len(labels.when), -1), strict=True)
-    lines = [f"{step},{','.join(f'{v:.3f}' for v in place)}" for step, place in rows]
-    return "\n".join([",".join(["step", *names]), *lines, ""])
 
 
 @dataclass(eq=False)

@@ -17,6 +17,7 @@ from .kinds import demand_kind
 from .network import Input, Network, Shape
 from .recording import Recording
 from .reference.neurons import Decay
+from .text import several
 
 if TYPE_CHECKING:
     from .pipeline import Model
@@ -170,10 +171,21 @@ def _beyond(bundle: Bundle, recording: Recording) -> list[Finding]:
                 "RECORDING-TOO-LARGE",
                 f"the value {values[at]} is beyond {high}, the most that goes into this bundle",
                 step=int(recording.step[at]),
-                fix=f"give --clip {high}, a smaller --bin (fewer events fall together), {more}",
+                why=_bounded(bundle, high),
+                fix=f"give --clip {high} ({several(high, 'event')} a pixel and step at most), a "
+                f"smaller --bin (fewer events fall together), {more}",
             )
         )
     return findings
+
+
+def _bounded(bundle: Bundle, high: int) -> str:
+    """What bounds the input: a target that chose the bound keeps a finding that says why."""
+    chosen = next((f for f in bundle.findings if f.code.endswith("-INPUT-PEAK")), None)
+    if chosen is None:
+        return f"{bundle.chip} takes a spike or none from an input in a step" if high == 1 else ""
+    where = f", in layer {chosen.layer!r}" if chosen.layer else ""
+    return f"this model was compiled for values up to {high}: {chosen.why}{where}"
 
 
 def decay_faults(decay: str, engines: Collection[str]) -> list[Finding]:

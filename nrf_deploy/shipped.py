@@ -13,8 +13,15 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .findings import MissingError, UsageError, error
+from .network import Array
 from .pipeline import Model, read
+from .recording import Recording
+from .verification.labels import PlaceLabels
+
+SAMPLE_STEPS = 200
 
 
 def names() -> tuple[str, ...]:
@@ -32,6 +39,21 @@ def module(name: str) -> Any:
             )
         )
     return found[0].load()
+
+
+def labels(source: Any, truth: Array) -> PlaceLabels:
+    """The true places from the first step that counts; from the beginning of a shorter run."""
+    settled = source.settled if source.settled < len(truth) else 0
+    return PlaceLabels(np.arange(settled, len(truth)), False, truth[settled:])
+
+
+def sample(name: str, seed: int = 0) -> tuple[Recording, PlaceLabels | None]:
+    """A recording that suits a shipped model, and what it shows where the model can tell."""
+    source = module(name)
+    if not hasattr(source, "demo_truth"):
+        return source.demo_recording(seed, SAMPLE_STEPS), None
+    recording, truth = source.demo_truth(seed, SAMPLE_STEPS)
+    return recording, labels(source, truth)
 
 
 def export(

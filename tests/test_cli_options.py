@@ -112,6 +112,9 @@ def test_a_shipped_model_becomes_a_lava_program_without_a_nir_file(tmp_path: Pat
         (["{bundle}", "--as", "lava", "{out}", "--target", "loihi2"], "would change nothing"),
         (["a.module:build"], "nothing says where to write"),
         (["a.module:build", "-o", "{out}", "--allow", "x"], "--allow would change nothing"),
+        (["a.module:build", "-o", "{out}", "--sample", "{out}.npz"], "only shipped models have"),
+        (["{bundle}", "--as", "lava", "{out}", "--sample", "{out}.npz"], "--sample would change"),
+        (["li-tracker", "-o", "{out}.nir", "--sample", "{out}.csv"], "name it .npz"),
     ],
 )
 def test_export_drops_no_option_in_silence(

@@ -27,6 +27,7 @@ def add_export(root: Parser, verbs: Any) -> None:
         "export",
         "write a trained model as .nir, as bundles, or as a vendor's own program",
         "nrf-deploy export my_package.my_module:build -o model.nir",
+        "nrf-deploy export lif-tracker -o tracker.nir --sample scene.npz",
         "nrf-deploy export covariant-frontend -o front.nir --target loihi2",
         "nrf-deploy export model.nir --target loihi2 --as lava out",
         "nrf-deploy export model.nrfb --as lava out",
@@ -39,6 +40,12 @@ def add_export(root: Parser, verbs: Any) -> None:
     )
     export.add_argument("--weights", help="file of weights (state_dict) to load into the module")
     export.add_argument("-o", "--output", help="the .nir file to write")
+    export.add_argument(
+        "--sample",
+        metavar="REC",
+        help="of a shipped model: also write a recording to try it on (.npz), and beside it, where "
+        "the model can tell, the true places (.csv, for verify --labels)",
+    )
     export.add_argument("--target", action="append", default=[], help="also compile for this chip")
     export.add_argument(
         "--as",

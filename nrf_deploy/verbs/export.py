@@ -7,13 +7,15 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from .. import pipeline, show
+from .. import pipeline, shipped, show
 from ..bundle import Bundle, save
 from ..cli import emit
+from ..files import write_text
 from ..findings import Finding, UsageError, error, refuse
 from ..given import as_bundle
 from ..kinds import demand_output, kind_of
 from ..network import Network
+from ..recordings import write
 from ..target import target_of_chip
 from .common import built, print_findings
 
@@ -23,6 +25,8 @@ def export(args: argparse.Namespace) -> int:
     refuse(_misused(args, kind), UsageError)
     if args.output:
         demand_output(args.output, "a NIR graph", (args.weights, args.calibrate, args.scheme))
+    if args.sample:
+        _demand_sample(args)
     for target in map(target_of_chip, args.target):
         if args.form:
             pipeline.exporter(target, args.form[0])
@@ -32,6 +36,8 @@ def export(args: argparse.Namespace) -> int:
     model = _model(args, kind)
     said = model.findings
     wrote = [args.output] if args.output else []
+    if args.sample:
+        wrote += _sampled(args)
     for chip in args.target:
         bundle, said = built(args, model, chip)
         if args.form:
@@ -53,13 +59,34 @@ def _kind(source: str) -> str:
 def _model(args: argparse.Namespace, kind: str) -> pipeline.Model:
     if kind == "graph":
         return pipeline.read(args.source, args.dt)
-    from ..shipped import export as export_model
-
     if args.output:
-        return export_model(args.source, args.output, weights=args.weights, dt=args.dt)
+        return shipped.export(args.source, args.output, weights=args.weights, dt=args.dt)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.nir"
-        return export_model(args.source, path, weights=args.weights, dt=args.dt)
+        return shipped.export(args.source, path, weights=args.weights, dt=args.dt)
+
+
+def _demand_sample(args: argparse.Namespace) -> None:
+    given = (args.output, args.weights, args.calibrate, args.scheme)
+    if Path(args.sample).suffix.lower() != ".npz":
+        what = f"{args.sample} would hold a recording, which is written as .npz alone"
+        raise UsageError(error("OUTPUT-SUFFIX", what, fix="name it .npz"))
+    demand_output(args.sample, "a recording", given)
+    demand_output(_truth(args), "a recording", given)
+
+
+def _truth(args: argparse.Namespace) -> str:
+    return str(Path(args.sample).with_suffix(".csv"))
+
+
+def _sampled(args: argparse.Namespace) -> list[str]:
+    """Writes a recording, and what it shows where the model can tell."""
+    recording, labels = shipped.sample(args.source)
+    write(recording, args.sample)
+    if labels is None:
+        return [args.sample]
+    write_text(_truth(args), labels.csv())
+    return [args.sample, _truth(args)]
 
 
 def _emitted(args: argparse.Namespace, bundle: Bundle) -> str:
@@ -74,6 +101,9 @@ def _answer(
     if args.json:
         bundles = [path for path in wrote if path.endswith(".nrfb")]
         answer = {"ok": True, "model": args.output, "bundles": bundles}
+        if args.sample:
+            answer["sample"] = args.sample
+            answer["truth"] = _truth(args) if _truth(args) in wrote else None
         emit(args, answer | ({"folder": args.form[1]} if args.form else {}), tuple(said))
         return 0
     print(show.network_table(network))
@@ -86,8 +116,8 @@ def _answer(
 
 COMPILING = ("allow", "calibrate", "scheme")
 IDLE = {
-    "graph": ("weights", "output"),
-    "bundle": ("weights", "output", "target", "dt", *COMPILING),
+    "graph": ("weights", "output", "sample"),
+    "bundle": ("weights", "output", "sample", "target", "dt", *COMPILING),
 }
 NAMES = {"graph": "a NIR graph", "bundle": "a bundle", "torch": "a torch module"}
 
@@ -103,6 +133,10 @@ def _misused(args: argparse.Namespace, kind: str) -> Iterator[Finding]:
         yield _wrong("nothing says where to write", "give -o FILE.nir, or --as FORM FOLDER")
     if args.form and kind != "bundle" and len(args.target) != 1:
         yield _wrong(f"--as needs one chip, not {len(args.target)}", "give --target CHIP once")
+    if args.sample and kind == "torch" and args.source not in shipped.names():
+        ours = ", ".join(shipped.names())
+        what = f"--sample: {args.source} comes without a recording, only shipped models have one"
+        yield _wrong(what, f"leave it out, or export one of: {ours}")
     idle = IDLE.get(kind, () if args.target else COMPILING)
     if dropped := [option for option in idle if getattr(args, option)]:
         options = ", ".join(f"--{option}" for option in dropped)

@@ -56,6 +56,14 @@ class PlaceLabels:
             raise InputError(error("LABELS-TIME", what, fix="label steps: step,x,y"))
         return np.floor(self.when / dt + CLOSE).astype(np.int64)
 
+    def csv(self) -> str:
+        """As `parse_labels` reads it, the places to a thousandth of a pixel."""
+        maps = self.place.shape[1]
+        names = ["x,y"] if maps == 1 else [f"x{k},y{k}" for k in range(maps)]
+        rows = zip(self.when.tolist(), self.place.reshape(len(self.when), -1), strict=True)
+        lines = [f"{when},{','.join(f'{v:.3f}' for v in place)}" for when, place in rows]
+        return "\n".join([",".join(["t" if self.seconds else "step", *names]), *lines, ""])
+
 
 Labels = ClassLabel | PlaceLabels
 
