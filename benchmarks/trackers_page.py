@@ -55,9 +55,9 @@ How a tracker was initialised, and whether it spikes, matters many times more.
 
 Speck takes the tracker of single frames alone, as a rate code (`--allow rate-code --allow
 spike-count`): a value becomes a number of spikes within one step, of which a core sends at most one
-for an event that arrives. What is left of the map is too little to find the disc by: on one scene
-at 0.64 pixels a step it was 17.4 pixels off, the float model 1.7. A tracker for Speck must be
-trained with spikes and have at most nine layers; one temporal channel of this network has four.
+for an event that arrives. Too little of the map is left: {lost}. A
+tracker for Speck must be trained with spikes and have at most nine layers; one temporal channel of
+this network has four.
 
 ## Payloads: what was wrong, and what was mended
 
@@ -105,6 +105,7 @@ def document(held: Held) -> str:
         table="\n".join(table),
         refused="\n".join(_refused(held)),
         cost=_cost(held),
+        lost=_lost(held),
         missing=_missing(held),
     )
 
@@ -179,6 +180,12 @@ def _cost(held: Held) -> float:
         for v in errors
         if TRAINED[0] <= float(v) <= TRAINED[1]
     )
+
+
+def _lost(held: Held) -> str:
+    by, v = curves(held)["relu"], "0.64"
+    off = {who: float(np.concatenate(by[who][v]).mean()) for who in (FLOAT, "speck2b")}
+    return f"it is {off['speck2b']:.1f} pixels off at\n{v} pixels a step, the float model {off[FLOAT]:.1f}"
 
 
 # --- the figure ---------------------------------------------------------
