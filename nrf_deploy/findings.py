@@ -79,6 +79,12 @@ class NrfError(Exception):
         super().__init__("\n".join(f.text() for f in self.findings))
 
 
+class UnjudgedError(NrfError):
+    """There is nothing to judge: a verification that did not pass."""
+
+    exit_code = 1
+
+
 class UsageError(NrfError):
     """The call itself is off: a wrong option, a file that is not there."""
 

@@ -252,3 +252,28 @@ def test_ctrl_c_leaves_nothing_behind(bundle: Path, events: Path, tmp_path: Path
     assert "nothing was written" in said
     assert "Traceback" not in said
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_recording_without_a_step_is_refused_once_and_silence_is_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A bias fires into silence, and that can be compared."""
+    nir_io.write(small(v_leak=np.full(3, 2.0)), tmp_path / "m.nir")
+    bundle, none, still = (tmp_path / name for name in ("m.nrfb", "none.npz", "still.npz"))
+    words = ["compile", str(tmp_path / "m.nir"), "--target", "emulator-float-like"]
+    assert main([*words, "-o", str(bundle)]) == 0
+    for path, steps in ((none, 0), (still, 50)):
+        write_recording(Recording.from_dense(np.zeros((steps, 3), np.int64), 1e-3), path)
+    capsys.readouterr()
+    for more in ([], ["--engine", "all"]):
+        assert main(["verify", str(bundle), "--input", str(none), *more]) == 1
+        told = capsys.readouterr()
+        assert told.out == ""
+        assert told.err.count("error[") == 1
+        assert str(none) in unwrapped(told.err)
+    assert main(["verify", str(bundle), "--input", str(still)]) == 0
+    told = capsys.readouterr()
+    assert told.out.count("RECORDING-EMPTY") == 1
+    assert "verdict: passed" in told.out
+    assert main(["run", str(bundle), "--input", str(none), "-o", str(tmp_path / "o.npz")]) == 0
+    assert "warning[RECORDING-EMPTY]" in capsys.readouterr().out

@@ -95,6 +95,13 @@ def test_runs_that_share_no_step_fail() -> None:
     assert ("error", "VERIFY-NOTHING-COMPARED") in [(f.severity, f.code) for f in findings]
 
 
+def test_runs_of_many_layers_that_share_no_step_fail_once() -> None:
+    runs = (trace(e, **{n: spikes(0, 0) for n in ("one", "two")}) for e in ("chip", "model"))
+    (finding,) = judge(compare(*runs, order=["one", "two"]), NEAR)
+    assert (finding.severity, finding.code) == ("error", "VERIFY-NOTHING-COMPARED")
+    assert finding.layer is None
+
+
 def test_spikes_that_were_left_out_are_counted() -> None:
     c = compare(
         trace("chip", one=spikes(240, 10)), trace("model", one=spikes(200, 9)), order=["one"]

@@ -11,7 +11,7 @@ from .. import pipeline, show
 from ..bundle import Bundle
 from ..cli import emit
 from ..files import reading
-from ..findings import Finding
+from ..findings import Finding, UnjudgedError, error
 from ..given import recording_for
 from ..network import Network
 from ..quantise.rules import Rules, parse_rules
@@ -25,6 +25,19 @@ def recording(
     args: argparse.Namespace, path: str, network: Network
 ) -> tuple[Recording, tuple[Finding, ...]]:
     return recording_for(network, path, **asked(args))
+
+
+def demand_steps(path: str, given: Recording) -> None:
+    """Without a step there is nothing to compare. Silence is something: a bias fires in it."""
+    if not given.steps:
+        raise UnjudgedError(
+            error(
+                "VERIFY-NOTHING-COMPARED",
+                f"{path} holds no event and no step: there is nothing to compare",
+                fix="give a recording with events in it; look at whether this is the file that was "
+                "meant, and whether --crop, --start and --until leave anything",
+            )
+        )
 
 
 def asked(args: argparse.Namespace) -> Options:

@@ -17,7 +17,7 @@ from ..text import Progress
 from ..verification import Labels, Limits
 from ..verification.engines import as_json, every_engine
 from ..verification.engines_table import engines_text
-from .common import recording, say_at_once
+from .common import demand_steps, recording, say_at_once
 
 ALL = "all"
 ONE_PAIR = ("layer", "behind", "exact", "bisect", "junit", "attribute", "covariance")
@@ -32,6 +32,7 @@ def engines(args: argparse.Namespace, limits: Limits, labels: Labels | None) -> 
     _demand_fit(args)
     bundles = [as_bundle(path) for path in args.bundle]
     given, said = recording(args, args.input, bundles[0].network)
+    demand_steps(args.input, given)
     say_at_once(args, said)
     every = ((f"{b.chip} ", engine) for b in bundles for engine in pipeline.engines(b)[1:])
     runs = [("", "reference"), *every]

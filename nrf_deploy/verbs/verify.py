@@ -23,7 +23,7 @@ from ..verification.page import page
 from ..verification.verify import default_limits
 from ..verification.verify import verify as verify_bundle
 from . import engines
-from .common import asked, recording, running, say_at_once
+from .common import asked, demand_steps, recording, running, say_at_once
 from .provenance import provenance
 
 
@@ -42,6 +42,7 @@ def verify(args: argparse.Namespace) -> int:
     limits, labels = _limits(args), _labels(args)
     bundle = as_bundle(args.bundle)
     given, said = recording(args, args.input, bundle.network)
+    demand_steps(args.input, given)
     say_at_once(args, said)
     pair = (args.engine, args.against)
     with running(*pair) as progress:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from ..findings import Finding, error, info, warning
 from ..text import several
@@ -11,6 +12,7 @@ from .limits import Limits
 from .task import CLASS, Task
 
 NO_SPIKES = "VERIFY-NO-SPIKES"
+ALL = "nothing was compared of any layer"
 
 
 def judge(comparison: Comparison, limits: Limits) -> list[Finding]:
@@ -18,6 +20,8 @@ def judge(comparison: Comparison, limits: Limits) -> list[Finding]:
     findings = [
         f for layer in comparison.layers for f in _layer(comparison, layer, limits.of(layer.layer))
     ]
+    if len(comparison.layers) > 1 and not any(layer.steps for layer in comparison.layers):
+        findings = [replace(findings[0], layer=None, what=f"{ALL}: {findings[0].what}")]
     return [*_no_spikes(comparison), *findings, *_outside(comparison), *_uncompared(comparison)]
 
 
