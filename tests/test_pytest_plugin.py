@@ -184,7 +184,7 @@ def test_each_case_of_a_chip_is_a_test_and_a_refused_one_is_skipped(
 ) -> None:
     words = ("--nrf-target", "loihi2", "-k", "model/leak or subtracts or loihi/threshold")
     done = pytester.runpytest_inprocess(*words, "-rs", "-v")
-    done.assert_outcomes(passed=2, skipped=1, deselected=60)
+    done.assert_outcomes(passed=2, skipped=1, deselected=61)
     done.stdout.fnmatch_lines(["loihi2 on emulator::model/leak PASSED*"])
     done.stdout.fnmatch_lines(["*the neurons subtract their threshold when they spike"])
 
@@ -203,7 +203,7 @@ def test_a_case_that_an_engine_misses_is_told_with_its_likely_cause(
     engine(fading)
     words = ("--nrf-target", "loihi2", "--nrf-engine", "mine", "-k", "loihi/v-decay-below")
     done = pytester.runpytest_inprocess(*words)
-    done.assert_outcomes(failed=1, deselected=62)
+    done.assert_outcomes(failed=1, deselected=63)
     assert "Likely cause: as if dv were one more." in unwrapped(done.stdout.str())
 
 

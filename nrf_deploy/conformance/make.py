@@ -61,6 +61,10 @@ def neurons() -> Iterator[Made]:
         chain(quarter, cell("n", one, 1.0, fires="at")), pulses(16, one, *range(14)),
     )  # fmt: skip
     yield (
+        "large", "a potential grows to 128 times a weight before it spikes", ("large potentials",),
+        chain(dense("w", [[8]]), cell("n", one, 127 + 15 / 16)), pulses(144, one, *range(140)),
+    )  # fmt: skip
+    yield (
         "subtracts", "a spike takes the threshold off the potential", ("reset by subtraction",),
         chain(dense("w", [[5]]), cell("n", one, reset="subtract")), pulses(16, one, *range(13)),
     )  # fmt: skip

@@ -23,6 +23,7 @@ import numpy as np
 from ..emulator import events_golden, golden
 from ..emulator.events_golden import EventRule
 from ..findings import NrfError
+from ..network import Array
 from ..pipeline import latency
 from ..program import Conv, Dense, Population, Program, Sparse, Synapses
 from ..recording import Trace
@@ -90,9 +91,20 @@ def _by_values(result: Result) -> str:
     value = int(states[(d.left_step + late, *d.neuron)])
     size = abs(value) + (value > 0)
     ends = size > 8 and size & (size - 1) == 0 and value in (states.max(), states.min())
-    if ends and abs(d.value.right) > abs(d.value.left):
+    beyond = abs(d.value.right) > abs(d.value.left)
+    if ends and (beyond or _stuck(result.case, d.layer, d.variable, states[late:], value)):
         return f"{d.variable} saturates at {value:,}"
     return ""
+
+
+def _stuck(case: Case, layer: str, variable: str, states: Array, value: int) -> bool:
+    """Whether a neuron stays at this value where it is expected to go on, as one does that
+    cannot reach its threshold: what is expected may then be less, a potential after its spike."""
+    expected = case.expected.states[layer][variable][case.behind :]
+    steps = min(len(expected), len(states))
+    there = states[:steps] == value
+    moves = there[1:] & there[:-1] & (expected[1:steps] != expected[: steps - 1])
+    return bool(moves.any())
 
 
 # --- by what cases have in common ---------------------------------------------------
