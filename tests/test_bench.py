@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nrf_deploy.bench.case import Answer, Case, Peer, Problem, cases
+from nrf_deploy.bench.case import Answer, Case, Peer, Problem, cases, chosen
 from nrf_deploy.bench.measure import AGREE, COUNT, DIFFER, agreement, measure
 from nrf_deploy.bench.work import fan_out, synaptic_events
 from nrf_deploy.cli import main
 from nrf_deploy.emulator.layout import conv_synapses
-from nrf_deploy.findings import MissingError, TargetError
+from nrf_deploy.findings import MissingError, TargetError, UsageError
 from nrf_deploy.program import Conv
 from nrf_deploy.recording import Recording
 from nrf_deploy.sdk.environments import installed_python
@@ -215,4 +215,16 @@ def test_bench_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     answer = json.loads(capsys.readouterr().out)
     assert answer["firings"] > 0
     assert answer["synaptic_events"] > answer["firings"]
-    assert answer["fastest"] <= answer["seconds"] <= answer["slowest"]
+    (case,) = answer["cases"]
+    assert case["fastest"] <= answer["seconds"] <= case["slowest"]
+    assert set(case) & set(answer) == {"firings", "synaptic_events", "seconds"}
+
+
+def test_names_are_found_however_they_are_spelt() -> None:
+    known = {"SANA-FE": 1, "C loop": 2, "sinabs": 3}
+    assert chosen(["sanafe", "c_loop", "Sinabs"], known, "peer") == [1, 2, 3]
+    assert chosen([], known, "peer") == [1, 2, 3]
+    with pytest.raises(UsageError, match="did you mean SANA-FE and sinabs"):
+        chosen(["sanaf", "sinabz", "c loop"], known, "peer")
+    with pytest.raises(UsageError, match="fix: choose from"):
+        chosen(["brian"], known, "peer")

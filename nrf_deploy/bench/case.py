@@ -5,6 +5,8 @@ An entry of the group `nrf_deploy.benchmarks` names a module with `cases()` and 
 
 from __future__ import annotations
 
+import difflib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
@@ -87,14 +89,22 @@ def peers() -> dict[str, Peer]:
 
 
 def chosen(names: Sequence[str], known: Mapping[str, T], what: str) -> list[T]:
-    """Those of these names, in their order; all where none is named."""
-    unknown = [n for n in names if n not in known]
+    """Those of these names, in their order, however they are spelt: sanafe is SANA-FE. All where
+    none is named."""
+    spelt = {_letters(name): name for name in known}
+    unknown = [n for n in names if _letters(n) not in spelt]
     if unknown:
+        near = [difflib.get_close_matches(_letters(n), spelt, 1) for n in unknown]
+        meant = " and ".join(spelt[letters] for found in near for letters in found)
         raise UsageError(
             error(
                 f"BENCH-{what.upper()}-UNKNOWN",
                 f"there is no {what} {', '.join(map(repr, unknown))}",
-                fix=f"choose from: {', '.join(known)}",
+                fix=f"{f'did you mean {meant}? ' * bool(meant)}choose from: {', '.join(known)}",
             )
         )
-    return [known[n] for n in names] if names else list(known.values())
+    return [known[spelt[_letters(n)]] for n in names] if names else list(known.values())
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[\W_]", "", name.casefold())

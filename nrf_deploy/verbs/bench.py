@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any
 
 from ..bench.case import Case, Peer, cases, chosen, peers
 from ..bench.measure import Measured, measure
@@ -13,6 +12,9 @@ from ..cli import emit
 from ..findings import Finding, MissingError, error, refuse, warning
 from ..sdk.environments import install
 from ..text import WIDTH, finding_text, shorten
+
+ALONE = ("firings", "synaptic_events", "seconds")
+"""What the answer of a single case says outside `cases` too."""
 
 
 def bench(args: argparse.Namespace) -> int:
@@ -42,8 +44,8 @@ def bench(args: argparse.Namespace) -> int:
         if not m.good
     ]
     if args.json:
-        one: dict[str, Any] = found[0].as_json() if len(found) == 1 else {}
         each = [m.as_json() for m in found]
+        one = {key: each[0][key] for key in ALONE} if len(each) == 1 else {}
         emit(args, {**one, "ok": code == 0, "exit_code": code, "cases": each}, said)
     else:
         for finding in said:
