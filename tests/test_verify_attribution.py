@@ -294,3 +294,18 @@ def test_a_rewrite_that_changes_spikes_is_a_cause() -> None:
     found = by_layer(causes(bundle))
     assert found["first"].dominant == "exact-decay"
     assert found["first"].causes["decay"] < found["first"].causes["exact-decay"]
+
+
+def test_layers_of_one_cause_are_told_as_one() -> None:
+    """The findings keep a line a layer, for programs."""
+    layers = [
+        LayerCauses(name, 9, 0.5, {"weights": w, "decay": d}, 0, "places")
+        for name, w, d in (("a", 0.4, 0.1), ("b", 0.1, 0.4), ("c", 0.3, 0.0))
+    ]
+    shares = Attribution(tuple(layers), ("d",))
+    assert [f.layer for f in shares.findings()] == ["a", "b", "c", "d"]
+    both, alone, left_out = shares.told()
+    assert "2 layers are off most by weights: 'a', 'c'" in both.what
+    assert "--scheme" in both.fix
+    assert alone == list(shares.findings())[1]
+    assert left_out.layer == "d"

@@ -10,6 +10,7 @@ import pytest
 from nrf_deploy.network import Array
 from nrf_deploy.recording import Recording, Trace
 from nrf_deploy.verification import Arrival, Comparison, Limits, Report, activity, compare, judge
+from nrf_deploy.verification.report import divergence_sentences
 
 EXACT, NEAR = Limits(exact=True), Limits(exact=False)
 SHAPE = (2, 3, 4)
@@ -319,9 +320,41 @@ def test_the_heaviest_arrivals_are_told_and_the_rest_counted() -> None:
         inputs=lambda layer, neuron, step: [*events, Arrival("pool", (), 0, None)],
     )
     text = " ".join(Report(c, EXACT, ()).text().split())
-    assert "There arrived 1 from 'in' (19,), sent at step 0, weight 19; 1 from 'in' (18,)" in text
-    assert "and 12 more." in text
+    assert "arrived from neuron sent at step value weight" in text
+    assert "in (19) 0 1 19 in (18) 0 1 18" in text
+    assert "and 12 more" in text
+    assert "in (11)" not in text
     assert "What 'pool' sent there at step 0 was not recorded." in text
+    said = " ".join(divergence_sentences(c))
+    assert "There arrived 1 from 'in' (19,), sent at step 0, weight 19; 1 from 'in' (18,)" in said
+    assert "and 12 more." in said
+
+
+def test_the_steps_that_a_delay_waits_are_told_once_and_without_the_relays_names() -> None:
+    relays = [Arrival(f"in{'~' * k}", (), k, None) for k in range(1, 6)]
+    c = compare(
+        trace("chip", one=spikes(3)),
+        trace("model", one=spikes(4)),
+        order=["one"],
+        inputs=lambda layer, neuron, step: [*relays, Arrival("in", (2,), 6, 1, 7)],
+    )
+    text = " ".join(Report(c, EXACT, ()).text().split())
+    assert "There arrived 1 from 'in' (2,), sent at step 6, weight 7." in text
+    assert text.count("What came late from 'in' is not listed") == 1
+    assert "~" not in text
+
+
+def test_values_are_shown_by_the_error_that_judges_them() -> None:
+    c = compare(
+        trace("chip", one=np.full((4, 1), 3)),
+        trace("model", one=np.full((4, 1), 0.5, np.float32)),
+        order=["one"],
+        scale={"one": {"output": np.full(1, 8.0)}},
+    )
+    text = Report(c, NEAR, tuple(judge(c, NEAR))).text()
+    (row,) = (line for line in text.split("\n") if line.startswith("one "))
+    assert row.split() == ["one", "1", "4", "values", "values", "-", "25.00%", "-"]
+    assert "or of values their root mean square" in " ".join(text.split())
 
 
 def test_names_from_a_file_cannot_write_to_the_terminal() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..findings import Finding, info, warning
+
+CAUSE, UNATTRIBUTED = CODES = ("VERIFY-CAUSE", "VERIFY-UNATTRIBUTED")
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,29 @@ class Attribution:
 
     def findings(self) -> Iterator[Finding]:
         for layer in self.layers:
+            if layer.dominant is not None and layer.error:
+                yield _said(layer)
+        yield from self._unattributed()
+
+    def told(self) -> Iterator[Finding]:
+        """For people: layers that have the same cause, and so the same way out, as one."""
+        for layers in self._alike().values():
+            yield _said(layers[0]) if len(layers) == 1 else _said_of_all(layers)
+        yield from self._unattributed()
+
+    def _alike(self) -> dict[tuple[str, int], list[LayerCauses]]:
+        alike: dict[tuple[str, int], list[LayerCauses]] = {}
+        for layer in self.layers:
             cause = layer.dominant
             if cause is not None and layer.error:
-                yield _said(layer, cause)
+                late = layer.shift if cause == "latency" else 0
+                alike.setdefault((cause, late), []).append(layer)
+        return alike
+
+    def _unattributed(self) -> Iterator[Finding]:
         for name in self.left_out:
             yield info(
-                "VERIFY-UNATTRIBUTED",
+                UNATTRIBUTED,
                 "its error was not divided among causes",
                 why="the program holds its weights in another form than the model, or what "
                 "feeds it was not recorded",
@@ -66,8 +85,8 @@ WHY = {
     "several spikes",
 }
 FIX = {
-    "weights": "give the layer more weight_bits in --scheme, compile with --calibrate, or look "
-    "whether its kernel is the model's",
+    "weights": "compile with --calibrate on data like this input, give the layer back the "
+    "weight_bits that a --scheme took, or look whether its kernel is the model's",
     "decay": "choose time constants that the chip can hold (check names its roundings)",
     "threshold": "compare the model's thresholds and its comparison with the bundle's (inspect)",
     "bias": "compare the model's biases and v_leak with the bundle's (inspect)",
@@ -76,20 +95,46 @@ FIX = {
     "pooling": "compare the program's pool with the model's window, stride and channels (inspect)",
     "order": "train on the chip's arithmetic, with lower rates, or with fewer weights below 0",
     "latency": "look at the delays of the synapses that lead to it, and at its stated latency",
-    "arithmetic": "a larger gain leaves less to rounding (--calibrate, --scheme)",
+    "arithmetic": "a larger gain leaves less to rounding (gain in --scheme)",
 }
 
 
-def _said(layer: LayerCauses, cause: str) -> Finding:
+def _said(layer: LayerCauses) -> Finding:
+    cause = layer.dominant
+    assert cause is not None
     shares = sorted(layer.causes.items(), key=lambda c: -c[1])
     others = ", ".join(f"{c} {e:.3g}" for c, e in shares if e and c != cause)
-    late = f" ({layer.shift:+d} steps)" if cause == "latency" else ""
     of = "places a spike" if layer.unit == "places" else "of its values"
-    return (warning if cause == "latency" else info)(
-        "VERIFY-CAUSE",
-        f"fed by the reference it is {layer.error:.3g} {of} off; most by {cause}{late}: "
+    return _finding(
+        cause,
+        f"fed by the reference it is {layer.error:.3g} {of} off; most by "
+        f"{cause}{_late(layer, cause)}: "
         f"{layer.causes[cause]:.3g} alone{f'; {others}' if others else ''}",
+        layer.layer,
+    )
+
+
+def _said_of_all(layers: Sequence[LayerCauses]) -> Finding:
+    """The numbers are in the table."""
+    cause = layers[0].dominant
+    assert cause is not None
+    names = ", ".join(repr(layer.layer) for layer in layers)
+    return _finding(
+        cause,
+        f"fed by the reference, {len(layers)} layers are off most by "
+        f"{cause}{_late(layers[0], cause)}: {names}",
+    )
+
+
+def _late(layer: LayerCauses, cause: str) -> str:
+    return f" ({layer.shift:+d} steps)" if cause == "latency" else ""
+
+
+def _finding(cause: str, what: str, layer: str | None = None) -> Finding:
+    return (warning if cause == "latency" else info)(
+        CAUSE,
+        what,
         why=WHY.get(cause, "a rewrite that changes spikes, which was allowed"),
         fix=FIX.get(cause, "leave its --allow out, if the chip can do without it"),
-        layer=layer.layer,
+        layer=layer,
     )

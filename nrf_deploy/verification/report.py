@@ -13,7 +13,8 @@ import numpy as np
 from ..findings import Finding
 from ..recording import Trace
 from ..text import finding_text, printable, several, shorten, table, wrap
-from .causes import Attribution
+from . import arrived
+from .causes import CODES, Attribution
 from .comparison import Comparison, Divergence, LayerComparison, Value
 from .judge import NO_SPIKES, output_or_state, silent
 from .limits import Limits
@@ -21,7 +22,6 @@ from .tables import explained
 from .task import Task
 
 SCHEMA_VERSION = 1
-ARRIVALS_SHOWN = 8
 ENGINE_WIDTH = 12
 
 
@@ -77,7 +77,7 @@ class Report:
             "passed": self.passed,
             "verdict": self.verdict,
             **{k: told[k] for k in ("exact", "left", "right")},
-            "limits": dataclasses.asdict(self.limits),
+            "limits": self.limits.as_json(),
             **told,
             "alone": _alone_json(self.alone),
             "causes": _causes_json(self.attribution),
@@ -97,14 +97,21 @@ class Report:
         parts = [
             wrap(f"{printable(c.left)} against {printable(c.right)}", then="    "),
             layer_table(c),
+            *([wrap(_legend(c))] if details else []),
             *explained(self.comparison, self.alone, self.attribution),
-            *(wrap(s) for s in (LEGEND, *divergence_sentences(c)) if details),
+            *(divergence_paragraphs(c) if details else ()),
             *(wrap(s) for s in task_sentences(self)),
-            *(finding_text(f) for f in (*self.said, *self.findings)),
+            *(finding_text(f) for f in (*self.said, *self._told())),
             *(wrap(s) for s in self._closing()),
             f"verdict: {self.verdict}",
         ]
         return "\n\n".join(parts)
+
+    def _told(self) -> Iterator[Finding]:
+        """The findings, but layers with the same cause as one."""
+        shares = self.attribution
+        yield from (f for f in self.findings if shares is None or f.code not in CODES)
+        yield from () if shares is None else shares.told()
 
     def _closing(self) -> Iterator[str]:
         """What it means that the counts agree and the places do not."""
@@ -127,22 +134,23 @@ def _heads(c: Comparison) -> tuple[str, str]:
     return (left, right) if left != right else ("left", "right")
 
 
-LEGEND = (
-    "steps: those that both runs have; differ: places (a neuron in a step) with unequal outputs"
-)
+def _legend(c: Comparison) -> str:
+    said = (
+        "steps: those that both runs have; differ: places (a neuron in a step) with unequal "
+        "outputs; error: of the spike counts"
+    )
+    values = any(layer.analogue for layer in c.layers)
+    return f"{said}, or of values their root mean square" if values else said
 
 
 def layer_table(c: Comparison) -> str:
-    header = ("layer", "neurons", "steps", *_heads(c), "differ", "count error", "exact")
+    header = ("layer", "neurons", "steps", *_heads(c), "differ", "error", "exact")
     rows = [
         (
             layer.layer,
             f"{math.prod(layer.shape):,}",
             f"{layer.steps:,}",
-            f"{layer.spikes_left:,}",
-            f"{layer.spikes_right:,}",
-            f"{layer.mismatches:,}",
-            f"{layer.count_error:.2%}",
+            *_measured(layer),
             {True: "yes", False: "no", None: "-"}[layer.exact],
         )
         for layer in c.layers
@@ -150,7 +158,30 @@ def layer_table(c: Comparison) -> str:
     return table(header, rows, "lrrrrrrl")
 
 
+def _measured(layer: LayerComparison) -> tuple[str, str, str, str]:
+    """What both gave, where they differ, and the error by which the layer is judged."""
+    if layer.analogue:
+        off = "-" if layer.value_error is None else f"{layer.value_error:.2%}"
+        return "values", "values", "-", off
+    counts = (layer.spikes_left, layer.spikes_right, layer.mismatches)
+    left, right, differ = (f"{n:,}" for n in counts)
+    return left, right, differ, f"{layer.count_error:.2%}"
+
+
 def divergence_sentences(c: Comparison) -> Iterator[str]:
+    yield from _parting_sentences(c)
+    if c.first_divergence is not None:
+        yield from arrived.sentences(c.first_divergence)
+
+
+def divergence_paragraphs(c: Comparison) -> Iterator[str]:
+    """The same for a terminal: what arrived is a table where it is much."""
+    yield from map(wrap, _parting_sentences(c))
+    if c.first_divergence is not None:
+        yield from arrived.paragraphs(c.first_divergence)
+
+
+def _parting_sentences(c: Comparison) -> Iterator[str]:
     d = c.first_divergence
     if d is None:
         if not silent(c):
@@ -165,30 +196,12 @@ def divergence_sentences(c: Comparison) -> Iterator[str]:
         if v.variable != d.variable:
             same = "also differs" if v.left != v.right else "is equal"
             yield f"At this place {output_or_state(v.variable)} {same}: {_sides(c, v)}."
-    yield from _arrival_sentences(d)
 
 
 def task_sentences(report: Report) -> Iterator[str]:
     if report.task is not None and not silent(report.comparison):
         engines = (printable(e) for e in (report.comparison.left, report.comparison.right))
         yield from report.task.sentences(*engines)
-
-
-def _arrival_sentences(d: Divergence) -> Iterator[str]:
-    """The heaviest events that arrived at the place, then how many more there were."""
-    for a in d.arrivals:
-        if a.value is None:
-            yield f"What {a.source!r} sent there at step {a.step} was not recorded."
-    known = [a for a in d.arrivals if a.value is not None]
-    known.sort(key=lambda a: -abs((a.value or 0) * (1 if a.weight is None else a.weight)))
-    if known:
-        said = (
-            f"{a.value} from {a.source!r} {a.neuron}, sent at step {a.step}"
-            f"{'' if a.weight is None else f', weight {a.weight}'}"
-            for a in known[:ARRIVALS_SHOWN]
-        )
-        more = len(known) - ARRIVALS_SHOWN
-        yield f"There arrived {'; '.join(said)}{f'; and {more:,} more' if more > 0 else ''}."
 
 
 def _own_steps(c: Comparison, d: Divergence) -> str:

@@ -9,8 +9,8 @@ from .causes import Attribution
 from .comparison import Comparison, LayerComparison
 
 ALONE = (
-    "in the run: as it was, with the errors of the layers before it; alone: fed with what the "
-    "other run gave; places and the moves of Victor and Purpura are counted for a spike"
+    "places that differ for a spike: in the run, with the errors of the layers before it; alone, "
+    "fed by the other run; moves: Victor and Purpura's, for a spike"
 )
 CAUSES = (
     "places that differ for a spike of the model, each layer fed by the reference: in all, and "
