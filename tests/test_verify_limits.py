@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from test_verify_attribution import network
 from verify_traces import delayed, spikes, trace
 
+import nrf_deploy as nd
 from nrf_deploy.cli import main
 from nrf_deploy.findings import InputError
+from nrf_deploy.quantise.rules import Rules
 from nrf_deploy.verification import Limits, Report, compare, judge, junit, parse_limits
+from nrf_deploy.verification.advice import Advice, advice
 
 USUAL = Limits(exact=False)
 
@@ -132,3 +137,24 @@ def test_every_key_of_a_report_is_documented() -> None:
     layer, divergence = data["layers"][0], data["first_divergence"]
     keys = {*data, *layer, *layer["timing"], *divergence, *data["limits"], *data["findings"][0]}
     assert {key for key in keys if f"`{key}`" not in page} == set()
+
+
+def test_the_way_out_names_the_file_of_the_limits_and_only_what_can_help() -> None:
+    model, chip = {"one": spikes(1, rate=0.5)}, {"one": spikes(1, rate=0.2)}
+    c = compare(trace("chip", chip), trace("model", model), order=["one"])
+    limits = Limits(exact=False, cosine=0.99)
+    told = [f.fix for f in judge(c, limits)]
+    assert "--limit" in told[0]
+    assert not [fix for fix in told if "weight_bits" in fix]
+    count, cosine = judge(c, replace(limits, file="mine.toml"), Advice(frozenset({"one"}), True))
+    assert "a wider spike_count_error in mine.toml" in count.fix
+    assert "more weight_bits" in count.fix
+    assert "data more like this input" in count.fix
+    assert "a wider cosine in mine.toml" in cosine.fix
+    assert "file" not in replace(limits, file="mine.toml").as_json()
+
+
+@pytest.mark.parametrize(("bits", "can"), [(None, False), (8, False), (4, True)])
+def test_more_bits_are_a_way_out_only_where_the_chip_has_them(bits: int | None, can: bool) -> None:
+    made = nd.compile(network(), "loihi2", rules=Rules(weight_bits=bits))
+    assert advice(made).coarse == (frozenset({"first", "last"}) if can else frozenset())

@@ -61,7 +61,7 @@ class Rules:
 
     def bits(self, layer: str, most: int) -> int:
         """Of a weight: what is asked for, or the `most` that the chip has."""
-        asked: int | None = self._of(layer, "weight_bits")
+        asked = self.asked_bits(layer)
         if asked is not None and asked > most:
             raise TargetError(
                 error(
@@ -73,6 +73,10 @@ class Rules:
                 )
             )
         return most if asked is None else asked
+
+    def asked_bits(self, layer: str) -> int | None:
+        asked: int | None = self._of(layer, "weight_bits")
+        return asked
 
     def channels(self, layer: str) -> bool | None:
         own: bool | None = self._of(layer, "per_channel")

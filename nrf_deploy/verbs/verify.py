@@ -104,8 +104,19 @@ def _bisected(args: argparse.Namespace, report: Report, bundle: Bundle, given: R
     files = (f"{args.bisect}.nrfb", f"{args.bisect}.npz")
     save(part.bundle, files[0])
     write(part.recording, files[1])
-    said = replace(part.said(), fix=f"{files[0]} and {files[1]} hold it, to hand on")
+    again_by = " ".join(_repeated(args, files))
+    hand_on = f"{files[0]} and {files[1]} hold it, to hand on; they fail with {again_by}"
+    said = replace(part.said(), fix=hand_on)
     return replace(report, said=(*report.said, said))
+
+
+def _repeated(args: argparse.Namespace, files: tuple[str, str]) -> Iterator[str]:
+    """The command that holds the part to exactness: within the usual limits it may pass."""
+    yield from ("nrf-deploy verify", files[0], "--input", files[1])
+    usual = {"engine": "emulator", "against": "reference", "decay": "euler"}
+    given = {option: getattr(args, option) for option in usual}
+    yield from (f"--{option} {given[option]}" for option in usual if given[option] != usual[option])
+    yield "--exact"
 
 
 def _covariance(args: argparse.Namespace, bundle: Bundle, given: Recording) -> Covariance:
@@ -156,4 +167,5 @@ def _limits(args: argparse.Namespace) -> Limits:
     if not args.limits:
         return usual
     with reading(args.limits) as stream:
-        return parse_limits(stream.read(2**20).decode("utf-8", "replace"), usual)
+        limits = parse_limits(stream.read(2**20).decode("utf-8", "replace"), usual)
+    return replace(limits, file=args.limits)

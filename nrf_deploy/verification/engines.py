@@ -20,6 +20,7 @@ from ..pipeline import latency, populations, run, said_by, target_of
 from ..recording import Recording, Trace
 from ..reference.neurons import Decay
 from ..stages import Progress, quiet
+from .advice import Advice, advice
 from .comparison import Comparison
 from .judge import judge, judge_task
 from .labels import Labels
@@ -103,7 +104,8 @@ def every_engine(
                 findings += [_lacking(f, bundle, engine) for f in refused.findings]
         said += [f for trace in traces.values() for f in said_by(trace)]
         rows += _rows(bundle, recording, model, traces, labels)
-    findings += [f for row in rows for f in _judged(row, limits)]
+    known = {b.chip: advice(b) for b in bundles}
+    findings += [f for row in rows for f in _judged(row, limits, known[row.chip])]
     answers = [row.task.right for row in rows if row.task is not None]
     return Engines(
         populations(first),
@@ -202,8 +204,8 @@ def _spikes(bundle: Bundle, trace: Trace) -> dict[str, int]:
     }
 
 
-def _judged(row: Row, limits: Limits) -> Iterator[Finding]:
-    found = [f for f in judge(row.against, limits) if f.severity == "error"]
+def _judged(row: Row, limits: Limits, known: Advice) -> Iterator[Finding]:
+    found = [f for f in judge(row.against, limits, known) if f.severity == "error"]
     if row.vendor is not None and row.alike:
         exact = Limits(exact=True)
         found += [f for f in judge(row.vendor, exact) if f.severity == "error"]

@@ -7,18 +7,22 @@ from dataclasses import replace
 
 from ..findings import Finding, error, info, warning
 from ..text import several
+from .advice import Advice, either
 from .comparison import OUTPUT, Comparison, Divergence, LayerComparison
 from .limits import Limits
 from .task import CLASS, Task
 
+NONE = Advice()
 NO_SPIKES = "VERIFY-NO-SPIKES"
 ALL = "nothing was compared of any layer"
 
 
-def judge(comparison: Comparison, limits: Limits) -> list[Finding]:
+def judge(comparison: Comparison, limits: Limits, advice: Advice = NONE) -> list[Finding]:
     """An error for each broken limit; a warning or an info for what could not be judged."""
     findings = [
-        f for layer in comparison.layers for f in _layer(comparison, layer, limits.of(layer.layer))
+        f
+        for layer in comparison.layers
+        for f in _layer(comparison, layer, limits.of(layer.layer), advice)
     ]
     if len(comparison.layers) > 1 and not any(layer.steps for layer in comparison.layers):
         findings = [replace(findings[0], layer=None, what=f"{ALL}: {findings[0].what}")]
@@ -48,7 +52,9 @@ def _no_spikes(c: Comparison) -> Iterator[Finding]:
         )
 
 
-def _layer(c: Comparison, layer: LayerComparison, limits: Limits) -> Iterator[Finding]:
+def _layer(
+    c: Comparison, layer: LayerComparison, limits: Limits, advice: Advice
+) -> Iterator[Finding]:
     if layer.steps == 0:
         yield error(
             "VERIFY-NOTHING-COMPARED",
@@ -61,9 +67,9 @@ def _layer(c: Comparison, layer: LayerComparison, limits: Limits) -> Iterator[Fi
     if limits.exact and layer.first is not None:
         yield _diverged(c, layer, layer.first)
     if layer.analogue:
-        yield from _value(layer, limits)
+        yield from _value(layer, limits, advice)
     elif not limits.exact and layer.count_error > limits.spike_count_error:
-        yield _count(c, layer, limits)
+        yield _count(c, layer, limits, advice)
     if not layer.analogue and not limits.exact:
         yield from _metrics(layer, limits)
 
@@ -100,15 +106,18 @@ def _feeds(c: Comparison, earlier: str, later: str) -> bool:
     return names.index(earlier) < names.index(later)
 
 
-def _count(c: Comparison, layer: LayerComparison, limits: Limits) -> Finding:
+def _count(c: Comparison, layer: LayerComparison, limits: Limits, advice: Advice) -> Finding:
     return error(
         "VERIFY-COUNT",
         f"{several(layer.spikes_left, 'spike')} in {c.left} and {layer.spikes_right:,} in "
         f"{c.right}: "
         f"{layer.count_error:.1%} off, the limit is {limits.spike_count_error:.1%}",
         fix=_shift_fix(layer)
-        or "compile with --calibrate REC on data like this input, give the layer more "
-        "weight_bits in --scheme S.toml, or verify with a wider --limit",
+        or either(
+            advice.calibrate(),
+            advice.bits(layer.layer),
+            f"verify {limits.wider('spike_count_error', 'with a wider --limit')}",
+        ),
         layer=layer.layer,
     )
 
@@ -127,12 +136,12 @@ def _metrics(layer: LayerComparison, limits: Limits) -> Iterator[Finding]:
     for name, (said, value) in found.items():
         limit = getattr(limits, name)
         if limit is not None and value is not None and value > limit:
-            yield _beyond(layer, name, f"{said}: {value:.4g}, the limit is {limit:.4g}")
+            yield _beyond(layer, limits, name, f"{said}: {value:.4g}, the limit is {limit:.4g}")
     if limits.cosine is not None and (layer.spikes_left or layer.spikes_right):
         cosine = layer.cosine or 0.0
         if cosine < limits.cosine:
             said = f"the cosine of the activities is {cosine:.4f}, at least {limits.cosine:.4f}"
-            yield _beyond(layer, "cosine", f"{said} is asked for")
+            yield _beyond(layer, limits, "cosine", f"{said} is asked for")
 
 
 def judge_task(task: Task, limits: Limits) -> Iterator[Finding]:
@@ -154,17 +163,18 @@ def judge_task(task: Task, limits: Limits) -> Iterator[Finding]:
             )
 
 
-def _beyond(layer: LayerComparison, name: str, what: str) -> Finding:
+def _beyond(layer: LayerComparison, limits: Limits, name: str, what: str) -> Finding:
     return error(
         f"VERIFY-{name.upper().replace('_', '-')}",
         what,
         fix=_shift_fix(layer)
-        or "verify with --attribute to see the causes, or with a wider limit for this layer",
+        or "verify with --attribute to see the causes, or "
+        + limits.wider(name, "with a wider limit for this layer"),
         layer=layer.layer,
     )
 
 
-def _value(layer: LayerComparison, limits: Limits) -> Iterator[Finding]:
+def _value(layer: LayerComparison, limits: Limits, advice: Advice) -> Iterator[Finding]:
     if layer.value_error is None:
         yield warning(
             "VERIFY-UNSCALED",
@@ -177,7 +187,7 @@ def _value(layer: LayerComparison, limits: Limits) -> Iterator[Finding]:
             "VERIFY-VALUE",
             f"its values are {layer.value_error:.1%} off (root mean square), "
             f"the limit is {limits.value_error:.1%}",
-            fix="compile with --calibrate REC on data like this input",
+            fix=advice.calibrate(),
             layer=layer.layer,
         )
 

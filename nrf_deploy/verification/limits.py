@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from ..findings import Finding, InputError, error, refuse
@@ -32,7 +32,8 @@ class Limits:
     against its integers) the metrics hold, as far as they have a limit (see LayerComparison).
     `value_error` holds for layers whose outputs are integers on one side and fractions on the
     other, exact or not. `task_error` is the left run's against the labels, `task_change` that
-    against the right run (task.py). `layers` has what is different for one layer.
+    against the right run (task.py). `layers` has what is different for one layer. `file` is where
+    they stand, to be named in a way out; it is no limit, and in no report.
     """
 
     exact: bool
@@ -45,12 +46,20 @@ class Limits:
     task_error: float | None = None
     task_change: float | None = None
     layers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    file: str | None = field(default=None, compare=False)
 
     def of(self, layer: str) -> Limits:
         return replace(self, **self.layers.get(layer, {}))
 
+    def as_json(self) -> dict[str, Any]:
+        return {k: v for k, v in asdict(self).items() if k != "file"}
 
-METRICS = tuple(f.name for f in fields(Limits) if f.name not in ("exact", "layers"))
+    def wider(self, name: str, option: str) -> str:
+        """How to ask for less: in the file, where there is one."""
+        return option if self.file is None else f"with a wider {name} in {self.file}"
+
+
+METRICS = tuple(f.name for f in fields(Limits) if f.name not in ("exact", "layers", "file"))
 WHOLE = ("task_error", "task_change")
 """Of the whole run: no layer has its own."""
 

@@ -19,6 +19,7 @@ from ..recording import Recording, Trace
 from ..reference.neurons import Decay
 from ..stages import Progress, quiet
 from .activity import activity
+from .advice import advice
 from .arrivals import arrivals
 from .compare import compare
 from .comparison import Comparison
@@ -99,7 +100,7 @@ def verify(
     late = dict.fromkeys(names, behind) if from_file else latency(bundle, against)
     comparison = compared(bundle, recording, traces, engine, late)
     reference = right if against == "reference" else None
-    findings += judge(comparison, limits)
+    findings += judge(comparison, limits, advice(bundle))
     if not silent(comparison):
         graded = [n for n in names if not spiking(bundle, n)]
         findings += activity(left, reference=reference, order=names, graded=graded)

@@ -112,7 +112,8 @@ def quantise(
                 if data is not None:
                     data.chip[name] = reaches.sent(name, data.model[name])
             populations[name] = PopulationScheme(kept, scales)
-        findings += said(task, gain, weights, bits, populations, observed, peak, network)
+        data_help = calibration is None and _on_spikes(group, rules)
+        findings += said(task, gain, weights, bits, populations, observed, peak, network, data_help)
     largest_input = 0 if calibration is None else peak
     return Scheme(connections, populations, rules, largest_input), findings
 

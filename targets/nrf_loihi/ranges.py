@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,15 +70,15 @@ def _coarse_threshold(name: str, form: Neuron, scale: Array) -> Iterator[Finding
         )
 
 
-def coarse_weights(name: str, off: float, bits: int) -> Iterator[Finding]:
+def coarse_weights(name: str, off: float, bits: int, ways: Sequence[str]) -> Iterator[Finding]:
+    """`ways` are those ways out that are still open."""
     if off > COARSE_WEIGHTS:
         yield warning(
             "LOIHI-WEIGHTS-COARSE",
             f"at {bits} bits its weights are {off:.0%} off",
             layer=name,
             why="the sums that its neurons see are off by as much, or nearly",
-            fix="give it more bits or a larger gain (--scheme), calibrate, or train with weights "
-            "of more equal size",
+            fix=" or ".join([*ways, "train with weights of more equal size"]),
         )
 
 

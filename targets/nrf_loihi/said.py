@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -24,8 +24,10 @@ def said(
     observed: Mapping[str, Observed | None],
     peak: int,
     network: Network,
+    data_help: bool,
 ) -> list[Finding]:
-    """`bits` are those of each connection's weights."""
+    """`bits` are those of each connection's weights; `data_help` where there are no data to
+    calibrate on, and the rules would use them."""
     findings: list[Finding] = []
     if np.any(gain > (cap := largest(task)[1]) * (1 + 1e-9)):
         findings.append(
@@ -63,11 +65,21 @@ def said(
             )
         )
         if integers.any():
-            findings += coarse_weights(link.name, off, bits[link.name])
+            findings += coarse_weights(
+                link.name, off, bits[link.name], list(_open(task, bits[link.name], data_help))
+            )
     for name, form in task.forms.items():
         findings += lost(name, form, populations[name], task.bias[name])
         findings += range_of(name, task, weights, observed[name], peak, network)
     return findings
+
+
+def _open(task: Task, bits: int, data_help: bool) -> Iterator[str]:
+    """What can still be done about coarse weights without training again."""
+    if bits < task.chip.weight_bits:
+        yield f"give it up to {task.chip.weight_bits} weight_bits (--scheme)"
+    if data_help:
+        yield "compile with --calibrate REC, so that the spikes decide how it is rounded"
 
 
 def _clipped(task: Task, name: str, gain: Array) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import platform
 from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -22,7 +21,7 @@ def reproduce(report: Report, bundle: Bundle, recording: Recording) -> Markup:
     context = dict(report.context)
     commands = [str(c) for c in context.pop("commands", ())]
     rows = [*_bundle(bundle), *_recording(recording), *_plain("", context)]
-    rows += [*_plain("limit: ", dataclasses.asdict(report.limits)), *_versions()]
+    rows += [*_plain("limit: ", report.limits.as_json()), *_versions()]
     return section(
         "reproduce",
         "To reproduce",
