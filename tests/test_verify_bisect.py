@@ -58,9 +58,25 @@ def test_the_verb_writes_a_bundle_and_a_recording_that_differ_again(
     write(recording(), tmp_path / "in.npz")
     words = ["verify", str(tmp_path / "m.nrfb"), "--input", str(tmp_path / "in.npz")]
     main([*words, "--bisect", str(tmp_path / "small")])
-    assert "VERIFY-BISECTED" in capsys.readouterr().out
-    small = nd.load(tmp_path / "small.nrfb")
+    said = " ".join(capsys.readouterr().out.split())
+    assert "VERIFY-BISECTED" in said
+    assert "this layer is the one that is most off" in said
+    small = tmp_path / "small"
+    assert f"nrf-deploy verify {small}.nrfb --input {small}.npz --exact" in said
     given, _ = read(tmp_path / "small.npz")
-    assert not nd.verify(small, given).comparison.exact
+    assert not nd.verify(nd.load(tmp_path / "small.nrfb"), given).comparison.exact
     words = ["verify", str(tmp_path / "small.nrfb"), "--input", str(tmp_path / "small.npz")]
     assert main([*words, "--exact"]) == 1
+
+
+def test_it_says_why_another_layer_is_handed_on_than_the_one_where_the_runs_part() -> None:
+    bundle = nd.compile(SOUND, "loihi2")
+    bundle = replace(bundle, program=flipped_linear(bundle.program))
+    report = nd.verify(bundle, recording())
+    parts = report.comparison.first_divergence
+    assert parts is not None
+    elsewhere = replace(parts, layer="first", step=1)
+    told = replace(report, comparison=replace(report.comparison, first_divergence=elsewhere))
+    found = bisect(bundle, recording(), told, nd.verify)
+    assert found.said().layer == "last"
+    assert "the whole runs part first in layer 'first', at step 1" in found.said().why

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -104,7 +106,7 @@ def _bisected(args: argparse.Namespace, report: Report, bundle: Bundle, given: R
     files = (f"{args.bisect}.nrfb", f"{args.bisect}.npz")
     save(part.bundle, files[0])
     write(part.recording, files[1])
-    again_by = " ".join(_repeated(args, files))
+    again_by = shlex.join(_repeated(args, files))
     hand_on = f"{files[0]} and {files[1]} hold it, to hand on; they fail with {again_by}"
     said = replace(part.said(), fix=hand_on)
     return replace(report, said=(*report.said, said))
@@ -112,10 +114,11 @@ def _bisected(args: argparse.Namespace, report: Report, bundle: Bundle, given: R
 
 def _repeated(args: argparse.Namespace, files: tuple[str, str]) -> Iterator[str]:
     """The command that holds the part to exactness: within the usual limits it may pass."""
-    yield from ("nrf-deploy verify", files[0], "--input", files[1])
-    usual = {"engine": "emulator", "against": "reference", "decay": "euler"}
-    given = {option: getattr(args, option) for option in usual}
-    yield from (f"--{option} {given[option]}" for option in usual if given[option] != usual[option])
+    yield from ("nrf-deploy", "verify", files[0], "--input", files[1])
+    usual = {"engine": "emulator", "against": "reference", "layer": None, "behind": 0}
+    for option, default in {**usual, "decay": "euler"}.items():
+        if (value := getattr(args, option)) != default:
+            yield from (f"--{option}", str(value))
     yield "--exact"
 
 

@@ -29,11 +29,12 @@ Verify = Callable[[Bundle, Recording], Report]
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """What is handed on, and how it was found to differ."""
+    """What is handed on, how it was found to differ, and why it was chosen."""
 
     bundle: Bundle
     recording: Recording
     divergence: Divergence
+    why: str
 
     def said(self) -> Finding:
         d, program = self.divergence, self.bundle.program
@@ -45,6 +46,7 @@ class Part:
             layer=d.layer,
             neuron=d.neuron,
             step=d.step,
+            why=self.why,
         )
 
 
@@ -64,9 +66,10 @@ def bisect(bundle: Bundle, recording: Recording, report: Report, verify: Verify)
         tried = verify(part, given).comparison
         told = next((x.first for x in tried.layers if x.layer == wanted.layer), None)
         if told is not None and _same(told, wanted):
-            return Part(part, given, told)
+            return Part(part, given, told, _chosen(report, told))
     whole = report.comparison.first_divergence or found
-    return Part(bundle, recording.until(whole.step + 1), whole)
+    why = "no part of it by itself differs at the same neuron with the same values"
+    return Part(bundle, recording.until(whole.step + 1), whole, why)
 
 
 def rewritten(bundle: Bundle) -> Network:
@@ -84,6 +87,17 @@ def _first(report: Report) -> Divergence | None:
     if not own:
         return report.comparison.first_divergence
     return max(own, key=lambda x: x.mismatches / max(x.spikes_right, 1)).first
+
+
+def _chosen(report: Report, taken: Divergence) -> str:
+    """Readers look for the layer where the runs part; say why it may be another."""
+    first = report.comparison.first_divergence
+    if report.alone is None or all(x.first is None for x in report.alone.layers):
+        return "the runs part first in this layer"
+    why = f"fed with what {report.comparison.right} gave, this layer is the one that is most off"
+    if first is None or first.layer == taken.layer:
+        return why
+    return f"{why}; the whole runs part first in layer {first.layer!r}, at step {first.step:,}"
 
 
 def _same(told: Divergence, wanted: Divergence) -> bool:
