@@ -21,7 +21,7 @@ from .recording import Recording
 from .recordings import write
 from .sdk.environments import status
 from .target import Target, targets
-from .text import Progress, finding_text, table, wrap
+from .text import Progress, finding_text, several, table, wrap
 from .track import followed
 from .track_picture import Tracks, in_characters, svg
 from .verification.labels import PlaceLabels
@@ -98,7 +98,7 @@ class Way:
                 bundle = pipeline.compile(model, chip, self.typical, progress=progress)
         except TargetError as refusal:
             errors = [f for f in refusal.findings if f.severity == "error"]
-            self.say(f"it cannot go on {chip}: {len(errors)} problem(s), the first:\n")
+            self.say(f"it cannot go on {chip}: {several(len(errors), 'problem')}, the first:\n")
             self.say(finding_text(errors[0]))
             return None
         save(bundle, self.folder / f"{MODEL}.{chip}.nrfb")

@@ -15,7 +15,7 @@ from .network import Array, Input, Network, Node, Output, Shape
 from .place.placement import Piece, Placement
 from .program import Program
 from .stages import Verdict
-from .text import finding_text, number, table, wrap
+from .text import finding_text, number, several, table, wrap
 
 VERDICT_KEYS = ("layer", "kind", "shape", "verdict", "code", "into")
 NAMED = re.compile(r"'([^']*)'")
@@ -97,7 +97,7 @@ def verdict_text(model: str, chip: str, verdict: Verdict) -> str:
         p = verdict.placement
         parts.append(f"{Path(model).name} fits on {chip}: {p.used_cores} of {p.cores} cores")
     else:
-        parts.append(f"{Path(model).name} cannot go on {chip}: {refused} problem(s)")
+        parts.append(f"{Path(model).name} cannot go on {chip}: {several(refused, 'problem')}")
     return "\n\n".join(parts)
 
 
@@ -107,30 +107,32 @@ def resources(bundle: Bundle) -> str:
 
 
 def resource_table(program: Program, placement: Placement, by_core: bool = False) -> str:
-    """Every budget as used/left: on the fullest core of each layer, or on each core."""
+    """Every budget as used/whole: on the fullest core of each layer, or on each core."""
     shown = _shown(placement)
     budgets = [b.replace("synaptic_words", "words") for b in shown]
     heads = [b.replace("neuron_groups", "groups").replace("_", " ") for b in budgets]
     limits = tuple(placement.limits.get(b, "none") for b in shown)
     if by_core:
-        several = placement.chips > 1
-        first = ("chip", "core", "holds") if several else ("core", "holds")
-        rows = [row if several else row[1:] for row in _core_rows(placement)]
+        many = placement.chips > 1
+        first = ("chip", "core", "holds") if many else ("core", "holds")
+        rows = [row if many else row[1:] for row in _core_rows(placement)]
         if placement.limits:
             rows.append((*[""] * (len(first) - 1), "limit a core", *limits))
         align = "r" * (len(first) - 1) + "l" + "r" * len(heads)
-        which = "each core uses/has left"
+        which = "each core uses"
     else:
         first, rows = ("layer", "size", "cores"), _layer_rows(program, placement)
         if placement.limits:
             rows.append(("limit a core", "", placement.cores, *limits))
         align = "l" + "r" * (2 + len(heads))
-        which = "the fullest core of a layer uses/has left"
+        which = "the fullest core of a layer uses"
+    limited = bool(placement.limits) or len(shown) < len(placement.budgets)
+    whole = " of what it has" if limited else ""
     cores = f"{placement.used_cores} of {placement.cores} cores"
     if placement.chips > 1:
         chips = len({placement.chip_of(p.core) for p in placement.pieces})
         cores += f", {chips} of {placement.chips} chips"
-    head = wrap(f"{placement.chip}: {cores}; of each budget, what {which}")
+    head = wrap(f"{placement.chip}: {cores}; of each budget, what {which}{whole}")
     return head + "\n\n" + table((*first, *heads), rows, align)
 
 
@@ -141,7 +143,7 @@ def _layer_rows(program: Program, placement: Placement) -> list[tuple[object, ..
         held = {b for p in pieces for b in p.used}
         most = {b: max(p.used.get(b, 0) for p in pieces) for b in placement.budgets if b in held}
         cores = len({p.core for p in pieces})
-        rows.append((population.name, population.size, cores, *_used_left(most, placement)))
+        rows.append((population.name, population.size, cores, *_used_whole(most, placement)))
     return rows
 
 
@@ -157,7 +159,7 @@ def _core_rows(placement: Placement) -> list[tuple[object, ...]]:
     for core, pieces in _by_core(placement).items():
         used = {b: sum(p.used.get(b, 0) for p in pieces) for b in placement.budgets}
         holds = " + ".join(map(_holds, pieces))
-        rows.append((placement.chip_of(core), core, holds, *_used_left(used, placement)))
+        rows.append((placement.chip_of(core), core, holds, *_used_whole(used, placement)))
     return rows
 
 
@@ -177,11 +179,12 @@ def _rest(budget: str) -> str:
     return budget.removesuffix("_words") + "_left"
 
 
-def _used_left(used: Mapping[str, int], placement: Placement) -> list[str]:
-    left = {b: limit - used.get(b, 0) for b, limit in placement.limits.items()}
-    left |= {b: used[_rest(b)] for b in _shown(placement) if _rest(b) in used}
+def _used_whole(used: Mapping[str, int], placement: Placement) -> list[str]:
+    """As people read it: 2048/4095 is 2048 of 4095."""
+    whole = dict(placement.limits)
+    whole |= {b: used.get(b, 0) + used[_rest(b)] for b in _shown(placement) if _rest(b) in used}
     return [
-        f"{used.get(b, 0)}/{left[b]}" if b in left else f"{used.get(b, 0)}"
+        f"{used.get(b, 0)}/{whole[b]}" if b in whole else f"{used.get(b, 0)}"
         for b in _shown(placement)
     ]
 

@@ -58,7 +58,7 @@ def test_each_layer_sits_on_a_core_that_holds_it() -> None:
             assert piece.used[left] >= 0
 
 
-def test_what_is_left_stands_beside_what_is_used_within_80_columns() -> None:
+def test_what_there_is_stands_beside_what_is_used_within_80_columns() -> None:
     bundle = nd.compile(
         chain((40,), linear("l", np.ones((60, 40)) / 4), neurons("n", (60,))), "speck2b"
     )
@@ -68,7 +68,8 @@ def test_what_is_left_stands_beside_what_is_used_within_80_columns() -> None:
         assert max(map(len, text.splitlines())) <= 80
         for memory in MEMORIES:
             left = memory.replace("words", "left")
-            assert f" {piece.used[memory]}/{piece.used[left]}" in text
+            whole = piece.used[memory] + piece.used[left]
+            assert f" {piece.used[memory]}/{whole}" in text
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)

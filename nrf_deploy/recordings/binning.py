@@ -203,10 +203,10 @@ class _Tally:
             )
 
     def _outside(self, name: str, axis: _Outside) -> Finding:
-        place = "polarity" if name == "p" else name
+        place = "a polarity" if name == "p" else f"{'an' if name == 'x' else 'a'} {name}"
         return error(
             "RECORDING-OUTSIDE",
-            f"{axis.count:,} of {self.taken:,} events of {self.path} have a {place} outside "
+            f"{axis.count:,} of {self.taken:,} events of {self.path} have {place} outside "
             f"0..{axis.limit - 1}: it goes from {axis.low} to {axis.high}",
             fix=polarities(self.shape)
             if name == "p"
