@@ -168,7 +168,7 @@ def test_an_output_that_comes_late_is_named(monkeypatch: pytest.MonkeyPatch) -> 
         return replace(trace, outputs=outputs)
 
     (result,) = on_engine(monkeypatch, late, ("loihi/two-layers",)).results
-    assert result.cause == "the output comes 1 step(s) late"
+    assert result.cause == "the output comes 1 step late"
 
 
 def test_an_engine_that_fails_is_no_bug_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:

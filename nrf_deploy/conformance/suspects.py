@@ -28,6 +28,7 @@ from ..pipeline import latency
 from ..program import Conv, Dense, Population, Program, Sparse, Synapses
 from ..recording import Trace
 from ..target import Target
+from ..text import several
 from ..verification.comparison import OUTPUT
 from .case import Case
 from .models import in_its_units
@@ -69,7 +70,7 @@ def _shifted(result: Result) -> str:
     late = shifts.pop() if len(shifts) == 1 else None
     if late is None:
         return ""
-    return f"the output comes {abs(late)} step(s) {'late' if late > 0 else 'early'}"
+    return f"the output comes {several(abs(late), 'step')} {'late' if late > 0 else 'early'}"
 
 
 # --- by the values -----------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -13,7 +14,7 @@ from ..files import reading
 from ..findings import Finding, NrfError, UsageError, error, refuse
 from ..given import as_bundle, recording_for
 from ..recording import Recording
-from ..text import WIDTH
+from ..text import WIDTH, several
 from ..verification.limits import Limits, parse_limits, unknown_layers
 from ..verification.recorded import is_recording
 from ..verification.verify import default_limits
@@ -76,7 +77,7 @@ class Collected:
         if len(inputs) not in ({1, len(paths)} if paths else {0}):
             yield error(
                 "PYTEST-INPUT",
-                f"{len(paths)} bundle(s) and {len(inputs)} input(s) are given",
+                f"{several(len(paths), 'bundle')} and {several(len(inputs), 'input')} are given",
                 fix="give --nrf-input once for all bundles, or once for each --nrf-bundle",
             )
         if self.option("nrf_kit") and not self.option("nrf_target"):
@@ -112,4 +113,4 @@ class Collected:
         with reading(path) as stream:
             limits = parse_limits(stream.read(2**20).decode("utf-8", "replace"), usual)
         refuse(unknown_layers(limits, pipeline.populations(bundle)), UsageError)
-        return limits
+        return replace(limits, file=str(path))

@@ -35,7 +35,7 @@ def demand_steps(path: str, given: Recording) -> None:
                 "VERIFY-NOTHING-COMPARED",
                 f"{path} holds no event and no step: there is nothing to compare",
                 fix="give a recording with events in it; look at whether this is the file that was "
-                "meant, and whether --crop, --start and --until leave anything",
+                "meant, and whether --crop, --from and --until leave anything",
             )
         )
 

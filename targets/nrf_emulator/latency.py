@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from nrf_deploy.findings import Finding, error
 from nrf_deploy.layers import Layers, Link
+from nrf_deploy.text import several
 
 from .settings import Settings
 
@@ -35,7 +36,8 @@ def loops(view: Layers, s: Settings) -> Iterator[Finding]:
                 more = 1 - delay(latency, link, target)
                 yield error(
                     "EMULATOR-LOOP",
-                    f"the way back from {link.source!r} to {target!r} is {more} step(s) too long",
+                    f"the way back from {link.source!r} to {target!r} is "
+                    f"{several(more, 'step')} too long",
                     layer=link.name,
                     why="each layer of connections in the loop takes a step on this machine, "
                     "while the model waits one step in the whole loop",
