@@ -74,9 +74,22 @@ def _lines(row: Sequence[str], widths: Sequence[int], align: str) -> list[str]:
 def _line(row: Sequence[str], widths: Sequence[int], align: str) -> str:
     cells = (
         shorten(cell, w).ljust(w) if a == "l" else cell.rjust(w)
-        for cell, w, a in zip(row, widths, align, strict=True)
+        for cell, w, a in zip(*_roomy(row, widths, align), strict=True)
     )
     return GAP.join(cells).rstrip()
+
+
+def _roomy(
+    row: Sequence[str], widths: Sequence[int], align: str
+) -> tuple[Sequence[str], Sequence[int], str]:
+    """A first cell that is too wide takes the empty cells after it."""
+    taken, width = 1, widths[0]
+    while len(row[0]) > width and taken < len(row) and not row[taken]:
+        width += len(GAP) + widths[taken]
+        taken += 1
+    if align[0] == "r" or taken == 1:
+        return row, widths, align
+    return [row[0], *row[taken:]], [width, *widths[taken:]], align[0] + align[taken:]
 
 
 def shorten(text: str, width: int) -> str:

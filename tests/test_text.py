@@ -297,3 +297,13 @@ def test_a_quick_stage_says_nothing_of_waiting() -> None:
     with Progress("chip", terminal, waiting=["it compiles"]) as progress:
         progress(1, 1)
     assert "compiles" not in terminal.getvalue()
+
+
+def test_a_first_cell_takes_the_empty_cells_after_it() -> None:
+    rows = [("a rather long name", "", "", "1"), ("short", "10", "200", "3")]
+    told = table(("name", "b", "c", "d"), rows, "lrrr", width=24)
+    assert told.split("\n")[2] == "a rather long name     1"
+    assert max(map(len, told.split("\n"))) <= 24
+    assert "…" in table(
+        ("name", "b", "c", "d"), [("a rather long name", "1", "2", "3")], "lrrr", 20
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...findings import Finding
-from ...text import finding_text, table, wrap
+from ...text import WIDTH, finding_text, table, wrap
 from .nouns import Covariance, Row, Trial
 
 
@@ -32,7 +32,14 @@ def _table(test: Trial) -> str:
     heads = ["channel", "to", "depth", "spikes", *(str(k + 1) for k in range(len(test.stages)))]
     heads += ["most by"] if causes else []
     rows = [_row(test, row, causes) for row in test.rows]
-    return table(heads, rows, "llrr" + "r" * len(test.stages) + ("l" if causes else ""))
+    align = "llrr" + "r" * len(test.stages) + ("l" if causes else "")
+    whole = table(heads, rows, align)
+    if all(cell in whole for row in rows for cell in row[:2]):
+        return whole
+    heads[:2] = ["row"]
+    blank = [""] * (len(heads) - 1)
+    apart = [line for row in rows for line in ((f"{row[0]}, {row[1]}", *blank), ("", *row[2:]))]
+    return table(heads, apart, align[1:], max(WIDTH, *(len(line[0]) for line in apart)))
 
 
 def _row(test: Trial, row: Row, causes: bool) -> tuple[str, ...]:
