@@ -51,8 +51,8 @@ What the export, or the chip's check of the exported network, answers:
 
 The integers of Loihi 2 and of the emulator's default machine cost a tracker of spikes at most
 {spikes:.2f} pixels of a mean, at the velocities of training. Graded payloads (LI and ReLU) lose at
-most {emulator:.2f} on the emulator's machine and {loihi2:.2f} on Loihi 2, whose currents are
-narrow (see below). How a tracker was initialised, and whether it spikes, matters more.
+most {emulator:.2f} on the emulator's machine and {loihi2:.2f} on Loihi 2, whose currents are narrow
+(see below). How a tracker was initialised, and whether it spikes, matters more.
 
 Speck takes the tracker of single frames alone, as a rate code (`--allow rate-code --allow
 spike-count`): a value becomes a number of spikes within one step, of which a core sends at most one
