@@ -51,4 +51,4 @@ def _most(bundle: Bundle, unknown: int) -> int:
 def either(*ways: str) -> str:
     """One sentence of those ways out that there are."""
     there = [way for way in ways if way]
-    return " or ".join([", ".join(there[:-1]), there[-1]] if len(there) > 1 else there)
+    return ", or ".join([", ".join(there[:-1]), there[-1]] if len(there) > 1 else there)
