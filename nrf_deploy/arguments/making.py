@@ -104,7 +104,7 @@ def add_inspect(root: Parser, verbs: Any) -> None:
     )
     inspect.add_argument("file", help=".nir, .nrfb or a recording")
     inspect.add_argument(
-        "--cores", action="store_true", help="of a bundle: what each core holds, uses and has left"
+        "--cores", action="store_true", help="of a bundle: what each core holds, uses and has"
     )
     dt(inspect)
     reading(inspect)
