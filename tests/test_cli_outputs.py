@@ -19,10 +19,13 @@ from nrf_deploy.verification import Limits, Report, compare, judge
 
 @pytest.fixture
 def no_run(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once the bundle is there nothing may start any more."""
+    """Once the bundle is there nothing may start any more.
+
+    verify takes its run from pipeline when it is first imported: its own goes first.
+    """
+    monkeypatch.setattr("nrf_deploy.verification.verify.run", None)
     monkeypatch.setattr("nrf_deploy.pipeline.run", None)
     monkeypatch.setattr("nrf_deploy.pipeline.check", None)
-    monkeypatch.setattr("nrf_deploy.verification.verify.run", None)
 
 
 @pytest.mark.usefixtures("no_run")
