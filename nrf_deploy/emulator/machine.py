@@ -69,12 +69,34 @@ cell_type = _record(
 
 
 @compiled
-def run(order, wires, delivers, cells, first, steps, origin):  # type: ignore[no-untyped-def]
-    """Steps from `first` on of a chunk of `steps` that begins at step `origin` of the run.
+def run(order, wires, delivers, cells, parts, piece, first, steps, origin):  # type: ignore[no-untyped-def]
+    """One piece after another, each through a chunk of `steps` that begins at step `origin` of
+    the run; `piece` from step `first` on.
 
-    Returns the step that it could not begin because a list of events is full.
+    Row k of `parts` says where piece k's part of each table begins, and the next row where it
+    ends; what `order` counts is counted within that part. Returns the piece, and its step, that
+    could not begin because a list of events is full; if all went well, how many pieces there are.
     """
     widest_vectors()
+    for p in range(piece, len(parts) - 1):
+        t = _through(
+            order[parts[p, 0] : parts[p + 1, 0]],
+            wires[parts[p, 1] : parts[p + 1, 1]],
+            delivers[parts[p, 2] : parts[p + 1, 2]],
+            cells[parts[p, 3] : parts[p + 1, 3]],
+            first,
+            steps,
+            origin,
+        )
+        if t < steps:
+            return p, t
+        first = 0
+    return len(parts) - 1, 0
+
+
+@compiled
+def _through(order, wires, delivers, cells, first, steps, origin):  # type: ignore[no-untyped-def]
+    """A piece; the step that it could not begin."""
     if first == 0:
         for k in range(len(wires)):
             wires[k].tile_at = -TILE
@@ -95,12 +117,12 @@ def run(order, wires, delivers, cells, first, steps, origin):  # type: ignore[no
     return steps
 
 
-def advance(*args: Any) -> int:
+def advance(*args: Any) -> tuple[int, int]:
     """run(), which the first call compiles or finds on disk."""
     if not run.overloads:
         with compiling(lambda: any(run.stats.cache_misses.values())):
-            return int(run(*args))
-    return int(run(*args))
+            return tuple(run(*args))
+    return tuple(run(*args))
 
 
 # --- sums ----------------------------------------------------------------

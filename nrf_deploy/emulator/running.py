@@ -7,13 +7,15 @@ from collections.abc import Mapping
 import numpy as np
 
 from ..network import Array
-from . import machine, order
+from . import order
 from .compiled import address
 from .events import Events, Slots
 from .golden import Arithmetic
 from .tables import Piece, Whole
 from .tuning import Tuning
 from .work import Neurons, Plan, Stage
+
+Lists = dict[str, Events]
 
 
 class Running:
@@ -52,23 +54,15 @@ class Running:
         for piece in self.pieces:
             piece.restart()
 
-    def run(self, piece: int, chunk: int, steps: int, t: int) -> None:
-        """One piece, from step `t` of the run on."""
-        names, of = self.stage.names, self.pieces[piece]
+    def begin(self, piece: int, chunk: int, steps: int) -> tuple[Lists, Lists]:
+        """What a piece reads in a chunk, and what it writes, which is empty yet."""
         if self.own:
             written = self.own[piece]
             for events in written.values():
                 events.begin(events, steps)
         else:
-            written = {name: self.events[name].begin(chunk, steps) for name in names}
-        read = {name: self.events[name].at(chunk) for name in self.stage.sources} | written
-        done = 0
-        while done < steps:
-            of.read_and_write(read, written)
-            done = machine.advance(of.order, of.wires, of.delivers, of.cells, done, steps, t)
-            if done < steps:
-                for n in of.segment.neurons:
-                    _grow(written[n.population.name], n.size, done, steps)
+            written = {name: self.events[name].begin(chunk, steps) for name in self.stage.names}
+        return {name: self.events[name].at(chunk) for name in self.stage.sources} | written, written
 
     def join(self, chunk: int) -> None:
         """The pieces' events as the population's."""
@@ -116,11 +110,3 @@ def _whole(n: Neurons, arithmetic: Arithmetic) -> Whole:
 
     starts = [row(v) if np.any(v) else None for v in arithmetic.start(p).values()]
     return starts, [row(v) for v in n.cell.params.values() if np.ndim(v)]
-
-
-def _grow(events: Events, size: int, done: int, steps: int) -> None:
-    """Room for as many events a step as there were so far, and then some."""
-    used = int(events.start[events.history + done])
-    if used + size + machine.SURE > len(events.index):
-        expected = used * (steps + events.history) // (done + events.history + 1)
-        events.reserve(used + size + machine.SURE + max(expected - used, used // 2))

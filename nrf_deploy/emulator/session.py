@@ -8,16 +8,27 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from itertools import pairwise
 
 from .events import Slots
 from .golden import Arithmetic
+from .line import Line
 from .running import Running
 from .schedule import Schedule, Work
 from .tuning import Tuning
 from .work import Plan
 
 TUNING = Tuning()
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Stages that are run in turn, by lines that do not hear each other: one line for all
+    stages where each is one piece, else a line for each piece of the one stage."""
+
+    stages: list[Running]
+    lines: list[Line]
 
 
 class Session:
@@ -53,6 +64,7 @@ class Session:
             for stage in plan.stages
         ]
         self.work = self._work()
+        self.blocks = self._blocks()
 
     def restart(self) -> None:
         """As before the first step; what was planned and reserved stays."""
@@ -61,6 +73,20 @@ class Session:
             slots.restart()
         for stage in self.stages:
             stage.restart()
+
+    def _blocks(self) -> list[Block]:
+        """A thread that is alone runs stages of one piece in one call."""
+        together: list[list[Running]] = []
+        for stage in self.stages:
+            alone = self.threads == 1 and len(stage.pieces) == 1
+            if alone and together and len(together[-1][0].pieces) == 1:
+                together[-1].append(stage)
+            else:
+                together.append([stage])
+        return [
+            Block(stages, [Line([(s, k) for s in stages]) for k in range(len(stages[0].pieces))])
+            for stages in together
+        ]
 
     def _work(self) -> list[Work]:
         """The ports come first, as a stage of their own."""
@@ -91,13 +117,14 @@ class Session:
         it gave; `progress` with the steps that all stages have done.
         """
         edges = self._edges(steps)
+        place = {stage: k for k, stage in enumerate(self.stages, 1)}
         over, said, lock = [0] * len(self.stages), 0, threading.Lock()
 
-        def run(stage: int, piece: int, chunk: int) -> None:
+        def run(block: int, piece: int, chunk: int) -> None:
             first, last = edges[chunk]
-            if stage:
-                at = self.t + first
-                self.stages[stage - 1].run(piece, self.chunks + chunk, last - first, at)
+            if block:
+                line = self.blocks[block - 1].lines[piece]
+                line.run(self.chunks + chunk, last - first, self.t + first)
 
         def finish(stage: int, chunk: int) -> None:
             nonlocal said
@@ -115,10 +142,12 @@ class Session:
 
         if self.threads == 1:
             for chunk in range(len(edges)):
-                for stage, work in enumerate(self.work):
-                    for piece in range(work.pieces):
-                        run(stage, piece, chunk)
-                    finish(stage, chunk)
+                finish(0, chunk)
+                for k, block in enumerate(self.blocks, 1):
+                    for piece in range(len(block.lines)):
+                        run(k, piece, chunk)
+                    for stage in block.stages:
+                        finish(place[stage], chunk)
         else:
             Schedule(self.work, len(edges), self.slots, run, finish).work(self.threads)
         self.t += steps

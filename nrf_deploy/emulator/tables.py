@@ -55,13 +55,6 @@ class Piece:
         self.cells = np.zeros(len(segment.neurons), machine.cell_type)
         self.sources = [w.synapses.source for w in segment.wires]
         self.names = [n.population.name for n in segment.neurons]
-        self._readers, self._writers = (
-            table.view(np.int64).reshape(len(table), len(table.dtype.names or ()))
-            for table in (self.wires, self.cells)
-        )
-        """The records as rows of numbers; they begin with machine.EVENTS."""
-        self._read: list[tuple[int, int, int, int]] | None = None
-        self._written: list[tuple[int, int, int, int, int]] | None = None
         self._wide = [
             (k, w)
             for k, w in enumerate(segment.wires)
@@ -74,6 +67,18 @@ class Piece:
             _fill(row, self._deliver(t))
         for row, n in zip(self.cells, segment.neurons, strict=True):
             _fill(row, self._cell(n, whole(n)))
+        self.move(self.order, self.wires, self.delivers, self.cells)
+
+    def move(self, order: Array, wires: Array, delivers: Array, cells: Array) -> None:
+        """The same tables, at another place."""
+        self.order, self.wires, self.delivers, self.cells = order, wires, delivers, cells
+        self._readers, self._writers = (
+            table.view(np.int64).reshape(len(table), len(table.dtype.names or ()))
+            for table in (wires, cells)
+        )
+        """The records as rows of numbers; they begin with machine.EVENTS."""
+        self._read: list[tuple[int, int, int, int]] | None = None
+        self._written: list[tuple[int, int, int, int, int]] | None = None
 
     def restart(self) -> None:
         """As before the first step."""
@@ -92,16 +97,29 @@ class Piece:
             width = len(machine.EVENTS)
             self._readers[:, :width] = np.reshape(from_where, (-1, width))
             self._read = from_where
-        for k, w in self._wide:
-            events = read[w.synapses.source]
-            if not self.wires[k]["matrix"] and events.count >= events.steps * self._dense_from(w):
-                _fill(self.wires[k], self._matrix(w))
         to_where = [
             (*written[name].place(), len(written[name].index) - machine.SURE) for name in self.names
         ]
         if to_where != self._written:
             self._writers[:, : len(machine.EVENTS) + 1] = to_where
             self._written = to_where
+
+    def multiply_where_it_pays(self, read: Mapping[str, Events]) -> None:
+        """Lays the matrix of a wire whose source fires much."""
+        for k, w in self._wide:
+            events = read[w.synapses.source]
+            if not self.wires[k]["matrix"] and events.count >= events.steps * self._dense_from(w):
+                _fill(self.wires[k], self._matrix(w))
+
+    def grow(self, written: Mapping[str, Events], done: int, steps: int) -> None:
+        """Room for as many events a step as there were so far, and then some."""
+        for n in self.segment.neurons:
+            events = written[n.population.name]
+            used = int(events.start[events.history + done])
+            least = used + n.size + machine.SURE
+            if least > len(events.index):
+                expected = used * (steps + events.history) // (done + events.history + 1)
+                events.reserve(least + max(expected - used, used // 2))
 
     def _begin(self, name: str) -> None:
         for row, start in zip(self.states[name], self._starts[name], strict=True):
