@@ -56,9 +56,10 @@ most {emulator:.2f} on the emulator's machine and {loihi2:.2f} on Loihi 2, whose
 
 Speck takes the tracker of single frames alone, as a rate code (`--allow rate-code --allow
 spike-count`): a value becomes a number of spikes within one step, of which a core sends at most one
-for an event that arrives. Too little of the map is left to find the disc by: at 0.64 pixels a step
-it is {lost:.1f} pixels off, the float model {found:.1f}. A tracker for Speck must be trained with
-spikes and have at most nine layers; one temporal channel of this network has four.
+for an event that arrives. Spikes leave the last layer, but the map that they make is too flat for
+the readout: its soft maximum stays in the middle, wherever the disc is and whatever the seed. At
+0.64 pixels a step it is {lost:.1f} pixels off, the float model {found:.1f}. A tracker for Speck must
+be trained with spikes and have at most nine layers; one temporal channel of this network has four.
 
 ## Payloads: what was wrong, and what was mended
 
