@@ -56,10 +56,11 @@ most {emulator:.2f} on the emulator's machine and {loihi2:.2f} on Loihi 2, whose
 
 Speck takes the tracker of single frames alone, as a rate code (`--allow rate-code --allow
 spike-count`): a value becomes a number of spikes within one step, of which a core sends at most one
-for an event that arrives. Spikes leave the last layer, but the map that they make is too flat for
-the readout: its soft maximum stays in the middle, wherever the disc is and whatever the seed. At
-0.64 pixels a step it is {lost:.1f} pixels off, the float model {found:.1f}. A tracker for Speck must
-be trained with spikes and have at most nine layers; one temporal channel of this network has four.
+for an event that arrives. Its row is no verdict on the chip: at 0.64 pixels a step it is {lost:.1f}
+pixels off, the float model {found:.1f}, since the place stays in the middle of the map. The counted
+spikes are divided by 6202, the unit of a potential, so that the soft maximum sees a flat map; their
+own peak was near the float model's in the four steps looked at. That is open. The trackers with
+memory need at most nine layers to fit; one temporal channel of this network has four.
 
 ## Payloads: what was wrong, and what was mended
 
