@@ -23,10 +23,11 @@ from .findings import Finding, InputError, NrfError, TargetError, UsageError, er
 from .given import as_bundle, as_recording, decay_faults, input_faults
 from .kinds import demand_kind
 from .network import Array, Network, Population
+from .progress import Progress, quiet
 from .quantise.rules import Rules
 from .recording import Recording, Trace
 from .reference.neurons import Decay
-from .stages import Progress, Verdict, quiet, stages
+from .stages import Verdict, stages
 from .target import Exporter, Filing, Target, chip_named, targets
 
 

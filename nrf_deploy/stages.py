@@ -2,39 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from .findings import Finding, TargetError
+from .ladder_lint import thresholds
 from .legalise import Step
 from .legalise.choice import legalise
 from .network import Network
 from .place.placement import Placement
 from .program import Program
+from .progress import Progress
 from .quantise.misplaced import misplaced
 from .quantise.rules import Rules
 from .quantise.scheme import Scheme
 from .recording import Recording
 from .target import chip_named
-
-Progress = Callable[[int, int], None]
-
-
-@runtime_checkable
-class Naming(Protocol):
-    """A progress that shows what is being done, and not only how much of it."""
-
-    def part(self, name: str) -> Progress: ...
-
-
-def part(progress: Progress, name: str) -> Progress:
-    """From now on it is that of the part of the work with this name."""
-    return progress.part(name) if isinstance(progress, Naming) else progress
-
-
-def quiet(done: int, of: int) -> None:
-    pass
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,8 +64,6 @@ def stages(
 
     `read` is what reading the model had to say.
     """
-    from .verification.covariance.lint import thresholds
-
     target, chip = chip_named(chip)
     network, steps = legalise(model, target.passes(chip, allow), calibration)
     findings = [*read, *(f for step in steps for f in step.findings)]

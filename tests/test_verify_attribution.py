@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from broken_programs import flipped_linear, transposed, with_params, with_synapses
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from random_networks import random_network, random_recording
@@ -104,27 +105,6 @@ def causes(bundle: Bundle, arithmetic: Any = None) -> Attribution:
 def by_layer(found: Attribution) -> dict[str, LayerCauses]:
     assert not found.left_out
     return {layer.layer: layer for layer in found.layers}
-
-
-def with_params(program: Program, name: str, **changed: Any) -> Program:
-    populations = tuple(
-        replace(p, params={**p.params, **changed}) if p.name == name else p
-        for p in program.populations
-    )
-    return replace(program, populations=populations)
-
-
-def with_synapses(program: Program, name: str, change: Callable[[Any], Any]) -> Program:
-    synapses = tuple(change(s) if s.name == name else s for s in program.synapses)
-    return replace(program, synapses=synapses)
-
-
-def transposed(program: Program) -> Program:
-    return with_synapses(program, "conv", lambda s: replace(s, weight=s.weight.swapaxes(2, 3)))
-
-
-def flipped_linear(program: Program) -> Program:
-    return with_synapses(program, "linear", lambda s: replace(s, weight=s.weight[:, ::-1]))
 
 
 def decay_off(program: Program) -> Program:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from broken_programs import flipped_linear, transposed, with_params, with_synapses
 from speck_networks import (
     chain,
     conv,
@@ -73,28 +74,6 @@ def told(bundle: Bundle, recording: Recording = SPARSE) -> Attribution:
 def whole(bias: float = 0.0) -> tuple[Bundle, dict[str, LayerCauses]]:
     bundle = compiled(network(bias=bias))
     return bundle, by_layer(bundle)
-
-
-def with_params(program: Program, name: str, **changed: Any) -> Program:
-    populations = tuple(
-        replace(p, params={**p.params, **changed}) if p.name == name else p
-        for p in program.populations
-    )
-    return replace(program, populations=populations)
-
-
-def with_synapses(program: Program, name: str, change: Callable[[Any], Any]) -> Program:
-    assert any(s.name == name for s in program.synapses)
-    synapses = tuple(change(s) if s.name == name else s for s in program.synapses)
-    return replace(program, synapses=synapses)
-
-
-def transposed(program: Program) -> Program:
-    return with_synapses(program, "conv", lambda s: replace(s, weight=s.weight.swapaxes(2, 3)))
-
-
-def flipped_linear(program: Program) -> Program:
-    return with_synapses(program, "linear", lambda s: replace(s, weight=s.weight[:, ::-1]))
 
 
 def lost_bias(program: Program) -> Program:

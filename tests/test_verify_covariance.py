@@ -13,6 +13,8 @@ from verify_traces import Heard
 import nrf_deploy as nd
 from nrf_deploy.cli import main
 from nrf_deploy.findings import UsageError
+from nrf_deploy.ladder_lint import thresholds
+from nrf_deploy.ladders import Rung, rungs
 from nrf_deploy.legalise.base import parse
 from nrf_deploy.legalise.exact_decay import ExactDecay
 from nrf_deploy.network import LI, LIF, CubaLIF, Input, Linear, Network, Node, Output
@@ -29,9 +31,7 @@ from nrf_deploy.verification.covariance import (
     covariance,
 )
 from nrf_deploy.verification.covariance.deviation import Deviation
-from nrf_deploy.verification.covariance.ladders import Rung, rungs
 from nrf_deploy.verification.covariance.layer import Lowered
-from nrf_deploy.verification.covariance.lint import thresholds
 from nrf_deploy.verification.covariance.stages import Stage
 from nrf_deploy.verification.covariance.stretch import as_long, rebinned, stuffed
 from nrf_deploy.verification.covariance.temporal import deviations, inputs

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
@@ -14,6 +14,7 @@ from ..bundle import Bundle
 from ..findings import Finding, InputError, MissingError, NrfError, UsageError, error, info, refuse
 from ..flash import image
 from ..pipeline import compile, run
+from ..progress import Progress, quiet
 from ..recording import Trace
 from ..target import Target, chip_named
 from ..verification.compare import compare
@@ -151,7 +152,7 @@ def conform(
     engine: str = "emulator",
     folders: Iterable[str | Path] = (),
     only: Sequence[str] = (),
-    progress: Callable[[int, int], None] = lambda done, of: None,
+    progress: Progress = quiet,
 ) -> Conformance:
     """Every case that concerns this chip and engine, and the likely cause of what differs."""
     asked = task(chip, engine, folders, only)

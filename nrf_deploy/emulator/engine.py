@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,7 @@ import numpy as np
 
 from ..findings import Finding, InputError, error, refuse
 from ..program import Program
+from ..progress import Progress, quiet
 from ..recording import Recording, Trace
 from . import golden
 from .golden import Arithmetic
@@ -36,15 +37,10 @@ from .work import Plan
 if TYPE_CHECKING:
     from .stream import PlainStream, Stream
 
-Progress = Callable[[int, int], None]
 WORD = 2**31 - 1
 TUNING = Tuning()
 IDLE = 4
 """Streams that are kept for the next run: laying their tables costs as much as a short run."""
-
-
-def quiet(done: int, of: int) -> None:
-    pass
 
 
 class Engine:

@@ -13,7 +13,7 @@ whether any fired. What it does not cover runs in events_golden.py, and the trac
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -22,6 +22,7 @@ import numpy as np
 from ..findings import InputError, TargetError, refuse
 from ..network import Array
 from ..program import Program
+from ..progress import Progress, quiet
 from ..recording import Recording, Trace
 from . import engine, events_golden
 from .events_golden import EventRule, by_address, shuffled
@@ -66,7 +67,7 @@ class EventEngine:
         record: Iterable[str] | None = None,
         states: Iterable[str] = (),
         steps: int | None = None,
-        progress: Callable[[int, int], None] = engine.quiet,
+        progress: Progress = quiet,
         shuffle: int | None = None,
     ) -> Trace:
         """As events_golden.run."""
@@ -98,7 +99,7 @@ class _Run:
         self,
         recording: Recording,
         steps: int,
-        progress: Callable[[int, int], None],
+        progress: Progress,
         shuffle: int | None,
     ) -> Trace:
         bytes_a_step = sum(self.program.population(n).size for n in self.logged) * 4

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..network import Array
+from ..progress import Progress, quiet
 from ..recording import Recording, Trace
 from . import golden, order
 from .compiled import findings
-from .engine import Progress, port_slices, quiet, sound
+from .engine import port_slices, sound
 from .kernels import WORD
 from .running import Running
 from .session import Session, steps_a_chunk

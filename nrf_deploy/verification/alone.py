@@ -16,8 +16,8 @@ import numpy as np
 
 from ..network import Array
 from ..program import Port, Program
+from ..progress import Progress, part, quiet
 from ..recording import Recording, Trace
-from ..stages import Progress, part, quiet
 from .pair import spread
 
 Run = Callable[[Program, Recording, int], Trace]

@@ -25,9 +25,9 @@ from ..legalise import Step, parse
 from ..legalise.choice import Approximate
 from ..network import Array, Network, Population
 from ..program import Program
+from ..progress import Progress, part, quiet
 from ..recording import Recording, Trace
 from ..reference import run as run_reference
-from ..stages import Progress, part, quiet
 from .alone import Run, alone, each
 from .causes import Attribution, LayerCauses
 from .events import differing, value_error, window

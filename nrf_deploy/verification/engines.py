@@ -17,9 +17,9 @@ from ..findings import Finding, MissingError, TargetError, UsageError, error, in
 from ..given import as_bundle, as_recording
 from ..pipeline import engines as engines_of
 from ..pipeline import latency, populations, run, said_by, target_of
+from ..progress import Progress, quiet
 from ..recording import Recording, Trace
 from ..reference.neurons import Decay
-from ..stages import Progress, quiet
 from .advice import Advice, advice
 from .comparison import Comparison
 from .judge import judge, judge_task

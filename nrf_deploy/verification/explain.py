@@ -10,8 +10,8 @@ from ..findings import UsageError, error
 from ..network import Array
 from ..pipeline import emulate, latency, populations, target_of
 from ..program import Program
+from ..progress import Progress, quiet
 from ..recording import Recording, Trace
-from ..stages import Progress, quiet
 from ..target import Dequantising, Summing
 from .alone import Run, each
 from .attribution import attribute

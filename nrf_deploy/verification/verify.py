@@ -15,9 +15,9 @@ from ..findings import Finding, UsageError, error, info, refuse
 from ..given import as_bundle, as_recording, decay_faults
 from ..network import Array
 from ..pipeline import latency, populations, run, said_by, target_of
+from ..progress import Progress, quiet
 from ..recording import Recording, Trace
 from ..reference.neurons import Decay
-from ..stages import Progress, quiet
 from .activity import activity
 from .advice import advice
 from .arrivals import arrivals

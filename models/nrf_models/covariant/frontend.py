@@ -16,7 +16,6 @@ loses no spikes. torch and Norse are imported when the model is built.
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,7 +24,7 @@ import numpy as np
 from nrf_deploy.network import Array
 from nrf_deploy.recording import Recording
 
-from .events import DT, Scene, Shape, record
+from .events import Scene, Shape, record
 from .receptive_fields import Field, bank, described, size_needed, time_constants
 
 SIZE = 32
@@ -60,25 +59,9 @@ def pool_weights() -> Array:
 
 def build(size: int = SIZE) -> Any:
     """The torch module, for events of shape (2, size, size) in steps of 1 ms."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # Norse's import, torch.jit
-        import norse.torch as norse
-        import torch
+    import torch
 
-    def convolution(weight: Array, stride: int) -> Any:
-        out, into, kernel, _ = weight.shape
-        layer = torch.nn.Conv2d(into, out, kernel, stride, kernel // 2, bias=False)
-        with torch.no_grad():
-            layer.weight.copy_(torch.from_numpy(weight.copy()))
-        return layer
-
-    def population(tau: float, threshold: float) -> Any:
-        return norse.LIFBoxCell(
-            norse.LIFBoxParameters(
-                tau_mem_inv=torch.tensor(1 / tau), v_th=torch.tensor(threshold * DT / tau)
-            ),
-            dt=DT,
-        )
+    from .given_layers import convolution, population
 
     class FrontEnd(torch.nn.Module):
         def __init__(self) -> None:

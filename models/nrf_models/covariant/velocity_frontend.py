@@ -13,7 +13,6 @@ them in place, with a time constant. torch and Norse are imported when the model
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
 import numpy as np
@@ -54,25 +53,11 @@ def motion_weights() -> Array:
 
 def build(size: int = SIZE) -> Any:
     """The torch module, for events of shape (2, size, size) in steps of 1 ms."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # Norse's import, torch.jit
-        import norse.torch as norse
-        import torch
+    import torch
 
     from nrf_deploy.export.delay import Delay
 
-    def convolution(weight: Array, stride: int = 1) -> Any:
-        out, into, kernel, _ = weight.shape
-        layer = torch.nn.Conv2d(into, out, kernel, stride, kernel // 2, bias=False)
-        with torch.no_grad():
-            layer.weight.copy_(torch.from_numpy(weight.copy()))
-        return layer
-
-    def population(tau: float, threshold: float) -> Any:
-        p = norse.LIFBoxParameters(
-            tau_mem_inv=torch.tensor(1 / tau), v_th=torch.tensor(threshold * DT / tau)
-        )
-        return norse.LIFBoxCell(p, dt=DT)
+    from .given_layers import convolution, population
 
     class VelocityFrontEnd(torch.nn.Module):
         def __init__(self) -> None:

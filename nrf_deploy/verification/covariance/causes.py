@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from ...progress import Progress, part, quiet
 from ...recording import Recording
-from ...stages import Progress, part, quiet
 from .deviation import in_time
 from .layer import Lowered, shares
 from .nouns import Row

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...network import LI, Array, CubaLI, CubaLIF, Network
+from ...ladders import gain
+from ...network import Array, Network
 from ...recording import Recording
 
 
@@ -58,12 +59,3 @@ def in_time(
     theirs = long.dense().reshape(long.steps, -1)[at::stretch] / gain(network, pair[1])
     steps = min(len(ours), len(theirs))
     return of_values(ours[:steps], theirs[:steps])
-
-
-def gain(network: Network, name: str) -> Array:
-    """What one event adds to the value."""
-    node = network[name]
-    if isinstance(node, LI):
-        return np.ravel(node.r * network.dt / node.tau)
-    assert isinstance(node, CubaLI | CubaLIF)
-    return np.ravel(node.r * node.w_in * network.dt**2 / (node.tau_mem * node.tau_syn))

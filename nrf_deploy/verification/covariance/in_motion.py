@@ -14,8 +14,8 @@ import numpy as np
 
 from ...findings import info
 from ...network import Array
+from ...progress import Progress, part, quiet
 from ...recording import Recording
-from ...stages import Progress, part, quiet
 from .affine import BITS
 from .fields import Seen
 from .judge import KERNEL, WITHIN, galilean

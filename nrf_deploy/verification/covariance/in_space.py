@@ -12,8 +12,8 @@ from typing import Any
 
 from ...bundle import Bundle
 from ...findings import Finding, info
+from ...progress import Progress, part, quiet
 from ...recording import Recording
-from ...stages import Progress, part, quiet
 from .affine import compared
 from .fields import Seen
 from .judge import spatial

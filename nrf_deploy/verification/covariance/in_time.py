@@ -7,15 +7,15 @@ from dataclasses import replace
 
 from ...bundle import Bundle
 from ...findings import Finding, info
+from ...ladder_lint import thresholds
+from ...ladders import rungs
 from ...pipeline import populations
+from ...progress import Progress
 from ...recording import Recording
-from ...stages import Progress
 from . import stages as made
 from .causes import caused
 from .judge import judged, real_times
-from .ladders import rungs
 from .layer import Lowered
-from .lint import thresholds
 from .nouns import CHIP, CHIP_EXACT, EXACT, Trial
 from .stages import Stage
 from .temporal import Slower, inputs, tested

@@ -14,8 +14,8 @@ from itertools import product
 import numpy as np
 
 from ...network import Array, Delay, Input
+from ...progress import Progress, quiet
 from ...recording import Recording
-from ...stages import Progress, quiet
 from .fields import Seen
 from .layer import Lowered
 

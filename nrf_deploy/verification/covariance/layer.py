@@ -17,9 +17,9 @@ from ...layers import Layers, layers
 from ...legalise import parse
 from ...network import Array, Network, Population
 from ...pipeline import target_of
+from ...progress import Progress, quiet
 from ...recording import Recording, Trace
 from ...reference import run as run_reference
-from ...stages import Progress, quiet
 from ...target import Dequantising
 from ..alone import alone
 from ..attribution import joined

@@ -8,8 +8,8 @@ from ...bundle import Bundle
 from ...findings import Finding, UsageError, warning
 from ...given import as_bundle, as_recording
 from ...pipeline import populations
+from ...progress import Progress, quiet
 from ...recording import Recording
-from ...stages import Progress, quiet
 from . import stages
 from .fields import seen
 from .in_motion import in_motion

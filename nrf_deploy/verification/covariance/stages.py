@@ -16,10 +16,10 @@ from ...legalise.exact_decay import ExactDecay
 from ...network import Input, Network, Population
 from ...pipeline import compile, latency
 from ...pipeline import run as run_engine
+from ...progress import Progress, part, quiet
 from ...quantise.rules import Rules
 from ...recording import Recording
 from ...reference import run as run_reference
-from ...stages import Progress, part, quiet
 from .nouns import ANCHORED, CHIP, CHIP_EXACT, EULER, EXACT, NEAREST
 
 Run = Callable[[Recording], dict[str, Recording]]

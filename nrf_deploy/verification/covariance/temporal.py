@@ -13,11 +13,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from ...ladders import Rung
 from ...network import Network
+from ...progress import Progress, part
 from ...recording import Recording
-from ...stages import Progress, part
 from .deviation import Deviation, in_time
-from .ladders import Rung
 from .nouns import Row
 from .stages import Run, Stage
 from .stretch import as_long, rebinned, stuffed

@@ -16,7 +16,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from ...network import LI, Array, CubaLI, Network, Node, Population
+from .network import LI, Array, CubaLI, CubaLIF, Network, Node, Population
 
 SLACK = 1e-3  # of a ratio that counts as a whole number
 
@@ -86,3 +86,12 @@ def _times(node: Node) -> tuple[Array, ...]:
 
 def _one_time(node: Node) -> bool:
     return all(np.ptp(t) == 0 for t in _times(node))
+
+
+def gain(network: Network, name: str) -> Array:
+    """What one event adds to the value."""
+    node = network[name]
+    if isinstance(node, LI):
+        return np.ravel(node.r * network.dt / node.tau)
+    assert isinstance(node, CubaLI | CubaLIF)
+    return np.ravel(node.r * node.w_in * network.dt**2 / (node.tau_mem * node.tau_syn))

@@ -11,10 +11,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ...findings import Finding, warning
-from ...network import LIF, CubaLIF, Network
-from .deviation import gain
-from .ladders import Rung, rungs
+from .findings import Finding, warning
+from .ladders import Rung, gain, rungs
+from .network import LIF, CubaLIF, Network
 
 SAME = 1e-3  # relative: thresholds in units of the gain that count as equal
 
