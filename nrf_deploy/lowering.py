@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from . import program
+from .findings import Finding
 from .layers import Link, layers
 from .network import (
     Array,
@@ -55,6 +56,17 @@ def lowered(
             for n in held
         ),
     )
+
+
+def unsaid(networks: Iterable[Network], made: program.Program) -> Iterator[Finding]:
+    """Layers that give values in one of these networks (the model as it was read, and as it was
+    rewritten), without a word of the target what 1 of the model is there."""
+    every = tuple(networks)
+    for origin in made.origins:
+        nodes = [n[origin.node] for n in every if origin.node in n]
+        gives_values = any(isinstance(n, Population) and not n.spikes for n in nodes)
+        if gives_values and program.OUTPUT not in origin.scale:
+            yield program.unsaid(origin.node)
 
 
 def outputs(network: Network, held: Collection[str]) -> tuple[str, ...]:

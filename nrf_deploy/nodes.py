@@ -238,15 +238,30 @@ class IF(Integrator):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class LinearLeakIF(IF):
-    """v = max(v + dt*(r*x - leak), v_floor); spike as an IF.
+class FlooredIF(IF):
+    """v = max(v + dt*r*x, v_floor); spike as an IF. NIR has no such neuron: rewrites make it."""
 
-    NIR has no such neuron: rewrites make it, for chips whose clock takes the same off each time.
-    """
+    kind = "FlooredIF"
+    v_floor: Array
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LinearLeakIF(FlooredIF):
+    """v = max(v + dt*(r*x - leak), v_floor), for chips whose clock takes the same off each time."""
 
     kind = "LinearLeakIF"
     leak: Array
-    v_floor: Array
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RateIF(FlooredIF):
+    """It stands for a neuron whose value is its potential: each spike is `worth` of that value.
+
+    In a step it spikes as often as v holds its threshold, which it subtracts each time.
+    """
+
+    kind = "RateIF"
+    worth: Array
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

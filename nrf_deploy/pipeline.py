@@ -23,6 +23,7 @@ from .findings import Finding, InputError, NrfError, TargetError, UsageError, er
 from .given import as_bundle, as_recording, decay_faults, input_faults
 from .kinds import demand_kind
 from .network import Array, Network, Population
+from .program import OUTPUT
 from .progress import Progress, quiet
 from .quantise.rules import Rules
 from .recording import Recording, Trace
@@ -290,13 +291,15 @@ def latency(bundle: Bundle, engine: str) -> dict[str, int]:
     return {o.population: o.latency for o in bundle.program.origins}
 
 
-def unit(bundle: Bundle, layer: str, engine: str) -> Array | None:
-    """What 1 of the model is in the values that a layer gives, where these are no spikes."""
+def unit(bundle: Bundle, layer: str, engine: str = "emulator") -> Array | None:
+    """What 1 of the model is in the values that a layer gives, one number a neuron or for all;
+    None where these are the model's own, or plain spikes."""
     node = bundle.network[layer]
-    if engine == "reference" or getattr(node, "spikes", True):
+    origin = next((o for o in bundle.program.origins if o.node == layer), None)
+    if engine == "reference" or origin is None or getattr(node, "spikes", False):
         return None
-    scale = next((o.scale for o in bundle.program.origins if o.node == layer), {})
-    return scale.get("output", scale.get("v"))
+    passes_spikes_on = not isinstance(node, Population) and OUTPUT not in origin.scale
+    return None if passes_spikes_on else origin.unit
 
 
 def populations(bundle: Bundle) -> tuple[str, ...]:

@@ -20,9 +20,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from .findings import Finding, TargetError, error
 from .network import Array, Pads, Shape, window_output
 
 Params = Mapping[str, Any]  # name -> int or integer array
+OUTPUT = "output"
+UNSAID = "ORIGIN-OUTPUT"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -150,12 +153,34 @@ class Origin:
 
     At program step t + latency the population stands where the node stands at
     step t, and `state = scale * float state` for each named state.
+
+    `scale["output"]` is no state: it is what 1 of the node's value is in what the population
+    gives, as a payload, as a potential that is read, or in spikes that are counted. Every
+    node of the model that gives a value needs it; where a spike of the model is a spike of the
+    program it is left out.
     """
 
     population: str
     node: str
     latency: int
     scale: Mapping[str, Array]
+
+    @property
+    def unit(self) -> Array:
+        """What 1 of the node's value is in the output; refused where the target did not say it."""
+        if OUTPUT not in self.scale:
+            raise TargetError(unsaid(self.node))
+        return np.asarray(self.scale[OUTPUT])
+
+
+def unsaid(node: str) -> Finding:
+    return error(
+        UNSAID,
+        "it gives values, and the program does not say what 1 of the model is in them",
+        layer=node,
+        why=f"the target leaves scale[{OUTPUT!r}] out of this layer's Origin",
+        fix="compile it anew; in a target of your own say it (docs/add-a-target.md)",
+    )
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -178,6 +203,9 @@ class Program:
 
     def population(self, name: str) -> Population:
         return self._populations[name]
+
+    def origin(self, population: str) -> Origin:
+        return next(o for o in self.origins if o.population == population)
 
     def into(self, name: str) -> tuple[Synapses, ...]:
         return tuple(s for s in self.synapses if name in s.targets)

@@ -10,6 +10,7 @@ from .findings import Finding, TargetError
 from .ladder_lint import thresholds
 from .legalise import Step
 from .legalise.choice import legalise
+from .lowering import unsaid
 from .network import Network
 from .place.placement import Placement
 from .program import Program
@@ -76,7 +77,7 @@ def stages(
     if verdict.refused:
         return verdict
     program, said = target.lower(network, scheme, chip)
-    verdict = verdict.with_(said, program=program)
+    verdict = verdict.with_((*said, *unsaid((model, network), program)), program=program)
     if verdict.refused:
         return verdict
     try:

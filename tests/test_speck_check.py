@@ -254,9 +254,9 @@ def test_a_wire_of_8_is_taken_with_a_word_about_it() -> None:
 
 
 def test_only_what_a_choice_rewrites_is_offered_that_choice() -> None:
-    """A rectified potential has no rewrite: no --allow is named for it."""
+    """A potential that rests elsewhere than at 0 has no rewrite: no --allow is named for it."""
     one = np.ones(3)
-    for kind, offered in ((LI, True), (RectifiedLI, False)):
-        node = kind(name="n", tau=5e-3 * one, r=one, v_leak=0 * one)
+    for kind, rest, offered in ((LI, 0, True), (RectifiedLI, 0, True), (LI, 1, False)):
+        node = kind(name="n", tau=5e-3 * one, r=one, v_leak=rest * one)
         (found,) = (f for f in said(chain((3,), linear("l", ones(3, 3)), node)) if f.layer == "n")
         assert ("--allow" in found.fix) is offered

@@ -138,7 +138,7 @@ def test_values_without_spikes_are_judged_by_their_error(
         trace("chip", one=np.rint(values * 8).astype(np.int64)),
         trace("model", one=values),
         order=["one"],
-        scale={} if scale is None else {"one": {"v": np.array(scale)}},
+        scale={} if scale is None else {"one": {"output": np.array(scale)}},
     )
     found = judge(c, Limits(exact=exact, value_error=limit))
     assert [(f.severity, f.code) for f in found] == codes

@@ -126,14 +126,15 @@ def analogue(scale: float) -> tuple[Trace, Trace]:
 
 def test_integers_against_fractions_have_a_value_error_and_no_exactness() -> None:
     chip, model = analogue(256)
-    units = {"one": {"v": np.array(256.0)}}
+    units = {"one": {"output": np.array(256.0)}}
     (layer,) = compare(chip, model, order=["one"], scale=units).layers
     assert layer.analogue
     assert layer.exact is None
     assert layer.first is None
     assert layer.value_error is not None
     assert 0 < layer.value_error < 1 / 256
-    (coarse,) = compare(*analogue(2), order=["one"], scale={"one": {"v": np.array(2.0)}}).layers
+    units = {"one": {"output": np.array(2.0)}}
+    (coarse,) = compare(*analogue(2), order=["one"], scale=units).layers
     assert coarse.value_error is not None
     assert coarse.value_error > 0.05
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..bundle import Bundle
 from ..network import Array
-from ..pipeline import latency
+from ..pipeline import latency, unit
 from ..recording import Recording, Trace
 from ..verification.pair import spread
 from .case import Case
@@ -35,8 +35,7 @@ def _in_floats(bundle: Bundle, case: Case, raw: Trace) -> Trace:
             continue
         own = raw.outputs[name].shifted(late.get(name, 0)).until(expected.steps)
         scale = scales.get(name, {})
-        graded = scale.get("output", scale.get("v"))
-        if expected.value.dtype.kind == "f" and graded is not None:
+        if expected.value.dtype.kind == "f" and (graded := unit(bundle, name)) is not None:
             near = _near(own.dense(), expected.dense(), graded, case.units)
             own = Recording.from_dense(near)
         outputs[name] = own

@@ -14,6 +14,7 @@ from ..bundle import Bundle
 from ..findings import Finding, InputError, MissingError, NrfError, UsageError, error, info, refuse
 from ..flash import image
 from ..pipeline import compile, run
+from ..program import UNSAID
 from ..progress import Progress, quiet
 from ..recording import Trace
 from ..target import Target, chip_named
@@ -175,7 +176,8 @@ def held_against(asked: Task, case: Case) -> Result:
     except MissingError as missing:
         return Result(case, "missing", findings=missing.findings)
     except NrfError as refusal:
-        return Result(case, "refused", findings=refusal.findings)
+        forgotten = any(f.code == UNSAID for f in refusal.findings)
+        return Result(case, "broke" if forgotten else "refused", findings=refusal.findings)
     except Exception as bug:
         at = traceback.extract_tb(bug.__traceback__)[-1]
         what = f"{type(bug).__name__}: {bug}"

@@ -10,14 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from ..findings import Finding, UsageError, error, warning
-from ..network import Network, Population
+from ..network import Network, Population, RateIF
+from ..program import OUTPUT
 from ..recording import Recording
 from .base import LocalPass, Pass, Step, apply_all
+
+if TYPE_CHECKING:
+    from ..verification.comparison import LayerComparison
 
 
 @dataclass(frozen=True)
@@ -55,13 +59,20 @@ def legalise(
             continue
         after, done = rewrite.apply(network)
         if after is network:
+            steps = (*steps, *([Step(str(rewrite), tuple(done))] if done else ()))
             continue
         layers = [f.layer for f in done if f.severity == "info" and f.layer is not None]
         cost = tuple(_cost(network, after, layers, rewrite, calibration))
-        done_before = tuple(s for s in steps if all(f.severity == "info" for f in s.findings))
+        done_before = tuple(s for s in steps if not _to_be_said_again(s, exact))
         network, more = apply_all(after, exact)
         steps = (*done_before, Step(str(rewrite), (*done, *cost)), *more)
     return network, steps
+
+
+def _to_be_said_again(step: Step, exact: Sequence[Pass]) -> bool:
+    """It only left places alone, of which the next round of exact passes will speak again."""
+    done = any(f.severity == "info" for f in step.findings)
+    return bool(step.findings) and not done and step.rewrite in map(str, exact)
 
 
 def _cost(
@@ -87,15 +98,22 @@ def _cost(
 
     names = [n.name for n in before.of(Population)]
     old, new = (run(net, calibration, record=names) for net in (before, after))
-    compared = {c.layer: c for c in compare(new, old, order=before.order).layers}
-    for layer in layers:
-        c = compared[layer]
-        places = c.steps * int(np.prod(c.shape))
+    worths = {n.name: {OUTPUT: 1 / n.worth} for n in after.of(RateIF)}
+    compared = compare(new, old, order=before.order, scale=worths).layers
+    for c in (c for c in compared if c.layer in layers):
         yield warning(
             "CHOICE-COST",
-            f"{rewrite.choice}: {c.spikes_left:,} spikes instead of {c.spikes_right:,} on the "
-            f"calibration data ({c.count_error:.2%} off); {c.mismatches:,} of {places:,} places "
-            "differ",
-            layer=layer,
+            f"{rewrite.choice}: {_off(c)} on the calibration data",
+            layer=c.layer,
             why=rewrite.about,
         )
+
+
+def _off(c: LayerComparison) -> str:
+    if c.analogue:
+        return f"{c.spikes_left:,} places spike, and values are {c.value_error:.2%} off (rms)"
+    places = c.steps * int(np.prod(c.shape))
+    return (
+        f"{c.spikes_left:,} spikes instead of {c.spikes_right:,} ({c.count_error:.2%} off); "
+        f"{c.mismatches:,} of {places:,} places differ"
+    )

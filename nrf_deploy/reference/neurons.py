@@ -29,6 +29,7 @@ from ..network import (
     Integrator,
     LinearLeakIF,
     Population,
+    RateIF,
     RectifiedLI,
 )
 
@@ -127,6 +128,19 @@ def linear_leak(n: LinearLeakIF, dt: float) -> Neuron:
     return {"v": _full(n, n.v_reset)}, step
 
 
+def rate(n: RateIF, dt: float) -> Neuron:
+    """v = max(v + (dt*r)*x, v_floor); then as many spikes as v holds thresholds."""
+    gain, floor = _full(n, dt * n.r.astype(np.float64)), _full(n, n.v_floor)
+    threshold = _full(n, n.v_threshold)
+
+    def step(state: State, x: Array) -> tuple[Array, State]:
+        v = np.maximum(state["v"] + gain * x, floor)
+        z = np.floor(np.maximum(v, 0) / threshold)
+        return z, {"v": v - z * threshold}
+
+    return {"v": _full(n, n.v_reset)}, step
+
+
 def integrator(n: Integrator, dt: float) -> Neuron:
     """v += (dt*r)*x; the value is v."""
     gain = _full(n, dt * n.r.astype(np.float64))
@@ -194,6 +208,7 @@ EULER: dict[type[Population], Callable[[Any, float], Neuron]] = {
     CubaLI: cuba,
     IF: integrate_and_fire,
     LinearLeakIF: linear_leak,
+    RateIF: rate,
     Integrator: integrator,
 }
 EXACT: dict[type[Population], Callable[[Any, float], Neuron]] = {

@@ -9,13 +9,12 @@ this layer's doing. Populations that the model has not (relays, pools) stay on t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..network import Array
-from ..program import Port, Program
+from ..program import Origin, Port, Program
 from ..progress import Progress, part, quiet
 from ..recording import Recording, Trace
 from .pair import spread
@@ -101,9 +100,8 @@ def _given(program: Program, source: str, given: Recording, reference: Trace) ->
         if port.name == source:
             return element_range(given, first, port.shape)
         first += size
-    origin = next(o for o in program.origins if o.population == source)
-    shape = program.population(source).shape
-    sent = replace(integers(reference.outputs[source], origin.scale), shape=shape)
+    origin, shape = program.origin(source), program.population(source).shape
+    sent = replace(integers(reference.outputs[source], origin), shape=shape)
     return later(sent, origin.latency)
 
 
@@ -120,12 +118,11 @@ def element_range(recording: Recording, first: int, shape: tuple[int, ...]) -> R
     )
 
 
-def integers(recording: Recording, scale: Mapping[str, Array]) -> Recording:
+def integers(recording: Recording, origin: Origin) -> Recording:
     """Values of the model as this program would send them."""
     if recording.value.dtype.kind != "f":
         return recording
-    unit = np.asarray(scale.get("output", scale.get("v", 1.0)))
-    each = spread(unit, recording.shape).ravel()[recording.index]
+    each = spread(origin.unit, recording.shape).ravel()[recording.index]
     value = np.rint(recording.value * each).astype(np.int64)
     there = value != 0
     counts = np.bincount(recording.step[there], minlength=recording.steps)

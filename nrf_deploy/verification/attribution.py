@@ -23,7 +23,7 @@ import numpy as np
 from ..layers import Layers, layers
 from ..legalise import Step, parse
 from ..legalise.choice import Approximate
-from ..network import Array, Network, Population
+from ..network import Array, Network, Population, RateIF
 from ..program import Program
 from ..progress import Progress, part, quiet
 from ..recording import Recording, Trace
@@ -75,7 +75,7 @@ def attribute(
             left_out.append(name)
             continue
         made = _variants(final, view, program, numbers, name, fed, recording.steps, progress)
-        unit = _payload(program, name)
+        unit = None if final[name].spikes else program.origin(name).unit  # type: ignore[attr-defined]
         layer = _layer(name, made, in_steps[name], latency[name], unit, changes)
         if summed is not None:
             one_by_one, added_up = (_late(r[name], latency[name]) for r in (actual, in_steps))
@@ -133,7 +133,8 @@ def _cost(
     old, new = (
         run_reference(n, recording, record=names, progress=progress) for n in (before, after)
     )
-    return {n: _distance(new.outputs[n], old.outputs[n], None) for n in names}
+    units = {n.name: 1 / n.worth for n in after.of(RateIF)}
+    return {n: _distance(new.outputs[n], old.outputs[n], units.get(n)) for n in names}
 
 
 def _variants(
@@ -241,10 +242,4 @@ def _distance(left: Recording, right: Recording, unit: Array | None) -> float:
 
 
 def _unit(program: Program, name: str, shape: tuple[int, ...]) -> Array:
-    origin = next(o for o in program.origins if o.population == name)
-    return np.asarray(spread(origin.scale["v"], shape), np.float64)
-
-
-def _payload(program: Program, name: str) -> Array:
-    origin = next(o for o in program.origins if o.population == name)
-    return np.asarray(origin.scale.get("output", origin.scale["v"]))
+    return np.asarray(spread(program.origin(name).scale["v"], shape), np.float64)

@@ -34,7 +34,7 @@ def compare(
 
     `order` is the network's order and may name more than the runs recorded. `scale` says
     how many integer units one float unit of a layer's variable is: one number, one a
-    channel, or one a neuron (an analogue output takes that of `output`, else of `v`).
+    channel, or one a neuron; that of `output` is an analogue output's.
     `states` gives a layer's variables in the order in which a step computes them; without
     it they keep the order of the left run. `counts` names layers in which a value of n is n
     spikes; elsewhere each is one. `inputs` is asked once, about the first divergence.

@@ -192,9 +192,7 @@ def _payload(
     """What 1 of the model is in the values that come over this link."""
     if isinstance(network[link.source], Input) or _spikes(network, link):
         return 1.0
-    origin = next((o for o in program.origins if o.population == link.source), None)
-    scale = {} if origin is None else origin.scale
-    unit = np.asarray(scale.get("output", scale.get("v", 1.0)))
+    unit = program.origin(link.source).unit
     return float(spread(unit, outputs[link.source].shape).mean())
 
 

@@ -25,9 +25,11 @@ from ..network import (
     Array,
     CubaLI,
     CubaLIF,
+    FlooredIF,
     LinearLeakIF,
     Network,
     Population,
+    RateIF,
     RectifiedLI,
 )
 from ..quantise.drive import constant
@@ -79,6 +81,7 @@ def ideal(network: Network, view: Layers, name: str) -> Numbers:
     form = neuron(node, network.dt)
     cell = node if isinstance(node, IF | LIF | CubaLIF) else None
     linear = node if isinstance(node, LinearLeakIF) else None
+    floored = node if isinstance(node, FlooredIF) else None
     no, endless = np.zeros(()), np.full((), np.inf)
     return Numbers(
         decay=form.decay,
@@ -97,7 +100,7 @@ def ideal(network: Network, view: Layers, name: str) -> Numbers:
         state_limit=endless,
         wrap=no,
         current_wrap=no,
-        floor=-endless if linear is None else linear.v_floor.astype(np.float64),
+        floor=-endless if floored is None else floored.v_floor.astype(np.float64),
     )
 
 
@@ -170,6 +173,10 @@ class Variants:
         if not self.spikes:
             self.v = v
             return np.asarray(np.maximum(v, 0) if isinstance(self.node, RectifiedLI) else v)
+        if isinstance(self.node, RateIF):
+            spikes = np.floor(np.maximum(v, 0) / p["threshold"])
+            self.v = v - spikes * p["threshold"]
+            return np.asarray(spikes)
         spike = (v > p["threshold"]) | ((v == p["threshold"]) & (p["at"] != 0))
         after = np.where(p["subtract"], v - p["threshold"], p["reset"])
         self.v = np.where(spike, after, v)

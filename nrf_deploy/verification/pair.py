@@ -183,10 +183,9 @@ class Pair:
         return Value(variable, left, right, *floats)
 
     def value_error(self, a: Window, b: Window) -> float | None:
-        scale = self.scale.get(OUTPUT, self.scale.get("v"))
-        if scale is None:
+        if OUTPUT not in self.scale:
             return None
-        unit = spread(scale, self.shape).ravel()
+        unit = spread(self.scale[OUTPUT], self.shape).ravel()
         floats = [w.value.dtype.kind == "f" for w in (a, b)]
         a, b = (
             replace(w, value=w.value.astype(np.float64) / (1.0 if f else unit[w.index]))

@@ -122,9 +122,10 @@ def _kind(node: Population, network: Network, view: Layers) -> Finding:
     elif not node.spikes:
         why = "what leaves a core are spikes, not potentials"
         fix = "train IF neurons here"
-        if type(node) is LI and feeds:
+        rests_at_0 = isinstance(node, LI) and not np.any(node.v_leak)
+        if rests_at_0 and feeds:
             fix = f"allow a rate code (--allow {INSIDE}), or train IF neurons here"
-        elif type(node) is LI:
+        elif rests_at_0:
             fix = (
                 f"allow that the host counts spikes instead (--allow {READ}), or end in IF neurons"
             )

@@ -7,5 +7,5 @@ from nrf_deploy.legalise.choice import Approximate
 from .legalise_leak import LinearLeak
 from .legalise_rate import RateCode, SpikeCount
 
-CHOICES: tuple[Approximate, ...] = (LinearLeak(), SpikeCount(), RateCode())
+CHOICES: tuple[Approximate, ...] = (LinearLeak(), RateCode(), SpikeCount())
 LEAK, READ, INSIDE = LinearLeak.choice, SpikeCount.choice, RateCode.choice

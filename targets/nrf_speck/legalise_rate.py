@@ -6,9 +6,14 @@ for theta of it, so over any stretch of time
 
     sum of v dt/tau  ~  theta times the number of spikes
 
-Values below 0 have no spikes, the filter is gone, and what is below theta waits. theta is
-chosen as the largest weight that leads to the neurons, so an event makes at most one spike.
-What the layer fed with its value is fed with spikes of the value theta tau/dt.
+and a spike is worth theta tau/dt of the value. theta is the most that one event adds, a weight
+times what the event is worth, so an event makes at most one spike. What the layer fed with its
+value is fed with spikes of their worth.
+
+Values below 0 have no spikes, the filter is gone, and what is below theta waits. What is
+below 0 waits as well, until as much has come above it: so the sum stays right where values
+have both signs. A rectified LI forgets it, at the latest with its filter; here its potential stays
+above -theta (or above what a bias takes in a step), which is one spike's worth.
 """
 
 from __future__ import annotations
@@ -18,11 +23,53 @@ from typing import TypeGuard
 
 import numpy as np
 
+from nrf_deploy.layers import layers
 from nrf_deploy.legalise import Done, register
-from nrf_deploy.legalise.base import Outcome
+from nrf_deploy.legalise.base import Left, Outcome
 from nrf_deploy.legalise.choice import Approximate
 from nrf_deploy.legalise.graph import fresh, insert_after, replace
-from nrf_deploy.network import IF, LI, Array, Conv, Flatten, Linear, Network, Node, Output, Scale
+from nrf_deploy.network import (
+    LI,
+    Conv,
+    Flatten,
+    Linear,
+    Network,
+    Node,
+    Output,
+    RateIF,
+    RectifiedLI,
+    Scale,
+    SumPool,
+)
+from nrf_deploy.quantise.drive import constant
+from nrf_deploy.quantise.neuron import neuron
+
+RESTS = "its rest is not 0"
+
+
+@register
+@dataclass(frozen=True)
+class RateCode(Approximate):
+    """An LI that feeds other layers becomes an IF, whose spikes carry its value. The first layer
+    comes first: what its spikes carry decides how coarse the next ones are."""
+
+    name = "rate_code"
+    choice = "rate-code"
+    about = "spikes carry a value from layer to layer, as many as it is large"
+
+    def at(self, network: Network, node: Node) -> Outcome:
+        if not _potential(node) or not _feeds_on(network, node.name):
+            return None
+        if np.any(node.v_leak):
+            return Left(RESTS)
+        ready = (n for n in network.order if _rests_at_0(network[n]) and _feeds_on(network, n))
+        if node.name != next(ready):
+            return None
+        neurons = _counted(network, node)
+        network = replace(network, neurons)
+        scale = Scale(name=fresh(network, f"{node.name}.worth"), scale=neurons.worth)
+        network = insert_after(network, node.name, scale)
+        return Done(network, f"each spike carries {_told(neurons)}")
 
 
 @register
@@ -37,59 +84,65 @@ class SpikeCount(Approximate):
     def at(self, network: Network, node: Node) -> Outcome:
         if not _potential(node) or _feeds_on(network, node.name):
             return None
-        neurons, worth = _counted(network, node)
-        what = f"each spike stands for {worth:.4g} of the value, summed over the steps"
+        if np.any(node.v_leak):
+            return Left(RESTS)
+        neurons = _counted(network, node)
+        what = f"each spike stands for {_told(neurons)} of the value, summed over the steps"
         return Done(replace(network, neurons), what)
-
-
-@register
-@dataclass(frozen=True)
-class RateCode(Approximate):
-    """An LI that feeds other layers becomes an IF, whose spikes carry its value."""
-
-    name = "rate_code"
-    choice = "rate-code"
-    about = "spikes carry a value from layer to layer, as many as it is large"
-
-    def at(self, network: Network, node: Node) -> Outcome:
-        if not _potential(node) or not _feeds_on(network, node.name):
-            return None
-        neurons, worth = _counted(network, node)
-        network = replace(network, neurons)
-        scale = Scale(name=fresh(network, f"{node.name}.worth"), scale=np.full(node.shape, worth))
-        network = insert_after(network, node.name, scale)
-        return Done(network, f"each spike carries {worth:.4g}")
 
 
 def _potential(node: Node) -> TypeGuard[LI]:
     return isinstance(node, LI) and not node.spikes
 
 
-def _counted(network: Network, node: LI) -> tuple[IF, float]:
-    """(the neurons that count, what one spike of them is worth)."""
-    tau = node.tau.astype(np.float64)
-    share = network.dt / tau
+def _rests_at_0(node: Node) -> bool:
+    return _potential(node) and not np.any(node.v_leak)
+
+
+def _counted(network: Network, node: LI) -> RateIF:
+    share = network.dt / node.tau.astype(np.float64)
     theta = float((share * node.r).max()) * _largest(network, node.name)
-    neurons = IF(
+    floor = np.full(node.shape, -np.inf)
+    if isinstance(node, RectifiedLI):
+        bias = constant(layers(network), node.name, neuron(node, network.dt))
+        floor = np.minimum(-theta, bias)
+    return RateIF(
         name=node.name,
-        r=node.r / tau,
+        r=node.r / node.tau.astype(np.float64),
         v_threshold=np.full(node.shape, theta),
         v_reset=np.zeros(node.shape),
         reset="subtract",
         fires="at",
+        v_floor=floor,
+        worth=theta / share,
     )
-    return neurons, theta / float(share.mean())
+
+
+def _told(neurons: RateIF) -> str:
+    low, high = float(neurons.worth.min()), float(neurons.worth.max())
+    return f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}"
 
 
 def _largest(network: Network, name: str) -> float:
-    """The largest weight that leads here; a direct connection weighs 1."""
-    weights: list[Array] = [
-        np.asarray(n.weight)
-        for n in (network[s] for s in network.sources(name))
-        if isinstance(n, Conv | Linear)
-    ]
-    found = max((float(w.max(initial=0)) for w in weights), default=1.0)
+    """The most that one event adds to what arrives here; a direct connection adds the event."""
+    found = 0.0
+    for source in network.sources(name):
+        node = network[source]
+        if isinstance(node, Conv | Linear):
+            weight = float(node.weight.max(initial=0))
+            found = max(found, *(weight * _carried(network, s) for s in network.sources(source)))
+        else:
+            found = max(found, _carried(network, source))
     return found or 1.0
+
+
+def _carried(network: Network, name: str) -> float:
+    """What an event is worth when it leaves this node."""
+    node = network[name]
+    if not isinstance(node, Scale | Flatten | SumPool):
+        return 1.0
+    factor = max(float(node.scale.max(initial=0)), 0.0) if isinstance(node, Scale) else 1.0
+    return factor * max(_carried(network, s) for s in network.sources(name))
 
 
 def _feeds_on(network: Network, name: str) -> bool:

@@ -7,7 +7,8 @@ is taken with which the layer, fed as it will be on the chip, spikes most like t
 without, the one with the least squared error of weights and biases.
 
 A neuron whose leak was rewritten is no longer the model's anyway: there the data may move its
-threshold too. Every other threshold is the model's.
+threshold too. Every other threshold is the model's; where spikes are counted, T is chosen by
+weights alone, since the threshold says what a spike stands for.
 """
 
 from __future__ import annotations
@@ -26,7 +27,6 @@ from nrf_deploy.quantise.scheme import (
     ConnectionScheme,
     PopulationScheme,
     Scheme,
-    single,
     whole,
 )
 from nrf_deploy.recording import Recording
@@ -121,19 +121,19 @@ def quantise(
     for done, name in enumerate(names):
         progress(done, len(names))
         core = Core.of(network, view, name, rules, chip.weight_bits)
-        gain, held = chosen(core, rules, data)
+        counted = core.unit.worth is not None
+        gain, held = chosen(core, rules, None if counted else data)
         findings += said(core, gain, held)
         for n, weights in held.items():
             connections[n] = ConnectionScheme(np.array(float(gain)), weights, core.bits)
         params = core.unit.params(gain)
         if data is not None:
-            if core.unit.floor is not None:
+            if core.unit.floor is not None and not counted:
                 params, told = data.tuned(core.parts, name, params, held)
                 findings += [*told, *data.sparse(name)]
             findings.append(data.settle(core.parts, name, params, held))
         populations[name] = PopulationScheme(
-            {k: whole(v) for k, v in params.items()},
-            {"v": single(gain / core.unit.threshold)},
+            {k: whole(v) for k, v in params.items()}, core.unit.scales(gain)
         )
     return Scheme(connections, populations, rules), findings
 

@@ -22,9 +22,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from nrf_deploy.layers import Layers
-from nrf_deploy.network import IF, Array, LinearLeakIF, Network
+from nrf_deploy.network import IF, Array, FlooredIF, LinearLeakIF, Network, RateIF
 from nrf_deploy.quantise.drive import constant
 from nrf_deploy.quantise.neuron import neuron
+from nrf_deploy.quantise.scheme import single
 
 from .chip import LEAST, MOST
 
@@ -44,6 +45,7 @@ class Unit:
     threshold: Array  # theta itself
     above: bool  # fires above it, not at it
     subtracts: bool
+    worth: Array | None  # what a spike stands for, where it is counted
 
     @staticmethod
     def of(network: Network, view: Layers, name: str) -> Unit:
@@ -60,8 +62,9 @@ class Unit:
             return np.asarray(flat[:, 0], np.float64)
 
         drive, floor = constant(view, name, form) / theta, None
-        if isinstance(node, LinearLeakIF):
+        if isinstance(node, FlooredIF) and np.isfinite(node.v_floor).all():
             floor = even("v_floor", node.v_floor / theta)
+        if isinstance(node, LinearLeakIF):
             drive = drive - network.dt * node.leak / theta
         return Unit(
             drive=even("r / v_threshold", form.drive / theta),
@@ -71,6 +74,7 @@ class Unit:
             threshold=even("v_threshold", theta),
             above=node.fires == "above",
             subtracts=node.reset == "subtract",
+            worth=even("what a spike stands for", node.worth) if isinstance(node, RateIF) else None,
         )
 
     def params(self, gain: int) -> dict[str, Array | int]:
@@ -86,6 +90,11 @@ class Unit:
             "v0": np.clip(np.rint(self.first * gain), LEAST, MOST).astype(np.int64) + origin,
             "returns_to_zero": int(not self.subtracts),
         }
+
+    def scales(self, gain: int) -> dict[str, Array]:
+        """What 1 of the model is in the potential and, where spikes are counted, in spikes."""
+        counts = {} if self.worth is None else {"output": single(1 / self.worth)}
+        return {"v": single(gain / self.threshold), **counts}
 
     def biases(self, gain: int) -> Array:
         return np.asarray(np.clip(np.rint(self.bias * gain), LEAST, MOST), np.int64)

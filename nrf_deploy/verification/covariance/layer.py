@@ -102,20 +102,19 @@ class Lowered:
 
     def _as_sent(self, outputs: Mapping[str, Recording]) -> dict[str, Recording]:
         """Values of channels that the chip counts in units of their own; a feed takes the mean."""
-        scales = {o.node: o.scale for o in self.bundle.program.origins}
+        origins = {o.node: o for o in self.bundle.program.origins}
         sent = dict(outputs)
         for name, recording in outputs.items():
-            if name in scales and not getattr(self.network[name], "spikes", True):
-                scale = np.asarray(scales[name].get("output", scales[name].get("v", 1.0)))
-                unit = np.ravel(spread(scale, recording.shape))
+            if name in origins and not getattr(self.network[name], "spikes", True):
+                unit = np.ravel(spread(origins[name].unit, recording.shape))
                 value = recording.value * (unit / unit.mean())[recording.index]
                 sent[name] = replace(recording, value=value)
         return sent
 
     def unit(self, name: str) -> Array:
         """What 1 of the model's v is in the chip's."""
-        origin = next(o for o in self.bundle.program.origins if o.population == name)
-        return np.asarray(spread(origin.scale["v"], self.network[name].shape), np.float64)
+        scale = self.bundle.program.origin(name).scale["v"]
+        return np.asarray(spread(scale, self.network[name].shape), np.float64)
 
     def each(self, name: str) -> dict[str, Numbers]:
         model = ideal(self.network, self.view, name)
@@ -171,12 +170,13 @@ class Lowered:
         part = alone(program, name, recording, Trace("given", outputs, {}, {}))
         if part is None:
             return None
-        origin = next(o for o in program.origins if o.population == name)
+        origin, node = program.origin(name), self.network[name]
         trace = emulating(self.bundle, progress)(
             part.program, part.recording, recording.steps + program.latency
         )
         output = trace.outputs[name].shifted(origin.latency).until(recording.steps)
-        return in_units(output, origin.scale.get("output"))
+        assert isinstance(node, Population)
+        return output if node.spikes else in_units(output, origin.unit)
 
 
 def _as_model(source: str) -> None:

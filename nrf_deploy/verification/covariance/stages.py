@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -13,13 +12,14 @@ from ...findings import Finding, NrfError
 from ...legalise import Pass, parse
 from ...legalise.choice import Approximate
 from ...legalise.exact_decay import ExactDecay
-from ...network import Input, Network, Population
-from ...pipeline import compile, latency
+from ...network import Array, Input, Network, Population
+from ...pipeline import compile, latency, unit
 from ...pipeline import run as run_engine
 from ...progress import Progress, part, quiet
 from ...quantise.rules import Rules
 from ...recording import Recording
 from ...reference import run as run_reference
+from ..pair import spread
 from .nouns import ANCHORED, CHIP, CHIP_EXACT, EULER, EXACT, NEAREST
 
 Run = Callable[[Recording], dict[str, Recording]]
@@ -130,22 +130,22 @@ def before(network: Network, names: Iterable[str]) -> Network:
 
 def _chip(bundle: Bundle, names: list[str], progress: Progress) -> Run:
     behind = latency(bundle, "emulator")
-    scales = {o.node: o.scale for o in bundle.program.origins}
+    units = {n: unit(bundle, n) for n in names}
 
     def run(recording: Recording) -> dict[str, Recording]:
         trace = run_engine(bundle, recording, "emulator", record=names, progress=progress)
         outputs = trace.outputs
         aligned = {n: outputs[n].shifted(behind[n]).until(recording.steps) for n in names}
-        return {n: in_units(r, scales[n].get("output")) for n, r in aligned.items()}
+        return {n: in_units(r, units[n]) for n, r in aligned.items()}
 
     return run
 
 
-def in_units(recording: Recording, scale: Any) -> Recording:
-    """In the model's, from what one of them is in the chip's."""
+def in_units(recording: Recording, scale: Array | None) -> Recording:
+    """In the model's, from what one of them is in the chip's; spikes are the same in both."""
     if scale is None:
         return recording
-    of = np.broadcast_to(np.asarray(scale, float), recording.shape).ravel()
+    of = np.asarray(spread(scale, recording.shape), float).ravel()
     return replace(recording, value=recording.value / of[recording.index])
 
 

@@ -10,9 +10,10 @@ import numpy as np
 
 from ...bundle import Bundle
 from ...network import Array
+from ...pipeline import unit
 from ...recording import Trace
 from ...show import dims
-from ..comparison import OUTPUT, Comparison, Divergence, LayerComparison
+from ..comparison import Comparison, Divergence, LayerComparison
 from ..events import Window, window
 from ..judge import output_or_state
 from ..pair import spread
@@ -128,8 +129,7 @@ def _room(room: int, steps: int) -> tuple[int, int]:
 
 def _in_units(bundle: Bundle, c: LayerComparison, a: Window, b: Window) -> Iterator[Window]:
     """The side of integers in the model's units, where their scale is known."""
-    scales = {o.node: o.scale for o in bundle.program.origins}.get(c.layer, {})
-    scale = scales.get(OUTPUT, scales.get("v"))
+    scale = unit(bundle, c.layer)
     for w in (a, b):
         if scale is None or w.value.dtype.kind == "f":
             yield w
