@@ -85,6 +85,9 @@ def quantise(
                 signals.chip[p.name] = task.run(p.name, gain, weights)
                 findings += _fitted(units[p.name], signals)
         findings += task.said(gain, weights)
+    for stop, passed in ranges.units.items():
+        if stop not in units:
+            populations[stop] = PopulationScheme({}, {"output": single(passed)})
     return Scheme(connections, populations, rules), findings
 
 

@@ -152,7 +152,8 @@ class Ranges:
     def sent(self, name: str, scale: Array, s: Settings) -> tuple[int, Array]:
         """(shift, payload units of a float unit) of a layer that sends its potential."""
         largest = float((scale * self.values[name].allowed).max(initial=0))
-        wanted = np.rint(np.log2(max(largest, 1) / min(self._levels(name, s))))
+        levels = min(self._levels(name, s), default=s.largest_payload)
+        wanted = np.rint(np.log2(max(largest, 1) / levels))
         needed = np.ceil(np.log2(max(largest, 1) / s.largest_payload))
         shift = int(np.clip(max(wanted, needed), 0, 31))
         unit = scale / 2.0**shift
