@@ -28,7 +28,7 @@ from numba.core.serialize import dumps
 
 Function = Callable[..., Any]
 
-MARKS = (b"@compiled", b"@intrinsic")
+MARKS = (b"@compiled", b"@inlined", b"@intrinsic")
 """What is in a file of which something may be compiled into other functions."""
 
 CHECKSUM = 32

@@ -77,6 +77,11 @@ def compiled(function: Function) -> Any:
     return made
 
 
+def inlined(function: Function) -> Any:
+    """The same, copied into whoever calls it: a call passes eight words for each array."""
+    return njit(nogil=True, error_model="numpy", forceinline=True)(function)
+
+
 # --- a chip's kernels ----------------------------------------------------
 
 
@@ -89,36 +94,46 @@ class _NoAlias(Compiler):  # type: ignore[misc]
 
 
 _pointer = types.CPointer
-_kernels: dict[tuple[Function, tuple[bool, ...], int], Any] = {}
+_made: dict[tuple[Function, tuple[Any, ...], Signature], Any] = {}
 
 
 def kernel_address(cell: Cell, width: int, logged: bool) -> int:
     """The machine code of a cell's kernel for sums of `width` bytes."""
     factory = cell.kernel if logged or cell.unseen is None else cell.unseen
     uniform = tuple(np.ndim(value) == 0 for value in cell.params.values())
-    key = (factory, uniform, width)
-    if key not in _kernels:
-        arriving = {2: types.int16, 4: types.int32, 8: types.int64}[width]
-        output = types.int32 if cell.payload else types.int8
-        signature = types.int64(
-            types.int64,
-            types.int64,
-            types.int64,
-            _pointer(arriving),
-            _pointer(output),
-            _pointer(types.int32),
-            _pointer(types.int32),
-            _pointer(types.int64),
-        )
-        function = factory(uniform)
+    arriving = {2: types.int16, 4: types.int32, 8: types.int64}[width]
+    output = types.int32 if cell.payload else types.int8
+    signature = types.int64(
+        types.int64,
+        types.int64,
+        types.int64,
+        _pointer(arriving),
+        _pointer(output),
+        _pointer(types.int32),
+        _pointer(types.int32),
+        _pointer(types.int64),
+    )
+    return machine_code(factory, (uniform,), signature, _NoAlias)
+
+
+def machine_code(
+    factory: Callable[..., Function],
+    constants: tuple[Any, ...],
+    signature: Signature,
+    pipeline: type[Compiler] = Compiler,
+) -> int:
+    """The address of the function that `factory` makes of some constants."""
+    key = (factory, constants, signature)
+    if key not in _made:
+        function = factory(*constants)
         options = {"nopython": True, "error_model": "numpy"}
-        made: Any = CFunc(function, (signature.args, signature.return_type), {}, options, _NoAlias)
+        made: Any = CFunc(function, (signature.args, signature.return_type), {}, options, pipeline)
         if has_folder(function.__code__.co_filename):
             made._cache = Kept(function)
         with compiling(lambda: not made.cache_hits):
             made.compile()
-        _kernels[key] = made
-    return int(_kernels[key].address)
+        _made[key] = made
+    return int(_made[key].address)
 
 
 # --- what numba lacks: addresses, vectors of a fixed width, bits ----------

@@ -127,13 +127,24 @@ class Engine:
     ) -> list[Trace]:
         """Each recording from the same start; the traces come in their order."""
         record = None if record is None else list(record)
-        states = list(states)
+        states, left = list(states), iter(range(len(recordings)))
+        traces: dict[int, Trace] = {}
 
-        def one(recording: Recording) -> Trace:
-            return self.run(recording, record, states, steps)
+        def work() -> None:
+            try:
+                for k in left:
+                    traces[k] = self.run(recordings[k], record, states, steps)
+            except BaseException:
+                for _ in left:
+                    """Nobody begins another."""
+                raise
 
-        with ThreadPoolExecutor(max(1, threads)) as pool:
-            return list(pool.map(one, recordings))
+        with ThreadPoolExecutor(max(1, threads - 1)) as pool:
+            others = [pool.submit(work) for _ in range(threads - 1)]
+            work()
+            for other in others:
+                other.result()
+        return [traces[k] for k in range(len(recordings))]
 
     def stream(
         self,

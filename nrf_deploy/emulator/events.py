@@ -11,6 +11,10 @@ import numpy as np
 
 from ..network import Array
 from .compiled import address
+from .vectors import LOOK
+
+SLACK = LOOK
+"""So many numbers behind the last event may be read, and written by whole vectors."""
 
 
 class Events:
@@ -21,8 +25,8 @@ class Events:
         self.steps = 0
         """Of the chunk that lies here."""
         self.start = np.zeros(history + steps + 1, np.int64)
-        self.index = np.zeros(0, np.int32)
-        self.value = np.zeros(0, np.int32)
+        self.index = np.zeros(SLACK, np.int32)
+        self.value = np.zeros(SLACK if valued else 0, np.int32)
         self._place: tuple[int, int, int, int] | None = None
 
     def restart(self) -> None:
@@ -40,12 +44,17 @@ class Events:
         """Events of the chunk."""
         return self.used - int(self.start[self.history])
 
+    @property
+    def capacity(self) -> int:
+        """Events for which there is room."""
+        return len(self.index) - SLACK
+
     def reserve(self, capacity: int) -> None:
         """Room for this many events in all; what is there stays."""
-        if capacity > len(self.index):
+        if capacity > self.capacity:
             self._place = None
             for name in ("index", "value") if self.valued else ("index",):
-                grown = np.zeros(capacity, np.int32)
+                grown = np.zeros(capacity + SLACK, np.int32)
                 old = getattr(self, name)
                 grown[: len(old)] = old
                 setattr(self, name, grown)
@@ -62,15 +71,6 @@ class Events:
         start = self.start[self.history : self.history + self.steps + 1]
         part = slice(start[0], start[-1])
         return start - start[0], self.index[part], self.value[part]
-
-    def put(self, start: Array, index: Array, value: Array) -> None:
-        """A chunk from outside, after begin()."""
-        first = self.used - self.count
-        self.reserve(int(first + len(index)))
-        self.start[self.history : self.history + len(start)] = first + start
-        self.index[first : first + len(index)] = index
-        if self.valued:
-            self.value[first : first + len(index)] = value
 
     def begin(self, before: Events, steps: int) -> None:
         """A chunk of `steps` steps begins, after the one in `before` (which may be this slot)."""

@@ -22,7 +22,7 @@ import numpy as np
 
 from ..network import Array, Shape
 from ..program import Conv
-from .compiled import aligned
+from .compiled import GRANULE, aligned
 
 
 @dataclass(frozen=True)
@@ -122,6 +122,8 @@ class ConvTables:
     row: int
     run: int
     channel_at: Array
+    group_end: Array
+    granule: int
     vectors: bool
     line: int
     """Outputs of a row: a run stays within one."""
@@ -144,7 +146,7 @@ class ConvTables:
         return replace(self, first=kept, runs=runs, site0=self.site0 + int(low))
 
 
-def conv_tables(conv: Conv, weight: Array, target: Layout, lanes: int) -> ConvTables:
+def conv_tables(conv: Conv, weight: Array, target: Layout) -> ConvTables:
     _, height, width = conv.shape
     groups, inputs = conv.groups, conv.input_shape[0]
     each = conv.shape[0] // groups
@@ -152,7 +154,9 @@ def conv_tables(conv: Conv, weight: Array, target: Layout, lanes: int) -> ConvTa
     line = width * target.pitch
     runs = [_runs(taps, together=groups == 1) for taps in _reach(conv, 1, width)]
     run = step * max((len(r) for place in runs for r in place), default=1)
-    vectors = run >= lanes // 2
+    granule = GRANULE if step * weight.itemsize % GRANULE == 0 else GRANULE // 2
+    lanes = granule // weight.itemsize
+    vectors = 2 * run >= lanes
     row = padded(run, lanes) if vectors else run
     apart = weight.reshape(groups, each, inputs // groups, *weight.shape[2:])
 
@@ -175,7 +179,10 @@ def conv_tables(conv: Conv, weight: Array, target: Layout, lanes: int) -> ConvTa
     first = np.concatenate([[0], np.cumsum(np.concatenate(counts))]).astype(np.int32)
     table = np.concatenate(pairs).astype(np.int32)
     channel_at = (np.arange(inputs) // (inputs // groups) * each).astype(np.int32)
-    return ConvTables(packed.ravel(), first, table, row, run, channel_at, vectors, line)
+    group_end = np.searchsorted(channel_at, channel_at, side="right").astype(np.int32)
+    return ConvTables(
+        packed.ravel(), first, table, row, run, channel_at, group_end, granule, vectors, line
+    )
 
 
 Tap = tuple[int, int]  # (place in the kernel, place in the output)

@@ -29,11 +29,13 @@ from .compiled import (
     compiled,
     compiling,
     count_bits,
+    inlined,
     lowest_bit,
     nonzero_bits,
     widest_vectors,
 )
-from .scatter import SHIFT, wire
+from .records import EVENTS, handle, record
+from .scatter import SHIFT
 from .vectors import TILE
 
 WIRE, DELIVER, CELL = 0, 1, 2
@@ -42,26 +44,7 @@ SURE = 4
 there are few, and asking costs more); what is written too much is not counted."""
 
 
-def _record(*names: str) -> np.dtype[np.void]:
-    return np.dtype([(name, np.int64) for name in names])
-
-
-EVENTS = ("start", "index", "value", "history")
-"""A source's events: those of step t are start[history + t] to start[history + t + 1]."""
-
-wire_type = _record(
-    *EVENTS,
-    *("kind", "width", "graded", "delay", "weight", "total", "dirty", "blocks", "size"),
-    *("row", "first", "target"),  # ROWS: elements of a row; LIST: lists of (target, weight)
-    *("pitch", "magic", "magic_shift", "granules", "run", "reach", "channel_at"),  # CONV
-    *("low", "high", "site0"),
-    *("tile_at", "matrix", "given", "product", "pairs", "dense_from"),  # ROWS, when dense
-)
-deliver_type = _record(
-    *("width", "total", "dirty", "to_width", "to_total", "to_dirty", "clear"),
-    *("blocks", "before", "shift", "after"),
-)
-cell_type = _record(
+cell_type = record(
     *EVENTS,
     *("capacity", "kernel", "size", "stride", "blocks", "width", "total", "dirty", "clear"),
     *("rest", "state", "states", "each", "one", "payload", "output", "heard", "log"),
@@ -109,11 +92,11 @@ def _through(order, wires, delivers, cells, first, steps, origin):  # type: igno
         for k in range(len(order)):
             kind, which = order[k, 0], order[k, 1]
             if kind == WIRE:
-                wire(wires[which], t, steps)
+                handle(wires[which].add, wires, which, t, steps)
             elif kind == CELL:
                 _cell(cells[which], t, origin)
             else:
-                _deliver(delivers[which])
+                handle(delivers[which].deliver, delivers, which, t, steps)
     return steps
 
 
@@ -125,49 +108,11 @@ def advance(*args: Any) -> tuple[int, int]:
     return tuple(run(*args))
 
 
-# --- sums ----------------------------------------------------------------
-
-
 @compiled
-def _deliver(d):  # type: ignore[no-untyped-def]
-    n = d.blocks << SHIFT
-    if d.width == 2:
-        _deliver_from(d, carray(as_pointer(d.total), n, np.int16))
-    elif d.width == 4:
-        _deliver_from(d, carray(as_pointer(d.total), n, np.int32))
-    else:
-        _deliver_from(d, carray(as_pointer(d.total), n, np.int64))
-
-
-@compiled
-def _deliver_from(d, total):  # type: ignore[no-untyped-def]
-    n = d.blocks << SHIFT
-    if d.to_width == 2:
-        _deliver_to(d, total, carray(as_pointer(d.to_total), n, np.int16))
-    elif d.to_width == 4:
-        _deliver_to(d, total, carray(as_pointer(d.to_total), n, np.int32))
-    else:
-        _deliver_to(d, total, carray(as_pointer(d.to_total), n, np.int64))
-
-
-@compiled
-def _deliver_to(d, total, to_total):  # type: ignore[no-untyped-def]
-    dirty = carray(as_pointer(d.dirty), d.blocks, np.uint8)
-    to_dirty = carray(as_pointer(d.to_dirty), d.blocks, np.uint8)
-    before, after = 64 - d.before, 64 - d.after
-    left, right = max(d.shift, 0), max(-d.shift, 0)
-    for b in range(d.blocks):
-        if not dirty[b]:
-            continue
-        for i in range(b << SHIFT, (b + 1) << SHIFT):
-            x = np.int64(total[i])
-            x = (((x << before) >> before) << left) >> right
-            to_total[i] += (x << after) >> after
-            if d.clear:
-                total[i] = 0
-        to_dirty[b] = 1
-        if d.clear:
-            dirty[b] = 0
+def clear(places):  # type: ignore[no-untyped-def]
+    """Sets arrays to zero, given as rows (address, bytes)."""
+    for k in range(len(places)):
+        carray(as_pointer(places[k, 0]), places[k, 1], np.uint8)[:] = 0
 
 
 # --- populations ---------------------------------------------------------
@@ -208,7 +153,7 @@ def _cell(c, t, origin):  # type: ignore[no-untyped-def]
         log[:] = carray(as_pointer(c.state), n, np.int32)
 
 
-@compiled
+@inlined
 def _fired(c, at, n, used):  # type: ignore[no-untyped-def]
     """Lists the neurons at to at + n that gave something."""
     index = carray(as_pointer(c.index), c.capacity, np.int32)

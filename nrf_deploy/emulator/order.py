@@ -52,25 +52,50 @@ def soundness(start, index, value, size):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def sort(start, index, value):  # type: ignore[no-untyped-def]
-    """Sorts each step's events by index, with their values; they come as a few rising runs."""
-    longest = 0
-    for t in range(len(start) - 1):
-        longest = max(longest, start[t + 1] - start[t])
-    other, others = np.empty(longest, np.int32), np.empty(longest if len(value) else 0, np.int32)
-    for t in range(len(start) - 1):
-        first, last = start[t], start[t + 1]
-        while True:
-            at, merged = first, False
-            while at < last:
-                middle = _run_end(index, at, last)
-                end = _run_end(index, middle, last)
-                if middle < end:
-                    _merge(index, value, at, middle, end, other, others)
-                    merged = True
-                at = end
-            if not merged:
-                break
+def inward(given, first, last, port, sites, pitch, sorts, start, index, value):  # type: ignore[no-untyped-def]
+    """Steps first to last of a recording as the events of one port, written from start[0] on.
+
+    `given` is the recording's (start, index, value), silent beyond its end; `port` says which of
+    its elements belong to the port, (from, to). Each channel comes as a rising run; where order
+    matters (`sorts`) they are merged.
+    """
+    starts, indices, values = given
+    low, high = port
+    per_channel, valued = np.uint32(sites), len(value) > 0
+    to, longest = start[0], 0
+    for t in range(first, last):
+        if t + 1 < len(starts):
+            for e in range(starts[t], starts[t + 1]):
+                if low <= indices[e] < high:
+                    i = np.uint32(indices[e] - low)
+                    channel = i // per_channel
+                    site = np.int64(i - channel * per_channel)
+                    index[to] = site * pitch + np.int64(channel)
+                    if valued:
+                        value[to] = values[e]
+                    to += 1
+        longest = max(longest, to - start[t - first])
+        start[t - first + 1] = to
+    if sorts:
+        other, others = np.empty(longest, np.int32), np.empty(longest if valued else 0, np.int32)
+        for t in range(last - first):
+            _sort(index, value, start[t], start[t + 1], other, others)
+
+
+@compiled
+def _sort(index, value, first, last, other, others):  # type: ignore[no-untyped-def]
+    """Sorts events by index, with their values; they come as a few rising runs."""
+    while True:
+        at, merged = first, False
+        while at < last:
+            middle = _run_end(index, at, last)
+            end = _run_end(index, middle, last)
+            if middle < end:
+                _merge(index, value, at, middle, end, other, others)
+                merged = True
+            at = end
+        if not merged:
+            return
 
 
 @compiled

@@ -190,7 +190,7 @@ def _lay(w: Wire, layouts: Mapping[str, Layout]) -> None:
     if isinstance(s, Conv):
         as_laid = source == Layout.of(s.input_shape) and target == Layout.of(s.shape)
         if as_laid and 2 * conv_synapses(s) < pairs:
-            tables = conv_tables(s, w.weight.astype(kind), target, lanes)
+            tables = conv_tables(s, w.weight.astype(kind), target)
             if tables.weight.size >= LARGEST:
                 raise NotCoveredError(f"synapses {s.name!r} have too large a kernel")
             w.tables = tables

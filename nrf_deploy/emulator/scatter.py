@@ -6,127 +6,110 @@ a few runs of neighbouring outputs. A wire of a piece reads only the events from
 
 Where many of the sources of ROWS fire, a matrix product of TILE steps at once costs less
 than adding rows: it costs the same whatever comes, so the events are counted first.
+
+Each form is compiled for each width of sums when a plan first needs it; the loop over steps
+(machine.py) calls it by its address.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numba import carray
 
-from .compiled import GRANULE, as_pointer, compiled
-from .vectors import (
-    TILE,
-    add_granule,
-    multiply_one,
-    multiply_two,
-    sum_eight,
-    sum_one,
-    sum_two,
-    three_one,
-    three_two,
-)
+from .cache import Function
+from .compiled import GRANULE, as_pointer, compiled, inlined, widest_vectors
+from .records import EVENTS, NUMBERS, handler, record
+from .vectors import LOOK, TILE, count_below, multiply_one, multiply_two, summing
 
-ROWS, LIST, CONV = 0, 1, 2
 SHIFT = 10
 """Sums and populations are cut into blocks of 2^SHIFT neurons."""
 FEW = 8
 """A sum of so few blocks is soiled as a whole."""
 
+wire_type = record(
+    *EVENTS,
+    *("add", "graded", "delay", "weight", "total", "dirty", "blocks", "size"),
+    *("row", "first", "target"),  # ROWS: elements of a row; LIST: lists of (target, weight)
+    *("pitch", "magic", "magic_shift", "granules", "run", "reach"),  # CONV
+    *("channel_at", "group_end", "low", "high", "site0"),
+    *("tile_at", "matrix", "given", "product", "pairs", "dense_from"),  # ROWS, when dense
+)
 
-@compiled
-def wire(w, t, steps):  # type: ignore[no-untyped-def]
-    """What a wire adds in step t of a chunk of `steps`."""
+
+def wire_address(form: Callable[..., Function], *constants: int) -> int:
+    """The machine code of add(wire, t, steps): what it adds in step t of a chunk of `steps`."""
+    return handler(wire_type, form, *constants)
+
+
+@inlined
+def _events(w, t, steps):  # type: ignore[no-untyped-def]
+    """Which step's events are added, the first of them, and that behind the last."""
     at = w.history + t - w.delay
-    end = min(at + TILE, w.history + steps - w.delay)
-    start = carray(as_pointer(w.start), max(at + 2, end + 1), np.int64)
-    first, last = start[at], start[at + 1]
-    if first == last:
-        return
-    index = carray(as_pointer(w.index), last, np.int32)
-    if w.kind == CONV:
-        first, last = _from(index, first, last, w.low), _from(index, first, last, w.high)
-    value = carray(as_pointer(w.value), last if w.graded else 0, np.int32)
-    n = w.size
-    if w.matrix and not 0 <= at - w.tile_at < TILE and start[end] - start[at] >= w.dense_from:
-        _multiply(w, at, end, start, index, value)
-    if w.width == 2:
-        total = carray(as_pointer(w.total), n, np.int16)
-        _add(w, at, first, last, index, value, total, carray(as_pointer(w.weight), n, np.int16))
-    elif w.width == 4:
-        total = carray(as_pointer(w.total), n, np.int32)
-        _add(w, at, first, last, index, value, total, carray(as_pointer(w.weight), n, np.int32))
-    else:
-        total = carray(as_pointer(w.total), n, np.int64)
-        _add(w, at, first, last, index, value, total, carray(as_pointer(w.weight), n, np.int64))
+    start = carray(as_pointer(w.start), at + 2, np.int64)
+    return at, start[at], start[at + 1]
 
 
-@compiled
-def _from(index, first, last, low):  # type: ignore[no-untyped-def]
-    """The first of the events first to last whose index is at least `low`."""
-    while first < last:
-        middle = (first + last) >> 1
-        if index[middle] < low:
-            first = middle + 1
-        else:
-            last = middle
-    return first
+@inlined
+def _soil(w, first, last):  # type: ignore[no-untyped-def]
+    """Marks the blocks of a sum in which first to last lie."""
+    dirty = carray(as_pointer(w.dirty), w.blocks, np.uint8)
+    for b in range(first >> SHIFT, min(((last - 1) >> SHIFT) + 1, w.blocks)):
+        dirty[b] = 1
 
 
-@compiled
-def _add(w, at, first, last, index, value, total, weight):  # type: ignore[no-untyped-def]
-    if w.kind == ROWS and w.matrix and 0 <= at - w.tile_at < TILE:
-        _add_product(w, at - w.tile_at, total)
-    elif w.kind == ROWS:
-        _add_rows(w, first, last, index, value, total, weight)
-    elif w.kind == LIST:
-        _add_list(w, first, last, index, value, total, weight)
-    else:
-        _add_conv(w, first, last, index, value, total, weight)
+HALF = GRANULE // 2
+_sum_one, _sum_two, _sum_three = (summing(runs, GRANULE) for runs in (1, 2, 3))
+_half_one, _half_two, _half_three = (summing(runs, HALF) for runs in (1, 2, 3))
 
 
-@compiled
-def _add_rows(w, first, last, index, value, total, weight):  # type: ignore[no-untyped-def]
-    row = w.row
-    if w.graded:
-        for e in range(first, last):
-            of, factor = index[e] * row, value[e]
+# --- rows ----------------------------------------------------------------
+
+
+def rows(width: int) -> Function:
+    number = NUMBERS[width]
+
+    def add(wire, t, steps):  # type: ignore[no-untyped-def]
+        widest_vectors()
+        w = carray(wire, 1)[0]
+        at, first, last = _events(w, t, steps)
+        if first == last:
+            return
+        total = carray(as_pointer(w.total), w.size, number)
+        row = w.row
+        _soil(w, 0, row)
+        if w.matrix and _multiplied(w, at, steps):
+            product = carray(as_pointer(w.product), TILE * row, np.int32)
             for k in range(row):
-                total[k] += factor * weight[of + k]
-    else:
-        _sum(total, 0, weight, 0, row, 0, index, first, last, row * total.itemsize // GRANULE)
-    _soil(w, 0, row)
+                total[k] += product[(at - w.tile_at) * row + k]
+            return
+        index = carray(as_pointer(w.index), last, np.int32)
+        weight = carray(as_pointer(w.weight), w.size, number)
+        if w.graded:
+            value = carray(as_pointer(w.value), last, np.int32)
+            for e in range(first, last):
+                of, factor = index[e] * row, value[e]
+                for k in range(row):
+                    total[k] += factor * weight[of + k]
+        else:
+            granules = row * width // GRANULE
+            _sum_one(total, (0,), weight, (0,), row, 0, index, first, last, granules)
+
+    return add
 
 
 @compiled
-def _sum(total, to, weight, of, row, base, index, first, last, granules):  # type: ignore[no-untyped-def]
-    """Adds `granules` of the rows of some events to total[to:], see vectors._sum_rows."""
-    lanes = GRANULE // total.itemsize
-    while granules >= 8:
-        sum_eight(total, (to,), weight, (of,), row, base, index, first, last)
-        to, of, granules = to + 8 * lanes, of + 8 * lanes, granules - 8
-    while granules >= 2:
-        sum_two(total, (to,), weight, (of,), row, base, index, first, last)
-        to, of, granules = to + 2 * lanes, of + 2 * lanes, granules - 2
-    if granules:
-        sum_one(total, (to,), weight, (of,), row, base, index, first, last)
-
-
-@compiled
-def _sum_three(total, to, weight, of, row, base, index, first, last, granules):  # type: ignore[no-untyped-def]
-    """The same for three runs at once: the events are gone through less often."""
-    lanes = GRANULE // total.itemsize
-    while granules >= 2:
-        three_two(total, to, weight, of, row, base, index, first, last)
-        to = to[0] + 2 * lanes, to[1] + 2 * lanes, to[2] + 2 * lanes
-        of = of[0] + 2 * lanes, of[1] + 2 * lanes, of[2] + 2 * lanes
-        granules -= 2
-    if granules:
-        three_one(total, to, weight, of, row, base, index, first, last)
-
-
-@compiled
-def _multiply(w, at, end, start, index, value):  # type: ignore[no-untyped-def]
-    """The sums of the steps from `at` on."""
+def _multiplied(w, at, steps):  # type: ignore[no-untyped-def]
+    """Is the product of this step's tile at hand? Makes it where a tile begins that is dense."""
+    if 0 <= at - w.tile_at < TILE:
+        return True
+    end = min(at + TILE, w.history + steps - w.delay)
+    start = carray(as_pointer(w.start), end + 1, np.int64)
+    if start[end] - start[at] < w.dense_from:
+        return False
+    index = carray(as_pointer(w.index), start[end], np.int32)
+    value = carray(as_pointer(w.value), start[end] if w.graded else 0, np.int32)
     length, row = 2 * w.pairs, w.row
     given = carray(as_pointer(w.given), TILE * length, np.int16)
     given[:] = 0
@@ -142,91 +125,156 @@ def _multiply(w, at, end, start, index, value):  # type: ignore[no-untyped-def]
     if k < row:
         multiply_one(product, k, row, given, length, matrix, w.pairs)
     w.tile_at = at
+    return True
 
 
-@compiled
-def _add_product(w, t, total):  # type: ignore[no-untyped-def]
-    product = carray(as_pointer(w.product), TILE * w.row, np.int32)
-    for k in range(w.row):
-        total[k] += product[t * w.row + k]
-    _soil(w, 0, w.row)
+# --- lists ---------------------------------------------------------------
 
 
-@compiled
-def _add_list(w, first, last, index, value, total, weight):  # type: ignore[no-untyped-def]
-    rows = carray(as_pointer(w.first), w.size, np.int64)
-    target = carray(as_pointer(w.target), w.size, np.int32)
-    dirty = carray(as_pointer(w.dirty), w.size, np.uint8)
-    graded = w.graded
-    for e in range(first, last):
-        factor = value[e] if graded else 1
-        for k in range(rows[index[e]], rows[index[e] + 1]):
-            to = np.int64(target[k])
-            total[to] += factor * weight[k]
-            dirty[to >> SHIFT] = 1
+def pairs(width: int) -> Function:
+    number = NUMBERS[width]
+
+    def add(wire, t, steps):  # type: ignore[no-untyped-def]
+        w = carray(wire, 1)[0]
+        _, begin, end = _events(w, t, steps)
+        if begin == end:
+            return
+        index = carray(as_pointer(w.index), end, np.int32)
+        value = carray(as_pointer(w.value), end if w.graded else 0, np.int32)
+        first = carray(as_pointer(w.first), w.size, np.int64)
+        target = carray(as_pointer(w.target), w.size, np.int32)
+        total = carray(as_pointer(w.total), w.size, number)
+        weight = carray(as_pointer(w.weight), w.size, number)
+        dirty = carray(as_pointer(w.dirty), w.size, np.uint8)
+        graded = w.graded
+        for e in range(begin, end):
+            factor = value[e] if graded else 1
+            for k in range(first[index[e]], first[index[e] + 1]):
+                to = np.int64(target[k])
+                total[to] += factor * weight[k]
+                dirty[to >> SHIFT] = 1
+
+    return add
 
 
-@compiled
-def _add_conv(w, first, last, index, value, total, weight):  # type: ignore[no-untyped-def]
-    """An event reaches a few runs of outputs, the same ones from every channel of its site.
+# --- convolutions --------------------------------------------------------
 
-    So the events of one site, which follow each other, are added together.
-    """
+
+def conv(width: int, granule: int) -> Function:
+    """An event reaches a few runs of outputs, the same ones from every channel of its site."""
+    number, half = NUMBERS[width], granule < GRANULE
+
+    def add(wire, t, steps):  # type: ignore[no-untyped-def]
+        widest_vectors()
+        w = carray(wire, 1)[0]
+        _, first, last = _events(w, t, steps)
+        if first == last:
+            return
+        index = carray(as_pointer(w.index), last, np.int32)
+        first, last = _from(index, first, last, w.low), _from(index, first, last, w.high)
+        total = carray(as_pointer(w.total), w.size, number)
+        weight = carray(as_pointer(w.weight), w.size, number)
+        if w.granules:
+            _add_sites(w, half, first, last, index, total, weight)
+        else:
+            _add_each(w, first, last, index, total, weight)
+        if w.blocks <= FEW:
+            _soil(w, 0, w.blocks << SHIFT)
+        else:
+            _soil_runs(w, first, last, index)
+
+    return add
+
+
+@inlined
+def _from(index, first, last, low):  # type: ignore[no-untyped-def]
+    """The first of the events first to last whose index is at least `low`."""
+    while first < last:
+        middle = (first + last) >> 1
+        if index[middle] < low:
+            first = middle + 1
+        else:
+            last = middle
+    return first
+
+
+@inlined
+def _add_sites(w, half, first, last, index, total, weight):  # type: ignore[no-untyped-def]
+    """The events of one site (and group of channels), which follow each other, are added
+    together."""
     runs_first = carray(as_pointer(w.first), w.size, np.int32)
     runs = carray(as_pointer(w.target), (w.size, 2), np.int32)
     channel_at = carray(as_pointer(w.channel_at), w.size, np.int32)
-    lanes = GRANULE // total.itemsize
-    graded, run, row, pitch, granules = w.graded, w.run, w.row, w.pitch, w.granules
+    group_end = carray(as_pointer(w.group_end), w.size, np.int32)
+    row, pitch, granules = w.row, w.pitch, w.granules
     magic, shift, site0 = np.uint64(w.magic), np.uint64(w.magic_shift), w.site0
     e = first
     while e < last:
         i = np.int64(index[e])
         site = np.int64((np.uint64(i) * magic) >> shift)
         base = site * pitch
-        begin = np.int64(channel_at[i - base])
-        end = e + 1
-        if granules:
-            while end < last and base <= index[end] < base + pitch:
-                if channel_at[index[end] - base] != begin:
-                    break
-                end += 1
-        first_run, last_run = runs_first[site - site0], runs_first[site - site0 + 1]
-        if end > e + 1:
-            r = first_run
-            while r + 3 <= last_run and runs[r, 0] <= runs[r + 1, 0] <= runs[r + 2, 0]:
-                to_three = begin + runs[r, 0], begin + runs[r + 1, 0], begin + runs[r + 2, 0]
-                of_three = np.int64(runs[r, 1]), np.int64(runs[r + 1, 1]), np.int64(runs[r + 2, 1])
-                _sum_three(total, to_three, weight, of_three, row, base, index, e, end, granules)
-                r += 3
-            while r < last_run:
-                to, of = begin + runs[r, 0], np.int64(runs[r, 1])
-                _sum(total, to, weight, of, row, base, index, e, end, granules)
-                r += 1
-        else:
-            at = (i - base) * row
-            factor = value[e] if graded else 1
-            for r in range(first_run, last_run):
-                to, of = begin + runs[r, 0], at + runs[r, 1]
-                if granules:
-                    for k in range(0, run, lanes):
-                        add_granule(total, to + k, weight, of + k)
+        begin, limit = np.int64(channel_at[i - base]), base + group_end[i - base]
+        end, n = e, LOOK
+        while n == LOOK and end < last:
+            n = count_below(index, end, limit)
+            end += n
+        end = min(end, last)
+        r, last_run = np.int64(runs_first[site - site0]), np.int64(runs_first[site - site0 + 1])
+        while r < last_run:
+            left = last_run - r
+            to, of = begin + runs[r, 0], np.int64(runs[r, 1])
+            if left >= 3 and runs[r, 0] <= runs[r + 1, 0] <= runs[r + 2, 0]:
+                tos = to, begin + runs[r + 1, 0], begin + runs[r + 2, 0]
+                ofs = of, np.int64(runs[r + 1, 1]), np.int64(runs[r + 2, 1])
+                if half:
+                    _half_three(total, tos, weight, ofs, row, base, index, e, end, granules)
                 else:
-                    for k in range(run):
-                        total[to + k] += factor * weight[of + k]
+                    _sum_three(total, tos, weight, ofs, row, base, index, e, end, granules)
+                r += 3
+            elif left == 2 and runs[r, 0] <= runs[r + 1, 0]:
+                both, of_both = (to, begin + runs[r + 1, 0]), (of, np.int64(runs[r + 1, 1]))
+                if half:
+                    _half_two(total, both, weight, of_both, row, base, index, e, end, granules)
+                else:
+                    _sum_two(total, both, weight, of_both, row, base, index, e, end, granules)
+                r += 2
+            else:
+                if half:
+                    _half_one(total, (to,), weight, (of,), row, base, index, e, end, granules)
+                else:
+                    _sum_one(total, (to,), weight, (of,), row, base, index, e, end, granules)
+                r += 1
         e = end
-    if w.blocks <= FEW:
-        _soil(w, 0, w.blocks << SHIFT)
-        return
+
+
+@inlined
+def _add_each(w, first, last, index, total, weight):  # type: ignore[no-untyped-def]
+    runs_first = carray(as_pointer(w.first), w.size, np.int32)
+    runs = carray(as_pointer(w.target), (w.size, 2), np.int32)
+    channel_at = carray(as_pointer(w.channel_at), w.size, np.int32)
+    value = carray(as_pointer(w.value), last if w.graded else 0, np.int32)
+    graded, run, row, pitch = w.graded, w.run, w.row, w.pitch
+    magic, shift, site0 = np.uint64(w.magic), np.uint64(w.magic_shift), w.site0
+    for e in range(first, last):
+        i = np.int64(index[e])
+        site = np.int64((np.uint64(i) * magic) >> shift)
+        base = site * pitch
+        begin, at = np.int64(channel_at[i - base]), (i - base) * row
+        factor = value[e] if graded else 1
+        for r in range(runs_first[site - site0], runs_first[site - site0 + 1]):
+            to, of = begin + runs[r, 0], at + runs[r, 1]
+            for k in range(run):
+                total[to + k] += factor * weight[of + k]
+
+
+@inlined
+def _soil_runs(w, first, last, index):  # type: ignore[no-untyped-def]
+    """Marks the blocks that the runs of some events reach."""
+    runs_first = carray(as_pointer(w.first), w.size, np.int32)
+    runs = carray(as_pointer(w.target), (w.size, 2), np.int32)
+    magic, shift, site0 = np.uint64(w.magic), np.uint64(w.magic_shift), w.site0
     for e in range(first, last):
         site = np.int64((np.uint64(index[e]) * magic) >> shift) - site0
         r, end = runs_first[site], runs_first[site + 1]
         if r < end:
             _soil(w, np.int64(runs[r, 0]), runs[end - 1, 0] + w.reach)
-
-
-@compiled
-def _soil(w, first, last):  # type: ignore[no-untyped-def]
-    """Marks the blocks of a sum in which first to last lie."""
-    dirty = carray(as_pointer(w.dirty), w.blocks, np.uint8)
-    for b in range(first >> SHIFT, min(((last - 1) >> SHIFT) + 1, w.blocks)):
-        dirty[b] = 1

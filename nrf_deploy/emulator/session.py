@@ -11,6 +11,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
+
+from . import machine
+from .compiled import address
 from .events import Slots
 from .golden import Arithmetic
 from .line import Line
@@ -65,12 +69,15 @@ class Session:
         ]
         self.work = self._work()
         self.blocks = self._blocks()
+        changing = [a for stage in self.stages for piece in stage.pieces for a in piece.changing]
+        self._changing = np.array([(address(a), a.nbytes) for a in changing], np.int64)
 
     def restart(self) -> None:
         """As before the first step; what was planned and reserved stays."""
         self.t = self.chunks = 0
         for slots in self.events.values():
             slots.restart()
+        machine.clear(self._changing)
         for stage in self.stages:
             stage.restart()
 

@@ -105,24 +105,20 @@ class Stream:
 
     def _put(self, recording: Recording, chunk: int, first: int, last: int) -> None:
         """Steps first to last of the recording, as events of the ports."""
-        edges = recording.start[first : last + 1]
-        if len(edges) <= last - first:
-            edges = recording.start[np.clip(np.arange(first, last + 1), 0, recording.steps)]
-        index = recording.index[edges[0] : edges[-1]]
-        value = recording.value[edges[0] : edges[-1]]
-        start = edges - edges[0]
-        slices = port_slices(self.engine.program)
-        for name, (low, high) in slices.items():
-            plan, events = self.session.plan, self.session.events[name].at(chunk)
-            layout = plan.layouts[name]
-            if len(slices) == 1:
-                events.put(start, layout.inward(index), value)
-            else:
-                inside = (index >= low) & (index < high)
-                before = np.concatenate([[0], np.cumsum(inside)])
-                events.put(before[start], layout.inward(index[inside] - low), value[inside])
-            if name in plan.ordered and not layout.same:
-                order.sort(events.start[events.history :], events.index, events.value)
+        given = recording.start, recording.index, recording.value
+        whole = tuple(np.ascontiguousarray(a, np.int64) for a in given)
+        until = [min(step, recording.steps) for step in (first, last)]
+        most = int(whole[0][until[1]] - whole[0][until[0]])
+        plan = self.session.plan
+        for name, port in port_slices(self.engine.program).items():
+            layout, events = plan.layouts[name], self.session.events[name].at(chunk)
+            events.reserve(events.used + most)
+            sites, pitch = (layout.size, 1) if layout.same else (layout.sites, layout.pitch)
+            sorts = name in plan.ordered and not layout.same
+            start = events.start[events.history :]
+            order.inward(
+                whole, first, last, port, sites, pitch, sorts, start, events.index, events.value
+            )
 
     def _outward(self, name: str, chunk: int) -> tuple[Array, Array, Array]:
         start, index, value = self.session.events[name].at(chunk).chunk()

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from ..network import Array
-from . import machine, scatter
-from .compiled import GRANULE, address, aligned, kernel_address
+from . import delivery, machine, scatter
+from .compiled import address, aligned, kernel_address
 from .events import Events
 from .layout import Layout
+from .records import EVENTS
 from .tuning import Tuning
 from .vectors import TILE
 from .work import Neurons, Segment, Sum, Transfer, Wire
@@ -49,9 +50,11 @@ class Piece:
         self._sums: dict[Sum, tuple[Array, Array]] = {}
         self._starts: dict[str, list[Array | None]] = {}
         self._kept: list[Array] = []
+        self.changing: list[Array] = []
+        """What a run begins with zeros."""
         self.order = np.array(segment.order, np.int64).reshape(-1, 2)
-        self.wires = np.zeros(len(segment.wires), machine.wire_type)
-        self.delivers = np.zeros(len(segment.transfers), machine.deliver_type)
+        self.wires = np.zeros(len(segment.wires), scatter.wire_type)
+        self.delivers = np.zeros(len(segment.transfers), delivery.deliver_type)
         self.cells = np.zeros(len(segment.neurons), machine.cell_type)
         self.sources = [w.synapses.source for w in segment.wires]
         self.names = [n.population.name for n in segment.neurons]
@@ -76,32 +79,25 @@ class Piece:
             table.view(np.int64).reshape(len(table), len(table.dtype.names or ()))
             for table in (wires, cells)
         )
-        """The records as rows of numbers; they begin with machine.EVENTS."""
+        """The records as rows of numbers; they begin with EVENTS."""
         self._read: list[tuple[int, int, int, int]] | None = None
         self._written: list[tuple[int, int, int, int, int]] | None = None
 
     def restart(self) -> None:
-        """As before the first step."""
-        for name, states in self.states.items():
-            states[:] = 0
-            self.rest[name][:] = 0
+        """The states that begin with something else than zeros."""
+        for name in self.states:
             self._begin(name)
-        for sums, dirty in self._sums.values():
-            sums[:] = 0
-            dirty[:] = 0
 
     def read_and_write(self, read: Mapping[str, Events], written: Mapping[str, Events]) -> None:
         """Where the events lie; their lists may have moved."""
         from_where = [read[source].place() for source in self.sources]
         if from_where != self._read:
-            width = len(machine.EVENTS)
+            width = len(EVENTS)
             self._readers[:, :width] = np.reshape(from_where, (-1, width))
             self._read = from_where
-        to_where = [
-            (*written[name].place(), len(written[name].index) - machine.SURE) for name in self.names
-        ]
+        to_where = [(*written[name].place(), written[name].capacity) for name in self.names]
         if to_where != self._written:
-            self._writers[:, : len(machine.EVENTS) + 1] = to_where
+            self._writers[:, : len(EVENTS) + 1] = to_where
             self._written = to_where
 
     def multiply_where_it_pays(self, read: Mapping[str, Events]) -> None:
@@ -116,8 +112,8 @@ class Piece:
         for n in self.segment.neurons:
             events = written[n.population.name]
             used = int(events.start[events.history + done])
-            least = used + n.size + machine.SURE
-            if least > len(events.index):
+            least = used + n.size
+            if least > events.capacity:
                 expected = used * (steps + events.history) // (done + events.history + 1)
                 events.reserve(least + max(expected - used, used // 2))
 
@@ -137,13 +133,13 @@ class Piece:
             kind = {2: np.int16, 4: np.int32, 8: np.int64}[total.width]
             room = blocks * BLOCK + total.slack
             self._sums[total] = aligned(room, kind), aligned(blocks, np.uint8)
+            self.changing += self._sums[total]
         sums, dirty = self._sums[total]
         return address(sums), address(dirty)
 
     def _wire(self, w: Wire) -> dict[str, int]:
         total, dirty = self._sum(w.total)
         row = {
-            "width": w.total.width,
             "graded": int(w.graded),
             "delay": w.delay,
             "total": total,
@@ -152,7 +148,7 @@ class Piece:
         }
         if w.dense is not None:
             return row | {
-                "kind": scatter.ROWS,
+                "add": scatter.wire_address(scatter.rows, w.total.width),
                 "weight": self._keep(w.dense),
                 "size": max(w.dense.size, BLOCK),
                 "row": w.dense.shape[1],
@@ -160,7 +156,7 @@ class Piece:
         if w.listed is not None:
             first, target, weight = w.listed
             return row | {
-                "kind": scatter.LIST,
+                "add": scatter.wire_address(scatter.pairs, w.total.width),
                 "first": self._keep(first),
                 "target": self._keep(target),
                 "weight": self._keep(weight),
@@ -193,7 +189,7 @@ class Piece:
         low, high = tables.sites
         whole_vectors = tables.vectors and not w.graded
         return {
-            "kind": scatter.CONV,
+            "add": scatter.wire_address(scatter.conv, w.total.width, tables.granule),
             "weight": self._keep(tables.weight),
             "size": max(tables.weight.size, w.total.size + tables.row, layout.size + 1),
             "first": self._keep(tables.first),
@@ -202,7 +198,8 @@ class Piece:
             "run": tables.run,
             "reach": tables.run + int(tables.channel_at[-1]),
             "channel_at": self._keep(tables.channel_at),
-            "granules": tables.row * w.total.width // GRANULE if whole_vectors else 0,
+            "group_end": self._keep(tables.group_end),
+            "granules": tables.row * w.total.width // tables.granule if whole_vectors else 0,
             "pitch": layout.pitch,
             "magic": (1 << shift) // layout.pitch + 1,
             "magic_shift": shift,
@@ -215,10 +212,9 @@ class Piece:
         total, dirty = self._sum(transfer.of)
         to_total, to_dirty = self._sum(transfer.to)
         return {
-            "width": transfer.of.width,
+            "deliver": delivery.deliver_address(transfer.of.width, transfer.to.width),
             "total": total,
             "dirty": dirty,
-            "to_width": transfer.to.width,
             "to_total": to_total,
             "to_dirty": to_dirty,
             "clear": int(transfer.clear),
@@ -241,6 +237,7 @@ class Piece:
         self.states[name] = states[:, :size]
         self._begin(name)
         self.rest[name] = aligned(-(-size // BLOCK), np.uint8)
+        self.changing += [states, self.rest[name]]
         total, dirty = self._sum(n.total)
         record = {
             "kernel": kernel_address(n.cell, n.total.width, name in self.logged),

@@ -11,50 +11,55 @@ from numba.core import cgutils
 from numba.core.typing.templates import Signature
 from numba.extending import intrinsic
 
-from .compiled import GRANULE, element, vector_of
+from .compiled import element, inlined, vector_of
 
 Function = Callable[..., Any]
 
 TILE = 8
 """Steps that a matrix is multiplied with at once."""
 
+LOOK = 16
+"""So many numbers are compared at once; so many may be read behind the last."""
+
 
 @intrinsic  # type: ignore[untyped-decorator]
-def add_granule(
-    context: Any, total: Any, at: Any, weight: Any, of: Any
-) -> tuple[Signature, Function]:
-    """total[at : at + g] += weight[of : of + g], g elements filling one granule."""
+def count_below(context: Any, index: Any, at: Any, limit: Any) -> tuple[Signature, Function]:
+    """How many of index[at : at + LOOK], from the first on, lie below `limit`."""
 
-    def add(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        to = _granule(context, builder, total, args[0], args[1])
-        row = _granule(context, builder, weight, args[2], args[3])
-        size = total.dtype.bitwidth // 8
-        added = builder.add(builder.load(to, align=size), builder.load(row, align=size))
-        builder.store(added, to, align=size)
-        return context.get_dummy_value()
+    def count(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        there = element(context, builder, index, args[0], args[1])
+        numbers = ir.VectorType(ir.IntType(32), LOOK)
+        found = builder.load(builder.bitcast(there, numbers.as_pointer()), align=4)
+        low = builder.trunc(args[2], ir.IntType(32))
+        one = builder.insert_element(ir.Constant(numbers, ir.Undefined), low, cgutils.int32_t(0))
+        limits = builder.shuffle_vector(
+            one, ir.Constant(numbers, ir.Undefined), ir.Constant(numbers, None)
+        )
+        beyond = builder.bitcast(builder.icmp_signed(">=", found, limits), ir.IntType(LOOK))
+        wide = builder.zext(beyond, ir.IntType(64))
+        stop = builder.or_(wide, ir.Constant(ir.IntType(64), 1 << LOOK))
+        return builder.cttz(stop, ir.Constant(ir.IntType(1), 1))
 
-    return types.void(total, types.int64, weight, types.int64), add
+    return types.int64(index, types.int64, types.int64), count
 
 
-def _granule(context: Any, builder: Any, kind: Any, value: Any, at: Any) -> Any:
-    vector = vector_of(context, kind, GRANULE * 8 // kind.dtype.bitwidth)
-    return builder.bitcast(element(context, builder, kind, value, at), vector.as_pointer())
+def _sum_rows(granules: int, runs: int, wide: int) -> Any:
+    """total[to + at : to + at + n] += weight[of + at + (i - base) * row :] for each i in
+    index[first : last].
 
-
-def _sum_rows(granules: int, runs: int = 1) -> Any:
-    """total[at : at + n] += weight[of + (i - base) * row :] for each i in index[first : last].
-
-    That for each pair of the tuples `at` and `of`, where `at` rises. All sums, of n elements
-    (so many granules) each, stay in registers. Sums may overlap where only zeros are added.
+    That for each pair of the tuples `to` and `of`, where `to` rises. All sums, of n elements
+    (so many granules of `wide` bytes) each, stay in registers. Sums may overlap where only
+    zeros are added.
     """
 
     @intrinsic  # type: ignore[untyped-decorator]
     def sum_rows(
         context: Any,
         total: Any,
-        at: Any,
+        to: Any,
         weight: Any,
         of: Any,
+        at: Any,
         row: Any,
         base: Any,
         index: Any,
@@ -62,29 +67,29 @@ def _sum_rows(granules: int, runs: int = 1) -> Any:
         last: Any,
     ) -> tuple[Signature, Function]:
         size = total.dtype.bitwidth // 8
-        lanes = GRANULE // size
+        lanes = wide // size
 
         def add(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            to, at, weights, of, row, base, rows, first, last = args
-            steps = [ir.Constant(row.type, k * lanes) for k in range(granules)]
+            totals_of, to, weights, of, at, row, base, rows, first, last = args
+            steps = [builder.add(at, ir.Constant(row.type, k * lanes)) for k in range(granules)]
 
-            def places(run: int, among: Any, begin: Any) -> list[Any]:
-                begin = builder.add(begin, builder.extract_value(among, run))
-                return [builder.add(begin, k) for k in steps]
+            def places(among: Any, begin: Any) -> list[Any]:
+                begins = [builder.extract_value(among, run) for run in range(runs)]
+                begins = [builder.add(b, begin) for b in begins] if begin is not None else begins
+                return [builder.add(b, k) for b in begins for k in steps]
 
-            zero = ir.Constant(row.type, 0)
-            totals = [
-                _granule(context, builder, total, to, place)
-                for run in range(runs)
-                for place in places(run, at, zero)
-            ]
+            def granule(kind: Any, value: Any, place: Any) -> Any:
+                vector = vector_of(context, kind, lanes)
+                there = element(context, builder, kind, value, place)
+                return builder.bitcast(there, vector.as_pointer())
+
+            totals = [granule(total, totals_of, place) for place in places(to, None)]
             sums = [cgutils.alloca_once_value(builder, builder.load(t, align=size)) for t in totals]
             with cgutils.for_range_slice(builder, first, last, ir.Constant(row.type, 1)) as (e, _):
                 which = builder.load(element(context, builder, index, rows, e))
                 begin = builder.mul(builder.sub(builder.sext(which, row.type), base), row)
-                there_are = [p for run in range(runs) for p in places(run, of, begin)]
-                for place, held in zip(there_are, sums, strict=True):
-                    there = _granule(context, builder, weight, weights, place)
+                for place, held in zip(places(of, begin), sums, strict=True):
+                    there = granule(weight, weights, place)
                     added = builder.add(builder.load(held), builder.load(there, align=size))
                     builder.store(added, held)
             for t, held in zip(totals, sums, strict=True):
@@ -93,13 +98,31 @@ def _sum_rows(granules: int, runs: int = 1) -> Any:
 
         word = types.int64
         among = types.UniTuple(word, runs)
-        return types.void(total, among, weight, among, word, word, index, word, word), add
+        return types.void(total, among, weight, among, word, word, word, index, word, word), add
 
     return sum_rows
 
 
-sum_one, sum_two, sum_eight = (_sum_rows(k) for k in (1, 2, 8))
-three_one, three_two = (_sum_rows(k, runs=3) for k in (1, 2))
+def summing(runs: int, wide: int) -> Any:
+    """A function that adds `granules` granules of the rows of some events, in few rounds."""
+    many = 8 if runs == 1 else 6
+    most, three, two, one = (_sum_rows(k, runs, wide) for k in (many, 3, 2, 1))
+
+    @inlined
+    def add(total, to, weight, of, row, base, index, first, last, granules):  # type: ignore[no-untyped-def]
+        lanes, at = wide // total.itemsize, 0
+        while granules >= many:
+            most(total, to, weight, of, at, row, base, index, first, last)
+            at, granules = at + many * lanes, granules - many
+        while granules >= 3:
+            three(total, to, weight, of, at, row, base, index, first, last)
+            at, granules = at + 3 * lanes, granules - 3
+        if granules == 2:
+            two(total, to, weight, of, at, row, base, index, first, last)
+        elif granules == 1:
+            one(total, to, weight, of, at, row, base, index, first, last)
+
+    return add
 
 
 def _multiply(columns: int) -> Any:

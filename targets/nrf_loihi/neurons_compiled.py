@@ -58,7 +58,8 @@ def clipped(v):  # type: ignore[no-untyped-def]
 def lif(current: bool, leak: bool, driven: bool, shown: bool) -> Callable[[Uniform], Kernel]:
     """`current`: u has a memory. `leak`: v has a leak. `driven`: a bias or a threshold lets it
     fire from rest, or at the upper limit; where not, neither is asked for. `shown`: u is written
-    even where it has no memory."""
+    even where it has no memory. Where there is none of the four, v moves by arrivals only."""
+    at_rest = not (current or leak or driven or shown)
 
     def factory(uniform: Uniform) -> Kernel:
         one_keep_u, one_keep_v, one_bias, one_vth = uniform
@@ -84,7 +85,8 @@ def lif(current: bool, leak: bool, driven: bool, shown: bool) -> Callable[[Unifo
                     moved = i32(moved | i32(u ^ u0) | i32(arriving[i]))
                 else:
                     u = wrapped(u)
-                    moved = i32(moved | u)
+                    if not at_rest:
+                        moved = i32(moved | u)
                 if leak:
                     if not one_keep_v:
                         keep_v = each[row_keep_v * stride + i]
@@ -93,7 +95,8 @@ def lif(current: bool, leak: bool, driven: bool, shown: bool) -> Callable[[Unifo
                 v = clipped(i32(v + bias)) if driven else max(v, LOWEST)
                 spike = v > vth
                 v = i32(0) if spike else v
-                moved = i32(moved | i32(v ^ v0))
+                if not at_rest:
+                    moved = i32(moved | i32(v ^ v0))
                 if driven:
                     moved = i32(moved | i32(spike))
                 if current or shown:
