@@ -17,6 +17,7 @@ from nrf_deploy.pipeline import unit
 from nrf_deploy.quantise.rules import Rules
 from nrf_deploy.recording import Recording
 from nrf_deploy.reference import run as run_reference
+from nrf_deploy.verification.explain import attributed
 
 BOTH = ("rate-code", "spike-count")
 
@@ -186,3 +187,17 @@ def test_verify_and_causes_read_counts_in_the_model_s_units() -> None:
     assert set(errors) == {"u"}
     assert errors["u"] is not None
     assert errors["u"] < 0.5
+
+
+def test_what_is_not_the_rate_code_s_is_the_order_of_events() -> None:
+    """Weights of whole eighths lose nothing, and the last map adds only: there is no order."""
+    network, rng = relus(0), np.random.default_rng(0)
+    recording = Recording.from_dense((rng.random((40, 2, 8, 8)) < 0.2).astype(np.int64))
+    causes = {
+        layer.layer: layer.causes
+        for layer in attributed(compiled(network, calibration=recording), recording).layers
+    }
+    assert all(of["weights"] == of["arithmetic"] == 0 for of in causes.values())
+    assert causes["v1"]["order"] > 0.1
+    assert causes["map"]["order"] == 0
+    assert 0 < causes["v1"]["rate-code"] < 1
