@@ -30,6 +30,9 @@ from .kernels import Cell
 GRANULE = 64
 """Bytes that one vector operation moves. Rows of weights are padded to it with zeros."""
 
+AT_ONCE = 8
+"""So many firings are written without asking whether they are there: asking costs more."""
+
 WORTH_SAYING = 2.0
 """Seconds of compiling that a user notices."""
 
@@ -193,6 +196,26 @@ def lowest_bit(context: Any, bits: Any) -> tuple[Signature, Function]:
         return builder.cttz(args[0], ir.Constant(ir.IntType(1), 0))
 
     return types.int64(types.uint64), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def list_bits(
+    context: Any, index: Any, to: Any, first: Any, bits: Any
+) -> tuple[Signature, Function]:
+    """Writes the places of the lowest AT_ONCE bits, plus `first`, to index[to :]; returns the
+    others. Where there are fewer, what is written behind them means nothing."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        to, first, left = args[1:]
+        one = ir.Constant(left.type, 1)
+        for k in range(AT_ONCE):
+            place = builder.add(first, builder.cttz(left, ir.Constant(ir.IntType(1), 0)))
+            there = element(context, builder, index, args[0], builder.add(to, to.type(k)))
+            builder.store(builder.trunc(place, ir.IntType(32)), there)
+            left = builder.and_(left, builder.sub(left, one))
+        return left
+
+    return types.uint64(index, types.int64, types.int64, types.uint64), generate
 
 
 @intrinsic  # type: ignore[untyped-decorator]

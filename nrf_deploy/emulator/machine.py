@@ -24,12 +24,14 @@ import numpy as np
 from numba import carray
 
 from .compiled import (
+    AT_ONCE,
     as_pointer,
     call_kernel,
     compiled,
     compiling,
     count_bits,
     inlined,
+    list_bits,
     lowest_bit,
     nonzero_bits,
     widest_vectors,
@@ -39,11 +41,6 @@ from .scatter import SHIFT
 from .vectors import TILE
 
 WIRE, DELIVER, CELL = 0, 1, 2
-SURE = 4
-"""So many firings of 64 neurons are written without asking whether they are there (mostly
-there are few, and asking costs more); what is written too much is not counted."""
-
-
 cell_type = record(
     *EVENTS,
     *("capacity", "kernel", "size", "stride", "blocks", "width", "total", "dirty", "clear"),
@@ -179,12 +176,8 @@ def _fired(c, at, n, used):  # type: ignore[no-untyped-def]
                 to += 1
         to = used
         used += count_bits(bits)
-        for k in range(SURE):
-            index[to + k] = at + word + lowest_bit(bits)
-            bits &= bits - np.uint64(1)
-        to += SURE
+        bits = list_bits(index, to, at + word, bits)
         while bits:
-            index[to] = at + word + lowest_bit(bits)
-            bits &= bits - np.uint64(1)
-            to += 1
+            to += AT_ONCE
+            bits = list_bits(index, to, at + word, bits)
     return used
