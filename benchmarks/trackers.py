@@ -2,6 +2,7 @@
 
     python benchmarks/trackers.py [--scenes N]    measure all, then write
     python benchmarks/trackers.py --only KIND     measure the checkpoints of one kind anew
+    python benchmarks/trackers.py --causes        measure where errors come from anew, and no more
     python benchmarks/trackers.py --again         write from what was measured
 
 `--seed` and `--chip` narrow it further; what is not measured anew is kept.
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from trackers_causes import measured as causes_measured
 from trackers_page import CHIPS, FLOAT, KINDS, SEEDS, document, figure
 
 import nrf_deploy as nd
@@ -35,7 +37,7 @@ VELOCITIES = (0.08, 0.16, 0.32, 0.64, 1.28, 2.56)
 STEPS, TYPICAL = 100, 80
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 FOLDER = DOCS / "trackers"
-KEPT = FOLDER / "measured.json"
+KEPT, CAUSES = FOLDER / "measured.json", FOLDER / "causes.json"
 
 
 def main() -> int:
@@ -46,19 +48,24 @@ def main() -> int:
     parser.add_argument("--only", choices=KINDS, help="measure this kind anew, keep the others")
     parser.add_argument("--seed", type=int, choices=SEEDS, help="measure this seed anew")
     parser.add_argument("--chip", choices=CHIPS, help="measure on this chip anew")
+    parser.add_argument("--causes", action="store_true", help="measure the causes of errors anew")
     parser.add_argument("--again", action="store_true", help="only write the document anew")
     asked = parser.parse_args()
     FOLDER.mkdir(exist_ok=True)
-    kinds = () if asked.again else (asked.only,) if asked.only else KINDS
+    kinds = () if asked.again or asked.causes else (asked.only,) if asked.only else KINDS
     seeds = SEEDS if asked.seed is None else (asked.seed,)
     for seed, kind in ((s, k) for s in seeds for k in kinds):
         name = f"{kind}-{seed}"
         print(f"measuring {name}", file=sys.stderr, flush=True)
         on = [c for c in chips(kind, seed) if asked.chip in (None, c)]
         keep(name, measured(Shipped(name), asked.scenes, on, kept().get(name, {})))
-    held = kept()
+    if asked.causes or not CAUSES.exists():
+        print("measuring causes", file=sys.stderr, flush=True)
+        found = causes_measured(ALLOWED["speck2b"])
+        CAUSES.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    held, causes = kept(), json.loads(CAUSES.read_text("utf-8"))
     (FOLDER / "errors.svg").write_text(figure(held), "utf-8")
-    (DOCS / "trackers.md").write_text(document(held), "utf-8")
+    (DOCS / "trackers.md").write_text(document(held, causes), "utf-8")
     print(f"wrote {DOCS / 'trackers.md'}")
     return 0
 

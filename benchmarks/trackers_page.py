@@ -9,6 +9,7 @@ from itertools import product
 from typing import Any
 
 import numpy as np
+from trackers_causes import tables
 
 FLOAT = "float"
 CHIPS = ("loihi2", "emulator", "speck2b")
@@ -56,46 +57,50 @@ most {emulator:.2f} on the emulator's machine and {loihi2:.2f} on Loihi 2, whose
 
 Speck takes the tracker of single frames alone, as a rate code (`--allow rate-code --allow
 spike-count`): a value becomes a number of spikes within one step, of which a core sends at most one
-for an event that arrives. Its row is no verdict on the chip: at 0.64 pixels a step it is {lost:.1f}
-pixels off, the float model {found:.1f}, since the place stays in the middle of the map. The counted
-spikes are divided by 6202, the unit of a potential, so that the soft maximum sees a flat map; their
-own peak was near the float model's in the four steps looked at. That is open. The trackers with
-memory need at most nine layers to fit; one temporal channel of this network has four.
+for an event that arrives ([speck-arithmetic.md](speck-arithmetic.md)). What that costs, one thing
+after the other, over all seeds:
 
-## Payloads: what was wrong, and what was mended
+{rates}
 
-The LI tracker once lost up to 11 pixels at slow speeds on the emulator's default machine, while
-Loihi 2 lost none. Two causes were found, by changing one setting at a time (`li-theory-0`, four
-scenes of each velocity, pixels):
+Counting costs little, and 8-bit weights nothing that could be seen. What is left is the order of
+events: a neuron that spikes on its way through a step's events keeps the spike, though the rest of
+the step would have taken it back. Where a frame holds few events it can even win.
 
-| machine | 0.08 | 0.16 | 0.32 | 0.64 | 1.28 |
-|---|---|---|---|---|---|
-| float | 14.14 | 4.49 | 1.18 | 0.45 | 2.58 |
-| emulator, as it was | 22.32 | 15.47 | 2.40 | 0.78 | 3.19 |
-| payloads rounded to nearest | 14.67 | 4.28 | 1.29 | 0.42 | 2.52 |
-| weights of 16 bits | 22.22 | 14.48 | 2.15 | 0.65 | 2.92 |
-| sums and states of 32 bits | 14.18 | 4.53 | 1.19 | 0.45 | 2.58 |
+This row is the chip's arithmetic and not its speed. Spikes become more from layer to layer: at
+{told} pixels a step {first_spikes} in a step of a millisecond behind the first layer, and
+{last_spikes} in the last map. That is {rate} million a second, which no board will send. A last
+layer with a higher threshold would do, but nothing sets it yet: it follows from the weights.
 
-- **Payloads were cut off toward zero.** Each lost half a unit in each step, always in the same
-  direction, and what is below one unit vanished: a slow disc's potentials are small. Loihi's
-  payloads were rounded to nearest all the time. The machine has a setting of its own for it now,
-  `message_rounding`, which is `nearest` unless you say otherwise.
-- **Payloads were coarse, on both chips.** A sum has so many bits, which weight and payload share.
-  They were shared by the *largest* weight and payload, of which four times is kept free besides:
-  a typical potential, far below its largest, was left with a few levels while a typical weight had
-  many. Now a typical payload (the mean magnitude on the calibration data) has as many units as a
-  typical weight. The last map of the LI tracker, off from the float model's by its root mean
-  square: 10.3 % before and 1.9 % after on the emulator (both with payloads to nearest), and 4.0 %
-  after on Loihi 2.
+The trackers with memory need at most nine layers to fit; one temporal channel of this network has
+four.
+
+## Payloads: one setting at a time
+
+A layer whose value is its potential sends it as a payload, in each step. What the emulator's
+machine makes of `li-theory-0` when one of its settings is another, in pixels:
+
+{machines}
+
+- **Payloads that are cut off toward zero** lose half a unit in each step, always in the same
+  direction, and what is below one unit vanishes: a slow disc's potentials are small. The default
+  machine once did so; now `message_rounding` is `nearest` unless you say otherwise, as on Loihi.
+- **Payloads that are coarse** were the second fault, on both chips. A sum has so many bits, which
+  weight and payload share. They were shared by the *largest* weight and payload, of which four
+  times is kept free besides: a typical potential, far below its largest, was left with a few levels
+  while a typical weight had many. Now a typical payload (the mean magnitude on the calibration
+  data) has as many units as a typical weight. The last map of this tracker is {last_emulator} off
+  from the float model's on the emulator, and {last_loihi} on Loihi 2 (root mean square, at {told}
+  pixels a step).
 
 What cannot be mended: a current of Loihi 2 has 17 bits for weight, payload and the sum over 588
 synapses, four times what was seen is kept free, and the slowest channel needs four bits more, since
-its potential gathers 16 steps. Its layers inside are still off by 3 to 14 %. The tracker does not
-mind: its readout takes a soft maximum over a map that a slow integrator has smoothed.
+its potential gathers 16 steps. In a whole run its layers inside are off by {inside_loihi}. The
+tracker does not mind: its readout takes a soft maximum over a map that a slow integrator has
+smoothed.
 """
 
 
-def document(held: Held) -> str:
+def document(held: Held, causes: Mapping[str, Any]) -> str:
     rows = list(_rows(held))
     some = next(e for _, _, e in _measured(held))
     velocities = list(some)
@@ -110,9 +115,8 @@ def document(held: Held) -> str:
         spikes=max(_cost(held, "lif", who) for who in ("loihi2", "emulator")),
         loihi2=max(_cost(held, neuron, "loihi2") for neuron in ("li", "relu")),
         emulator=max(_cost(held, neuron, "emulator") for neuron in ("li", "relu")),
-        lost=_off(held, "speck2b"),
-        found=_off(held, FLOAT),
         missing=_missing(held),
+        **tables(causes),
     )
 
 
@@ -190,11 +194,6 @@ def _cost(held: Held, neuron: str, who: str) -> float:
         for v in by[FLOAT]
         if kind.partition("-")[0] == neuron and TRAINED[0] <= float(v) <= TRAINED[1]
     )
-
-
-def _off(held: Held, who: str) -> float:
-    """The mean error of the tracker of single frames where the text speaks of it."""
-    return float(np.concatenate(curves(held)["relu"][who]["0.64"]).mean())
 
 
 # --- the figure ---------------------------------------------------------

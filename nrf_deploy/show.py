@@ -305,7 +305,7 @@ def run_text(written: Sequence[Written]) -> str:
     what = "values" if len(valued) == len(written) else "events" if valued else "spikes"
     text = table(("layer", "shape", "steps", what, "written to"), rows, "llrrl")
     told = (
-        wrap(f"{w.layer} gives its potential: 1 in the model is {span(w.unit)} in this file")
+        wrap(f"{w.layer} gives values: 1 in the model is {span(w.unit)} in this file")
         for w in valued
     )
     return "\n\n".join([text, *told])

@@ -35,7 +35,7 @@ def test_a_potential_is_told_in_units_of_the_model(
     given = ["run", str(voltages), "--input", str(events), "-o"]
     chip, model = tmp_path / "chip.npz", tmp_path / "model.npz"
     assert main([*given, str(chip)]) == 0
-    assert "gives its potential: 1 in the model is" in capsys.readouterr().out
+    assert "gives values: 1 in the model is" in capsys.readouterr().out
     assert main([*given, str(chip), "--json"]) == 0
     (layer,) = answer(capsys)["layers"]
     assert main([*given, str(model), "--engine", "reference", "--json"]) == 0
@@ -52,7 +52,7 @@ def test_spikes_have_no_unit(
 ) -> None:
     words = ["run", str(bundle), "--input", str(events), "-o", str(tmp_path / "o.npz")]
     assert main(words) == 0
-    assert "potential" not in capsys.readouterr().out
+    assert "gives values" not in capsys.readouterr().out
     assert main([*words, "--json"]) == 0
     assert "unit" not in answer(capsys)["layers"][0]
 

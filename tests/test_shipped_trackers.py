@@ -10,6 +10,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is absent: pip install '.[models]'")
 
 import nrf_deploy as nd  # noqa: E402
+from nrf_deploy.export import from_torch  # noqa: E402
 from nrf_deploy.shipped import export  # noqa: E402
 from nrf_deploy.track import followed  # noqa: E402
 from nrf_models.covariant import checkpoint, shipped  # noqa: E402
@@ -34,6 +35,22 @@ def test_the_chip_tracks_as_the_float_model_does(name: str, chip: str, tmp_path:
     }
     assert away["reference"].mean() < 3
     assert away["emulator"].mean() < away["reference"].mean() + 1
+
+
+def test_counted_spikes_track_as_the_float_model_does() -> None:
+    """Speck has no values, only spikes: how many stand for 1 decides how sharp its last map is."""
+    tracker = shipped.Shipped("relu-0")
+    module = tracker.build()
+    network, _ = from_torch(module, module.input_shape, None)
+    recording, truth = tracker.demo_truth(seed=100, steps=100, speed=0.64)
+    choices = ("rate-code", "spike-count")
+    bundle = nd.compile(network, "speck2b", tracker.demo_recording(1, 60), allow=choices)
+    away = {
+        engine: np.linalg.norm(followed(bundle, recording, engine) - truth, axis=-1)
+        for engine in ("reference", "emulator")
+    }
+    assert away["reference"][tracker.settled :].mean() < 3
+    assert away["emulator"][tracker.settled :].mean() < 3
 
 
 def test_the_card_is_what_the_checkpoints_say() -> None:
