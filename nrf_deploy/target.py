@@ -100,9 +100,10 @@ class Target(Protocol):
         progress: Callable[[int, int], None],
     ) -> tuple[Scheme, list[Finding]]: ...
 
-    def lower(
-        self, network: Network, scheme: Scheme, chip: str
-    ) -> tuple[Program, list[Finding]]: ...
+    def lower(self, network: Network, scheme: Scheme, chip: str) -> tuple[Program, list[Finding]]:
+        """The program; its origins say how it is read, of each layer that gives values also what
+        1 of the model is in them (program.Origin)."""
+        ...
 
     def place(self, program: Program, chip: str) -> Placement: ...
 
