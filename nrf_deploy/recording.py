@@ -83,15 +83,18 @@ class Recording:
         if any(a.ndim != 1 for a in arrays) or len(self.index) != len(self.value):
             yield "start, index and value are not three lists, the last two of one length"
             return
+        if any(a.dtype.kind not in "iu" and len(a) for a in (self.start, self.index)):
+            yield "start and index are not whole numbers"
+            return
         ends = (self.start[0], self.start[-1]) if len(self.start) else None
-        if ends != (0, len(self.index)) or np.any(np.diff(self.start) < 0):
+        if ends != (0, len(self.index)) or np.any(self.start[1:] < self.start[:-1]):
             yield f"start does not rise from 0 to the number of events, {len(self.index)}"
             return
         if min(self.shape, default=1) < 1:
             yield f"the shape {self.shape} holds nothing"
         if np.any((self.index < 0) | (self.index >= self.size)):
             yield f"an index is outside 0..{self.size - 1}"
-        falls = np.flatnonzero(np.diff(self.index) <= 0) + 1
+        falls = np.flatnonzero(self.index[1:] <= self.index[:-1]) + 1
         if not np.isin(falls, self.start).all():
             yield "the indices of a step do not rise"
         if np.any(self.value == 0) or not np.isfinite(self.value).all():

@@ -88,6 +88,17 @@ def test_what_rests_wakes_up_again() -> None:
     assert differs(made, events((1, *size), 150, 0.02, silent=slice(20, 130))) is None
 
 
+@pytest.mark.parametrize("vth", [0, 40, 2**17 - 2, 2**17 - 1])
+def test_what_only_arrivals_move_is_right_where_nobody_looks(vth: int) -> None:
+    link = dense("w", "in", "x", RNG.integers(-200, 255, (1100, 9)))
+    start = RNG.integers(-(2**23), 2**23, 1100)
+    made = program((9,), [link], [lif("x", (1100,), dv=0, vth=vth, v0=start)])
+    recording, ready = events((9,), 600, 0.02), engine(made)
+    plain = run_golden(Case(made, recording)).outputs["x"]
+    assert all(ready.run(recording).outputs["x"].same(plain) for _ in range(2))
+    assert differs(made, recording) is None
+
+
 def test_sums_beyond_16_and_32_bits() -> None:
     for peak, weight in ((1, 255), (2**12, 255), (2**30, 255), (2**31 - 1, 255)):
         link = dense("w", "in", "x", np.full((3, 200), weight), params={"num_message_bits": 24})
@@ -179,6 +190,7 @@ def test_a_synapse_that_leads_back_without_delay_is_left_to_the_plain_emulator()
         ([-1, 1], [1, 1], "EMULATOR-INPUT"),
         ([1, 3], [1, 1], "EMULATOR-INPUT"),
         ([0, 1], [1, 2**31], "EMULATOR-INPUT-VALUE"),
+        ([0, 1], [1, -(2**63)], "EMULATOR-INPUT-VALUE"),
         ([0, 1], [1, 0.5], "EMULATOR-INPUT-VALUE"),
     ],
 )

@@ -6,8 +6,9 @@
 
 docs/engine.md tells how it works. plan.py turns the program into work (work.py), layout.py lays
 neurons and weights channels last, split.py cuts what is too large for a cache. session.py holds
-what changes, schedule.py says which thread does what next, machine.py and scatter.py do it.
-compiled.py and cache.py make and keep the machine code; kernels.py says what a target gives.
+what changes, schedule.py says which thread does what next, machine.py does it, and scatter.py
+and delivery.py what it calls. compiled.py and cache.py make and keep the machine code;
+kernels.py says what a target gives.
 
 What the target's kernels do not cover runs in golden.py, exactly, and the trace's notes say
 why ("plain emulator").
@@ -135,8 +136,7 @@ class Engine:
                 for k in left:
                     traces[k] = self.run(recordings[k], record, states, steps)
             except BaseException:
-                for _ in left:
-                    """Nobody begins another."""
+                list(left)  # nobody begins another
                 raise
 
         with ThreadPoolExecutor(max(1, threads - 1)) as pool:
@@ -192,8 +192,8 @@ def sound(program: Program, recording: Recording) -> list[int]:
     if usual:
         from .order import soundness
 
-        largest = soundness(*arrays, recording.size)
-        if 0 <= largest <= WORD:
+        largest = soundness(*arrays, recording.size, WORD)
+        if largest >= 0:
             return [int(largest)]
     refuse(input_faults(program, recording), InputError)
     return recording_peaks(program, recording)
@@ -261,5 +261,5 @@ def recording_peaks(program: Program, recording: Recording) -> list[int]:
     found = []
     for first, last in port_slices(program).values():
         inside = (recording.index >= first) & (recording.index < last)
-        found.append(int(np.abs(recording.value[inside]).max(initial=0)))
+        found.append(int(np.abs(recording.value[inside].astype(np.int64)).max(initial=0)))
     return found

@@ -60,7 +60,7 @@ class Events:
                 setattr(self, name, grown)
 
     def place(self) -> tuple[int, int, int, int]:
-        """As machine.EVENTS."""
+        """As records.EVENTS."""
         if self._place is None:
             value = address(self.value) if self.valued else 0
             self._place = address(self.start), address(self.index), value, self.history

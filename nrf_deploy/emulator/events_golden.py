@@ -16,7 +16,7 @@ and every value of every state.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -24,6 +24,7 @@ import numpy as np
 from ..findings import Finding, InputError, TargetError, error, refuse
 from ..network import Array, Shape
 from ..program import Conv, Dense, Population, Program, Sparse, Synapses
+from ..progress import Progress, quiet
 from ..recording import Recording, Trace
 from .golden import State
 
@@ -59,7 +60,7 @@ def run(
     record: Iterable[str] | None = None,
     states: Iterable[str] = (),
     steps: int | None = None,
-    progress: Callable[[int, int], None] = lambda done, of: None,
+    progress: Progress = quiet,
     shuffle: int | None = None,
 ) -> Trace:
     """Run `program` over `recording`; `shuffle` is a seed for the order inside each step.

@@ -19,6 +19,7 @@ import numpy as np
 
 from ..network import Array
 from ..program import Conv, Dense, Population, Program, Sparse, Synapses
+from ..progress import Progress, quiet
 from ..recording import Recording, Trace
 
 State = dict[str, Array]
@@ -59,7 +60,7 @@ def run(
     record: Iterable[str] | None = None,
     states: Iterable[str] = (),
     steps: int | None = None,
-    progress: Callable[[int, int], None] = lambda done, of: None,
+    progress: Progress = quiet,
 ) -> Trace:
     """Run `program` over `recording` (a program with several ports takes them stacked, flat).
 

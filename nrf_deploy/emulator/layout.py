@@ -113,7 +113,8 @@ class ConvTables:
     weight): they begin at that output (plus channel_at[channel], where a group's outputs
     begin) and at that weight (plus row * channel), and are `run` elements long, filled up with
     zeros where they reach over an edge. Sites before site0 and beyond the end of `first` have
-    none.
+    none. A channel's group ends before group_end[channel]. A row is so many whole granules
+    (bytes) where `vectors` says so.
     """
 
     weight: Array

@@ -5,15 +5,15 @@ in which a step works through them:
 
     WIRE     for each event that a source gave `delay` steps ago, adds a row of weights to
              a sum (scatter.py)
-    DELIVER  shifts and wraps a finished sum on its way to a population
+    DELIVER  shifts and wraps a finished sum on its way to a population (delivery.py)
     CELL     calls the chip's kernel on a population and lists the neurons that fired
 
 Sums and populations are cut into blocks of 2^SHIFT neurons. A block is `dirty` when
 something was added to its sum, and a kernel says when a block rests; a block that rests and
 is not dirty is skipped. So a step costs what happens in it, not what could happen.
 
-Nothing is compiled for a network: the records hold addresses, and the loop is compiled once
-for the three widths of sums.
+Nothing is compiled for a network: the loop is compiled once, and the records hold the
+addresses of what it calls.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Wires: each event of a source adds its weights to a sum.
 
-Forms (layout.py): ROWS adds a row of all targets, LIST pairs of target and weight, CONV
-a few runs of neighbouring outputs. A wire of a piece reads only the events from `low` to
+Forms (layout.py): `rows` adds a row of all targets, `pairs` adds pairs of target and weight,
+`conv` a few runs of neighbouring outputs. A wire of a piece reads only the events from `low` to
 `high`; they rise within a step, so two searches find them.
 
-Where many of the sources of ROWS fire, a matrix product of TILE steps at once costs less
+Where many of the sources of `rows` fire, a matrix product of TILE steps at once costs less
 than adding rows: it costs the same whatever comes, so the events are counted first.
 
 Each form is compiled for each width of sums when a plan first needs it; the loop over steps
@@ -31,10 +31,10 @@ FEW = 8
 wire_type = record(
     *EVENTS,
     *("add", "graded", "delay", "weight", "total", "dirty", "blocks", "size"),
-    *("row", "first", "target"),  # ROWS: elements of a row; LIST: lists of (target, weight)
-    *("pitch", "magic", "magic_shift", "granules", "run", "reach"),  # CONV
+    *("row", "first", "target"),  # rows: elements of a row; pairs: lists of (target, weight)
+    *("pitch", "magic", "magic_shift", "granules", "run", "reach"),  # conv
     *("channel_at", "group_end", "low", "high", "site0"),
-    *("tile_at", "matrix", "given", "product", "pairs", "dense_from"),  # ROWS, when dense
+    *("tile_at", "matrix", "given", "product", "pairs", "dense_from"),  # rows, when dense
 )
 
 

@@ -54,6 +54,8 @@ class Session:
         self.plan, self.chunk, self.threads, self.tuning = plan, chunk, threads, tuning
         self.t = self.chunks = 0
         """Steps and chunks that are over."""
+        self.under_way = False
+        """True after a run that broke off, too: nobody knows what it had done."""
         self.slots = 1 if threads == 1 else 2
         valued = plan.valued | set(values)
         self.events = {
@@ -70,7 +72,8 @@ class Session:
         self.work = self._work()
         self.blocks = self._blocks()
         changing = [a for stage in self.stages for piece in stage.pieces for a in piece.changing]
-        self._changing = np.array([(address(a), a.nbytes) for a in changing], np.int64)
+        places = [(address(a), a.nbytes) for a in changing]
+        self._changing = np.array(places, np.int64).reshape(-1, 2)
 
     def restart(self) -> None:
         """As before the first step; what was planned and reserved stays."""
@@ -123,6 +126,7 @@ class Session:
         is called on some thread when a stage has run a chunk, before another overwrites what
         it gave; `progress` with the steps that all stages have done.
         """
+        self.under_way = True
         edges = self._edges(steps)
         place = {stage: k for k, stage in enumerate(self.stages, 1)}
         over, said, lock = [0] * len(self.stages), 0, threading.Lock()
@@ -159,6 +163,7 @@ class Session:
             Schedule(self.work, len(edges), self.slots, run, finish).work(self.threads)
         self.t += steps
         self.chunks += len(edges)
+        self.under_way = False
 
     def _put(self, put: Callable[[int, int, int], None], chunk: int, first: int, last: int) -> None:
         for name in self.ports:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..findings import UsageError, error, refuse
 from ..network import Array
 from ..progress import Progress, quiet
 from ..recording import Recording, Trace
@@ -22,6 +23,14 @@ from .work import Plan
 
 if TYPE_CHECKING:
     from .engine import Engine
+
+
+BROKEN_OFF = error(
+    "EMULATOR-STREAM",
+    "an earlier chunk broke off in the middle, or is still under way",
+    why="some neurons have moved and others have not",
+    fix="begin another stream, and feed one chunk after another",
+)
 
 
 class Stream:
@@ -74,10 +83,11 @@ class Stream:
         """feed() of a recording that is known to be sound, and how large its values are."""
         program = self.engine.program
         steps = recording.steps if steps is None else steps
-        if any(new > old for new, old in zip(peaks, self.peaks, strict=True)):
-            self.peaks = [max(p) for p in zip(peaks, self.peaks, strict=True)]
-            before = self.session
-            self.session = self._session(self.engine.plan(self.peaks, self.threads))
+        refuse([BROKEN_OFF] if self.session.under_way else [], UsageError)
+        self.peaks = [max(p) for p in zip(peaks, self.peaks, strict=True)]
+        plan, before = self.engine.plan(self.peaks, self.threads), self.session
+        if plan is not before.plan:
+            self.session = self._session(plan)
             self.session.take_over(before)
         outputs: dict[str, list[tuple[Array, Array, Array]]] = {n: [] for n in self.record}
         logs: dict[str, list[Array]] = {n: [] for n in self.logged}
