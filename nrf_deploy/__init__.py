@@ -17,7 +17,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOME = {
-    "read": "pipeline", "check": "pipeline", "compile": "pipeline", "run": "pipeline",
+    "read": "model", "check": "pipeline", "compile": "pipeline", "run": "pipeline",
     "verify": "verification.verify", "page": "verification.page",
     "conform": "conformance.run",
     "every_engine": "verification.engines", "parse_labels": "verification",

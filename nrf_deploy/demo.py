@@ -16,6 +16,7 @@ from .bundle import Bundle, save
 from .files import write_text
 from .findings import TargetError, UsageError, error
 from .look import recording_text
+from .model import Model
 from .network import Array
 from .recording import Recording
 from .recordings import write
@@ -91,7 +92,7 @@ class Way:
     runs: list[dict[str, Any]] = field(default_factory=list)
     tracks: dict[str, Array] = field(default_factory=dict)
 
-    def compile(self, model: pipeline.Model, chip: str) -> Bundle | None:
+    def compile(self, model: Model, chip: str) -> Bundle | None:
         self.say(f"\n3. compile for {chip}\n")
         try:
             with Progress(f"{chip}: fitting layers") as progress:

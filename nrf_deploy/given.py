@@ -14,13 +14,13 @@ import numpy as np
 from .bundle import Bundle, load
 from .findings import Finding, UsageError, error
 from .kinds import demand_kind
+from .model import Model, as_model
 from .network import Input, Network, Shape
 from .recording import Recording
 from .reference.neurons import Decay
 from .text import several
 
 if TYPE_CHECKING:
-    from .pipeline import Model
     from .recordings import Options
 
 File = str | os.PathLike[str]
@@ -50,7 +50,6 @@ def as_recording(given: object) -> Recording:
 def network_of(given: Bundle | Model | Network | File) -> Network:
     """The float network of whatever holds one."""
     from .kinds import kind_of
-    from .pipeline import as_model
 
     if isinstance(given, str | Path) and kind_of(given) == "bundle":
         return load(given).network

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Unpack
 
-from . import nir_io, pipeline, recordings
+from . import nir_io, recordings
 from .bundle import load
 from .files import reading
 from .findings import Finding, InputError, UsageError, error
 from .kinds import kind_of
+from .model import read
 from .network import Array, Network, Population
 from .recording import Recording
 from .recordings import Camera, Look, Options, Table
@@ -70,7 +71,7 @@ def _events(
 
 def _network(path: str, dt: float | None) -> tuple[Network, tuple[Finding, ...]]:
     if dt is not None:
-        model = pipeline.read(path, dt)
+        model = read(path, dt)
         return model.network, model.findings
     network, findings = nir_io.look(path)
     return network, tuple(findings)

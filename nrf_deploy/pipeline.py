@@ -6,11 +6,8 @@ one function of its room; here they only follow one another.
 
 from __future__ import annotations
 
-import hashlib
-import io
-import os
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,10 +15,9 @@ from . import __version__
 from .bundle import Bundle
 from .emulator import golden
 from .emulator.events_golden import EventRule
-from .files import reading
-from .findings import Finding, InputError, NrfError, TargetError, UsageError, error, info, refuse
+from .findings import Finding, InputError, TargetError, UsageError, error, info, refuse
 from .given import as_bundle, as_recording, decay_faults, input_faults
-from .kinds import demand_kind
+from .model import Model, as_model
 from .network import Array, Network, Population
 from .program import OUTPUT
 from .progress import Progress, quiet
@@ -30,70 +26,6 @@ from .recording import Recording, Trace
 from .reference.neurons import Decay
 from .stages import Verdict, stages
 from .target import Exporter, Filing, Target, chip_named, targets
-
-
-@dataclass(frozen=True, eq=False)
-class Model:
-    """A network as it was read, with what reading had to say and the hash of its file."""
-
-    network: Network
-    findings: tuple[Finding, ...] = ()
-    sha256: str | None = None
-
-    def __repr__(self) -> str:
-        return f"<Model of {self.network!r}, {len(self.findings)} findings>"
-
-
-def as_model(given: object) -> Model:
-    """A Model, a Network as one, or the one in a .nir file that states its time step."""
-    if isinstance(given, Model):
-        return given
-    if isinstance(given, Network):
-        return Model(given)
-    if isinstance(given, str | Path):
-        return read(given)
-    raise UsageError(
-        error(
-            "ARGUMENT-TYPE",
-            f"{given!r:.80} ({type(given).__name__}) is not a model",
-            fix="pass what nrf_deploy.read(path, dt=...) gives, or a .nir path",
-        )
-    )
-
-
-def read(path: str | Path, dt: float | None = None) -> Model:
-    """Read a .nir file. It must state its time step, or `dt` must."""
-    from . import nir_io
-
-    demand_kind(path, "graph")
-    data = _content(path, nir_io.LIMITS.size)
-    try:
-        network, findings = nir_io.read(io.BytesIO(data), dt=dt)
-    except NrfError as refusal:
-        raise type(refusal)(_named(f, str(path)) for f in refusal.findings) from refusal
-    return Model(network, tuple(findings), hashlib.sha256(data).hexdigest())
-
-
-def _content(path: str | Path, limit: int) -> bytes:
-    """The bytes that are both parsed and hashed, whatever becomes of the file meanwhile."""
-    with reading(path) as stream:
-        if stream.seek(0, os.SEEK_END) <= limit:
-            stream.seek(0)
-            return stream.read()
-        raise InputError(
-            error(
-                "NIR-TOO-LARGE",
-                f"{path} has more than {limit:,} bytes, the limit",
-                fix="use a smaller model; in Python, nir_io.read takes limits=Limits(size=...)",
-            )
-        )
-
-
-def _named(finding: Finding, path: str) -> Finding:
-    """With the file's name, where neither a layer nor the finding itself says where."""
-    if finding.layer is not None or Path(path).name in finding.what:
-        return finding
-    return replace(finding, what=f"{path}: {finding.what}")
 
 
 def check(

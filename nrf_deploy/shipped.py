@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from .findings import MissingError, UsageError, error
+from .model import Model, read
 from .network import Array
-from .pipeline import Model, read
 from .recording import Recording
 from .verification.labels import PlaceLabels
 

@@ -23,6 +23,7 @@ from .legalise.choice import Approximate, allowed
 from .network import Array, Network
 from .place.placement import Placement
 from .program import Program, Synapses
+from .progress import Progress
 from .quantise.rules import Rules
 from .quantise.scheme import Scheme
 from .recording import Recording, Trace
@@ -58,7 +59,7 @@ class Engine(Protocol):
         record: Iterable[str] | None = None,
         states: Iterable[str] = (),
         steps: int | None = None,
-        progress: Callable[[int, int], None] = ...,
+        progress: Progress = ...,
     ) -> Trace: ...
 
 
@@ -97,7 +98,7 @@ class Target(Protocol):
         chip: str,
         calibration: Recording | None,
         rules: Rules,
-        progress: Callable[[int, int], None],
+        progress: Progress,
     ) -> tuple[Scheme, list[Finding]]: ...
 
     def lower(self, network: Network, scheme: Scheme, chip: str) -> tuple[Program, list[Finding]]:

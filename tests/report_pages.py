@@ -9,8 +9,8 @@ import numpy as np
 
 import nrf_deploy as nd
 from nrf_deploy.bundle import Bundle
+from nrf_deploy.model import Model
 from nrf_deploy.network import LI, LIF, Edge, Input, Linear, Network, Node, Output
-from nrf_deploy.pipeline import Model
 from nrf_deploy.recording import Recording
 from nrf_deploy.verification import Report
 from nrf_deploy.verification.page.html import VOID

@@ -11,7 +11,7 @@ import pytest
 from cli_calls import INPUT, TARGET, USAGE, answer, call, refusal, small, unwrapped
 
 import nrf_deploy as nd
-from nrf_deploy import nir_io, pipeline
+from nrf_deploy import nir_io
 from nrf_deploy.cli import main
 from nrf_deploy.emulator.engine import Engine
 from nrf_deploy.findings import UsageError, info
@@ -264,7 +264,7 @@ def test_the_hash_is_of_the_bytes_that_were_parsed(
 def test_a_file_beyond_the_limit_is_not_read(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nir_io, "LIMITS", nir_io.Limits(size=100))
     with pytest.raises(nd.NrfError, match="NIR-TOO-LARGE") as e:
-        pipeline.read(model)
+        nd.read(model)
     assert e.value.exit_code == INPUT
 
 

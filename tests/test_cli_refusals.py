@@ -188,7 +188,7 @@ def test_a_bug_of_ours_is_no_broken_json(
     def broken(*given: object) -> None:
         raise RuntimeError("a wheel came off")
 
-    monkeypatch.setattr("nrf_deploy.pipeline.read", broken)
+    monkeypatch.setattr("nrf_deploy.pipeline.check", broken)
     assert main(["check", str(model), "--target", "loihi2", "--json"]) == 70
     said = capsys.readouterr()
     assert "a wheel came off" in json.loads(said.out)["findings"][0]["what"]

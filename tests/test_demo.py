@@ -14,6 +14,7 @@ import pytest
 
 from nrf_deploy import demo, pipeline, shipped
 from nrf_deploy.findings import TargetError, error
+from nrf_deploy.model import Model
 from nrf_deploy.network import LI, LIF, Conv, Input, Network, Output
 from nrf_deploy.recording import Recording
 from nrf_deploy.target import targets
@@ -73,7 +74,7 @@ def source(**more: object) -> SimpleNamespace:
 
 @pytest.fixture
 def small_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shipped, "export", lambda name, path: pipeline.Model(follower()))
+    monkeypatch.setattr(shipped, "export", lambda name, path: Model(follower()))
     monkeypatch.setattr(shipped, "module", lambda name: source())
 
 

@@ -25,7 +25,8 @@ from loihi_programs import IN_LAVA, Case, cases, describe
 
 from nrf_deploy.emulator import golden
 from nrf_deploy.findings import TargetError, UsageError
-from nrf_deploy.pipeline import compile, read
+from nrf_deploy.model import read
+from nrf_deploy.pipeline import compile
 from nrf_deploy.program import Conv, Dense, Origin, Population, Port, Program, Sparse
 from nrf_deploy.recording import Recording, Trace
 from nrf_deploy.recordings import read as read_recording

@@ -22,7 +22,7 @@ FIRST = conv("c", eighths((1, 1, 3, 3), 0), (4, 4), pad=1)
 
 
 def made(chip: str, network: Network) -> tuple[str, ...]:
-    return nd.compile(nd.pipeline.Model(network), chip).program.outputs
+    return nd.compile(nd.model.Model(network), chip).program.outputs
 
 
 def joined(*between: Node) -> Network:
@@ -77,7 +77,7 @@ def test_a_delay_that_ends_a_model_is_run_and_written_in_the_models_steps(
     """It is no layer of neurons, and yet what the model gives."""
     late = Delay(name="late", delay=np.full(SHAPE, 2.0))
     first = conv("c", np.abs(eighths((1, 1, 3, 3), 0)), (4, 4), pad=1)
-    model = nd.pipeline.Model(chain(SHAPE, first, neurons("a", SHAPE), late))
+    model = nd.model.Model(chain(SHAPE, first, neurons("a", SHAPE), late))
     bundle = nd.compile(model, "emulator")
     recording = some_events(SHAPE, 30, 1, 0.4)
     nd.save(bundle, tmp_path / "m.nrfb")

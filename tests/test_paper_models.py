@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import nrf_deploy as nd
-from nrf_deploy.pipeline import compile, read
+from nrf_deploy.model import read
+from nrf_deploy.pipeline import compile
 from nrf_deploy.recordings import read as read_recording
 from nrf_deploy.sdk.environments import status
 from nrf_loihi import lava

@@ -56,7 +56,7 @@ SPARSE = one_event_a_step(SHAPE, 300, 1)
 
 
 def compiled(model: Network, **more: Any) -> Bundle:
-    return nd.compile(nd.pipeline.Model(model), "speck2b", **more)
+    return nd.compile(nd.model.Model(model), "speck2b", **more)
 
 
 def by_layer(bundle: Bundle, recording: Recording = SPARSE) -> dict[str, LayerCauses]:
@@ -284,7 +284,7 @@ def test_a_pool_that_any_chip_holds_by_itself_is_a_cause(chip: str) -> None:
         conv("e", np.abs(eighths((2, 2, 3, 3), 1)), (4, 4), pad=1),
         neurons("b", (2, 4, 4), 8.0),
     )
-    bundle = nd.compile(nd.pipeline.Model(model), chip)
+    bundle = nd.compile(nd.model.Model(model), chip)
     recording = one_event_a_step(shape, 300, 1)
     assert by_layer(bundle, recording)["b"].error == 0
     holes = np.array([[1, 0, 1], [0, 1, 0], [1, 1, 0]])

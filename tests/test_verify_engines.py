@@ -53,7 +53,7 @@ def network(seed: int = 0) -> Network:
 
 @pytest.fixture(scope="module")
 def bundles() -> list[Bundle]:
-    model = nd.pipeline.Model(network())
+    model = nd.model.Model(network())
     return [nd.compile(model, chip) for chip in ("loihi2", "speck2b")]
 
 
@@ -194,7 +194,7 @@ def test_what_is_missing_is_named_and_the_others_go_on(
 
 
 def test_bundles_of_two_models_are_refused(bundles: list[Bundle]) -> None:
-    other = nd.compile(nd.pipeline.Model(network(seed=3)), "loihi2")
+    other = nd.compile(nd.model.Model(network(seed=3)), "loihi2")
     slower = replace(bundles[1], network=replace(bundles[1].network, dt=2.0))
     for second in (other, slower):
         pair = [replace(b, source_sha256=None) for b in (bundles[0], second)]

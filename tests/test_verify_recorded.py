@@ -21,7 +21,7 @@ from nrf_deploy.recordings import read, write, write_states
 def paper(shared: Path) -> tuple[Bundle, dict[str, np.ndarray]]:
     """The NIR paper's LIF with the integers that its authors put on a Loihi 2."""
     bundle = pipeline.compile(
-        pipeline.read(shared / "conformance" / "nir" / "lif_norse.nir", dt=1e-4), "loihi2"
+        nd.read(shared / "conformance" / "nir" / "lif_norse.nir", dt=1e-4), "loihi2"
     )
     with np.load(shared / "conformance" / "silicon" / "nir_paper_01_lif.npz") as file:
         chip = {name: file[name] for name in file.files}

@@ -67,7 +67,7 @@ def maps(readout: dict[str, Any] = READOUT, leak: float = 0.5) -> Network:
 
 
 def bundled(network: Network, chip: str = "emulator") -> Bundle:
-    return nd.compile(nd.pipeline.Model(network), chip)
+    return nd.compile(nd.model.Model(network), chip)
 
 
 def mostly(number: int) -> Recording:

@@ -1,7 +1,8 @@
 """What a back end is held against: programs, inputs, and the traces that they must give."""
 
 from .case import Case, Image, Kit, Unknown
-from .run import Conformance, Result, conform, kits_of
+from .result import Conformance, Result
+from .run import conform, kits_of
 from .store import read_kit, write_kit
 
 __all__ = [

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from ..bundle import Bundle
 from ..findings import Finding, InputError, MissingError, NrfError, UsageError, error, info, refuse
@@ -23,12 +23,11 @@ from ..verification.comparison import Comparison
 from ..verification.judge import silent
 from .case import Case, Kit
 from .models import in_its_units
+from .result import Conformance, Result
 from .store import read_kit
 from .suspects import likely
 
-Status = Literal["ok", "differs", "refused", "missing", "broke"]
 LEFT_OUT = "CONFORMANCE-IMAGE-LEFT-OUT"
-BAD: tuple[Status, ...] = ("differs", "missing", "broke")
 
 
 @runtime_checkable
@@ -39,46 +38,6 @@ class Conforming(Protocol):
     def kit(self) -> Path:
         """The folder of its kit."""
         ...
-
-
-@dataclass(frozen=True, eq=False)
-class Result:
-    """`raw` is what the back end gave; `findings` are why it refused, or how it broke. `unseen`
-    are states that it does not show, which nobody compared."""
-
-    case: Case
-    status: Status
-    comparison: Comparison | None = None
-    findings: tuple[Finding, ...] = ()
-    bundle: Bundle | None = None
-    raw: Trace | None = None
-    unseen: tuple[str, ...] = ()
-    cause: str = ""
-
-    @property
-    def bad(self) -> bool:
-        return self.status in BAD
-
-
-@dataclass(frozen=True, eq=False)
-class Conformance:
-    """What a kit says of an engine. To refuse a case is no fault, to refuse them all shows
-    nothing."""
-
-    chip: str
-    engine: str
-    results: tuple[Result, ...]
-
-    @property
-    def passed(self) -> bool:
-        return not any(r.bad for r in self.results) and any(r.status == "ok" for r in self.results)
-
-    @property
-    def exit_code(self) -> int:
-        return 0 if self.passed else 1
-
-    def count(self, status: Status) -> int:
-        return sum(r.status == status for r in self.results)
 
 
 @cache

@@ -11,7 +11,8 @@ from ..findings import Finding
 from ..text import finding_text, printable, table, wrap
 from ..verification.comparison import Divergence
 from ..verification.judge import output_or_state
-from .run import LEFT_OUT, Conformance, Result
+from .result import Conformance, Result
+from .run import LEFT_OUT
 
 SCHEMA_VERSION = 1
 

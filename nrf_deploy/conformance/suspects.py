@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -32,9 +32,7 @@ from ..text import several
 from ..verification.comparison import OUTPUT
 from .case import Case
 from .models import in_its_units
-
-if TYPE_CHECKING:
-    from .run import Result
+from .result import Result
 
 TRIALS = 120
 """Changed programs that are run for a case."""

@@ -15,7 +15,8 @@ import pytest
 from ..bundle import Bundle
 from ..conformance import show
 from ..conformance.case import Case
-from ..conformance.run import Result, Task, explained, held_against
+from ..conformance.result import Result
+from ..conformance.run import Task, explained, held_against
 from ..findings import Finding, NrfError
 from ..pipeline import populations
 from ..recording import Recording

@@ -9,7 +9,7 @@ through it together, step by step. How long a chunk is decides memory and speed 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import reduce
 from graphlib import TopologicalSorter
 
@@ -26,6 +26,7 @@ from ..network import (
     Population,
     Threshold,
 )
+from ..progress import Progress, quiet
 from ..recording import Recording, Trace
 from .connections import Chunk
 from .neurons import Decay
@@ -43,7 +44,7 @@ def run(
     states: Iterable[str] = (),
     steps: int | None = None,
     decay: Decay = "euler",
-    progress: Callable[[int, int], None] = lambda done, of: None,
+    progress: Progress = quiet,
     chunk: int | None = None,
 ) -> Trace:
     """Run `network` over `recording`.

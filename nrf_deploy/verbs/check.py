@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 
-from .. import pipeline, show
+from .. import show
 from ..cli import emit
+from ..model import read
 from ..text import finding_text
 from .common import staged
 
 
 def check(args: argparse.Namespace) -> int:
-    model = pipeline.read(args.model, args.dt)
+    model = read(args.model, args.dt)
     verdict, said = staged(args, model, args.target)
     rows = show.verdicts(verdict)
     good = verdict.fits

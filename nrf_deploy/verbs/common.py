@@ -13,6 +13,7 @@ from ..cli import emit
 from ..files import reading
 from ..findings import Finding, UnjudgedError, error
 from ..given import recording_for
+from ..model import Model
 from ..network import Network
 from ..quantise.rules import Rules, parse_rules
 from ..recording import Recording
@@ -47,7 +48,7 @@ def asked(args: argparse.Namespace) -> Options:
 
 
 def staged(
-    args: argparse.Namespace, model: pipeline.Model, chip: str
+    args: argparse.Namespace, model: Model, chip: str
 ) -> tuple[Verdict, tuple[Finding, ...]]:
     """The verdict under the options of `check`, `compile` and `export`, and what reading said."""
     calibration: Recording | None = None
@@ -60,9 +61,7 @@ def staged(
     return verdict, said
 
 
-def built(
-    args: argparse.Namespace, model: pipeline.Model, chip: str
-) -> tuple[Bundle, tuple[Finding, ...]]:
+def built(args: argparse.Namespace, model: Model, chip: str) -> tuple[Bundle, tuple[Finding, ...]]:
     """The bundle under these options, and everything that was said on the way."""
     verdict, said = staged(args, model, chip)
     bundle = pipeline.bundled(model, chip, verdict)

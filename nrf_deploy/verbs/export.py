@@ -14,6 +14,7 @@ from ..files import write_text
 from ..findings import Finding, UsageError, error, refuse
 from ..given import as_bundle
 from ..kinds import demand_output, kind_of
+from ..model import Model, read
 from ..network import Network
 from ..recordings import write
 from ..target import target_of_chip
@@ -56,9 +57,9 @@ def _kind(source: str) -> str:
     return "torch"
 
 
-def _model(args: argparse.Namespace, kind: str) -> pipeline.Model:
+def _model(args: argparse.Namespace, kind: str) -> Model:
     if kind == "graph":
-        return pipeline.read(args.source, args.dt)
+        return read(args.source, args.dt)
     if args.output:
         return shipped.export(args.source, args.output, weights=args.weights, dt=args.dt)
     with tempfile.TemporaryDirectory() as folder:

@@ -15,6 +15,7 @@ from nrf_deploy.legalise.subtract_as_zero_reset import SubtractAsZeroReset
 from nrf_deploy.network import Array, Network
 from nrf_deploy.place.placement import Placement
 from nrf_deploy.program import Program
+from nrf_deploy.progress import Progress
 from nrf_deploy.quantise.rules import Rules
 from nrf_deploy.quantise.scheme import Scheme
 from nrf_deploy.recording import Recording
@@ -64,7 +65,7 @@ class EmulatorTarget:
         chip: str,
         calibration: Recording | None,
         rules: Rules,
-        progress: Callable[[int, int], None],
+        progress: Progress,
     ) -> tuple[Scheme, list[Finding]]:
         return _quantise.quantise(network, settings(chip), calibration, rules, progress)
 

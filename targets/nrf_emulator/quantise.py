@@ -8,7 +8,7 @@ replaces it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ from nrf_deploy.findings import Finding, error, info, warning
 from nrf_deploy.layers import Link, layers
 from nrf_deploy.network import Array, Network, Population
 from nrf_deploy.program import Population as Held
+from nrf_deploy.progress import Progress
 from nrf_deploy.quantise.grid import Grid, loss
 from nrf_deploy.quantise.groups import Group, groups, rows, shaped
 from nrf_deploy.quantise.rules import Rules
@@ -47,7 +48,7 @@ def quantise(
     s: Settings,
     calibration: Recording | None,
     rules: Rules,
-    progress: Callable[[int, int], None],
+    progress: Progress,
 ) -> tuple[Scheme, list[Finding]]:
     view = layers(network)
     peak = 1 if calibration is None else int(np.abs(calibration.value).max(initial=1))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from nrf_deploy.legalise.choice import Approximate, allowed
 from nrf_deploy.network import Array, Network
 from nrf_deploy.place.placement import Placement
 from nrf_deploy.program import Program
+from nrf_deploy.progress import Progress
 from nrf_deploy.quantise.rules import Rules
 from nrf_deploy.quantise.scheme import Scheme
 from nrf_deploy.recording import Recording
@@ -61,7 +62,7 @@ class LoihiTarget:
         chip: str,
         calibration: Recording | None,
         rules: Rules,
-        progress: Callable[[int, int], None],
+        progress: Progress,
     ) -> tuple[Scheme, list[Finding]]:
         return _quantise.quantise(network, Chip.load(chip), calibration, rules, progress)
 

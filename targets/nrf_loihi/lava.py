@@ -23,6 +23,7 @@ import numpy as np
 from nrf_deploy.findings import Finding, TargetError, UsageError, error, refuse
 from nrf_deploy.network import Array
 from nrf_deploy.program import Conv, Dense, Population, Program, Sparse, Synapses
+from nrf_deploy.progress import Progress, quiet
 from nrf_deploy.recording import Recording, Trace
 from nrf_deploy.sdk.worker import call
 from nrf_deploy.target import Sdk
@@ -84,7 +85,7 @@ def run(
     record: Iterable[str] | None = None,
     states: Iterable[str] = (),
     steps: int | None = None,
-    progress: Callable[[int, int], None] = lambda done, of: None,
+    progress: Progress = quiet,
 ) -> Trace:
     """As emulator.golden.run, on Lava. Progress is told once, at the end."""
     (trace,) = run_jobs([Job.of(program, recording, record, states, steps)])

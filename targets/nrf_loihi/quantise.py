@@ -9,13 +9,14 @@ touch each other, so one trial of a gain is a trial for every channel at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
 from nrf_deploy.findings import Finding
 from nrf_deploy.layers import layers
 from nrf_deploy.network import Array, Network, Pool
+from nrf_deploy.progress import Progress
 from nrf_deploy.quantise.rules import Rules
 from nrf_deploy.quantise.scheme import (
     ConnectionScheme,
@@ -49,7 +50,7 @@ def quantise(
     chip: Chip,
     calibration: Recording | None,
     rules: Rules,
-    progress: Callable[[int, int], None],
+    progress: Progress,
 ) -> tuple[Scheme, list[Finding]]:
     peak = 1 if calibration is None else int(np.abs(calibration.value).max(initial=1))
     view = layers(network, through_delays=True)

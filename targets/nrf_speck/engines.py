@@ -3,9 +3,10 @@ steps is nearer to than the chip is."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from nrf_deploy.program import Program
+from nrf_deploy.progress import Progress, quiet
 from nrf_deploy.recording import Recording, Trace
 
 from .arithmetic import StepsArithmetic
@@ -19,7 +20,7 @@ def run_steps(
     record: Iterable[str] | None = None,
     states: Iterable[str] = (),
     steps: int | None = None,
-    progress: Callable[[int, int], None] = lambda done, of: None,
+    progress: Progress = quiet,
 ) -> Trace:
     from nrf_deploy.emulator.engine import Engine  # starts numba, which no check needs
 

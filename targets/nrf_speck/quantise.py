@@ -13,7 +13,7 @@ weights alone, since the threshold says what a spike stands for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,7 @@ import numpy as np
 from nrf_deploy.findings import Finding, error, info, warning
 from nrf_deploy.layers import Layers, layers
 from nrf_deploy.network import Array, Network, Population
+from nrf_deploy.progress import Progress
 from nrf_deploy.quantise.grid import Grid, compensated, descended, factor
 from nrf_deploy.quantise.rules import Rules
 from nrf_deploy.quantise.scheme import (
@@ -109,7 +110,7 @@ def quantise(
     chip: Chip,
     calibration: Recording | None,
     rules: Rules,
-    progress: Callable[[int, int], None],
+    progress: Progress,
 ) -> tuple[Scheme, list[Finding]]:
     view = layers(network)
     names = [stop for stop in view.stops if isinstance(network[stop], Population)]

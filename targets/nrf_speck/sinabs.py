@@ -7,7 +7,7 @@ starts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import numpy as np
 from nrf_deploy.findings import Finding, TargetError, error, refuse
 from nrf_deploy.network import Array
 from nrf_deploy.program import Program
+from nrf_deploy.progress import Progress, quiet
 from nrf_deploy.recording import Recording, Trace
 from nrf_deploy.sdk.worker import call
 from nrf_deploy.target import Sdk
@@ -43,7 +44,7 @@ def engine(
     record: Iterable[str] | None = None,
     states: Iterable[str] = (),
     steps: int | None = None,
-    progress: Callable[[int, int], None] = lambda done, of: None,
+    progress: Progress = quiet,
 ) -> Trace:
     """As emulator.golden.run with "speck.steps", on sinabs. Progress is told once, at the end.
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
 from nrf_deploy.files import write_text
+from nrf_deploy.progress import Progress, quiet
 
 from .description import Config, Start, config_from
 from .errors import VELOCITIES, errors
@@ -61,7 +62,7 @@ def sweep(
     wanted: Sequence[Config],
     path: Path,
     device: str = "cpu",
-    report: Callable[[int, int], None] = lambda done, of: None,
+    report: Progress = quiet,
 ) -> list[Row]:
     """The row of every configuration, in order. Those that the file at `path` has are not
     trained again, and what else it has stays."""

@@ -9,7 +9,8 @@ from pathlib import Path
 from nrf_deploy.bench.case import Problem
 from nrf_deploy.findings import MissingError, error
 from nrf_deploy.given import read_recording
-from nrf_deploy.pipeline import compile, read
+from nrf_deploy.model import read
+from nrf_deploy.pipeline import compile
 
 from .build import made
 

@@ -1,0 +1,78 @@
+"""A model as it was read from a .nir file."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from .files import reading
+from .findings import Finding, InputError, NrfError, UsageError, error
+from .kinds import demand_kind
+from .network import Network
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A network as it was read, with what reading had to say and the hash of its file."""
+
+    network: Network
+    findings: tuple[Finding, ...] = ()
+    sha256: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<Model of {self.network!r}, {len(self.findings)} findings>"
+
+
+def as_model(given: object) -> Model:
+    """A Model, a Network as one, or the one in a .nir file that states its time step."""
+    if isinstance(given, Model):
+        return given
+    if isinstance(given, Network):
+        return Model(given)
+    if isinstance(given, str | Path):
+        return read(given)
+    raise UsageError(
+        error(
+            "ARGUMENT-TYPE",
+            f"{given!r:.80} ({type(given).__name__}) is not a model",
+            fix="pass what nrf_deploy.read(path, dt=...) gives, or a .nir path",
+        )
+    )
+
+
+def read(path: str | Path, dt: float | None = None) -> Model:
+    """Read a .nir file. It must state its time step, or `dt` must."""
+    from . import nir_io
+
+    demand_kind(path, "graph")
+    data = _content(path, nir_io.LIMITS.size)
+    try:
+        network, findings = nir_io.read(io.BytesIO(data), dt=dt)
+    except NrfError as refusal:
+        raise type(refusal)(_named(f, str(path)) for f in refusal.findings) from refusal
+    return Model(network, tuple(findings), hashlib.sha256(data).hexdigest())
+
+
+def _content(path: str | Path, limit: int) -> bytes:
+    """The bytes that are both parsed and hashed, whatever becomes of the file meanwhile."""
+    with reading(path) as stream:
+        if stream.seek(0, os.SEEK_END) <= limit:
+            stream.seek(0)
+            return stream.read()
+        raise InputError(
+            error(
+                "NIR-TOO-LARGE",
+                f"{path} has more than {limit:,} bytes, the limit",
+                fix="use a smaller model; in Python, nir_io.read takes limits=Limits(size=...)",
+            )
+        )
+
+
+def _named(finding: Finding, path: str) -> Finding:
+    """With the file's name, where neither a layer nor the finding itself says where."""
+    if finding.layer is not None or Path(path).name in finding.what:
+        return finding
+    return replace(finding, what=f"{path}: {finding.what}")
