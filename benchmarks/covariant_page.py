@@ -90,18 +90,15 @@ def percent(x: float | None) -> str:
 
 def _shares(rows: Sequence[Found]) -> dict[str, float]:
     rows = [row for row in rows if row["causes"]]
-    names = dict.fromkeys(c for row in rows for c in row["causes"])
+    names = sorted({c for row in rows for c in row["causes"]})
     return {c: sum(row["causes"].get(c, 0.0) for row in rows) / len(rows) for c in names}
 
 
 def _causes(held: Found) -> str:
     every = [(n, c, _shares(t[ZERO]["rows"])) for n, c, t in tests(held)]
     every = [e for e in every if e[2]]
-    names = [
-        cause
-        for cause in dict.fromkeys(c for _, _, shares in every for c in shares)
-        if any(shares.get(cause, 0.0) >= 5e-5 for _, _, shares in every)
-    ]
+    largest = {c: max(shares.get(c, 0.0) for _, _, shares in every) for c in every[0][2]}
+    names = sorted((c for c in largest if largest[c] >= 5e-5), key=lambda c: -largest[c])
     lines = [f"| model | chip | {' | '.join(names)} |", f"|---|---|{'---|' * len(names)}"]
     for name, chip, shares in every:
         cells = " | ".join(percent(shares.get(c)) for c in names)
