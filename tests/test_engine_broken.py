@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from nrf_deploy.emulator import golden
 from nrf_deploy.emulator.engine import Engine
-from nrf_deploy.emulator.stream import Stream
+from nrf_deploy.emulator.stream import PlainStream, Stream
 from nrf_deploy.emulator.tuning import Tuning
 from nrf_deploy.findings import InputError, UsageError
 from nrf_deploy.program import Dense, Population, Port, Program
@@ -107,6 +108,18 @@ def test_a_recording_means_the_same_in_any_kind_of_number(kind: type[np.number[A
     plain = golden.run(PROGRAM, LoihiArithmetic(), theirs, states=["x"])
     for variable in ("u", "v"):
         assert np.array_equal(ours.states["x"][variable], plain.states["x"][variable])
+
+
+def test_a_stream_of_the_plain_emulator_takes_a_chunk_that_broke_off_again() -> None:
+    far = dataclasses.replace(X, params={**X.params, "dv": 5000})  # a decay beyond 12 bits
+    made = Engine(
+        dataclasses.replace(PROGRAM, populations=(far,)), LoihiArithmetic(), LoihiKernels()
+    )
+    stream = made.stream()
+    assert isinstance(stream, PlainStream)
+    with pytest.raises(KeyboardInterrupt):
+        stream.feed(GOOD, progress=stop_at(10))
+    assert stream.feed(GOOD).outputs["x"].same(made.run(GOOD).outputs["x"])
 
 
 def test_larger_values_that_a_plan_holds_lay_no_tables_anew() -> None:

@@ -6,6 +6,9 @@ where they reach over an edge decide which instructions do it; the sums may not 
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -72,20 +75,59 @@ def frames(rng: np.random.Generator, link: Conv, steps: int) -> Array:
     return (np.moveaxis(rank[:, 0], -1, 1) < many).astype(np.int64)
 
 
-def grouped() -> Case:
-    """Groups whose outputs fill whole vectors, of several inputs each."""
-    rng = np.random.default_rng(3)
-    form = {"stride": (1, 1), "padding": ((1, 1), (1, 1)), "dilation": (1, 1), "groups": 2}
-    weight = rng.integers(-9, 9, (80, 20, 3, 3))
-    link = Conv(name="w", source="in", targets=("x",), weight=weight, input_size=(6, 6), **form)  # type: ignore[arg-type]
-    return case(link, frames(rng, link, steps=6))
+def one_by_one(link: Conv, steps: int) -> Array:
+    """An event a step, now here, now there."""
+    size = math.prod(link.input_shape)
+    alone = np.arange(size) == (np.arange(steps) * 7919 % size)[:, None]
+    return alone.reshape(steps, *link.input_shape).astype(np.int64)
 
 
-@settings(max_examples=80, deadline=None, derandomize=True)
-@example(grouped(), TINY, 1)
+RNG = np.random.default_rng(3)
+
+
+def conv(channels: tuple[int, int], size: tuple[int, int], **form: Any) -> Conv:
+    kernel = form.pop("kernel", (3, 3))
+    usual = {"stride": (1, 1), "padding": ((1, 1), (1, 1)), "dilation": (1, 1), "groups": 1}
+    weight = RNG.integers(-9, 9, (*channels, *kernel))
+    return Conv(
+        name="w", source="in", targets=("x",), weight=weight, input_size=size, **usual | form
+    )
+
+
+GROUPS = conv((80, 20), (6, 6), groups=2)
+"""Outputs that fill whole vectors, of several inputs each."""
+FALLING = conv((8, 20), (8, 3), kernel=(2, 2), dilation=(1, 2))
+"""A place's runs do not rise, and the zeros behind one lie upon another."""
+BLOCKS = conv((24, 20), (26, 22), stride=(1, 2))
+"""So many blocks of neurons that each place marks its own."""
+
+
+def engine(case: Case, tuning: Tuning) -> Engine:
+    made = Engine(case.program, LoihiArithmetic(), LoihiKernels(), tuning)
+    assert made.plain is None
+    return made
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@example(case(GROUPS, frames(RNG, GROUPS, 6)), TINY, 1)
+@example(case(FALLING, frames(RNG, FALLING, 6)), Tuning(), 1)
+@example(case(BLOCKS, one_by_one(BLOCKS, 26 * 22)), Tuning(), 1)
 @given(convolutions(), st.sampled_from([Tuning(), TINY]), st.integers(1, 2))
 def test_every_sum_of_every_place(case: Case, tuning: Tuning, threads: int) -> None:
-    engine = Engine(case.program, LoihiArithmetic(), LoihiKernels(), tuning)
-    assert engine.plain is None
-    ours = engine.run(case.recording, states=["x"], threads=threads)
+    ours = engine(case, tuning).run(case.recording, states=["x"], threads=threads)
     assert first_difference(ours, run_golden(case)) is None
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(convolutions(), st.sampled_from([Tuning(), TINY]))
+def test_no_run_reaches_beyond_its_sum_or_its_weights(case: Case, tuning: Tuning) -> None:
+    """The compiled code asks nothing."""
+    (stage,) = engine(case, tuning).plan([1]).stages
+    for wire in (w for piece in stage.pieces for w in piece.wires):
+        tables, total = wire.tables, wire.total
+        if tables is None or not len(tables.runs):
+            continue
+        ends = tables.runs.max(axis=0) + tables.row
+        assert ends[0] + tables.channel_at.max() <= total.size + total.slack
+        assert ends[1] + tables.row * (len(tables.channel_at) - 1) <= tables.weight.size
+        assert np.all(tables.group_end > np.arange(len(tables.channel_at)))

@@ -194,7 +194,7 @@ class PlainStream:
         steps = recording.steps if steps is None else steps
         edges = recording.start[np.clip(np.arange(1, steps + 1), 0, recording.steps)]
         used = int(edges[-1]) if steps else 0
-        self.past = Recording(
+        whole = Recording(
             past.shape,
             np.concatenate([past.start, past.start[-1] + edges]),
             np.concatenate([past.index, recording.index[:used]]),
@@ -204,11 +204,12 @@ class PlainStream:
         trace = golden.run(
             program,
             self.engine.arithmetic,
-            self.past,
+            whole,
             self.record,
             self.logged,
             progress=progress,
         )
+        self.past = whole
         return Trace(
             "emulator",
             {name: x.shifted(past.steps) for name, x in trace.outputs.items()},
