@@ -55,6 +55,21 @@ def test_a_count_is_read_as_the_value_that_it_stands_for(tau: Any, engine: str) 
     np.testing.assert_allclose(found, value, rtol=0.03)
 
 
+@pytest.mark.parametrize("kind", [LI, RectifiedLI])
+@pytest.mark.parametrize(("weight", "bias"), [(0.1, 5.0), (-0.5, 5.0), (1.0, 0.25)])
+def test_a_bias_that_is_larger_than_any_weight_is_counted_too(
+    weight: float, bias: float, kind: type[LI]
+) -> None:
+    """A tick makes one spike at most, so a spike must be worth a tick's bias at least."""
+    given = linear("l", np.full((2, 3), weight), np.full(2, bias))
+    bundle = compiled(chain((3,), given, li("v", (2,), 8.0, kind)))
+    recording = constant(np.array([1, 2, 1]), 400)
+    value = decoded(bundle, recording, "v", "reference")[200:].mean(axis=0)
+    np.testing.assert_allclose(value, 4 * weight + bias, rtol=1e-3)
+    found = decoded(bundle, recording, "v")[200:].mean(axis=0)
+    np.testing.assert_allclose(found, value, rtol=0.03)
+
+
 def relus(seed: int) -> Network:
     """Two ReLU layers without memory and a map that is read, as in the tracker of single frames."""
     first = conv("c1", eighths((4, 2, 3, 3), seed), (8, 8), pad=1)

@@ -7,8 +7,9 @@ for theta of it, so over any stretch of time
     sum of v dt/tau  ~  theta times the number of spikes
 
 and a spike is worth theta tau/dt of the value. theta is the most that one event adds, a weight
-times what the event is worth, so an event makes at most one spike. What the layer fed with its
-value is fed with spikes of their worth.
+times what the event is worth, or, where that is more, what a bias adds in a step: so an event
+and a tick make at most one spike each, which is all that the chip has for them. What the layer
+fed with its value is fed with spikes of their worth.
 
 Values below 0 have no spikes, the filter is gone, and what is below theta waits. What is
 below 0 waits as well, until as much has come above it: so the sum stays right where values
@@ -101,10 +102,11 @@ def _rests_at_0(node: Node) -> bool:
 
 def _counted(network: Network, node: LI) -> RateIF:
     share = network.dt / node.tau.astype(np.float64)
-    theta = float((share * node.r).max()) * _largest(network, node.name)
+    drive = float((share * node.r).max())
+    bias = constant(layers(network), node.name, neuron(node, network.dt))
+    theta = max(drive * _largest(network, node.name), float(bias.max())) or drive
     floor = np.full(node.shape, -np.inf)
     if isinstance(node, RectifiedLI):
-        bias = constant(layers(network), node.name, neuron(node, network.dt))
         floor = np.minimum(-theta, bias)
     return RateIF(
         name=node.name,
@@ -124,7 +126,8 @@ def _told(neurons: RateIF) -> str:
 
 
 def _largest(network: Network, name: str) -> float:
-    """The most that one event adds to what arrives here; a direct connection adds the event."""
+    """The most that one event adds to what arrives here; a direct connection adds the event.
+    0 where events only take away: then no spike is ever counted, whatever the threshold."""
     found = 0.0
     for source in network.sources(name):
         node = network[source]
@@ -133,7 +136,7 @@ def _largest(network: Network, name: str) -> float:
             found = max(found, *(weight * _carried(network, s) for s in network.sources(source)))
         else:
             found = max(found, _carried(network, source))
-    return found or 1.0
+    return found
 
 
 def _carried(network: Network, name: str) -> float:
