@@ -19,9 +19,10 @@ from .findings import Finding, InputError, TargetError, UsageError, error, info,
 from .given import as_bundle, as_recording, decay_faults, input_faults
 from .model import Model, as_model
 from .network import Array, Network, Population
-from .program import OUTPUT
+from .program import OUTPUT, spread
 from .progress import Progress, quiet
 from .quantise.rules import Rules
+from .quantise.scheme import single
 from .recording import Recording, Trace
 from .reference.neurons import Decay
 from .stages import Verdict, stages
@@ -231,7 +232,9 @@ def unit(bundle: Bundle, layer: str, engine: str = "emulator") -> Array | None:
     if engine == "reference" or origin is None or getattr(node, "spikes", False):
         return None
     passes_spikes_on = not isinstance(node, Population) and OUTPUT not in origin.scale
-    return None if passes_spikes_on else origin.unit
+    if passes_spikes_on:
+        return None
+    return single(spread(origin.unit, bundle.program.population(origin.population).shape))
 
 
 def populations(bundle: Bundle) -> tuple[str, ...]:

@@ -152,7 +152,8 @@ class Origin:
     """How a population's integers are read as a Network node's floats.
 
     At program step t + latency the population stands where the node stands at
-    step t, and `state = scale * float state` for each named state.
+    step t, and `state = scale * float state` for each named state. A scale is one number, or
+    one a channel or a neuron (`spread` makes the last of each).
 
     `scale["output"]` is no state: it is what 1 of the node's value is in what the population
     gives, as a payload, as a potential that is read, or in spikes that are counted. Every
@@ -171,6 +172,17 @@ class Origin:
         if OUTPUT not in self.scale:
             raise TargetError(unsaid(self.node))
         return np.asarray(self.scale[OUTPUT])
+
+
+def spread(scale: Array, shape: Shape) -> Array:
+    """A scale of an Origin as one number a neuron; a vector on a layer with channels is one a
+    channel."""
+    scale = np.asarray(scale)
+    if scale.ndim == 1 and len(shape) > 1 and scale.size == shape[0]:
+        scale = scale.reshape(-1, *(1 for _ in shape[1:]))
+    elif scale.size == math.prod(shape):
+        scale = scale.reshape(shape)
+    return np.broadcast_to(scale, shape)
 
 
 def unsaid(node: str) -> Finding:

@@ -18,6 +18,7 @@ from nrf_deploy.network import (
     IF,
     LI,
     Array,
+    Conv,
     CubaLI,
     Delay,
     Input,
@@ -32,6 +33,7 @@ from nrf_deploy.network import (
 from nrf_deploy.program import OUTPUT, UNSAID, Program
 from nrf_deploy.recording import Recording
 from nrf_deploy.target import Target
+from nrf_deploy.track import followed
 from nrf_emulator import target as emulator
 from nrf_loihi import target as loihi
 from nrf_speck import target as speck
@@ -110,6 +112,32 @@ def test_a_delay_passes_its_source_s_unit_on(recording: Recording) -> None:
     assert bundle.program.outputs == ("d",)
     wanted, found = (mean(bundle, recording, "d", e) for e in ("reference", "emulator"))
     np.testing.assert_allclose(found, wanted, atol=0.03 * np.abs(wanted).max())
+
+
+@pytest.mark.parametrize("chip", CHIPS)
+def test_a_unit_of_each_channel_is_read_a_neuron(chip: str) -> None:
+    """As wide as it has channels: a number a channel must not be taken for one a column."""
+    frames = (np.random.default_rng(5).random((400, 1, 2, 2)) < 0.5).astype(int)
+    given = Recording.from_dense(frames)
+    tau = np.broadcast_to(np.array([2.0, 8.0])[:, None, None], (2, 2, 2))
+    weight = np.random.default_rng(6).uniform(0.2, 1, (2, 1, 3, 3))
+    conv = Conv(
+        name="c",
+        weight=weight,
+        input_size=(2, 2),
+        stride=(1, 1),
+        padding=((1, 1), (1, 1)),
+        dilation=(1, 1),
+    )
+    maps = LI(name="v", tau=tau, r=np.ones((2, 2, 2)), v_leak=np.zeros((2, 2, 2)))
+    ends = (Input(name="in", port_shape=(1, 2, 2)), Output(name="out", port_shape=(2, 2, 2)))
+    edges = (("in", "c"), ("c", "v"), ("v", "out"))
+    readout = {"kind": "dsnt"}
+    network = Network((ends[0], conv, maps, ends[1]), edges, dt=1.0, readout=readout)
+    bundle = compiled(network, chip, given)
+    wanted, found = (mean(bundle, given, "v", e) for e in ("reference", "emulator"))
+    np.testing.assert_allclose(found, wanted, rtol=0.06)
+    assert followed(bundle, given, "emulator").shape == (400, 2, 2)
 
 
 @pytest.mark.parametrize("chip", CHIPS)

@@ -15,8 +15,8 @@ import numpy as np
 from ..bundle import Bundle
 from ..network import Array
 from ..pipeline import latency, unit
+from ..program import spread
 from ..recording import Recording, Trace
-from ..verification.pair import spread
 from .case import Case
 
 

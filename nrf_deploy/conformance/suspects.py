@@ -25,11 +25,10 @@ from ..emulator.events_golden import EventRule
 from ..findings import NrfError
 from ..network import Array
 from ..pipeline import latency
-from ..program import Conv, Dense, Population, Program, Sparse, Synapses
+from ..program import OUTPUT, Conv, Dense, Population, Program, Sparse, Synapses
 from ..recording import Trace
 from ..target import Target
 from ..text import several
-from ..verification.comparison import OUTPUT
 from .case import Case
 from .models import in_its_units
 from .result import Result

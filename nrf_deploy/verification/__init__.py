@@ -1,10 +1,10 @@
 """Compare two runs, say where they part, judge, and report."""
 
+from ..program import OUTPUT
 from .activity import activity
 from .arrivals import arrivals
 from .compare import compare
 from .comparison import (
-    OUTPUT,
     Arrival,
     Comparison,
     Divergence,

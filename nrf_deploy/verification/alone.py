@@ -14,10 +14,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..program import Origin, Port, Program
+from ..program import Origin, Port, Program, spread
 from ..progress import Progress, part, quiet
 from ..recording import Recording, Trace
-from .pair import spread
 
 Run = Callable[[Program, Recording, int], Trace]
 """(program, input, steps) -> every recorded layer's output."""

@@ -24,7 +24,7 @@ from ..layers import Layers, layers
 from ..legalise import Step, parse
 from ..legalise.choice import Approximate
 from ..network import Array, Network, Population, RateIF
-from ..program import Program
+from ..program import Program, spread
 from ..progress import Progress, part, quiet
 from ..recording import Recording, Trace
 from ..reference import run as run_reference
@@ -33,7 +33,7 @@ from .causes import Attribution, LayerCauses
 from .events import differing, value_error, window
 from .fed import Feed, Pooled, drive, feeds, given
 from .ideal import Variants, held, ideal, variants
-from .pair import SHIFTS, spread
+from .pair import SHIFTS
 
 CHUNK = 64
 CHIP = ("all", "meets")

@@ -8,9 +8,6 @@ from dataclasses import dataclass
 from ..network import Shape
 from .timing import Timing
 
-OUTPUT = "output"
-"""The name under which a layer's output stands beside its state variables."""
-
 Number = int | float
 
 

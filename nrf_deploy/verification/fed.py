@@ -23,12 +23,11 @@ from ..network import (
     Scale,
     Shape,
 )
-from ..program import Program, Synapses
+from ..program import Program, Synapses, spread
 from ..quantise.neuron import neuron
 from ..recording import Recording
 from ..reference.connections import Chunk, connection
 from .alone import element_range, later
-from .pair import spread
 
 
 @dataclass(frozen=True, eq=False)

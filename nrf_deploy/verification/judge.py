@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ..findings import Finding, error, info, warning
+from ..program import OUTPUT
 from ..text import several
 from .advice import Advice, either
-from .comparison import OUTPUT, Comparison, Divergence, LayerComparison
+from .comparison import Comparison, Divergence, LayerComparison
 from .limits import Limits
 from .task import CLASS, Task
 

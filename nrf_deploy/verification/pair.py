@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -12,8 +11,9 @@ import numpy as np
 
 from ..findings import Finding, error
 from ..network import Array, Shape
+from ..program import OUTPUT, spread
 from ..recording import Recording, Trace
-from .comparison import OUTPUT, Divergence, LayerComparison, Number, Value
+from .comparison import Divergence, LayerComparison, Number, Value
 from .events import Window, cosine, differing, fault, same, unequal, value_error, window
 from .timing import timing
 
@@ -209,13 +209,3 @@ def scale_fault(scale: Array, shape: Shape) -> str | None:
     if not np.all(np.isfinite(units)) or np.any(units == 0):
         return "has zeros, infinities or NaN, by which no value can be divided"
     return None
-
-
-def spread(scale: Array, shape: Shape) -> Array:
-    """A scale as one number a neuron; a vector on a layer with channels is one a channel."""
-    scale = np.asarray(scale)
-    if scale.ndim == 1 and len(shape) > 1 and scale.size == shape[0]:
-        scale = scale.reshape(-1, *(1 for _ in shape[1:]))
-    elif scale.size == math.prod(shape):
-        scale = scale.reshape(shape)
-    return np.broadcast_to(scale, shape)

@@ -17,6 +17,7 @@ from ...layers import Layers, layers
 from ...legalise import parse
 from ...network import Array, Network, Population
 from ...pipeline import target_of
+from ...program import spread
 from ...progress import Progress, quiet
 from ...recording import Recording, Trace
 from ...reference import run as run_reference
@@ -26,7 +27,6 @@ from ..attribution import joined
 from ..explain import emulating
 from ..fed import Feed, drive, feeds, given
 from ..ideal import Numbers, Variants, held, ideal, variants
-from ..pair import spread
 from .stages import in_units
 
 CHUNK = 64

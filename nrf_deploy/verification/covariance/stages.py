@@ -15,11 +15,11 @@ from ...legalise.exact_decay import ExactDecay
 from ...network import Array, Input, Network, Population
 from ...pipeline import compile, latency, unit
 from ...pipeline import run as run_engine
+from ...program import spread
 from ...progress import Progress, part, quiet
 from ...quantise.rules import Rules
 from ...recording import Recording
 from ...reference import run as run_reference
-from ..pair import spread
 from .nouns import ANCHORED, CHIP, CHIP_EXACT, EULER, EXACT, NEAREST
 
 Run = Callable[[Recording], dict[str, Recording]]

@@ -11,12 +11,12 @@ import numpy as np
 from ...bundle import Bundle
 from ...network import Array
 from ...pipeline import unit
+from ...program import spread
 from ...recording import Trace
 from ...show import dims
 from ..comparison import Comparison, Divergence, LayerComparison
 from ..events import Window, window
 from ..judge import output_or_state
-from ..pair import spread
 from .bins import Grid, Pictures, levels, spikes, values
 from .html import Markup, name, scrolled, section, tag
 from .layers import Layers
