@@ -349,6 +349,14 @@ def test_lava_counts_exponents_as_the_emulator_does() -> None:
 # --- ranges ------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("threshold", [np.zeros(3), np.array([0.0, 0.5, 1.0])])
+def test_a_threshold_of_0_is_calibrated_as_any_other(threshold: np.ndarray) -> None:
+    """Such a neuron fires on whatever is above its rest; there is no unit to measure errors in."""
+    weight = np.random.default_rng(0).uniform(-1, 1, (3, 6))
+    network, recording = layer(weight, v_threshold=threshold), noise(6, 60, 1)
+    assert differing(network, recording, recording) == 0
+
+
 def test_a_threshold_far_below_the_weights_is_refused() -> None:
     with pytest.raises(TargetError, match="LOIHI-THRESHOLD-LOST"):
         compile(layer(np.ones((2, 2)) * 1e4, v_threshold=np.full(2, 1e-3)), "loihi2")

@@ -163,6 +163,13 @@ def test_neurons_have_thresholds_above_0_that_a_feature_shares(theta: Any, code:
     assert codes(network) == [code]
 
 
+@pytest.mark.parametrize("theta", [0.0, -1.0])
+def test_a_linear_leak_needs_a_threshold_above_0_too(theta: float) -> None:
+    """What the leak takes follows from it."""
+    network = chain((3,), linear("l", ones(2, 3)), leaky("n", (2,), 50.0, theta))
+    assert codes(network, allow=["linear-leak"]) == ["SPECK-THRESHOLD"]
+
+
 def test_a_threshold_a_channel_is_no_fault() -> None:
     theta = np.broadcast_to(np.array([1.0, 3.0])[:, None, None], (2, 2, 2))
     network = chain((1, 4, 4), conv("c", ones(2, 1, 3, 3), (4, 4)), neurons("n", (2, 2, 2), theta))

@@ -46,8 +46,13 @@ def _sums(data: Signals, link: Link, name: str, form: Neuron, inputs: Array) -> 
     places = inputs[:, neuron % inputs.shape[1]].T
     x = filtered[t[:, None] + 1, places]
     x -= ((1 - decay) ** (t - last))[:, None] * filtered[last[:, None] + 1, places]
-    scale = form.drive if form.threshold is None else form.drive / form.threshold
-    return np.asarray(x * scale.ravel()[neuron][:, None])
+    return np.asarray(x * _in_thresholds(form).ravel()[neuron][:, None])
+
+
+def _in_thresholds(form: Neuron) -> Array:
+    """What one unit of input adds, in units of the threshold; of v, where there is none above 0."""
+    unit = np.ones(()) if form.threshold is None else form.threshold
+    return np.asarray(form.drive / np.where(unit > 0, unit, 1.0))
 
 
 def _filtered(frames: Array, decay: float, current_decay: float) -> Array:

@@ -103,8 +103,8 @@ def _node(node: Node, network: Network, view: Layers) -> Iterator[Finding]:
             )
         if isinstance(node, IF):
             yield from _neurons(node)
-        if isinstance(node, LinearLeakIF) and shortest(node, network.dt) < SHORT:
-            yield _short(shortest(node, network.dt), node.name)
+            if isinstance(node, LinearLeakIF):
+                yield from _short(node, network.dt)
     elif node.kind in ("Threshold", "Delay"):
         instead = "IF neurons" if isinstance(node, Threshold) else "no delay: events go straight on"
         yield error(
@@ -137,14 +137,15 @@ def _kind(node: Population, network: Network, view: Layers) -> Finding:
     )
 
 
-def _short(steps: float, layer: str) -> Finding:
-    return warning(
-        "SPECK-LEAK-SHORT",
-        f"tau is {steps:.4g} steps: a linear leak is far from the exponential one here",
-        layer=layer,
-        why=f"below {SHORT} steps spike counts were found up to 64 % off where spikes are rare",
-        fix="compare with the model on typical data (nrf-deploy verify), or train IF neurons",
-    )
+def _short(node: LinearLeakIF, dt: float) -> Iterator[Finding]:
+    if np.min(node.v_threshold) > 0 and (steps := shortest(node, dt)) < SHORT:
+        yield warning(
+            "SPECK-LEAK-SHORT",
+            f"tau is {steps:.4g} steps: a linear leak is far from the exponential one here",
+            layer=node.name,
+            why=f"below {SHORT} steps spike counts were found up to 64 % off where spikes are rare",
+            fix="compare with the model on typical data (nrf-deploy verify), or train IF neurons",
+        )
 
 
 def _neurons(node: IF) -> Iterator[Finding]:

@@ -56,5 +56,5 @@ class LinearLeak(Approximate):
 
 
 def shortest(node: LinearLeakIF, dt: float) -> float:
-    """tau of the LIF that it was, in steps."""
+    """tau of the LIF that it was, in steps; its thresholds are above 0."""
     return float((node.v_threshold / (2 * node.leak)).min()) / dt
