@@ -13,6 +13,7 @@ import numpy as np
 
 from ..layers import Layers, Link
 from ..network import Array, Conv, Linear, Network, Pool, Population, Scale
+from .rules import Rules
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +50,24 @@ def groups(network: Network, view: Layers) -> Iterator[Group]:
             tuple(link for link in links if members & set(link.targets)),
             tuple(p for p in populations if isinstance(p, Population)),
         )
+
+
+def ruled(link: Link) -> str:
+    """The name by which rules speak of a link."""
+    return link.node.name if link.node is not None else link.name
+
+
+def fitted(group: Group, rules: Rules) -> bool:
+    """Whether its gain is chosen, and not that of the largest weight."""
+    return all(rules.fits(ruled(k)) for k in group.links)
+
+
+def by_spikes(group: Group, rules: Rules) -> bool:
+    """Whether spikes decide, where there are data. Not on a ladder of anchored decays: what they
+    decide would differ from rung to rung."""
+    if any(rules.anchored(p.name) for p in group.populations):
+        return False
+    return all(rules.by_spikes(ruled(k)) for k in group.links)
 
 
 def rows(link: Link, channels: int | None) -> Array:

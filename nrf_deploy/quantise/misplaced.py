@@ -1,8 +1,8 @@
-"""Rules held against the network that they are meant for: nothing in them is ignored."""
+"""Rules held against the network and the chip that they are meant for: nothing is ignored."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from ..findings import Finding, error
 from ..layers import layers
@@ -40,3 +40,22 @@ def misplaced(rules: Rules, network: Network, calibration: Recording | None) -> 
             'the scheme wants the error "spikes", and there are no data to count spikes on',
             fix='give a recording with --calibrate, or use error = "weights"',
         )
+
+
+USUAL = {"decay": "nearest", "exponent": 0, "per_channel": False}
+"""What asks for nothing on a chip that does not have it."""
+
+
+def unheard(rules: Rules, lacking: Mapping[str, str]) -> Iterator[Finding]:
+    """What the rules ask for that a chip does not have; `lacking` says of each such key why."""
+    for layer, own in ((None, rules), *rules.layers.items()):
+        for key, why in lacking.items():
+            asked = vars(own).get(key)
+            if asked not in (None, USUAL[key]):
+                yield error(
+                    "SCHEME-CHIP",
+                    f"the scheme asks for {key} = {asked!r}, which is not to be had here",
+                    layer=layer,
+                    why=why,
+                    fix=f"leave {key} out of the scheme for this chip",
+                )

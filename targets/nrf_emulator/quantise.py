@@ -19,7 +19,8 @@ from nrf_deploy.network import Array, Network, Population
 from nrf_deploy.program import Population as Held
 from nrf_deploy.progress import Progress
 from nrf_deploy.quantise.grid import Grid, loss
-from nrf_deploy.quantise.groups import Group, groups, rows, shaped
+from nrf_deploy.quantise.groups import Group, by_spikes, fitted, groups, rows, ruled, shaped
+from nrf_deploy.quantise.misplaced import unheard
 from nrf_deploy.quantise.rules import Rules
 from nrf_deploy.quantise.scheme import (
     ConnectionScheme,
@@ -35,7 +36,7 @@ from .arithmetic import ROUNDING, FixedArithmetic
 from .lost import lost
 from .ranges import Ranges, analogue_inside, per_payload
 from .settings import Settings
-from .units import Unit, integers
+from .units import Unit, in_ratio, integers
 
 GAINS = 2.0 ** np.linspace(0.4, -1, 22)  # of the largest gain without clipping
 TRIED = 3  # gains that are run on data
@@ -54,10 +55,12 @@ def quantise(
     peak = 1 if calibration is None else int(np.abs(calibration.value).max(initial=1))
     every = list(groups(network, view))
     units = {p.name: Unit.of(network, view, p.name) for g in every for p in g.populations}
+    units |= in_ratio(units, s, rules)
     ranges = Ranges.of(network, view, units, peak, calibration)
-    if findings := list(ranges.unbounded()):
+    if findings := [*unheard(rules, s.lacking), *ranges.unbounded()]:
         return Scheme(rules=rules), findings
-    signals = Signals(network, view, calibration) if calibration and _on_spikes(rules) else None
+    wanted = any(rules.by_spikes(ruled(k)) for k in view.links)
+    signals = Signals(network, view, calibration) if calibration and wanted else None
     connections = {
         k.name: ConnectionScheme(np.array(1.0), _ones(k, network), s.weight_bits)
         for k in view.links
@@ -90,10 +93,6 @@ def quantise(
         if stop not in units:
             populations[stop] = PopulationScheme({}, {"output": single(passed)})
     return Scheme(connections, populations, rules), findings
-
-
-def _on_spikes(rules: Rules) -> bool:
-    return rules.error != "weights" and rules.method == "fit"
 
 
 def _ones(link: Link, network: Network) -> Array:
@@ -188,11 +187,11 @@ class Task:
         return np.where(np.isfinite(fits), fits, usual), cap
 
     def chosen(self, rules: Rules) -> Array:
-        fixed = [g for k in self.group.links if (g := rules.gain(_node(k))) is not None]
+        fixed = [g for k in self.group.links if (g := rules.gain(ruled(k))) is not None]
         if fixed:
             return np.array([float(min(fixed))])
         fits, cap = self.limits()
-        if rules.method == "max":
+        if not fitted(self.group, rules):
             return np.minimum(fits, cap)
         trials = [np.minimum(fits * factor, cap) for factor in GAINS]
         dyadic = 2.0 ** np.floor(np.log2(np.minimum(fits, cap)))  # loses nothing of k / 2**n
@@ -200,9 +199,8 @@ class Task:
         errors = np.array([self.error(gain) for gain in trials])
         order = errors.argsort(axis=0, kind="stable")
         ranked = np.take_along_axis(np.array(trials), order, axis=0)
-        if self.signals is None or not any(
-            self.units[p.name].spiking for p in self.group.populations
-        ):
+        spiking = any(self.units[p.name].spiking for p in self.group.populations)
+        if self.signals is None or not spiking or not by_spikes(self.group, rules):
             return np.asarray(ranked[0])
         return self._by_spikes(ranked[:TRIED])
 
@@ -283,10 +281,10 @@ def _task(
     ranges: Ranges,
     signals: Signals | None,
 ) -> Task | Finding:
-    own = {rules.channels(_node(k)) for k in group.links}
-    fixed = any(rules.gain(_node(k)) for k in group.links)
+    own = {rules.channels(ruled(k)) for k in group.links}
+    fixed = any(rules.gain(ruled(k)) for k in group.links)
     inside = any(analogue_inside(network, ranges.view, p.name) for p in group.populations)
-    together = False in own or fixed or inside or rules.method == "max"
+    together = False in own or fixed or inside or not fitted(group, rules)
     channels = None if together else group.channels
     floats: Weights = {}
     for link in group.links:
@@ -300,9 +298,5 @@ def _task(
                 fix="use one tau and r a channel in this layer",
             )
         floats[link.name] = sent
-    bits = {k.name: rules.bits(_node(k), s.weight_bits) for k in group.links}
+    bits = {k.name: rules.bits(ruled(k), s.weight_bits) for k in group.links}
     return Task(group, s, units, ranges, signals, channels, floats, bits)
-
-
-def _node(link: Link) -> str:
-    return link.node.name if link.node is not None else link.name

@@ -91,6 +91,14 @@ class Settings:
     def largest_sum(self) -> int:
         return (1 << self.sum_bits - 1) - 1
 
+    @property
+    def lacking(self) -> dict[str, str]:
+        """What a scheme may ask for and this machine does not have: its key, and why."""
+        found = {"exponent": "a weight of this machine counts single units"}
+        if self.leak == "subtractive":
+            found["decay"] = "a leak that subtracts an amount has no ratio to keep"
+        return found
+
 
 KEYS = tuple(f.name for f in dataclasses.fields(Settings))
 

@@ -12,15 +12,17 @@ mean loss is right for potentials spread evenly over the range.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from nrf_deploy.layers import Layers
 from nrf_deploy.network import IF, LIF, Array, CubaLI, CubaLIF, Network, Population
+from nrf_deploy.quantise.anchored import anchored
 from nrf_deploy.quantise.drive import constant
 from nrf_deploy.quantise.neuron import Neuron, neuron
+from nrf_deploy.quantise.rules import Rules
 
 from .arithmetic import ROUNDING, leaked
 from .settings import Settings
@@ -93,6 +95,15 @@ class Unit:
         return np.asarray(np.broadcast_to(each, self.node.shape) * 2**s.fraction_bits) / (
             self.form.drive
         )
+
+
+def in_ratio(units: Mapping[str, Unit], s: Settings, rules: Rules) -> dict[str, Unit]:
+    """Those whose decays are anchored, with these; all else follows from the model's own."""
+    decay = {name: u.form.decay for name, u in units.items() if rules.anchored(name)}
+    return {
+        name: replace(units[name], form=replace(units[name].form, decay=k))
+        for name, k in anchored(decay, s.decay_bits).items()
+    }
 
 
 def machine(s: Settings) -> dict[str, int]:

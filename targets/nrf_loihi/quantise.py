@@ -17,6 +17,7 @@ from nrf_deploy.findings import Finding
 from nrf_deploy.layers import layers
 from nrf_deploy.network import Array, Network, Pool
 from nrf_deploy.progress import Progress
+from nrf_deploy.quantise.groups import by_spikes, fitted, ruled
 from nrf_deploy.quantise.rules import Rules
 from nrf_deploy.quantise.scheme import (
     ConnectionScheme,
@@ -54,14 +55,14 @@ def quantise(
 ) -> tuple[Scheme, list[Finding]]:
     peak = 1 if calibration is None else int(np.abs(calibration.value).max(initial=1))
     view = layers(network, through_delays=True)
-    by_spikes = any(rules.by_spikes(_node(k)) for k in view.links)
-    data = Signals(network, view, calibration) if calibration and by_spikes else None
+    wanted = any(rules.by_spikes(ruled(k)) for k in view.links)
+    data = Signals(network, view, calibration) if calibration and wanted else None
     connections: dict[str, ConnectionScheme] = {}
     populations: dict[str, PopulationScheme] = {}
     findings: list[Finding] = []
     every = list(groups(network, view))
     forms = {p.name: neuron(p, network.dt) for g in every for p in g.populations}
-    rates = decays(network, forms, rules)
+    rates = decays(forms, rules)
     reaches = Reaches.of(network, view, forms, rates, peak, calibration)
     if findings := [f for name in reaches.value for f in reaches.unbounded(name)]:
         return Scheme(rules=rules), findings
@@ -74,7 +75,7 @@ def quantise(
         names = [p.name for p in group.populations]
         channels = _channels(group, chip, rules)
         floats = {k.name: reaches.per_payload(k, rows(k, channels)) for k in group.links}
-        bits = {k.name: rules.bits(_node(k), chip.weight_bits) for k in group.links}
+        bits = {k.name: rules.bits(ruled(k), chip.weight_bits) for k in group.links}
         task = Task(
             group=group,
             chip=chip,
@@ -113,42 +114,26 @@ def quantise(
                 if data is not None:
                     data.chip[name] = reaches.sent(name, data.model[name])
             populations[name] = PopulationScheme(kept, scales)
-        data_help = calibration is None and _on_spikes(group, rules)
+        data_help = calibration is None and by_spikes(group, rules)
         findings += said(task, gain, weights, bits, populations, observed, peak, network, data_help)
     largest_input = 0 if calibration is None else peak
     return Scheme(connections, populations, rules, largest_input), findings
 
 
-def _node(link: object) -> str:
-    node = getattr(link, "node", None)
-    return node.name if node is not None else getattr(link, "name", "")
-
-
 def _fixed(group: Group, rules: Rules) -> dict[str, int]:
-    named = {k.name: rules.exponent(_node(k)) for k in group.links}
+    named = {k.name: rules.exponent(ruled(k)) for k in group.links}
     return {name: e for name, e in named.items() if e is not None}
 
 
-def _scaled(group: Group, rules: Rules) -> bool:
-    return not all(rules.fits(_node(k)) for k in group.links)
-
-
-def _on_spikes(group: Group, rules: Rules) -> bool:
-    """Not on a ladder of anchored decays: what spikes decide would differ from rung to rung."""
-    if any(rules.anchored(p.name) for p in group.populations):
-        return False
-    return all(rules.by_spikes(_node(k)) for k in group.links)
-
-
 def _gain(group: Group, rules: Rules) -> float | None:
-    named = (rules.gain(_node(k)) for k in group.links)
+    named = (rules.gain(ruled(k)) for k in group.links)
     return min((g for g in named if g is not None), default=None)
 
 
 def _channels(group: Group, chip: Chip, rules: Rules) -> int | None:
     """One gain a channel where the chip, the group and the rules allow it."""
-    own = {rules.channels(_node(k)) for k in group.links}
-    if False in own or _gain(group, rules) is not None or _scaled(group, rules):
+    own = {rules.channels(ruled(k)) for k in group.links}
+    if False in own or _gain(group, rules) is not None or not fitted(group, rules):
         return None
     return group.channels if chip.thresholds_a_neuron else None
 
@@ -160,7 +145,7 @@ def _weights(task: Task, rules: Rules) -> tuple[Array, Weights]:
     if named is not None:
         gain = np.array([named])
         return gain, task.nearest(gain)
-    if _scaled(task.group, rules):
+    if not fitted(task.group, rules):
         gain = np.minimum(fits, cap)
         return gain, task.nearest(gain)
     trials = [np.minimum(fits * factor, cap) for factor in GAINS]
@@ -169,7 +154,7 @@ def _weights(task: Task, rules: Rules) -> tuple[Array, Weights]:
     errors = np.array([task.error(gain, task.nearest(gain)) for gain in trials])
     gain = np.choose(errors.argmin(axis=0), trials)
     weights = task.nearest(gain)
-    if task.calibration is None or not _on_spikes(task.group, rules):
+    if task.calibration is None or not by_spikes(task.group, rules):
         return gain, weights
     return _by_spikes(task, trials, cap, gain, weights)
 
@@ -213,7 +198,7 @@ def _population(
         task.calibration.chip[name] = task.calibration.model[name]
         return params, None
     wanted = task.calibration.model[name]
-    if _on_spikes(task.group, rules):
+    if by_spikes(task.group, rules):
         params |= _neighbours(task, name, gain, arriving)
     fired = spikes(population, params, arriving)
     task.calibration.chip[name] = fired

@@ -23,6 +23,8 @@ from nrf_deploy.layers import Layers, layers
 from nrf_deploy.network import Array, Network, Population
 from nrf_deploy.progress import Progress
 from nrf_deploy.quantise.grid import Grid, compensated, descended, factor
+from nrf_deploy.quantise.groups import ruled
+from nrf_deploy.quantise.misplaced import unheard
 from nrf_deploy.quantise.rules import Rules
 from nrf_deploy.quantise.scheme import (
     ConnectionScheme,
@@ -42,6 +44,13 @@ LOOKED_AT = 8
 TRIED = 96
 """Choices of T whose error is looked at, from a third of the one that just fits."""
 
+LACKING = {
+    "decay": "a leak takes the same off each time here, and has no ratio to keep",
+    "exponent": "weights count single units of a core's threshold",
+    "per_channel": "a core has one threshold for all its features",
+}
+"""By the rules' keys: why these chips do not have it."""
+
 Rows = dict[str, Array]
 
 
@@ -59,7 +68,7 @@ class Core:
     def of(network: Network, view: Layers, name: str, rules: Rules, most_bits: int) -> Core:
         unit, parts = Unit.of(network, view, name), branches(network, view, name)
         floats = {key(b.link, name): rows(b) * unit.drive[:, None] for b in parts}
-        bits = min(rules.bits(_node(b), most_bits) for b in parts)
+        bits = min(rules.bits(ruled(b.link), most_bits) for b in parts)
         return Core(name, unit, parts, floats, bits)
 
     @property
@@ -101,10 +110,6 @@ class Core:
         return off / max(power, 1e-300) + float(bias) / max(float(own), 1e-300)
 
 
-def _node(b: Branch) -> str:
-    return b.link.node.name if b.link.node is not None else b.link.name
-
-
 def quantise(
     network: Network,
     chip: Chip,
@@ -113,15 +118,19 @@ def quantise(
     progress: Progress,
 ) -> tuple[Scheme, list[Finding]]:
     view = layers(network)
+    if findings := list(unheard(rules, LACKING)):
+        return Scheme(rules=rules), findings
     names = [stop for stop in view.stops if isinstance(network[stop], Population)]
-    by_spikes = any(rules.by_spikes(k.node.name if k.node else k.name) for k in view.links)
+    by_spikes = any(rules.by_spikes(ruled(k)) for k in view.links)
     data = Fit(network, view, calibration) if calibration is not None and by_spikes else None
     connections: dict[str, ConnectionScheme] = {}
     populations: dict[str, PopulationScheme] = {}
-    findings: list[Finding] = []
     for done, name in enumerate(names):
         progress(done, len(names))
         core = Core.of(network, view, name, rules, chip.weight_bits)
+        if faults := list(gain_faults(core, rules)):
+            findings += faults
+            continue
         counted = core.unit.worth is not None
         gain, held = chosen(core, rules, None if counted else data)
         findings += said(core, gain, held)
@@ -139,18 +148,35 @@ def quantise(
     return Scheme(connections, populations, rules), findings
 
 
+def named(core: Core, rules: Rules) -> float | None:
+    """The T that the scheme asks for, if it does."""
+    every = (rules.gain(ruled(b.link)) for b in core.parts)
+    return min((g for g in every if g is not None), default=None)
+
+
+def gain_faults(core: Core, rules: Rules) -> Iterator[Finding]:
+    asked = named(core, rules)
+    if asked is not None and (asked != int(asked) or not 1 <= asked <= core.unit.most):
+        yield error(
+            "SPECK-GAIN",
+            f"the scheme asks for a gain of {asked:g}",
+            layer=core.name,
+            why="the gain is the threshold that a core holds: one whole number from 1 to "
+            f"{core.unit.most} here, as far as 16 bits hold thresholds and biases",
+            fix="ask for such a number, or leave the gain out of the scheme",
+        )
+
+
 def chosen(core: Core, rules: Rules, data: Fit | None) -> tuple[int, Rows]:
     """T, and the weights."""
     most, fits = core.unit.most, core.fits
-    fixed = [g for b in core.parts if (g := rules.gain(_node(b))) is not None]
-    if fixed:
-        gain = max(1, min(round(min(fixed)), most))
-        return gain, core.integers(gain)
+    if (asked := named(core, rules)) is not None:
+        return int(asked), core.integers(int(asked))
     just = max(1, int(min(fits, most)))
-    if not all(rules.fits(_node(b)) for b in core.parts):
+    if not all(rules.fits(ruled(b.link)) for b in core.parts):
         return just, core.integers(just)
     trials = sorted(candidates(just, most), key=lambda gain: (core.error(gain), gain))
-    if data is None or not all(rules.by_spikes(_node(b)) for b in core.parts):
+    if data is None or not all(rules.by_spikes(ruled(b.link)) for b in core.parts):
         return trials[0], core.integers(trials[0])
     seen = data.moments(core.parts, core.name, core.unit.subtracts)
     tried = [
