@@ -122,7 +122,7 @@ def test_every_sum_of_every_place(case: Case, tuning: Tuning, threads: int) -> N
 @given(convolutions(), st.sampled_from([Tuning(), TINY]))
 def test_no_run_reaches_beyond_its_sum_or_its_weights(case: Case, tuning: Tuning) -> None:
     """The compiled code asks nothing."""
-    (stage,) = engine(case, tuning).plan([1]).stages
+    (stage,) = engine(case, tuning).plans.up_to([1]).stages
     for wire in (w for piece in stage.pieces for w in piece.wires):
         tables, total = wire.tables, wire.total
         if tables is None or not len(tables.runs):

@@ -110,13 +110,13 @@ def test_four_populations_on_one_convolution_add_each_event_once() -> None:
     shared = conv("w", "in", names, (32, 32), 2)
     shape = shared.shape
     made = program((2, 32, 32), [shared], [lif(n, shape, dv=100 * k) for k, n in enumerate(names)])
-    (stage,) = engine(made).plan([1]).stages
+    (stage,) = engine(made).plans.up_to([1]).stages
     for piece in stage.pieces:
         assert len(piece.wires) == 1
         assert len({n.total for n in piece.neurons}) == 1
         assert [n.clear for n in piece.neurons] == [False, False, False, True]
     apart = [dataclasses.replace(shared, name=f"w{n}", targets=(n,)) for n in names]
-    four = engine(dataclasses.replace(made, synapses=tuple(apart))).plan([1])
+    four = engine(dataclasses.replace(made, synapses=tuple(apart))).plans.up_to([1])
     assert sum(len(p.wires) for stage in four.stages for p in stage.pieces) == 4
 
 
@@ -145,7 +145,7 @@ def test_a_loop_runs_step_by_step_and_the_rest_a_whole_chunk_at_a_time(
     recording = Recording.from_dense((RNG.random((200, 40)) < 0.2).astype(np.int64))
     ready = engine(made)
     ours = ready.run(recording, states=names)
-    stages = ready.plan([1]).stages
+    stages = ready.plans.up_to([1]).stages
     assert [len(s.pieces[0].neurons) for s in stages] == [1, 2, 1]  # the loop, as one
     assert [piece for piece, _ in calls] == sorted(piece for piece, _ in calls)
     assert len(calls) < 30  # not a call a step
@@ -162,7 +162,7 @@ def test_the_sums_are_as_narrow_as_what_can_arrive_allows() -> None:
     def width(largest: int, fan_in: int) -> int:
         weight = np.full((8, fan_in), largest)
         made = program((fan_in,), [dense("w", "in", "x", weight)], [lif("x", (8,))])
-        (stage,) = engine(made).plan([1]).stages
+        (stage,) = engine(made).plans.up_to([1]).stages
         return stage.pieces[0].wires[0].total.width
 
     assert width(254, 129) == 2  # 32766

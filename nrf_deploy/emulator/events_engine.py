@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -24,8 +23,9 @@ from ..network import Array
 from ..program import Program
 from ..progress import Progress, quiet
 from ..recording import Recording, Trace
-from . import engine, events_golden
+from . import events_golden, ports
 from .events_golden import EventRule, by_address, shuffled
+from .events_layer import Running, Stream
 from .events_tables import Neurons, Passing, layer, shapes
 from .kernels import EventKernels
 from .plan import NotCoveredError
@@ -34,15 +34,6 @@ STEPS = 256
 """That pass a layer before the next one starts."""
 STATE_BYTES = 2**26
 """Of logged states, at most, before they do."""
-
-
-@dataclass(frozen=True, eq=False)
-class Stream:
-    """Events of a source: addresses, what each follows from, and where each step starts."""
-
-    index: Array
-    ordinal: Array
-    start: Array
 
 
 class EventEngine:
@@ -71,7 +62,7 @@ class EventEngine:
         shuffle: int | None = None,
     ) -> Trace:
         """As events_golden.run."""
-        found = engine.input_faults(self.program, recording)
+        found = ports.input_faults(self.program, recording)
         refuse([*found, *events_golden.input_faults(recording)], InputError)
         steps = recording.steps if steps is None else steps
         kept = [p.name for p in self.program.populations] if record is None else list(record)
@@ -86,8 +77,6 @@ class EventEngine:
 
 class _Run:
     def __init__(self, of: EventEngine, kept: list[str], logged: list[str]):
-        from .events_layer import Running
-
         self.program, self.rule, self.layers = of.program, of.rule, of.layers
         self.running = {n.population.name: Running(n) for n in of.layers if isinstance(n, Neurons)}
         self.kept, self.logged = kept, logged

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,8 +11,14 @@ from .compiled import address, aligned, compiling, kernel_address
 from .events_machine import ROOM, USED, run_layer
 from .events_tables import Neurons
 
-if TYPE_CHECKING:
-    from .events_engine import Stream
+
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """Events of a source: addresses, what each follows from, and where each step starts."""
+
+    index: Array
+    ordinal: Array
+    start: Array
 
 
 class Running:
@@ -30,8 +36,6 @@ class Running:
 
     def run(self, events: Stream, ticks: Array, first: int, logged: bool) -> tuple[Stream, Array]:
         """(its spikes, its states after each step: (steps, variables, neurons) where wanted)."""
-        from .events_engine import Stream
-
         room = max(self.room, len(events.index))
         index, order = np.empty(room, np.int32), np.empty(room, np.int64)
         start = np.zeros(len(ticks) + 1, np.int64)

@@ -110,7 +110,7 @@ class ConvTables:
     """Where an event goes, and with which weights; see scatter.py for the loop that reads this.
 
     The runs of a site are runs[first[site - site0] : first[site - site0 + 1]], pairs (output,
-    weight): they begin at that output (plus channel_at[channel], where a group's outputs
+    weight) that rise: they begin at that output (plus channel_at[channel], where a group's outputs
     begin) and at that weight (plus row * channel), and are `run` elements long, filled up with
     zeros where they reach over an edge. Sites before site0 and beyond the end of `first` have
     none. A channel's group ends before group_end[channel]. A row is so many whole granules
@@ -172,10 +172,12 @@ def conv_tables(conv: Conv, weight: Array, target: Layout) -> ConvTables:
     at = {taps: k * packed[0].size for k, taps in enumerate(variants)}
     along_x = [(r[0][1], at[tuple(k for k, _ in r)]) for place in runs for r in place]
     across = np.array(along_x, np.int64).reshape(-1, 1, 2) * (target.pitch, 1)
+    place = np.repeat(np.arange(len(runs)), [len(r) for r in runs])
     pairs, counts = [], []
     for taps_y in _reach(conv, 0, height):
         down = [(oy * line, ky * inputs * row) for ky, oy in taps_y]
-        pairs.append((across + np.array(down, np.int64).reshape(1, -1, 2)).reshape(-1, 2))
+        found = (across + np.array(down, np.int64).reshape(1, -1, 2)).reshape(-1, 2)
+        pairs.append(found[np.lexsort((found[:, 0], np.repeat(place, len(down))))])
         counts.append(np.array([len(place) * len(taps_y) for place in runs]))
     first = np.concatenate([[0], np.cumsum(np.concatenate(counts))]).astype(np.int32)
     table = np.concatenate(pairs).astype(np.int32)

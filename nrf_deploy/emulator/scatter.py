@@ -223,7 +223,7 @@ def _add_sites(w, half, first, last, index, total, weight):  # type: ignore[no-u
         while r < last_run:
             left = last_run - r
             to, of = begin + runs[r, 0], np.int64(runs[r, 1])
-            if left >= 3 and runs[r, 0] <= runs[r + 1, 0] <= runs[r + 2, 0]:
+            if left >= 3:
                 tos = to, begin + runs[r + 1, 0], begin + runs[r + 2, 0]
                 ofs = of, np.int64(runs[r + 1, 1]), np.int64(runs[r + 2, 1])
                 if half:
@@ -231,7 +231,7 @@ def _add_sites(w, half, first, last, index, total, weight):  # type: ignore[no-u
                 else:
                     _sum_three(total, tos, weight, ofs, row, base, index, e, end, granules)
                 r += 3
-            elif left == 2 and runs[r, 0] <= runs[r + 1, 0]:
+            elif left == 2:
                 both, of_both = (to, begin + runs[r + 1, 0]), (of, np.int64(runs[r + 1, 1]))
                 if half:
                     _half_two(total, both, weight, of_both, row, base, index, e, end, granules)

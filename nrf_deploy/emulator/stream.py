@@ -5,25 +5,22 @@ However the input is cut, the chunks of the trace joined together are the trace 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from ..findings import UsageError, error, refuse
 from ..network import Array
+from ..program import Program
 from ..progress import Progress, quiet
 from ..recording import Recording, Trace
 from . import golden, order
 from .compiled import findings
-from .engine import port_slices, sound
+from .golden import Arithmetic
 from .kernels import WORD
+from .plans import Plans
+from .ports import port_slices, sound
 from .running import Running
 from .session import Session, steps_a_chunk
 from .work import Plan
-
-if TYPE_CHECKING:
-    from .engine import Engine
-
 
 BROKEN_OFF = error(
     "EMULATOR-STREAM",
@@ -39,23 +36,23 @@ class Stream:
 
     def __init__(
         self,
-        engine: Engine,
+        plans: Plans,
         record: list[str],
         states: list[str],
         peaks: list[int],
         threads: int = 1,
     ):
-        self.engine, self.record, self.logged = engine, record, states
+        self.plans, self.record, self.logged = plans, record, states
         self.peaks, self.threads = peaks, threads
-        self.session = self._session(engine.plan(peaks, threads))
+        self.session = self._session(plans.up_to(peaks, threads))
 
     def _session(self, plan: Plan) -> Session:
-        arithmetic, program = self.engine.arithmetic, self.engine.program
+        arithmetic, program = self.plans.arithmetic, self.plans.program
         chunk = steps_a_chunk(
             plan,
             self.logged,
             lambda name: len(arithmetic.states[program.population(name).model]),
-            self.engine.tuning.chunk,
+            self.plans.tuning.chunk,
         )
         cells = {n.population.name: n.cell for s in plan.stages for n in s.pieces[0].neurons}
         values = [r for r in self.record if cells[r].output(WORD) != (0, 1)]
@@ -67,25 +64,25 @@ class Stream:
             self.record,
             self.logged,
             self.threads,
-            self.engine.tuning,
+            self.plans.tuning,
         )
 
     def feed(
         self, recording: Recording, steps: int | None = None, progress: Progress = quiet
     ) -> Trace:
         """The trace of the next `steps` steps; those beyond the recording are silent."""
-        peaks = sound(self.engine.program, recording)
+        peaks = sound(self.plans.program, recording)
         return self.advance(recording, steps, progress, peaks)
 
     def advance(
         self, recording: Recording, steps: int | None, progress: Progress, peaks: list[int]
     ) -> Trace:
         """feed() of a recording that is known to be sound, and how large its values are."""
-        program = self.engine.program
+        program = self.plans.program
         steps = recording.steps if steps is None else steps
         refuse([BROKEN_OFF] if self.session.under_way else [], UsageError)
         self.peaks = [max(p) for p in zip(peaks, self.peaks, strict=True)]
-        plan, before = self.engine.plan(self.peaks, self.threads), self.session
+        plan, before = self.plans.up_to(self.peaks, self.threads), self.session
         if plan is not before.plan:
             self.session = self._session(plan)
             self.session.take_over(before)
@@ -120,7 +117,7 @@ class Stream:
         until = [min(step, recording.steps) for step in (first, last)]
         most = int(whole[0][until[1]] - whole[0][until[0]])
         plan = self.session.plan
-        for name, port in port_slices(self.engine.program).items():
+        for name, port in port_slices(self.plans.program).items():
             layout, events = plan.layouts[name], self.session.events[name].at(chunk)
             events.reserve(events.used + most)
             sites, pitch = (layout.size, 1) if layout.same else (layout.sites, layout.pitch)
@@ -148,7 +145,7 @@ class Stream:
     def _joined(
         self, name: str, parts: list[tuple[Array, Array, Array]], dt: float | None
     ) -> Recording:
-        shape = self.engine.program.population(name).shape
+        shape = self.plans.program.population(name).shape
         if len(parts) == 1:
             return Recording(shape, *parts[0], dt)
         start, before = [np.zeros(1, np.int64)], 0
@@ -165,8 +162,8 @@ class Stream:
         )
 
     def _states(self, name: str, parts: list[Array]) -> dict[str, Array]:
-        population = self.engine.program.population(name)
-        names = self.engine.arithmetic.states[population.model]
+        population = self.plans.program.population(name)
+        names = self.plans.arithmetic.states[population.model]
         layout = self.session.plan.layouts[name]
         found = {}
         for k, variable in enumerate(names):
@@ -180,16 +177,24 @@ class PlainStream:
     """The same for a program that only the plain emulator runs: it runs from the start again
     for every chunk, which is slow, and exact."""
 
-    def __init__(self, engine: Engine, record: list[str], states: list[str]):
-        self.engine, self.record, self.logged = engine, record, states
-        size = sum(last - first for first, last in port_slices(engine.program).values())
+    def __init__(
+        self,
+        program: Program,
+        arithmetic: Arithmetic,
+        why: str,
+        record: list[str],
+        states: list[str],
+    ):
+        self.program, self.arithmetic, self.why = program, arithmetic, why
+        self.record, self.logged = record, states
+        size = sum(last - first for first, last in port_slices(program).values())
         none = np.zeros(0, np.int64)
         self.past = Recording((size,), np.zeros(1, np.int64), none, none)
 
     def feed(
         self, recording: Recording, steps: int | None = None, progress: Progress = quiet
     ) -> Trace:
-        program, past = self.engine.program, self.past
+        program, past = self.program, self.past
         sound(program, recording)
         steps = recording.steps if steps is None else steps
         edges = recording.start[np.clip(np.arange(1, steps + 1), 0, recording.steps)]
@@ -203,7 +208,7 @@ class PlainStream:
         )
         trace = golden.run(
             program,
-            self.engine.arithmetic,
+            self.arithmetic,
             whole,
             self.record,
             self.logged,
@@ -217,5 +222,5 @@ class PlainStream:
                 name: {v: x[past.steps :] for v, x in states.items()}
                 for name, states in trace.states.items()
             },
-            {"plain emulator": self.engine.plain},
+            {"plain emulator": self.why},
         )

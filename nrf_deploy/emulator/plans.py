@@ -1,0 +1,37 @@
+"""A program's plans: one for each range of the input and number of threads, made when asked for."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+from ..program import Program
+from .golden import Arithmetic
+from .kernels import Kernels
+from .plan import plan
+from .tuning import Tuning
+from .work import Plan
+
+
+class Plans:
+    """They can be asked for from several threads."""
+
+    def __init__(self, program: Program, arithmetic: Arithmetic, kernels: Kernels, tuning: Tuning):
+        self.program, self.arithmetic, self.kernels = program, arithmetic, kernels
+        self.tuning = tuning
+        self._planning = threading.Lock()
+        self._made: dict[tuple[int, ...], Plan] = {}
+
+    def up_to(self, peaks: Sequence[int], threads: int = 1) -> Plan:
+        """The plan for input values up to `peaks`, or up to what the ports say if that is more."""
+        ports = self.program.ports
+        most = tuple(
+            port.peak if peak <= port.peak else 2 ** int(peak).bit_length() - 1
+            for port, peak in zip(ports, peaks, strict=True)
+        )
+        with self._planning:
+            if (threads, *most) not in self._made:
+                peak = dict(zip((p.name for p in ports), most, strict=True))
+                made = plan(self.program, self.arithmetic, self.kernels, peak, threads, self.tuning)
+                self._made[threads, *most] = made
+            return self._made[threads, *most]

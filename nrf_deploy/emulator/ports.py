@@ -1,0 +1,98 @@
+"""What comes in: recordings, held against a program's ports."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from ..findings import Finding, InputError, error, refuse
+from ..program import Program
+from ..recording import Recording
+from .order import soundness
+
+WORD = 2**31 - 1
+
+
+def sound(program: Program, recording: Recording) -> list[int]:
+    """The largest magnitude that enters at each port; refuses what the machine cannot take."""
+    arrays = recording.start, recording.index, recording.value
+    usual = (
+        len(program.ports) == 1
+        and (recording.dt is None or 0 < recording.dt < math.inf)
+        and recording.shape == program.ports[0].shape
+        and all(a.ndim == 1 and a.dtype == np.int64 and a.flags.c_contiguous for a in arrays)
+    )
+    if usual:
+        largest = soundness(*arrays, recording.size, WORD)
+        if largest >= 0:
+            return [int(largest)]
+    refuse(input_faults(program, recording), InputError)
+    return recording_peaks(program, recording)
+
+
+def input_faults(program: Program, recording: Recording) -> list[Finding]:
+    """What the machine must not be handed: it trusts its input."""
+    size = sum(math.prod(p.shape) for p in program.ports)
+    found = [
+        error(
+            "EMULATOR-INPUT",
+            fault,
+            fix="make the recording with Recording.from_events, or mend the file",
+        )
+        for fault in recording.faults()
+    ]
+    if found:
+        return found
+    if recording.size != size:
+        found.append(
+            error(
+                "RECORDING-SHAPE",
+                f"the recording has {recording.size} elements, the program's ports {size}",
+                fix="record, crop or merge the input to the program's ports",
+            )
+        )
+    values = recording.value
+    if len(values):
+        beyond = np.abs(values.astype(np.float64)) > WORD
+        if beyond.any():
+            at = int(np.argmax(beyond))
+            found.append(
+                error(
+                    "EMULATOR-INPUT-VALUE",
+                    f"the value {values[at]} does not fit 32 bits",
+                    step=int(recording.step[at]),
+                    fix="send smaller values",
+                )
+            )
+        elif values.dtype.kind == "f" and np.any(values != np.rint(values)):
+            at = int(np.argmax(values != np.rint(values)))
+            found.append(
+                error(
+                    "EMULATOR-INPUT-VALUE",
+                    f"the value {values[at]} is no whole number",
+                    step=int(recording.step[at]),
+                    fix="send counts of events, or scale the input in the model's first layer",
+                )
+            )
+    return found
+
+
+def port_slices(program: Program) -> Mapping[str, tuple[int, int]]:
+    """Where each port lies in the stacked, flat input."""
+    first, found = 0, {}
+    for port in program.ports:
+        size = math.prod(port.shape)
+        found[port.name] = (first, first + size)
+        first += size
+    return found
+
+
+def recording_peaks(program: Program, recording: Recording) -> list[int]:
+    """The largest magnitude that enters at each port."""
+    found = []
+    for first, last in port_slices(program).values():
+        inside = (recording.index >= first) & (recording.index < last)
+        found.append(int(np.abs(recording.value[inside].astype(np.int64)).max(initial=0)))
+    return found
