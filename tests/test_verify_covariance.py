@@ -35,6 +35,7 @@ from nrf_deploy.verification.covariance.layer import Lowered
 from nrf_deploy.verification.covariance.stages import Stage
 from nrf_deploy.verification.covariance.stretch import as_long, rebinned, stuffed
 from nrf_deploy.verification.covariance.temporal import deviations, inputs
+from nrf_deploy.verification.covariance.words import text
 
 DT, INPUTS, WIDTH = 1e-3, 6, 5
 LADDER = (4.0, 8.0, 16.0)
@@ -166,7 +167,7 @@ def test_the_chip_is_told_apart_from_the_float_model(measured: Covariance) -> No
     assert mean[CHIP_EXACT] < mean[CHIP] / 2
     assert mean[ANCHORED] < 1e-3
     assert [r.depth for r in zero.rows] == [1, 1, 2, 2]
-    assert max(map(len, measured.text().splitlines())) <= 80
+    assert max(map(len, text(measured).splitlines())) <= 80
 
 
 def test_the_largest_cause_is_named_with_what_mends_it(measured: Covariance) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nrf_deploy.verification.covariance.nouns import Covariance, Row, Trial
+from nrf_deploy.verification.covariance.words import text
 
 STAGES = ("float, kernels", "chip, kernels", "float, as trained", "chip, as compiled", "nearest")
 
@@ -13,7 +14,7 @@ def told(first: str, transform: str) -> list[str]:
     errors = dict.fromkeys(STAGES, 0.123456)
     row = Row(first, "other", transform, 1, 123_456, errors, causes={"kernel truncation": 0.1})
     test = Trial("affine", "Affine", "What it means.", (row, row))
-    return Covariance("chip", {"affine": test}, ()).text().split("\n")
+    return text(Covariance("chip", {"affine": test}, ())).split("\n")
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from ..text import Progress
 from ..verification import Labels, Limits, Report, junit, parse_labels, parse_limits
 from ..verification.bisect import bisect
 from ..verification.covariance import Covariance, covariance
+from ..verification.covariance.words import text as in_words
 from ..verification.page import page
 from ..verification.verify import default_limits
 from ..verification.verify import verify as verify_bundle
@@ -76,7 +77,7 @@ def verify(args: argparse.Namespace) -> int:
     else:
         print(report.text())
         if measured:
-            print(f"\n{measured.text()}")
+            print(f"\n{in_words(measured)}")
         wrote = [path for path in (args.report, args.junit) if path]
         if wrote:
             print("\n" + "\n".join(f"wrote {path}" for path in wrote))

@@ -117,8 +117,3 @@ class Covariance:
             "tests": {key: test.as_json() for key, test in self.tests.items()},
             "findings": [f.as_json() for f in self.findings],
         }
-
-    def text(self) -> str:
-        from .words import text
-
-        return text(self)
