@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 from numpy.typing import NDArray
 
 Shape = tuple[int, ...]
@@ -17,6 +18,11 @@ Pads = tuple[tuple[int, int], ...]
 Array = NDArray[Any]
 Reset = Literal["value", "subtract"]
 Fires = Literal["above", "at"]  # where v > v_threshold, or where v >= v_threshold
+
+
+def first(mask: Array) -> tuple[int, ...]:
+    """Of the neurons where this holds, the one that a finding names."""
+    return tuple(int(i) for i in np.unravel_index(int(np.argmax(mask)), mask.shape))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -20,6 +20,7 @@ from .quantise.rules import Rules
 from .quantise.scheme import Scheme
 from .recording import Recording
 from .target import chip_named
+from .time_constants import timeless
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +67,8 @@ def stages(
     `read` is what reading the model had to say.
     """
     target, chip = chip_named(chip)
+    if wrong := timeless(model):
+        return Verdict(model, (), (*read, *wrong), model=model)
     network, steps = legalise(model, target.passes(chip, allow), calibration)
     findings = [*read, *(f for step in steps for f in step.findings)]
     findings += [*misplaced(rules, network, calibration), *thresholds(model)]

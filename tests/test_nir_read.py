@@ -145,6 +145,12 @@ def test_a_time_step_is_finite_and_positive(file: Path, dt: float) -> None:
     assert codes(save(file, chain(*SMALL, dt=None)), dt) == ["NIR-DT-INVALID"]
 
 
+def test_a_dt_that_is_no_number_is_told_as_it_stands(file: Path) -> None:
+    """ "dt is nan" would be looked for in vain."""
+    with pytest.raises(InputError, match="dt is '1e-3' according to the file"):
+        read(save(file, chain(*SMALL, dt="1e-3")))
+
+
 def test_tau_below_dt_names_layer_neuron_and_value(file: Path) -> None:
     tau = np.array([0.01, 0.0004], np.float32)
     save(file, chain(port("Input", 2), lif(2, tau=tau), port("Output", 2)))

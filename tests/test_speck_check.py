@@ -264,6 +264,6 @@ def test_only_what_a_choice_rewrites_is_offered_that_choice() -> None:
     """A potential that rests elsewhere than at 0 has no rewrite: no --allow is named for it."""
     one = np.ones(3)
     for kind, rest, offered in ((LI, 0, True), (RectifiedLI, 0, True), (LI, 1, False)):
-        node = kind(name="n", tau=5e-3 * one, r=one, v_leak=rest * one)
+        node = kind(name="n", tau=5 * one, r=one, v_leak=rest * one)
         (found,) = (f for f in said(chain((3,), linear("l", ones(3, 3)), node)) if f.layer == "n")
         assert ("--allow" in found.fix) is offered

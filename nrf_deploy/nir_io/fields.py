@@ -11,6 +11,7 @@ import numpy as np
 
 from ..findings import Finding, Severity, error, info, warning
 from ..network import Array, Shape
+from ..nodes import first
 from .graph import RawNode
 
 LARGEST = 1 << 31
@@ -143,10 +144,6 @@ class Fields:
             what = f"{', '.join(stretched)} repeated to the full shape {shape}"
             self.repaired("NIR-BROADCAST", what, "info" if plain else "warning")
         return full
-
-
-def first(mask: Array) -> tuple[int, ...]:
-    return tuple(int(i) for i in np.unravel_index(int(np.argmax(mask)), mask.shape))
 
 
 def _as_float(value: Array) -> Array | None:

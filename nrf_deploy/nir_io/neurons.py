@@ -21,13 +21,14 @@ from ..network import (
     RectifiedLI,
     Shape,
 )
-from .fields import Fields, first
+from ..nodes import first
+from ..time_constants import TIMES, faults
+from .fields import Fields
 from .kinds import Builder, Reading
 
 POPULATIONS: dict[str, type[Population]] = {
     cls.kind: cls for cls in (Integrator, IF, LI, LIF, CubaLI, CubaLIF)
 }
-TIMES = ("tau", "tau_mem", "tau_syn")
 SAID = {"reset": ("value", "subtract"), "fires": ("above", "at")}
 """What a spiking node says in its metadata, because NIR has no field for it; the first is
 meant where it says nothing."""
@@ -58,10 +59,11 @@ def build_population(f: Fields, given: Shape | None, how: Reading) -> Node | Non
     full = f.fit(known, given) if len(known) == len(values) else None
     if full is None:
         return None
-    sound = [_check_time(f, key, full[key], how.dt) for key in TIMES if key in full]
+    wrong = [x for key in TIMES if key in full for x in faults(f.name, key, full[key], how.dt)]
+    f.findings.extend(wrong)
     if cls.spikes:
         _check_threshold(f, full, said["reset"])
-    return cls(name=f.name, **full, **said) if all(sound) else None
+    return None if wrong else cls(name=f.name, **full, **said)
 
 
 def _said(f: Fields) -> dict[str, str] | None:
@@ -95,38 +97,6 @@ def _value(f: Fields, key: str) -> Array | None:
         )
     pattern = np.asarray(f.node.fields[like])
     return np.full(pattern.shape, default, pattern.dtype if pattern.dtype == "f8" else "f4")
-
-
-def _check_time(f: Fields, key: str, tau: Array, dt: float | None) -> bool:
-    if (tau <= 0).any():
-        where = first(tau <= 0)
-        f.findings.append(
-            error(
-                "NIR-TAU",
-                f"{key} is {tau[where]}",
-                why="a time constant is longer than nothing",
-                layer=f.name,
-                neuron=where,
-            )
-        )
-        return False
-    if dt is None:
-        return True
-    short = tau < tau.dtype.type(dt)
-    if short.any():
-        where = first(short)
-        f.findings.append(
-            error(
-                "NIR-TAU-DT",
-                f"{key} is {tau[where]:g}, dt is {dt:g} ({short.sum()} of {short.size} neurons)",
-                why="a neuron that decays within one step has no meaning in steps of dt",
-                fix="give a smaller --dt (is it in the same unit?) or train with a longer constant",
-                layer=f.name,
-                neuron=where,
-            )
-        )
-        return False
-    return True
 
 
 def _check_threshold(f: Fields, full: dict[str, Array], reset: str) -> None:

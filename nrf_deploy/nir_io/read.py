@@ -15,11 +15,12 @@ import numpy as np
 
 from ..findings import Finding, InputError, error, refuse, warning
 from ..network import DATA, Network, Node, Shape
+from ..time_constants import TIMES, step_faults
 from .checks import duplicates, edge_shapes, splice, stateless_cycles, structure
 from .fields import Fields
 from .graph import RawGraph, in_order, raw_graph
 from .kinds import BUILDERS, Builder, Reading
-from .neurons import NEURON_BUILDERS, TIMES
+from .neurons import NEURON_BUILDERS
 from .scan import LIMITS, Limits, Source
 from .tree import from_object, load
 
@@ -94,10 +95,14 @@ def parse(
 
 def time_step(graph: RawGraph, given: float | None, findings: list[Finding]) -> float | None:
     """The one dt of the file, its nested graphs and the caller; None (and an error) if unclear."""
-    stored = [(n, _number(m["dt"])) for n, m in graph.metadata if "dt" in m]
-    known = [(f"the file{f' in {n!r}' if n else ''}", dt) for n, dt in stored]
-    if given is not None:
-        known.insert(0, ("the caller", float(given)))
+    told: list[tuple[str, object]] = [] if given is None else [("the caller", float(given))]
+    told += [
+        (f"the file{f' in {n!r}' if n else ''}", m["dt"]) for n, m in graph.metadata if "dt" in m
+    ]
+    if wrong := [f for who, dt in told for f in step_faults(_number(dt), who, dt)]:
+        findings += wrong
+        return None
+    known = [(who, _number(dt)) for who, dt in told]
     if not known:
         findings.append(
             error(
@@ -108,11 +113,6 @@ def time_step(graph: RawGraph, given: float | None, findings: list[Finding]) -> 
             )
         )
         return None
-    for who, dt in known:
-        if not (math.isfinite(dt) and dt > 0):
-            what = f"dt is {dt:g} according to {who}"
-            findings.append(error("NIR-DT-INVALID", what, why="a step takes finite, positive time"))
-            return None
     first, *others = known
     for who, dt in others:
         if not math.isclose(dt, first[1], rel_tol=SAME_DT):
