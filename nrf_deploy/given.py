@@ -210,5 +210,6 @@ def decay_faults(decay: str, engines: Collection[str]) -> list[Finding]:
 
 
 def _wrong(given: object, wanted: str, fix: str) -> UsageError:
-    what = f"{given!r:.80} ({type(given).__name__}) is not {wanted}"
+    shown = " ".join(repr(given).split())
+    what = f"{shown:.80} ({type(given).__name__}) is not {wanted}"
     return UsageError(error("ARGUMENT-TYPE", what, fix=fix))

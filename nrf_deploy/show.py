@@ -285,27 +285,30 @@ def _zero(value: Any) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Written:
-    """What a run gave of one layer; `unit` is 1 of the model in values that are no spikes."""
+    """What a run gave of one layer, spikes or `values`; `unit` is 1 of the model in these, None
+    where they are the model's own."""
 
     layer: str
     shape: Shape
     steps: int
     events: int
     file: str
+    values: bool
     unit: Array | None
 
     def as_json(self) -> dict[str, Any]:
-        told = {k: v for k, v in vars(self).items() if k != "unit"}
+        told = {k: v for k, v in vars(self).items() if k not in ("values", "unit")}
         return told if self.unit is None else told | {"unit": self.unit.tolist()}
 
 
 def run_text(written: Sequence[Written]) -> str:
     rows = [(w.layer, dims(w.shape), w.steps, w.events, w.file) for w in written]
-    valued = [w for w in written if w.unit is not None]
+    valued = [w for w in written if w.values]
     what = "values" if len(valued) == len(written) else "events" if valued else "spikes"
     text = table(("layer", "shape", "steps", what, "written to"), rows, "llrrl")
     told = (
         wrap(f"{w.layer} gives values: 1 in the model is {span(w.unit)} in this file")
         for w in valued
+        if w.unit is not None
     )
     return "\n\n".join([text, *told])

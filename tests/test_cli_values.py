@@ -41,6 +41,9 @@ def test_a_potential_is_told_in_units_of_the_model(
     assert main([*given, str(model), "--engine", "reference", "--json"]) == 0
     (in_model,) = answer(capsys)["layers"]
     assert "unit" not in in_model
+    assert main([*given, str(model), "--engine", "reference"]) == 0
+    head = capsys.readouterr().out.splitlines()[0]
+    assert "values" in head and "spikes" not in head
     ours = read(chip)[0].dense() / np.array(layer["unit"])
     theirs = read(model)[0].dense()
     assert np.abs(theirs).max() > 0.1

@@ -358,6 +358,11 @@ REFUSED: dict[str, tuple[Callable[[], Any], tuple[int, ...], set[str]]] = {
     "reset": (lambda: lif(reset_method=lambda z, v, r, t: v), (3,), {"EXPORT-RESET"}),
     "unknown cell": (lambda: norse.LIFAdExCell(), (3,), {"EXPORT-CELL"}),
     "time loop": (lambda: net(norse.Lift(nn.Linear(3, 3)), lif()), (3,), {"EXPORT-LAYER"}),
+    "a cell that is not known": (
+        lambda: nn.Sequential(norse.LIFRecurrentCell(3, 3)),
+        (3,),
+        {"EXPORT-LAYER"},
+    ),
     "relu": (lambda: net(nn.ReLU(), lif()), (3,), {"EXPORT-LAYER"}),
     "max pool": (lambda: net(nn.MaxPool2d(2), lif()), MAP, {"EXPORT-LAYER"}),
     "padding mode": (

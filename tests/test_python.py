@@ -80,6 +80,44 @@ def test_a_wrong_argument_is_told_what_to_pass(folder: Path) -> None:
         assert says in e.value.findings[0].fix
 
 
+@pytest.mark.parametrize(
+    ("name", "given", "wanted"),
+    [
+        ("bin", "1ms", "seconds"),
+        ("start", "0.1", "seconds"),
+        ("until", True, "seconds"),
+        ("clip", 1.5, "whole number"),
+        ("downsample", 2.5, "whole number"),
+        ("crop", (0, 0), "four whole numbers"),
+        ("crop", (0, 0, 1.5, 2), "four whole numbers"),
+        ("crop", "0,0,1,1", "four whole numbers"),
+    ],
+)
+def test_an_option_of_another_kind_is_refused_before_reading(
+    folder: Path, name: str, given: object, wanted: str
+) -> None:
+    model = nd.read("model.nir", dt=1e-3)
+    with pytest.raises(UsageError) as e:
+        nd.read_recording("events.npz", model, **{"bin": 1e-3, name: given})  # type: ignore[arg-type]
+    (finding,) = e.value.findings
+    assert (finding.code, wanted in finding.what) == ("ARGUMENT-TYPE", True)
+    assert finding.what.startswith(f"{name}=")
+
+
+def test_numbers_of_numpy_are_numbers(folder: Path) -> None:
+    model = nd.read("model.nir", dt=1e-3)
+    plain = nd.read_recording("events.npz", model, bin=1e-3, clip=9)
+    assert nd.read_recording("events.npz", model, bin=np.float64(1e-3), clip=np.int64(9)).same(
+        plain
+    )
+
+
+def test_a_long_argument_is_shown_in_one_line(folder: Path) -> None:
+    with pytest.raises(UsageError) as e:
+        nd.run(nd.compile(nd.read("model.nir", dt=1e-3), "loihi2"), np.zeros((9, 9)))  # type: ignore[arg-type]
+    assert "\n" not in e.value.findings[0].what
+
+
 def test_what_reading_has_to_say_is_a_python_warning(folder: Path) -> None:
     model = nd.read("model.nir", dt=1e-3)
     with pytest.warns(UserWarning, match="RECORDING-BIN-DIFFERS"):

@@ -71,6 +71,18 @@ def test_the_numbers_of_the_report_are_on_the_page(plain: Case, read: Read) -> N
     assert f"{plain.bundle.placement.used_cores} of {plain.bundle.placement.cores} cores" in text
 
 
+def test_a_layer_of_values_is_not_counted_in_spikes(plain: Case) -> None:
+    readout = plain.report.comparison.layers[-1]
+    assert readout.analogue
+    cells = re.findall(r"<td[^>]*>([^<]*)</td>", _row_of(plain.page(), readout.layer))
+    assert cells[2:5] == ["values", "values", "-"]
+
+
+def _row_of(made: str, layer: str) -> str:
+    error = made[made.index('<section id="error"') :]
+    return next(row for row in error.split("<tr>") if f"> {layer}</th>" in row)
+
+
 def test_a_core_shows_how_full_it_is_only_where_there_is_a_limit(plain: Case, read: Read) -> None:
     used = plain.bundle.placement.used_cores
     assert sum(a.get("class") == "level" for a in read.all("rect")) == used

@@ -253,8 +253,10 @@ def test_silence_at_the_end_makes_a_recording_as_long_as_another() -> None:
 
 def test_a_model_without_channels_is_refused() -> None:
     network = channels("LIF", ladder=(4.0,))
-    with pytest.raises(UsageError, match="COVARIANCE-NO-LADDER"):
+    with pytest.raises(UsageError, match="COVARIANCE-NO-LADDER") as refused:
         covariance(nd.compile(network, "loihi2"), noise())
+    codes = [f.code for f in refused.value.findings]
+    assert len(codes) == len(set(codes)), "what holds for two tests is said once"
 
 
 def test_exact_decay_keeps_what_an_event_adds_and_is_named_in_a_bundle() -> None:

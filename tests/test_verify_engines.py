@@ -235,6 +235,8 @@ def test_places_and_values_have_their_columns() -> None:
         own = getattr(found, "left", found)
         assert f"{own.error:.3g}" in _line(told, name)
     assert "%" in _line(told, "  n")
+    layers = [line.split()[1] for line in engines_table(told).splitlines() if "  n " in line]
+    assert layers == ["values", "values"], "the reference and the emulator"
 
 
 def _line(found: Engines, name: str) -> str:

@@ -108,7 +108,7 @@ def test_spikes_that_were_left_out_are_counted() -> None:
         trace("chip", one=spikes(240, 10)), trace("model", one=spikes(200, 9)), order=["one"]
     )
     codes = {f.code: f for f in judge(c, NEAR)}
-    assert "24 spikes of chip and 0 of model" in codes["VERIFY-OUTSIDE"].what
+    assert "24 outputs of chip and 0 of model" in codes["VERIFY-OUTSIDE"].what
 
 
 def test_layers_that_were_not_compared_are_named() -> None:

@@ -160,7 +160,12 @@ def add_bench(root: Parser, verbs: Any) -> None:
         "nrf-deploy bench yardstick --json --repeats 30",
         "nrf-deploy bench nmnist dense --peers scipy sinabs --install",
     )
-    bench.add_argument("case", nargs="*", metavar="CASE", help="which networks (default: all)")
+    bench.add_argument(
+        "case",
+        nargs="*",
+        metavar="CASE",
+        help="which networks, as docs/performance.md names them (default: all)",
+    )
     bench.add_argument(
         "--peers", nargs="*", metavar="NAME", help="also run these tools (no name: all of them)"
     )

@@ -44,9 +44,9 @@ def from_torch(
     faults = [f for call in step.calls for f in (*call.faults, *_name_faults(call))]
     faults += [*_called_again([*cells, *delays]), *_data_faults(data)]
     dt, time_faults = _time_step(cells, dt)
-    faults += time_faults if cells or not faults else []
     nodes, node_faults = _nodes(step.calls, dt)
-    refuse([*faults, *node_faults], TargetError)
+    faults += node_faults
+    refuse([*(time_faults if cells or not faults else []), *faults], TargetError)
     network = _assemble(step, nodes, tuple(sample.shape[1:]), dt, data)
     network, folded = _fold_batch_norms(network, step.calls)
     return network, [*step.findings, *(d for c in cells for d in doubts(c, dt)), *folded]

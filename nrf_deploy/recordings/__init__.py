@@ -28,6 +28,7 @@ from ..findings import Finding, InputError, UsageError, error, refuse, warning
 from ..network import Array, Shape
 from ..recording import Recording
 from . import binning, frames, nir, npz, sensor, slow, suit
+from .asked import kind_faults
 from .camera import Camera, recognise, whole
 from .choice import Choice, Crop, Merge, Options, beyond, choice
 from .sensor import Events, Table
@@ -84,6 +85,8 @@ def read(
     by packet: only what comes out is held.
     """
     name = os.fspath(path)
+    asked = {"bin": bin, "clip": clip, "crop": crop, "downsample": downsample, "origin": origin}
+    refuse(list(kind_faults(**asked, start=start, until=until)), UsageError)
     chosen = choice(crop=crop, downsample=downsample, start=start, until=until)
     held, findings = opened(path, limit=limit, dt=bin, shape=shape)
     events = not isinstance(held, Recording)

@@ -51,7 +51,8 @@ def run(args: argparse.Namespace) -> int:
             states = trace.states.get(layer, {})
             write_states(path, {k: v[late:][: given.steps] for k, v in states.items()})
         unit = pipeline.unit(bundle, layer, args.engine)
-        rows.append(show.Written(layer, out.shape, out.steps, len(out.index), path, unit))
+        values = pipeline.unit(bundle, layer) is not None
+        rows.append(show.Written(layer, out.shape, out.steps, len(out.index), path, values, unit))
     if args.json:
         layers_json = [row.as_json() for row in rows]
         answer = {"ok": True, "engine": trace.engine, "layers": layers_json}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from ..text import finding_text, several, table, wrap
 from .comparison import Comparison, Divergence, LayerComparison
@@ -79,9 +79,10 @@ def verdict(found: Engines) -> str:
 
 def _reference(found: Engines, answer: str | None) -> Iterator[tuple[str, ...]]:
     asked = next((row.task for row in found.rows if row.task is not None), None)
+    valued = {x.layer for row in found.rows for x in row.against.layers if x.analogue}
     yield ("reference", "", "", "", "", _told(asked, found.answer, answer), "")
     for layer in found.layers:
-        yield (f"  {layer}", f"{found.spikes.get(layer, 0):,}", "", "", "", "", "")
+        yield (f"  {layer}", _given(found.spikes, layer, layer in valued), "", "", "", "", "")
 
 
 def _rows(row: Row, answer: str | None) -> Iterator[tuple[str, ...]]:
@@ -91,13 +92,17 @@ def _rows(row: Row, answer: str | None) -> Iterator[tuple[str, ...]]:
     for x in row.against.layers:
         yield (
             f"  {x.layer}",
-            f"{row.spikes.get(x.layer, 0):,}",
+            _given(row.spikes, x.layer, x.analogue),
             _differ(x),
             _vendor(row, beside.get(x.layer)),
             "-" if x.cosine is None else f"{x.cosine:.4f}",
             "",
             _parts(x),
         )
+
+
+def _given(spikes: Mapping[str, int], layer: str, valued: bool) -> str:
+    return "values" if valued else f"{spikes.get(layer, 0):,}"
 
 
 def _told(task: Task | None, own: Answer | None, answer: str | None) -> str:

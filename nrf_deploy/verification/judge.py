@@ -209,7 +209,7 @@ def _outside(c: Comparison) -> Iterator[Finding]:
     if left or right:
         yield info(
             "VERIFY-OUTSIDE",
-            f"{several(left, 'spike')} of {c.left} and {right:,} of {c.right} in steps that only "
+            f"{several(left, 'output')} of {c.left} and {right:,} of {c.right} in steps that only "
             "one of them has: not compared",
             why="one run is longer, or they fall into the latency",
         )

@@ -48,8 +48,8 @@ def said(
                     f"every weight rounds to 0; the largest is {np.abs(floats).max():.4g}",
                     layer=link.name,
                     why="it counts in the units of the larger weights that meet it in "
-                    f"{', '.join(link.targets)}",
-                    fix="make the weights that meet there more alike in size: exponents make up "
+                    f"{', '.join(link.targets)}, or of thresholds that need all bits",
+                    fix="make what meets there more alike in size: exponents make up "
                     f"for 2^{LARGEST}, as far as thresholds and currents leave room",
                 )
             )

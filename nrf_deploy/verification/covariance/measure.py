@@ -42,7 +42,7 @@ def covariance(
     tests = {test.key: test for test in found}
     said += [*wrong, *refused]
     if not any(test.rows for test in tests.values()):
-        reasons = [f for test in tests.values() for f in test.said]
+        reasons = dict.fromkeys(f for test in tests.values() for f in test.said)
         raise UsageError([Finding("error", f.code, f.what, f.why, f.fix) for f in reasons])
     return Covariance(bundle.chip, tests, tuple(said))
 

@@ -26,9 +26,7 @@ def errors(report: Report, layers: Layers) -> Markup:
             (layers.key(c.layer), " ", name(c.layer)),
             f"{math.prod(c.shape):,}",
             f"{c.steps:,}",
-            f"{c.spikes_left:,}",
-            f"{c.spikes_right:,}",
-            f"{c.mismatches:,}",
+            *_counted(c),
             bar(_off(c), most),
             "-" if c.cosine is None else f"{c.cosine:.4f}",
             {True: "yes", False: "no", None: "-"}[c.exact],
@@ -48,6 +46,13 @@ def errors(report: Report, layers: Layers) -> Markup:
         _alone(report),
         _by_cause(report.attribution),
     )
+
+
+def _counted(c: LayerComparison) -> tuple[str, str, str]:
+    """How many values there are, and that they are not equal, says nothing."""
+    if c.analogue:
+        return "values", "values", "-"
+    return f"{c.spikes_left:,}", f"{c.spikes_right:,}", f"{c.mismatches:,}"
 
 
 def _alone(report: Report) -> list[Markup] | None:

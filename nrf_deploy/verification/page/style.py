@@ -45,7 +45,7 @@ table{border-collapse:collapse;font-size:.875rem;font-variant-numeric:tabular-nu
 caption{text-align:left;color:var(--soft);padding-bottom:.3rem}
 th,td{padding:.25rem 1.1rem .25rem 0;border-bottom:1px solid var(--rule);text-align:left;
 vertical-align:baseline;font-weight:400;overflow-wrap:anywhere}
-thead th,tfoot th{font-weight:600}
+thead th,tfoot th{font-weight:600;overflow-wrap:normal}
 tbody th{min-width:8rem}
 td.n,th.n{text-align:right;white-space:nowrap;min-width:0;overflow-wrap:normal}
 .share{color:var(--soft);display:inline-block;min-width:2.6rem}
