@@ -43,7 +43,8 @@ def test_a_potential_is_told_in_units_of_the_model(
     assert "unit" not in in_model
     assert main([*given, str(model), "--engine", "reference"]) == 0
     head = capsys.readouterr().out.splitlines()[0]
-    assert "values" in head and "spikes" not in head
+    assert "values" in head
+    assert "spikes" not in head
     ours = read(chip)[0].dense() / np.array(layer["unit"])
     theirs = read(model)[0].dense()
     assert np.abs(theirs).max() > 0.1
@@ -58,6 +59,17 @@ def test_spikes_have_no_unit(
     assert "gives values" not in capsys.readouterr().out
     assert main([*words, "--json"]) == 0
     assert "unit" not in answer(capsys)["layers"][0]
+
+
+def test_what_is_said_before_a_run_stands_apart_from_its_table(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save(tmp_path / "steps.npy", np.ones((9, 3), np.int64))
+    words = [str(bundle), "--input", str(tmp_path / "steps.npy"), "--bin", "1e-3"]
+    main(["verify", *words])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("warning[RECORDING-BIN-UNUSED]")
+    assert lines[lines.index("emulator against reference") - 1] == ""
 
 
 def test_states_that_a_run_wrote_can_be_inspected(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,9 @@ from verify_traces import delayed, spikes, trace
 import nrf_deploy as nd
 from nrf_deploy.cli import main
 from nrf_deploy.findings import InputError
+from nrf_deploy.network import IF, Input, Linear, Network, Output
 from nrf_deploy.quantise.rules import Rules
+from nrf_deploy.recording import Recording
 from nrf_deploy.verification import Limits, Report, compare, judge, junit, parse_limits
 from nrf_deploy.verification.advice import Advice, advice
 
@@ -152,6 +155,23 @@ def test_the_way_out_names_the_file_of_the_limits_and_only_what_can_help() -> No
     assert "data more like this input" in count.fix
     assert "a wider cosine in mine.toml" in cosine.fix
     assert "file" not in replace(limits, file="mine.toml").as_json()
+
+
+@pytest.mark.parametrize("chip", ["loihi2", "emulator", "speck2b"])
+def test_every_target_says_that_data_were_used(chip: str) -> None:
+    one = np.ones(2)
+    nodes = (
+        Input(name="in", port_shape=(3,)),
+        Linear(name="w", weight=np.arange(1.0, 7.0).reshape(2, 3)),
+        IF(name="n", r=one, v_threshold=one * 9, v_reset=one * 0),
+        Output(name="out", port_shape=(2,)),
+    )
+    made = Network(nodes, tuple(itertools.pairwise(n.name for n in nodes)), dt=1e-3)
+    given = Recording.from_dense(np.random.default_rng(0).integers(0, 2, (40, 3)))
+    assert not advice(nd.compile(made, chip)).calibrated
+    used = advice(nd.compile(made, chip, given))
+    assert used.calibrated
+    assert "--attribute" in used.integers()
 
 
 @pytest.mark.parametrize(("bits", "can"), [(None, False), (8, False), (4, True)])

@@ -84,7 +84,9 @@ def running(*engines: str, why: str = "") -> Progress:
 def say_at_once(args: argparse.Namespace, said: Iterable[Finding]) -> None:
     """Before a run, which may be refused for just what these findings say."""
     if not args.json:
-        print_findings(said)
+        for finding in said:
+            if finding.severity != "info":
+                print(finding_text(finding) + "\n")
         sys.stdout.flush()
 
 

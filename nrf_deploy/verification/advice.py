@@ -18,8 +18,12 @@ class Advice:
     coarse: frozenset[str] = frozenset()
     calibrated: bool = False
 
-    def calibrate(self) -> str:
-        return f"compile with --calibrate REC on data {'more ' * self.calibrated}like this input"
+    def integers(self) -> str:
+        """A way to better integers; where data were used already they may not be the cause."""
+        if not self.calibrated:
+            return "compile with --calibrate REC on data like this input"
+        more = "compile with --calibrate REC on data more like this input"
+        return f"verify with --attribute to see the causes, {more}"
 
     def bits(self, layer: str) -> str:
         return "give the layer more weight_bits in --scheme S.toml" if layer in self.coarse else ""

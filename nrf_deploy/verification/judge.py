@@ -115,7 +115,7 @@ def _count(c: Comparison, layer: LayerComparison, limits: Limits, advice: Advice
         f"{layer.count_error:.1%} off, the limit is {limits.spike_count_error:.1%}",
         fix=_shift_fix(layer)
         or either(
-            advice.calibrate(),
+            advice.integers(),
             advice.bits(layer.layer),
             f"verify {limits.wider('spike_count_error', 'with a wider --limit')}",
         ),
@@ -188,7 +188,7 @@ def _value(layer: LayerComparison, limits: Limits, advice: Advice) -> Iterator[F
             "VERIFY-VALUE",
             f"its values are {layer.value_error:.1%} off (root mean square), "
             f"the limit is {limits.value_error:.1%}",
-            fix=advice.calibrate(),
+            fix=advice.integers(),
             layer=layer.layer,
         )
 

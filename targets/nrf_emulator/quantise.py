@@ -92,7 +92,7 @@ def quantise(
     for stop, passed in ranges.units.items():
         if stop not in units:
             populations[stop] = PopulationScheme({}, {"output": single(passed)})
-    return Scheme(connections, populations, rules), findings
+    return Scheme(connections, populations, rules, 0 if calibration is None else peak), findings
 
 
 def _ones(link: Link, network: Network) -> Array:

@@ -145,7 +145,11 @@ def quantise(
         populations[name] = PopulationScheme(
             {k: whole(v) for k, v in params.items()}, core.unit.scales(gain)
         )
-    return Scheme(connections, populations, rules), findings
+    return Scheme(connections, populations, rules, _largest(calibration)), findings
+
+
+def _largest(calibration: Recording | None) -> int:
+    return 0 if calibration is None else int(np.abs(calibration.value).max(initial=1))
 
 
 def named(core: Core, rules: Rules) -> float | None:
