@@ -7,6 +7,7 @@ it the nouns; it never imports one by name.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -196,10 +197,15 @@ def chip_named(given: str) -> tuple[Target, str]:
         if isinstance(target, Described) and (name := target.chip_from(given)) is not None:
             return target, name
     chips = sorted(c for t in shelf.values() for c in t.chips)
+    name = given.partition(":")[0]
+    settled = name in chips
+    near = " or ".join([name] if settled else difflib.get_close_matches(given, chips, 2))
     raise UsageError(
         error(
             "TARGET-UNKNOWN",
             f"there is no target {given!r}",
-            fix=f"choose one of: {', '.join(chips)} (nrf-deploy targets shows them)",
+            why=f"the numbers of {name} are its own: it takes no settings" if settled else "",
+            fix=f"{f'did you mean {near}? ' * bool(near)}choose one of: "
+            f"{', '.join(chips)} (nrf-deploy targets shows them)",
         )
     )

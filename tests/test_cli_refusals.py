@@ -51,6 +51,8 @@ def test_a_model_that_cannot_go_names_every_layer(
     [
         (["check", "{none}", "--target", "loihi2"], USAGE, "INPUT-UNREADABLE"),
         (["check", "{model}", "--target", "loihi9"], USAGE, "loihi2"),
+        (["check", "{model}", "--target", "loihi"], USAGE, "did you mean loihi"),
+        (["check", "{model}", "--target", "loihi2:weight_bits=4"], USAGE, "it takes no settings"),
         (["check", "{events}", "--target", "loihi2"], USAGE, "is a recording, not a NIR graph"),
         (["run", "{model}", "--input", "{events}", "-o", "{spikes}"], USAGE, "nrf-deploy compile"),
         (["run", "{bundle}", "--input", "{model}", "-o", "{spikes}"], USAGE, "not a recording"),

@@ -526,6 +526,19 @@ def test_a_name_that_the_module_lacks_is_not_blamed_on_the_folder(factory: str) 
 
 
 @pytest.mark.parametrize(
+    ("source", "instead"),
+    [
+        ("./models/net.py:build", " models.net:build,"),
+        ("/home/me/net.py:build", " net:build,"),
+    ],
+)
+def test_who_names_a_file_is_told_the_module(source: str, instead: str) -> None:
+    with pytest.raises(UsageError) as e:
+        load(source)
+    assert instead in e.value.findings[0].fix
+
+
+@pytest.mark.parametrize(
     ("source", "code"),
     [
         ("user_model", "EXPORT-SOURCE"),

@@ -77,9 +77,7 @@ def _imported(source: str) -> Factory:
             error(
                 "EXPORT-SOURCE",
                 f"{source!r} cannot be imported: {type(e).__name__}: {brief(e)}",
-                fix=f"name a function that {where} has"
-                if imported
-                else "run it from the folder that holds the package, or install the package",
+                fix=f"name a function that {where} has" if imported else _importable(source),
             )
         ) from e
     if not callable(found):
@@ -87,6 +85,15 @@ def _imported(source: str) -> Factory:
         fix = f"write a function without arguments around it: {CONTRACT}"
         raise UsageError(error("EXPORT-SOURCE", what, fix=fix))
     return cast(Factory, found)
+
+
+def _importable(source: str) -> str:
+    where, _, name = source.partition(":")
+    if not where.endswith(".py"):
+        return "run it from the folder that holds the package, or install the package"
+    file = Path(where).with_suffix("")
+    module = file.name if file.is_absolute() else ".".join(file.parts)
+    return f"name the module, not its file: {module}:{name}, from the folder that holds it"
 
 
 def _check(module: Any, shape: Any, source: str | Factory) -> None:
