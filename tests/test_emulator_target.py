@@ -142,6 +142,32 @@ def test_delays_of_every_length_are_kept(latency: int) -> None:
     assert report.comparison.exact, report.text()
 
 
+@pytest.mark.parametrize("layer", ["u", "v"])
+def test_payloads_are_as_fine_for_a_fast_neuron_as_for_a_slow_one(layer: str) -> None:
+    """One unit of v counts tau times as much; a payload must not."""
+    tau = np.array([2.0, 4.0, 8.0, 16.0, 32.0, 64.0])
+    neurons = {"tau": tau, "r": full(1.0), "v_leak": full(0.0)}
+    positive = Linear(name="a", weight=np.random.default_rng(0).uniform(0.2, 1, (6, 6)))
+    network = chain(positive, LI(name="u", **neurons), linear("b", seed=1), LI(name="v", **neurons))
+    recording = some_input(network, 200)
+    bundle = nd.compile(network, "emulator", recording)
+    wanted, sent = (
+        nd.run(bundle, recording, engine, record=[layer]).outputs[layer].dense()
+        for engine in ("reference", "emulator")
+    )
+    off = np.linalg.norm(sent / nd.pipeline.unit(bundle, layer) - wanted, axis=0)  # type: ignore[operator]
+    assert (off / np.linalg.norm(wanted, axis=0)).max() < 0.05
+
+
+def test_coarse_payloads_are_told() -> None:
+    neurons = {"tau": full(4.0), "r": full(1.0), "v_leak": full(0.0)}
+    network = chain(linear("a"), LI(name="u", **neurons), linear("b", seed=1), lif())
+    verdict = nd.check(network, "emulator:message_bits=3", some_input(network))
+    assert ("EMULATOR-PAYLOAD", "u") in {(f.code, f.layer) for f in verdict.findings}
+    verdict = nd.check(network, "emulator", some_input(network))
+    assert "EMULATOR-PAYLOAD" not in {f.code for f in verdict.findings}
+
+
 def test_potentials_between_layers_travel_as_payloads() -> None:
     analogue = LI(name="li", tau=full(4.0), r=full(1.0), v_leak=full(0.0))
     network = chain(linear(), analogue, linear("w2", seed=1), spiking_if("out"))

@@ -18,6 +18,8 @@ from ..reference.connections import connection
 
 MARGIN = 4
 """Times what was seen on data that is kept free."""
+FEW_LEVELS = 8
+"""A payload that tells fewer apart is coarse."""
 
 
 class Seen(NamedTuple):

@@ -15,6 +15,7 @@ from nrf_deploy.findings import Finding, error, info, warning
 from nrf_deploy.layers import Layers, Link
 from nrf_deploy.network import Array, Conv, Input, Network, Pool, Population
 from nrf_deploy.quantise.reach import (
+    FEW_LEVELS,
     MARGIN,
     Reach,
     analogue,
@@ -149,13 +150,14 @@ class Ranges:
 
     # --- payloads --------------------------------------------------------------
 
-    def sent(self, name: str, scale: Array, s: Settings) -> tuple[int, Array]:
-        """(shift, payload units of a float unit) of a layer that sends its potential."""
-        largest = float((scale * self.values[name].allowed).max(initial=0))
+    def sent(self, name: str, scale: Array, s: Settings) -> tuple[Array, Array]:
+        """(shift, payload units of a float unit) of a layer that sends its potential: a neuron
+        with a slow tau counts more units of v, and takes more of them off."""
+        largest = np.maximum(scale * float(self.values[name].allowed.max(initial=0)), 1)
         levels = min(self._levels(name, s), default=s.largest_payload)
-        wanted = np.rint(np.log2(max(largest, 1) / levels))
-        needed = np.ceil(np.log2(max(largest, 1) / s.largest_payload))
-        shift = int(np.clip(max(wanted, needed), 0, 31))
+        wanted = np.rint(np.log2(largest / levels))
+        needed = np.ceil(np.log2(largest / s.largest_payload))
+        shift = np.clip(np.maximum(wanted, needed), 0, 31).astype(np.int64)
         unit = scale / 2.0**shift
         self.units[name] = unit
         for stop in self.view.stops:  # what only passes it on
@@ -182,7 +184,8 @@ class Ranges:
     # --- after rounding ----------------------------------------------------------
 
     def judged(self, name: str, weights: Mapping[str, Array], s: Settings) -> Iterator[Finding]:
-        """Can sums or currents leave their range?"""
+        """Are payloads coarse? Can sums or currents leave their range?"""
+        yield from self._coarse(name)
         unit = self.units_of[name]
         bound = float(self.bound(name, weights).max(initial=0))
         memory = float(unit.form.current_decay.min(initial=1)) or 1e-9
@@ -202,6 +205,20 @@ class Ranges:
             else f"{MARGIN} times what the calibration data show is kept free",
             fix="calibrate on typical data (--calibrate), or set more sum_bits and state_bits",
         )
+
+    def _coarse(self, name: str) -> Iterator[Finding]:
+        if name not in self.units or not (allowed := self.values[name].allowed).any():
+            return
+        levels = float((self.units[name] * allowed.max()).min())
+        if levels < FEW_LEVELS:
+            yield warning(
+                "EMULATOR-PAYLOAD",
+                f"its payloads reach {levels:.3g}: values are told apart in so many levels",
+                layer=name,
+                why="payload, weight and fan-in share the bits of a sum and of a potential",
+                fix="calibrate on typical data (--calibrate), or set more message_bits, sum_bits "
+                "and state_bits",
+            )
 
 
 def _passed(unit: Array, shape: tuple[int, ...]) -> Array:

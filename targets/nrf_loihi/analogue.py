@@ -24,6 +24,7 @@ from nrf_deploy.findings import Finding, TargetError, error, info, warning
 from nrf_deploy.layers import Layers, Link
 from nrf_deploy.network import Array, Conv, Input, Linear, Network, Pool, Scale
 from nrf_deploy.quantise.reach import (
+    FEW_LEVELS,
     MARGIN,
     Reach,
     analogue,
@@ -44,7 +45,6 @@ from .neuron import Neuron
 
 ROOM = 0.9  # of a range is used: the rest is for rounded weights
 LARGEST_WEIGHT = 254
-FEW_LEVELS = 8
 
 Rates = Mapping[str, Mapping[str, Array | int]]
 
