@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,6 +53,21 @@ def test_the_example_of_the_readme_runs_as_it_stands(folder: Path) -> None:
     exec(example, held)
     assert held["report"].passed in (True, False)  # type: ignore[attr-defined]
     assert (folder / "model.nrfb").is_file()
+
+
+def test_the_chunks_of_the_engine_s_example_are_one_run(folder: Path) -> None:
+    bundle = nd.compile(nd.read("model.nir", dt=1e-3), "loihi2")
+    nd.save(bundle, "model.nrfb")
+    (example,) = re.findall(
+        r"```python\n(.*?)```", (ROOT / "docs/engine.md").read_text(), re.DOTALL
+    )
+    held: dict[str, Any] = {}
+    exec(example, held)
+    chunks = [held[name].outputs["if"].dense() for name in ("first", "second", "rest")]
+    assert [len(c) for c in chunks[::2]] == [20, 5]
+    whole = nd.run(bundle, nd.read_recording("events.npz", bundle, bin=1e-3)).outputs["if"].dense()
+    assert whole.any()
+    assert np.array_equal(np.concatenate(chunks)[: len(whole)], whole)
 
 
 def test_the_verbs_take_paths(folder: Path) -> None:

@@ -48,8 +48,9 @@ def in_steps(
             warning(
                 "RECORDING-BIN-UNUSED",
                 f"{name} is already in steps: --bin {bin:g} changes none of them",
-                why="it does not state their length, and the bin is taken for it",
-                fix="leave --bin out",
+                why="only events with timestamps are cut into steps; it says nothing of how long "
+                "its own are, so they now count as that long",
+                fix="leave --bin out, and a step of the file is one of the model",
             )
         )
     known = held.dt or bin or (dt if dt is not None and dt < 1 else None)
