@@ -13,11 +13,11 @@ FEW = 4
 """So many numbers of a list are shown each."""
 
 
-def targets_json(shelf: Mapping[str, Target]) -> dict[str, Any]:
+def targets_json(shelf: Mapping[str, Target], chip: str = "") -> dict[str, Any]:
     return {
         name: {
             "about": t.about,
-            "chips": t.chips,
+            "chips": _chips(t, chip),
             "engines": list(t.engines),
             "exporters": list(t.exporters),
             "choices": [{"allow": c.choice, "about": c.about} for c in t.choices],
@@ -26,19 +26,28 @@ def targets_json(shelf: Mapping[str, Target]) -> dict[str, Any]:
     }
 
 
-def targets_text(shelf: Mapping[str, Target]) -> str:
-    return "\n\n".join(part for name, target in shelf.items() for part in _target(name, target))
+def targets_text(shelf: Mapping[str, Target], chip: str = "") -> str:
+    return "\n\n".join(part for n, target in shelf.items() for part in _target(n, target, chip))
 
 
-def _target(name: str, target: Target) -> Iterator[str]:
+def _chips(target: Target, chip: str) -> dict[str, Mapping[str, Any]]:
+    """All, or one; a board goes with the chip that it carries."""
+    if not chip:
+        return dict(target.chips)
+    own = {chip, target.chips[chip].get("board_of", chip)}
+    return {name: told for name, told in target.chips.items() if name in own}
+
+
+def _target(name: str, target: Target, only: str) -> Iterator[str]:
     """What it is, each chip with its limits, the boards in one table, and the choices."""
     lines = [wrap(f"{name}: {target.about}", then="  ")]
     lines.append(f"  engines: {', '.join(('reference', 'emulator', *target.engines))}")
     if target.exporters:
         lines.append(f"  export --as: {', '.join(target.exporters)}")
     yield "\n".join(lines)
-    boards = {chip: told for chip, told in target.chips.items() if "board_of" in told}
-    chips = {chip: told for chip, told in target.chips.items() if chip not in boards}
+    shown = _chips(target, only)
+    boards = {name: told for name, told in shown.items() if "board_of" in told}
+    chips = {name: told for name, told in shown.items() if name not in boards}
     for chip, told in chips.items():
         yield wrap(f"{chip}: {told['about']}", then="  ")
         if limits := told.get("limits"):

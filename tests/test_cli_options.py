@@ -52,6 +52,18 @@ def test_targets_tells_what_may_be_allowed_within_80_columns(
     text = capsys.readouterr().out
     assert max(map(len, text.splitlines())) <= 80
     assert ALLOWED in text
+    assert main(["targets", "loihi1"]) == 0
+    one = capsys.readouterr().out
+    assert "loihi1:" in one
+    assert "exact-decay" in one
+    assert "loihi2" not in one
+    assert "speck" not in one
+    assert main(["targets", "speck"]) == 0
+    assert "loihi" not in capsys.readouterr().out
+    assert main(["targets", "loihi1-nahuku-8", "--json"]) == 0
+    assert answer(capsys)["targets"]["loihi"]["chips"].keys() == {"loihi1", "loihi1-nahuku-8"}
+    assert main(["targets", "loihi9"]) == USAGE
+    assert "TARGET-UNKNOWN" in refusal(capsys)
     assert main(["targets", "--json"]) == 0
     told = answer(capsys)["targets"]["loihi"]
     assert ALLOWED in [c["allow"] for c in told["choices"]]

@@ -135,12 +135,16 @@ def add_flash(root: Parser, verbs: Any) -> None:
 
 
 def add_targets(root: Parser, verbs: Any) -> None:
-    root.add_verb(
+    shown = root.add_verb(
         verbs,
         "targets",
         "the chips that are installed, their limits, and what --allow takes",
         "nrf-deploy targets",
+        "nrf-deploy targets speck",
         "nrf-deploy targets --json",
+    )
+    shown.add_argument(
+        "name", nargs="?", metavar="NAME", help="a target, or one of its chips (default: all)"
     )
 
 
