@@ -33,7 +33,7 @@ NONE = info(
     "COVARIANCE-NO-VELOCITIES",
     "no Galilean test: no two channels are alike but for a velocity of whole pixels a step",
     why="fields that stand still answer otherwise to a scene that moves; a network of these is "
-    "covariant in space and time, and not under motion",
+    "covariant in space and time at the most",
     fix="adapt fields to velocities, and say so in receptive_fields (docs/receptive-fields.md)",
 )
 SHARE = 0.5  # of the frame's shorter side that a window may travel
