@@ -96,7 +96,7 @@ def curves(say: Callable[[str], None]) -> Iterable[Curve]:
     points = ((n, convolution(side=32, steps=n)) for n in (10, 30, 100, 300, 1000, 3000))
     yield Curve("steps", "two layers, 2 x 32 x 32, 1 % input", "steps", ms, both(points))
     say("curve: batch and threads")
-    sizes = (1, 2, 4, 8, 16, 32)
+    sizes = (1, 2, 4, 8, 16, 32, 128)
     lines = {
         "1 thread": [(n, batch(n, 1)) for n in sizes],
         "2 threads": [(n, batch(n, 2)) for n in sizes],

@@ -116,8 +116,9 @@ class Engine:
                 list(left)  # nobody begins another
                 raise
 
-        with ThreadPoolExecutor(max(1, threads - 1)) as pool:
-            others = [pool.submit(work) for _ in range(threads - 1)]
+        helping = min(threads, len(recordings)) - 1
+        with ThreadPoolExecutor(max(1, helping)) as pool:
+            others = [pool.submit(work) for _ in range(helping)]
             work()
             for other in others:
                 other.result()
