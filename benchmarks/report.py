@@ -17,6 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from batches import batches
 from curves import curves, memory_curve
 from machine import machine
 from words import document, pictures
@@ -39,7 +40,7 @@ def main() -> int:
     parser.add_argument("--note", default="", help="a sentence on the machine's state")
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", help="measure this case, or memory, anew; keep the others")
+    parser.add_argument("--only", help="measure this case, memory or batches anew; keep the others")
     parser.add_argument("--again", action="store_true", help="only write the document anew")
     asked = parser.parse_args()
     if not (asked.again or asked.only or asked.date):
@@ -78,6 +79,7 @@ def everything(asked: argparse.Namespace) -> dict[str, Any]:
         except MissingError as missing:
             found["lacking"][case.name] = missing.findings[0].what
             say(found["lacking"][case.name])
+    found["batches"] = list(batches(say))
     found["curves"] = [asdict(c) for c in curves(say)]
     return found
 
@@ -91,6 +93,8 @@ def one(case: Case, rivals: list[Peer], asked: argparse.Namespace) -> dict[str, 
 def anew(asked: argparse.Namespace) -> dict[str, Any]:
     """What was measured, one part of it measured again: the document says which."""
     found: dict[str, Any] = json.loads(KEPT.read_text())
+    if asked.only == "batches":
+        return found | {"batches": list(batches(say))}
     if asked.only == "memory":
         kept = [c for c in found["curves"] if c["name"] != "memory"]
         found["curves"] = [*kept, asdict(memory_curve())]

@@ -18,6 +18,7 @@ def document(found: Found) -> str:
     parts = [
         *_head(found),
         *_table(found),
+        *_batches(found),
         *_limit(found),
         *_peers(found),
         *_curves(found),
@@ -100,6 +101,25 @@ def _sentence(case: Found) -> str:
         f"The first run, planning and (with a cold cache) compiling included, took "
         f"{seconds_text(case['first_s'])}."
     )
+
+
+def _batches(found: Found) -> Iterator[str]:
+    yield "## A second thread"
+    yield ""
+    yield paragraph(
+        "Recordings side by side on one engine (`run_batch`), one thread and then two, in "
+        "rounds; the gain is taken within a round: middle (least, most). The two cores share "
+        "a cache and a memory, and other guests of the host can take from either."
+    )
+    yield ""
+    yield "| case | recordings | one thread | two threads | gain |"
+    yield "|---|---|---|---|---|"
+    for b in found["batches"]:
+        middle, least, most = b["gain"]
+        times = " | ".join(seconds_text(b[threads]) for threads in ("one", "two"))
+        gain = f"**{middle:.2f}** ({least:.2f}, {most:.2f})"
+        yield f"| {b['case']} | {b['recordings']} | {times} | {gain} |"
+    yield ""
 
 
 def _limit(found: Found) -> Iterator[str]:

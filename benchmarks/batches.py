@@ -1,0 +1,38 @@
+"""What a second thread makes of a batch: recordings side by side on one engine."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from nrf_deploy.bench.case import Problem, cases
+from nrf_deploy.findings import MissingError
+
+NAMES = ("yardstick", "dense", "nmnist", "conv128x2", "conv128x4")
+RECORDINGS, ROUNDS = 16, 7
+
+
+def batches(say: Callable[[str], None]) -> Iterator[dict[str, Any]]:
+    """By case: seconds on one thread and on two, of rounds in which one follows the other."""
+    for name in NAMES:
+        say(f"batch: {name}")
+        try:
+            problem = cases()[name].make()
+        except MissingError as missing:
+            say(missing.findings[0].what)
+            continue
+        for threads in (1, 2):
+            seconds(problem, threads)
+        pairs = [(seconds(problem, 1), seconds(problem, 2)) for _ in range(ROUNDS)]
+        gains = sorted(one / two for one, two in pairs)
+        one, two = (statistics.median(times) for times in zip(*pairs, strict=True))
+        gain = (statistics.median(gains), gains[0], gains[-1])
+        yield {"case": name, "recordings": RECORDINGS, "one": one, "two": two, "gain": gain}
+
+
+def seconds(problem: Problem, threads: int) -> float:
+    begin = time.perf_counter()
+    problem.engine.run_batch([problem.recording] * RECORDINGS, record=(), threads=threads)
+    return time.perf_counter() - begin
