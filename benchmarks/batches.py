@@ -24,15 +24,15 @@ def batches(say: Callable[[str], None]) -> Iterator[dict[str, Any]]:
             say(missing.findings[0].what)
             continue
         for threads in (1, 2):
-            seconds(problem, threads)
-        pairs = [(seconds(problem, 1), seconds(problem, 2)) for _ in range(ROUNDS)]
+            seconds(problem, RECORDINGS, threads)
+        pairs = [tuple(seconds(problem, RECORDINGS, n) for n in (1, 2)) for _ in range(ROUNDS)]
         gains = sorted(one / two for one, two in pairs)
         one, two = (statistics.median(times) for times in zip(*pairs, strict=True))
         gain = (statistics.median(gains), gains[0], gains[-1])
         yield {"case": name, "recordings": RECORDINGS, "one": one, "two": two, "gain": gain}
 
 
-def seconds(problem: Problem, threads: int) -> float:
+def seconds(problem: Problem, recordings: int, threads: int) -> float:
     begin = time.perf_counter()
-    problem.engine.run_batch([problem.recording] * RECORDINGS, record=(), threads=threads)
+    problem.engine.run_batch([problem.recording] * recordings, record=(), threads=threads)
     return time.perf_counter() - begin

@@ -5,9 +5,10 @@ from __future__ import annotations
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+
+from batches import seconds
 
 from nrf_deploy.bench.case import Problem
 from nrf_deploy.bench.measure import timed
@@ -57,15 +58,8 @@ def median(run: Callable[[], float]) -> float:
 
 def batch(size: int, threads: int) -> float:
     problem = convolution(side=64)
-    recordings = [problem.recording] * size
-
-    def run() -> float:
-        begin = time.perf_counter()
-        problem.engine.run_batch(recordings, record=(), threads=threads)
-        return time.perf_counter() - begin
-
-    run()
-    return 1000 * median(run)
+    seconds(problem, size, threads)
+    return 1000 * median(lambda: seconds(problem, size, threads))
 
 
 def memory(side: int) -> tuple[float, float]:

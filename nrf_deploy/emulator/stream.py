@@ -86,6 +86,8 @@ class Stream:
         if plan is not before.plan:
             self.session = self._session(plan)
             self.session.take_over(before)
+        lists = recording.start, recording.index, recording.value
+        given = tuple(np.ascontiguousarray(a, np.int64) for a in lists)
         outputs: dict[str, list[tuple[Array, Array, Array]]] = {n: [] for n in self.record}
         logs: dict[str, list[Array]] = {n: [] for n in self.logged}
         fired = dict.fromkeys((p.name for p in program.populations), 0)
@@ -99,7 +101,7 @@ class Stream:
                     logs[name].append(stage.log(name, chunk))
 
         def put(chunk: int, first: int, last: int) -> None:
-            self._put(recording, chunk, first, last)
+            self._put(given, chunk, first, last)
 
         self.session.advance(steps, put, took, lambda done: progress(done, steps))
         said = [f.as_json() for f in findings()]
@@ -110,22 +112,18 @@ class Stream:
             notes={"events": fired} | ({"findings": said} if said else {}),
         )
 
-    def _put(self, recording: Recording, chunk: int, first: int, last: int) -> None:
-        """Steps first to last of the recording, as events of the ports."""
-        given = recording.start, recording.index, recording.value
-        whole = tuple(np.ascontiguousarray(a, np.int64) for a in given)
-        until = [min(step, recording.steps) for step in (first, last)]
-        most = int(whole[0][until[1]] - whole[0][until[0]])
+    def _put(self, given: tuple[Array, ...], chunk: int, first: int, last: int) -> None:
+        """Steps first to last of a recording's lists, as events of the ports."""
+        edges, end = given[0], len(given[0]) - 1
+        most = int(edges[min(last, end)] - edges[min(first, end)])
         plan = self.session.plan
         for name, port in port_slices(self.plans.program).items():
             layout, events = plan.layouts[name], self.session.events[name].at(chunk)
             events.reserve(events.used + most)
             sites, pitch = (layout.size, 1) if layout.same else (layout.sites, layout.pitch)
             sorts = name in plan.ordered and not layout.same
-            start = events.start[events.history :]
-            order.inward(
-                whole, first, last, port, sites, pitch, sorts, start, events.index, events.value
-            )
+            to = events.start[events.history :], events.index, events.value
+            order.inward(given, first, last, port, sites, pitch, sorts, *to)
 
     def _outward(self, name: str, chunk: int) -> tuple[Array, Array, Array]:
         start, index, value = self.session.events[name].at(chunk).chunk()

@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..program import Origin, Port, Program, spread
+from ..program import Origin, Port, Program
 from ..progress import Progress, part, quiet
 from ..recording import Recording, Trace
+from .units import an_event
 
 Run = Callable[[Program, Recording, int], Trace]
 """(program, input, steps) -> every recorded layer's output."""
@@ -121,8 +122,8 @@ def integers(recording: Recording, origin: Origin) -> Recording:
     """Values of the model as this program would send them."""
     if recording.value.dtype.kind != "f":
         return recording
-    each = spread(origin.unit, recording.shape).ravel()[recording.index]
-    value = np.rint(recording.value * each).astype(np.int64)
+    own = an_event(origin.unit, recording.shape, recording.index)
+    value = np.rint(recording.value * own).astype(np.int64)
     there = value != 0
     counts = np.bincount(recording.step[there], minlength=recording.steps)
     start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)

@@ -24,7 +24,7 @@ from ..layers import Layers, layers
 from ..legalise import Step, parse
 from ..legalise.choice import Approximate
 from ..network import Array, Network, Population, RateIF
-from ..program import Program, spread
+from ..program import Program
 from ..progress import Progress, part, quiet
 from ..recording import Recording, Trace
 from ..reference import run as run_reference
@@ -34,6 +34,7 @@ from .events import differing, value_error, window
 from .fed import Feed, Pooled, drive, feeds, given
 from .ideal import Variants, held, ideal, variants
 from .pair import SHIFTS
+from .units import in_units, of_potential
 
 CHUNK = 64
 CHIP = ("all", "meets")
@@ -150,7 +151,7 @@ def _variants(
     """The layer's output in each variant."""
     node, own = network[name], ideal(network, view, name)
     assert isinstance(node, Population)
-    unit = _unit(program, name, node.shape)
+    unit = of_potential(program, name, node.shape)
     every = variants(own, held(numbers[name], own, unit))
     if any(feed.pooled is not None for feed in fed):
         every["pooling"] = own
@@ -233,13 +234,6 @@ def _distance(left: Recording, right: Recording, unit: Array | None) -> float:
     a, b = window(left, 0, steps), window(right, 0, steps)
     if right.value.dtype.kind != "f":
         return len(differing(a, b)) / max(len(b), 1)
-    if unit is not None:
-        own = spread(unit, left.shape).ravel()[left.index]
-        scaled = Recording(left.shape, left.start, left.index, left.value / own)
-        a = window(scaled, 0, steps)
+    a = window(in_units(left, unit), 0, steps)
     norm = float(np.linalg.norm(b.value))
     return value_error(a, b, norm if norm else 1.0)
-
-
-def _unit(program: Program, name: str, shape: tuple[int, ...]) -> Array:
-    return np.asarray(spread(program.origin(name).scale["v"], shape), np.float64)

@@ -27,7 +27,7 @@ from ..attribution import joined
 from ..explain import emulating
 from ..fed import Feed, drive, feeds, given
 from ..ideal import Numbers, Variants, held, ideal, variants
-from .stages import in_units
+from ..units import in_units, of_potential
 
 CHUNK = 64
 MODEL, EULER, ALL = "model", "forward Euler", "all"
@@ -113,8 +113,7 @@ class Lowered:
 
     def unit(self, name: str) -> Array:
         """What 1 of the model's v is in the chip's."""
-        scale = self.bundle.program.origin(name).scale["v"]
-        return np.asarray(spread(scale, self.network[name].shape), np.float64)
+        return of_potential(self.bundle.program, name, self.network[name].shape)
 
     def each(self, name: str) -> dict[str, Numbers]:
         model = ideal(self.network, self.view, name)

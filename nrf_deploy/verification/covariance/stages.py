@@ -12,14 +12,14 @@ from ...findings import Finding, NrfError
 from ...legalise import Pass, parse
 from ...legalise.choice import Approximate
 from ...legalise.exact_decay import ExactDecay
-from ...network import Array, Input, Network, Population
+from ...network import Input, Network, Population
 from ...pipeline import compile, latency, unit
 from ...pipeline import run as run_engine
-from ...program import spread
 from ...progress import Progress, part, quiet
 from ...quantise.rules import Rules
 from ...recording import Recording
 from ...reference import run as run_reference
+from ..units import in_units
 from .nouns import ANCHORED, CHIP, CHIP_EXACT, EULER, EXACT, NEAREST
 
 Run = Callable[[Recording], dict[str, Recording]]
@@ -139,14 +139,6 @@ def _chip(bundle: Bundle, names: list[str], progress: Progress) -> Run:
         return {n: in_units(r, units[n]) for n, r in aligned.items()}
 
     return run
-
-
-def in_units(recording: Recording, scale: Array | None) -> Recording:
-    """In the model's, from what one of them is in the chip's; spikes are the same in both."""
-    if scale is None:
-        return recording
-    of = np.asarray(spread(scale, recording.shape), float).ravel()
-    return replace(recording, value=recording.value / of[recording.index])
 
 
 def depths(network: Network) -> dict[str, int]:

@@ -11,12 +11,12 @@ import numpy as np
 from ...bundle import Bundle
 from ...network import Array
 from ...pipeline import unit
-from ...program import spread
 from ...recording import Trace
 from ...show import dims
 from ..comparison import Comparison, Divergence, LayerComparison
 from ..events import Window, window
 from ..judge import output_or_state
+from ..units import an_event
 from .bins import Grid, Pictures, levels, spikes, values
 from .html import Markup, name, scrolled, section, tag
 from .layers import Layers
@@ -134,7 +134,7 @@ def _in_units(bundle: Bundle, c: LayerComparison, a: Window, b: Window) -> Itera
         if scale is None or w.value.dtype.kind == "f":
             yield w
         else:
-            yield replace(w, value=w.value / spread(scale, c.shape).ravel()[w.index])
+            yield replace(w, value=w.value / an_event(scale, c.shape, w.index))
 
 
 @dataclass(frozen=True, eq=False)
