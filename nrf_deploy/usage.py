@@ -1,4 +1,4 @@
-"""What is said to words that are no call: the verb's own usage, and what was probably meant."""
+"""Usage errors: show the command's usage, suggest the nearest option, refuse repeated options."""
 
 from __future__ import annotations
 
@@ -22,10 +22,41 @@ class MisuseError(UsageError):
         self.verb = parser.prog.partition(" ")[2] or None
 
 
+class Once(argparse.Action):
+    """Stores the value of an option, and refuses the option if it is given again.
+
+    argparse keeps the last value and drops the others. Options that are meant to be repeated
+    have the action "append"; flags may be repeated, since they say the same each time.
+    """
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        if option_string is not None and isinstance(parser, Parser):
+            if self.dest in parser.seen:
+                parser.error(f"{'/'.join(self.option_strings)} is given twice; expected once")
+            parser.seen.add(self.dest)
+        setattr(namespace, self.dest, values)
+
+
 class Parser(argparse.ArgumentParser):
     def __init__(self, *args: Any, **more: Any):
         super().__init__(*args, **more)
         self.verbs: dict[str, argparse.ArgumentParser] = {}
+        self.seen: set[str] = set()
+        """The options with a value that this call has given so far."""
+        for name in (None, "store"):
+            self.register("action", name, Once)
+
+    def parse_known_args(  # type: ignore[override]
+        self, *args: Any, **more: Any
+    ) -> tuple[argparse.Namespace, list[str]]:
+        self.seen.clear()
+        return super().parse_known_args(*args, **more)
 
     def error(self, message: str) -> NoReturn:
         raise MisuseError(self, message)

@@ -103,6 +103,11 @@ def test_a_mistake_is_told_with_the_way_out(options: str, said: str) -> None:
     assert said in text
 
 
+def test_an_option_given_twice_is_refused() -> None:
+    (said,) = refusal("emulator:weight_bits=4,state_bits=16, weight_bits = 6")
+    assert "weight_bits of a machine is given twice: 4, then 6" in said
+
+
 def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
     text = 'base = "emulater"\nweights_bits = 3\nrounding = 7\nstate_bits = 64\nlatency = true\n'
     told = refusal(file(tmp_path, text))

@@ -76,6 +76,23 @@ def turned(program: Program, recording: Recording, **how: Any) -> Trace:
 BOTH = ("--nrf-bundle", "model.nrfb", "--nrf-input", "events.npz")
 
 
+# --- options given twice ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["engine", "against", "limits", "bin", "merge", "clip"])
+def test_an_option_given_twice_is_refused(here: pytest.Pytester, name: str) -> None:
+    words = (f"--nrf-{name}", "1" if name in ("bin", "clip") else "polarity")
+    done = here.runpytest_inprocess(*BOTH, *words, "=".join(words))
+    assert done.ret == USAGE
+    done.stderr.fnmatch_lines([f"*--nrf-{name} is given twice; expected once*"])
+
+
+def test_the_command_line_may_override_addopts(here: pytest.Pytester) -> None:
+    here.makeini("[pytest]\naddopts = --nrf-engine nobody")
+    done = here.runpytest_inprocess(*BOTH, "--nrf-engine", "emulator", "--collect-only")
+    assert done.ret == pytest.ExitCode.OK
+
+
 # --- bundles ----------------------------------------------------------------------
 
 

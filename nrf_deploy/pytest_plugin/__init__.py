@@ -8,9 +8,14 @@ See docs/conformance.md.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+
 import pytest
 
 ASKING = ("nrf_bundle", "nrf_input", "nrf_target", "nrf_kit")
+SEVERAL = ("--nrf-bundle", "--nrf-input", "--nrf-target", "--nrf-kit")
+"""Options that may be given several times. Any other is refused if the command line repeats it."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -40,6 +45,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     """With options but no paths only what they ask for is collected; with paths, both."""
+    _refuse_repeated(config.invocation_params.args)
     if not any(config.getoption(name) for name in ASKING):
         return
     from .collect import Collected
@@ -47,3 +53,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Collected(config), "nrf_deploy_collected")
     if config.args_source is not pytest.Config.ArgsSource.ARGS:
         config.args = []
+
+
+def _refuse_repeated(words: Sequence[str]) -> None:
+    """Refuse an option given twice. One in addopts may be overridden, as pytest's own can be."""
+    before_paths = list(words)[: [*words, "--"].index("--")]
+    given = Counter(str(word).partition("=")[0] for word in before_paths)
+    for name, times in given.items():
+        if name.startswith("--nrf-") and name not in SEVERAL and times > 1:
+            raise pytest.UsageError(f"{name} is given twice; expected once")

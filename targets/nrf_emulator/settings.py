@@ -157,6 +157,9 @@ def _options(text: str) -> dict[str, Any]:
         key, equals, value = (word.strip() for word in part.partition("="))
         if not equals:
             raise UsageError(_no_option(part))
+        if key in values:
+            what = f"the option {key} of a machine is given twice: {values[key]}, then {value}"
+            raise UsageError(error("EMULATOR-OPTION", what, fix=f"give {key} once"))
         digits = value.removeprefix("-")
         number = digits.isascii() and digits.isdigit() and len(digits) < 20
         values[key] = int(value) if number else value
