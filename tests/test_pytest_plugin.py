@@ -180,6 +180,18 @@ def test_a_layer_that_a_recording_does_not_hold_is_skipped_not_passed(
     done.stdout.fnmatch_lines(["*board.npz has no output of it"])
 
 
+def test_a_recording_that_differs_fails_its_layer_alone(here: pytest.Pytester) -> None:
+    bundle = nd.load(here.path / "model.nrfb")
+    given = nd.read_recording(here.path / "events.npz", bundle)
+    late = bundle.program.origin("last").latency
+    frames = nd.run(bundle, given).outputs["last"].shifted(late).until(given.steps).dense()
+    frames[7, 1] = 1 - frames[7, 1]
+    write(Recording.from_dense(frames), here.path / "golden.npz")
+    done = here.runpytest_inprocess(*BOTH, "--nrf-against", "golden.npz")
+    done.assert_outcomes(passed=1, skipped=1, failed=1)
+    assert "layer 'last', neuron (1,), step 7" in unwrapped(done.stdout.str())
+
+
 def test_an_sdk_that_is_missing_fails_every_layer_with_its_finding(
     here: pytest.Pytester, engine: Callable[..., None]
 ) -> None:

@@ -54,13 +54,15 @@ def test_the_recorded_loihi_2_is_met_in_every_spike_and_its_codes_are_found(
     assert (first.right_step, first.variable, first.value.right) == (461, "v", 128)
 
 
+@pytest.mark.parametrize("layer", ["hidden", "last"])
 def test_a_board_that_drifted_is_told_by_step(
-    bundle: Path, events: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    layer: str, bundle: Path, events: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """In any layer: what feeds it need not be in the recording."""
     words = ["--input", str(events)]
     path = tmp_path / "board.npz"
-    assert main(["run", str(bundle), *words, "--layer", "hidden", "-o", str(path)]) == 0
-    verify = ["verify", str(bundle), *words, "--against", str(path), "--layer", "hidden"]
+    assert main(["run", str(bundle), *words, "--layer", layer, "-o", str(path)]) == 0
+    verify = ["verify", str(bundle), *words, "--against", str(path), "--layer", layer]
     assert main(verify) == 0
     held, _ = read(path)
     frames = held.dense()
@@ -68,7 +70,14 @@ def test_a_board_that_drifted_is_told_by_step(
     write(Recording.from_dense(frames), path)
     capsys.readouterr()
     assert main(verify) == 1
-    assert "neuron (1,)" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert f"layer '{layer}', neuron (1,), step 7" in " ".join(told.split())
+    assert "--engine board.npz" not in told
+    assert ("VERIFY-ALONE-LEFT-OUT" in told) == (layer == "last")
+    assert main([*verify, "--bisect", str(tmp_path / "cut")]) == 1
+    assert f"'{layer}' on" in " ".join(capsys.readouterr().out.split())
+    part = ["verify", str(tmp_path / "cut.nrfb"), "--input", str(tmp_path / "cut.npz")]
+    assert main([*part, "--against", str(path), "--layer", layer, "--exact"]) == 1
 
 
 def test_a_recording_of_no_layer_is_refused(bundle: Path, tmp_path: Path) -> None:

@@ -13,10 +13,11 @@ from ..quantise.rules import Rules
 @dataclass(frozen=True)
 class Advice:
     """`coarse` are layers whose weights a scheme gave fewer bits than the chip has; `calibrated`
-    is known to be true, or not known."""
+    is known to be true, or not known. `recorded`: the right run is a file, not an engine."""
 
     coarse: frozenset[str] = frozenset()
     calibrated: bool = False
+    recorded: bool = False
 
     def integers(self) -> str:
         """A way to better integers; where data were used already they may not be the cause."""
@@ -29,14 +30,14 @@ class Advice:
         return "give the layer more weight_bits in --scheme S.toml" if layer in self.coarse else ""
 
 
-def advice(bundle: Bundle) -> Advice:
+def advice(bundle: Bundle, recorded: bool = False) -> Advice:
     rules, program = bundle.scheme.rules, bundle.program
     coarse = {
         name
         for name in populations(bundle)
         if any(_fewer(bundle, rules, s.name) for s in program.into(name))
     }
-    return Advice(frozenset(coarse), bundle.scheme.largest_input > 0)
+    return Advice(frozenset(coarse), bundle.scheme.largest_input > 0, recorded)
 
 
 def _fewer(bundle: Bundle, rules: Rules, synapses: str) -> bool:

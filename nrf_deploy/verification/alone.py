@@ -33,11 +33,11 @@ class Alone:
 
 def alone(program: Program, name: str, given: Recording, reference: Trace) -> Alone | None:
     """None where the reference did not record what feeds this layer."""
+    if unrecorded(program, name, reference):
+        return None
     kept = _on_the_way(program, name)
     synapses = [s for s in program.synapses if kept & set(s.targets)]
-    sources = dict.fromkeys(s.source for s in synapses if s.source not in kept or s.source == name)
-    if any(o not in reference.outputs for o in sources if not _is_port(program, o)):
-        return None
+    sources = _sources(program, name, kept)
     named = {s: f"{s} (given)" for s in sources}
     fed = [_given(program, source, given, reference) for source in sources]
     ports = tuple(_port(named[s], r) for s, r in zip(sources, fed, strict=True))
@@ -67,13 +67,27 @@ def each(
     run: Run,
     progress: Progress = quiet,
 ) -> Iterator[tuple[str, Recording]]:
-    """(layer, its output where the reference feeds it)."""
+    """Yield (layer, its output where the reference feeds it) for the layers it recorded."""
     for origin in program.origins:
+        if origin.population not in reference.outputs:
+            continue  # nothing to compare its output with
         part(progress, f"running {origin.population} by itself")
         own = alone(program, origin.population, given, reference)
         if own is not None:
             trace = run(own.program, own.recording, steps)
             yield origin.population, trace.outputs[origin.population]
+
+
+def unrecorded(program: Program, name: str, reference: Trace) -> tuple[str, ...]:
+    """Return the layers that feed this one and whose outputs the reference does not hold."""
+    sources = _sources(program, name, _on_the_way(program, name))
+    return tuple(s for s in sources if not _is_port(program, s) and s not in reference.outputs)
+
+
+def _sources(program: Program, name: str, kept: set[str]) -> tuple[str, ...]:
+    """Return what feeds `name` from outside the populations `kept`, itself included."""
+    into = (s for s in program.synapses if kept & set(s.targets))
+    return tuple(dict.fromkeys(s.source for s in into if s.source not in kept or s.source == name))
 
 
 def _is_port(program: Program, name: str) -> bool:

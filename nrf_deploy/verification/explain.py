@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ..bundle import Bundle
-from ..findings import UsageError, error
+from ..findings import Finding, UsageError, error, info
 from ..network import Array
 from ..pipeline import emulate, latency, populations, target_of
 from ..program import Program
 from ..progress import Progress, quiet
 from ..recording import Recording, Trace
 from ..target import Dequantising, Summing
-from .alone import Run, each
+from .alone import Run, each, unrecorded
 from .attribution import attribute
 from .causes import Attribution
 from .compare import compare
@@ -37,8 +37,13 @@ def alone(
     latency_right: Mapping[str, int],
     scale: Mapping[str, Mapping[str, Array]],
     progress: Progress = quiet,
-) -> Comparison:
-    """Each layer of the emulator, fed with what the right run gave, against that run."""
+) -> tuple[Comparison | None, list[Finding]]:
+    """Compare each layer of the emulator, fed with what the right run gave, with that run.
+
+    A recording may hold one layer only. Fed by the emulator's own run that layer would give
+    what it gave in the whole run, so a layer whose inputs are not in the right run is left
+    out, with a finding. The comparison is None where no layer is left.
+    """
     model = replace(
         right, outputs={n: _early(r, latency_right.get(n, 0)) for n, r in right.outputs.items()}
     )
@@ -46,7 +51,14 @@ def alone(
     outputs = dict(
         each(bundle.program, recording, model, steps, emulating(bundle, progress), progress)
     )
-    return compare(
+    findings = [
+        _left_out(right.engine, name, lacking)
+        for name in model.outputs
+        if name not in outputs and (lacking := unrecorded(bundle.program, name, model))
+    ]
+    if not outputs:
+        return None, findings
+    comparison = compare(
         Trace("emulator, each layer alone", outputs, {}, {}),
         Trace(right.engine, right.outputs, {}, {}),
         order=populations(bundle),
@@ -54,6 +66,17 @@ def alone(
         latency_right=latency_right,
         scale=scale,
         counts=[n for n in populations(bundle) if getattr(bundle.network[n], "spikes", True)],
+    )
+    return comparison, findings
+
+
+def _left_out(engine: str, layer: str, lacking: Sequence[str]) -> Finding:
+    sources = ", ".join(map(repr, lacking))
+    return info(
+        "VERIFY-ALONE-LEFT-OUT",
+        "the layer was not run in isolation",
+        why=f"{engine} does not hold the outputs of the layers that feed it ({sources})",
+        layer=layer,
     )
 
 

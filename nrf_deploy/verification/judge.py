@@ -66,7 +66,7 @@ def _layer(
         )
         return
     if limits.exact and layer.first is not None:
-        yield _diverged(c, layer, layer.first)
+        yield _diverged(c, layer, layer.first, advice)
     if layer.analogue:
         yield from _value(layer, limits, advice)
     elif not limits.exact and layer.count_error > limits.spike_count_error:
@@ -75,7 +75,7 @@ def _layer(
         yield from _metrics(layer, limits)
 
 
-def _diverged(c: Comparison, layer: LayerComparison, first: Divergence) -> Finding:
+def _diverged(c: Comparison, layer: LayerComparison, first: Divergence, advice: Advice) -> Finding:
     value = first.value
     what = output_or_state(first.variable)
     earliest = c.first_divergence
@@ -92,12 +92,21 @@ def _diverged(c: Comparison, layer: LayerComparison, first: Divergence) -> Findi
         f"{what} is {value.left} in {c.left} and {value.right} in {c.right}; "
         f"places that differ: {places}",
         why=why,
-        fix=_shift_fix(layer)
-        or f"look at both runs' states there: nrf-deploy run ... --layer {layer.layer} --states, "
-        f"once with --engine {c.left} and once with --engine {c.right}",
+        fix=_shift_fix(layer) or _states_fix(c, layer, advice),
         layer=layer.layer,
         neuron=first.neuron,
         step=first.step,
+    )
+
+
+def _states_fix(c: Comparison, layer: LayerComparison, advice: Advice) -> str:
+    """A recording is no engine: nothing can run it again."""
+    run = f"nrf-deploy run ... --layer {layer.layer} --states"
+    if advice.recorded:
+        return f"look at the states of {c.left} there: {run} --engine {c.left}"
+    return (
+        f"look at both runs' states there: {run}, once with --engine {c.left} and once with "
+        f"--engine {c.right}"
     )
 
 

@@ -100,7 +100,7 @@ def verify(
     late = dict.fromkeys(names, behind) if from_file else latency(bundle, against)
     comparison = compared(bundle, recording, traces, engine, late)
     reference = right if against == "reference" else None
-    findings += judge(comparison, limits, advice(bundle))
+    findings += judge(comparison, limits, advice(bundle, from_file))
     if not silent(comparison):
         graded = [n for n in names if not spiking(bundle, n)]
         findings += activity(left, reference=reference, order=names, graded=graded)
@@ -116,7 +116,8 @@ def verify(
         findings += [*judge_task(asked, limits), *asked.findings()]
     by_itself = None
     if engine == "emulator" and not comparison.exact:
-        by_itself = alone(bundle, recording, right, late, scales(bundle), progress)
+        by_itself, left_out = alone(bundle, recording, right, late, scales(bundle), progress)
+        findings += left_out
     shares = attributed(bundle, recording, progress) if causes else None
     findings += [] if shares is None else shares.findings()
     return Report(
