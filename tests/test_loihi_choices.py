@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nrf_deploy import pipeline
@@ -158,6 +158,8 @@ def test_an_exact_decay_is_the_user_s_choice_and_its_cost_is_said(chip: str) -> 
     reset=st.floats(-0.8, 0.5),
     seed=st.integers(0, 99),
 )
+@example(leak=0.0, reset=2e-309, seed=0)  # a bias so small that the gain it allows overflows
+@example(leak=0.0, reset=-1e-320, seed=0)
 def test_a_leak_and_a_reset_to_any_value_are_a_bias_and_another_origin(
     leak: float, reset: float, seed: int
 ) -> None:

@@ -69,10 +69,12 @@ def in_a_loop(network: Network, name: str) -> bool:
     return name in seen
 
 
-def over(limit: Array, value: Array) -> Array:
+def over(limit: Array | float, value: Array) -> Array:
+    """Return limit / value; infinite where value is 0, or so small that the ratio overflows."""
     limit = np.broadcast_to(limit, value.shape)
     bounds = np.full(value.shape, np.inf)
-    np.divide(limit, value, out=bounds, where=value > 0)
+    with np.errstate(over="ignore"):
+        np.divide(limit, value, out=bounds, where=value > 0)
     return bounds
 
 

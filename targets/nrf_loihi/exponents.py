@@ -21,7 +21,7 @@ import numpy as np
 from nrf_deploy.layers import Link
 from nrf_deploy.network import Array, Pool
 from nrf_deploy.quantise.grid import Grid
-from nrf_deploy.quantise.reach import MARGIN
+from nrf_deploy.quantise.reach import MARGIN, over
 
 from .arithmetic import VTH_MAX
 from .task import Task, largest
@@ -76,9 +76,7 @@ def _room(task: Task) -> Array:
                 total = total + (rows if task.channels else rows.max())
         if task.calibration is not None:
             total = np.minimum(total, MARGIN * _seen(task, name))
-        room = np.full(total.shape, np.inf)
-        np.divide(VTH_MAX * form.current_decay.min(), total, out=room, where=total > 0)
-        smallest = np.minimum(smallest, room)
+        smallest = np.minimum(smallest, over(VTH_MAX * form.current_decay.min(), total))
     return smallest
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from nrf_deploy.network import Array
 from nrf_deploy.quantise.grid import Grid, compensated, descended, factor, loss
+from nrf_deploy.quantise.reach import over
 from nrf_deploy.quantise.signals import Signals, distance
 
 from .analogue import Reaches
@@ -193,8 +194,7 @@ def largest(task: Task) -> tuple[Array, Array]:
         ):
             if value is None:
                 continue
-            bound = np.full(value.shape, np.inf)
-            np.divide(limit * form.drive, value, out=bound, where=value > 0)
+            bound = over(limit * form.drive, value)
             bound = bound.reshape(len(bound), -1).min(axis=1)
             cap = np.minimum(cap, bound if task.channels else bound.min(initial=np.inf))
         own = task.reaches.cap(name)
