@@ -21,6 +21,7 @@ conformance: $(READY) sdks ## the long comparisons with the vendors' simulators
 
 bench: $(READY) ## how fast, on this machine and beside other tools: docs/performance.md
 	$(BIN)/python benchmarks/report.py --date "$(DATE)"
+	$(BIN)/python benchmarks/jobs.py
 
 report-check: $(READY) $(AXE) ## the HTML report in a real Chromium, and axe-core on it
 	@command -v chromium || command -v chromium-browser || command -v google-chrome || { echo "install Chromium first: apt-get install chromium"; exit 1; }

@@ -6,8 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+# Property tests draw the same examples in every run and never look at the clock.
+# `pytest --hypothesis-profile search` draws new ones.
+unhurried = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow], "print_blob": True}
+settings.register_profile("suite", derandomize=True, **unhurried)
+settings.register_profile("search", **unhurried)
+settings.load_profile("suite")
 
 
 @pytest.fixture

@@ -109,7 +109,10 @@ def test_what_a_pool_adds_up_counts_too() -> None:
     assert bundle.program.ports[0].peak == (2**23 - 1) // worst
 
 
-def test_every_chip_takes_spikes() -> None:
-    for chip in ("loihi1", "loihi2"):
-        bundle = pipeline.compile(model(np.ones((2, 4000))), chip)
-        pipeline.run(bundle, noise((4000,), 3, 0.5))
+@pytest.mark.parametrize("chip", ["loihi1", "loihi2"])
+def test_four_thousand_inputs_may_spike_at_once(chip: str) -> None:
+    """A neuron with 4,000 equal weights and a threshold of 1 fires in each step that has input."""
+    bundle = pipeline.compile(model(np.ones((2, 4000))), chip)
+    trace = pipeline.run(bundle, noise((4000,), 3, 0.5))
+    latency = bundle.program.origin("n").latency
+    assert trace.outputs["n"].dense()[latency:].tolist() == [[1, 1]] * 3

@@ -61,17 +61,14 @@ def test_the_cnn_of_sinabs_in_units_of_steps(shared: Path) -> None:
     assert all("sinabs subtract" in f.why and "fires" in f.fix for f in findings)
 
 
-def test_reading_is_quick_and_imports_neither_nir_nor_torch(shared: Path) -> None:
+def test_reading_imports_neither_nir_nor_torch(shared: Path) -> None:
     program = """if True:
-        import sys, time
-        start = time.perf_counter()
+        import sys
         from nrf_deploy.nir_io import read
         read(sys.argv[1], 1)
-        assert not {"nir", "torch", "norse"} & set(sys.modules)
-        print(time.perf_counter() - start)"""
+        assert not {"nir", "torch", "norse"} & set(sys.modules)"""
     command = [sys.executable, "-c", program, str(shared / "conformance/nir/cnn_sinabs.nir")]
-    times = [float(subprocess.check_output(command)) for _ in range(2)]
-    assert min(times) < 0.5
+    subprocess.run(command, check=True)
 
 
 def nir_nodes() -> dict[str, Any]:

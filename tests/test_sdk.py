@@ -135,7 +135,6 @@ def test_a_worker_that_hangs_ends_with_all_its_children(
     work: Callable[..., Any], tmp_path: Path
 ) -> None:
     note = tmp_path / "child"
-    started = time.monotonic()
     finding = failure(
         lambda: work(
             f"""
@@ -150,7 +149,6 @@ def test_a_worker_that_hangs_ends_with_all_its_children(
     )
     assert finding.code == "SDK-TIMEOUT"
     assert "1.5 s" in finding.what
-    assert time.monotonic() - started < 30
     child = int(note.read_text())
     for _ in range(100):
         if not alive(child):
