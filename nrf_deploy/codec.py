@@ -24,6 +24,7 @@ import numpy as np
 
 from .findings import InputError, error
 from .network import Array
+from .toml_json import is_int64, parse_json
 
 Tree = Any  # what json gives
 
@@ -55,6 +56,8 @@ class Codec:
             value = value.item()
         if isinstance(value, float) and not math.isfinite(value):
             raise _refusal(at, f"is {value}, which no JSON can hold")
+        if isinstance(value, int) and not is_int64(value):
+            raise _refusal(at, "is an integer of more than 64 bits")
         if value is None or isinstance(value, (bool, int, float, str)):
             return value
         if type(value) is np.ndarray:
@@ -150,20 +153,8 @@ def to_json(tree: Tree, indent: int | None = None) -> bytes:
 
 
 def from_json(data: bytes) -> Tree:
-    """Strict: a ValueError for a repeated key, NaN, infinity or anything that is no JSON."""
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        if len(found := dict(pairs)) != len(pairs):
-            raise ValueError("a key is there twice")
-        return found
-
-    def constant(name: str) -> None:
-        raise ValueError(f"{name} is no JSON")
-
-    try:
-        return json.loads(data, object_pairs_hook=unique, parse_constant=constant)
-    except RecursionError as problem:
-        raise ValueError("nested too deeply") from problem
+    """Return the value of a JSON text; raise ValueError as `parse_json` does."""
+    return parse_json(data)
 
 
 def _refusal(at: str, what: str) -> InputError:

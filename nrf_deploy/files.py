@@ -9,13 +9,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from .findings import UsageError, error
+from .findings import InputError, UsageError, error
 
 
 @contextlib.contextmanager
 def reading(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """The open file. One that is missing, closed to us or no file at all (a pipe would hang
-    us) is a UsageError; what goes wrong while it is read is the reader's to explain."""
+    """Open a file for reading.
+
+    A file that is missing, that we may not read, or that is not a regular file (a pipe would
+    never end) is a UsageError. An OSError or a MemoryError while it is read is an InputError
+    that names the file, unless the reader has a better explanation.
+    """
     try:
         _demand_plain(Path(path))
         stream = open(path, "rb")  # noqa: SIM115 - closed below; only opening is guarded
@@ -27,8 +31,38 @@ def reading(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
                 fix="name a file that exists and that you may read",
             )
         ) from problem
-    with stream:
-        yield stream
+    try:
+        with stream:
+            yield stream
+    except BrokenPipeError:
+        raise
+    except OSError as problem:
+        what = f"reading {os.fspath(path)} failed: {problem.strerror or problem}"
+        fix = "copy the file to a sound disk, and look at whether the copy is whole"
+        raise InputError(error("INPUT-READ", what, fix=fix)) from problem
+    except MemoryError as problem:
+        raise too_large(path) from problem
+
+
+def too_large(path: str | os.PathLike[str]) -> InputError:
+    """Return the refusal of a file that needs more memory than there is."""
+    return InputError(
+        error(
+            "INPUT-TOO-LARGE",
+            f"reading {os.fspath(path)} needs more memory than there is",
+            fix="use a smaller file, or a machine with more memory",
+        )
+    )
+
+
+def content(path: str | os.PathLike[str], limit: int) -> bytes:
+    """Return all bytes of a file; refuse one of more than `limit` bytes before they are read."""
+    with reading(path) as stream:
+        data = stream.read(limit + 1)
+    if len(data) > limit:
+        what = f"{os.fspath(path)} has more than {limit:,} bytes, the limit"
+        raise InputError(error("INPUT-TOO-LARGE", what, fix="look at whether this file was meant"))
+    return data
 
 
 def write_atomically(path: str | os.PathLike[str], write: Callable[[BinaryIO], None]) -> None:

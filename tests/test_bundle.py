@@ -423,7 +423,7 @@ def test_members_that_the_manifest_does_not_vouch_for_are_refused(path, change, 
     [
         (b'"program.Dense"', b'"os.system"', "BUNDLE-CONTENT"),
         (b'"delay": 2', b'"delay": "2"', "BUNDLE-CONTENT"),
-        (b'"dt": 0.0001', b'"dt": 1e999', "BUNDLE-CONTENT"),
+        (b'"dt": 0.0001', b'"dt": 1e999', "BUNDLE-DAMAGED"),
         (b'"findings": [{', b'"findings": [1, {', "BUNDLE-CONTENT"),
         (b'"network": {', b'"other": {', "BUNDLE-CONTENT"),
         (b'"delay": 2', b'"delay": -2', "BUNDLE-UNSOUND"),

@@ -46,7 +46,7 @@ def there_and_back(value: Any) -> Any:
 plain = st.recursive(
     st.none()
     | st.booleans()
-    | st.integers()
+    | st.integers(-(2**63), 2**64 - 1)
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(),
     lambda inner: (
@@ -161,6 +161,12 @@ def test_what_is_not_of_the_registry_is_refused(tree, reason):
     with pytest.raises(InputError, match=reason) as caught:
         CODEC.decode(tree, {"w": np.zeros(1)})
     assert caught.value.findings[0].code == "BUNDLE-CONTENT"
+
+
+def test_what_could_not_be_read_again_is_not_written():
+    for value in (2**64, -(2**63) - 1, 10**5000):
+        with pytest.raises(InputError, match="more than 64 bits"):
+            CODEC.encode(Tree("t", notes={"here": value}))
 
 
 def test_a_field_with_a_default_may_be_missing_so_that_old_files_stay_readable():

@@ -131,7 +131,7 @@ def test_a_missing_or_odd_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="it is a folder"):
         full_name(str(tmp_path / "folder.toml"))
     (tmp_path / "latin.toml").write_bytes(b"about = '\xff'\n")
-    with pytest.raises(InputError, match="no TOML"):
+    with pytest.raises(InputError, match="not TOML"):
         full_name(str(tmp_path / "latin.toml"))
 
 

@@ -6,7 +6,6 @@ good reason is repaired, and a finding says so; what would be a guess is refused
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
 from typing import Any, cast
@@ -16,6 +15,7 @@ import numpy as np
 from ..findings import Finding, InputError, error, refuse, warning
 from ..network import DATA, Network, Node, Shape
 from ..time_constants import TIMES, step_faults
+from ..toml_json import parse_json
 from .checks import duplicates, edge_shapes, splice, stateless_cycles, structure
 from .fields import Fields
 from .graph import RawGraph, in_order, raw_graph
@@ -228,10 +228,7 @@ def _json(graph: RawGraph, key: str) -> Any:
     text = _metadata(graph, key)
     if not isinstance(text, str):
         raise ValueError("it is not text")
-    try:
-        return json.loads(text)
-    except RecursionError as e:
-        raise ValueError("it is nested too deeply") from e
+    return parse_json(text)
 
 
 def _data(graph: RawGraph, key: str, findings: list[Finding]) -> dict[str, Any]:

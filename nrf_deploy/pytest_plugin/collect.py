@@ -10,11 +10,12 @@ import pytest
 from .. import pipeline
 from ..bundle import Bundle
 from ..conformance.run import task
-from ..files import reading
+from ..files import content
 from ..findings import Finding, NrfError, UsageError, error, refuse
 from ..given import as_bundle, recording_for
 from ..recording import Recording
 from ..text import WIDTH, several
+from ..toml_json import TOML_LIMIT
 from ..verification.limits import Limits, parse_limits, unknown_layers
 from ..verification.recorded import is_recording
 from ..verification.verify import default_limits
@@ -110,7 +111,6 @@ class Collected:
         path = self.option("nrf_limits")
         if not path:
             return usual
-        with reading(path) as stream:
-            limits = parse_limits(stream.read(2**20).decode("utf-8", "replace"), usual)
+        limits = parse_limits(content(path, TOML_LIMIT), usual)
         refuse(unknown_layers(limits, pipeline.populations(bundle)), UsageError)
         return replace(limits, file=str(path))

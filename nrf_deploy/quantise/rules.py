@@ -21,13 +21,14 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_args, get_type_hints
 
 from ..findings import Finding, InputError, TargetError, error, refuse
+from ..toml_json import toml_table
 
+WAY = "docs/quantising.md shows what it holds"
 CHOICES = {
     "error": ("spikes", "weights"),
     "method": ("fit", "max"),
@@ -116,12 +117,9 @@ def keys_of(cls: type) -> list[str]:
     return [f.name for f in dataclasses.fields(cls) if f.name != "layers"]
 
 
-def parse_rules(text: str) -> Rules:
+def parse_rules(text: bytes | str) -> Rules:
     """Rules from TOML; every mistake in one refusal."""
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as problem:
-        raise InputError(error("SCHEME-MALFORMED", f"the scheme is no TOML: {problem}")) from None
+    table = toml_table(text, "the scheme", "SCHEME-MALFORMED", fix=WAY)
     layers = table.pop("layers", {})
     findings = list(_faults(table, Rules, "the scheme"))
     if not isinstance(layers, dict):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import json
 import os
 import struct
 import subprocess
@@ -18,6 +17,7 @@ import numpy as np
 
 from ..archive import DamagedError
 from ..findings import MissingError, error
+from ..toml_json import parse_json
 from .sensor import Columns
 
 WORKER = Path(__file__).with_name("faery_worker.py")
@@ -66,7 +66,7 @@ class Decoding:
         line = self._stream.readline(4096)
         if not line.endswith(b"\n"):
             raise self._failed()
-        stated: dict[str, Any] = json.loads(line)
+        stated: dict[str, Any] = parse_json(line)
         width, height = stated["size"]
         return int(width), int(height)
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 from .. import pipeline, show
 from ..bundle import Bundle
 from ..cli import emit
-from ..files import reading
+from ..files import content
 from ..findings import Finding, UnjudgedError, error
 from ..given import recording_for
 from ..model import Model
@@ -20,6 +20,7 @@ from ..recording import Recording
 from ..recordings import Options
 from ..stages import Verdict
 from ..text import Progress, finding_text
+from ..toml_json import TOML_LIMIT
 
 
 def recording(
@@ -71,8 +72,7 @@ def built(args: argparse.Namespace, model: Model, chip: str) -> tuple[Bundle, tu
 def _rules(args: argparse.Namespace) -> Rules:
     if not args.scheme:
         return Rules()
-    with reading(args.scheme) as stream:
-        return parse_rules(stream.read(2**20).decode("utf-8", "replace"))
+    return parse_rules(content(args.scheme, TOML_LIMIT))
 
 
 def running(*engines: str, why: str = "") -> Progress:

@@ -11,17 +11,19 @@ from pathlib import Path
 
 from ..bundle import Bundle, save
 from ..cli import emit
-from ..files import reading, write_text
+from ..files import content, write_text
 from ..findings import UsageError, error, info
 from ..given import as_bundle, slower
 from ..kinds import demand_output
 from ..recording import Recording
 from ..recordings import write
 from ..text import Progress
+from ..toml_json import TOML_LIMIT
 from ..verification import Labels, Limits, Report, junit, parse_labels, parse_limits
 from ..verification.bisect import bisect
 from ..verification.covariance import Covariance, covariance
 from ..verification.covariance.words import text as in_words
+from ..verification.labels import LABELS_LIMIT
 from ..verification.page import page
 from ..verification.verify import default_limits
 from ..verification.verify import verify as verify_bundle
@@ -150,8 +152,7 @@ def _written(
 def _labels(args: argparse.Namespace) -> Labels | None:
     if not args.labels:
         return None
-    with reading(args.labels) as stream:
-        return parse_labels(stream.read(2**24).decode("utf-8", "replace"))
+    return parse_labels(content(args.labels, LABELS_LIMIT))
 
 
 def _limits(args: argparse.Namespace) -> Limits:
@@ -170,6 +171,5 @@ def _limits(args: argparse.Namespace) -> Limits:
     usual = default_limits(args.engine, args.against)
     if not args.limits:
         return usual
-    with reading(args.limits) as stream:
-        limits = parse_limits(stream.read(2**20).decode("utf-8", "replace"), usual)
+    limits = parse_limits(content(args.limits, TOML_LIMIT), usual)
     return replace(limits, file=args.limits)

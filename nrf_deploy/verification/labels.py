@@ -11,10 +11,10 @@ is seconds from the recording's first step. Steps without a line have no label.
 from __future__ import annotations
 
 import csv
-import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from ..findings import Finding, InputError, error, refuse
 from ..network import Array
 
 WAY = "docs/report-schema.md shows what it holds: a class, or lines of step,x,y or t,x,y"
+LABELS_LIMIT = 8 << 20  # bytes
+LARGEST = 2.0**53  # of a step, a time or a place
+MOST_FAULTS = 20  # shown one by one
 CLOSE = 1e-6
 """Of a step: a time that is so near to the next step's begin belongs to it."""
 
@@ -54,7 +57,9 @@ class PlaceLabels:
         if dt is None:
             what = "the labels are in seconds, and the recording does not say how long a step is"
             raise InputError(error("LABELS-TIME", what, fix="label steps: step,x,y"))
-        return np.floor(self.when / dt + CLOSE).astype(np.int64)
+        with np.errstate(over="ignore"):
+            step = np.floor(self.when / dt + CLOSE)
+        return np.minimum(step, 2.0**62).astype(np.int64)  # beyond every recording, and counted so
 
     def csv(self) -> str:
         """As `parse_labels` reads it, the places to a thousandth of a pixel."""
@@ -68,10 +73,9 @@ class PlaceLabels:
 Labels = ClassLabel | PlaceLabels
 
 
-def parse_labels(text: str) -> Labels:
-    """Every fault of the file at once."""
-    lines = [(n, [c.strip() for c in row]) for n, row in enumerate(csv.reader(text.split("\n")), 1)]
-    lines = [(n, row) for n, row in lines if any(row)]
+def parse_labels(text: bytes | str) -> Labels:
+    """Return the labels in a file's text; refuse it with its faults all at once."""
+    lines = list(_lines(text))
     head = [c.lower() for c in lines[0][1]] if lines else []
     rows = lines[1:]
     if head == ["class"] and len(rows) == 1 and len(rows[0][1]) == 1:
@@ -80,9 +84,27 @@ def parse_labels(text: str) -> Labels:
         what = "the labels begin neither with class, and one class, nor with step,x,y or t,x,y"
         raise InputError(error("LABELS-MALFORMED", what, fix=WAY))
     whole = head[0] == "step"
-    refuse(_faults(rows, len(head), whole), InputError)
+    faults = list(islice(_faults(rows, len(head), whole), MOST_FAULTS + 1))
+    if len(faults) > MOST_FAULTS:
+        more = f"more than {MOST_FAULTS} lines of the labels are wrong"
+        faults[MOST_FAULTS:] = [error("LABELS-MALFORMED", more, fix=WAY)]
+    refuse(faults, InputError)
     values = np.array([[float(c) for c in row] for _, row in rows])
     return PlaceLabels(values[:, 0], not whole, values[:, 1:].reshape(len(rows), -1, 2))
+
+
+def _lines(text: bytes | str) -> Iterator[tuple[int, list[str]]]:
+    """The number and the cells of every line that is not blank."""
+    try:
+        plain = text.decode("utf-8") if isinstance(text, bytes) else text
+        for number, row in enumerate(csv.reader(plain.split("\n")), 1):
+            cells = [cell.strip() for cell in row]
+            if any(cells):
+                yield number, cells
+    except (csv.Error, UnicodeDecodeError) as problem:
+        raise InputError(
+            error("LABELS-MALFORMED", f"the labels are not CSV: {problem}", fix=WAY)
+        ) from problem
 
 
 def _places(head: Sequence[str]) -> bool:
@@ -96,8 +118,8 @@ def _faults(
     if not rows:
         yield error("LABELS-MALFORMED", "the labels have a first line and no other", fix=WAY)
     for line, row in rows:
-        if len(row) != width or not all(map(_finite, row)):
-            said = f"line {line} of the labels is not {width} numbers: {','.join(row):.60}"
+        if len(row) != width or not all(map(_number, row)):
+            said = f"line {line} of the labels is not {width} numbers: {','.join(row)[:60]}"
             yield error("LABELS-MALFORMED", said, fix=WAY)
         elif float(row[0]) < 0 or (whole and float(row[0]) % 1):
             what = f"line {line} of the labels begins with {row[0]:.20}"
@@ -105,8 +127,9 @@ def _faults(
             yield error("LABELS-MALFORMED", what, why=why, fix=WAY)
 
 
-def _finite(cell: str) -> bool:
+def _number(cell: str) -> bool:
+    """Whether a cell is a number that a float holds to the last unit."""
     try:
-        return math.isfinite(float(cell))
+        return abs(float(cell)) < LARGEST
     except ValueError:
         return False

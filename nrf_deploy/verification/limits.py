@@ -17,13 +17,13 @@ cosine = 0.999
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from ..findings import Finding, InputError, error, refuse
 from ..quantise.rules import nearest
+from ..toml_json import toml_table
 
 
 @dataclass(frozen=True)
@@ -64,14 +64,10 @@ WHOLE = ("task_error", "task_change")
 """Of the whole run: no layer has its own."""
 
 
-def parse_limits(text: str, default: Limits) -> Limits:
+def parse_limits(text: bytes | str, default: Limits) -> Limits:
     """From TOML; what it does not say is as in `default`."""
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as problem:
-        fix = "docs/report-schema.md shows what it holds"
-        what = f"the limits are no TOML: {problem}"
-        raise InputError(error("LIMITS-MALFORMED", what, fix=fix)) from problem
+    fix = "docs/report-schema.md shows what it holds"
+    table = toml_table(text, "the file of limits", "LIMITS-MALFORMED", fix=fix)
     layers = table.pop("layers", {})
     findings = list(_faults(table, None))
     if not isinstance(layers, dict) or not all(isinstance(own, dict) for own in layers.values()):

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -21,8 +20,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from nrf_deploy.files import reading
+from nrf_deploy.files import content
 from nrf_deploy.findings import Finding, InputError, UsageError, error, refuse
+from nrf_deploy.toml_json import TOML_LIMIT, parse_toml, toml_table
 
 DEFAULT = "emulator"
 CHOICES = {
@@ -105,7 +105,7 @@ KEYS = tuple(f.name for f in dataclasses.fields(Settings))
 
 @cache
 def presets() -> Mapping[str, Mapping[str, Any]]:
-    return tomllib.loads(files("nrf_emulator").joinpath("chips.toml").read_text("utf-8"))
+    return parse_toml(files("nrf_emulator").joinpath("chips.toml").read_bytes())
 
 
 def settings(name: str) -> Settings:
@@ -129,15 +129,11 @@ def full_name(given: str) -> str | None:
 
 
 def _of_file(path: str) -> str:
-    with reading(path) as stream:
-        try:
-            table = tomllib.load(stream)
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
-            what = f"{path} is no TOML: {problem}"
-            raise InputError(error("EMULATOR-FILE-MALFORMED", what)) from None
+    table = toml_table(content(path, TOML_LIMIT), path, "EMULATOR-FILE-MALFORMED")
     base = table.pop("base", DEFAULT)
     table.pop("about", None)
-    found = [] if base in presets() else [_unknown("base", str(base), presets(), path)]
+    known = isinstance(base, str) and base in presets()
+    found = [] if known else [_unknown("base", f"{base!s:.80}", presets(), path)]
     found += _faults(table, DEFAULT if found else base, path)
     refuse(found, InputError)
     return _named(base, table)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
+
+from nrf_deploy.toml_json import parse_toml
 
 STATE_SHIFT = 6  # u, v and thresholds count 1/64 of a weight unit
 STATE_LIMIT = 2**23 - 1
@@ -15,7 +16,7 @@ STATE_LIMIT = 2**23 - 1
 @cache
 def tables() -> dict[str, dict[str, Any]]:
     """Every chip and board, a board with the limits of its chip filled in."""
-    read = tomllib.loads(files("nrf_loihi").joinpath("chips.toml").read_text("utf-8"))
+    read = parse_toml(files("nrf_loihi").joinpath("chips.toml").read_bytes())
     return {name: _filled_in(table, read) for name, table in read.items()}
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
+
+from nrf_deploy.toml_json import parse_toml
 
 LEAST, MOST = -(2**15), 2**15 - 1
 """Of a membrane, a threshold or a bias: 16 bits."""
@@ -17,7 +18,7 @@ MEMORIES = ("kernel_words", "neuron_words", "bias_words")
 @cache
 def tables() -> dict[str, dict[str, Any]]:
     """Every chip, with the limits of the one that it is like filled in."""
-    read = tomllib.loads(files("nrf_speck").joinpath("chips.toml").read_text("utf-8"))
+    read = parse_toml(files("nrf_speck").joinpath("chips.toml").read_bytes())
     return {
         name: {
             **table,
