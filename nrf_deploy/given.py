@@ -98,8 +98,9 @@ def read_recording(
 
     `bin` is the length of a step in seconds for camera events, `merge` ("polarity", "all")
     counts events together, and values above `clip` become `clip`. `crop` (x, y, width, height)
-    keeps a window of a camera's sensor, `downsample` makes one pixel of N x N, and `start` and
-    `until` (seconds after the first event) bound the time; `made` of the recording names them.
+    keeps a window of a camera's sensor, `downsample` makes one pixel of N x N. Step 0 begins at
+    `origin`: "first", the first event (default), or "zero", t = 0 of the file's clock; `start`
+    and `until` (seconds after the origin) bound the time. `made` of the recording names them.
     """
     network = network_of(given)
     recording, findings = recording_for(network, path, **options)

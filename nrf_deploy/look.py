@@ -15,7 +15,7 @@ from .network import Array, Network, Population
 from .recording import Recording
 from .recordings import Camera, Look, Options, Table
 from .show import bundle_json, bundle_text, dims, network_table, span
-from .text import table
+from .text import table, wrap
 
 PARAMETERS = (
     "tau", "tau_mem", "tau_syn", "r", "w_in", "v_leak", "v_threshold", "v_reset",
@@ -66,6 +66,7 @@ def _events(
         recording, findings = recordings.read(path, shape=shape, **options)
         data["recording"] = recording_json(recording)
         text += "\n\n" + recording_text(recording)
+        text += "".join(f"\n\n{wrap(f.what)}" for f in findings if f.code == "RECORDING-STEP")
     return "events", data, text, tuple(findings)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import itertools
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from cli_calls import unwrapped
 import nrf_deploy as nd
 from nrf_deploy.emulator import golden
 from nrf_deploy.findings import MissingError, error
+from nrf_deploy.network import IF, Input, Linear, Network, Output
 from nrf_deploy.program import Program
 from nrf_deploy.recording import Recording, Trace
 from nrf_deploy.recordings import write
@@ -85,6 +87,42 @@ def test_an_option_given_twice_is_refused(here: pytest.Pytester, name: str) -> N
     done = here.runpytest_inprocess(*BOTH, *words, "=".join(words))
     assert done.ret == USAGE
     done.stderr.fnmatch_lines([f"*--nrf-{name} is given twice; expected once*"])
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--nrf-origin", "zero"), "*and --nrf-origin out*"),
+        (("--nrf-crop", "1,2,3"), "*--nrf-crop*'1,2,3' is not X,Y,W,H*"),
+        (("--nrf-until", "-1"), "*--nrf-until -1.0 is no time*"),
+    ],
+)
+def test_a_choice_of_events_that_steps_do_not_have_is_refused(
+    here: pytest.Pytester, words: tuple[str, str], said: str
+) -> None:
+    done = here.runpytest_inprocess(*BOTH, *words)
+    assert done.ret == USAGE
+    done.stderr.fnmatch_lines([said])
+
+
+def test_events_are_chosen_and_counted_as_the_verbs_do(pytester: pytest.Pytester) -> None:
+    node = IF(name="n", r=np.ones(1), v_threshold=np.ones(1), v_reset=np.zeros(1))
+    nodes = (
+        Input(name="in", port_shape=(1,)),
+        Linear(name="w", weight=np.full((1, 1), 3.0)),
+        node,
+        Output(name="out", port_shape=(1,)),
+    )
+    names = [n.name for n in nodes]
+    network = Network(nodes, tuple(itertools.pairwise(names)), dt=1e-3)
+    nd.save(nd.compile(network, "emulator"), pytester.path / "m.nrfb")
+    times = np.arange(52, 9000, 300)
+    none = np.zeros(len(times), np.int64)
+    np.savez(pytester.path / "e.npz", t=times, x=none, y=none, p=none)
+    words = ("--nrf-bundle", "m.nrfb", "--nrf-input", "e.npz", "--nrf-bin", "1e-3")
+    chosen = ("--nrf-merge", "all", "--nrf-origin", "zero", "--nrf-from", "1e-3")
+    done = pytester.runpytest_inprocess(*words, *chosen, "--nrf-until", "8e-3")
+    done.stdout.fnmatch_lines(["nrf-deploy: step 0 of e.npz begins at t = 1,000 us"])
 
 
 def test_the_command_line_may_override_addopts(here: pytest.Pytester) -> None:

@@ -39,7 +39,8 @@ def events_file(folder: Path, **changed: Any) -> Path:
 
 
 def codes(findings: Iterable[Any]) -> list[str]:
-    return [f.code for f in findings]
+    """Without the info that every file of events has: where step 0 begins."""
+    return [f.code for f in findings if not f.what.startswith("step 0 of ")]
 
 
 def refused(kind: type[NrfError], path: Path, **options: Any) -> tuple[list[str], str]:
@@ -146,7 +147,7 @@ def test_n_mnist_reads_as_its_decoded_twin(shared):
 def test_n_mnist_in_steps_of_a_millisecond(shared):
     path = shared / "recordings" / "nmnist_sample.npz"
     recording, findings = read(path, shape=(2, 34, 34), bin=1e-3, dt=1e-3)
-    assert findings == []
+    assert codes(findings) == []
     assert (recording.steps, recording.dt) == (311, 1e-3)
     assert recording.value.sum() == 4325
     with np.load(path) as twin:
@@ -346,9 +347,9 @@ def test_no_event_is_a_warning(tmp_path):
 def test_steps_other_than_the_model_s_are_warned_of(tmp_path):
     _, findings = read(events_file(tmp_path), **INPUT, dt=1e-4)
     assert codes(findings) == ["RECORDING-BIN-DIFFERS"]
-    assert "0.001 s" in findings[0].what
-    assert "0.0001" in findings[0].what
-    assert "--bin 0.0001" in findings[0].fix
+    assert "0.001 s" in findings[-1].what
+    assert "0.0001" in findings[-1].what
+    assert "--bin 0.0001" in findings[-1].fix
 
 
 @pytest.mark.parametrize(("dt", "said"), [(1.0, ["RECORDING-STEP"]), (1e-3 * (1 + 1e-7), [])])
@@ -414,7 +415,7 @@ def test_the_same_events_in_every_format(tmp_path, header):
     (tmp_path / "e.csv").write_text(header + lines)
     for name in ("e.bin", "e.csv"):
         recording, findings = read(tmp_path / name, **INPUT)
-        assert findings == []
+        assert codes(findings) == []
         assert recording.same(expected)
 
 

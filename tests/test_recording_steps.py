@@ -98,8 +98,8 @@ def test_the_steps_are_recorded_in_what_comes_out(camera, tmp_path):
         downsample=2, merge="polarity", clip=1,
     )  # fmt: skip
     assert recording.made == (
-        "decode DAT", "from 10,000 us", "until 40,000 us", "crop 10,10,20,20", "downsample 2",
-        "merge polarity", "bin 0.001 s", "clip 1",
+        "decode DAT", "origin first", "from 10,000 us", "until 40,000 us", "crop 10,10,20,20",
+        "downsample 2", "merge polarity", "bin 0.001 s", "clip 1",
     )  # fmt: skip
     said = {f.code: f.what for f in findings}
     t, x, y, _ = table()
@@ -111,10 +111,10 @@ def test_the_steps_are_recorded_in_what_comes_out(camera, tmp_path):
     assert read(tmp_path / "r.npz")[0].made == recording.made
 
 
-def test_nothing_chosen_says_nothing(camera):
+def test_nothing_chosen_says_only_where_step_0_begins(camera):
     recording, findings = read(camera, shape=(2, 30, 40), bin=1e-3)
-    assert findings == []
-    assert recording.made == ("decode DAT", "bin 0.001 s")
+    assert [f.code for f in findings] == ["RECORDING-STEP"]
+    assert recording.made == ("decode DAT", "origin first", "bin 0.001 s")
 
 
 def test_a_damaged_list_of_steps_is_refused(tmp_path, camera):
@@ -180,7 +180,7 @@ def test_the_command_line_takes_them(camera, capsys):
     assert shown["recording"]["shape"] == [2, 10, 10]
     assert shown["format"] == "DAT"
     assert sum(shown["polarities"].values()) == shown["events"]
-    assert [f["code"] for f in shown["findings"]] == ["RECORDING-MADE"]
+    assert [f["code"] for f in shown["findings"]] == ["RECORDING-STEP", "RECORDING-MADE"]
 
 
 @pytest.mark.parametrize("window", ["1,2,3", "a,b,c,d", ""])

@@ -73,28 +73,32 @@ def reading(parser: argparse.ArgumentParser) -> None:
         help="make one pixel of N x N, after --crop",
     )
     parser.add_argument(
+        "--origin",
+        choices=["first", "zero"],
+        help="where step 0 of events begins, and what --from and --until count from: first, the "
+        "first event (default); zero, t = 0 of the file's clock",
+    )
+    parser.add_argument(
         "--from",
         dest="start",
         type=fraction,
         metavar="S",
-        help="begin S seconds after the first event of a camera's file",
+        help="begin S seconds after the --origin of a camera's file",
     )
     parser.add_argument(
         "--until",
         type=positive_float,
         metavar="S",
-        help="end S seconds after the first event; the rest of the file is not read",
+        help="end S seconds after the --origin; the rest of the file is not read",
     )
 
 
-def window(text: str) -> tuple[int, ...]:
+def window(text: str) -> tuple[int, int, int, int]:
     try:
-        window = tuple(int(part) for part in text.split(","))
+        x, y, width, height = (int(part) for part in text.split(","))
     except ValueError:
-        window = ()
-    if len(window) != 4:
-        raise argparse.ArgumentTypeError(f"{text!r} is not X,Y,W,H in whole numbers")
-    return window
+        raise argparse.ArgumentTypeError(f"{text!r} is not X,Y,W,H in whole numbers") from None
+    return x, y, width, height
 
 
 def _number(text: str, kind: type, low: float, name: str) -> Any:

@@ -40,6 +40,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--nrf-bin", type=float, metavar="S", help="seconds of one step, for events")
     group.addoption("--nrf-merge", choices=["polarity", "all"], help="count polarities together")
     group.addoption("--nrf-clip", type=int, metavar="N", help="bring values above N down to N")
+    group.addoption("--nrf-crop", metavar="X,Y,W,H", help="a window of the sensor")
+    group.addoption("--nrf-downsample", type=int, metavar="N", help="make one pixel of N x N")
+    group.addoption(
+        "--nrf-origin",
+        choices=["first", "zero"],
+        help="where step 0 begins: at the first event (default), or at t = 0 of the file's clock",
+    )
+    group.addoption("--nrf-from", type=float, metavar="S", help="begin S seconds after the origin")
+    group.addoption("--nrf-until", type=float, metavar="S", help="end S seconds after the origin")
 
 
 @pytest.hookimpl(trylast=True)

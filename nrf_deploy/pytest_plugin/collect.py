@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 
 import pytest
 
 from .. import pipeline
+from ..arguments.shared import window
 from ..bundle import Bundle
 from ..conformance.run import task
 from ..files import content
 from ..findings import Finding, NrfError, UsageError, error, refuse
 from ..given import as_bundle, recording_for
 from ..recording import Recording
+from ..recordings import Crop
 from ..text import WIDTH, several
 from ..toml_json import TOML_LIMIT
 from ..verification.limits import Limits, parse_limits, unknown_layers
@@ -40,8 +43,9 @@ class Collected:
     def pytest_report_header(self) -> list[str]:
         lines = [f"nrf-deploy: {q.name}, {q.engine} against {q.against}" for q in self.questions]
         lines += [f"nrf-deploy: {t.chip} on {t.engine}, {len(t.cases)} cases" for t in self.tasks]
-        said = (f for q in self.questions for f in q.said if f.severity == "warning")
-        return [*lines, *(told([f]) for f in said)]
+        every = [f for q in self.questions for f in q.said]
+        lines += dict.fromkeys(f"nrf-deploy: {f.what}" for f in every if f.code == "RECORDING-STEP")
+        return [*lines, *(told([f]) for f in every if f.severity == "warning")]
 
     @pytest.hookimpl(wrapper=True)
     def pytest_make_collect_report(
@@ -93,6 +97,11 @@ class Collected:
             bin=self.option("nrf_bin"),
             merge=self.option("nrf_merge"),
             clip=self.option("nrf_clip"),
+            crop=self._crop(),
+            downsample=self.option("nrf_downsample"),
+            origin=self.option("nrf_origin"),
+            start=self.option("nrf_from"),
+            until=self.option("nrf_until"),
         )
         known = pipeline.engines(bundle)
         for engine in (self.option("nrf_engine"), self.option("nrf_against")):
@@ -105,6 +114,13 @@ class Collected:
                     )
                 )
         return recording, said
+
+    def _crop(self) -> Crop | None:
+        text = self.option("nrf_crop")
+        try:
+            return None if text is None else window(text)
+        except argparse.ArgumentTypeError as problem:
+            raise UsageError(error("USAGE", f"--crop: {problem}")) from None
 
     def _limits(self, bundle: Bundle) -> Limits:
         usual = default_limits(self.option("nrf_engine"), self.option("nrf_against"))

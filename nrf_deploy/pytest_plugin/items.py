@@ -26,7 +26,10 @@ from ..verification.report import divergence_sentences
 from ..verification.verify import verify
 
 WHOLE = "the whole run"
-OPTION = re.compile(r"(?<![\w-])--(bin|merge|clip|limits|engine|against|input|target|kit)\b(?!-)")
+OPTION = re.compile(
+    r"(?<![\w-])--(bin|merge|clip|crop|downsample|origin|from|until|limits|engine|against|input"
+    r"|target|kit)\b(?!-)"
+)
 """Options that verbs and this plug-in have in common."""
 
 

@@ -30,13 +30,14 @@ from ..recording import Recording
 from . import binning, frames, nir, npz, sensor, slow, suit
 from .asked import kind_faults
 from .camera import Camera, recognise, whole
-from .choice import Choice, Crop, Merge, Options, beyond, choice
+from .choice import Choice, Crop, Merge, Options, Origin, beyond, choice
 from .sensor import Events, Table
 from .summary import Look, looked
 
 __all__ = [
-    "STATES", "Camera", "Choice", "Crop", "Events", "Look", "Merge", "Options", "Table", "choice",
-    "decode", "demand_npz", "looked", "opened", "read", "read_states", "write", "write_states",
+    "STATES", "Camera", "Choice", "Crop", "Events", "Look", "Merge", "Options", "Origin", "Table",
+    "choice", "decode", "demand_npz", "looked", "opened", "read", "read_states", "write",
+    "write_states",
 ]  # fmt: skip
 
 LIMIT = 1 << 30  # bytes, unpacked
@@ -67,16 +68,17 @@ def read(
     downsample: int | None = None,
     start: float | None = None,
     until: float | None = None,
-    origin: int | None = None,
+    origin: Origin | int | None = None,
     stretch: int = 1,
     limit: int = LIMIT,
     max_steps: int = MAX_STEPS,
 ) -> tuple[Recording, list[Finding]]:
     """A file as a Recording for an input of `shape`, and what is to be said about it.
 
-    Camera events are counted in steps of `bin` seconds; step 0 begins at the first event, or
-    at `origin` microseconds, and `start` seconds later where that is given; from `until`
-    seconds on nothing is taken. `crop` (x, y, width, height) keeps a window of the sensor,
+    Camera events are counted in steps of `bin` seconds. Step 0 begins at `origin`: at the first
+    event ("first", the default), at t = 0 of the file's clock ("zero"), or at so many
+    microseconds of it; and `start` seconds later where that is given. From `until` seconds after
+    the origin on nothing is taken. `crop` (x, y, width, height) keeps a window of the sensor,
     `downsample` makes one pixel of N x N. `dt` is the model's time step: a recording in other
     steps is warned of, and one that does not say its own takes it (1 or more counts steps, and
     says nothing of seconds). Values above `clip` become `clip`. `stretch` makes the times of
@@ -87,7 +89,7 @@ def read(
     name = os.fspath(path)
     asked = {"bin": bin, "clip": clip, "crop": crop, "downsample": downsample, "origin": origin}
     refuse(list(kind_faults(**asked, start=start, until=until)), UsageError)
-    chosen = choice(crop=crop, downsample=downsample, start=start, until=until)
+    chosen = choice(crop=crop, downsample=downsample, start=start, until=until, origin=origin)
     held, findings = opened(path, limit=limit, dt=bin, shape=shape)
     events = not isinstance(held, Recording)
     slow.demand(stretch, name, in_steps=not events)
@@ -102,11 +104,10 @@ def read(
             recording, said = binning.binned(
                 slow.stretched(held.packets, stretch), name, slow.chosen(chosen, stretch),
                 shape=shape, bin=bin, merge=merge, max_steps=max_steps,
-                origin=None if origin is None else origin * stretch,
             )  # fmt: skip
         except DamagedError as damage:
             raise damage.refusal(path, "RECORDING") from damage
-        form = [f"decode {held.form}", *chosen.made()]
+        form = [f"decode {held.form}", *chosen.made(usual=True)]
         form += [f"merge {merge}"] if merge else []
         form += [f"time x{stretch}"] if stretch > 1 else []
         recording = replace(recording, made=(*form, f"bin {bin:g} s"))

@@ -8,7 +8,7 @@ from numbers import Integral, Real
 from ..findings import Finding, error
 
 SECONDS = ("bin", "start", "until")
-WHOLE = ("clip", "downsample", "origin")
+WHOLE = ("clip", "downsample")
 
 
 def kind_faults(**asked: object) -> Iterator[Finding]:
@@ -20,6 +20,8 @@ def kind_faults(**asked: object) -> Iterator[Finding]:
             yield _wrong(name, given, "a number of seconds")
         elif name in WHOLE and not _is(given, Integral):
             yield _wrong(name, given, "a whole number")
+        elif name == "origin" and not (isinstance(given, str) or _is(given, Integral)):
+            yield _wrong(name, given, "'first', 'zero' or a whole number of microseconds")
         elif name == "crop" and not _window(given):
             yield _wrong(name, given, "four whole numbers: x, y, width, height")
 

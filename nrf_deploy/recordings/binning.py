@@ -35,7 +35,6 @@ def binned(
     shape: Shape | None,
     bin: float | None,
     merge: Merge | None = None,
-    origin: int | None = None,
     max_steps: int,
 ) -> tuple[Recording, list[Finding]]:
     """The number of events of each element in each step of `bin` seconds.
@@ -45,7 +44,7 @@ def binned(
     """
     refuse(misuse(shape, bin, merge), UsageError)
     assert shape is not None and bin is not None  # noqa: PT018 - for the type checker
-    first = origin
+    origin = first = choice.origin
     while True:
         tally = _Tally(path, choice, shape, Fraction(repr(float(bin))) * 1_000_000, merge, first)
         with closing(packets()) as given:
@@ -61,8 +60,11 @@ def binned(
 
 
 def _early(path: str, least: int, origin: int) -> Finding:
-    what = f"{path} begins at {least:,} us, before the origin at {origin:,} us"
-    return error("RECORDING-ORIGIN", what, fix=f"give an origin of at most {least}")
+    return error(
+        "RECORDING-ORIGIN",
+        f"{path} begins at {least:,} us, before the origin at {origin:,} us",
+        fix=f"count from the first event (--origin first), or give an origin of at most {least}",
+    )
 
 
 @dataclass
@@ -198,8 +200,14 @@ class _Tally:
             yield error(
                 "RECORDING-TOO-LONG",
                 f"{self.path} would have {self.steps:,} steps; the limit is {max_steps:,}",
-                why="one wrong time can stretch a recording without end",
-                fix="give a longer --bin, or look at the last times of the file",
+                why="one wrong time can stretch a recording without end"
+                if self.choice.origin is None
+                else f"they are counted from {self.first:,} us on, and the first event is at "
+                f"{self.least:,} us",
+                fix="give a longer --bin, or look at the last times of the file"
+                if self.choice.origin is None
+                else "count from the first event (--origin first), give a --from near it, or a "
+                "longer --bin",
             )
 
     def _outside(self, name: str, axis: _Outside) -> Finding:
@@ -215,6 +223,14 @@ class _Tally:
         )
 
     def findings(self) -> Iterator[Finding]:
+        if self.seen:
+            yield info(
+                "RECORDING-STEP",
+                f"step 0 of {self.path} begins {self._beginning()}",
+                why="steps are counted from the first event; --origin zero counts them from t = 0"
+                if self.choice.origin is None
+                else "",
+            )
         steps = [*self.choice.made(), *([f"merge {self.merge}"] if self.merge else [])]
         if steps:
             yield info(
@@ -230,6 +246,15 @@ class _Tally:
                 why="a decoder that loses a wrap of the clock gives such times",
                 fix="the events were sorted; look at the decoder if the jumps are large",
             )
+
+    def _beginning(self) -> str:
+        """Where step 0 begins, in words: the origin, and what --from adds to it."""
+        begin = self.choice.begin
+        if self.choice.origin is not None:
+            at = self.first + begin
+            return f"at t = {at:,} us" if at else "at t = 0"
+        later = f"{begin:,} us after its first event" if begin else "at its first event"
+        return f"{later}, at t = {self.first + begin:,} us"
 
     def recording(self, bin: float) -> Recording:
         if self.parts:

@@ -1,7 +1,8 @@
 """What of a camera's events is asked for: named steps, applied in this order.
 
-from/until (seconds after the first event, or after the origin), crop (a window of the
-sensor), downsample (N x N pixels become one). Merging, binning and clipping follow.
+origin (where time is counted from: the first event, or t = 0 of the file's clock), from/until
+(seconds after the origin), crop (a window of the sensor), downsample (N x N pixels become one).
+Merging, binning and clipping follow.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal, TypedDict
+from typing import Literal, TypedDict, get_args
 
 import numpy as np
 
@@ -20,6 +21,8 @@ from .sensor import Columns
 
 Merge = Literal["polarity", "all"]
 Crop = tuple[int, int, int, int]
+Origin = Literal["first", "zero"]
+ORIGINS: tuple[Origin, ...] = get_args(Origin)
 
 
 class Options(TypedDict, total=False):
@@ -30,14 +33,16 @@ class Options(TypedDict, total=False):
     clip: int | None
     crop: Crop | None  # x, y, width, height
     downsample: int | None
-    start: float | None  # seconds after the first event
+    start: float | None  # seconds after the origin
     until: float | None
+    origin: Origin | int | None  # an integer: microseconds of the file's clock
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Times in whole microseconds after the origin."""
+    """Times in whole microseconds after the origin, which is None at the first event."""
 
+    origin: int | None = None
     begin: int = 0
     end: int | None = None
     crop: Crop | None = None
@@ -68,8 +73,17 @@ class Choice:
         width, height = self.crop[2:] if self.crop else sensor
         return -(-width // self.downsample), -(-height // self.downsample)
 
-    def made(self) -> Iterator[str]:
-        """The steps by name."""
+    @property
+    def counted(self) -> str:
+        """The origin by name."""
+        if not self.origin:
+            return "origin first" if self.origin is None else "origin zero"
+        return f"origin {self.origin:,} us"
+
+    def made(self, usual: bool = False) -> Iterator[str]:
+        """The steps by name; the `usual` origin too if asked for."""
+        if usual or self.origin is not None:
+            yield self.counted
         if self.begin:
             yield f"from {self.begin:,} us"
         if self.end is not None:
@@ -86,9 +100,13 @@ def choice(
     downsample: int | None = None,
     start: float | None = None,
     until: float | None = None,
+    origin: Origin | int | None = None,
 ) -> Choice:
     """The choice, or every reason why it is none."""
     problems = [*_crop_faults(crop, downsample or 1)]
+    if isinstance(origin, str) and origin not in ORIGINS:
+        what = f"the origin is {origin!r:.40}; expected {' or '.join(ORIGINS)}"
+        problems.append(error("RECORDING-ORIGIN", what, fix="give --origin first or --origin zero"))
     if downsample is not None and downsample < 1:
         what = f"pixels cannot be brought together by {downsample}"
         problems.append(error("RECORDING-DOWNSAMPLE", what, fix="give --downsample 2 or more"))
@@ -103,7 +121,8 @@ def choice(
         problems.append(error("RECORDING-WINDOW", what, fix="give an --until after --from"))
     refuse(problems, UsageError)
     end = None if until is None else _micro(until)
-    return Choice(_micro(start or 0.0) or 0, end, crop, downsample or 1)
+    at = {"first": None, "zero": 0}.get(origin) if isinstance(origin, str) else origin
+    return Choice(at, _micro(start or 0.0) or 0, end, crop, downsample or 1)
 
 
 def _micro(seconds: float) -> int | None:

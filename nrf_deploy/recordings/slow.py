@@ -27,8 +27,8 @@ def stretched(packets: Packets, by: int) -> Packets:
 
 
 def chosen(choice: Choice, by: int) -> Choice:
-    end = None if choice.end is None else choice.end * by
-    return replace(choice, begin=choice.begin * by, end=end)
+    origin, end = (None if t is None else t * by for t in (choice.origin, choice.end))
+    return replace(choice, origin=origin, begin=choice.begin * by, end=end)
 
 
 def demand(by: int, name: str, in_steps: bool) -> None:

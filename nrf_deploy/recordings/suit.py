@@ -10,7 +10,7 @@ import numpy as np
 from ..findings import Finding, InputError, UsageError, error, info, warning
 from ..network import Shape
 from ..recording import Recording
-from .choice import Choice, Merge
+from .choice import Choice, Merge, Origin
 
 SAME = 1e-6  # relative: what a length of time loses on its way through float32
 
@@ -23,13 +23,13 @@ def in_steps(
     dt: float | None,
     bin: float | None,
     merge: str | None,
-    origin: int | None,
+    origin: Origin | int | None,
     chosen: Choice,
 ) -> tuple[Recording, list[Finding]]:
     """A recording that has its steps already: nothing may be asked that would change it."""
     if merge is not None or origin is not None or chosen != Choice():
         what = f"{name} is already in steps: nothing of its events can be chosen or merged"
-        fix = "leave --merge, --crop, --downsample, --from and --until (and origin) out"
+        fix = "leave --merge, --crop, --downsample, --from, --until and --origin out"
         raise UsageError(error("RECORDING-OPTION", what, fix=fix))
     if bin is not None and held.dt is not None and not close(held.dt, bin):
         what = f"{name} is already in steps of {held.dt:g} s, not of {bin:g} s"

@@ -40,7 +40,7 @@ class Summary:
 
 def summarise(packets: Packets, chosen: Choice) -> Summary:
     found = Summary()
-    origin: int | None = None
+    origin = chosen.origin
     last: int | None = None
     moment: Columns = {name: np.zeros(0, np.int64) for name in "txyp"}
     with closing(packets()) as given:
@@ -116,7 +116,7 @@ class Look:
 
 def looked(path: str | os.PathLike[str], held: Camera | Table, options: Options) -> Look:
     """What `held`, the opened file of that path, is like in the part that is asked for."""
-    keys = ("crop", "downsample", "start", "until")
+    keys = ("crop", "downsample", "start", "until", "origin")
     chosen = choice(**{key: options.get(key) for key in keys})  # type: ignore[arg-type]
     size = held.size if isinstance(held, Camera) else None
     refuse(beyond(chosen, size, os.fspath(path)), UsageError)

@@ -19,7 +19,7 @@ from ..quantise.rules import Rules, parse_rules
 from ..recording import Recording
 from ..recordings import Options
 from ..stages import Verdict
-from ..text import Progress, finding_text
+from ..text import Progress, finding_text, wrap
 from ..toml_json import TOML_LIMIT
 
 
@@ -87,6 +87,8 @@ def say_at_once(args: argparse.Namespace, said: Iterable[Finding]) -> None:
         for finding in said:
             if finding.severity != "info":
                 print(finding_text(finding) + "\n")
+            elif finding.code == "RECORDING-STEP":
+                print(wrap(finding.what, then="    ") + "\n")
         sys.stdout.flush()
 
 

@@ -130,6 +130,7 @@ def verify(
             "tool_version": __version__,
             "steps": recording.steps,
             "input_events": len(recording.index),
+            **({"input_made": list(recording.made)} if recording.made else {}),
             **(context or {}),
         },
         said=tuple(said),
