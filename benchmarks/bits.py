@@ -25,13 +25,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="mismatches with the model against bits")
     parser.add_argument("model", help="a .nir file")
     parser.add_argument("--input", required=True, help="a recording")
+    parser.add_argument("--reset", choices=["value", "subtract"], help="where its file says none")
+    parser.add_argument("--fires", choices=["above", "at"], help="where its file says none")
     parser.add_argument("--dt", type=float, help="the model's time step, where its file says none")
     parser.add_argument("--bin", type=float, help="seconds of a step of camera events")
     parser.add_argument("--base", default=WIDE, help="what holds the settings not swept")
     parser.add_argument("--sweep", action="append", metavar="KEY=A,B,...", help="may be repeated")
     args = parser.parse_args()
     try:
-        model = nd.read(args.model, dt=args.dt)
+        model = nd.read(args.model, dt=args.dt, reset=args.reset, fires=args.fires)
         recording = nd.read_recording(args.input, model, bin=args.bin)
         for sweep in args.sweep or SWEEPS:
             key, _, values = sweep.partition("=")

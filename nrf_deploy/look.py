@@ -10,11 +10,20 @@ from .bundle import load
 from .files import reading
 from .findings import Finding, InputError, UsageError, error
 from .kinds import kind_of
-from .model import read
+from .model import read, rule_findings
 from .network import Array, Network, Population
 from .recording import Recording
 from .recordings import Camera, Look, Options, Table
-from .show import bundle_json, bundle_text, dims, network_table, span
+from .show import (
+    RULE_HEADS,
+    bundle_json,
+    bundle_text,
+    dims,
+    network_table,
+    rule_cells,
+    rule_of,
+    span,
+)
 from .text import table, wrap
 
 PARAMETERS = (
@@ -26,6 +35,8 @@ def look(
     path: str,
     *,
     dt: float | None = None,
+    reset: str | None = None,
+    fires: str | None = None,
     cores: bool = False,
     **options: Unpack[Options],
 ) -> tuple[str, dict[str, Any], str, tuple[Finding, ...]]:
@@ -38,11 +49,16 @@ def look(
         what = f"{path} is no bundle: only a bundle says what its cores hold"
         raise UsageError(error("INSPECT-CORES", what, fix="leave --cores out, or compile first"))
     if kind == "graph":
-        network, said = _network(path, dt)
+        network, said = _network(path, dt, reset, fires)
         return "network", network_json(network), network_text(network), said
+    if reset is not None or fires is not None:
+        what = f"{path} is not a NIR graph: --reset and --fires say how one is read"
+        fix = "leave them out; a bundle shows what it was compiled with"
+        raise UsageError(error("INSPECT-RULE", what, fix=fix))
     if kind == "bundle":
         bundle = load(path)
-        return "bundle", bundle_json(bundle, cores), bundle_text(bundle, cores), ()
+        said = rule_findings(bundle.findings)
+        return "bundle", bundle_json(bundle, cores), bundle_text(bundle, cores), said
     _demand_content(path)
     if path.endswith(recordings.STATES):
         states = recordings.read_states(path)
@@ -70,17 +86,20 @@ def _events(
     return "events", data, text, tuple(findings)
 
 
-def _network(path: str, dt: float | None) -> tuple[Network, tuple[Finding, ...]]:
+def _network(
+    path: str, dt: float | None, reset: str | None, fires: str | None
+) -> tuple[Network, tuple[Finding, ...]]:
     if dt is not None:
-        model = read(path, dt)
+        model = read(path, dt, reset=reset, fires=fires)
         return model.network, model.findings
-    network, findings = nir_io.look(path)
+    network, findings = nir_io.look(path, reset=reset, fires=fires)
     return network, tuple(findings)
 
 
 def network_json(network: Network) -> dict[str, Any]:
     nodes = [
         {"name": n.name, "kind": n.kind, "shape": list(n.shape), "parameters": _parameters(n)}
+        | rule_of(n)
         for n in network.nodes
     ]
     return {"dt": network.dt if network.dt > 0 else None, "nodes": nodes}
@@ -101,9 +120,11 @@ def network_text(network: Network) -> str:
     if not neurons:
         return network_table(network)
     rows = [
-        (n.name, *(span(getattr(n, p)) if hasattr(n, p) else "" for p in names)) for n in neurons
+        (n.name, *(span(getattr(n, p)) if hasattr(n, p) else "" for p in names), *rule_cells(n))
+        for n in neurons
     ]
-    return f"{network_table(network)}\n\n{table(('neurons', *names), rows)}"
+    shown = table(("neurons", *names, *RULE_HEADS), rows)
+    return f"{network_table(network)}\n\n{shown}"
 
 
 def recording_json(recording: Recording) -> dict[str, Any]:

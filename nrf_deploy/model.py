@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,14 +27,28 @@ class Model:
         return f"<Model of {self.network!r}, {len(self.findings)} findings>"
 
 
-def as_model(given: object) -> Model:
-    """A Model, a Network as one, or the one in a .nir file that states its time step."""
-    if isinstance(given, Model):
-        return given
-    if isinstance(given, Network):
-        return Model(given)
+RULE_CODES = "NIR-RULE-"
+"""How the codes begin of findings that say where a model's reset and firing rule come from."""
+
+
+def rule_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Return those of some findings that say where the reset and the firing rule come from."""
+    return tuple(f for f in findings if f.code.startswith(RULE_CODES))
+
+
+def as_model(given: object, reset: str | None = None, fires: str | None = None) -> Model:
+    """A Model, a Network as one, or the one in a .nir file that states its time step.
+
+    `reset` and `fires` are of a file, as in `read`: a model that was read has its own.
+    """
     if isinstance(given, str | Path):
-        return read(given)
+        return read(given, reset=reset, fires=fires)
+    if isinstance(given, Model | Network):
+        if reset is not None or fires is not None:
+            what = f"reset and fires are given beside {given!r:.80}, which was read already"
+            fix = "give them to nrf_deploy.read(path, reset=..., fires=...)"
+            raise UsageError(error("ARGUMENT-TYPE", what, fix=fix))
+        return given if isinstance(given, Model) else Model(given)
     raise UsageError(
         error(
             "ARGUMENT-TYPE",
@@ -43,14 +58,25 @@ def as_model(given: object) -> Model:
     )
 
 
-def read(path: str | Path, dt: float | None = None) -> Model:
-    """Read a .nir file. It must state its time step, or `dt` must."""
+def read(
+    path: str | Path,
+    dt: float | None = None,
+    *,
+    reset: str | None = None,
+    fires: str | None = None,
+) -> Model:
+    """Read a .nir file. It must state its time step, or `dt` must.
+
+    `reset` ("value", "subtract") and `fires` ("above": v > v_threshold, "at": v >= v_threshold)
+    hold for all spiking neurons whose reset and firing rule the file does not state. Where
+    nobody states them they are "value" and "above", and a warning says so.
+    """
     from . import nir_io
 
     demand_kind(path, "graph")
     data = _content(path, nir_io.LIMITS.size)
     try:
-        network, findings = nir_io.read(io.BytesIO(data), dt=dt)
+        network, findings = nir_io.read(io.BytesIO(data), dt=dt, reset=reset, fires=fires)
     except NrfError as refusal:
         raise type(refusal)(_named(f, str(path)) for f in refusal.findings) from refusal
     return Model(network, tuple(findings), hashlib.sha256(data).hexdigest())

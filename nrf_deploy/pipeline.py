@@ -36,9 +36,15 @@ def check(
     rules: Rules | None = None,
     progress: Progress = quiet,
     allow: Collection[str] = (),
+    *,
+    reset: str | None = None,
+    fires: str | None = None,
 ) -> Verdict:
-    """Every layer's verdict, without writing anything: the real stages run, and none is skipped."""
-    model = as_model(model)
+    """Every layer's verdict, without writing anything: the real stages run, and none is skipped.
+
+    `reset` and `fires` are of a .nir file that does not state them: see `read`.
+    """
+    model = as_model(model, reset, fires)
     rules = rules or Rules()
     return stages(model.network, model.findings, chip, calibration, rules, progress, allow)
 
@@ -50,9 +56,15 @@ def compile(
     rules: Rules | None = None,
     progress: Progress = quiet,
     allow: Collection[str] = (),
+    *,
+    reset: str | None = None,
+    fires: str | None = None,
 ) -> Bundle:
-    """A bundle for this chip, or a TargetError with every reason why not."""
-    model = as_model(model)
+    """A bundle for this chip, or a TargetError with every reason why not.
+
+    `reset` and `fires` are of a .nir file that does not state them: see `read`.
+    """
+    model = as_model(model, reset, fires)
     return bundled(model, chip, check(model, chip, calibration, rules, progress, allow))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from .bundle import Bundle
 from .findings import Finding
-from .network import Array, Input, Network, Node, Output, Shape
+from .network import IF, LIF, Array, CubaLIF, Input, Network, Node, Output, Shape
 from .place.placement import Piece, Placement
 from .program import Program
 from .stages import Verdict
@@ -40,6 +40,24 @@ def network_table(network: Network) -> str:
 def _weights(node: Node) -> str:
     weight = getattr(node, "weight", None)
     return "" if weight is None else number(weight.size)
+
+
+RULE_HEADS = ("reset", "fires")
+LEGEND = "reset, fires: of the model; latency: steps behind it"
+FIRES = {"above": "v > th", "at": "v >= th"}
+
+
+def rule_of(node: Node | None) -> dict[str, str]:
+    """How a population resets and fires; nothing where it does not spike."""
+    if not isinstance(node, IF | LIF | CubaLIF):
+        return {}
+    return {"reset": node.reset, "fires": node.fires}
+
+
+def rule_cells(node: Node | None) -> tuple[str, str]:
+    """The same as two cells of a table, under `RULE_HEADS`."""
+    rule = rule_of(node)
+    return (rule["reset"], FIRES[rule["fires"]]) if rule else ("", "")
 
 
 def verdicts(verdict: Verdict) -> list[tuple[str, ...]]:
@@ -192,6 +210,7 @@ def _used_whole(used: Mapping[str, int], placement: Placement) -> list[str]:
 def bundle_json(bundle: Bundle, by_core: bool = False) -> dict[str, Any]:
     cores = Counter(p.population for p in bundle.placement.pieces)
     told: dict[str, Any] = {"by_core": cores_json(bundle.placement)} if by_core else {}
+    nodes = _nodes(bundle)
     return told | {
         "chip": bundle.chip,
         "model_sha256": bundle.source_sha256,
@@ -204,6 +223,7 @@ def bundle_json(bundle: Bundle, by_core: bool = False) -> dict[str, Any]:
         "cores": bundle.placement.cores,
         "layers": [
             {"layer": p.name, "shape": list(p.shape), "model": p.model, "cores": cores[p.name]}
+            | rule_of(nodes.get(p.name))
             for p in bundle.program.populations
         ],
     }
@@ -239,10 +259,19 @@ def bundle_text(bundle: Bundle, by_core: bool = False) -> str:
         wrap(f"rewrites: {', '.join(applied) or 'none'}", then="    "),
     ]
     latency = {o.population: o.latency for o in bundle.program.origins}
+    nodes = _nodes(bundle)
     rows = [
-        (p.name, p.model, dims(p.shape), latency.get(p.name, ""), _params(p.params))
+        (
+            p.name,
+            p.model,
+            dims(p.shape),
+            *rule_cells(nodes.get(p.name)),
+            latency.get(p.name, ""),
+            _params(p.params),
+        )
         for p in bundle.program.populations
     ]
+    heads = ("population", "model", "shape", *RULE_HEADS, "latency", "integers")
     synapses = [
         (s.name, s.kind, s.source, ", ".join(s.targets), number(s.weight.size), span(s.weight))
         for s in bundle.program.synapses
@@ -250,7 +279,7 @@ def bundle_text(bundle: Bundle, by_core: bool = False) -> str:
     return "\n\n".join(
         [
             "\n".join(lines),
-            table(("population", "model", "shape", "latency", "integers"), rows, "lllrl"),
+            table(heads, rows, "lllllrl"),
             _legend(bundle.program),
             table(("synapses", "kind", "from", "to", "weights", "range"), synapses, "llllrr"),
             resource_table(bundle.program, bundle.placement, by_core),
@@ -258,10 +287,16 @@ def bundle_text(bundle: Bundle, by_core: bool = False) -> str:
     )
 
 
+def _nodes(bundle: Bundle) -> dict[str, Node]:
+    """The model's node of each population of the program that has one."""
+    network = bundle.network
+    return {o.population: network[o.node] for o in bundle.program.origins if o.node in network}
+
+
 def _legend(program: Program) -> str:
     shown = sorted({k for p in program.populations for k, v in p.params.items() if not _zero(v)})
     means = f"docs/semantics.md says what {', '.join(shown)} mean" if shown else ""
-    return wrap("; ".join(filter(None, ["latency: steps behind the model", means])))
+    return wrap("; ".join(filter(None, [LEGEND, means])))
 
 
 def span(values: Any) -> str:

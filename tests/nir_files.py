@@ -50,8 +50,9 @@ def port(kind: str, *shape: int) -> Tree:
 
 
 def lif(shape: Any, tau: Any = 0.01, **more: Any) -> Tree:
+    """A LIF that states how it resets and fires."""
     values = {"tau": tau, "r": 1.0, "v_leak": 0.0, "v_threshold": 0.5, "v_reset": 0.0} | more
-    return {"type": "LIF"} | {
+    return {"type": "LIF", "metadata": {"reset": "value", "fires": "above"}} | {
         k: np.full(shape, v, np.float32) if np.ndim(v) == 0 else np.asarray(v)
         for k, v in values.items()
     }

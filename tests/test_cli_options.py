@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -264,8 +265,8 @@ def test_the_hash_is_of_the_bytes_that_were_parsed(
     honest = nd.read(model)
     read = nir_io.read
 
-    def slow(source: object, dt: float | None = None) -> object:
-        found = read(source, dt)
+    def slow(source: object, **how: Any) -> object:
+        found = read(source, **how)
         model.write_bytes(b"another model by now")
         return found
 

@@ -23,6 +23,7 @@ from nrf_deploy.network import IF, LIF, Conv, Network, SumPool
 from nrf_deploy.nir_io import read
 
 Tree = dict[str, Any]
+RULE_AND_DEFAULT = ["NIR-DEFAULT", "NIR-RULE-UNSTATED"]
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def image(*nodes: Tree) -> Tree:
 def test_the_lif_of_the_nir_paper(shared: Path) -> None:
     network, findings = read(shared / "conformance/nir/lif_norse.nir", 1e-4)
     assert [n.kind for n in network.nodes] == ["Input", "Linear", "LIF", "Output"]
-    assert (network.dt, [f.code for f in findings]) == (1e-4, ["NIR-DEFAULT"])
+    assert (network.dt, [f.code for f in findings]) == (1e-4, RULE_AND_DEFAULT)
     assert network["1"].tau == np.float32(0.0025)  # type: ignore[attr-defined]
 
 
@@ -57,8 +58,11 @@ def test_the_cnn_of_sinabs_in_units_of_steps(shared: Path) -> None:
     assert [n.shape for n in network.of(SumPool)] == [(16, 8, 8), (8, 4, 4)]
     assert network["8"].shape == (128,)
     assert all((n.v_reset == 0).all() and n.reset == "value" for n in network.of(IF))
-    assert [(f.severity, f.code) for f in findings] == [("info", "NIR-DEFAULT")] * 5
-    assert all("sinabs subtract" in f.why and "fires" in f.fix for f in findings)
+    *defaults, rule = findings
+    assert [(f.severity, f.code) for f in defaults] == [("info", "NIR-DEFAULT")] * 5
+    assert (rule.severity, rule.code, rule.layer) == ("warning", "NIR-RULE-UNSTATED", None)
+    assert "sinabs subtract" in rule.why
+    assert "--reset value|subtract --fires above|at" in rule.fix
 
 
 def test_reading_imports_neither_nir_nor_torch(shared: Path) -> None:
@@ -106,7 +110,7 @@ def test_every_kind_of_node_as_nir_writes_it(file: Path) -> None:
         network, findings = read(source)
         assert [n.name for n in network.nodes] == names
         assert {n.kind for n in network.nodes} >= {"Conv", "SumPool", "CubaLIF", "Delay", "I"}
-        assert findings == []
+        assert [f.code for f in findings] == ["NIR-RULE-UNSTATED"]
 
 
 def test_a_binary_stream_is_read_like_a_path(file: Path) -> None:
@@ -493,7 +497,7 @@ def test_order_reset_and_readout_come_from_the_metadata(file: Path) -> None:
     assert [n.name for n in network.nodes] == ["out", "a", "in"]
     assert next(network.of(LIF)).reset == "subtract"
     assert network.readout == readout
-    assert findings == []
+    assert findings == ["NIR-RULE-UNSTATED"]
 
 
 @pytest.mark.parametrize("order", ['["in"]', "nonsense", "[" * 99_999, '[["in"], "a", "out"]'])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..usage import Parser
-from .shared import compiling, dt, positive, positive_float, reading
+from .shared import compiling, dt, positive, positive_float, reading, rule
 
 
 def add_demo(root: Parser, verbs: Any) -> None:
@@ -59,6 +59,7 @@ def add_export(root: Parser, verbs: Any) -> None:
         "time step: in seconds for a module without Norse cells (they know theirs), in the units "
         "of the time constants for a .nir file that has none",
     )
+    rule(export)
     compiling(export)
 
 
@@ -73,6 +74,7 @@ def add_check(root: Parser, verbs: Any) -> None:
     check.add_argument("model", help="a .nir file")
     check.add_argument("--target", required=True, help="a chip (nrf-deploy targets lists them)")
     dt(check)
+    rule(check)
     compiling(check)
 
 
@@ -89,6 +91,7 @@ def add_compile(root: Parser, verbs: Any) -> None:
     compiler.add_argument("--target", required=True, help="a chip (nrf-deploy targets)")
     compiler.add_argument("-o", "--output", required=True, help="the bundle to write (.nrfb)")
     dt(compiler)
+    rule(compiler)
     compiling(compiler)
 
 
@@ -107,6 +110,7 @@ def add_inspect(root: Parser, verbs: Any) -> None:
         "--cores", action="store_true", help="of a bundle: what each core holds, uses and has"
     )
     dt(inspect)
+    rule(inspect)
     reading(inspect)
 
 

@@ -12,6 +12,21 @@ def dt(parser: argparse.ArgumentParser, about: str = FILE_DT) -> None:
     parser.add_argument("--dt", type=positive_float, metavar="S", help=about)
 
 
+def rule(parser: argparse.ArgumentParser) -> None:
+    """What NIR has no field for: --reset and --fires."""
+    parser.add_argument(
+        "--reset",
+        choices=["value", "subtract"],
+        help="after a spike set the potential to v_reset, or subtract v_threshold: for all "
+        "spiking neurons, where the file does not state it",
+    )
+    parser.add_argument(
+        "--fires",
+        choices=["above", "at"],
+        help="spike where v > v_threshold, or where v >= v_threshold: likewise",
+    )
+
+
 def compiling(parser: argparse.ArgumentParser) -> None:
     """What decides the integers, and with them the verdict."""
     parser.add_argument(

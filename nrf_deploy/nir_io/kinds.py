@@ -25,6 +25,7 @@ from ..network import (
     Threshold,
 )
 from .fields import Fields
+from .rules import Rules
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,11 @@ class Reading:
 
     `lead` holds the leading axes of the Inputs that are batch (or time) and no
     part of the model; `batch_counted` says that Flatten counts its axes with a batch.
+    `rules` is what the caller states of reset and firing rule.
     """
 
     dt: float | None
+    rules: Rules
     lead: Shape = ()
     batch_counted: bool = False
 

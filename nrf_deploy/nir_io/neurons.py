@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from ..findings import error, info, warning
+from ..findings import error, warning
 from ..network import (
     IF,
     LI,
@@ -25,13 +25,12 @@ from ..nodes import first
 from ..time_constants import TIMES, faults
 from .fields import Fields
 from .kinds import Builder, Reading
+from .rules import SAID, rule
 
 POPULATIONS: dict[str, type[Population]] = {
     cls.kind: cls for cls in (Integrator, IF, LI, LIF, CubaLI, CubaLIF)
 }
-SAID = {"reset": ("value", "subtract"), "fires": ("above", "at")}
-"""What a spiking node says in its metadata, because NIR has no field for it; the first is
-meant where it says nothing."""
+SPIKING = tuple(kind for kind, cls in POPULATIONS.items() if cls.spikes)
 RECTIFY = "rectify"
 """What an LI says in its metadata where a ReLU follows it."""
 DEFAULTS = {"v_reset": ("v_threshold", 0.0), "w_in": ("v_leak", 1.0)}
@@ -46,8 +45,8 @@ def parameters(population: type[Population]) -> list[str]:
 
 def build_population(f: Fields, given: Shape | None, how: Reading) -> Node | None:
     cls = POPULATIONS[f.node.kind]
-    values = {key: _value(f, key) for key in parameters(cls)}
-    said = _said(f) if cls.spikes else {}
+    said = rule(f, how.rules) if cls.spikes else {}
+    values = {key: _value(f, key, (said or {}).get("reset")) for key in parameters(cls)}
     if said is None:
         return None
     if cls is LI and f.node.metadata.get(RECTIFY, "no") != "no":
@@ -66,35 +65,15 @@ def build_population(f: Fields, given: Shape | None, how: Reading) -> Node | Non
     return None if wrong else cls(name=f.name, **full, **said)
 
 
-def _said(f: Fields) -> dict[str, str] | None:
-    """How the neurons reset and when they fire; None (and an error) where a word is unknown."""
-    said = {key: f.node.metadata.get(key, words[0]) for key, words in SAID.items()}
-    for key, word in said.items():
-        if not isinstance(word, str) or word not in SAID[key]:
-            f.error(f"NIR-{key.upper()}", f"{key} is {word!r}, neither of {SAID[key]}")
-            return None
-    return said
-
-
-def _value(f: Fields, key: str) -> Array | None:
+def _value(f: Fields, key: str, reset: str | None) -> Array | None:
     """A parameter; NIR gives v_reset and w_in a value where a file leaves them out."""
     like, default = DEFAULTS.get(key, ("", 0.0))
     if not like or f.has(key) or not f.has(like):
         return f.floats(key)
     if key == "w_in":
         f.repaired("NIR-DEFAULT", "w_in is not in the file: 1, as NIR says")
-    elif f.node.metadata.get("reset", "value") == "value":
-        f.findings.append(
-            info(
-                "NIR-DEFAULT",
-                "v_reset is not in the file: 0, as NIR says",
-                layer=f.name,
-                why="files say nothing of how neurons reset; those of sinabs subtract their "
-                "threshold and fire at it, and leave v_reset out too",
-                fix="if it is one of those, give its nodes the metadata reset = 'subtract' and "
-                "fires = 'at' (v >= v_threshold)",
-            )
-        )
+    elif reset == "value":
+        f.repaired("NIR-DEFAULT", "v_reset is not in the file: 0, as NIR says")
     pattern = np.asarray(f.node.fields[like])
     return np.full(pattern.shape, default, pattern.dtype if pattern.dtype == "f8" else "f4")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -20,7 +21,8 @@ from .checks import duplicates, edge_shapes, splice, stateless_cycles, structure
 from .fields import Fields
 from .graph import RawGraph, in_order, raw_graph
 from .kinds import BUILDERS, Builder, Reading
-from .neurons import NEURON_BUILDERS
+from .neurons import NEURON_BUILDERS, SPIKING
+from .rules import Rules, origin, rules
 from .scan import LIMITS, Limits, Source
 from .tree import from_object, load
 
@@ -35,28 +37,42 @@ SHAPE_CODES = {
 
 
 def read(
-    source: Source | Any, dt: float | None = None, *, limits: Limits = LIMITS
+    source: Source | Any,
+    dt: float | None = None,
+    *,
+    reset: str | None = None,
+    fires: str | None = None,
+    limits: Limits = LIMITS,
 ) -> tuple[Network, list[Finding]]:
     """The network in a .nir file (a path, a binary file or a nir.NIRGraph), and what to know.
 
     `dt` is the time step in the units of the file's time constants. A file of ours
-    holds it; for any other it must be given.
+    holds it; for any other it must be given. `reset` ("value", "subtract") and `fires`
+    ("above", "at") say how the spiking neurons reset and fire where the file does not.
     """
+    stated = rules(reset, fires)
     findings: list[Finding] = []
     if hasattr(source, "to_dict"):
         tree = from_object(source)
     else:
         tree, findings = load(cast(Source, source), limits)
-    return parse(tree, dt, findings, limits), findings
+    return parse(tree, dt, findings, limits, stated=stated), findings
 
 
-def look(source: Source | Any, *, limits: Limits = LIMITS) -> tuple[Network, list[Finding]]:
+def look(
+    source: Source | Any,
+    *,
+    reset: str | None = None,
+    fires: str | None = None,
+    limits: Limits = LIMITS,
+) -> tuple[Network, list[Finding]]:
     """The network in a file that need not state its time step: to be shown, not to be run.
 
     Without a time step its dt is NaN, which nothing that runs or compiles accepts.
     """
+    stated = rules(reset, fires)
     tree, findings = load(cast(Source, source), limits)
-    return parse(tree, None, findings, limits, timeless=True), findings
+    return parse(tree, None, findings, limits, stated=stated, timeless=True), findings
 
 
 def parse(
@@ -65,6 +81,7 @@ def parse(
     findings: list[Finding],
     limits: Limits = LIMITS,
     *,
+    stated: Rules,
     timeless: bool = False,
 ) -> Network:
     graph = raw_graph(tree, findings)
@@ -76,8 +93,8 @@ def parse(
         findings[:] = [f for f in findings if f.code != "NIR-DT-MISSING"]
     findings += structure(graph)
     order = in_order(graph)
-    nodes, found = _nodes(graph, order, step, limits)
-    findings += found
+    nodes, found = _nodes(graph, order, Reading(step, stated), limits)
+    findings += [*found, *origin(graph, SPIKING, stated)]
     ports = [n.name for n in graph.nodes.values() if n.inner]
     edges = splice(nodes, graph.edges, ports)
     findings += duplicates(edges)
@@ -142,17 +159,17 @@ def _number(value: Any) -> float:
 
 
 def _nodes(
-    graph: RawGraph, order: tuple[str, ...], dt: float | None, limits: Limits
+    graph: RawGraph, order: tuple[str, ...], how: Reading, limits: Limits
 ) -> tuple[dict[str, Node], list[Finding]]:
     """The nodes, read as NIR means them, or else as exporters with a batch dimension write them.
 
     The second way is taken only if every shape then fits.
     """
-    nodes, findings = as_written = _build(graph, order, Reading(dt), limits)
+    nodes, findings = as_written = _build(graph, order, how, limits)
     if not _shape_errors(findings):
         return nodes, findings
-    for how in _other_readings(graph, dt):
-        nodes, findings = _build(graph, order, how, limits)
+    for other in _other_readings(graph, how):
+        nodes, findings = _build(graph, order, other, limits)
         if not _shape_errors(findings):
             return nodes, findings
     return as_written
@@ -162,14 +179,14 @@ def _shape_errors(findings: list[Finding]) -> bool:
     return any(f.severity == "error" and f.code in SHAPE_CODES for f in findings)
 
 
-def _other_readings(graph: RawGraph, dt: float | None) -> Iterator[Reading]:
+def _other_readings(graph: RawGraph, how: Reading) -> Iterator[Reading]:
     inputs = [n for n in graph.nodes.values() if n.kind == "Input" and not n.inner]
     shapes: list[Shape] = [s for n in inputs if (s := Fields(n, []).sizes("shape"))]
     counted = [True, False] if any(n.kind == "Flatten" for n in graph.nodes.values()) else [False]
-    yield Reading(dt, (), counted[0])
+    yield replace(how, batch_counted=counted[0])
     for k in range(1, min(map(len, shapes), default=1)):
         if len({s[:k] for s in shapes}) == 1:
-            yield from (Reading(dt, shapes[0][:k], batch) for batch in counted)
+            yield from (replace(how, lead=shapes[0][:k], batch_counted=b) for b in counted)
 
 
 def _build(

@@ -148,9 +148,7 @@ def _metadata(node: Node) -> dict[str, str]:
     if isinstance(node, Conv) and node.bias is None:
         metadata["bias"] = "absent"
     if isinstance(node, IF | LIF | CubaLIF):
-        metadata["reset"] = node.reset
-        if node.fires != "above":
-            metadata["fires"] = node.fires
+        metadata |= {"reset": node.reset, "fires": node.fires}
     if isinstance(node, RectifiedLI):
         metadata[RECTIFY] = "yes"
     return metadata

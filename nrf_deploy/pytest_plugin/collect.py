@@ -15,6 +15,7 @@ from ..conformance.run import task
 from ..files import content
 from ..findings import Finding, NrfError, UsageError, error, refuse
 from ..given import as_bundle, recording_for
+from ..model import rule_findings
 from ..recording import Recording
 from ..recordings import Crop
 from ..text import WIDTH, several
@@ -75,7 +76,7 @@ class Collected:
                 engine=self.option("nrf_engine"),
                 against=self.option("nrf_against"),
                 limits=self._limits(bundle),
-                said=said,
+                said=(*rule_findings(bundle.findings), *said),
             )
 
     def _misfits(self, paths: Sequence[str], inputs: Sequence[str]) -> Iterator[Finding]:

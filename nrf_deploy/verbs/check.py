@@ -12,7 +12,7 @@ from .common import staged
 
 
 def check(args: argparse.Namespace) -> int:
-    model = read(args.model, args.dt)
+    model = read(args.model, args.dt, reset=args.reset, fires=args.fires)
     verdict, said = staged(args, model, args.target)
     rows = show.verdicts(verdict)
     good = verdict.fits

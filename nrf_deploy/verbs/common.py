@@ -13,7 +13,7 @@ from ..cli import emit
 from ..files import content
 from ..findings import Finding, UnjudgedError, error
 from ..given import recording_for
-from ..model import Model
+from ..model import Model, rule_findings
 from ..network import Network
 from ..quantise.rules import Rules, parse_rules
 from ..recording import Recording
@@ -93,9 +93,9 @@ def say_at_once(args: argparse.Namespace, said: Iterable[Finding]) -> None:
 
 
 def print_findings(findings: Iterable[Finding], infos: bool = False) -> None:
-    """Warnings and errors in full; `infos` too where they were asked for."""
+    """Warnings and errors in full, and where the firing rule comes from; `infos` if asked for."""
     for finding in findings:
-        if infos or finding.severity != "info":
+        if infos or finding.severity != "info" or rule_findings([finding]):
             print("\n" + finding_text(finding))
 
 

@@ -12,7 +12,7 @@ from .common import built, bundle_answer
 
 def compile(args: argparse.Namespace) -> int:
     demand_output(args.output, "a bundle", (args.model, args.calibrate, args.scheme))
-    model = read(args.model, args.dt)
+    model = read(args.model, args.dt, reset=args.reset, fires=args.fires)
     bundle, said = built(args, model, args.target)
     save(bundle, args.output)
     bundle_answer(args, bundle, args.output, said)

@@ -59,7 +59,7 @@ def _kind(source: str) -> str:
 
 def _model(args: argparse.Namespace, kind: str) -> Model:
     if kind == "graph":
-        return read(args.source, args.dt)
+        return read(args.source, args.dt, reset=args.reset, fires=args.fires)
     if args.output:
         return shipped.export(args.source, args.output, weights=args.weights, dt=args.dt)
     with tempfile.TemporaryDirectory() as folder:
@@ -116,9 +116,10 @@ def _answer(
 # --- what makes no sense together ------------------------------------------
 
 COMPILING = ("allow", "calibrate", "scheme")
+RULE = ("reset", "fires")
 IDLE = {
     "graph": ("weights", "output", "sample"),
-    "bundle": ("weights", "output", "sample", "target", "dt", *COMPILING),
+    "bundle": ("weights", "output", "sample", "target", "dt", *RULE, *COMPILING),
 }
 NAMES = {"graph": "a NIR graph", "bundle": "a bundle", "torch": "a torch module"}
 
@@ -138,12 +139,12 @@ def _misused(args: argparse.Namespace, kind: str) -> Iterator[Finding]:
         ours = ", ".join(shipped.names())
         what = f"--sample: {args.source} comes without a recording, only shipped models have one"
         yield _wrong(what, f"leave it out, or export one of: {ours}")
-    idle = IDLE.get(kind, () if args.target else COMPILING)
+    idle = IDLE.get(kind, RULE if args.target else (*RULE, *COMPILING))
     if dropped := [option for option in idle if getattr(args, option)]:
         options = ", ".join(f"--{option}" for option in dropped)
         what = f"{options} would change nothing for {NAMES[kind]}"
-        fix = "leave it out" if args.target or kind == "bundle" else "give --target too"
-        yield _wrong(what, fix if kind != "graph" else "leave it out")
+        helps = kind == "torch" and not args.target and set(dropped) <= set(COMPILING)
+        yield _wrong(what, "give --target too" if helps else "leave it out")
 
 
 def _wrong(what: str, fix: str) -> Finding:

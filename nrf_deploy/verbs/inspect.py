@@ -11,7 +11,8 @@ from .common import asked, print_findings
 def inspect(args: argparse.Namespace) -> int:
     from ..look import look
 
-    what, data, text, said = look(args.file, dt=args.dt, cores=args.cores, **asked(args))
+    how = {"dt": args.dt, "reset": args.reset, "fires": args.fires}
+    what, data, text, said = look(args.file, **how, cores=args.cores, **asked(args))
     if args.json:
         emit(args, {"ok": True, "kind": what, **data}, said)
     else:

@@ -12,6 +12,7 @@ from ..cli import emit
 from ..findings import Finding, UsageError, error, warning
 from ..given import as_bundle
 from ..kinds import demand_output
+from ..model import rule_findings
 from ..recording import Trace
 from ..text import several
 from .common import print_findings, recording, running, say_at_once
@@ -26,6 +27,7 @@ def run(args: argparse.Namespace) -> int:
     given, said = recording(args, args.input, bundle.network)
     layers = args.layer or list(bundle.program.outputs)
     _demand_layers(bundle, layers)
+    said = (*rule_findings(bundle.findings), *said)
     say_at_once(args, said)
     paths = _paths(args.output, layers)
     for path in paths:

@@ -15,6 +15,7 @@ from typing import Any
 from ..bundle import Bundle
 from ..findings import Finding, MissingError, TargetError, UsageError, error, info, refuse, warning
 from ..given import as_bundle, as_recording
+from ..model import rule_findings
 from ..pipeline import engines as engines_of
 from ..pipeline import latency, populations, run, said_by, target_of
 from ..progress import Progress, quiet
@@ -91,6 +92,8 @@ def every_engine(
     refuse(_faults(bundles, limits, labels), UsageError)
     first = bundles[0]
     kept, findings = states_kept(first, recording, populations(first))
+    every_rule = (f for bundle in bundles for f in rule_findings(bundle.findings))
+    findings = [*dict.fromkeys(every_rule), *findings]
     model = _run(first, recording, REFERENCE, kept, decay, progress)
     rows: list[Row] = []
     said: list[Finding] = []

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from xml.etree import ElementTree
 
 from ..findings import Finding
+from ..model import rule_findings
 from ..text import printable
 from .report import Report
 
@@ -31,6 +32,8 @@ def junit(report: Report) -> str:
     )
     for name, found in cases:
         _case(suite, f"{c.left} against {c.right}", name, found)
+    if rule := rule_findings(report.findings):
+        ElementTree.SubElement(suite, "system-out").text = "\n".join(map(_text, rule))
     ElementTree.indent(suite)
     return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
 
@@ -42,4 +45,8 @@ def _case(suite: ElementTree.Element, engines: str, name: str, found: Sequence[F
     if found:
         message = printable("; ".join(f.what for f in found))
         failure = ElementTree.SubElement(case, "failure", type=found[0].code, message=message)
-        failure.text = "\n".join(map(printable, "\n".join(f.text() for f in found).splitlines()))
+        failure.text = "\n".join(map(_text, found))
+
+
+def _text(finding: Finding) -> str:
+    return "\n".join(map(printable, finding.text().splitlines()))

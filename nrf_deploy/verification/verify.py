@@ -13,6 +13,7 @@ from .. import __version__
 from ..bundle import Bundle
 from ..findings import Finding, UsageError, error, info, refuse
 from ..given import as_bundle, as_recording, decay_faults
+from ..model import rule_findings
 from ..network import Array
 from ..pipeline import latency, populations, run, said_by, target_of
 from ..progress import Progress, quiet
@@ -83,6 +84,7 @@ def verify(
             )
         )
     kept, findings = states_kept(bundle, recording, names)
+    findings = [*rule_findings(bundle.findings), *findings]
     traces: list[Trace] = []
     said: list[Finding] = []
     for which in (engine, against):
