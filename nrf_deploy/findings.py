@@ -69,6 +69,23 @@ def info(code: str, what: str, **more: Any) -> Finding:
     return Finding("info", code, what, **more)
 
 
+def merged(findings: Iterable[Finding]) -> list[Finding]:
+    """For people: findings that differ in the layer alone become one that lists the layers."""
+    groups: dict[tuple[Finding, bool], dict[str | None, Finding]] = {}
+    for f in findings:
+        alike = (dataclasses.replace(f, layer=None), f.layer is None)
+        groups.setdefault(alike, {}).setdefault(f.layer, f)
+    return [_of_layers(list(by.values())) for by in groups.values()]
+
+
+def _of_layers(alike: list[Finding]) -> Finding:
+    first = alike[0]
+    if len(alike) == 1:
+        return first
+    names = ", ".join(repr(f.layer) for f in alike)
+    return dataclasses.replace(first, what=f"layers {names}: {first.what}", layer=None)
+
+
 class NrfError(Exception):
     """A refusal. It carries every finding of the stage that refused."""
 

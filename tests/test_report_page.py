@@ -120,8 +120,8 @@ def test_the_first_difference_is_marked_in_every_panel_of_its_layer(plain: Case)
 def test_a_failure_is_named_with_its_findings(plain: Case) -> None:
     found = error("VERIFY-DIVERGED", "v is 3", why="it was 4", fix="look", layer="hidden")
     made = page(replace(plain.report, findings=(found,)), plain.bundle, plain.recording)
-    assert 'class="verdict bad"' in made
-    for said in ("failed: 1 error", "VERIFY-DIVERGED", "v is 3", "it was 4", "look"):
+    assert 'class="verdict differs"' in made
+    for said in ("differs in layer", "VERIFY-DIVERGED", "v is 3", "it was 4", "look"):
         assert said in made
 
 

@@ -285,7 +285,8 @@ def test_layers_of_one_cause_are_told_as_one() -> None:
     shares = Attribution(tuple(layers), ("d",))
     assert [f.layer for f in shares.findings()] == ["a", "b", "c", "d"]
     both, alone, left_out = shares.told()
-    assert "2 layers are off most by weights: 'a', 'c'" in both.what
-    assert "--scheme" in both.fix
+    assert "2 layers are off most by weights; worst: layer 'a', 40% by weights" in both.what
+    assert "then 'c'" in both.what
+    assert "--calibrate" in both.fix
     assert alone == list(shares.findings())[1]
     assert left_out.layer == "d"

@@ -162,7 +162,7 @@ def test_an_engine_that_is_unlike_its_vendors_simulator_fails_and_is_placed(
     assert wrong.what.startswith("loihi2 emulator: ")
     first = nd.run(bundles[0], RECORDING).outputs["last"]
     assert f"at step {int(first.step[0]) - 2} " in engines_text(found)
-    assert "verdict: failed: 1 error" in engines_text(found)
+    assert "verdict: differs: loihi2 emulator" in engines_text(found)
 
 
 def test_a_simulator_of_another_arithmetic_is_shown_and_not_demanded(

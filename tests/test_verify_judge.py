@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from nrf_deploy.network import Array
 from nrf_deploy.recording import Recording, Trace
 from nrf_deploy.verification import Arrival, Comparison, Limits, Report, activity, compare, judge
+from nrf_deploy.verification.limits import DEFAULTS, parse_limits
 from nrf_deploy.verification.report import divergence_sentences
 
 EXACT, NEAR = Limits(exact=True), Limits(exact=False)
@@ -200,6 +202,10 @@ def report(left: int = 30, right: int = 31, limits: Limits = EXACT) -> Report:
         (31, NEAR, "passed: exact", 0),
         (30, NEAR, "passed: within the limits", 0),
         (30, EXACT, "failed: 1 error", 1),
+        (10, NEAR, "failed: 1 error", 1),
+        (30, replace(EXACT, defaults=DEFAULTS), "differs in layer 'one'", 1),
+        (10, replace(NEAR, defaults=DEFAULTS), "differs by more than 10 % in layer 'one'", 1),
+        (10, replace(NEAR, defaults=frozenset({"exact"})), "failed: 1 error", 1),
     ],
 )
 def test_the_verdict(left: int, limits: Limits, verdict: str, code: int) -> None:
@@ -207,6 +213,29 @@ def test_the_verdict(left: int, limits: Limits, verdict: str, code: int) -> None
     assert r.verdict == verdict
     assert r.exit_code == code
     assert r.text().endswith(f"verdict: {verdict}")
+
+
+def test_a_default_is_no_failure_and_what_a_user_chose_is() -> None:
+    """For each limit, and for each layer, by itself."""
+    c = compare(
+        trace("chip", one=spikes(10), two=spikes(10), three=spikes(20)),
+        trace("model", one=spikes(31), two=spikes(31), three=spikes(20)),
+        order=["one", "two", "three"],
+    )
+    usual = replace(NEAR, defaults=DEFAULTS)
+
+    def verdict(text: str) -> tuple[str, list[str]]:
+        limits = parse_limits(text, usual)
+        found = judge(c, limits)
+        return Report(c, limits, tuple(found)).verdict, [f.what for f in found]
+
+    both, said = verdict("cosine = 0.1")
+    assert both == "differs by more than 10 % in 2 of 3 layers"
+    assert all("differs by 67.7 %, more than 10 %" in what for what in said)
+    chosen, said = verdict("[layers.two]\nspike_count_error = 0.2")
+    assert chosen == "failed: 1 error; differs by more than 10 % in layer 'one'"
+    assert "67.7% off, the limit is 20.0%" in said[1]
+    assert verdict("spike_count_error = 0.1")[0] == "failed: 2 errors"
 
 
 def test_runs_without_any_spike_prove_nothing() -> None:
@@ -222,12 +251,26 @@ def test_runs_without_any_spike_prove_nothing() -> None:
         assert r.as_json()["passed"] is False
 
 
+def told(chip: Array, model: Array) -> str:
+    c = compare(trace("chip", one=chip), trace("model", one=model), order=["one"])
+    return " ".join(Report(c, NEAR, tuple(judge(c, NEAR))).text().split())
+
+
 def test_spikes_that_only_moved_are_told_from_spikes_that_were_lost() -> None:
-    moved = np.roll(spikes(40), 24, axis=0)
-    c = compare(trace("chip", one=moved[::-1]), trace("model", one=spikes(40)), order=["one"])
-    text = " ".join(Report(c, NEAR, tuple(judge(c, NEAR))).text().split())
-    assert "moved by steps" in text
-    assert "moved by steps" not in report(10, 31, NEAR).text()
+    model = (np.random.default_rng(1).random((60, *SHAPE)) < 0.05).astype(np.int64)
+    late = np.roll(model, 1, axis=0)
+    late[0] = model[-1]
+    words = "Most spikes are there, but moved by steps: "
+    assert f"{words}{int((late != model).sum())} places differ" in told(late, model)
+    assert "spike-time distance is at most 0." in told(late, model)
+    elsewhere = np.roll(model, 1, axis=-1)
+    twice = np.maximum(model, np.roll(model, 2, axis=0))
+    for other in (elsewhere, twice, np.zeros_like(model), model[::-1]):
+        assert words not in told(other, model)
+        assert "More than the times of spikes differs: " in told(other, model)
+    assert "spikes differs" not in told(model, model)
+    half = f"{int(twice.sum())} spikes for {int(model.sum())}"
+    assert f"layer 'one' is farthest off, with {half}" in told(twice, model)
 
 
 def test_details_can_be_left_out() -> None:

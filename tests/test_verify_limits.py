@@ -20,7 +20,8 @@ from nrf_deploy.network import IF, Input, Linear, Network, Output
 from nrf_deploy.quantise.rules import Rules
 from nrf_deploy.recording import Recording
 from nrf_deploy.verification import Limits, Report, compare, judge, junit, parse_limits
-from nrf_deploy.verification.advice import Advice, advice
+from nrf_deploy.verification.advice import Advice, ways
+from nrf_deploy.verification.causes import Ways
 
 USUAL = Limits(exact=False)
 
@@ -149,10 +150,11 @@ def test_the_way_out_names_the_file_of_the_limits_and_only_what_can_help() -> No
     told = [f.fix for f in judge(c, limits)]
     assert "--limit" in told[0]
     assert not [fix for fix in told if "weight_bits" in fix]
-    count, cosine = judge(c, replace(limits, file="mine.toml"), Advice(frozenset({"one"}), True))
+    known = Advice(Ways(frozenset({"one"}), True))
+    count, cosine = judge(c, replace(limits, file="mine.toml"), known)
     assert "a wider spike_count_error in mine.toml" in count.fix
     assert "more weight_bits" in count.fix
-    assert "data more like this input" in count.fix
+    assert "--calibrate" not in count.fix, "the cause is not known"
     assert "a wider cosine in mine.toml" in cosine.fix
     assert "file" not in replace(limits, file="mine.toml").as_json()
 
@@ -168,13 +170,14 @@ def test_every_target_says_that_data_were_used(chip: str) -> None:
     )
     made = Network(nodes, tuple(itertools.pairwise(n.name for n in nodes)), dt=1e-3)
     given = Recording.from_dense(np.random.default_rng(0).integers(0, 2, (40, 3)))
-    assert not advice(nd.compile(made, chip)).calibrated
-    used = advice(nd.compile(made, chip, given))
-    assert used.calibrated
-    assert "--attribute" in used.integers()
+    before, after = (ways(nd.compile(made, chip, data)) for data in (None, given))
+    assert (before.calibrated, after.calibrated) == (False, True)
+    for cause in ("weights", "saturation"):
+        assert "--calibrate" in before.fix(cause, "n")
+        assert "--calibrate" not in after.fix(cause, "n")
 
 
 @pytest.mark.parametrize(("bits", "can"), [(None, False), (8, False), (4, True)])
 def test_more_bits_are_a_way_out_only_where_the_chip_has_them(bits: int | None, can: bool) -> None:
     made = nd.compile(network(), "loihi2", rules=Rules(weight_bits=bits))
-    assert advice(made).coarse == (frozenset({"first", "last"}) if can else frozenset())
+    assert ways(made).coarse == (frozenset({"first", "last"}) if can else frozenset())

@@ -314,7 +314,11 @@ def test_the_command_line_takes_labels_and_limits(
     Path(files["l.toml"]).write_text("task_error = 0\n")
     words = ["verify", files["m.nrfb"], "--input", files["e.npz"], "--labels", files["l.csv"]]
     assert main([*words, "--limits", files["l.toml"], "--report", files["r.html"]]) == 0
-    assert "the label is 1." in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert said.count("The class is") == 0
+    _, _, verdict = said.partition("verdict: ")
+    assert " ".join(verdict.split()).startswith("the class is 1 (")
+    assert "the label is 1 passed: exact" in " ".join(verdict.split())
     assert "the label is 1." in Path(files["r.html"]).read_text()
     assert main([*words, "--json"]) == 0
     told = answer(capsys)["report"]

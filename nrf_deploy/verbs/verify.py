@@ -164,11 +164,16 @@ def _limits(args: argparse.Namespace) -> Limits:
                 fix="say it in the file: exact = true, or spike_count_error = X",
             )
         )
-    if args.exact:
-        return Limits(exact=True)
-    if args.limit is not None:
-        return Limits(exact=False, spike_count_error=args.limit)
+    if args.exact and args.limit is not None:
+        what = "--exact is given beside --limit"
+        fix = "give --exact, or a --limit for spike counts"
+        raise UsageError(error("LIMITS-TWICE", what, fix=fix))
     usual = default_limits(args.engine, args.against)
+    if args.exact:
+        return replace(usual, exact=True, defaults=usual.defaults - {"exact"})
+    if args.limit is not None:
+        chosen = usual.defaults - {"exact", "spike_count_error"}
+        return replace(usual, exact=False, spike_count_error=args.limit, defaults=chosen)
     if not args.limits:
         return usual
     limits = parse_limits(content(args.limits, TOML_LIMIT), usual)

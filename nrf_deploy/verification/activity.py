@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from ..findings import Finding, warning
 from ..recording import Recording, Trace
@@ -18,11 +18,13 @@ def activity(
     reference: Trace | None = None,
     order: Iterable[str] | None = None,
     graded: Collection[str] = (),
+    cause: Callable[[str], str] = lambda layer: "",
 ) -> list[Finding]:
     """One warning a layer of `trace` that never or (almost) always spikes.
 
     `reference` tells a fault of the model from one of its integers. `graded` names layers
     whose values are no spikes (readouts without a threshold), which may well always give one.
+    `cause` says what to do about a layer whose integers differ from the model (Advice.cause).
     """
     names = trace.outputs if order is None else [n for n in order if n in trace.outputs]
     found = []
@@ -31,9 +33,9 @@ def activity(
         model = reference.outputs.get(name) if reference is not None else None
         places = own.steps * own.size
         if places and not len(own.index):
-            found.append(_silent(name, trace.engine, own, model))
+            found.append(_silent(name, trace.engine, own, model, cause(name)))
         elif len(own.index) > SATURATED * places and not (name in graded or _analogue(own)):
-            found.append(_saturated(name, trace.engine, own, model))
+            found.append(_saturated(name, trace.engine, own, model, cause(name)))
     return found
 
 
@@ -41,7 +43,7 @@ def _analogue(recording: Recording) -> bool:
     return recording.value.dtype.kind == "f"
 
 
-def _silent(name: str, engine: str, own: Recording, model: Recording | None) -> Finding:
+def _silent(name: str, engine: str, own: Recording, model: Recording | None, cause: str) -> Finding:
     if model is None:
         why = "what follows sees nothing of the input"
         fix = "lower its threshold or raise its weights; check that the input reaches it"
@@ -49,7 +51,7 @@ def _silent(name: str, engine: str, own: Recording, model: Recording | None) -> 
         why = (
             f"it spikes {several(len(model.index), 'time')} in the reference: the integers lost it"
         )
-        fix = "compile with --calibrate REC on data like this input; check shows its roundings"
+        fix = "; ".join(filter(None, (cause, "nrf-deploy check shows how it was rounded")))
     else:
         why = "it is silent in the reference too: the model does it, not its integers"
         fix = "lower its threshold or raise its weights, or give a longer or livelier input"
@@ -62,7 +64,9 @@ def _silent(name: str, engine: str, own: Recording, model: Recording | None) -> 
     )
 
 
-def _saturated(name: str, engine: str, own: Recording, model: Recording | None) -> Finding:
+def _saturated(
+    name: str, engine: str, own: Recording, model: Recording | None, cause: str
+) -> Finding:
     share = len(own.index) / (own.steps * own.size)
     if model is None or not model.steps * model.size:
         why = "a layer that always spikes says nothing about the input"
@@ -73,7 +77,7 @@ def _saturated(name: str, engine: str, own: Recording, model: Recording | None) 
         fix = (
             "the model does it: raise its threshold or lower its weights; check its bias"
             if other > SATURATED
-            else "a sum is saturated or a threshold lost its scale: compile with --calibrate REC"
+            else cause
         )
     return warning(
         "VERIFY-SATURATED-LAYER",

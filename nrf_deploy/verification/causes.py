@@ -33,21 +33,78 @@ class LayerCauses:
         return most if most is not None and self.causes[most] > 0 else None
 
 
+FIX = {
+    "decay": "choose time constants that the chip can hold (check names its roundings)",
+    "threshold": "compare the model's thresholds and its comparison with the bundle's (inspect)",
+    "bias": "compare the model's biases and v_leak with the bundle's (inspect)",
+    "reset": "train with the reset that the chip has",
+    "pooling": "compare the program's pool with the model's window, stride and channels (inspect)",
+    "latency": "look at the delays of the synapses that lead to it, and at its stated latency",
+}
+
+
+@dataclass(frozen=True)
+class Ways:
+    """What can still be changed in this bundle. `coarse` are layers whose weights a scheme gave
+    fewer bits than the chip has. `calibrated`: the bundle was compiled with data. `by_event`:
+    the chip has no time steps."""
+
+    coarse: frozenset[str] = frozenset()
+    calibrated: bool = False
+    by_event: bool = False
+
+    def fix(self, cause: str, *layers: str) -> str:
+        """Return the way out of one cause that these layers share."""
+        ways = {
+            "weights": self._weights(layers),
+            "saturation": self._room(),
+            "order": f"{SHORTER}, or train with lower rates or with fewer weights below 0",
+            "arithmetic": f"{SHORTER}: the chip can spike for each of them, the model once a step"
+            if self.by_event
+            else "a larger gain leaves less to rounding (gain in --scheme)",
+        }
+        rewrite = "leave its --allow out, if the chip can do without it"
+        return ways.get(cause) or FIX.get(cause, rewrite)
+
+    def bits(self, *layers: str) -> str:
+        few = self.coarse & set(layers)
+        return "give the layer more weight_bits in --scheme S.toml" if few else ""
+
+    def _weights(self, layers: Sequence[str]) -> str:
+        data = "" if self.calibrated else CALIBRATE
+        fixes = either(self.bits(*layers), data)
+        return fixes or "the chip has no more bits for them: train with weights of more equal size"
+
+    def _room(self) -> str:
+        return either("" if self.calibrated else CALIBRATE, "lower the gain (gain in --scheme)")
+
+
+SHORTER = "shorten the step (--bin, of events with timestamps), so that fewer events share it"
+CALIBRATE = "compile with --calibrate REC on data like this input"
+
+
+def either(*ways: str) -> str:
+    """One sentence of those ways out that there are."""
+    there = [way for way in ways if way]
+    return ", or ".join([", ".join(there[:-1]), there[-1]] if len(there) > 1 else there)
+
+
 @dataclass(frozen=True)
 class Attribution:
     layers: tuple[LayerCauses, ...]
     left_out: tuple[str, ...]
+    ways: Ways = Ways()
 
     def findings(self) -> Iterator[Finding]:
         for layer in self.layers:
             if layer.dominant is not None and layer.error:
-                yield _said(layer)
+                yield self._said(layer)
         yield from self._unattributed()
 
     def told(self) -> Iterator[Finding]:
         """For people: layers that have the same cause, and so the same way out, as one."""
         for layers in self._alike().values():
-            yield _said(layers[0]) if len(layers) == 1 else _said_of_all(layers)
+            yield self._said(layers[0]) if len(layers) == 1 else self._said_of_all(layers)
         yield from self._unattributed()
 
     def _alike(self) -> dict[tuple[str, int], list[LayerCauses]]:
@@ -58,6 +115,35 @@ class Attribution:
                 late = layer.shift if cause == "latency" else 0
                 alike.setdefault((cause, late), []).append(layer)
         return alike
+
+    def _said(self, layer: LayerCauses) -> Finding:
+        cause = layer.dominant
+        assert cause is not None
+        shares = sorted(layer.causes.items(), key=lambda c: -c[1])
+        others = ", ".join(f"{c} {e:.3g}" for c, e in shares if e and c != cause)
+        of = "places a spike" if layer.unit == "places" else "of its values"
+        return _finding(
+            cause,
+            f"fed by the reference it is {layer.error:.3g} {of} off; most by "
+            f"{cause}{_late(layer, cause)}: "
+            f"{layer.causes[cause]:.3g} alone{f'; {others}' if others else ''}",
+            self.ways.fix(cause, layer.layer),
+            layer.layer,
+        )
+
+    def _said_of_all(self, layers: Sequence[LayerCauses]) -> Finding:
+        """Name the worst layer with its number; the others' numbers are in the table."""
+        cause = layers[0].dominant
+        assert cause is not None
+        worst, *others = sorted(layers, key=lambda x: -x.causes[cause])
+        names = ", ".join(repr(layer.layer) for layer in others)
+        return _finding(
+            cause,
+            f"fed by the reference, {len(layers)} layers are off most by "
+            f"{cause}{_late(worst, cause)}; worst: layer {worst.layer!r}, "
+            f"{worst.causes[cause]:.0%} by {cause} ({_unit(worst)}); then {names}",
+            self.ways.fix(cause, *(layer.layer for layer in layers)),
+        )
 
     def _unattributed(self) -> Iterator[Finding]:
         for name in self.left_out:
@@ -84,57 +170,21 @@ WHY = {
     "arithmetic": "what the chip does within a step: rounding of its states, sums on their way, "
     "several spikes",
 }
-FIX = {
-    "weights": "compile with --calibrate on data like this input, give the layer back the "
-    "weight_bits that a --scheme took, or look whether its kernel is the model's",
-    "decay": "choose time constants that the chip can hold (check names its roundings)",
-    "threshold": "compare the model's thresholds and its comparison with the bundle's (inspect)",
-    "bias": "compare the model's biases and v_leak with the bundle's (inspect)",
-    "reset": "train with the reset that the chip has",
-    "saturation": "compile with --calibrate on data like this input, or lower the gain",
-    "pooling": "compare the program's pool with the model's window, stride and channels (inspect)",
-    "order": "train on the chip's arithmetic, with lower rates, or with fewer weights below 0",
-    "latency": "look at the delays of the synapses that lead to it, and at its stated latency",
-    "arithmetic": "a larger gain leaves less to rounding (gain in --scheme)",
-}
-
-
-def _said(layer: LayerCauses) -> Finding:
-    cause = layer.dominant
-    assert cause is not None
-    shares = sorted(layer.causes.items(), key=lambda c: -c[1])
-    others = ", ".join(f"{c} {e:.3g}" for c, e in shares if e and c != cause)
-    of = "places a spike" if layer.unit == "places" else "of its values"
-    return _finding(
-        cause,
-        f"fed by the reference it is {layer.error:.3g} {of} off; most by "
-        f"{cause}{_late(layer, cause)}: "
-        f"{layer.causes[cause]:.3g} alone{f'; {others}' if others else ''}",
-        layer.layer,
-    )
-
-
-def _said_of_all(layers: Sequence[LayerCauses]) -> Finding:
-    """The numbers are in the table."""
-    cause = layers[0].dominant
-    assert cause is not None
-    names = ", ".join(repr(layer.layer) for layer in layers)
-    return _finding(
-        cause,
-        f"fed by the reference, {len(layers)} layers are off most by "
-        f"{cause}{_late(layers[0], cause)}: {names}",
-    )
 
 
 def _late(layer: LayerCauses, cause: str) -> str:
     return f" ({layer.shift:+d} steps)" if cause == "latency" else ""
 
 
-def _finding(cause: str, what: str, layer: str | None = None) -> Finding:
+def _unit(layer: LayerCauses) -> str:
+    return "mismatches per spike" if layer.unit == "places" else "of its values"
+
+
+def _finding(cause: str, what: str, fix: str, layer: str | None = None) -> Finding:
     return (warning if cause == "latency" else info)(
         CAUSE,
         what,
         why=WHY.get(cause, "a rewrite that changes spikes, which was allowed"),
-        fix=FIX.get(cause, "leave its --allow out, if the chip can do without it"),
+        fix=fix,
         layer=layer,
     )

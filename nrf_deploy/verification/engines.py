@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..bundle import Bundle
@@ -21,11 +21,11 @@ from ..pipeline import latency, populations, run, said_by, target_of
 from ..progress import Progress, quiet
 from ..recording import Recording, Trace
 from ..reference.neurons import Decay
-from .advice import Advice, advice
+from .advice import Advice, attributing, ways
 from .comparison import Comparison
 from .judge import judge, judge_task
 from .labels import Labels
-from .limits import Limits, unknown_layers
+from .limits import DEFAULTS, Limits, unknown_layers
 from .report import comparison_json, plain
 from .task import Answer, Task, kind_of, limit_faults, task
 from .verify import compared, spiking, states_kept
@@ -49,6 +49,8 @@ class Row:
     alike: bool
     vendor: Comparison | None
     task: Task | None
+    findings: tuple[Finding, ...] = ()
+    """What is wrong with this run, by the limits and beside the vendor's simulator."""
 
     @property
     def name(self) -> str:
@@ -62,7 +64,7 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class Engines:
-    """`spikes` and `answer` are the reference's own."""
+    """`spikes` and `answer` are the reference's own, `limits` what the rows were held to."""
 
     layers: tuple[str, ...]
     spikes: Mapping[str, int]
@@ -70,6 +72,7 @@ class Engines:
     rows: tuple[Row, ...]
     findings: tuple[Finding, ...]
     said: tuple[Finding, ...]
+    limits: Limits
 
     @property
     def passed(self) -> bool:
@@ -88,7 +91,7 @@ def every_engine(
     """All that is installed runs; what is missing is told, and the others go on."""
     bundles = [as_bundle(b) for b in bundles]
     recording = as_recording(recording)
-    limits = Limits(exact=False) if limits is None else limits
+    limits = Limits(exact=False, defaults=DEFAULTS) if limits is None else limits
     refuse(_faults(bundles, limits, labels), UsageError)
     first = bundles[0]
     kept, findings = states_kept(first, recording, populations(first))
@@ -107,8 +110,9 @@ def every_engine(
                 findings += [_lacking(f, bundle, engine) for f in refused.findings]
         said += [f for trace in traces.values() for f in said_by(trace)]
         rows += _rows(bundle, recording, model, traces, labels)
-    known = {b.chip: advice(b) for b in bundles}
-    findings += [f for row in rows for f in _judged(row, limits, known[row.chip])]
+    known = {b.chip: _advice(b) for b in bundles}
+    rows = [replace(r, findings=tuple(_judged(r, limits, known[r.chip]))) for r in rows]
+    findings += [f for row in rows for f in row.findings]
     answers = [row.task.right for row in rows if row.task is not None]
     return Engines(
         populations(first),
@@ -117,6 +121,7 @@ def every_engine(
         tuple(rows),
         tuple(findings),
         tuple(said),
+        limits,
     )
 
 
@@ -207,15 +212,24 @@ def _spikes(bundle: Bundle, trace: Trace) -> dict[str, int]:
     }
 
 
+def _advice(bundle: Bundle) -> Advice:
+    """Causes are those of one bundle's emulator."""
+    way = attributing(bundle, "emulator", REFERENCE)
+    return Advice(ways(bundle), f"{way} (the {bundle.chip} bundle by itself)" if way else "")
+
+
 def _judged(row: Row, limits: Limits, known: Advice) -> Iterator[Finding]:
     found = [f for f in judge(row.against, limits, known) if f.severity == "error"]
     if row.vendor is not None and row.alike:
         exact = Limits(exact=True)
         found += [f for f in judge(row.vendor, exact) if f.severity == "error"]
     if row.task is not None:
-        found += [*judge_task(row.task, limits), *row.task.findings()]
+        found += [
+            *judge_task(row.task, limits, known),
+            *row.task.findings(known.farthest()),
+        ]
     for f in found:
-        yield dataclasses.replace(f, what=f"{row.name}: {f.what}")
+        yield replace(f, what=f"{row.name}: {f.what}")
 
 
 def _lacking(finding: Finding, bundle: Bundle, engine: str) -> Finding:

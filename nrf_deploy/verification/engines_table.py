@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from ..findings import Finding, merged
 from ..text import finding_text, several, table, wrap
 from .comparison import Comparison, Divergence, LayerComparison
 from .engines import Engines, Row
-from .report import divergence_sentences
+from .limits import Limits
+from .report import divergence_sentences, verdict_lines
 from .task import CLASS, Answer, Task
+from .verdict import METRIC, by_default, distance
 
 LEGEND = (
     "differ: places (a neuron in a step) unlike the reference, or of values the root mean square "
@@ -31,8 +34,8 @@ def engines_text(found: Engines) -> str:
         wrap(LEGEND),
         *([wrap(ANSWERS[answer])] if answer else []),
         *(wrap(s) for s in sentences(found)),
-        *(finding_text(f) for f in (*found.said, *found.findings)),
-        f"verdict: {verdict(found)}",
+        *(finding_text(f) for f in (*found.said, *merged(found.findings))),
+        verdict_lines(verdict(found), labelled(found)),
     ]
     return "\n\n".join(parts)
 
@@ -69,12 +72,40 @@ def _answer(found: Engines) -> str | None:
     return "apart" if asked.left.error is None else "off"
 
 
+def labelled(found: Engines) -> str:
+    """Return how far every run is from the labels; empty without labels."""
+    tasks = [(row.name, row.task) for row in found.rows if row.task is not None]
+    if not tasks or tasks[0][1].left.error is None:
+        return ""
+    answers = [("reference", tasks[0][1].right), *((name, own.left) for name, own in tasks)]
+    first = tasks[0][1]
+    if first.kind != CLASS:
+        said = (f"{name} {own.error:.3g}" for name, own in answers)
+        return f"mean pixels off the labels: {', '.join(said)}"
+    right = [name for name, own in answers if own.error == 0]
+    wrong = [f"{name} ({first.said(own)})" for name, own in answers if own.error]
+    told = f"the class is {first.named(first.label)} in {len(right)} of {len(answers)} runs"
+    return told + (f"; not in {', '.join(wrong)}" if wrong else "")
+
+
 def verdict(found: Engines) -> str:
-    errors = sum(f.severity == "error" for f in found.findings)
-    if errors:
-        return f"failed: {several(errors, 'error')}"
+    errors = [(row, f) for row in found.rows for f in row.findings if f.severity == "error"]
+    failed = [f for _, f in errors if not _unchosen(f, found.limits)]
+    said = [f"failed: {several(len(failed), 'error')}"] if failed else []
+    where: dict[str, dict[str, None]] = {}
+    for row, f in errors:
+        if _unchosen(f, found.limits):
+            where.setdefault(distance(f, found.limits), {})[row.name] = None
+    said += [f"{far}: {', '.join(names)}" for far, names in where.items()]
     sure = sum(row.agrees is True for row in found.rows)
-    return f"passed: within the limits, {several(sure, 'engine')} exact beside the vendor's"
+    passed = f"passed: within the limits, {several(sure, 'engine')} exact beside the vendor's"
+    return "; ".join(said) or passed
+
+
+def _unchosen(finding: Finding, limits: Limits) -> bool:
+    """That an engine equals its vendor's simulator is demanded without any limit."""
+    beside = METRIC.get(finding.code) == "exact" and not limits.of(finding.layer or "").exact
+    return beside or by_default(finding, limits)
 
 
 def _reference(found: Engines, answer: str | None) -> Iterator[tuple[str, ...]]:

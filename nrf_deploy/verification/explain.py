@@ -13,6 +13,7 @@ from ..program import Program
 from ..progress import Progress, quiet
 from ..recording import Recording, Trace
 from ..target import Dequantising, Summing
+from .advice import ways
 from .alone import Run, each, unrecorded
 from .attribution import attribute
 from .causes import Attribution
@@ -86,7 +87,8 @@ def attributed(bundle: Bundle, recording: Recording, progress: Progress = quiet)
     numbers = target.dequantised(program)
     summed = target.summed.get(program.arithmetic) if isinstance(target, Summing) else None
     run = emulating(bundle, progress)
-    return attribute(network, bundle.steps, program, numbers, recording, run, summed, progress)
+    found = attribute(network, bundle.steps, program, numbers, recording, run, summed, progress)
+    return replace(found, ways=ways(bundle))
 
 
 def dequantising(bundle: Bundle) -> Dequantising:

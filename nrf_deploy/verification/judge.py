@@ -8,13 +8,17 @@ from dataclasses import replace
 from ..findings import Finding, error, info, warning
 from ..program import OUTPUT
 from ..text import several
-from .advice import Advice, either
+from .advice import Advice
+from .causes import either
 from .comparison import Comparison, Divergence, LayerComparison
 from .limits import Limits
 from .task import CLASS, Task
+from .verdict import share
 
 NONE = Advice()
 NO_SPIKES = "VERIFY-NO-SPIKES"
+WIDER = "with a wider"
+RMS = " (root mean square)"
 ALL = "nothing was compared of any layer"
 
 
@@ -72,7 +76,7 @@ def _layer(
     elif not limits.exact and layer.count_error > limits.spike_count_error:
         yield _count(c, layer, limits, advice)
     if not layer.analogue and not limits.exact:
-        yield from _metrics(layer, limits)
+        yield from _metrics(layer, limits, advice)
 
 
 def _diverged(c: Comparison, layer: LayerComparison, first: Divergence, advice: Advice) -> Finding:
@@ -117,22 +121,28 @@ def _feeds(c: Comparison, earlier: str, later: str) -> bool:
 
 
 def _count(c: Comparison, layer: LayerComparison, limits: Limits, advice: Advice) -> Finding:
+    metric = "spike_count_error"
     return error(
         "VERIFY-COUNT",
         f"{several(layer.spikes_left, 'spike')} in {c.left} and {layer.spikes_right:,} in "
-        f"{c.right}: "
-        f"{layer.count_error:.1%} off, the limit is {limits.spike_count_error:.1%}",
+        f"{c.right}: {_beside(layer.count_error, limits, metric)}",
         fix=_shift_fix(layer)
         or either(
-            advice.integers(),
-            advice.bits(layer.layer),
-            f"verify {limits.wider('spike_count_error', 'with a wider --limit')}",
+            advice.of(layer, limits.spike_count_error),
+            f"accept it {limits.wider(metric, 'with a wider --limit')}",
         ),
         layer=layer.layer,
     )
 
 
-def _metrics(layer: LayerComparison, limits: Limits) -> Iterator[Finding]:
+def _beside(value: float, limits: Limits, metric: str, how: str = "") -> str:
+    """Name the limit as what it is: a default, or the user's."""
+    if metric in limits.defaults:
+        return f"differs by {100 * value:.1f} %{how}, more than {share(limits, metric)}"
+    return f"{value:.1%} off{how}, the limit is {getattr(limits, metric):.1%}"
+
+
+def _metrics(layer: LayerComparison, limits: Limits, advice: Advice) -> Iterator[Finding]:
     """The metrics that a user's limits name. Two silent layers have no angle between them."""
     spikes = max(layer.spikes_right, 1)
     found = {
@@ -146,15 +156,16 @@ def _metrics(layer: LayerComparison, limits: Limits) -> Iterator[Finding]:
     for name, (said, value) in found.items():
         limit = getattr(limits, name)
         if limit is not None and value is not None and value > limit:
-            yield _beyond(layer, limits, name, f"{said}: {value:.4g}, the limit is {limit:.4g}")
+            what = f"{said}: {value:.4g}, the limit is {limit:.4g}"
+            yield _beyond(layer, limits, name, what, advice)
     if limits.cosine is not None and (layer.spikes_left or layer.spikes_right):
         cosine = layer.cosine or 0.0
         if cosine < limits.cosine:
             said = f"the cosine of the activities is {cosine:.4f}, at least {limits.cosine:.4f}"
-            yield _beyond(layer, limits, "cosine", f"{said} is asked for")
+            yield _beyond(layer, limits, "cosine", f"{said} is asked for", advice)
 
 
-def judge_task(task: Task, limits: Limits) -> Iterator[Finding]:
+def judge_task(task: Task, limits: Limits, advice: Advice = NONE) -> Iterator[Finding]:
     """What the model is for, where a limit speaks of it."""
     found = {
         "task_error": (task.left.error, f"the label {task.named(task.label)}", "the labels"),
@@ -168,18 +179,22 @@ def judge_task(task: Task, limits: Limits) -> Iterator[Finding]:
                 f"the class is {task.said(task.left)}, not {wanted}"
                 if task.kind == CLASS
                 else f"its places are {value:.4g} pixels from {whose}, the limit is {limit:.4g}",
-                fix="verify with --attribute to see which layer is off, and by what",
+                fix=advice.farthest(),
                 layer=task.layer,
             )
 
 
-def _beyond(layer: LayerComparison, limits: Limits, name: str, what: str) -> Finding:
+def _beyond(
+    layer: LayerComparison, limits: Limits, name: str, what: str, advice: Advice
+) -> Finding:
     return error(
         f"VERIFY-{name.upper().replace('_', '-')}",
         what,
         fix=_shift_fix(layer)
-        or "verify with --attribute to see the causes, or "
-        + limits.wider(name, "with a wider limit for this layer"),
+        or either(
+            advice.cause(layer.layer),
+            f"accept it {limits.wider(name, 'with a wider limit for this layer')}",
+        ),
         layer=layer.layer,
     )
 
@@ -195,9 +210,11 @@ def _value(layer: LayerComparison, limits: Limits, advice: Advice) -> Iterator[F
     elif layer.value_error > limits.value_error:
         yield error(
             "VERIFY-VALUE",
-            f"its values are {layer.value_error:.1%} off (root mean square), "
-            f"the limit is {limits.value_error:.1%}",
-            fix=advice.integers(),
+            f"its values: {_beside(layer.value_error, limits, 'value_error', RMS)}",
+            fix=either(
+                advice.of(layer, limits.value_error),
+                f"accept it {limits.wider('value_error', f'{WIDER} value_error in --limits FILE')}",
+            ),
             layer=layer.layer,
         )
 

@@ -33,7 +33,8 @@ class Limits:
     `value_error` holds for layers whose outputs are integers on one side and fractions on the
     other, exact or not. `task_error` is the left run's against the labels, `task_change` that
     against the right run (task.py). `layers` has what is different for one layer. `file` is where
-    they stand, to be named in a way out; it is no limit, and in no report.
+    they stand, to be named in a way out; it is no limit, and in no report. `defaults` names those
+    that nobody chose: a run beyond them differs, one beyond a chosen limit fails.
     """
 
     exact: bool
@@ -47,19 +48,24 @@ class Limits:
     task_change: float | None = None
     layers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     file: str | None = field(default=None, compare=False)
+    defaults: frozenset[str] = field(default=frozenset(), compare=False)
 
     def of(self, layer: str) -> Limits:
-        return replace(self, **self.layers.get(layer, {}))
+        own = self.layers.get(layer, {})
+        return replace(self, **own, defaults=self.defaults - own.keys())
 
     def as_json(self) -> dict[str, Any]:
-        return {k: v for k, v in asdict(self).items() if k != "file"}
+        return {k: v for k, v in asdict(self).items() if k not in ("file", "defaults")}
 
     def wider(self, name: str, option: str) -> str:
         """How to ask for less: in the file, where there is one."""
         return option if self.file is None else f"with a wider {name} in {self.file}"
 
 
-METRICS = tuple(f.name for f in fields(Limits) if f.name not in ("exact", "layers", "file"))
+ASIDE = ("layers", "file", "defaults")
+METRICS = tuple(f.name for f in fields(Limits) if f.name not in ("exact", *ASIDE))
+DEFAULTS = frozenset({"exact", "spike_count_error", "value_error"})
+"""Limits that hold where nobody chose one."""
 WHOLE = ("task_error", "task_change")
 """Of the whole run: no layer has its own."""
 
@@ -77,7 +83,7 @@ def parse_limits(text: bytes | str, default: Limits) -> Limits:
         layers = {}
     findings += [f for name, own in layers.items() for f in _faults(own, name)]
     refuse(findings, InputError)
-    return replace(default, **table, layers=layers)
+    return replace(default, **table, layers=layers, defaults=default.defaults - table.keys())
 
 
 def unknown_layers(limits: Limits, names: Collection[str]) -> Iterator[Finding]:

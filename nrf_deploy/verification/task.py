@@ -57,7 +57,7 @@ class Task:
     steps: int = 0
     beyond: int = 0
 
-    def findings(self) -> Iterator[Finding]:
+    def findings(self, fix: str = "") -> Iterator[Finding]:
         if self.beyond:
             yield warning(
                 "VERIFY-LABELS-BEYOND",
@@ -69,7 +69,7 @@ class Task:
                 "VERIFY-TASK-LOST",
                 f"the class is {self.said(self.left)}, not {self.named(self.label)}, which the "
                 "other run decides on",
-                fix="verify with --attribute to see which layer is off, and by what",
+                fix=fix,
                 layer=self.layer,
             )
 

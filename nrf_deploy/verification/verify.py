@@ -20,14 +20,14 @@ from ..progress import Progress, quiet
 from ..recording import Recording, Trace
 from ..reference.neurons import Decay
 from .activity import activity
-from .advice import advice
+from .advice import Advice, attributing, ways
 from .arrivals import arrivals
 from .compare import compare
 from .comparison import Comparison
 from .explain import alone, attributed, dequantising
 from .judge import judge, judge_task, silent
 from .labels import Labels
-from .limits import Limits, unknown_layers
+from .limits import DEFAULTS, Limits, unknown_layers
 from .recorded import is_recording, recorded
 from .report import Report
 from .task import kind_of, limit_faults, task
@@ -38,7 +38,7 @@ STATE_BYTES = 512 * 2**20
 
 def default_limits(engine: str, against: str) -> Limits:
     """Integers against integers must be equal; against floats they cannot be."""
-    return Limits(exact="reference" not in (engine, against))
+    return Limits(exact="reference" not in (engine, against), defaults=DEFAULTS)
 
 
 def verify(
@@ -101,11 +101,6 @@ def verify(
     left, right = traces
     late = dict.fromkeys(names, behind) if from_file else latency(bundle, against)
     comparison = compared(bundle, recording, traces, engine, late)
-    reference = right if against == "reference" else None
-    findings += judge(comparison, limits, advice(bundle, from_file))
-    if not silent(comparison):
-        graded = [n for n in names if not spiking(bundle, n)]
-        findings += activity(left, reference=reference, order=names, graded=graded)
     asked = task(
         bundle,
         [t.outputs for t in traces],
@@ -114,13 +109,30 @@ def verify(
         recording,
         labels,
     )
-    if asked is not None:
-        findings += [*judge_task(asked, limits), *asked.findings()]
-    by_itself = None
+    by_itself, left_out = None, list[Finding]()
     if engine == "emulator" and not comparison.exact:
         by_itself, left_out = alone(bundle, recording, right, late, scales(bundle), progress)
-        findings += left_out
     shares = attributed(bundle, recording, progress) if causes else None
+    own = engine == "emulator" and against == "reference"
+    advice = Advice(
+        ways(bundle),
+        "" if causes else attributing(bundle, engine, against),
+        shares if own else None,
+        by_itself,
+        from_file,
+    )
+    findings += judge(comparison, limits, advice)
+    if not silent(comparison):
+        findings += activity(
+            left,
+            reference=right if against == "reference" else None,
+            order=names,
+            graded=[n for n in names if not spiking(bundle, n)],
+            cause=advice.cause,
+        )
+    if asked is not None:
+        findings += [*judge_task(asked, limits, advice), *asked.findings(advice.farthest())]
+    findings += left_out
     findings += [] if shares is None else shares.findings()
     return Report(
         comparison,

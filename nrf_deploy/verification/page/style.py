@@ -30,6 +30,7 @@ nav li{display:inline-block;margin-right:1rem}
 .verdict{font-size:1.35rem;font-weight:650;padding:.6rem .9rem;border-radius:6px;
 border-left:6px solid;max-width:none}
 .good{color:var(--good);background:var(--good-back)}
+.differs{background:var(--panel);border-color:var(--warn)}
 .bad{color:var(--bad);background:var(--bad-back)}
 .facts{display:flex;flex-wrap:wrap;gap:.75rem;margin:.75rem 0}
 .facts div{background:var(--panel);border-radius:6px;padding:.6rem .9rem;flex:1 1 9rem}

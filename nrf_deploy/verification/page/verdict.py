@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ...findings import Finding
+from ...findings import Finding, merged
 from ...text import printable
-from ..report import Report, divergence_sentences, task_sentences
+from ..report import Report, divergence_sentences, labelled_sentence, task_sentences
 from .html import Markup, details, section, tag
 from .raster import sides
 
@@ -26,13 +26,21 @@ def verdict(report: Report) -> Markup:
     )
     return tag(
         "section",
-        tag("p", report.verdict, class_=f"verdict {'good' if report.passed else 'bad'}"),
+        tag("p", task) if (task := labelled_sentence(report)) else None,
+        tag("p", report.verdict, class_=f"verdict {_colour(report)}"),
         tag("p", f"{left} against {right}; the limits: {_limits(report)}."),
         tag("dl", (tag("div", tag("dt", k), tag("dd", v)) for k, v in facts), class_="facts"),
         [tag("p", s) for s in (*divergence_sentences(c), *task_sentences(report))],
         id="verdict",
         aria_label="Verdict",
     )
+
+
+def _colour(report: Report) -> str:
+    """Beyond a default limit a run differs: that informs, and is no alarm."""
+    if report.passed:
+        return "good"
+    return "differs" if report.verdict.startswith("differs") else "bad"
 
 
 def _worst(report: Report) -> str:
@@ -54,7 +62,7 @@ def findings(report: Report) -> Markup:
     """The worst first. What the engines said of this one run, such as how long they compiled,
     is left out: equal runs have equal pages."""
     rank = {"error": 0, "warning": 1, "info": 2}
-    found = sorted(report.findings, key=lambda f: rank[f.severity])
+    found = sorted(merged(report.findings), key=lambda f: rank[f.severity])
     facts = [f for f in found if f.severity == "info"]
     worse = [f for f in found if f.severity != "info"]
     return section(
