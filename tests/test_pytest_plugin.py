@@ -230,6 +230,45 @@ def test_a_recording_that_differs_fails_its_layer_alone(here: pytest.Pytester) -
     assert "layer 'last', neuron (1,), step 7" in unwrapped(done.stdout.str())
 
 
+def test_labels_and_the_layer_of_a_recording_are_given_as_to_the_verb(
+    here: pytest.Pytester,
+) -> None:
+    bundle = nd.load(here.path / "model.nrfb")
+    given = nd.read_recording(here.path / "events.npz", bundle)
+    decided = nd.verify(bundle, given).task
+    assert decided is not None
+    assert decided.left.decided is not None
+    wrong = 1 - decided.left.decided
+    (here.path / "class.csv").write_text(f"class\n{wrong}\n")
+    (here.path / "L.toml").write_text("task_error = 0\nspike_count_error = 5\n")
+    done = here.runpytest_inprocess(*BOTH, "--nrf-limits", "L.toml")
+    assert "fix: give --nrf-labels FILE" in unwrapped(done.stderr.str())
+    done = here.runpytest_inprocess(*BOTH, "--nrf-limits", "L.toml", "--nrf-labels", "class.csv")
+    done.assert_outcomes(passed=2, failed=1)
+    said = unwrapped(done.stdout.str())
+    assert f"the label is {wrong}." in said
+    assert "VERIFY-TASK-ERROR" in said
+    late = bundle.program.origin("last").latency
+    output = nd.run(bundle, given).outputs["last"]
+    write(output.until(given.steps), here.path / "golden.npz")
+    words = (*BOTH, "--nrf-against", "golden.npz", "--nrf-layer", "last")
+    here.runpytest_inprocess(*words).assert_outcomes(passed=1, skipped=1, failed=1)
+    done = here.runpytest_inprocess(*words, "--nrf-behind", str(late))
+    done.assert_outcomes(passed=2, skipped=1)
+
+
+def test_a_fix_names_options_that_pytest_has_and_commands_that_nrf_deploy_has(
+    here: pytest.Pytester, engine: Callable[..., None]
+) -> None:
+    engine(turned)
+    words = (*BOTH, "--nrf-engine", "mine")
+    said = unwrapped(here.runpytest_inprocess(*words, "--nrf-limit", "0").stdout.str())
+    assert "nrf-deploy verify ... --engine emulator --attribute shows what causes it" in said
+    assert "accept it with a wider --nrf-limit" in said
+    said = unwrapped(here.runpytest_inprocess(*words, "--nrf-against", "emulator").stdout.str())
+    assert "nrf-deploy run ... --layer last --states, once with --engine mine and" in said
+
+
 def test_an_sdk_that_is_missing_fails_every_layer_with_its_finding(
     here: pytest.Pytester, engine: Callable[..., None]
 ) -> None:
@@ -300,6 +339,11 @@ def test_more_cases_come_from_a_folder(pytester: pytest.Pytester) -> None:
         (["--nrf-target", "loihi2", "--nrf-engine", "nothing"], "ENGINE-UNKNOWN"),
         (["--nrf-target", "loihi2", "--nrf-kit", "nowhere"], "KIT-MISSING"),
         (["--nrf-kit", "nowhere"], "PYTEST-KIT"),
+        ([*BOTH, "--nrf-limit", "0.1", "--nrf-exact"], "LIMITS-TWICE"),
+        ([*BOTH, "--nrf-layer", "last"], "VERIFY-RECORDED-NONE"),
+        ([*BOTH, "--nrf-against", "events.npz", "--nrf-layer", "last"], "VERIFY-RECORDED-LAYER"),
+        ([*BOTH, "--nrf-labels", "no.csv"], "INPUT-UNREADABLE"),
+        ([*BOTH, "--nrf-labels", "a.csv", "--nrf-labels", "b.csv"], "PYTEST-LABELS"),
     ],
 )
 def test_wrong_options_are_usage_errors_with_the_way_out(

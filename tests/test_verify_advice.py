@@ -43,9 +43,9 @@ def test_a_layer_that_is_good_in_isolation_sends_the_reader_to_those_before_it()
     told = fixes(runs(0.3, 0.5), Advice(alone=runs(0.3, 0.05)))
     assert "look at the layers before it, first at 'one' (" in told["two"]
     assert "% off in isolation)" in told["two"]
-    assert told["one"].startswith("verify with --attribute to see the cause")
+    assert told["one"].startswith("nrf-deploy verify ... --attribute shows the cause")
     alone = fixes(runs(0.3, 0.5), Advice(alone=runs(0.3, 0.4)))
-    assert alone["two"].startswith("verify with --attribute to see the cause")
+    assert alone["two"].startswith("nrf-deploy verify ... --attribute shows the cause")
 
 
 @pytest.mark.parametrize("calibrated", [False, True])
@@ -80,7 +80,7 @@ def test_speck_is_not_told_to_calibrate_where_the_order_of_events_decides(speck:
     report = nd.verify(speck, RECORDING)
     assert not report.passed
     assert "--calibrate" not in said(report)
-    assert "verify with --attribute to see the cause" in said(report)
+    assert "nrf-deploy verify ... --attribute shows the cause" in said(report)
     assert report.attribution is None
     report = nd.verify(speck, RECORDING, causes=True)
     assert report.attribution is not None

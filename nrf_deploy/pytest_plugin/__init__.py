@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import pytest
 
 ASKING = ("nrf_bundle", "nrf_input", "nrf_target", "nrf_kit")
-SEVERAL = ("--nrf-bundle", "--nrf-input", "--nrf-target", "--nrf-kit")
+SEVERAL = ("--nrf-bundle", "--nrf-input", "--nrf-labels", "--nrf-target", "--nrf-kit")
 """Options that may be given several times. Any other is refused if the command line repeats it."""
 
 
@@ -25,6 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         ("input", "REC", "recording for the bundle: one for all, or one for each in order"),
         ("target", "CHIP", "a test for each conformance case of this chip (nrf-deploy targets)"),
         ("kit", "FOLDER", "with --nrf-target: also the cases of this kit"),
+        ("labels", "L.csv", "what the inputs show, for task limits: one for all, or one for each"),
     ):
         group.addoption(f"--nrf-{name}", action="append", default=[], metavar=metavar, help=about)
     group.addoption("--nrf-engine", default="emulator", metavar="E", help="the engine in question")
@@ -34,6 +35,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="E",
         help="the engine to trust, or a recording of one layer from silicon (.npz)",
     )
+    group.addoption("--nrf-layer", metavar="NAME", help="the layer that such a recording is of")
+    group.addoption(
+        "--nrf-behind",
+        type=int,
+        default=0,
+        metavar="N",
+        help="steps by which such a recording is behind the model (default 0)",
+    )
+    group.addoption(
+        "--nrf-limit", metavar="X", help="largest relative error of a layer's spike count"
+    )
+    group.addoption("--nrf-exact", action="store_true", help="every spike must be equal")
     group.addoption(
         "--nrf-limits", metavar="L.toml", help="limits by metric and layer (docs/report-schema.md)"
     )

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Generator, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import Any
 
 import pytest
 
 from .. import pipeline
-from ..arguments.shared import window
+from ..arguments.shared import fraction, window
 from ..bundle import Bundle
 from ..conformance.run import task
-from ..files import content
 from ..findings import Finding, NrfError, UsageError, error, refuse
 from ..given import as_bundle, recording_for
 from ..model import rule_findings
 from ..recording import Recording
-from ..recordings import Crop
 from ..text import WIDTH, several
-from ..toml_json import TOML_LIMIT
-from ..verification.limits import Limits, parse_limits, unknown_layers
-from ..verification.recorded import is_recording
-from ..verification.verify import default_limits
+from ..verification.chosen import chosen_limits, labels_from
+from ..verification.labels import Labels
+from ..verification.limits import Limits, unknown_layers
+from ..verification.recorded import about_no_recording, is_recording, recorded
+from ..verification.task import kind_of, limit_faults
 from .items import BundleTests, KitTests, Question, told
 
 
@@ -65,9 +64,13 @@ class Collected:
         refuse(self._misfits(paths, inputs), UsageError)
         if len(inputs) == 1:
             inputs = inputs * len(paths)
-        for path, given in zip(paths, inputs, strict=True):
+        labels = self.option("nrf_labels") or [None]
+        if len(labels) == 1:
+            labels = labels * len(paths)
+        for path, given, truth in zip(paths, inputs, labels, strict=True):
             bundle = as_bundle(path)
             recording, said = self._recording(bundle, given)
+            known = labels_from(truth)
             yield Question(
                 name=path if len(set(inputs)) == 1 else f"{path} with {given}",
                 path=path,
@@ -75,7 +78,10 @@ class Collected:
                 recording=recording,
                 engine=self.option("nrf_engine"),
                 against=self.option("nrf_against"),
-                limits=self._limits(bundle),
+                layer=self.option("nrf_layer"),
+                behind=self.option("nrf_behind"),
+                limits=self._limits(bundle, known),
+                labels=known,
                 said=(*rule_findings(bundle.findings), *said),
             )
 
@@ -85,6 +91,15 @@ class Collected:
                 "PYTEST-INPUT",
                 f"{several(len(paths), 'bundle')} and {several(len(inputs), 'input')} are given",
                 fix="give --nrf-input once for all bundles, or once for each --nrf-bundle",
+            )
+        if len(self.option("nrf_labels")) not in {0, 1, len(paths)} or (
+            self.option("nrf_labels") and not paths
+        ):
+            yield error(
+                "PYTEST-LABELS",
+                f"{several(len(paths), 'bundle')} and {len(self.option('nrf_labels'))} files of "
+                "labels are given",
+                fix="give --nrf-labels once for all bundles, or once for each --nrf-bundle",
             )
         if self.option("nrf_kit") and not self.option("nrf_target"):
             yield error(
@@ -98,7 +113,7 @@ class Collected:
             bin=self.option("nrf_bin"),
             merge=self.option("nrf_merge"),
             clip=self.option("nrf_clip"),
-            crop=self._crop(),
+            crop=self._value("crop", window),
             downsample=self.option("nrf_downsample"),
             origin=self.option("nrf_origin"),
             start=self.option("nrf_from"),
@@ -114,20 +129,33 @@ class Collected:
                         fix=f"choose one of: {', '.join(known)}",
                     )
                 )
+        self._demand_recording(bundle)
         return recording, said
 
-    def _crop(self) -> Crop | None:
-        text = self.option("nrf_crop")
-        try:
-            return None if text is None else window(text)
-        except argparse.ArgumentTypeError as problem:
-            raise UsageError(error("USAGE", f"--crop: {problem}")) from None
+    def _demand_recording(self, bundle: Bundle) -> None:
+        """Refuse a recording of no layer, and what only a recording has beside an engine."""
+        against, layer = self.option("nrf_against"), self.option("nrf_layer")
+        if is_recording(bundle, against):
+            recorded(bundle, against, layer)
+        else:
+            refuse(about_no_recording(against, layer, self.option("nrf_behind")), UsageError)
 
-    def _limits(self, bundle: Bundle) -> Limits:
-        usual = default_limits(self.option("nrf_engine"), self.option("nrf_against"))
-        path = self.option("nrf_limits")
-        if not path:
-            return usual
-        limits = parse_limits(content(path, TOML_LIMIT), usual)
+    def _value(self, name: str, kind: Callable[[str], Any]) -> Any:
+        """Read an option by the command line's own rule for it."""
+        text = self.option(f"nrf_{name}")
+        try:
+            return None if text is None else kind(text)
+        except argparse.ArgumentTypeError as problem:
+            raise UsageError(error("USAGE", f"--{name}: {problem}")) from None
+
+    def _limits(self, bundle: Bundle, labels: Labels | None) -> Limits:
+        limits = chosen_limits(
+            self.option("nrf_engine"),
+            self.option("nrf_against"),
+            exact=self.option("nrf_exact"),
+            limit=self._value("limit", fraction),
+            file=self.option("nrf_limits"),
+        )
         refuse(unknown_layers(limits, pipeline.populations(bundle)), UsageError)
-        return replace(limits, file=str(path))
+        refuse(limit_faults(kind_of(bundle, labels), labels, limits), UsageError)
+        return limits

@@ -21,16 +21,18 @@ from ..findings import Finding, NrfError
 from ..pipeline import populations
 from ..recording import Recording
 from ..text import WIDTH, finding_text, wrap
-from ..verification import Limits, Report
-from ..verification.report import divergence_sentences
+from ..verification import Labels, Limits, Report
+from ..verification.report import divergence_sentences, labelled_sentence
 from ..verification.verify import verify
 
 WHOLE = "the whole run"
 OPTION = re.compile(
-    r"(?<![\w-])--(bin|merge|clip|crop|downsample|origin|from|until|limits|engine|against|input"
-    r"|target|kit)\b(?!-)"
+    r"(?<![\w-])--(bin|merge|clip|crop|downsample|origin|from|until|limits?|exact|labels|layer"
+    r"|behind|engine|against|input|target|kit)\b(?!-)"
 )
 """Options that verbs and this plug-in have in common."""
+COMMAND = re.compile(r"(nrf-deploy [a-z].*?(?=, or |; |$))")
+"""A command of nrf-deploy in a sentence, which keeps its own options."""
 
 
 class UnmetError(Exception):
@@ -47,13 +49,25 @@ class Question:
     recording: Recording
     engine: str
     against: str
+    layer: str | None
+    behind: int
     limits: Limits
+    labels: Labels | None
     said: tuple[Finding, ...]
 
     @cached_property
     def report(self) -> Report:
         """Both engines run when the first layer is asked about."""
-        return verify(self.bundle, self.recording, self.engine, self.against, limits=self.limits)
+        return verify(
+            self.bundle,
+            self.recording,
+            self.engine,
+            self.against,
+            limits=self.limits,
+            layer=self.layer,
+            behind=self.behind,
+            labels=self.labels,
+        )
 
 
 class _Told(pytest.Item):
@@ -104,7 +118,8 @@ class LayerTest(_Told):
         sentences = divergence_sentences(report.comparison)
         here = first is not None and first.layer == self.name
         where = "\n".join(wrap(s) for s in sentences) if here else ""
-        raise UnmetError("\n\n".join(part for part in (told(own), where) if part))
+        task = wrap(labelled_sentence(report))
+        raise UnmetError("\n\n".join(part for part in (task, told(own), where) if part))
 
     def _mine(self, finding: Finding, layers: set[str]) -> bool:
         return finding.layer == self.name or (self.name == WHOLE and finding.layer not in layers)
@@ -163,7 +178,8 @@ def told(findings: Iterable[Finding], width: int = WIDTH) -> str:
 
 def _renamed(finding: Finding) -> Finding:
     def named(said: str) -> str:
-        return OPTION.sub(r"--nrf-\1", said)
+        parts = COMMAND.split(said)
+        return "".join(p if k % 2 else OPTION.sub(r"--nrf-\1", p) for k, p in enumerate(parts))
 
     return replace(
         finding, what=named(finding.what), why=named(finding.why), fix=named(finding.fix)

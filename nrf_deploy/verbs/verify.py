@@ -11,21 +11,19 @@ from pathlib import Path
 
 from ..bundle import Bundle, save
 from ..cli import emit
-from ..files import content, write_text
+from ..files import write_text
 from ..findings import UsageError, error, info
 from ..given import as_bundle, slower
 from ..kinds import demand_output
 from ..recording import Recording
 from ..recordings import write
 from ..text import Progress
-from ..toml_json import TOML_LIMIT
-from ..verification import Labels, Limits, Report, junit, parse_labels, parse_limits
+from ..verification import Labels, Limits, Report, junit
 from ..verification.bisect import bisect
+from ..verification.chosen import chosen_limits, labels_from
 from ..verification.covariance import Covariance, covariance
 from ..verification.covariance.words import text as in_words
-from ..verification.labels import LABELS_LIMIT
 from ..verification.page import page
-from ..verification.verify import default_limits
 from ..verification.verify import verify as verify_bundle
 from . import engines
 from .common import asked, demand_steps, recording, running, say_at_once
@@ -150,31 +148,10 @@ def _written(
 
 
 def _labels(args: argparse.Namespace) -> Labels | None:
-    if not args.labels:
-        return None
-    return parse_labels(content(args.labels, LABELS_LIMIT))
+    return labels_from(args.labels)
 
 
 def _limits(args: argparse.Namespace) -> Limits:
-    if args.limits and (args.exact or args.limit is not None):
-        raise UsageError(
-            error(
-                "LIMITS-TWICE",
-                "--limits is given beside --exact or --limit",
-                fix="say it in the file: exact = true, or spike_count_error = X",
-            )
-        )
-    if args.exact and args.limit is not None:
-        what = "--exact is given beside --limit"
-        fix = "give --exact, or a --limit for spike counts"
-        raise UsageError(error("LIMITS-TWICE", what, fix=fix))
-    usual = default_limits(args.engine, args.against)
-    if args.exact:
-        return replace(usual, exact=True, defaults=usual.defaults - {"exact"})
-    if args.limit is not None:
-        chosen = usual.defaults - {"exact", "spike_count_error"}
-        return replace(usual, exact=False, spike_count_error=args.limit, defaults=chosen)
-    if not args.limits:
-        return usual
-    limits = parse_limits(content(args.limits, TOML_LIMIT), usual)
-    return replace(limits, file=args.limits)
+    return chosen_limits(
+        args.engine, args.against, exact=args.exact, limit=args.limit, file=args.limits
+    )

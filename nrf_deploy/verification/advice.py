@@ -13,7 +13,7 @@ from .causes import Attribution, Ways, either
 from .comparison import Comparison, LayerComparison
 
 UNKNOWN = Ways()
-ATTRIBUTE = "verify with --attribute to see the cause"
+ATTRIBUTE = "nrf-deploy verify ... --attribute shows the cause"
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +90,7 @@ def attributing(bundle: Bundle, engine: str, against: str) -> str:
         return ""
     if engine == "emulator":
         return ATTRIBUTE
-    return "verify with --engine emulator --attribute to see what causes it there"
+    return "nrf-deploy verify ... --engine emulator --attribute shows what causes it there"
 
 
 def _fewer(bundle: Bundle, rules: Rules, synapses: str) -> bool:

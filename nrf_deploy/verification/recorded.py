@@ -8,11 +8,12 @@ them, for the variables that were read out; a board that shows none has no such 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from ..bundle import Bundle
-from ..findings import InputError, UsageError, error
+from ..findings import Finding, InputError, UsageError, error
 from ..pipeline import engines, populations
 from ..recording import Recording, Trace
 from ..recordings import STATES, decode, read_states
@@ -23,6 +24,16 @@ def is_recording(bundle: Bundle, against: str) -> bool:
     return against not in engines(bundle) and (
         Path(against).suffix == ".npz" or os.path.exists(against)
     )
+
+
+def about_no_recording(against: str, layer: str | None, behind: int) -> Iterator[Finding]:
+    """Refuse what only a recording has if the other run is an engine."""
+    if layer or behind:
+        yield error(
+            "VERIFY-RECORDED-NONE",
+            f"a layer or the steps it is behind are given, but {against!r} is an engine",
+            fix="give the recording with --against FILE.npz, or leave them out",
+        )
 
 
 def recorded(bundle: Bundle, path: str, layer: str | None = None) -> Trace:

@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import __version__
 from ..bundle import Bundle
-from ..findings import Finding, UsageError, error, info, refuse
+from ..findings import Finding, UsageError, info, refuse
 from ..given import as_bundle, as_recording, decay_faults
 from ..model import rule_findings
 from ..network import Array
@@ -28,7 +28,7 @@ from .explain import alone, attributed, dequantising
 from .judge import judge, judge_task, silent
 from .labels import Labels
 from .limits import DEFAULTS, Limits, unknown_layers
-from .recorded import is_recording, recorded
+from .recorded import about_no_recording, is_recording, recorded
 from .report import Report
 from .task import kind_of, limit_faults, task
 
@@ -75,14 +75,8 @@ def verify(
     if causes:
         dequantising(bundle)
     from_file = is_recording(bundle, against)
-    if (layer or behind) and not from_file:
-        raise UsageError(
-            error(
-                "VERIFY-RECORDED-NONE",
-                f"a layer or the steps it is behind are given, but {against!r} is an engine",
-                fix="give the recording with --against FILE.npz, or leave them out",
-            )
-        )
+    if not from_file:
+        refuse(about_no_recording(against, layer, behind), UsageError)
     kept, findings = states_kept(bundle, recording, names)
     findings = [*rule_findings(bundle.findings), *findings]
     traces: list[Trace] = []
