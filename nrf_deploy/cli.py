@@ -16,7 +16,7 @@ from typing import Any
 
 from . import __version__
 from .arguments import parser as arguments
-from .findings import Finding, NrfError, error
+from .findings import Finding, NrfError, error, merged
 from .text import finding_text
 from .usage import MisuseError, nearest
 
@@ -65,7 +65,7 @@ def _refuse(refusal: NrfError, args: argparse.Namespace) -> int:
     if args.json:
         emit(args, {"ok": False, "exit_code": refusal.exit_code}, refusal.findings)
     else:
-        said = [f for f in refusal.findings if f.severity != "info"]
+        said = merged(f for f in refusal.findings if f.severity != "info")
         print("\n".join(finding_text(f) for f in said), file=sys.stderr)
     return refusal.exit_code
 

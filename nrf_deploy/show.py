@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .bundle import Bundle
-from .findings import Finding
+from .findings import Finding, merged
 from .network import IF, LIF, Array, CubaLIF, Input, Network, Node, Output, Shape
 from .place.placement import Piece, Placement
 from .program import Program
@@ -34,7 +34,8 @@ def network_table(network: Network) -> str:
     ]
     pace = f"dt = {network.dt:g}" if network.dt > 0 else "no time step stated (--dt gives it)"
     head = f"{len(network.nodes)} nodes, {pace}"
-    return head + "\n\n" + table(("node", "kind", "gives", "weights", "from"), rows, "lllrl")
+    heads = ("node", "kind", "gives", "weights", "from")
+    return f"{head}\n\n{table(heads, rows, 'lllrl', names=True)}"
 
 
 def _weights(node: Node) -> str:
@@ -103,13 +104,13 @@ def _survivor(verdict: Verdict, lost: str) -> str:
 
 
 def verdict_text(model: str, chip: str, verdict: Verdict) -> str:
-    said = [f for f in verdict.findings if f.severity != "info"]
+    said = merged(f for f in verdict.findings if f.severity != "info")
     refused = sum(f.severity == "error" for f in said)
     rows = [
-        (*row[:3], f"folded into {into}" if into else row[3], row[4])
+        (*row[:3], f"folded into {into}" if into else f"{row[3]} {row[4]}".strip())
         for *row, into in verdicts(verdict)
     ]
-    parts = [table(("layer", "kind", "shape", "verdict", "code"), rows)]
+    parts = [table(("layer", "kind", "shape", "verdict"), rows, names=True)]
     parts += [finding_text(f) for f in said]
     if verdict.placement is not None and not refused:
         p = verdict.placement
@@ -151,7 +152,7 @@ def resource_table(program: Program, placement: Placement, by_core: bool = False
         chips = len({placement.chip_of(p.core) for p in placement.pieces})
         cores += f", {chips} of {placement.chips} chips"
     head = wrap(f"{placement.chip}: {cores}; of each budget, what {which}{whole}")
-    return head + "\n\n" + table((*first, *heads), rows, align)
+    return head + "\n\n" + table((*first, *heads), rows, align, names=not by_core)
 
 
 def _layer_rows(program: Program, placement: Placement) -> list[tuple[object, ...]]:
@@ -340,7 +341,7 @@ def run_text(written: Sequence[Written]) -> str:
     rows = [(w.layer, dims(w.shape), w.steps, w.events, w.file) for w in written]
     valued = [w for w in written if w.values]
     what = "values" if len(valued) == len(written) else "events" if valued else "spikes"
-    text = table(("layer", "shape", "steps", what, "written to"), rows, "llrrl")
+    text = table(("layer", "shape", "steps", what, "written to"), rows, "llrrl", names=True)
     told = (
         wrap(f"{w.layer} gives values: 1 in the model is {span(w.unit)} in this file")
         for w in valued

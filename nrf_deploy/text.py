@@ -25,10 +25,13 @@ def table(
     rows: Sequence[Sequence[object]],
     align: str | None = None,
     width: int = WIDTH,
+    *,
+    names: bool = False,
 ) -> str:
     """Columns under a ruled header. Text too wide for `width` is shortened in the middle.
 
-    Sentences in the last column are wrapped instead.
+    Sentences in the last column are wrapped instead. With `names`, the first column is not
+    shortened: a name that is too wide stands on a line of its own, before its row.
 
     `align` has "l" or "r" for each column; without it, columns of numbers go right.
     Right-aligned cells are never shortened: a number with a hole is a wrong number.
@@ -48,7 +51,8 @@ def table(
             break
         last = len(widths) - 1
         widths[last if prose and widths[last] > PROSE else widest] -= 1
-    lines = [line for row in cells for line in _lines(row, widths, align)]
+    own = names and align[0] == "l"
+    lines = [line for row in cells for line in _with_name(row, widths, align, width if own else 0)]
     rule = GAP.join("-" * w for w in widths)
     return "\n".join([lines[0], rule, *lines[1:]])
 
@@ -59,6 +63,13 @@ def _columns(header: Sequence[str], rows: Sequence[Sequence[object]]) -> list[li
 
 def _numeric(column: Sequence[object]) -> bool:
     return bool(column) and all(isinstance(c, int | float) for c in column)
+
+
+def _with_name(row: Sequence[str], widths: Sequence[int], align: str, whole: int) -> list[str]:
+    """Begin with a name that is too wide for its column, if lines of `whole` columns are free."""
+    if not whole or len(row[0]) <= widths[0]:
+        return _lines(row, widths, align)
+    return [*textwrap.wrap(row[0], whole), *_lines(["", *row[1:]], widths, align)]
 
 
 def _lines(row: Sequence[str], widths: Sequence[int], align: str) -> list[str]:

@@ -43,6 +43,18 @@ def test_the_widest_text_is_shortened_in_the_middle() -> None:
     assert row.endswith("zz  short  123456789")
 
 
+def test_a_name_can_have_a_line_of_its_own() -> None:
+    name = "backbone." * 8 + "lif"
+    shown = table(("layer", "n", "said"), [(name, 7, "short"), ("b", 1, "")], names=True)
+    lines = shown.split("\n")
+    assert lines[2] == name
+    assert [line.split() for line in lines[3:]] == [["7", "short"], ["b", "1"]]
+    assert max(map(len, lines)) <= 80
+    longer = table(("layer", "n"), [("x" * 200, 10**60)], "lr", names=True).split("\n")
+    assert "".join(longer[2:5]) == "x" * 200
+    assert longer[5].strip() == str(10**60)
+
+
 def test_a_number_is_never_shortened() -> None:
     assert str(10**90) in table(("name", "n"), [("x" * 100, 10**90)])
 

@@ -22,7 +22,7 @@ def text(c: Conformance) -> str:
     rows = [(r.case.title, r.status, _where(r), reason(r)) for r in c.results]
     parts = [
         wrap(f"{c.chip} on the engine {c.engine}", then="    "),
-        table(("case", "result", "first divergence", "likely cause"), rows, "llll"),
+        table(("case", "result", "first divergence", "likely cause"), rows, "llll", names=True),
         *_in_full(c),
         wrap(_makers(c), then="  "),
         *(wrap(s) for s in _remarks(c)),

@@ -11,7 +11,7 @@ from .. import pipeline, show
 from ..bundle import Bundle
 from ..cli import emit
 from ..files import content
-from ..findings import Finding, UnjudgedError, error
+from ..findings import Finding, UnjudgedError, error, merged
 from ..given import recording_for
 from ..model import Model, rule_findings
 from ..network import Network
@@ -84,7 +84,7 @@ def running(*engines: str, why: str = "") -> Progress:
 def say_at_once(args: argparse.Namespace, said: Iterable[Finding]) -> None:
     """Before a run, which may be refused for just what these findings say."""
     if not args.json:
-        for finding in said:
+        for finding in merged(said):
             if finding.severity != "info":
                 print(finding_text(finding) + "\n")
             elif finding.code == "RECORDING-STEP":
@@ -94,7 +94,7 @@ def say_at_once(args: argparse.Namespace, said: Iterable[Finding]) -> None:
 
 def print_findings(findings: Iterable[Finding], infos: bool = False) -> None:
     """Warnings and errors in full, and where the firing rule comes from; `infos` if asked for."""
-    for finding in findings:
+    for finding in merged(findings):
         if infos or finding.severity != "info" or rule_findings([finding]):
             print("\n" + finding_text(finding))
 

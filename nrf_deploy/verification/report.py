@@ -185,7 +185,7 @@ def layer_table(c: Comparison) -> str:
         )
         for layer in c.layers
     ]
-    return table(header, rows, "lrrrrrrl")
+    return table(header, rows, "lrrrrrrl", names=True)
 
 
 def _measured(layer: LayerComparison) -> tuple[str, str, str, str]:

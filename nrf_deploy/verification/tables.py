@@ -37,7 +37,7 @@ def errors_table(whole: Comparison, alone: Comparison) -> str:
         if x.layer in by_itself
     ]
     header = ("layer", "in the run", "moves", "cosine", "alone", "moves", "cosine")
-    return table(header, rows, "lrrrrrr")
+    return table(header, rows, "lrrrrrr", names=True)
 
 
 def _error(layer: LayerComparison) -> tuple[str, str, str]:
@@ -60,4 +60,4 @@ def causes_table(shares: Attribution) -> str:
         (x.layer, f"{x.error:.3g}", *(f"{x.causes.get(c, 0):.3g}" for c in named))
         for x in shares.layers
     ]
-    return table(("layer", "in all", *named), rows, "lr" + "r" * len(named))
+    return table(("layer", "in all", *named), rows, "lr" + "r" * len(named), names=True)
