@@ -39,6 +39,12 @@ class Grid:
         return np.where(np.any(rows != 0, axis=1), gain, np.inf)
 
 
+def significant(x: Array) -> Array:
+    """Round to 24 significant bits, far above what the order of a float64 sum changes."""
+    mantissa, exponent = np.frexp(x)
+    return np.asarray(np.ldexp(np.rint(mantissa * 2.0**24), exponent - 24))
+
+
 def loss(rows: Array, integers: Array, gain: Array) -> Array:
     """Squared error over squared weights, a row."""
     power = np.square(rows).sum(axis=1)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from nrf_deploy.network import Array
-from nrf_deploy.quantise.grid import Grid, compensated, descended, factor, loss
+from nrf_deploy.quantise.grid import Grid, compensated, descended, factor, loss, significant
 from nrf_deploy.quantise.reach import over
 from nrf_deploy.quantise.signals import Signals, distance
 
@@ -136,13 +136,17 @@ class Task:
         return {n: np.where(where[:, None], a[n], b[n]) for n in a}
 
     def refitted(self, gain: Array, integers: Weights, seen: Mapping[str, Seen]) -> Array:
-        """The gain for which these integers are nearest to the floats: thresholds follow it."""
+        """The gain for which these integers are nearest to the floats: thresholds follow it.
+
+        The last bits of the sums depend on the machine (BLAS threads, the CPU's kernel), and a
+        bundle must not: `significant` drops them.
+        """
         qq, qw = (np.zeros(self.channels or 1) for _ in range(2))
         for name, m in seen.items():
             q = integers[name].astype(np.float64)
             qq += self.a_channel((m.times(q) * q).sum(axis=1))
             qw += self.a_channel((m.times(q) * self.floats[name]).sum(axis=1))
-        return np.where((qq > 0) & (qw > 0), qq / np.where(qw > 0, qw, 1), gain)
+        return np.where((qq > 0) & (qw > 0), significant(qq / np.where(qw > 0, qw, 1)), gain)
 
     def cost(self, gain: Array, integers: Weights, seen: Mapping[str, Seen]) -> Array:
         total = np.zeros(self.channels or 1)
