@@ -33,7 +33,8 @@ COMPILE = """if True:
     weight = rng.normal(0, 0.2, (7, 6 * 3 * 3)).astype(np.float32)
     nodes = (
         Input(name="x", port_shape=(2, 12, 12)), conv, neurons("a", (6, 3, 3)),
-        Flatten(name="f", flat_input=(6, 3, 3), start=0, end=-1), Linear(name="w", weight=weight), neurons("b", (7,)), Output(name="y", port_shape=(7,)),
+        Flatten(name="f", flat_input=(6, 3, 3), start=0, end=-1),
+        Linear(name="w", weight=weight), neurons("b", (7,)), Output(name="y", port_shape=(7,)),
     )
     names = [n.name for n in nodes]
     model = Network(nodes, tuple(zip(names, names[1:])), 1.0)
