@@ -13,7 +13,7 @@ import numpy as np
 
 from .findings import Finding, warning
 from .ladders import Rung, gain, rungs
-from .network import LIF, CubaLIF, Network
+from .network import LIF, CubaLIF, Network, exact
 
 SAME = 1e-3  # relative: thresholds in units of the gain that count as equal
 
@@ -28,7 +28,7 @@ def thresholds(network: Network, lost: Mapping[str, float] | None = None) -> lis
 
 
 def _follows(network: Network, rung: Rung) -> bool:
-    if not isinstance(network[rung.faster], LIF | CubaLIF):
+    if not exact(network[rung.faster], LIF, CubaLIF):
         return True
     ours, theirs = (_events(network, n) for n in (rung.faster, rung.slower))
     return bool(np.allclose(ours, theirs, rtol=SAME, atol=0, equal_nan=True))
@@ -37,7 +37,7 @@ def _follows(network: Network, rung: Rung) -> bool:
 def _events(network: Network, name: str) -> np.typing.NDArray[np.float64]:
     """The threshold in units of what one event adds."""
     node = network[name]
-    assert isinstance(node, LIF | CubaLIF)
+    assert exact(node, LIF, CubaLIF)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(np.ravel(node.v_threshold - node.v_leak) / gain(network, name))
 

@@ -13,10 +13,23 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeGuard
 
 import numpy as np
 
-from .network import LI, Array, CubaLI, CubaLIF, Network, Node, Population
+from .capabilities import kind_name
+from .network import (
+    LI,
+    LIF,
+    Array,
+    CubaLI,
+    CubaLIF,
+    Network,
+    Node,
+    Population,
+    RectifiedLI,
+    exact,
+)
 
 SLACK = 1e-3  # of a ratio that counts as a whole number
 
@@ -40,7 +53,7 @@ def rungs(network: Network) -> tuple[Rung, ...]:
     for name in network.order:
         alike[name], depth[name] = _alike(network, network[name], alike, depth)
         node = network[name]
-        if isinstance(node, LI | CubaLI) and _one_time(node):
+        if (_leaky(node) or _with_current(node)) and _one_time(node):
             ladders.setdefault((alike[name],), []).append(name)
     return tuple(rung for names in ladders.values() for rung in _neighbours(network, names, depth))
 
@@ -59,7 +72,7 @@ def _alike(
 ) -> tuple[str, int]:
     """A hash that channels of one another share, and the populations on the way to here."""
     sources = [s for s in network.sources(node.name) if s in alike]
-    digest = hashlib.sha256(type(node).__name__.encode())
+    digest = hashlib.sha256(kind_name(type(node)).encode())
     digest.update(repr(sorted(alike[s] for s in sources)).encode())
     for f in dataclasses.fields(node):
         value = getattr(node, f.name)
@@ -80,8 +93,16 @@ def _time(node: Node) -> float:
 
 
 def _times(node: Node) -> tuple[Array, ...]:
-    names = ("tau",) if isinstance(node, LI) else ("tau_mem", "tau_syn")
+    names = ("tau",) if _leaky(node) else ("tau_mem", "tau_syn")
     return tuple(getattr(node, n) for n in names)
+
+
+def _leaky(node: Node) -> TypeGuard[LI]:
+    return exact(node, LI, RectifiedLI, LIF)
+
+
+def _with_current(node: Node) -> TypeGuard[CubaLI]:
+    return exact(node, CubaLI, CubaLIF)
 
 
 def _one_time(node: Node) -> bool:
@@ -91,7 +112,7 @@ def _one_time(node: Node) -> bool:
 def gain(network: Network, name: str) -> Array:
     """What one event adds to the value."""
     node = network[name]
-    if isinstance(node, LI):
+    if _leaky(node):
         return np.ravel(node.r * network.dt / node.tau)
-    assert isinstance(node, CubaLI | CubaLIF)
+    assert _with_current(node)
     return np.ravel(node.r * node.w_in * network.dt**2 / (node.tau_mem * node.tau_syn))

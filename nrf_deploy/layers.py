@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .network import (
+    AvgPool,
     Connection,
     Delay,
     Edge,
@@ -22,9 +23,10 @@ from .network import (
     Input,
     Network,
     Output,
-    Pool,
     Population,
+    SumPool,
     Threshold,
+    exact,
 )
 from .reference.nodes import delay_faults, delay_steps
 
@@ -91,7 +93,7 @@ class _Walk:
                 continue
             if name in stops:
                 links += self.direct(name)
-                if isinstance(node, Pool):
+                if exact(node, SumPool, AvgPool):
                     links += self.links(node, [(name, 0, 0)])
             elif isinstance(node, Connection):
                 ends = list(self.ahead(name))
@@ -102,13 +104,13 @@ class _Walk:
         return Layers(tuple(stops), tuple(links), tuple(loose))
 
     def is_clear(self, name: str) -> bool:
-        return isinstance(self.network[name], Flatten) or name in self.through
+        return exact(self.network[name], Flatten) or name in self.through
 
     def is_stop(self, name: str) -> bool:
         node = self.network[name]
         if self.is_clear(name):
             return False
-        if isinstance(node, Pool):
+        if exact(node, SumPool, AvgPool):
             ahead = (self.network[name] for name, _, _ in self.ahead(node.name))
             return any(isinstance(n, Connection) for n in ahead)
         return not isinstance(node, Connection)
@@ -158,21 +160,21 @@ def _through(network: Network) -> frozenset[str]:
     found: set[str] = set()
     for name in network.order:
         node = network[name]
-        if isinstance(node, Delay):
+        if exact(node, Delay):
             sources = [network[s] for s in network.sources(name)]
             clear = all(
                 isinstance(s, Input | Population | Threshold) or s.name in found for s in sources
             )
             ends = (network[t] for t in network.targets(name))
             one = np.ptp(node.delay) == 0 and not any(delay_faults(node, network.dt))
-            if clear and sources and one and not any(isinstance(e, Output) for e in ends):
+            if clear and sources and one and not any(exact(e, Output) for e in ends):
                 found.add(name)
     return frozenset(found)
 
 
 def _steps(network: Network, name: str) -> int:
     node = network[name]
-    assert isinstance(node, Delay)
+    assert exact(node, Delay)
     return int(delay_steps(node, network.dt).flat[0])
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from . import program
+from .capabilities import demand
 from .findings import Finding
 from .layers import Link, layers
 from .network import (
@@ -22,6 +23,7 @@ from .network import (
     Scale,
     Shape,
 )
+from .quantise.groups import WEIGHTED
 from .quantise.scheme import Scheme
 
 
@@ -95,6 +97,8 @@ def synapses(
     """`ends` are name, source, targets and delay; `weight` has the shape that groups.shaped
     gives it: the connection's own, a pool's window a channel, or one a neuron."""
     node = link.node
+    if node is not None:
+        demand(node, WEIGHTED, "lowering")
     match node:
         case Linear():
             shapes: dict[str, Any] = {"source_shape": source_shape, "target_shape": node.shape}

@@ -53,6 +53,7 @@ from .nodes import (
     Shape,
     SumPool,
     Threshold,
+    exact,
     window_output,
 )
 
@@ -91,6 +92,7 @@ __all__ = [
     "Shape",
     "SumPool",
     "Threshold",
+    "exact",
     "window_output",
 ]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeGuard, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,27 @@ class Node:
     @property
     def input_shape(self) -> Shape:
         return self.shape
+
+
+A = TypeVar("A", bound=Node)
+B = TypeVar("B", bound=Node)
+C = TypeVar("C", bound=Node)
+D = TypeVar("D", bound=Node)
+
+
+@overload
+def exact(node: Node | None, a: type[A], /) -> TypeGuard[A]: ...
+@overload
+def exact(node: Node | None, a: type[A], b: type[B], /) -> TypeGuard[A | B]: ...
+@overload
+def exact(node: Node | None, a: type[A], b: type[B], c: type[C], /) -> TypeGuard[A | B | C]: ...
+@overload
+def exact(
+    node: Node | None, a: type[A], b: type[B], c: type[C], d: type[D], /
+) -> TypeGuard[A | B | C | D]: ...
+def exact(node: Node | None, *kinds: type[Node]) -> bool:
+    """Return True if the node is of one of these kinds itself: a subclass is another kind."""
+    return type(node) in kinds
 
 
 # --- ports ---------------------------------------------------------------

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from .capabilities import unknown, unrun
 from .findings import Finding, TargetError
 from .ladder_lint import thresholds
 from .legalise import Step
@@ -72,7 +73,12 @@ def stages(
     network, steps = legalise(model, target.passes(chip, allow), calibration)
     findings = [*read, *(f for step in steps for f in step.findings)]
     findings += [*misplaced(rules, network, calibration), *thresholds(model)]
+    kinds = target.kinds(chip)
+    if foreign := unknown(network, kinds, chip):
+        return Verdict(network, steps, (*findings, *foreign), model=model)
     verdict = Verdict(network, steps, (*findings, *target.check(network, chip)), model=model)
+    if not verdict.refused:
+        verdict = verdict.with_(unrun(network, kinds, chip))
     if verdict.refused:
         return verdict
     scheme, said = target.quantise(network, chip, calibration, rules, progress)

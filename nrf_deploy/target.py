@@ -15,10 +15,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
+from .capabilities import Kinds as Kinds
 from .emulator.events_golden import EventRule
 from .emulator.golden import Arithmetic
 from .emulator.kernels import EventKernels, Kernels
-from .findings import Finding, UsageError, error
+from .findings import Finding, TargetError, UsageError, error
 from .legalise import EXACT, Pass
 from .legalise.choice import Approximate, allowed
 from .network import Array, Network
@@ -83,6 +84,14 @@ class Target(Protocol):
 
     choices: Sequence[Approximate]
     """Rewrites that change spikes, which a user may allow by their `choice`."""
+
+    def kinds(self, chip: str) -> Kinds:
+        """Return the exact types of nodes that this chip runs, after its rewrites.
+
+        The compiler refuses every other type before `check` is called (KIND-UNSUPPORTED).
+        A target without this method is refused when one of its chips is named.
+        """
+        ...
 
     def passes(self, chip: str, allow: Collection[str] = ()) -> Sequence[Pass]:
         """The exact rewrites that bring a network into a form this chip can hold, and those
@@ -192,10 +201,10 @@ def chip_named(given: str) -> tuple[Target, str]:
     shelf = targets()
     for target in shelf.values():
         if given in target.chips:
-            return target, given
+            return _declared(target), given
     for target in shelf.values():
         if isinstance(target, Described) and (name := target.chip_from(given)) is not None:
-            return target, name
+            return _declared(target), name
     chips = sorted(c for t in shelf.values() for c in t.chips)
     name = given.partition(":")[0]
     settled = name in chips
@@ -207,5 +216,20 @@ def chip_named(given: str) -> tuple[Target, str]:
             why=f"the numbers of {name} are its own: it takes no settings" if settled else "",
             fix=f"{f'did you mean {near}? ' * bool(near)}choose one of: "
             f"{', '.join(chips)} (nrf-deploy targets shows them)",
+        )
+    )
+
+
+def _declared(target: Target) -> Target:
+    """Refuse a target that does not declare which kinds of nodes its chips run."""
+    if callable(getattr(target, "kinds", None)):
+        return target
+    raise TargetError(
+        error(
+            "TARGET-KINDS",
+            f"the target {target.name!r} ({type(target).__module__}) has no method kinds(chip)",
+            why="without it a kind of neuron that the target does not know would be compiled as "
+            "another one",
+            fix="declare the exact types of nodes that the chip runs (docs/add-a-target.md)",
         )
     )

@@ -61,10 +61,16 @@ def broken(site: Path, tmp_path: Path) -> Path:
     return path
 
 
+def first(site: Path) -> dict[str, str]:
+    """Put the package before what PYTHONPATH holds already."""
+    before = filter(None, [os.environ.get("PYTHONPATH")])
+    return {"PYTHONPATH": os.pathsep.join([str(site), *before])}
+
+
 def call(site: Path, *words: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-W", "error", "-m", "nrf_deploy", *map(str, words)],
-        env={**os.environ, "PYTHONPATH": str(site)},
+        env={**os.environ, **first(site)},
         capture_output=True,
         text=True,
     )
@@ -89,7 +95,7 @@ def test_the_page_s_commands_take_a_model_all_the_way(site: Path, tmp_path: Path
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         ["bash", "-e", "-c", block],
-        env={**os.environ, "PYTHONPATH": str(site), "PATH": path},
+        env={**os.environ, **first(site), "PATH": path},
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -117,7 +123,7 @@ def test_every_case_with_neurons_that_remember_names_the_same_cause(broken: Path
     assert done.returncode == 1
     assert told.count("Likely cause:") == 1
     assert "Likely cause: right if decay were one less." in told
-    assert "verdict: failed: 18 of 24 cases" in told
+    assert "verdict: failed: 18 of 25 cases" in told
 
 
 @pytest.mark.parametrize(
@@ -146,6 +152,44 @@ def test_other_mistakes_are_named_too(
     words = ["--case", case, "--case", "meets-threshold", "--case", "kernel"]
     done = call(path, "conformance", "--target", "toy8", *words)
     assert f"Likely cause: {cause}" in unwrapped(done.stdout), done.stdout
+
+
+@pytest.mark.parametrize(
+    ("where", "instead", "said"),
+    [
+        ("type(node) in (IF, LIF)", "isinstance(node, (IF, LIF))",
+         "check takes UnknownIF, a subclass of IF, for IF"),
+        ("type(node) not in {*self.kinds(chip).runs, Input, Output}",
+         "not isinstance(node, (*self.kinds(chip).runs, Input, Output))",
+         "check takes UnknownConv, a subclass of Conv, for Conv"),
+    ],
+)  # fmt: skip
+def test_a_target_that_takes_a_subclass_for_its_base_fails(
+    site: Path, tmp_path: Path, where: str, instead: str, said: str
+) -> None:
+    path = tmp_path / "site"
+    subprocess.run(["cp", "-r", str(site), str(path)], check=True)
+    code = path / "toy8" / "__init__.py"
+    text = code.read_text()
+    assert text.count(where) == 1
+    code.write_text(text.replace(where, instead))
+    words = ["conformance", "--target", "toy8", "--case", "unknown-kinds"]
+    assert call(site, *words).returncode == 0
+    done = call(path, *words)
+    assert done.returncode == 1
+    assert said in unwrapped(done.stdout), done.stdout
+
+
+def test_a_target_that_does_not_declare_its_kinds_is_refused(
+    site: Path, tmp_path: Path, model: Path
+) -> None:
+    path = tmp_path / "site"
+    subprocess.run(["cp", "-r", str(site), str(path)], check=True)
+    code = path / "toy8" / "__init__.py"
+    code.write_text(code.read_text().replace("def kinds(", "def sorts("))
+    done = call(path, "check", model, "--target", "toy8")
+    assert done.returncode == 4
+    assert "TARGET-KINDS" in done.stdout + done.stderr
 
 
 def test_what_the_toy_cannot_hold_is_refused_by_name(

@@ -140,7 +140,7 @@ def test_what_is_measured_besides_is_shown_and_else_left_out(plain: Case) -> Non
     test = {"title": "Stuffing", "about": "", "rows": [row], "findings": said}
     told = {"schema_version": 2, "chip": "x", "tests": {"zero-stuffing": test}, "findings": []}
     shares = LayerCauses("hidden", 9, 0.5, {"weights": 0.25, "decay": 0.0625}, 0, "places")
-    report = replace(plain.report, attribution=Attribution((shares,), ()), alone=None)
+    report = replace(plain.report, attribution=Attribution((shares,), {}), alone=None)
     made = page(report, plain.bundle, plain.recording, covariance=told)
     assert "covariance" in [a["id"] for a in Read.of(made).all("section")]
     for said in ("weights", "25.00%", "6.25%", "50.00%", "12.50%", "3.12%", "Euler"):

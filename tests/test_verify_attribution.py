@@ -282,7 +282,7 @@ def test_layers_of_one_cause_are_told_as_one() -> None:
         LayerCauses(name, 9, 0.5, {"weights": w, "decay": d}, 0, "places")
         for name, w, d in (("a", 0.4, 0.1), ("b", 0.1, 0.4), ("c", 0.3, 0.0))
     ]
-    shares = Attribution(tuple(layers), ("d",))
+    shares = Attribution(tuple(layers), {"d": "why"})
     assert [f.layer for f in shares.findings()] == ["a", "b", "c", "d"]
     both, alone, left_out = shares.told()
     assert "2 layers are off most by weights; worst: layer 'a', 40% by weights" in both.what

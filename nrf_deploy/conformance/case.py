@@ -55,7 +55,7 @@ class Case:
 
     `subject` is a Bundle that holds a program built by hand, or a model. `expected` is as a run
     gives it, `behind` steps later than the program's own. `made_by` says who made the expected
-    values, in which version.
+    values, in which version. `refusal`: the target must refuse what the case holds.
     """
 
     name: str
@@ -69,6 +69,7 @@ class Case:
     units: int = 0
     hidden: Hidden = field(default_factory=dict)
     image: Image | None = None
+    refusal: bool = False
 
     @property
     def arithmetic(self) -> str | None:

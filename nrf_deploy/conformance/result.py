@@ -45,7 +45,13 @@ class Conformance:
 
     @property
     def passed(self) -> bool:
-        return not any(r.bad for r in self.results) and any(r.status == "ok" for r in self.results)
+        return not any(r.bad for r in self.results) and self.compared
+
+    @property
+    def compared(self) -> bool:
+        """Return True if a run was compared, or if only refusals were demanded."""
+        runs = [r for r in self.results if not r.case.refusal]
+        return any(r.status == "ok" for r in runs or self.results)
 
     @property
     def exit_code(self) -> int:

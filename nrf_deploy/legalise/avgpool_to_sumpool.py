@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..network import AvgPool, Network, Node, Scale, SumPool
+from ..network import AvgPool, Network, Node, Scale, SumPool, exact
 from .base import Done, LocalPass, Outcome, register
 from .graph import fresh, insert_after, replace
 
@@ -27,7 +27,7 @@ class AvgPoolToSumPool(LocalPass):
     name = "avgpool_to_sumpool"
 
     def at(self, network: Network, node: Node) -> Outcome:
-        if not isinstance(node, AvgPool):
+        if not exact(node, AvgPool):
             return None
         area = math.prod(node.window)
         pool = SumPool(

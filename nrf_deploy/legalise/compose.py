@@ -25,14 +25,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..network import Array, Connection, Conv, Linear, Node, Pads, SumPool
+from ..network import Array, Connection, Conv, Linear, Node, Pads, SumPool, exact
 
 
 def as_conv(node: Connection) -> Conv:
     """A SumPool is a depthwise convolution of ones."""
-    if isinstance(node, Conv):
+    if exact(node, Conv):
         return node
-    if not isinstance(node, SumPool):
+    if not exact(node, SumPool):
         raise TypeError(f"{node.kind} {node.name!r} is not a window")
     channels = node.pool_input[0]
     return Conv(
@@ -254,4 +254,4 @@ def _backwards(conv: Conv, rows: Array) -> Array:
 
 def weights(node: Node) -> int:
     """How many numbers this node holds; a pool holds none."""
-    return node.weight.size if isinstance(node, Conv | Linear) else 0
+    return node.weight.size if exact(node, Conv, Linear) else 0

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..findings import Finding, info
-from ..network import LI, Array, CubaLI, Network
+from ..network import LI, LIF, Array, CubaLI, CubaLIF, Network, RectifiedLI, exact
 from .base import register
 from .choice import Approximate
 from .graph import replace
@@ -42,7 +42,7 @@ class ExactDecay(Approximate):
     def apply(self, network: Network) -> tuple[Network, list[Finding]]:
         found: list[Finding] = []
         for node in network.nodes:
-            if isinstance(node, LI | CubaLI):
+            if exact(node, LI, RectifiedLI, LIF) or exact(node, CubaLI, CubaLIF):
                 network = replace(network, exactly(node, network.dt))
                 found.append(info(self.code, "it decays by exp(-dt/tau)", layer=node.name))
         return network, found

@@ -17,7 +17,7 @@ import dataclasses
 import itertools
 from dataclasses import dataclass
 
-from ..network import Flatten, Network, Node, Shape
+from ..network import Flatten, Network, Node, Shape, exact
 from .base import Done, Left, LocalPass, Outcome, register
 from .graph import bypass, own, replace
 
@@ -30,13 +30,13 @@ class FlattenIntoLinear(LocalPass):
     name = "flatten_into_linear"
 
     def at(self, network: Network, node: Node) -> Outcome:
-        if not isinstance(node, Flatten):
+        if not exact(node, Flatten):
             return None
         if node.shape == node.flat_input:
             return _removed(network, node)
         after = [network[t] for t in network.targets(node.name)]
         for second in after:
-            if isinstance(second, Flatten):
+            if exact(second, Flatten):
                 return _merged(network, node, second)
         return None
 

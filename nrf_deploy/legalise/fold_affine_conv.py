@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..network import Conv, Network, Node
+from ..network import Conv, Network, Node, exact
 from .base import Done, LocalPass, Outcome, register
 from .compose import convs, pointwise, weights
 from .graph import fuse
@@ -32,11 +32,11 @@ class FoldAffineConv(LocalPass):
     name = "fold_affine_conv"
 
     def at(self, network: Network, node: Node) -> Outcome:
-        if not isinstance(node, Conv):
+        if not exact(node, Conv):
             return None
-        after = [t for t in network.targets(node.name) if isinstance(network[t], Conv)]
+        after = [t for t in network.targets(node.name) if exact(network[t], Conv)]
         for second in (network[t] for t in after if t != node.name):
-            assert isinstance(second, Conv)
+            assert exact(second, Conv)
             if pointwise(node) or pointwise(second):
                 return _joined(network, node, second, _rank(second) < _rank(node))
         return None
@@ -50,7 +50,7 @@ def _rank(conv: Conv) -> int:
 
 def _joined(network: Network, first: Conv, second: Conv, keep_first: bool) -> Done:
     network, fused = fuse(network, first, second, convs, keep_first)
-    assert isinstance(fused, Conv)
+    assert exact(fused, Conv)
     mapped = fused.bias is not None and fused.bias.ndim > 1
     return Done(
         network,

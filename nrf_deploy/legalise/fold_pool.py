@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..network import Connection, Conv, Flatten, Network, Node, SumPool
+from ..network import Connection, Conv, Flatten, Network, Node, SumPool, exact
 from .base import Done, Left, LocalPass, Outcome, register
 from .compose import as_conv, border, convs, weights
 from .graph import fuse
@@ -42,16 +42,14 @@ class FoldPool(LocalPass):
     """How many times the weights of a Linear may grow."""
 
     def at(self, network: Network, node: Node) -> Outcome:
-        if not isinstance(node, SumPool | Conv):
+        if not exact(node, SumPool, Conv):
             return None
         left: Outcome = None
         for second in (network[t] for t in network.targets(node.name)):
             outcome: Outcome = None
-            if isinstance(second, SumPool) or (
-                isinstance(node, SumPool) and isinstance(second, Conv)
-            ):
+            if exact(second, SumPool) or (exact(node, SumPool) and exact(second, Conv)):
                 outcome = _joined(network, node, second)
-            elif isinstance(node, SumPool) and isinstance(second, Flatten):
+            elif exact(node, SumPool) and exact(second, Flatten):
                 outcome = into_linear(network, node, second, self.max_growth)
             if isinstance(outcome, Done):
                 return outcome
@@ -63,7 +61,7 @@ def _joined(network: Network, first: SumPool | Conv, second: SumPool | Conv) -> 
     why = border(as_conv(first), as_conv(second))
     if why:
         return Left(why)
-    keep_first = isinstance(first, Conv) and isinstance(second, SumPool)
+    keep_first = exact(first, Conv) and exact(second, SumPool)
     network, fused = fuse(network, first, second, window, keep_first)
     before = weights(first) + weights(second)
     return Done(network, f"joined with {second.name!r}: {before} weights became {weights(fused)}")
@@ -72,7 +70,7 @@ def _joined(network: Network, first: SumPool | Conv, second: SumPool | Conv) -> 
 def window(first: Connection, second: Connection) -> Connection:
     """`second` after `first`: a SumPool where that is one, else a Conv."""
     conv = convs(first, second)
-    if isinstance(first, Conv) or isinstance(second, Conv) or not (conv.weight == 1).all():
+    if exact(first, Conv) or exact(second, Conv) or not (conv.weight == 1).all():
         return conv
     if set(conv.dilation) != {1}:
         return conv

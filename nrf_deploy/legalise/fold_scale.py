@@ -24,25 +24,36 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
+from typing import TypeGuard
 
 import numpy as np
 
 from ..network import (
+    IF,
     LI,
+    LIF,
     Array,
+    AvgPool,
     Connection,
     Conv,
     CubaLI,
+    CubaLIF,
     Delay,
     Flatten,
+    FlooredIF,
     Integrator,
     Linear,
+    LinearLeakIF,
     Network,
     Node,
     Output,
     Pool,
+    RateIF,
+    RectifiedLI,
     Scale,
+    SumPool,
     Threshold,
+    exact,
 )
 from .base import Done, Left, LocalPass, Outcome, register
 from .graph import bypass, fresh, insert_after, own, replace, splice_out
@@ -56,7 +67,7 @@ class FoldScale(LocalPass):
     name = "fold_scale"
 
     def at(self, network: Network, node: Node) -> Outcome:
-        if not isinstance(node, Scale):
+        if not exact(node, Scale):
             return None
         behind = _behind(network, node)
         if behind:
@@ -80,7 +91,7 @@ def _behind(network: Network, node: Scale) -> Outcome:
     if source is None or network.targets(source.name) != (node.name,):
         return None
     factor = per_channel(node.scale)
-    if factor is None or not isinstance(source, Linear | Conv):
+    if factor is None or not exact(source, Linear, Conv):
         return None
     folded = dataclasses.replace(
         source,
@@ -94,21 +105,21 @@ def _behind(network: Network, node: Scale) -> Outcome:
 
 
 def _before(network: Network, node: Scale, target: Node) -> Outcome:
-    if isinstance(target, Output):
+    if exact(target, Output):
         return None
     if isinstance(target, Connection):
         return _before_connection(network, node, target)
     if network.sources(target.name) != (node.name,):
         return Left(f"{target.name!r} takes other signals too, which must not be scaled")
-    if isinstance(target, Delay):
+    if exact(target, Delay):
         return _past(network, node, target)
-    if isinstance(target, Threshold):
+    if exact(target, Threshold):
         if (node.scale <= 0).any():
             return Left(f"a factor that is not positive turns the comparison in {target.name!r}")
         into: Node = dataclasses.replace(target, threshold=_wide(target.threshold) / node.scale)
-    elif isinstance(target, CubaLI):
+    elif exact(target, CubaLI, CubaLIF):
         into = dataclasses.replace(target, w_in=_wide(target.w_in) * node.scale)
-    elif isinstance(target, Integrator | LI):
+    elif _takes_r(target):
         into = dataclasses.replace(target, r=_wide(target.r) * node.scale)
     else:
         return Left(f"a {target.kind} has no factor of its input")
@@ -118,23 +129,31 @@ def _before(network: Network, node: Scale, target: Node) -> Outcome:
     )
 
 
+def _takes_r(target: Node) -> TypeGuard[Integrator | LI]:
+    """Return True for kinds whose input counts r times, and that read it nowhere else."""
+    return exact(target, Integrator, LI, RectifiedLI, LIF) or exact(
+        target, IF, FlooredIF, LinearLeakIF, RateIF
+    )
+
+
 def _before_connection(network: Network, node: Scale, target: Connection) -> Outcome:
     factor = per_channel(node.scale)
-    if factor is None and isinstance(target, Conv | Pool):
+    if factor is None and exact(target, Conv, SumPool, AvgPool):
         return Left(
             f"it differs from place to place, and {target.name!r} uses the same weights everywhere"
         )
-    if isinstance(target, Pool | Flatten):
+    if exact(target, SumPool, AvgPool, Flatten):
         network, passed = own(network, node, target)
         return _past(network, node, passed)
-    if not isinstance(target, Scale | Linear | Conv):
+    if not exact(target, Scale, Linear, Conv):
         return Left(f"a {target.kind} has no weights")
     network, mine = own(network, node, target)
-    if isinstance(mine, Scale):
+    if exact(mine, Scale):
         into: Connection = dataclasses.replace(mine, scale=_wide(mine.scale) * node.scale)
-    elif isinstance(mine, Linear):
+    elif exact(mine, Linear):
         into = dataclasses.replace(mine, weight=_wide(mine.weight) * node.scale)
     else:
+        assert exact(mine, Conv)
         by_input = _by_input(mine, np.asarray(factor))
         into = dataclasses.replace(mine, weight=_wide(mine.weight) * by_input)
     return Done(
@@ -145,7 +164,7 @@ def _before_connection(network: Network, node: Scale, target: Connection) -> Out
 
 def _past(network: Network, node: Scale, target: Pool | Flatten | Delay) -> Outcome:
     """The same factor behind the target instead of before it."""
-    if isinstance(target, Pool):
+    if exact(target, SumPool, AvgPool):
         channels = np.asarray(per_channel(node.scale))
         scale = np.broadcast_to(_along(channels, 0, len(target.shape)), target.shape)
     else:
@@ -179,6 +198,6 @@ def _sharers(network: Network, node: Scale | Linear | Conv) -> str:
     """Sharing one array with other nodes ends where only one of them is scaled."""
     others = [
         repr(n.name) for n in network.of(Linear, Conv)
-        if n is not node and not isinstance(node, Scale) and n.weight is node.weight
+        if n is not node and exact(node, Linear, Conv) and n.weight is node.weight
     ]  # fmt: skip
     return f", which it no longer shares with {', '.join(others)}" if others else ""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ..network import Connection, Conv, Edge, Linear, Network, Node
 
@@ -43,7 +43,8 @@ def fresh(network: Network, wish: str) -> str:
 
 
 def without_bias(node: N) -> N:
-    return dataclasses.replace(node, bias=None) if isinstance(node, Linear | Conv) else node
+    changes: dict[str, Any] = {"bias": None}
+    return dataclasses.replace(node, **changes) if type(node) in (Linear, Conv) else node
 
 
 def bypass(network: Network, a: str, b: str) -> Network:

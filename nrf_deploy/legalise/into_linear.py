@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from ..network import Conv, Flatten, Linear, Network, SumPool
+from ..network import Conv, Flatten, Linear, Network, SumPool, exact
 from .base import Done, Left, Outcome
 from .compose import as_conv, through, weights
 from .graph import bypass, own, replace
@@ -17,7 +17,7 @@ def into_linear(network: Network, node: SumPool | Conv, flat: Flatten, max_growt
     two nodes held before.
     """
     after = [network[t] for t in network.targets(flat.name)]
-    linears = [n for n in after if isinstance(n, Linear)]
+    linears = [n for n in after if exact(n, Linear)]
     if not linears:
         return None
     if len(linears) < len(after):
@@ -36,7 +36,7 @@ def into_linear(network: Network, node: SumPool | Conv, flat: Flatten, max_growt
     )
     for linear in linears:
         network, mine = own(network, twin, linear)
-        assert isinstance(mine, Linear)
+        assert exact(mine, Linear)
         network = replace(network, through(conv, mine))
     network = bypass(replace(network, wide), node.name, wide.name)
     names = ", ".join(repr(n.name) for n in linears)

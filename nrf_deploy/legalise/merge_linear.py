@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..network import Connection, Conv, Flatten, Linear, Network, Node
+from ..network import Connection, Conv, Flatten, Linear, Network, Node, exact
 from .base import Done, Left, LocalPass, Outcome, register
 from .compose import border, convs, weights
 from .graph import fuse
@@ -34,17 +34,17 @@ class MergeLinear(LocalPass):
     """How many times the weights may grow when a Conv becomes part of a Linear."""
 
     def at(self, network: Network, node: Node) -> Outcome:
-        if not isinstance(node, Linear | Conv):
+        if not exact(node, Linear, Conv):
             return None
         left: Outcome = None
         for second in (network[t] for t in network.targets(node.name) if t != node.name):
             outcome: Outcome = None
-            if isinstance(node, Linear) and isinstance(second, Linear):
+            if exact(node, Linear) and exact(second, Linear):
                 outcome = _merged(network, node, second, linears)
-            elif isinstance(node, Conv) and isinstance(second, Conv):
+            elif exact(node, Conv) and exact(second, Conv):
                 why = border(node, second)
                 outcome = Left(why) if why else _merged(network, node, second, convs)
-            elif isinstance(node, Conv) and isinstance(second, Flatten):
+            elif exact(node, Conv) and exact(second, Flatten):
                 outcome = into_linear(network, node, second, self.max_growth)
             if isinstance(outcome, Done):
                 return outcome
@@ -64,8 +64,8 @@ def _merged(
 
 
 def linears(first: Connection, second: Connection) -> Linear:
-    assert isinstance(first, Linear)
-    assert isinstance(second, Linear)
+    assert exact(first, Linear)
+    assert exact(second, Linear)
     outer = second.weight.astype(np.float64)
     bias = second.bias
     if first.bias is not None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..network import Connection, Conv, Linear, Network, Node, Output, Scale
+from ..network import Connection, Conv, Linear, Network, Node, Output, Scale, exact
 from .base import Done, Left, LocalPass, Outcome, register
 from .fold_scale import per_channel
 from .graph import replace
@@ -31,9 +31,9 @@ class ScaleToWeights(LocalPass):
     """The longest flat signal for which a diagonal (size * size weights) is made."""
 
     def at(self, network: Network, node: Node) -> Outcome:
-        if not isinstance(node, Scale):
+        if not exact(node, Scale):
             return None
-        if all(isinstance(network[t], Output) for t in network.targets(node.name)):
+        if all(exact(network[t], Output) for t in network.targets(node.name)):
             return None
         if len(node.shape) == 1:
             if node.shape[0] > self.max_size:

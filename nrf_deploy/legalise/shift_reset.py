@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..network import IF, LIF, CubaLIF, Network, Node
+from ..network import IF, LIF, CubaLIF, Network, Node, exact
 from .base import Done, LocalPass, Outcome, register
 from .graph import replace
 
@@ -31,7 +31,7 @@ class ShiftReset(LocalPass):
     name = "shift_reset"
 
     def at(self, network: Network, node: Node) -> Outcome:
-        if not isinstance(node, IF | LIF | CubaLIF) or not np.any(node.v_reset):
+        if not exact(node, IF, LIF, CubaLIF) or not np.any(node.v_reset):
             return None
         if node.reset != "value":
             return None
@@ -39,6 +39,6 @@ class ShiftReset(LocalPass):
         shifted = dataclasses.replace(
             node, v_threshold=node.v_threshold - origin, v_reset=np.zeros_like(node.v_reset)
         )
-        if isinstance(shifted, LIF | CubaLIF):
+        if exact(shifted, LIF, CubaLIF):
             shifted = dataclasses.replace(shifted, v_leak=shifted.v_leak - origin)
         return Done(replace(network, shifted), "the potential is counted from v_reset")

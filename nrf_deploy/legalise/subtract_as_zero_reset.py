@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..network import IF, LIF, CubaLIF, Network, Node
+from ..network import IF, LIF, CubaLIF, Network, Node, exact
 from .base import Done, Outcome, register
 from .choice import Approximate
 from .graph import replace
@@ -33,7 +33,7 @@ class SubtractAsZeroReset(Approximate):
     about = "a spike resets the potential to 0; what it was above the threshold is lost"
 
     def at(self, network: Network, node: Node) -> Outcome:
-        if not isinstance(node, IF | LIF | CubaLIF) or node.reset != "subtract":
+        if not exact(node, IF, LIF, CubaLIF) or node.reset != "subtract":
             return None
         zero = np.zeros_like(node.v_reset)
         return Done(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..network import LIF, Network, Node, Threshold
+from ..network import LIF, Network, Node, Threshold, exact
 from .base import Done, LocalPass, Outcome, register
 from .graph import replace
 
@@ -26,7 +26,7 @@ class ThresholdAsLif(LocalPass):
     name = "threshold_as_lif"
 
     def at(self, network: Network, node: Node) -> Outcome:
-        if not isinstance(node, Threshold):
+        if not exact(node, Threshold):
             return None
         zero = np.zeros(node.shape)
         neurons = LIF(

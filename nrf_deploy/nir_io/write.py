@@ -21,11 +21,13 @@ from typing import Any, BinaryIO
 import h5py
 import numpy as np
 
+from ..capabilities import kind_name
 from ..files import write_atomically
 from ..findings import Finding, UsageError, error, refuse
 from ..network import (
     DATA,
     IF,
+    KINDS,
     LIF,
     Array,
     Conv,
@@ -132,10 +134,12 @@ def _said(node: Node, findings: list[Finding]) -> Said:
         what = f"{node.name!r} cannot be the name of a node in a .nir file"
         findings.append(error("NIR-NAME", what, fix="rename the layer", layer=node.name))
     try:
+        if type(node) not in KINDS.values():
+            raise UnsayableError(f"NIR has no node of the kind {kind_name(type(node))}")
         for kind, say in SAYINGS:
             if isinstance(node, kind):
                 return say(node)
-        raise UnsayableError(f"NIR has no node of the kind {node.kind}")
+        raise UnsayableError(f"NIR has no form for the kind {node.kind}")
     except UnsayableError as e:
         findings.append(
             error("NIR-UNSAYABLE", str(e), fix="export before this rewrite", layer=node.name)

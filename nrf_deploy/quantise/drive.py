@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..layers import Layers
-from ..network import Array, Conv, Linear
+from ..network import Array, Conv, Linear, exact
 from .neuron import Neuron
 
 
@@ -19,7 +19,7 @@ def constant(view: Layers, name: str, form: Neuron, *, late_only: bool = False) 
     seen = set()
     for link in view.into(name):
         node = link.node
-        if not isinstance(node, Conv | Linear) or node.bias is None:
+        if not exact(node, Conv, Linear) or node.bias is None:
             continue
         if node in seen or late_only > link.late:
             continue

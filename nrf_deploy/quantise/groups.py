@@ -11,9 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..capabilities import demand, exactly
 from ..layers import Layers, Link
-from ..network import Array, Conv, Linear, Network, Pool, Population, Scale
+from ..network import Array, AvgPool, Conv, Linear, Network, Pool, Population, Scale, SumPool, exact
 from .rules import Rules
+
+WEIGHTED = exactly(Conv, Linear, Scale, SumPool, AvgPool)
+"""Connections that a link can hold."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +32,9 @@ class Group:
     def channels(self) -> int | None:
         """How many gains the group may have; None where only one fits all its members."""
         counts = {p.shape[0] for p in self.populations}
-        counts |= {k.node.shape[0] for k in self.links if isinstance(k.node, Conv | Linear | Pool)}
+        counts |= {
+            k.node.shape[0] for k in self.links if exact(k.node, Conv, Linear, SumPool, AvgPool)
+        }
         return counts.pop() if len(counts) == 1 else None
 
 
@@ -72,6 +78,8 @@ def by_spikes(group: Group, rules: Rules) -> bool:
 
 def rows(link: Link, channels: int | None) -> Array:
     """The float weights of a link, a row a channel; a direct link or a pool weighs 1."""
+    if link.node is not None:
+        demand(link.node, WEIGHTED, "quantisation")
     match link.node:
         case Conv(weight=weight) | Linear(weight=weight):
             return weight.reshape(len(weight), -1).astype(np.float64)

@@ -17,7 +17,26 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..network import IF, LI, LIF, Array, CubaLI, CubaLIF, Integrator, Population
+from ..capabilities import demand, exactly
+from ..network import (
+    IF,
+    LI,
+    LIF,
+    Array,
+    CubaLI,
+    CubaLIF,
+    FlooredIF,
+    Integrator,
+    LinearLeakIF,
+    Population,
+    RateIF,
+    RectifiedLI,
+)
+
+FORMS = exactly(
+    Integrator, IF, FlooredIF, LinearLeakIF, RateIF, LI, RectifiedLI, LIF, CubaLI, CubaLIF
+)
+"""Kinds with this form. What a target's own kind has besides (a floor), the target reads."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +57,7 @@ def neuron(population: Population, dt: float) -> Neuron:
     def full(x: Array | float) -> Array:
         return np.broadcast_to(np.asarray(x, np.float64), shape)
 
+    demand(population, FORMS, "quantisation")
     threshold = None
     if isinstance(population, IF | LIF | CubaLIF):
         threshold = full(population.v_threshold)
@@ -72,4 +92,4 @@ def neuron(population: Population, dt: float) -> Neuron:
                 threshold=threshold,
                 first=full(population.v_leak),
             )
-    raise TypeError(f"{population.kind} has no such form")
+    raise TypeError(f"{population.kind} has no such form")  # FORMS and the cases differ

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..layers import Layers, Link
-from ..network import Array, Conv, Linear, Network, Population, Scale
+from ..network import Array, Conv, Linear, Network, Population, Scale, exact
 from ..recording import Recording
 from ..reference import run
 from ..reference.connections import connection
@@ -90,10 +90,10 @@ def weight_of(link: Link) -> Array:
 def through(link: Link, frame: Array, weight: Array | None = None) -> Array:
     """The largest sums that values of these magnitudes can make, flat or in shape."""
     node = link.node
-    if node is None or isinstance(node, Scale):
+    if node is None or exact(node, Scale):
         own = weight_of(link) if weight is None else weight
         return np.asarray(frame.ravel() * np.abs(np.broadcast_to(own.ravel(), frame.size)))
-    if isinstance(node, Conv | Linear):
+    if exact(node, Conv, Linear):
         own = node.weight if weight is None else weight.reshape(node.weight.shape)
         node = dataclasses.replace(node, weight=np.abs(own.astype(np.float64)), bias=None)
         weight = None

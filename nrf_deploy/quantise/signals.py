@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..layers import Layers, Link
-from ..network import Array, Conv, Delay, Linear, Network, Pool
+from ..network import Array, AvgPool, Conv, Delay, Linear, Network, SumPool, exact
 from ..recording import Recording
 from ..reference import run
 from ..reference.connections import connection
@@ -39,14 +39,14 @@ class Signals:
     def _sent(self, stop: str) -> Array:
         node = self.network[stop]
         fed = all(link.source in self.chip for link in self.view.into(stop))
-        if stop not in self.chip and isinstance(node, Delay | Pool) and fed:
+        if stop not in self.chip and exact(node, Delay, SumPool, AvgPool) and fed:
             total = np.zeros((self.steps, *node.shape))
             for link in self.view.into(stop):
                 frames = self.source(link)
                 total += frames if link.node is None else connection(link.node)(frames)
             self.chip[stop] = (
                 DelayLine(delay_steps(node, self.network.dt))(total)
-                if isinstance(node, Delay)
+                if exact(node, Delay)
                 else total
             )
         return self.chip.get(stop, self.model[stop])
@@ -54,13 +54,13 @@ class Signals:
     def sums(self, link: Link, weight: Array, shape: tuple[int, ...]) -> Array:
         """What these integer weights make of it, (steps, *shape)."""
         frames, node = self.source(link), link.node
-        if isinstance(node, Conv):
+        if exact(node, Conv):
             from .scatter import convolved  # starts numba
 
             out = convolved(node, weight, frames)
-        elif isinstance(node, Linear):
+        elif exact(node, Linear):
             out = frames.reshape(len(frames), -1).astype(np.float64) @ weight.T.astype(np.float64)
-        elif isinstance(node, Pool):
+        elif exact(node, SumPool, AvgPool):
             each = weight.reshape(len(weight), -1)[:, 0].reshape(-1, *[1] * len(node.window))
             out = connection(node)(frames) * each
         else:

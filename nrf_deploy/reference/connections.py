@@ -17,6 +17,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ..capabilities import demand, exactly
 from ..network import (
     Array,
     AvgPool,
@@ -28,6 +29,8 @@ from ..network import (
     Pool,
     Scale,
     Shape,
+    SumPool,
+    exact,
 )
 
 PATCHES = 1 << 21  # elements of the patch matrix that a convolution makes at once
@@ -37,9 +40,13 @@ Chunk = Callable[[Array], Array]
 """(steps, *input_shape) -> (steps, *shape), float32"""
 
 
+CONNECTIONS = exactly(Linear, Conv, SumPool, AvgPool, Flatten, Scale)
+
+
 def connection(node: Connection) -> Chunk:
     """A connection over a chunk of frames; a frame without any event costs next to nothing."""
-    if isinstance(node, Flatten):
+    demand(node, CONNECTIONS, "the float reference")
+    if exact(node, Flatten):
         return lambda x: x.reshape(len(x), *node.shape)
     frame = _frame(node)
     silent = frame(np.zeros(node.input_shape)).astype(np.float32)
@@ -57,13 +64,13 @@ def connection(node: Connection) -> Chunk:
 
 def _frame(node: Connection) -> Frame:
     """One frame in float64."""
-    if isinstance(node, Linear):
+    if exact(node, Linear):
         return _linear(node)
-    if isinstance(node, Conv):
+    if exact(node, Conv):
         return _conv(node)
-    if isinstance(node, Pool):
+    if exact(node, SumPool, AvgPool):
         return _pool(node)
-    assert isinstance(node, Scale)
+    assert exact(node, Scale)  # CONNECTIONS and the cases differ
     scale = node.scale.astype(np.float64)
     return lambda x: np.asarray(scale * x)
 
@@ -76,7 +83,7 @@ def _linear(node: Linear) -> Frame:
 
 def _pool(node: Pool) -> Frame:
     axes = len(node.window)
-    size = math.prod(node.window) if isinstance(node, AvgPool) else 1
+    size = math.prod(node.window) if exact(node, AvgPool) else 1
 
     def frame(x: Array) -> Array:
         view = _windows(x, node.window, node.stride, node.padding, (1,) * axes)

@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ..capabilities import demand
 from ..network import (
     IF,
     LI,
@@ -26,6 +27,7 @@ from ..network import (
     Array,
     CubaLI,
     CubaLIF,
+    FlooredIF,
     Integrator,
     LinearLeakIF,
     Population,
@@ -42,6 +44,7 @@ Neuron = tuple[State, Step]
 
 def neuron(node: Population, dt: float, decay: Decay) -> Neuron:
     """The first state of a population and its step."""
+    demand(node, frozenset(EULER), "the float reference")
     return (EULER if decay == "euler" else EULER | EXACT)[type(node)](node, dt)
 
 
@@ -111,6 +114,17 @@ def integrate_and_fire(n: IF, dt: float) -> Neuron:
 
     def step(state: State, x: Array) -> tuple[Array, State]:
         z, v = fire(state["v"] + gain * x)
+        return z, {"v": v}
+
+    return {"v": _full(n, n.v_reset)}, step
+
+
+def floored(n: FlooredIF, dt: float) -> Neuron:
+    """v = max(v + (dt*r)*x, v_floor); then spike and reset."""
+    gain, fire, floor = _full(n, dt * n.r.astype(np.float64)), _fire(n), _full(n, n.v_floor)
+
+    def step(state: State, x: Array) -> tuple[Array, State]:
+        z, v = fire(np.maximum(state["v"] + gain * x, floor))
         return z, {"v": v}
 
     return {"v": _full(n, n.v_reset)}, step
@@ -207,6 +221,7 @@ EULER: dict[type[Population], Callable[[Any, float], Neuron]] = {
     CubaLIF: cuba,
     CubaLI: cuba,
     IF: integrate_and_fire,
+    FlooredIF: floored,
     LinearLeakIF: linear_leak,
     RateIF: rate,
     Integrator: integrator,

@@ -10,10 +10,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ..capabilities import demand
 from ..findings import Finding, InputError, error
-from ..network import Array, Connection, Delay, Node, Population, Threshold
-from .connections import Chunk, connection
-from .neurons import Decay, neuron
+from ..network import Array, Connection, Delay, Node, Population, Threshold, exact
+from .connections import CONNECTIONS, Chunk, connection
+from .neurons import EULER, Decay, neuron
+
+RUNS: frozenset[type[Node]] = frozenset((*CONNECTIONS, *EULER, Delay, Threshold))
+"""Kinds that the float reference runs, beside Input and Output."""
 
 
 def at_work(node: Node, dt: float, decay: Decay, keep_states: bool) -> Chunk:
@@ -22,11 +26,12 @@ def at_work(node: Node, dt: float, decay: Decay, keep_states: bool) -> Chunk:
         return Neurons(node, dt, decay, keep_states)
     if isinstance(node, Connection):
         return connection(node)
-    if isinstance(node, Delay):
+    if exact(node, Delay):
         return DelayLine(delay_steps(node, dt))
-    if isinstance(node, Threshold):
+    if exact(node, Threshold):
         threshold = node.threshold.astype(np.float32)
         return lambda x: (x > threshold).astype(np.float32)
+    demand(node, RUNS, "the float reference")
     return lambda x: x
 
 

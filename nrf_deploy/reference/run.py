@@ -15,22 +15,14 @@ from graphlib import TopologicalSorter
 
 import numpy as np
 
+from ..capabilities import demand
 from ..findings import Finding, UsageError, error, refuse
-from ..network import (
-    Array,
-    Delay,
-    Flatten,
-    Input,
-    Network,
-    Output,
-    Population,
-    Threshold,
-)
+from ..network import Array, Delay, Flatten, Input, Network, Output, Population, Threshold, exact
 from ..progress import Progress, quiet
 from ..recording import Recording, Trace
 from .connections import Chunk
 from .neurons import Decay
-from .nodes import Neurons, at_work, delay_faults
+from .nodes import RUNS, Neurons, at_work, delay_faults
 
 CHUNK_BYTES = 64 << 20  # the values of all nodes in one chunk
 CHUNK_STEPS = 256  # so that progress is seen
@@ -58,6 +50,7 @@ def run(
     Signals that can only hold spikes (or whole numbers, where they pass on an input of
     whole numbers) come back as int64, all others as float32.
     """
+    demand(network, RUNS, "the float reference")
     steps = recording.steps if steps is None else steps
     kept = [n.name for n in network.of(Population, Threshold)] if record is None else list(record)
     states = list(states)
@@ -134,7 +127,7 @@ def _advance(
     """Fill in the values of these nodes for one chunk."""
     if len(component) == 1 and (component[0], component[0]) not in network.edges:
         (name,) = component
-        if not isinstance(network[name], Input):
+        if not exact(network[name], Input):
             arriving = [values[s] for s in network.sources(name)]
             values[name] = work[name](_sum(arriving, (steps, *network[name].input_shape)))
         return
@@ -173,13 +166,13 @@ def _integral(
     node = network[name]
     if isinstance(node, Population):
         return node.spikes
-    if isinstance(node, Input):
+    if exact(node, Input):
         return recording.value.dtype.kind in "biu"
-    if isinstance(node, Output | Flatten | Delay):
+    if exact(node, Output, Flatten, Delay):
         passed |= {name}
         ahead = set(network.sources(name)) - passed
         return all(_integral(network, recording, s, passed) for s in ahead)
-    return isinstance(node, Threshold)
+    return exact(node, Threshold)
 
 
 def _joined(

@@ -29,10 +29,10 @@ from ..progress import Progress, part, quiet
 from ..recording import Recording, Trace
 from ..reference import run as run_reference
 from .alone import Run, alone, each
-from .causes import Attribution, LayerCauses
+from .causes import ELSEWHERE, Attribution, LayerCauses
 from .events import differing, value_error, window
 from .fed import Feed, Pooled, drive, feeds, given
-from .ideal import Variants, held, ideal, variants
+from .ideal import Variants, held, ideal, unexpressed, variants
 from .pair import SHIFTS
 from .units import in_units, of_potential
 
@@ -67,13 +67,19 @@ def attribute(
         by_steps = replace(program, arithmetic=summed)
         in_steps = dict(each(by_steps, recording, reference, length, run, progress))
     latency = {o.population: o.latency for o in program.origins}
-    found, left_out = [], []
+    found, left_out = [], dict[str, str]()
     for name in (n for n in view.stops if isinstance(final[n], Population)):
         part(progress, f"causes of {name}")
+        if name not in numbers or name not in actual:
+            left_out[name] = ELSEWHERE
+            continue
+        if why := unexpressed(final[name], numbers[name]):  # type: ignore[arg-type]
+            left_out[name] = why
+            continue
         pooled = _pooling(program, name, recording, reference, run)
         fed = feeds(final, view, program, numbers, name, outputs, pooled)
-        if fed is None or name not in numbers or name not in actual:
-            left_out.append(name)
+        if fed is None:
+            left_out[name] = ELSEWHERE
             continue
         made = _variants(final, view, program, numbers, name, fed, recording.steps, progress)
         unit = None if final[name].spikes else program.origin(name).unit  # type: ignore[attr-defined]
@@ -82,7 +88,7 @@ def attribute(
             one_by_one, added_up = (_late(r[name], latency[name]) for r in (actual, in_steps))
             layer = _ordered(layer, one_by_one, added_up, made["model"])
         found.append(layer)
-    return Attribution(tuple(found), tuple(left_out))
+    return Attribution(tuple(found), left_out)
 
 
 def _pooling(

@@ -10,6 +10,12 @@ from ..findings import Finding, info, warning
 CAUSE, UNATTRIBUTED = CODES = ("VERIFY-CAUSE", "VERIFY-UNATTRIBUTED")
 
 
+ELSEWHERE = (
+    "the program holds its numbers in another form than the model, or what feeds it was not "
+    "recorded"
+)
+
+
 @dataclass(frozen=True)
 class LayerCauses:
     """One layer fed by the reference. Errors are places that differ (or, without spikes, the
@@ -92,7 +98,7 @@ def either(*ways: str) -> str:
 @dataclass(frozen=True)
 class Attribution:
     layers: tuple[LayerCauses, ...]
-    left_out: tuple[str, ...]
+    left_out: Mapping[str, str]  # layer -> why it was not attributed
     ways: Ways = Ways()
 
     def findings(self) -> Iterator[Finding]:
@@ -146,12 +152,11 @@ class Attribution:
         )
 
     def _unattributed(self) -> Iterator[Finding]:
-        for name in self.left_out:
+        for name, why in self.left_out.items():
             yield info(
                 UNATTRIBUTED,
-                "its error was not divided among causes",
-                why="the program holds its weights in another form than the model, or what "
-                "feeds it was not recorded",
+                "not attributed: its error was not divided among causes",
+                why=why,
                 layer=name,
             )
 

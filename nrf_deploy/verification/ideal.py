@@ -18,19 +18,23 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
+from ..capabilities import kind_name
 from ..layers import Layers
 from ..network import (
     IF,
+    LI,
     LIF,
     Array,
     CubaLI,
     CubaLIF,
     FlooredIF,
+    Integrator,
     LinearLeakIF,
     Network,
     Population,
     RateIF,
     RectifiedLI,
+    exact,
 )
 from ..quantise.drive import constant
 from ..quantise.neuron import neuron
@@ -74,13 +78,41 @@ class Numbers:
     floor: Array
 
 
+SPIKING = frozenset(("v_threshold", "v_reset", "reset", "fires"))
+READS: Mapping[type[Population], frozenset[str]] = {
+    Integrator: frozenset(("r",)),
+    IF: SPIKING | {"r"},
+    FlooredIF: SPIKING | {"r", "v_floor"},
+    LinearLeakIF: SPIKING | {"r", "v_floor", "leak"},
+    RateIF: SPIKING | {"r", "v_floor", "worth"},
+    LI: frozenset(("tau", "r", "v_leak")),
+    RectifiedLI: frozenset(("tau", "r", "v_leak")),
+    LIF: SPIKING | {"tau", "r", "v_leak"},
+    CubaLI: frozenset(("tau_syn", "tau_mem", "r", "v_leak", "w_in")),
+    CubaLIF: SPIKING | {"tau_syn", "tau_mem", "r", "v_leak", "w_in"},
+}
+"""The kinds that `Variants` simulates, and the fields of each that it reads."""
+
+
+def unexpressed(node: Population, numbers: Mapping[str, Array]) -> str:
+    """Return why this simulation cannot stand for the layer, or "" where it can."""
+    if type(node) not in READS:
+        return f"the simulation that finds causes does not run the kind {kind_name(type(node))}"
+    own = {f.name for f in fields(node)} - {"name"}
+    if unread := sorted(own - READS[type(node)]):
+        return f"the simulation that finds causes does not read {', '.join(unread)}"
+    if foreign := sorted(set(numbers) - {f.name for f in fields(Numbers)}):
+        return f"the simulation that finds causes has no {', '.join(foreign)} as the chip has"
+    return ""
+
+
 def ideal(network: Network, view: Layers, name: str) -> Numbers:
     """The model's own, in the units of v."""
     node = network[name]
     assert isinstance(node, Population)
     form = neuron(node, network.dt)
     cell = node if isinstance(node, IF | LIF | CubaLIF) else None
-    linear = node if isinstance(node, LinearLeakIF) else None
+    linear = node if exact(node, LinearLeakIF) else None
     floored = node if isinstance(node, FlooredIF) else None
     no, endless = np.zeros(()), np.full((), np.inf)
     return Numbers(

@@ -6,10 +6,29 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from nrf_deploy.capabilities import Kinds, exactly, unknown
 from nrf_deploy.findings import Finding, error, warning
 from nrf_deploy.layers import Layers, layers
 from nrf_deploy.legalise.subtract_as_zero_reset import SubtractAsZeroReset
-from nrf_deploy.network import Delay, Network, Output, Pool, Population
+from nrf_deploy.network import (
+    IF,
+    LI,
+    LIF,
+    Conv,
+    CubaLI,
+    CubaLIF,
+    Delay,
+    Flatten,
+    Integrator,
+    Linear,
+    Network,
+    Output,
+    Pool,
+    Population,
+    RectifiedLI,
+    Scale,
+    SumPool,
+)
 from nrf_deploy.quantise.reach import analogue, in_a_loop
 from nrf_deploy.reference.nodes import delay_faults, delay_steps
 
@@ -18,8 +37,28 @@ from .ranges import analogue_inside
 from .settings import Settings
 from .units import Unit
 
+KINDS = Kinds(
+    runs=exactly(
+        Linear,
+        Conv,
+        SumPool,
+        Flatten,
+        Scale,
+        Delay,
+        Integrator,
+        IF,
+        LI,
+        RectifiedLI,
+        LIF,
+        CubaLI,
+        CubaLIF,
+    )
+)
+
 
 def check(network: Network, s: Settings) -> list[Finding]:
+    if foreign := unknown(network, KINDS, "this machine"):
+        return foreign
     view = layers(network)
     findings = [*_structure(network, view), *loops(view, s)]
     for node in network.nodes:

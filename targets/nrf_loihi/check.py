@@ -6,20 +6,29 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from nrf_deploy.capabilities import Kinds, exactly, unknown
 from nrf_deploy.findings import Finding, error, info, warning
 from nrf_deploy.layers import Layers, Link, layers
 from nrf_deploy.network import (
     IF,
+    LI,
     LIF,
     Conv,
     CubaLI,
     CubaLIF,
+    Delay,
+    Flatten,
+    Integrator,
     Linear,
     Network,
     Node,
     Output,
     Pool,
     Population,
+    RectifiedLI,
+    Scale,
+    SumPool,
+    Threshold,
 )
 from nrf_deploy.quantise.reach import feeds_on, in_a_loop
 
@@ -37,7 +46,29 @@ INSTEAD = {
 }
 
 
+KINDS = Kinds(
+    runs=exactly(
+        Linear,
+        Conv,
+        SumPool,
+        Flatten,
+        Scale,
+        Delay,
+        Integrator,
+        IF,
+        LI,
+        RectifiedLI,
+        LIF,
+        CubaLI,
+        CubaLIF,
+    ),
+    explained=exactly(Threshold),
+)
+
+
 def check(network: Network, chip: Chip) -> list[Finding]:
+    if foreign := unknown(network, KINDS, chip.name):
+        return foreign
     view = layers(network, through_delays=True)
     findings = [*_structure(network, view), *latencies(network, view)[1]]
     for node in network.nodes:

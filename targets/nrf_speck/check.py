@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from nrf_deploy.capabilities import Kinds, exactly, unknown
 from nrf_deploy.findings import Finding, error, warning
 from nrf_deploy.layers import Layers, layers
 from nrf_deploy.lowering import outputs
@@ -13,12 +14,24 @@ from nrf_deploy.network import (
     IF,
     LI,
     LIF,
+    Conv,
+    CubaLI,
+    CubaLIF,
+    Delay,
+    Flatten,
+    FlooredIF,
+    Integrator,
+    Linear,
     LinearLeakIF,
     Network,
     Node,
     Output,
     Pool,
     Population,
+    RateIF,
+    RectifiedLI,
+    Scale,
+    SumPool,
     Threshold,
 )
 
@@ -29,8 +42,15 @@ from .choices import INSIDE, LEAK, READ
 from .legalise_leak import SHORT, shortest
 from .unit import UnevenError, Unit
 
+KINDS = Kinds(
+    runs=exactly(Linear, Conv, SumPool, Flatten, Scale, IF, FlooredIF, LinearLeakIF, RateIF),
+    explained=exactly(Integrator, LI, RectifiedLI, LIF, CubaLI, CubaLIF, Threshold, Delay),
+)
+
 
 def check(network: Network, chip: Chip) -> list[Finding]:
+    if foreign := unknown(network, KINDS, chip.name):
+        return foreign
     view = layers(network)
     findings = [*_structure(network, view)]
     for node in network.nodes:

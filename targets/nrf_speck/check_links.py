@@ -37,6 +37,8 @@ def link_faults(network: Network, view: Layers, link: Link, chip: Chip) -> Itera
             yield from _linear(link, source, chip)
         case Scale():
             yield from _scale(link, node)
+        case None:
+            yield from _flattened(network, link, source)
     yield from _sizes(network, view, link, chip)
     weight = getattr(node, "weight", None)
     if weight is not None and not np.any(weight):
@@ -47,6 +49,18 @@ def link_faults(network: Network, view: Layers, link: Link, chip: Chip) -> Itera
             why="the layer can never pass anything on",
             fix="check that the weights were loaded; remove the layer if it is meant",
         )
+
+
+def _flattened(network: Network, link: Link, source: Node) -> Iterator[Finding]:
+    for name in link.targets:
+        if len(source.shape) != len(network[name].shape):
+            yield error(
+                "SPECK-FLATTEN",
+                f"{source.name!r} gives {source.shape} to neurons of shape {network[name].shape}",
+                layer=name,
+                why="without weights each event goes to the neuron at its own feature, y and x",
+                fix="put a Linear between them, or give the neurons the shape of their source",
+            )
 
 
 def _axes(link: Link, source: Node) -> Finding:

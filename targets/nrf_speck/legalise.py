@@ -17,14 +17,14 @@ from nrf_deploy.legalise import (
     register,
 )
 from nrf_deploy.legalise.base import LocalPass, Outcome
-from nrf_deploy.network import Connection, Flatten, Network, Node, Pool, SumPool
+from nrf_deploy.network import Connection, Flatten, Network, Node, Pool, SumPool, exact
 
 POOLINGS = (1, 2, 4, 8)
 
 
 def on_a_wire(node: Pool) -> int | None:
     """The pooling of the wire that does what this pool does."""
-    if isinstance(node, SumPool) and len(node.window) == 2:
+    if exact(node, SumPool) and len(node.window) == 2:
         n = node.window[0]
         whole = all(size % n == 0 for size in node.pool_input[1:])
         if node.window == node.stride == (n, n) and not any(map(any, node.padding)):
@@ -40,16 +40,16 @@ class FoldOtherPools(LocalPass):
     name = "fold_other_pools"
 
     def at(self, network: Network, node: Node) -> Outcome:
-        if isinstance(node, SumPool) and on_a_wire(node) and _behind_neurons(network, node):
+        if exact(node, SumPool) and on_a_wire(node) and _behind_neurons(network, node):
             after = [network[t] for t in network.targets(node.name)]
-            if not any(isinstance(n, SumPool) for n in after):
+            if not any(exact(n, SumPool) for n in after):
                 return None
         return FoldPool().at(network, node)
 
 
 def _behind_neurons(network: Network, node: Node) -> bool:
     sources = [network[s] for s in network.sources(node.name)]
-    return all(isinstance(s, Flatten) or not isinstance(s, Connection) for s in sources)
+    return all(exact(s, Flatten) or not isinstance(s, Connection) for s in sources)
 
 
 PASSES: tuple[Pass, ...] = (

@@ -20,7 +20,7 @@ from nrf_deploy.legalise import Done, register
 from nrf_deploy.legalise.base import Left, Outcome
 from nrf_deploy.legalise.choice import Approximate
 from nrf_deploy.legalise.graph import replace
-from nrf_deploy.network import LIF, LinearLeakIF, Network, Node
+from nrf_deploy.network import LIF, LinearLeakIF, Network, Node, exact
 
 SHORT = 20
 """Steps of tau, below which the two leaks have little in common."""
@@ -36,7 +36,7 @@ class LinearLeak(Approximate):
     about = "a leak takes the same off each potential each step, not a share of it, down to 0"
 
     def at(self, network: Network, node: Node) -> Outcome:
-        if not isinstance(node, LIF):
+        if not exact(node, LIF):
             return None
         if np.any(node.v_leak) or np.any(node.v_reset):
             return Left("its rest is not the value that it is reset to, or not 0")

@@ -41,6 +41,7 @@ from nrf_deploy.network import (
     RectifiedLI,
     Scale,
     SumPool,
+    exact,
 )
 from nrf_deploy.quantise.drive import constant
 from nrf_deploy.quantise.neuron import neuron
@@ -93,7 +94,7 @@ class SpikeCount(Approximate):
 
 
 def _potential(node: Node) -> TypeGuard[LI]:
-    return isinstance(node, LI) and not node.spikes
+    return exact(node, LI, RectifiedLI)
 
 
 def _rests_at_0(node: Node) -> bool:
@@ -106,7 +107,7 @@ def _counted(network: Network, node: LI) -> RateIF:
     bias = constant(layers(network), node.name, neuron(node, network.dt))
     theta = max(drive * _largest(network, node.name), float(bias.max())) or drive
     floor = np.full(node.shape, -np.inf)
-    if isinstance(node, RectifiedLI):
+    if exact(node, RectifiedLI):
         floor = np.minimum(-theta, bias)
     return RateIF(
         name=node.name,
@@ -131,7 +132,7 @@ def _largest(network: Network, name: str) -> float:
     found = 0.0
     for source in network.sources(name):
         node = network[source]
-        if isinstance(node, Conv | Linear):
+        if exact(node, Conv, Linear):
             weight = float(node.weight.max(initial=0))
             found = max(found, *(weight * _carried(network, s) for s in network.sources(source)))
         else:
@@ -142,16 +143,16 @@ def _largest(network: Network, name: str) -> float:
 def _carried(network: Network, name: str) -> float:
     """What an event is worth when it leaves this node."""
     node = network[name]
-    if not isinstance(node, Scale | Flatten | SumPool):
+    if not exact(node, Scale, Flatten, SumPool):
         return 1.0
-    factor = max(float(node.scale.max(initial=0)), 0.0) if isinstance(node, Scale) else 1.0
+    factor = max(float(node.scale.max(initial=0)), 0.0) if exact(node, Scale) else 1.0
     return factor * max(_carried(network, s) for s in network.sources(name))
 
 
 def _feeds_on(network: Network, name: str) -> bool:
     """Does anything but an Output hear it?"""
     return any(
-        _feeds_on(network, t) if isinstance(network[t], Flatten) else True
+        _feeds_on(network, t) if exact(network[t], Flatten) else True
         for t in network.targets(name)
-        if not isinstance(network[t], Output)
+        if not exact(network[t], Output)
     )
