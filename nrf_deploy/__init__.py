@@ -11,8 +11,9 @@ import nrf_deploy as nd
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing takes longer to import than a Ctrl-C to press
+    from typing import Any
 
 __version__ = "0.1.0"
 
@@ -33,6 +34,8 @@ __all__ = ["__version__", *sorted(_HOME)]
 def __getattr__(name: str) -> Any:
     """Rooms are opened when they are entered: `nrf-deploy --help` must not load numpy."""
     if name in _HOME:
+        from importlib import import_module
+
         return getattr(import_module(f".{_HOME[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -17,6 +16,7 @@ from typing import Any
 from . import __version__
 from .arguments import parser as arguments
 from .findings import Finding, NrfError, error, merged
+from .terminal import guarded
 from .text import finding_text
 from .usage import MisuseError, nearest
 
@@ -24,16 +24,19 @@ SCHEMA_VERSION = 1
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb and give its exit code."""
+    """Run one verb and give its exit code, whatever becomes of what it prints."""
+    with guarded():
+        return _main(argv)
+
+
+def _main(argv: Sequence[str] | None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     as_json = any(len(w) > 2 and "--json".startswith(w) for w in words)
     args = argparse.Namespace(verb=None, json=as_json)
     try:
         args = _parse(words)
         args.words = words
-        code = int(_verb(args.verb)(args))
-        sys.stdout.flush()
-        return code
+        return int(_verb(args.verb)(args))
     except MisuseError as misuse:
         args.verb = misuse.verb
         if not args.json:
@@ -46,9 +49,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             emit(args, {"ok": False, "exit_code": 130}, ())
         print("interrupted; nothing was written", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except Exception as bug:
         traceback.print_exc()
         if args.json:

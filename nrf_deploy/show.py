@@ -254,8 +254,8 @@ def bundle_text(bundle: Bundle, by_core: bool = False) -> str:
     applied = [s.rewrite for s in bundle.steps if s.findings]
     ports = [f"{n.kind.lower()} {n.name} {dims(n.shape)}" for n in bundle.network.of(Input, Output)]
     lines = [
-        f"bundle for {bundle.chip}, made by nrf-deploy {bundle.tool_version}",
-        f"model: {bundle.source_sha256 or 'made in memory'}",
+        wrap(f"bundle for {bundle.chip}, made by nrf-deploy {bundle.tool_version}", then="    "),
+        wrap(f"model: {bundle.source_sha256 or 'made in memory'}", then="    "),
         wrap(f"{', '.join(ports)}; dt = {bundle.network.dt:g}", "    "),
         wrap(f"rewrites: {', '.join(applied) or 'none'}", then="    "),
     ]

@@ -117,9 +117,9 @@ def printable(text: str) -> str:
 
 
 def wrap(text: str, indent: str = "", then: str | None = None, width: int = WIDTH) -> str:
-    """One paragraph; `then` indents its lines after the first."""
+    """Fill one paragraph, control characters escaped; `then` indents its lines after the first."""
     return textwrap.fill(
-        text,
+        printable(text),
         width,
         initial_indent=indent,
         subsequent_indent=indent if then is None else then,

@@ -21,6 +21,7 @@ import pytest
 from nrf_deploy.findings import Finding, MissingError
 from nrf_deploy.sdk import environments
 from nrf_deploy.sdk.environments import find_python, folder, install, installed_python, status
+from nrf_deploy.sdk.reply import Expected, Numbers, Upto
 from nrf_deploy.sdk.worker import call, run_worker
 from nrf_deploy.target import Sdk
 
@@ -37,15 +38,20 @@ with np.load(asked / "arrays.npz") as given:
 """
 
 
+TWICE = Expected({}, {"twice": Numbers((Upto("n", 10),))})
+
+
 @pytest.fixture
 def work(tmp_path: Path) -> Callable[..., Any]:
-    """Runs a worker of these lines on a small request."""
+    """Runs a worker of these lines on a small request; its reply is of the form `form`."""
 
-    def run(text: str, timeout_s: float = 20.0) -> Any:
+    def run(text: str, timeout_s: float = 60.0, form: Any = TWICE.form) -> Any:
         script = tmp_path / "vendor.py"
         script.write_text(textwrap.dedent(text))
         arrays = {"x": np.arange(3)}
-        return run_worker("acme", Path(sys.executable), script, {"n": 1}, arrays, timeout_s)
+        expected = Expected(form, TWICE.arrays)
+        python = Path(sys.executable)
+        return run_worker("acme", python, script, {"n": 1}, expected, arrays, timeout_s)
 
     return run
 
@@ -62,7 +68,8 @@ def failure(run: Callable[[], Any]) -> Finding:
 
 def test_a_request_goes_in_and_a_reply_comes_out(work: Callable[..., Any]) -> None:
     reply, arrays = work(
-        ANSWER + "(answered / 'reply.json').write_text(json.dumps({'n': request['n'] + 1}))"
+        ANSWER + "(answered / 'reply.json').write_text(json.dumps({'n': request['n'] + 1}))",
+        form={"n": int},
     )
     assert reply == {"n": 2}
     assert arrays["twice"].tolist() == [0, 2, 4]
@@ -85,7 +92,8 @@ try:
 except ImportError:
     said["lava"] = "not found"
 (answered / "reply.json").write_text(json.dumps(said))
-"""
+""",
+        form={"path": [str], "beside": [str], "environ": object, "lava": str},
     )
     assert reply == {"path": [], "beside": ["worker.py"], "environ": None, "lava": "not found"}
 
@@ -166,7 +174,8 @@ def test_children_do_not_outlive_a_worker_that_ends_well(
 import subprocess
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
 (answered / "reply.json").write_text(json.dumps({"child": child.pid}))
-"""
+""",
+        form={"child": int},
     )
     assert not alive(reply["child"])
 
@@ -174,21 +183,21 @@ child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("print('hello')", "left no reply"),
+        ("print('hello')", "lacks the file reply.json"),
         (ANSWER + "(answered / 'reply.json').write_text('{oops')", "cannot be read"),
         (ANSWER + "(answered / 'reply.json').write_bytes(b'\\xff\\xfe\\x00')", "cannot be read"),
-        (ANSWER + "(answered / 'reply.json').write_text('[1]')", "no JSON object"),
+        (ANSWER + "(answered / 'reply.json').write_text('[1]')", "not a JSON object"),
         (
             ANSWER
             + "(answered / 'reply.json').write_text('{}')\n"
             + "(answered / 'arrays.npz').write_bytes(b'garbage')",
-            "arrays of acme cannot be read",
+            "has arrays that cannot be read",
         ),
         (
             ANSWER
             + "(answered / 'reply.json').write_text('{}')\n"
-            + "np.savez(answered / 'arrays.npz', x=np.array([{}], dtype=object))",
-            "arrays of acme cannot be read",
+            + "np.savez(answered / 'arrays.npz', twice=np.array([{}], dtype=object))",
+            "has arrays that cannot be read",
         ),
     ],
     ids=["nothing", "half-json", "bytes", "list", "no-zip", "pickle"],
@@ -202,7 +211,9 @@ def test_a_garbled_reply_is_said_to_be_one(work: Callable[..., Any], text: str, 
 def test_an_interpreter_that_is_gone_is_a_finding(tmp_path: Path) -> None:
     script = tmp_path / "vendor.py"
     script.write_text("")
-    finding = failure(lambda: run_worker("acme", tmp_path / "python", script, {}, {}, 5.0))
+    finding = failure(
+        lambda: run_worker("acme", tmp_path / "python", script, {}, Expected(), {}, 60.0)
+    )
     assert finding.code == "SDK-CRASHED"
     assert "cannot be run" in finding.what
 
@@ -282,7 +293,7 @@ def test_without_an_interpreter_it_is_said_what_was_looked_for(bare: Path, sdk: 
 
 
 def test_an_environment_is_built_once_and_called(sdk: Sdk, monkeypatch: pytest.MonkeyPatch) -> None:
-    missing = failure(lambda: call(sdk, {}))
+    missing = failure(lambda: call(sdk, {}, Expected()))
     assert missing.code == "SDK-MISSING"
     assert missing.fix == "nrf-deploy sdk install acme"
 
@@ -295,7 +306,7 @@ def test_an_environment_is_built_once_and_called(sdk: Sdk, monkeypatch: pytest.M
     monkeypatch.setattr(environments, "_build", None)
     assert install(sdk) == python
 
-    crashed = failure(lambda: call(sdk, {}))
+    crashed = failure(lambda: call(sdk, {}, Expected()))
     assert crashed.code == "SDK-CRASHED"
     assert "numpy" in crashed.why
 

@@ -20,6 +20,7 @@ from nrf_deploy.cli import main
 from nrf_deploy.findings import Finding, MissingError, TargetError
 from nrf_deploy.network import Array
 from nrf_deploy.sdk import environments
+from nrf_deploy.sdk.reply import Expected
 from nrf_deploy.sdk.worker import Reply, run_worker
 from nrf_deploy.target import Sdk
 from nrf_deploy.verbs import sdk as verbs_sdk
@@ -76,12 +77,13 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     def call(
         sdk: Sdk,
         request: Mapping[str, Any],
+        expected: Expected,
         arrays: Mapping[str, Array] | None = None,
         timeout_s: float = 0,
     ) -> Reply:
         patience = 1.0 if json.loads(said.read_text())["fault"] == "hangs" else 30.0
         python = Path(sys.executable)
-        return run_worker(sdk.name, python, STAND_IN, request, arrays or {}, patience)
+        return run_worker(sdk.name, python, STAND_IN, request, expected, arrays or {}, patience)
 
     monkeypatch.setenv("STAND_IN", str(said))
     monkeypatch.setattr(samna_boards, "call", call)

@@ -17,6 +17,7 @@ from speck_mutations import mutated, small_enough
 
 from nrf_deploy.findings import MissingError, TargetError
 from nrf_deploy.sdk import environments
+from nrf_deploy.sdk.reply import Expected
 from nrf_deploy.sdk.worker import call
 from nrf_speck import config_board, config_check, config_tree, samna
 from nrf_speck.config import Configuration, Sensor
@@ -55,6 +56,9 @@ def verdicts(name: str) -> dict[str, samna.Verdict]:
     """samna's verdict on every broken configuration that it survives, in one call."""
     asked = {case: on(name, made) for case, made, _, does in BROKEN if does != "dies"}
     return dict(zip(asked, samna.validate(list(asked.values())), strict=True))
+
+
+VERDICT = Expected({"verdicts": ({"ok": bool, "said": str}, 1)})
 
 
 def codes(configuration: Configuration) -> list[str]:
@@ -153,7 +157,9 @@ def test_a_worker_that_samna_takes_down_is_one_finding() -> None:
     """Past our checks: it divides by the pooling."""
     text = config_tree.text(chip(core(0, 2, (8, 8), 4, 3, destinations=to(3, pooling=0))))
     with pytest.raises(MissingError) as failed:
-        call(samna.sdk, {"action": "validate", "chip": "speck2b", "configurations": [text]})
+        call(
+            samna.sdk, {"action": "validate", "chip": "speck2b", "configurations": [text]}, VERDICT
+        )
     (finding,) = failed.value.findings
     assert finding.code == "SDK-CRASHED"
     assert "SIGFPE" in finding.what
@@ -166,7 +172,8 @@ def test_a_value_that_samna_reads_as_another_is_not_valid(weight: int) -> None:
     """samna's loader keeps the low byte; the worker reads back what was understood."""
     first, second = SOUND.cores
     text = config_tree.text(chip(replace(first, weights=altered(first.weights, weight)), second))
-    reply, _ = call(samna.sdk, {"action": "validate", "chip": "speck2b", "configurations": [text]})
+    asked = {"action": "validate", "chip": "speck2b", "configurations": [text]}
+    reply, _ = call(samna.sdk, asked, VERDICT)
     assert reply["verdicts"] == [{"ok": False, "said": "samna holds other values than the file"}]
 
 
@@ -176,7 +183,9 @@ def test_a_value_that_samna_reads_as_another_is_not_valid(weight: int) -> None:
 @pytest.mark.usefixtures("needs_samna")
 @pytest.mark.parametrize("name", CHIPS)
 def test_what_we_do_not_set_is_as_samna_makes_it(name: str) -> None:
-    reply, _ = call(samna.sdk, {"action": "default", "chip": name})
+    reply, _ = call(
+        samna.sdk, {"action": "default", "chip": name}, Expected({"configuration": str})
+    )
     nothing = on(name, chip(sensor=Sensor(passes=True)))
     assert json.loads(config_tree.text(nothing)) == json.loads(reply["configuration"])
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import select
 import struct
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -17,6 +19,7 @@ import numpy as np
 
 from ..archive import DamagedError
 from ..findings import MissingError, error
+from ..sdk import processes
 from ..toml_json import parse_json
 from .sensor import Columns
 
@@ -24,6 +27,9 @@ WORKER = Path(__file__).with_name("faery_worker.py")
 EVENT = np.dtype([("t", "<i8"), ("x", "<u2"), ("y", "<u2"), ("p", "u1")])
 END = (1 << 64) - 1
 MOST = 1 << 26  # events of one packet
+MOST_READ = 1 << 20  # bytes at once
+PATIENCE_S = 120.0  # for one packet
+LOG_BYTES = 1 << 24
 
 
 class Decoding:
@@ -32,12 +38,13 @@ class Decoding:
     def __init__(self, form: str, path: Path) -> None:
         demand_faery(path)
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
-        self._worker = subprocess.Popen(
+        self._patience = processes.patience(PATIENCE_S)
+        self._worker = processes.start(
             [sys.executable, "-P", str(WORKER), form, os.path.abspath(path)],
-            stdin=subprocess.DEVNULL,
+            file_limit=LOG_BYTES,
             stdout=subprocess.PIPE,
             stderr=self._said,
-            env={**os.environ, "RUST_BACKTRACE": "0"},
+            environ={**os.environ, "RUST_BACKTRACE": "0"},
         )
         assert self._worker.stdout is not None
         self._stream: IO[bytes] = self._worker.stdout
@@ -58,26 +65,40 @@ class Decoding:
     def close(self) -> None:
         with contextlib.suppress(OSError):
             self._stream.close()
-        self._worker.kill()
-        self._worker.wait()
+        processes.end(self._worker, grace_s=0)
         self._said.close()
 
     def _header(self) -> tuple[int, int]:
-        line = self._stream.readline(4096)
+        line = b""
+        while len(line) < 4096 and not line.endswith(b"\n"):
+            line += self._take(1)
         if not line.endswith(b"\n"):
             raise self._failed()
         stated: dict[str, Any] = parse_json(line)
         width, height = stated["size"]
         return int(width), int(height)
 
-    def _take(self, length: int) -> bytes:
-        data = self._stream.read(length)
-        if len(data) != length:
-            raise self._failed()
+    def _take(self, length: int) -> bytearray:
+        """The next bytes; all of them must come within the patience for one packet."""
+        data, handle = bytearray(), self._stream.fileno()
+        until = time.monotonic() + self._patience
+        while len(data) < length:
+            if not select.select([handle], [], [], max(until - time.monotonic(), 0))[0]:
+                raise DamagedError(
+                    f"could not be decoded: the decoder gave nothing in {self._patience:g} s "
+                    f"({processes.PATIENCE}=SECONDS waits longer)"
+                )
+            part = os.read(handle, min(length - len(data), MOST_READ))
+            if not part:
+                raise self._failed()
+            data += part
         return data
 
     def _failed(self) -> DamagedError:
-        code = self._worker.wait()
+        try:
+            code = self._worker.wait(self._patience)
+        except subprocess.TimeoutExpired:
+            return DamagedError("could not be decoded to its end: the decoder stopped half-way")
         self._said.seek(0)
         lines = self._said.read(1 << 16).decode("utf-8", "replace").strip().splitlines()
         why = lines[-1] if lines else f"it ended with code {code}"

@@ -10,7 +10,12 @@ then `reply.json` to REPLY_DIR. A reply that is {"refused": {"what": ..., "why":
 of its own first, so that neither it nor the vendor's plug-in discovery can see the
 files beside it.
 
-Whatever else happens there (a crash, a signal, silence, garbage) is one Finding here.
+A worker that lacks what it needs to run writes {"missing": {...}} with the same fields: then
+the SDK is installed, but cannot be imported.
+
+Whatever else happens there (a crash, a signal, silence, garbage, numbers that nobody asked for)
+is one Finding here. The worker ends with this process (guard.py), and no file that it writes,
+its log included, is larger than FILE_BYTES beside the arrays that its caller expects.
 """
 
 from __future__ import annotations
@@ -21,8 +26,6 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
-import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -30,29 +33,35 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from ..findings import MissingError, error
+from ..findings import Finding, MissingError, error
 from ..network import Array
 from ..target import Sdk
+from . import processes
 from .environments import clean_environ, installed_python, status
+from .guard import CANNOT_RUN
+from .reply import BadReplyError, Expected, demand_form, read_arrays, read_json
 
 Reply = tuple[dict[str, Any], dict[str, Array]]
 TAIL = 4000
-GRACE_S = 2.0
+FILE_BYTES = 1 << 30
+"""Room for a worker's log and its own temporary files; no trace is refused for its size."""
 
 
 def call(
     sdk: Sdk,
     request: Mapping[str, Any],
+    expected: Expected,
     arrays: Mapping[str, Array] | None = None,
     timeout_s: float = 600.0,
 ) -> Reply:
-    """Runs the SDK's worker in its environment, which must be installed."""
+    """Run the SDK's worker in its environment, which must be installed."""
     python = installed_python(sdk)
     if python is None:
         raise MissingError(
             error("SDK-MISSING", f"{sdk.name} is not installed", fix=status(sdk).todo)
         )
-    return run_worker(sdk.name, python, sdk.worker, request, arrays or {}, timeout_s)
+    patience = processes.patience(timeout_s)
+    return run_worker(sdk.name, python, sdk.worker, request, expected, arrays or {}, patience)
 
 
 def run_worker(
@@ -60,6 +69,7 @@ def run_worker(
     python: Path,
     worker: Path,
     request: Mapping[str, Any],
+    expected: Expected,
     arrays: Mapping[str, Array],
     timeout_s: float,
 ) -> Reply:
@@ -72,47 +82,45 @@ def run_worker(
         copy = shutil.copy(worker, script / "worker.py")
         command = [str(python), "-I", str(copy), str(asked), str(answered)]
         log = Path(place) / "output"
-        code = _run(name, command, log, timeout_s, Path(place))
+        limit = FILE_BYTES + expected.most_bytes
+        code = _run(name, command, log, timeout_s, Path(place), limit)
+        if code == CANNOT_RUN:
+            _fail("SDK-CRASHED", f"the worker of {name} cannot be run", log)
         if code != 0:
             _fail("SDK-CRASHED", f"the worker of {name} ended with {_ending(code)}", log)
-        return _read(name, answered, log)
+        return _read(name, answered, expected, log)
 
 
-def _run(name: str, command: list[str], log: Path, timeout_s: float, place: Path) -> int:
+def bad_reply(name: str, what: str) -> MissingError:
+    """The refusal of a reply that only its caller can judge."""
+    fix = "run it again; if it stays so, report it"
+    return MissingError(error("SDK-REPLY-BAD", f"the reply of {name} {what}", fix=fix))
+
+
+def _run(
+    name: str, command: list[str], log: Path, timeout_s: float, place: Path, limit: int
+) -> int:
     """The exit code; no process of the worker's group outlives this call."""
     with log.open("wb") as output:
-        try:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                cwd=place,
-                env=clean_environ(),
-                start_new_session=True,
-            )
-        except OSError as problem:
-            _fail("SDK-CRASHED", f"the worker of {name} cannot be run: {problem}", log)
+        process = processes.start(
+            command,
+            file_limit=limit,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            environ=clean_environ(),
+            cwd=place,
+        )
         try:
             return process.wait(timeout_s)
         except subprocess.TimeoutExpired:
-            _fail("SDK-TIMEOUT", f"the worker of {name} gave no answer in {timeout_s:g} s", log)
+            _fail(
+                "SDK-TIMEOUT",
+                f"the worker of {name} gave no answer in {timeout_s:g} s",
+                log,
+                f"{processes.PATIENCE}=SECONDS waits longer",
+            )
         finally:
-            _end_group(process)
-
-
-def _end_group(process: subprocess.Popen[bytes]) -> None:
-    """Asks the whole group to end (it may have shared memory to hand back), then makes it."""
-    group = process.pid
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(group, signal.SIGTERM)
-        patience = time.monotonic() + GRACE_S
-        while time.monotonic() < patience:
-            process.poll()
-            os.killpg(group, 0)
-            time.sleep(0.02)
-        os.killpg(group, signal.SIGKILL)
-    process.wait()
+            processes.end(process)
 
 
 def _ending(code: int) -> str:
@@ -123,38 +131,44 @@ def _ending(code: int) -> str:
     return f"the signal {-code}"
 
 
-def _read(name: str, answered: Path, log: Path) -> Reply:
+def _read(name: str, answered: Path, expected: Expected, log: Path) -> Reply:
     try:
-        reply = json.loads((answered / "reply.json").read_text())
-    except FileNotFoundError:
-        _fail("SDK-REPLY-BAD", f"the worker of {name} ended well but left no reply", log)
-    except (OSError, ValueError) as problem:
-        _fail("SDK-REPLY-BAD", f"the reply of {name} cannot be read: {problem}", log)
-    if not isinstance(reply, dict):
-        _fail("SDK-REPLY-BAD", f"the reply of {name} is no JSON object", log)
-    refused = reply.get("refused")
-    if isinstance(refused, dict):
-        said = {k: str(refused[k]) for k in ("why", "fix") if k in refused}
-        raise MissingError(error("SDK-REFUSED", f"{name} refused: {refused.get('what')}", **said))
-    arrays: dict[str, Array] = {}
-    file = answered / "arrays.npz"
-    if file.exists():
-        try:
-            with np.load(file, allow_pickle=False) as members:
-                arrays = {key: members[key] for key in members.files}
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as problem:
-            _fail("SDK-REPLY-BAD", f"the arrays of {name} cannot be read: {problem}", log)
-    return reply, arrays
+        reply = read_json(answered)
+        for key, code, verb in (
+            ("refused", "SDK-REFUSED", "refused"),
+            ("missing", "SDK-NOT-IMPORTABLE", "cannot be used"),
+        ):
+            if isinstance(said := reply.get(key), dict):
+                raise MissingError(_in_its_words(code, f"{name} {verb}", said))
+        demand_form(reply, expected)
+        return reply, read_arrays(answered, expected)
+    except BadReplyError as problem:
+        _fail("SDK-REPLY-BAD", f"the reply of {name} {problem}", log)
 
 
-def _fail(code: str, what: str, log: Path) -> NoReturn:
-    said = log.read_bytes()[-TAIL:].decode(errors="replace").strip() if log.exists() else ""
+def _in_its_words(code: str, who: str, said: Mapping[str, Any]) -> Finding:
+    more = {key: f"{said[key]:.{TAIL}}" for key in ("why", "fix") if isinstance(said.get(key), str)}
+    what = said.get("what")
+    return error(code, f"{who}: {what:.{TAIL}}" if isinstance(what, str) else who, **more)
+
+
+def _fail(code: str, what: str, log: Path, fix: str = "") -> NoReturn:
+    said = _tail(log).decode(errors="replace").strip()
     last = "\n".join(said.splitlines()[-12:])
     raise MissingError(
         error(
             code,
             what,
             why=f"its last words: {last}" if last else "it said nothing",
-            fix="run it again; if it stays so, report it with these words",
+            fix=fix or "run it again; if it stays so, report it with these words",
         )
     )
+
+
+def _tail(log: Path) -> bytes:
+    try:
+        with log.open("rb") as stream:
+            stream.seek(max(stream.seek(0, os.SEEK_END) - TAIL, 0))
+            return stream.read(TAIL)
+    except OSError:
+        return b""

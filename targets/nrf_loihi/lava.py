@@ -25,6 +25,7 @@ from nrf_deploy.network import Array
 from nrf_deploy.program import Conv, Dense, Population, Program, Sparse, Synapses
 from nrf_deploy.progress import Progress, quiet
 from nrf_deploy.recording import Recording, Trace
+from nrf_deploy.sdk.reply import Expected, Numbers, Upto
 from nrf_deploy.sdk.worker import call
 from nrf_deploy.target import Sdk
 
@@ -111,7 +112,8 @@ def run_jobs(jobs: Sequence[Job], timeout_s: float = PATIENCE_S) -> list[Trace]:
         return key
 
     request = {"jobs": [_job(job, keep) for job in jobs]}
-    _, answer = call(sdk, request, arrays, timeout_s)
+    expected = Expected(arrays=dict(e for n, job in enumerate(jobs) for e in _expected(job, n)))
+    _, answer = call(sdk, request, expected, arrays, timeout_s)
     return [_trace(job, number, answer) for number, job in enumerate(jobs)]
 
 
@@ -263,6 +265,21 @@ def _synapses(s: Synapses, keep: Keep) -> dict[str, Any]:
         said |= {"row": keep(s.row), "column": keep(s.column)}
         said |= {"outputs": math.prod(s.shape), "inputs": math.prod(s.input_shape)}
     return said | {"weight": keep(s.weight)}
+
+
+def _expected(job: Job, number: int) -> Iterator[tuple[str, Numbers]]:
+    """What a reply holds for this job: events of each output, and every state of each step."""
+    for name in dict.fromkeys(job.record):
+        size, place = job.program.population(name).size, f"{number}/{name}/output"
+        events = Upto(place, job.steps * size)
+        yield f"{place}/step", Numbers((events,), low=0, high=job.steps - 1)
+        yield f"{place}/index", Numbers((events,), low=0, high=size - 1)
+        yield f"{place}/value", Numbers((events,), low=-(2**31), high=2**31 - 1)
+    for name in dict.fromkeys(job.states):
+        population = job.program.population(name)
+        for variable in MODELS[population.model].states:
+            shape = (job.steps, *population.shape)
+            yield f"{number}/{name}/{variable}", Numbers(shape)
 
 
 def _trace(job: Job, number: int, answer: Mapping[str, Array]) -> Trace:

@@ -14,12 +14,13 @@ import numpy as np
 
 from nrf_deploy.findings import MissingError, TargetError, error, refuse
 from nrf_deploy.network import Array
-from nrf_deploy.sdk.worker import call
+from nrf_deploy.sdk.reply import Expected, Numbers, Upto
+from nrf_deploy.sdk.worker import bad_reply, call
 from nrf_deploy.target import Sdk
 
 from . import config_board, config_check, config_tree
 from .config import Configuration
-from .words import Writes, decode, differences, from_bytes, to_bytes
+from .words import WIDTH, WordsError, Writes, decode, differences, from_bytes, to_bytes
 
 HERE = Path(__file__).parent
 sdk = Sdk(
@@ -40,6 +41,8 @@ newer = Sdk(
 
 PATIENCE_S = 120.0
 FLASH_PATIENCE_S = 600.0
+MOST_WORDS = 1 << 22
+"""Of one configuration: all memories of the largest chip hold a tenth of that."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,9 @@ def validate(configurations: Sequence[Configuration]) -> list[Verdict]:
     (chip,) = {c.chip for c in configurations}
     texts = [config_tree.text(c) for c in configurations]
     asked = {"action": "validate", "chip": chip, "configurations": texts}
-    reply, _ = call(sdk, asked, timeout_s=PATIENCE_S)
+    verdict = {"ok": bool, "said": str}
+    expected = Expected({"verdicts": (verdict, len(texts))})
+    reply, _ = call(sdk, asked, expected, timeout_s=PATIENCE_S)
     return [Verdict(v["ok"], v["said"]) for v in reply["verdicts"]]
 
 
@@ -90,9 +95,18 @@ def encode(configuration: Configuration) -> Stream:
         )
     refuse(config_board.faults(configuration), TargetError)
     asked = {"action": "encode", "chip": chip, "configuration": config_tree.text(configuration)}
-    _, arrays = call(sdk, asked, timeout_s=PATIENCE_S)
-    held = from_bytes(to_bytes(arrays["words"], chip), chip)
-    stream = Stream(chip, held, decode(held, chip))
+    expected = Expected(
+        arrays={
+            "words": Numbers((Upto("words", MOST_WORDS),), low=0, high=256 ** WIDTH[chip] - 1),
+            "writes": Numbers((Upto("writes", MOST_WORDS), 5)),
+        }
+    )
+    _, arrays = call(sdk, asked, expected, timeout_s=PATIENCE_S)
+    try:
+        held = from_bytes(to_bytes(arrays["words"], chip), chip)
+        stream = Stream(chip, held, decode(held, chip))
+    except WordsError as problem:
+        raise bad_reply(sdk.name, f"is not a word stream of {chip}: {problem}") from problem
     differ = list(differences(stream.writes, configuration))
     if not np.array_equal(stream.writes.rows(), Writes.of(arrays["writes"]).rows()):
         differ.insert(0, "samna meant other writes")

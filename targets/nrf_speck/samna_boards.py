@@ -17,6 +17,7 @@ from nrf_deploy.findings import Finding, MissingError, TargetError, error, refus
 from nrf_deploy.flash import Boards, Flashed
 from nrf_deploy.network import Array
 from nrf_deploy.sdk.environments import installed_python, status
+from nrf_deploy.sdk.reply import Expected, Numbers, Upto
 from nrf_deploy.sdk.worker import call
 
 from . import config_board, config_tree
@@ -62,7 +63,8 @@ class Contents:
 def boards(chip: str) -> Boards:
     """Everything that samna finds; boards of this chip are those whose type begins with it."""
     _demand_samna(chip)
-    reply, _ = call(sdk_of(chip), {"action": "boards"}, timeout_s=PATIENCE_S)
+    expected = Expected({"boards": [str]})
+    reply, _ = call(sdk_of(chip), {"action": "boards"}, expected, timeout_s=PATIENCE_S)
     found = reply["boards"]
     suiting = tuple(name for name in found if name.lower().startswith(chip))
     others = tuple(name for name in found if name not in suiting)
@@ -84,7 +86,9 @@ def flash(configuration: Configuration, board: str, tick: float) -> Flashed:
         "answer_s": ANSWER_S,
     }
     arrays = {"states": held.states(), "memories": held.places}
-    _, answer = call(sdk_of(configuration.chip), request, arrays, FLASH_PATIENCE_S)
+    expected = Expected(arrays={"read": Numbers((Upto("read", len(held.values)),))})
+    sdk = sdk_of(configuration.chip)
+    _, answer = call(sdk, request, expected, arrays, FLASH_PATIENCE_S)
     read = answer["read"]
     same = read == held.values[: len(read)]
     equal = Contents(held.places[: len(read)][same], read[same])

@@ -7,6 +7,7 @@ starts.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from nrf_deploy.network import Array
 from nrf_deploy.program import Program
 from nrf_deploy.progress import Progress, quiet
 from nrf_deploy.recording import Recording, Trace
+from nrf_deploy.sdk.reply import Expected, Numbers, Upto
 from nrf_deploy.sdk.worker import call
 from nrf_deploy.target import Sdk
 
@@ -95,8 +97,10 @@ class Ran:
 
 def run_jobs(jobs: Sequence[Job]) -> list[Ran]:
     """All of them with one start of the worker."""
-    refuse((f for job in jobs for f in faults(job.cores, job.entries)), TargetError)
-    _, arrays = _ask([(_run(job), _events(job) | _arrays(job.cores)) for job in jobs])
+    refuse((f for job in jobs for f in _job_faults(job)), TargetError)
+    wanted = dict(e for number, job in enumerate(jobs) for e in _expected(job, number))
+    expected = Expected({"answers": ({}, len(jobs))}, wanted)
+    _, arrays = _ask([(_run(job), _events(job) | _arrays(job.cores)) for job in jobs], expected)
     return [_ran(job, arrays, f"{number}/") for number, job in enumerate(jobs)]
 
 
@@ -113,14 +117,17 @@ def configure(configurations: Sequence[Configuration]) -> list[dict[str, Any]]:
         for c in configurations
     ]
     arrays = [_arrays(c.cores) for c in configurations]
-    answers, _ = _ask(list(zip(asked, arrays, strict=True)))
+    expected = Expected({"answers": ({"tree": dict}, len(asked))})
+    answers, _ = _ask(list(zip(asked, arrays, strict=True)), expected)
     return [answer["tree"] for answer in answers]
 
 
-def _ask(jobs: Sequence[tuple[Any, Mapping[str, Array]]]) -> tuple[list[Any], dict[str, Array]]:
+def _ask(
+    jobs: Sequence[tuple[Any, Mapping[str, Array]]], expected: Expected
+) -> tuple[list[Any], dict[str, Array]]:
     request = {"jobs": [said for said, _ in jobs]}
     arrays = {f"{n}/{key}": a for n, (_, held) in enumerate(jobs) for key, a in held.items()}
-    reply, answer = call(sdk, request, arrays, PATIENCE_S)
+    reply, answer = call(sdk, request, expected, arrays, PATIENCE_S)
     return reply["answers"], answer
 
 
@@ -143,6 +150,15 @@ def faults(cores: Sequence[Core], entries: Sequence[int]) -> Iterator[Finding]:
                 layer=core.layer,
                 fix="run the emulator instead",
             )
+
+
+def _job_faults(job: Job) -> Iterator[Finding]:
+    if job.steps < 1:
+        fix = "give a longer recording"
+        yield error(
+            "SINABS-STEPS", f"sinabs is given {job.steps} steps; expected 1 or more", fix=fix
+        )
+    yield from faults(job.cores, job.entries)
 
 
 def _program_faults(program: Program) -> Iterator[Finding]:
@@ -185,6 +201,18 @@ def _run(job: Job) -> dict[str, Any]:
 
 def _events(job: Job) -> dict[str, Array]:
     return {n: np.asarray(getattr(job.recording, n), np.int64) for n in ("step", "index", "value")}
+
+
+def _expected(job: Job, number: int) -> Iterator[tuple[str, Numbers]]:
+    shapes = {core.index: core.output_shape for core in job.cores}
+    for core in dict.fromkeys(job.record):
+        size, place = math.prod(shapes[core]), f"{number}/{core}/output"
+        events = Upto(place, job.steps * size)
+        yield f"{place}/step", Numbers((events,), low=0, high=job.steps - 1)
+        yield f"{place}/index", Numbers((events,), low=0, high=size - 1)
+        yield f"{place}/value", Numbers((events,), low=-(2**31), high=2**31 - 1)
+    for core in dict.fromkeys(job.states):
+        yield f"{number}/{core}/v", Numbers((job.steps, *shapes[core]))
 
 
 def _ran(job: Job, answer: Mapping[str, Array], place: str) -> Ran:

@@ -13,7 +13,8 @@ from nrf_deploy.bench.case import Answer, Peer, Problem
 from nrf_deploy.network import Array
 from nrf_deploy.program import Program
 from nrf_deploy.recording import Recording
-from nrf_deploy.sdk.worker import call
+from nrf_deploy.sdk.reply import Expected, Numbers, Upto
+from nrf_deploy.sdk.worker import bad_reply, call
 from nrf_deploy.target import Sdk
 
 from .. import lava
@@ -30,19 +31,33 @@ def worker(sdk: Sdk, unrolled: bool, ahead: bool = False) -> Callable[[Problem, 
 
     def run(problem: Problem, record: bool) -> Answer:
         words, arrays = plain.request(problem, record, unrolled)
-        reply, found = call(sdk, words, arrays, PATIENCE_S)
-        return Answer(float(reply["seconds"]), _outputs(problem, found), ahead=ahead)
+        wanted = _expected(problem) if record else {}
+        expected = Expected({"seconds": float}, wanted)
+        reply, found = call(sdk, words, expected, arrays, PATIENCE_S)
+        outputs = _outputs(sdk, problem, found) if record else {}
+        return Answer(float(reply["seconds"]), outputs, ahead=ahead)
 
     return run
 
 
-def _outputs(problem: Problem, found: Mapping[str, Array]) -> dict[str, Recording]:
+def _expected(problem: Problem) -> dict[str, Numbers]:
+    """Where each step's spikes of each population begin, and which neurons they are of."""
+    steps, wanted = problem.recording.steps, {}
+    for p in problem.program.populations:
+        spikes = Upto(p.name, steps * p.size)
+        wanted[p.name + "/start"] = Numbers((steps + 1,), low=0, high=spikes.most)
+        wanted[p.name + "/index"] = Numbers((spikes,), low=0, high=p.size - 1)
+    return wanted
+
+
+def _outputs(sdk: Sdk, problem: Problem, found: Mapping[str, Array]) -> dict[str, Recording]:
     outputs = {}
     for p in problem.program.populations:
-        if p.name + "/start" in found:
-            index = found[p.name + "/index"].astype(np.int64)
-            start = found[p.name + "/start"].astype(np.int64)
-            outputs[p.name] = Recording(p.shape, start, index, np.ones(len(index), np.int64))
+        index = found[p.name + "/index"].astype(np.int64)
+        start = found[p.name + "/start"].astype(np.int64)
+        outputs[p.name] = Recording(p.shape, start, index, np.ones(len(index), np.int64))
+        for fault in outputs[p.name].faults():
+            raise bad_reply(sdk.name, f"has spikes of {p.name!r} that are not sound: {fault}")
     return outputs
 
 
@@ -50,7 +65,10 @@ def run_sanafe(problem: Problem, record: bool) -> Answer:
     """It reads the network from its own package, as its tutorial does."""
     path = find()
     reply, _ = call(
-        SANAFE, {"steps": problem.recording.steps, "network": str(path)}, {}, PATIENCE_S
+        SANAFE,
+        {"steps": problem.recording.steps, "network": str(path)},
+        Expected({"seconds": float, "firings": int}),
+        timeout_s=PATIENCE_S,
     )
     return Answer(float(reply["seconds"]), {}, firings=int(reply["firings"]))
 
