@@ -12,7 +12,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from typing import Any
 
@@ -32,6 +32,9 @@ from .quantise.rules import LayerRules, Rules
 from .quantise.scheme import ConnectionScheme, PopulationScheme, Scheme
 
 FORMAT = "nrf-deploy bundle"
+LOOP_START = "loop_start"
+"""A field of the network that is stored only where it matters. Bundles of before it was there
+lack it; their loops start at zero."""
 SCHEMA = "2"  # 1 stored every integer array as it was in memory
 
 _PIECES = {
@@ -132,6 +135,8 @@ def save(bundle: Bundle, path: str | os.PathLike[str]) -> None:
     if not _fit(pieces):
         raise TypeError("the pieces of the bundle are not of their types")
     tree, arrays = _codec().encode(pieces)
+    if not bundle.network.biased_loops:
+        del tree["map"]["network"][LOOP_START]
     members: dict[str, tuple[bytes | memoryview, ...]] = {"content.json": (to_json(tree),)}
     members |= {f"arrays/{name}.npy": to_npy(_narrow(array)) for name, array in arrays.items()}
     members |= {f"artefacts/{n}": (bundle.artefacts[n],) for n in sorted(bundle.artefacts)}
@@ -170,6 +175,8 @@ def load(path: str | os.PathLike[str], *, limit: int = LIMIT) -> Bundle:
     )
     if faults := _faults(bundle):
         raise InputError(error("BUNDLE-UNSOUND", f"{os.fspath(path)}: {f}") for f in faults)
+    if bundle.network.biased_loops and LOOP_START not in content["map"]["network"]:
+        return replace(bundle, network=replace(bundle.network, loop_start="zero"))
     return bundle
 
 

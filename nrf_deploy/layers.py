@@ -36,7 +36,8 @@ class Link:
     """`node` is None where one stop feeds another directly, one to one.
 
     `back` is 1 where the way closes a cycle: the model then carries one step of delay on it.
-    `late` is 1 where that delay lies behind the node, so that its bias misses the first step.
+    `late` is 1 where that delay lies behind the node and the network starts its loops at zero,
+    so that the bias of the node misses the first step.
     `delay` counts the steps of the Delays before the node.
     """
 
@@ -144,7 +145,8 @@ class _Walk:
                 name = f"{source}->{node.name}" + (f" (delay {delay})" if delay else "")
                 name += " (back)" if late else ""
                 name = node.name if alone else fresh(self.network, name)
-                yield Link(name, node, source, targets, behind | late, late, delay)
+                misses = late * (self.network.loop_start == "zero")
+                yield Link(name, node, source, targets, behind | late, misses, delay)
 
     def direct(self, name: str) -> Iterator[Link]:
         """One-to-one links from this stop to stops, an Output excepted: that is only a tap."""

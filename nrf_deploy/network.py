@@ -11,7 +11,8 @@ order are the file's. Time is counted in steps of `dt` (in the units of the
 model's time constants). An input value is a current held for one step.
 
 In a cycle, the edge that closes it (the one that a depth-first walk from the
-inputs finds to lead back) carries the value of the step before.
+inputs finds to lead back) carries the value of the step before. In the first step it
+carries what the connections before it give without any spike: their biases.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from .nodes import (
     IF,
@@ -78,6 +79,7 @@ __all__ = [
     "Integrator",
     "Linear",
     "LinearLeakIF",
+    "LoopStart",
     "Network",
     "Node",
     "Output",
@@ -97,6 +99,7 @@ __all__ = [
 ]
 
 Edge = tuple[str, str]
+LoopStart = Literal["bias", "zero"]
 DATA = ("readout", "receptive_fields")
 """What a Network carries as plain JSON data."""
 
@@ -109,6 +112,9 @@ class Network:
     is plain JSON data and travels with the model. So does `receptive_fields`, which says
     for populations, by name, which field each channel sees the input through
     (docs/receptive-fields.md): what tests of covariance in space and under motion read.
+
+    `loop_start` is what an edge that closes a cycle carries in the first step: the "bias" of
+    the connections before it, or "zero", so that their bias acts from the second step on.
     """
 
     nodes: tuple[Node, ...]
@@ -116,6 +122,7 @@ class Network:
     dt: float
     readout: Mapping[str, Any] = field(default_factory=dict)
     receptive_fields: Mapping[str, Any] = field(default_factory=dict)
+    loop_start: LoopStart = "bias"
 
     def __repr__(self) -> str:
         return f"<Network of {len(self.nodes)} nodes, {len(self.edges)} edges, dt = {self.dt:g}>"
@@ -174,6 +181,22 @@ class Network:
                 elif ahead not in done:
                     path[ahead] = iter(self.targets(ahead))
         return frozenset(back)
+
+    @cached_property
+    def biased_loops(self) -> bool:
+        """Does a connection before a back edge add a bias, so that `loop_start` matters?"""
+        ahead = [source for source, _ in self.back_edges]
+        seen: set[str] = set()
+        while ahead:
+            node = self[name := ahead.pop()]
+            if name in seen or not isinstance(node, Connection):
+                continue
+            seen.add(name)
+            bias = getattr(node, "bias", None)
+            if bias is not None and bias.any():
+                return True
+            ahead += self.sources(name)
+        return False
 
     @cached_property
     def order(self) -> tuple[str, ...]:

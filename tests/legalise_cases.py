@@ -51,7 +51,7 @@ def meaning(network: Network, signal: Array) -> dict[str, Array]:
     A population hands on what reached it, so that everything after it is tested too; the
     neurons themselves are no affair of a connection.
     """
-    last: dict[str, Array] = {n.name: np.zeros(n.shape) for n in network.nodes}
+    last = _silent(network)
     past: dict[str, list[Array]] = {n.name: [] for n in network.nodes}
     told: dict[str, list[Array]] = {n.name: [] for n in network.of(Population, Output, Threshold)}
     for frame in signal:
@@ -67,6 +67,17 @@ def meaning(network: Network, signal: Array) -> dict[str, Array]:
                 told[name].append(now[name])
         last = now
     return {name: np.array(values) for name, values in told.items()}
+
+
+def _silent(network: Network) -> dict[str, Array]:
+    """What leads back before the first step: without a spike a connection gives its biases."""
+    given: dict[str, Array] = {n.name: np.zeros(n.shape) for n in network.nodes}
+    if network.loop_start == "bias":
+        for _ in network.nodes:  # a value has come through every way of connections by then
+            for node in network.of(Connection):
+                x = sum((given[s] for s in network.sources(node.name)), np.zeros(node.input_shape))
+                given[node.name] = _value(node, x, [])
+    return given
 
 
 def _value(node: Node, x: Array, past: list[Array]) -> Array:

@@ -20,6 +20,7 @@ from nrf_deploy.network import (
     LIF,
     Array,
     AvgPool,
+    Connection,
     Conv,
     CubaLI,
     CubaLIF,
@@ -126,6 +127,10 @@ def norse_run(network: Network, recording: Recording) -> dict[str, dict[str, Arr
     }
     values = {n.name: torch.zeros(1, *n.shape) for n in network.nodes}
     with torch.no_grad():
+        for node in map(network.__getitem__, network.order):  # what loops carry at first
+            if isinstance(node, Connection):
+                arrived = [values[s] for s in network.sources(node.name)]
+                values[node.name] = layers[node.name](sum(arrived[1:], arrived[0]))
         for t in range(recording.steps):
             for name in network.order:
                 if isinstance(network[name], Input):

@@ -3,7 +3,7 @@
 In a cycle one edge carries the value of the step before, and which one follows from the
 order of nodes and edges. Every edit here says where each such edge must end up, and
 raises LoopMovedError where the edited graph would delay another edge: that would change the
-model by a step, or make a bias miss the first one.
+model by a step, or the first value of a loop.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from typing import Any, cast
 import numpy as np
 
 from ..findings import Finding, InputError, error, refuse, warning
-from ..network import DATA, Network, Node, Shape
+from ..network import DATA, LoopStart, Network, Node, Shape
 from ..time_constants import TIMES, step_faults
 from ..toml_json import parse_json
 from .checks import duplicates, edge_shapes, splice, stateless_cycles, structure
@@ -28,6 +28,7 @@ from .tree import from_object, load
 
 KINDS: dict[str, Builder] = BUILDERS | NEURON_BUILDERS
 MAX_NODES = 2_000
+LOOP_START = "loop_start"  # in the metadata of the outer graph
 SAME_DT = 1e-6  # relative: what a dt loses when it is stored as float32
 
 SHAPE_CODES = {
@@ -100,11 +101,13 @@ def parse(
     findings += duplicates(edges)
     findings += stateless_cycles(nodes, edges, step or 0.0)
     data = {key: _data(graph, key, findings) for key in DATA}
+    loop_start = _loop_start(graph, findings)
     names = _node_order(graph, [n for n in order if n not in ports], findings)
     refuse(findings, InputError)
     assert step is not None or timeless, "a missing dt is an error"
     step = math.nan if step is None else step
-    return Network(tuple(nodes[n] for n in names), tuple(edges), step, **data)
+    kept = tuple(nodes[n] for n in names)
+    return Network(kept, tuple(edges), step, loop_start=loop_start, **data)
 
 
 # --- the time step ---------------------------------------------------------
@@ -238,6 +241,19 @@ def _node(fields: Fields, given: Shape | None, how: Reading) -> Node | None:
 
 def _metadata(graph: RawGraph, key: str) -> Any:
     return graph.metadata[0][1].get(key) if graph.metadata else None
+
+
+def _loop_start(graph: RawGraph, findings: list[Finding]) -> LoopStart:
+    """Return what the metadata states; NIR does not say, and then it is the bias."""
+    word = _metadata(graph, LOOP_START)
+    match word:
+        case None | "bias":
+            return "bias"
+        case "zero":
+            return "zero"
+    what = f"{LOOP_START} is {word!r:.80}; expected 'bias' or 'zero'"
+    findings.append(error("NIR-LOOP-START", what, fix="export the model anew"))
+    return "bias"
 
 
 def _json(graph: RawGraph, key: str) -> Any:

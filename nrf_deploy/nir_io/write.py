@@ -6,8 +6,8 @@ type_check=False: nir mistakes their shapes). It is written through h5py, so tha
 weights that several layers share are stored once (a hard link) and come back
 shared, and so that the same network gives the same bytes.
 
-NIR has no word for the time step, how neurons reset, when they fire, the order of
-nodes, the readout or receptive fields: they go to the metadata.
+NIR has no word for the time step, how neurons reset, when they fire, how loops start, the
+order of nodes, the readout or receptive fields: they go to the metadata.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ from ..network import (
 )
 from .kinds import same_padding
 from .neurons import RECTIFY, parameters
-from .read import read
+from .read import LOOP_START, read
 
 NIR_VERSION = "1.0.8"
 PACK_FROM = 4096  # bytes; below, the chunk index of HDF5 costs more than packing saves
@@ -95,6 +95,8 @@ def encode(network: Network) -> bytes:
         metadata = graph.create_group("metadata")
         metadata.create_dataset("dt", data=float(network.dt))
         writer.put(metadata, "node_order", order)
+        if network.loop_start != "bias":
+            writer.put(metadata, LOOP_START, network.loop_start)
         for key in DATA:
             if data := getattr(network, key):
                 writer.put(metadata, key, json.dumps(dict(data)))

@@ -12,7 +12,7 @@ from .neuron import Neuron
 def constant(view: Layers, name: str, form: Neuron, *, late_only: bool = False) -> Array:
     """The resting drive and the layers' biases, in floats, a neuron.
 
-    `late_only`: only the part that a loop's delay keeps away from the model's first step.
+    `late_only`: only the part that misses the model's first step, where loops start at zero.
     """
     shape = form.rest.shape
     total = np.zeros(shape) if late_only else np.array(form.rest)

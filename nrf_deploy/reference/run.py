@@ -1,9 +1,9 @@
 """Runs a Network over a recording in floating point.
 
 Where several edges meet, their signals add in float32, in the order of the edges. An
-edge that closes a cycle carries the value of the step before, and zero in the first
-step. Nodes outside cycles work through a chunk of time each; the nodes of a cycle go
-through it together, step by step. How long a chunk is decides memory and speed only.
+edge that closes a cycle carries the value of the step before; loops.py says what it carries
+in the first step. Nodes outside cycles work through a chunk of time each; the nodes of a
+cycle go through it together, step by step. How long a chunk is decides memory and speed only.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from ..network import Array, Delay, Flatten, Input, Network, Output, Population,
 from ..progress import Progress, quiet
 from ..recording import Recording, Trace
 from .connections import Chunk
+from .loops import before_first
 from .neurons import Decay
 from .nodes import RUNS, Neurons, at_work, delay_faults
 
@@ -61,7 +62,7 @@ def run(
     work = {n.name: at_work(n, network.dt, decay, n.name in states) for n in network.nodes}
     integral = {name: _integral(network, recording, name) for name in kept}
     order = components(network)
-    before = {n: np.zeros(network[n].shape, np.float32) for n, _ in network.back_edges}
+    before = before_first(network, work)
     parts: dict[str, list[Recording]] = {name: [] for name in kept}
 
     with np.errstate(over="ignore", invalid="ignore"):

@@ -26,6 +26,8 @@ from ..legalise.choice import Approximate
 from ..network import Array, Network, Population, RateIF
 from ..program import Program
 from ..progress import Progress, part, quiet
+from ..quantise.drive import constant
+from ..quantise.neuron import neuron
 from ..recording import Recording, Trace
 from ..reference import run as run_reference
 from .alone import Run, alone, each
@@ -165,6 +167,7 @@ def _variants(
     units = [unit if cause in CHIP else one for cause in every]
     work = Variants(node, list(every.values()), units)
     gain = drive(network, name)
+    late = constant(view, name, neuron(node, network.dt), late_only=True)
     parts: dict[str, list[Recording]] = {cause: [] for cause in every}
     for first in range(0, steps, CHUNK):
         last = min(first + CHUNK, steps)
@@ -177,6 +180,9 @@ def _variants(
                 model, chip = (f(first, last) for f in (feed.pooled.by_model, feed.pooled.by_chip))
             by_pool += model.reshape(by_model.shape) * gain
             by_chip += chip.reshape(by_model.shape)
+        if not first:  # the variants add every bias in every step
+            for arrived, worth in ((by_model, 1), (by_weight, 1), (by_pool, 1), (by_chip, unit)):
+                arrived[:1] -= late * worth
         by = {"weights": by_weight, "pooling": by_pool, **dict.fromkeys(CHIP, by_chip)}
         arriving = np.stack([by.get(cause, by_model) for cause in every], axis=1)
         out = np.stack([work.step(x) for x in arriving])

@@ -185,7 +185,8 @@ def _closed(network: Network, nodes: list[Node], edges: list[Edge], name: str) -
     while any(n.name == end for n in nodes):
         end += "~"
     output = Output(name=end, port_shape=network[name].shape)
-    return Network((*nodes, output), (*edges, (name, end)), network.dt)
+    ends = (*edges, (name, end))
+    return Network((*nodes, output), ends, network.dt, loop_start=network.loop_start)
 
 
 def _program(program: Program, names: Collection[str], name: str) -> Program:
