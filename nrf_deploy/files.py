@@ -55,14 +55,15 @@ def too_large(path: str | os.PathLike[str]) -> InputError:
     )
 
 
-def content(path: str | os.PathLike[str], limit: int) -> bytes:
+def content(path: str | os.PathLike[str], limit: int, code: str = "INPUT-TOO-LARGE") -> bytes:
     """Return all bytes of a file; refuse one of more than `limit` bytes before they are read."""
     with reading(path) as stream:
-        data = stream.read(limit + 1)
-    if len(data) > limit:
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(0)
+        if size <= limit:
+            return stream.read(size)
         what = f"{os.fspath(path)} has more than {limit:,} bytes, the limit"
-        raise InputError(error("INPUT-TOO-LARGE", what, fix="look at whether this file was meant"))
-    return data
+        raise InputError(error(code, what, fix="look at whether this file was meant"))
 
 
 def write_atomically(path: str | os.PathLike[str], write: Callable[[BinaryIO], None]) -> None:

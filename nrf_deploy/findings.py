@@ -8,6 +8,7 @@ that nobody has to mend a model one error at a time.
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -94,6 +95,16 @@ class NrfError(Exception):
     def __init__(self, findings: Finding | Iterable[Finding]):
         self.findings = (findings,) if isinstance(findings, Finding) else tuple(findings)
         super().__init__("\n".join(f.text() for f in self.findings))
+
+    def of(self, path: str | os.PathLike[str]) -> NrfError:
+        """Return the same refusal with the file's name, where no finding of it says where."""
+        name, base = os.fspath(path), os.path.basename(path)
+        return type(self)(
+            f
+            if f.layer is not None or base in f.what
+            else dataclasses.replace(f, what=f"{name}: {f.what}")
+            for f in self.findings
+        )
 
 
 class UnjudgedError(NrfError):

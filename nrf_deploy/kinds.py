@@ -33,7 +33,10 @@ SUFFIXES = {
 
 
 def kind_of(path: str | os.PathLike[str]) -> Kind | None:
-    """What a file seems to hold, from its first bytes; None where they say nothing."""
+    """What a file seems to hold, from its first bytes; None where they say nothing.
+
+    HDF5 must be looked into: an unsound HDF5 file is refused here.
+    """
     with reading(path) as stream:
         head = stream.read(16)
         if head.startswith(b"\x89HDF"):

@@ -6,7 +6,7 @@ import hashlib
 import io
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from .files import reading
@@ -78,7 +78,7 @@ def read(
     try:
         network, findings = nir_io.read(io.BytesIO(data), dt=dt, reset=reset, fires=fires)
     except NrfError as refusal:
-        raise type(refusal)(_named(f, str(path)) for f in refusal.findings) from refusal
+        raise refusal.of(path) from refusal
     return Model(network, tuple(findings), hashlib.sha256(data).hexdigest())
 
 
@@ -95,10 +95,3 @@ def _content(path: str | Path, limit: int) -> bytes:
                 fix="use a smaller model; in Python, nir_io.read takes limits=Limits(size=...)",
             )
         )
-
-
-def _named(finding: Finding, path: str) -> Finding:
-    """With the file's name, where neither a layer nor the finding itself says where."""
-    if finding.layer is not None or Path(path).name in finding.what:
-        return finding
-    return replace(finding, what=f"{path}: {finding.what}")

@@ -19,6 +19,11 @@ import numpy as np
 
 from .network import Array, Shape
 
+MAX_STEPS = 10_000_000
+"""Of a recording in a file: a run takes time and memory for every one, silent ones too."""
+MAX_ELEMENTS = 1 << 24
+"""Of a recording's shape in a file, as of all layers of a model together."""
+
 
 @dataclass(frozen=True, eq=False)
 class Recording:

@@ -13,7 +13,7 @@ import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import h5py
 import numpy as np
@@ -21,11 +21,14 @@ import numpy as np
 from ..files import write_atomically
 from ..findings import Finding, InputError, UsageError, error, refuse
 from ..network import Array, Shape
-from ..recording import Recording
-from .scan import LIMITS, Limits, Source, opened, scan_open
+from ..recording import MAX_ELEMENTS, MAX_STEPS, Recording
+from . import attributes
+from .heap import Bytes
+from .scan import LEAST_BYTES, LIMITS, Limits, Source, opened, scan_open
 
+FREE_EVENTS = 1 << 23  # however few bytes hold them packed
+EVENT_BYTES = 16  # of an event that is not packed, at the least
 Observables = dict[str, dict[str, Recording]]
-MOST_STEPS = 1 << 28
 
 
 def write_data(
@@ -88,20 +91,18 @@ def read_data(
     """
     if isinstance(source, str):
         source = Path(source)
-    with opened(source) as whole:
-        refuse(scan_open(whole.file, limits), InputError)
-        if _attribute(whole.file, "__type__") != "NIRGraphData":
+    with opened(source, limits) as whole:
+        refuse(
+            scan_open(whole.file, limits, {h5py.h5t.STRING: LEAST_BYTES[h5py.h5t.STRING]}),
+            InputError,
+        )
+        if attributes.text(whole.file, "__type__", whole.data) != "NIRGraphData":
             what = "the file holds no NIR recording"
             raise InputError(error("NIR-NOT-DATA", what, fix="name what nir.write_data made"))
-        reader = _DataReader(dt, sample)
+        reader = _DataReader(dt, sample, whole.data)
         reader.graph(whole.file, "")
     refuse(reader.findings, InputError)
     return reader.found
-
-
-def _attribute(group: h5py.Group, key: str) -> Any:
-    value = group.attrs.get(key)
-    return value.decode("utf-8") if isinstance(value, bytes) else value
 
 
 class _Problem(Exception):  # noqa: N818 - it carries a finding, like a NrfError
@@ -110,14 +111,15 @@ class _Problem(Exception):  # noqa: N818 - it carries a finding, like a NrfError
 
 
 class _DataReader:
-    def __init__(self, dt: float | None, sample: int | None):
-        self.dt, self.sample = dt, sample
+    def __init__(self, dt: float | None, sample: int | None, data: Bytes):
+        self.dt, self.sample, self.data = dt, sample, data
+        self.used_steps, self.used_events = 0.0, 0
         self.found: Observables = {}
         self.findings: list[Finding] = []
 
     def graph(self, group: h5py.Group, prefix: str) -> None:
         for name, node in _groups(group, "nodes"):
-            if _attribute(node, "__type__") == "NIRGraphData":
+            if attributes.text(node, "__type__", self.data) == "NIRGraphData":
                 self.graph(node, f"{prefix}{name}.")
                 continue
             for observable, data in _groups(node, "observables"):
@@ -130,7 +132,7 @@ class _DataReader:
                     self.found.setdefault(prefix + name, {})[observable] = recording
 
     def recording(self, group: h5py.Group) -> Recording:
-        kind = _attribute(group, "__type__")
+        kind = attributes.text(group, "__type__", self.data)
         if kind == "TimeGriddedData":
             return self.gridded(group)
         if kind in ("EventData", "ValuedEventData"):
@@ -139,6 +141,10 @@ class _DataReader:
 
     def gridded(self, group: h5py.Group) -> Recording:
         data, dt = self.column(group, "data", 3), _positive(group, "dt")
+        if not 0 < math.prod(data.shape[1:]) <= MAX_ELEMENTS:
+            what = f"a step has the shape {data.shape[1:]}; expected 1 to {MAX_ELEMENTS:,} elements"
+            raise _Problem("NIR-DATA-RANGE", what)
+        self.demand_room(len(data), int(np.count_nonzero(data)), dt)
         if self.dt is not None and not math.isclose(dt, self.dt, rel_tol=1e-6):
             what = f"the recording is a grid of dt {dt:g}, not {self.dt:g}"
             raise _Problem("NIR-DT-CONFLICT", what, "leave dt out, or record on that grid")
@@ -153,8 +159,10 @@ class _DataReader:
         there = index != -1
         index, time, value = index[there], time[there], value[there]
         neurons, end = _positive(group, "n_neurons"), _positive(group, "t_max", zero=True)
-        if not (neurons == int(neurons) and end / dt < MOST_STEPS):
-            raise _Problem("NIR-DATA-RANGE", f"{neurons:g} neurons over {end / dt:g} steps of dt")
+        if not (neurons == int(neurons) and neurons <= MAX_ELEMENTS):
+            what = f"n_neurons is {neurons:g}; expected a whole number up to {MAX_ELEMENTS:,}"
+            raise _Problem("NIR-DATA-RANGE", what)
+        self.demand_room(end / dt, len(index), dt)
         steps = int(_step(np.array([end]), dt)[0]) + bool(_inside(end, dt))
         if not (np.isfinite(time).all() and (time >= 0).all() and (index >= 0).all()):
             raise _Problem("NIR-DATA-RANGE", "an event has a negative or no finite time or index")
@@ -164,6 +172,20 @@ class _DataReader:
             raise _Problem("NIR-DATA-RANGE", what)
         shape = _shape(group, int(neurons))
         return Recording.from_events(step, index.astype(np.int64), value, shape, steps, dt)
+
+    def demand_room(self, steps: float, events: int, dt: float) -> None:
+        """Refuse before the arrays are made; datasets may be shared, so all recordings count."""
+        if steps > MAX_STEPS:
+            what = f"there would be {steps:,.0f} steps of {dt:g}; the limit is {MAX_STEPS:,}"
+            raise _Problem("NIR-DATA-RANGE", what, "give a larger dt, or look at t_max of the file")
+        self.used_steps, self.used_events = self.used_steps + steps, self.used_events + events
+        most = FREE_EVENTS + len(self.data) // EVENT_BYTES
+        if self.used_steps > 4 * MAX_STEPS or self.used_events > most:
+            what = (
+                f"the file would give {self.used_steps:,.0f} steps and {self.used_events:,} events"
+            )
+            why = f"the limits are {4 * MAX_STEPS:,} and, for a file of this size, {most:,}"
+            raise InputError(error("NIR-TOO-LARGE", what, why=why, fix="use a smaller file"))
 
     def column(self, group: h5py.Group, key: str, axes: int) -> Array:
         """One sample of a dataset, its leading axis taken away."""
@@ -188,8 +210,7 @@ def _groups(group: h5py.Group, key: str) -> list[tuple[str, h5py.Group]]:
 
 
 def _positive(group: h5py.Group, key: str, zero: bool = False) -> float:
-    value = np.asarray(_attribute(group, key))
-    number = float(value.item()) if value.size == 1 and value.dtype.kind in "iuf" else math.nan
+    number = float((attributes.numbers(group, key) or [math.nan])[0])
     if math.isfinite(number) and (number > 0 or (zero and number == 0)):
         return number
     if key == "dt":
@@ -212,9 +233,7 @@ def _inside(end: float, dt: float) -> bool:
 
 
 def _shape(group: h5py.Group, neurons: int) -> Shape:
-    stored = np.asarray(group.attrs.get("shape", ()))
-    if stored.ndim == 1 and stored.dtype.kind == "i" and 0 < stored.size <= 8:
-        shape = tuple(int(n) for n in stored)
-        if math.prod(shape) == neurons and min(shape) > 0:
-            return shape
+    shape = attributes.numbers(group, "shape", 8)
+    if shape and all(isinstance(n, int) and n > 0 for n in shape) and math.prod(shape) == neurons:
+        return tuple(int(n) for n in shape)
     return (neurons,)

@@ -151,7 +151,7 @@ def _as_float(value: Array) -> Array | None:
         return value.astype(np.float32) if value.dtype.itemsize < 4 else value
     for dtype in (np.float32, np.float64):
         cast = value.astype(dtype)
-        if np.abs(cast).max() <= 2.0 ** np.finfo(dtype).nmant:
+        if max(-cast.min(), cast.max()) <= 2.0 ** np.finfo(dtype).nmant:
             return cast
     return None
 

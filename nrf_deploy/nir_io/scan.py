@@ -8,9 +8,9 @@ walks the raw structure, follows nothing but hard links, and names everything el
 
 from __future__ import annotations
 
+import io
 import math
-import mmap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,9 +18,9 @@ from typing import IO, Any
 
 import h5py
 
-from ..files import reading
+from ..files import content
 from ..findings import Finding, InputError, NrfError, error
-from .heap import check_heaps
+from .heap import Bytes, check_heaps
 
 Source = str | Path | IO[bytes]
 
@@ -33,18 +33,28 @@ LAYOUTS = {h5py.h5d.COMPACT, h5py.h5d.CONTIGUOUS, h5py.h5d.CHUNKED}
 LINKS = {h5py.h5l.TYPE_SOFT: "soft link", h5py.h5l.TYPE_EXTERNAL: "external link"}
 
 # libhdf5 reports a damaged file through any of these.
-DAMAGE = (OSError, RuntimeError, ValueError, TypeError, KeyError, LookupError, MemoryError)
+DAMAGE = (OSError, RuntimeError, ValueError, TypeError, LookupError, ArithmeticError)
+
+# Bytes that an element takes once it is read: text becomes objects, integers become floats.
+LEAST_BYTES = {h5py.h5t.FLOAT: 4, h5py.h5t.INTEGER: 16, h5py.h5t.ENUM: 16, h5py.h5t.STRING: 256}
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a file may ask of us. `size` counts bytes once unpacked."""
+    """What reading a file may cost.
 
-    size: int = 2 << 30
+    `size` bounds the bytes of the file, and those of its data once they are read: 200 million
+    float32 weights. Packed data may grow to `packed` times the bytes of the file, and to `free`
+    more. `neurons` bounds the elements of all layers together.
+    """
+
+    size: int = 800 << 20
+    packed: int = 64
+    free: int = 256 << 20
     text: int = 16 << 20
     objects: int = 20_000
     depth: int = 24
-    neurons: int = 1 << 27
+    neurons: int = 1 << 24
 
 
 LIMITS = Limits()
@@ -55,42 +65,41 @@ class Opened:
     """An HDF5 file and all of its bytes."""
 
     file: h5py.File
-    data: bytes | mmap.mmap
+    data: Bytes
 
 
 @contextmanager
-def opened(source: Source) -> Iterator[Opened]:
-    """The file, open for reading; what goes wrong inside HDF5 becomes a refusal."""
-    with _raw(source) as data:
-        _demand_hdf5(data)
-        try:
-            check_heaps(data)
-            with h5py.File(source, "r") as file:
-                if file.id.get_create_plist().get_sizes() != (8, 8):
-                    raise _damaged("its addresses are not of eight bytes")
-                yield Opened(file, data)
-        except NrfError:
-            raise
-        except DAMAGE as e:
-            raise _damaged(str(e)) from e
+def opened(source: Source, limits: Limits = LIMITS) -> Iterator[Opened]:
+    """The file, open for reading; what goes wrong inside HDF5 becomes a refusal.
+
+    HDF5 reads the very bytes that were checked, not a file that may change meanwhile.
+    """
+    data = _raw(source, limits)
+    _demand_hdf5(data)
+    try:
+        check_heaps(data)
+        with h5py.File(io.BytesIO(data), "r") as file:
+            if file.id.get_create_plist().get_sizes() != (8, 8):
+                raise _damaged("its addresses are not of eight bytes")
+            yield Opened(file, data)
+    except NrfError:
+        raise
+    except MemoryError as e:
+        what = "reading the file needs more memory than there is"
+        raise InputError(error("NIR-TOO-LARGE", what, fix="use a smaller model")) from e
+    except DAMAGE as e:
+        raise _damaged(str(e)) from e
 
 
-@contextmanager
-def _raw(source: Source) -> Iterator[bytes | mmap.mmap]:
+def _raw(source: Source, limits: Limits) -> Bytes:
     """All bytes of the source; a path that cannot be read is a mistake of the call."""
     if not isinstance(source, (str, Path)):
         source.seek(0)
-        yield source.read()
-        return
-    with reading(source) as stream:
-        if stream.seek(0, 2) == 0:
-            yield b""
-            return
-        with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            yield data
+        return source.read()
+    return content(source, limits.size, "NIR-TOO-LARGE")
 
 
-def _demand_hdf5(data: bytes | mmap.mmap) -> None:
+def _demand_hdf5(data: Bytes) -> None:
     if data[: len(SIGNATURE)] != SIGNATURE:
         raise InputError(
             error(
@@ -115,21 +124,26 @@ def _damaged(cause: str) -> InputError:
 
 def scan(source: Source, limits: Limits = LIMITS) -> list[Finding]:
     """Everything in this file that a model must not hold; empty for a sound file."""
-    with opened(source) as source_open:
+    with opened(source, limits) as source_open:
         return scan_open(source_open.file, limits)
 
 
-def scan_open(file: h5py.File, limits: Limits = LIMITS) -> list[Finding]:
-    """`scan` for a file that is open already."""
-    walk = _Walk(limits)
+def scan_open(
+    file: h5py.File, limits: Limits = LIMITS, least: Mapping[int, int] = LEAST_BYTES
+) -> list[Finding]:
+    """`scan` for a file that is open already; `least` are the bytes that an element takes."""
+    walk = _Walk(limits, least)
     walk.group(file.id, "", 0)
-    if walk.declared > limits.size:
+    stored = file.id.get_filesize()
+    limit = min(limits.size, limits.packed * stored + limits.free)
+    if walk.declared > limit:
         largest = f"the largest is {walk.largest[1]!r} with {walk.largest[0]:,} bytes"
         walk.found(
             "NIR-TOO-LARGE",
-            f"the file declares {walk.declared:,} bytes of data; {largest}",
-            why=f"the limit is {limits.size:,} bytes",
-            fix="use a smaller model; in Python, nir_io.read takes limits=Limits(size=...)",
+            f"reading the file would take {walk.declared:,} bytes of data; {largest}",
+            why=f"the limit is {limit:,} bytes for a file of {stored:,} bytes",
+            fix="use a smaller model, or store it without packing; in Python, nir_io.read takes "
+            "limits=Limits(size=...)",
         )
     return walk.findings
 
@@ -137,6 +151,7 @@ def scan_open(file: h5py.File, limits: Limits = LIMITS) -> list[Finding]:
 @dataclass
 class _Walk:
     limits: Limits
+    least: Mapping[int, int]
     findings: list[Finding] = field(default_factory=list)
     groups: set[int] = field(default_factory=set)
     datasets: set[int] = field(default_factory=set)
@@ -206,12 +221,13 @@ class _Walk:
             self.found("NIR-FILTER", f"{path!r} is packed with the same filter twice")
 
     def size(self, data: Any, plan: Any, path: str) -> None:
-        """Counts what reading would unpack, and demands that all of it was written.
+        """Counts what reading would take, and demands that all of it was written.
 
         HDF5 gives fill values for what never was, so that a file of a few
         kilobytes could ask for gigabytes of silence.
         """
         item = data.get_type().get_size()
+        cost = max(item, self.least.get(data.get_type().get_class(), 1))
         if data.get_space().get_simple_extent_type() == h5py.h5s.NULL:
             self.found("NIR-DATA-ABSENT", f"{path!r} is declared but holds no data")
             return
@@ -223,9 +239,10 @@ class _Walk:
             whole = size == 0 or data.get_num_chunks() == expected
         else:
             whole = data.get_storage_size() >= size
-        size = max(size, unpacked)
-        self.declared += size
-        self.largest = max(self.largest, (size, path))
+        cost *= math.prod(data.shape)
+        size, cost = max(size, unpacked), max(cost, unpacked)
+        self.declared += cost
+        self.largest = max(self.largest, (cost, path))
         if size <= self.limits.size and not whole:
             self.found(
                 "NIR-DATA-ABSENT", f"{path!r} declares {size:,} bytes, but they were never written"

@@ -25,7 +25,7 @@ KNOWN_MAJOR = 1  # of nir; files of 0.x hold the same fields
 
 def load(source: Source, limits: Limits = LIMITS) -> tuple[Tree, list[Finding]]:
     """The graph of a .nir file, and what its frame gives to remark."""
-    with opened(source) as whole:
+    with opened(source, limits) as whole:
         file = whole.file
         refuse(scan_open(file, limits), InputError)
         if not isinstance(file.get("node"), h5py.Group):

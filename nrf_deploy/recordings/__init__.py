@@ -26,7 +26,7 @@ from ..archive import Archive, DamagedError, TooLargeError, from_npy
 from ..files import reading, write_atomically
 from ..findings import Finding, InputError, UsageError, error, refuse, warning
 from ..network import Array, Shape
-from ..recording import Recording
+from ..recording import MAX_STEPS, Recording
 from . import binning, frames, nir, npz, sensor, slow, suit
 from .asked import kind_faults
 from .camera import Camera, recognise, whole
@@ -42,7 +42,6 @@ __all__ = [
 
 LIMIT = 1 << 30  # bytes, unpacked
 STATES = ".states.npz"
-MAX_STEPS = 10_000_000
 
 KNOWN = (
     ".npz written by nrf-deploy; .npz with t (microseconds), x, y, p; .npz with frames "

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..archive import DamagedError
+from ..findings import InputError
 from ..network import Shape
 from ..recording import Recording
 
@@ -19,9 +20,13 @@ def decode(path: Path, dt: float | None, shape: Shape | None) -> Recording:
     """
     from ..nir_io.data import read_data  # h5py is slow to start
 
+    try:
+        nodes = read_data(path, dt)
+    except InputError as refusal:
+        raise refusal.of(path) from refusal
     held = {
         f"{node}/{name}": recording
-        for node, observables in read_data(path, dt).items()
+        for node, observables in nodes.items()
         for name, recording in observables.items()
     }
     if len(held) != 1:
@@ -43,12 +48,14 @@ def write(recording: Recording, path: str | os.PathLike[str]) -> None:
 
 
 def is_data(path: Path) -> bool:
-    """Whether this HDF5 file says of itself that it holds recordings."""
-    import h5py
+    """Return whether an HDF5 file is built as recordings are; refuse one that is unsound.
+
+    The names of its groups tell: an attribute is not read before its length was looked at.
+    """
+    from ..nir_io.scan import opened
 
     try:
-        with h5py.File(path, "r") as file:
-            stated = file.attrs.get("__type__")
-    except Exception:  # whatever hostile bytes do, the reader of graphs will say it
-        return False
-    return stated in (b"NIRGraphData", "NIRGraphData")
+        with opened(path) as whole:
+            return "nodes" in whole.file and "node" not in whole.file
+    except InputError as refusal:
+        raise refusal.of(path) from refusal
