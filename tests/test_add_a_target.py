@@ -17,6 +17,9 @@ PARTS = re.compile(r"^`([\w/]+\.(?:toml|py))`|^```(python|toml)\n(.*?)^```", re.
 STEP = '(256 - p["decay"])'
 
 
+SEEN = "not found. Seen:"
+
+
 def files() -> dict[str, str]:
     """The files of the page: blocks that follow a file's name belong to it, in order."""
     found: dict[str, list[str]] = {}
@@ -131,16 +134,20 @@ def test_every_case_with_neurons_that_remember_names_the_same_cause(broken: Path
     [
         ('spike = v > p["threshold"]', 'spike = v >= p["threshold"]', "meets-threshold",
          "right if threshold were one more"),
-        (' + p["bias"]', "", "bias", "bias of a layer"),
+        (' + p["bias"]', "", "bias", f"{SEEN} no case that was met needs: bias of a layer."),
         ("total << 6", "total << 5", "sums", "right if the weights were twice as large"),
         ("return total << 6", "return -(total << 6)", "sums", "right if the weights were negated"),
-        ('"v": np.where(spike, 0, v)', '"v": v', "sums", "what a spike makes of v"),
-        ("2**23), 2**23", "2**12), 2**12", "leak", "v saturates at 4,095"),
-        ("2**23), 2**23", "2**14), 2**14", "meets-threshold", "v saturates at 16,383"),
-        ("2**23), 2**23", "2**18), 2**18", "large", "v saturates at 262,143"),
+        ('"v": np.where(spike, 0, v)', '"v": v', "sums",
+         f"{SEEN} v differs first where the neuron spikes."),
+        ("2**23), 2**23", "2**12), 2**12", "leak",
+         f"{SEEN} v is at an end of its bits there: 4,095."),
+        ("2**23), 2**23", "2**14), 2**14", "meets-threshold",
+         f"{SEEN} v is at an end of its bits there: 16,383."),
+        ("2**23), 2**23", "2**18), 2**18", "large",
+         f"{SEEN} v is at an end of its bits there: 262,143."),
     ],
 )  # fmt: skip
-def test_other_mistakes_are_named_too(
+def test_other_mistakes_are_named_or_what_was_seen_of_them(
     site: Path, tmp_path: Path, where: str, instead: str, case: str, cause: str
 ) -> None:
     path = tmp_path / "site"

@@ -101,6 +101,35 @@ def test_a_mistake_in_an_engine_is_named(
     }
 
 
+def test_a_cause_that_no_trial_gives_is_not_named() -> None:
+    """Here six bits of weights are used in part only: nothing is wrong with any kernel."""
+    words = "emulator:state_bits=12,weight_bits=6,fraction_bits=6"
+    found = conform(words, "emulator", only=("model/kernel", "model/subtracts", "model/leak"))
+    bad = [r for r in found.results if r.status == "differs"]
+    assert len(bad) == 2
+    assert [r.cause for r in bad] == ["", ""]
+    told = unwrapped(show.text(found))
+    assert told.count("Likely cause: not found.") == 1
+    assert "Likely cause: kernels" not in told
+    assert "Likewise, each with a cause of its own perhaps: model/" in told
+    cases = show.as_json(found)["cases"]
+    assert [c["likely_cause"] for c in cases if c["status"] == "differs"] == ["", ""]
+
+
+def test_a_state_at_an_end_is_a_cause_only_if_bounds_give_the_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def run(program: Program, recording: Recording, **how: Any) -> Trace:
+        trace = mistaken("saturates")(program, recording, **how)
+        v = trace.states["n"]["v"].copy()
+        v[-1] += 1  # and something else
+        return replace(trace, states={**trace.states, "n": {**trace.states["n"], "v": v}})
+
+    (result,) = on_engine(monkeypatch, run, ("loihi/v-saturates",)).results
+    assert (result.status, result.cause) == ("differs", "")
+    assert result.hint == "v is at an end of its bits there: -32,768"
+
+
 def toward_zero(x: Array, by: Array) -> Array:
     return np.where(by < 0, np.sign(x) * (np.abs(x) >> np.maximum(-by, 0)), x << np.maximum(by, 0))
 

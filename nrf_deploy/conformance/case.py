@@ -51,7 +51,7 @@ class Image:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Case:
-    """`covers` names the rules that it needs, in the words that name a likely cause.
+    """`covers` names the rules that it needs, in words.
 
     `subject` is a Bundle that holds a program built by hand, or a model. `expected` is as a run
     gives it, `behind` steps later than the program's own. `made_by` says who made the expected

@@ -18,7 +18,7 @@ BAD: tuple[Status, ...] = ("differs", "missing", "broke")
 @dataclass(frozen=True, eq=False)
 class Result:
     """`raw` is what the back end gave; `findings` are why it refused, or how it broke. `unseen`
-    are states that it does not show, which nobody compared."""
+    are states that it does not show, which nobody compared. `cause` was tried, `hint` was seen."""
 
     case: Case
     status: Status
@@ -28,6 +28,7 @@ class Result:
     raw: Trace | None = None
     unseen: tuple[str, ...] = ()
     cause: str = ""
+    hint: str = ""
 
     @property
     def bad(self) -> bool:

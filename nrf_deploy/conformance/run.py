@@ -26,7 +26,7 @@ from .case import Case, Kit
 from .models import in_its_units
 from .result import Conformance, Result
 from .store import read_kit
-from .suspects import likely
+from .suspects import hint, likely
 
 LEFT_OUT = "CONFORMANCE-IMAGE-LEFT-OUT"
 
@@ -126,8 +126,11 @@ def conform(
 
 
 def explained(asked: Task, result: Result, results: Iterable[Result]) -> Result:
-    """With its likely cause, where it is bad: what the other cases gave is part of the answer."""
-    return replace(result, cause=likely(asked.target, result, results)) if result.bad else result
+    """With its likely cause, where it is bad; without one, what the other cases gave is a hint."""
+    if not result.bad:
+        return result
+    cause = likely(asked.target, result)
+    return replace(result, cause=cause, hint="" if cause else hint(result, results))
 
 
 def held_against(asked: Task, case: Case) -> Result:

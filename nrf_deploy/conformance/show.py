@@ -15,6 +15,7 @@ from .result import Conformance, Result
 from .run import LEFT_OUT
 
 SCHEMA_VERSION = 1
+NOT_FOUND = "not found"
 
 
 def text(c: Conformance) -> str:
@@ -39,7 +40,8 @@ def _in_full(c: Conformance) -> Iterator[str]:
     for first, *others in causes.values():
         yield told(first, c.engine)
         if others:
-            yield wrap(f"Alike: {', '.join(r.case.title for r in others)}.", "  ")
+            alike = "Alike" if first.cause else "Likewise, each with a cause of its own perhaps"
+            yield wrap(f"{alike}: {', '.join(r.case.title for r in others)}.", "  ")
 
 
 def verdict(c: Conformance) -> str:
@@ -74,8 +76,10 @@ def _sentences(r: Result, engine: str) -> Iterator[str]:
             differs = "differs too" if v.left != v.right else "is equal"
             named = output_or_state(v.variable).capitalize()
             yield f"{named} {differs}: {_number(v.left)} and {_number(v.right)}."
-    if r.cause:
-        yield f"Likely cause: {r.cause}."
+    if r.cause or r.status == "differs":
+        yield f"Likely cause: {r.cause or NOT_FOUND}."
+    if r.hint:
+        yield f"Seen: {r.hint}."
 
 
 def _number(x: int | float) -> str:
@@ -97,7 +101,7 @@ def _where(r: Result) -> str:
 def reason(r: Result) -> str:
     """The likely cause of what differs, or why there is nothing to compare."""
     if r.cause or not r.findings:
-        return r.cause
+        return r.cause or (NOT_FOUND if r.status == "differs" else "")
     first = next((f for f in r.findings if f.severity == "error"), r.findings[0])
     return first.what
 
@@ -156,6 +160,7 @@ def _case_json(r: Result) -> dict[str, Any]:
         "arithmetic": r.case.arithmetic,
         "status": r.status,
         "likely_cause": r.cause,
+        "hint": r.hint,
         "unseen": list(r.unseen),
         "first_divergence": None if d is None else _divergence_json(d),
         "findings": [f.as_json() for f in r.findings],

@@ -1,13 +1,14 @@
 """What a back end probably gets wrong.
 
-First by trial: one number of the program at a time is changed (each parameter by one or to zero,
-kernels turned, weights transposed, a delay longer or shorter) and the plain rules of the
-arithmetic run the changed program. If that is what the back end gave, the cause is named for
-sure. The same the other way round where the plain rules themselves miss what is expected: then
-the number is named whose change would mend them.
+By trial: one number of the program at a time is changed (each parameter by one or to zero,
+kernels turned, weights transposed, a delay longer or shorter), or a state is held within bits, and
+the plain rules of the arithmetic run the changed program. A cause is named only if that is exactly
+what the back end gave. The same the other way round where the plain rules themselves miss what is
+expected: then the number is named whose change would mend them.
 
-Else by the values: a state that differs at its neuron's own spike, or that stays at one end. Else
-by what the cases have in common: a rule that this case needs, and no case that was met.
+Where no trial gives the answer no cause is named. Then a hint says what was seen: a state that
+differs at its neuron's own spike or that stays at one end, or a rule that this case needs and no
+case that was met.
 """
 
 from __future__ import annotations
@@ -48,16 +49,18 @@ class Change:
     program: Program
 
 
-def likely(target: Target, result: Result, results: Iterable[Result]) -> str:
-    """In a few words; empty where nothing can be said."""
+def likely(target: Target, result: Result) -> str:
+    """Return the cause whose trial gave the back end's answer exactly; empty where none did."""
     if result.status != "differs" or result.comparison is None:
         return ""
-    return (
-        _shifted(result)
-        or _by_trial(target, result)
-        or _by_values(result)
-        or _by_rules(result, results)
-    )
+    return _shifted(result) or _by_trial(target, result)
+
+
+def hint(result: Result, results: Iterable[Result]) -> str:
+    """Return what was seen of a difference without a cause, as a sentence; it may be empty."""
+    if result.status != "differs" or result.comparison is None:
+        return ""
+    return _seen(result) or _by_rules(result, results)
 
 
 def _shifted(result: Result) -> str:
@@ -73,15 +76,25 @@ def _shifted(result: Result) -> str:
 # --- by the values -----------------------------------------------------------------
 
 
-def _by_values(result: Result) -> str:
-    """A state that only a spike makes differ; or one that stays where others go on."""
+def _seen(result: Result) -> str:
+    """A state that differs first at its neuron's spike; or one that stays where others go on."""
     assert result.comparison is not None
     d = result.comparison.first_divergence
     if d is None or d.variable == OUTPUT or result.raw is None or result.bundle is None:
         return ""
     spikes = [v.left for v in d.values if v.variable == OUTPUT and v.left == v.right]
     if spikes and spikes[0]:
-        return f"what a spike makes of {d.variable}"
+        return f"{d.variable} differs first where the neuron spikes"
+    end = _end(result)
+    return "" if end is None else f"{d.variable} is at an end of its bits there: {end:,}"
+
+
+def _end(result: Result) -> int | None:
+    """Return the end of some bits at which the first state to differ stays."""
+    assert result.comparison is not None
+    d = result.comparison.first_divergence
+    if d is None or d.variable == OUTPUT or result.raw is None or result.bundle is None:
+        return None
     late = (
         latency(result.bundle, "emulator").get(d.layer, 0) if result.case.arithmetic is None else 0
     )
@@ -91,8 +104,8 @@ def _by_values(result: Result) -> str:
     ends = size > 8 and size & (size - 1) == 0 and value in (states.max(), states.min())
     beyond = abs(d.value.right) > abs(d.value.left)
     if ends and (beyond or _stuck(result.case, d.layer, d.variable, states[late:], value)):
-        return f"{d.variable} saturates at {value:,}"
-    return ""
+        return value
+    return None
 
 
 def _stuck(case: Case, layer: str, variable: str, states: Array, value: int) -> bool:
@@ -117,7 +130,7 @@ def _by_rules(result: Result, results: Iterable[Result]) -> str:
         for rule in other.case.covers
     }
     alone = [rule for rule in result.case.covers if rule not in met]
-    return ", ".join(alone or result.case.covers)
+    return f"no case that was met needs: {', '.join(alone)}" if alone else ""
 
 
 # --- by trial -----------------------------------------------------------------------
@@ -147,7 +160,36 @@ def _by_trial(target: Target, result: Result) -> str:
             if sound:
                 return f"as if {change.said} were {change.how}"
             return f"right if {change.said} were {change.how}"
+    end = _end(result)
+    if not sound or end is None or isinstance(rules, EventRule):
+        return ""
+    assert result.comparison is not None
+    assert result.comparison.first_divergence is not None
+    variable = result.comparison.first_divergence.variable
+    size = end + 1 if end > 0 else -end
+    for low in (-size, 1 - size):
+        trace = _run(program, _Bounded(rules, variable, low, size - 1), case, steps)
+        if trace is not None and _same(case, trace, raw, 0):
+            return f"{variable} saturates at {end:,}"
     return ""
+
+
+class _Bounded:
+    """An arithmetic that holds one state within bounds at the end of every step."""
+
+    def __init__(self, rules: Any, variable: str, low: int, high: int):
+        self.rules, self.variable, self.bounds = rules, variable, (low, high)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.rules, name)
+
+    def step(
+        self, population: Population, state: dict[str, Array], arriving: Array, t: int
+    ) -> tuple[Array, dict[str, Array]]:
+        output, after = self.rules.step(population, state, arriving, t)
+        if self.variable in after:
+            after = {**after, self.variable: np.clip(after[self.variable], *self.bounds)}
+        return output, after
 
 
 def _run(program: Program, rules: Any, case: Case, steps: int) -> Trace | None:
