@@ -23,7 +23,9 @@ from .findings import InputError, error
 from .network import Array
 
 NUMBERS = "biuf"
-LIMIT = 1 << 31  # bytes of all members together
+LIMIT = 1 << 30  # bytes of all members together
+PACKED, FREE = 64, 256 << 20  # packed members: so many times the file's bytes, and so many more
+DIRECTORY = 16 << 20  # bytes of a zip file's list of members
 
 _HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
@@ -46,6 +48,11 @@ class TooLargeError(DamagedError):
     fix = "use a smaller file; in Python, limit= of the function that reads it can be raised"
 
 
+class TooLongError(DamagedError):
+    kind = "TOO-LONG"
+    fix = "cut the recording into parts, or use longer steps"
+
+
 @contextlib.contextmanager
 def damage(what: str) -> Iterator[None]:
     """Everything that zipfile and numpy raise on hostile bytes, as one exception."""
@@ -53,7 +60,7 @@ def damage(what: str) -> Iterator[None]:
         yield
     except (
         zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, TypeError,
-        LookupError, OverflowError, NotImplementedError, RuntimeError, MemoryError, SyntaxError,
+        LookupError, OverflowError, NotImplementedError, RuntimeError, SyntaxError,
         tokenize.TokenError,
     ) as problem:  # fmt: skip
         raise DamagedError(f"{what} ({problem})") from problem
@@ -110,16 +117,19 @@ class Archive:
     """The members of a zip file that may be damaged or hostile.
 
     `limit` bounds what all members together declare to hold; zipfile never gives more than
-    a member declares. With `stored`, a compressed member is refused.
+    a member declares. Compressed members stand in proportion to the file besides, so that a
+    small file never takes gigabytes. With `stored`, a compressed member is refused.
     """
 
     def __init__(self, stream: BinaryIO, *, limit: int = LIMIT, stored: bool = False) -> None:
         size = stream.seek(0, os.SEEK_END)
         if size == 0:
             raise DamagedError("is empty")
+        _demand_short_directory(stream, size)
         with damage("is no zip archive, or was cut short"):
             self._zip = zipfile.ZipFile(stream)
         members = self._zip.infolist()
+        self.size = size
         self.sizes = {m.filename: m.file_size for m in members}
         if len(self.sizes) != len(members):
             raise DamagedError("holds two members of the same name")
@@ -128,8 +138,11 @@ class Archive:
             any(m.compress_type or m.compress_size != m.file_size for m in members) or total > size
         ):
             raise DamagedError("holds members that are not plainly stored")
-        if total > limit:
-            raise TooLargeError(f"declares {total:,} bytes; the limit is {limit:,}")
+        packed = any(m.compress_type for m in members)
+        most = min(limit, PACKED * size + FREE) if packed else limit
+        if total > most:
+            of = f" for {size:,} bytes of packed ones" if most < limit else ""
+            raise TooLargeError(f"declares {total:,} bytes; the limit is {most:,}{of}")
 
     def read(self, name: str) -> bytes:
         with damage(f"holds a damaged member {name}"):
@@ -137,3 +150,20 @@ class Archive:
         if len(data) != self.sizes[name]:
             raise DamagedError(f"holds {len(data)} of {self.sizes[name]} bytes of {name}")
         return data
+
+
+def _demand_short_directory(stream: BinaryIO, size: int) -> None:
+    """Refuse a list of members that zipfile would turn into gigabytes of objects.
+
+    The record at the end of a zip file says how long the list is; a second record, for lists
+    that are longer than this one can say, stands right before it.
+    """
+    start = max(0, size - (1 << 16) - 64)
+    stream.seek(start)
+    tail = stream.read(size - start)
+    at = tail.find(b"PK\x05\x06")
+    while at >= 0:
+        length = int.from_bytes(tail[at + 12 : at + 16], "little")
+        if DIRECTORY < length <= size or tail[max(0, at - 20) : at].startswith(b"PK\x06\x07"):
+            raise TooLargeError(f"holds a list of members of more than {DIRECTORY:,} bytes")
+        at = tail.find(b"PK\x05\x06", at + 1)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ from typing import Any
 
 from . import __version__
 from .arguments import parser as arguments
-from .findings import Finding, NrfError, error, merged
+from .findings import Finding, InputError, NrfError, error, merged
 from .terminal import guarded
 from .text import finding_text
 from .usage import MisuseError, nearest
@@ -49,6 +50,8 @@ def _main(argv: Sequence[str] | None) -> int:
             emit(args, {"ok": False, "exit_code": 130}, ())
         print("interrupted; nothing was written", file=sys.stderr)
         return 130
+    except MemoryError:
+        return _refuse(_too_large(words), args)
     except Exception as bug:
         traceback.print_exc()
         if args.json:
@@ -59,6 +62,20 @@ def _main(argv: Sequence[str] | None) -> int:
             file=sys.stderr,
         )
         return 70
+
+
+def _too_large(words: Sequence[str]) -> InputError:
+    """Return the refusal of files that need more memory than there is: most often the fault of
+    a number in one of them, and never one of ours that its traceback would explain."""
+    read = ", ".join(word for word in words if os.path.isfile(word)) or "this call"
+    return InputError(
+        error(
+            "TOO-LARGE",
+            f"{read}: more memory is needed than there is",
+            why="what these files hold or ask for does not fit into the memory of this machine",
+            fix="use a smaller model or a shorter recording (--until S), or a larger machine",
+        )
+    )
 
 
 def _refuse(refusal: NrfError, args: argparse.Namespace) -> int:

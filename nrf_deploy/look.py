@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Unpack
 
+import numpy as np
+
 from . import nir_io, recordings
 from .bundle import load
 from .files import reading
@@ -138,7 +140,7 @@ def recording_json(recording: Recording) -> dict[str, Any]:
 
 def recording_text(recording: Recording) -> str:
     places = max(recording.steps * recording.size, 1)
-    busiest = max((recording.start[1:] - recording.start[:-1]).tolist(), default=0)
+    busiest = int(np.diff(recording.start).max(initial=0))
     rows = [
         ("shape", dims(recording.shape)),
         ("steps", f"{recording.steps:,}"),

@@ -23,6 +23,8 @@ MAX_STEPS = 10_000_000
 """Of a recording in a file: a run takes time and memory for every one, silent ones too."""
 MAX_ELEMENTS = 1 << 24
 """Of a recording's shape in a file, as of all layers of a model together."""
+FREE_EVENTS = 1 << 23
+"""In a file of any size; more than that only in a file of as many bytes."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,12 +21,11 @@ import numpy as np
 from ..files import write_atomically
 from ..findings import Finding, InputError, UsageError, error, refuse
 from ..network import Array, Shape
-from ..recording import MAX_ELEMENTS, MAX_STEPS, Recording
+from ..recording import FREE_EVENTS, MAX_ELEMENTS, MAX_STEPS, Recording
 from . import attributes
 from .heap import Bytes
 from .scan import LEAST_BYTES, LIMITS, Limits, Source, opened, scan_open
 
-FREE_EVENTS = 1 << 23  # however few bytes hold them packed
 EVENT_BYTES = 16  # of an event that is not packed, at the least
 Observables = dict[str, dict[str, Recording]]
 

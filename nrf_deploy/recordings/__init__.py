@@ -31,6 +31,7 @@ from . import binning, frames, nir, npz, sensor, slow, suit
 from .asked import kind_faults
 from .camera import Camera, recognise, whole
 from .choice import Choice, Crop, Merge, Options, Origin, beyond, choice
+from .room import demand_events
 from .sensor import Events, Table
 from .summary import Look, looked
 
@@ -49,10 +50,11 @@ KNOWN = (
     "Prophesee .raw (EVT2, EVT3) and .dat; .aedat4; .es; NIR data"
 )
 
-_EVENT_FILES: Mapping[str, Callable[[bytes], dict[str, Array]]] = {
-    ".bin": sensor.nmnist,
-    ".csv": sensor.csv,
+_EVENT_FILES: Mapping[str, tuple[Callable[[bytes], dict[str, Array]], int]] = {
+    ".bin": (sensor.nmnist, 64 << 20),
+    ".csv": (sensor.csv, 128 << 20),
 }
+"""The reader of a table, and the bytes that it reads: all events are in memory at once."""
 
 
 def read(
@@ -209,13 +211,16 @@ def _decode(
     if head.startswith(b"\x89HDF"):
         return nir.decode(path, dt, shape), []
     size = stream.seek(0, os.SEEK_END)
-    if size > limit:
-        raise TooLargeError(f"has {size:,} bytes; the limit is {limit:,}")
+    reader, most = (None, limit)
+    if head != b"\x93NUMPY":
+        reader, most = _EVENT_FILES.get(path.suffix.lower(), (None, limit))
+    if size > min(limit, most):
+        raise TooLargeError(f"has {size:,} bytes; the limit is {min(limit, most):,}")
     stream.seek(0)
     if head == b"\x93NUMPY":
-        return frames.decode(from_npy(stream.read()), None), []
-    if reader := _EVENT_FILES.get(path.suffix.lower()):
-        return sensor.events(reader(stream.read()), str(path))
+        return frames.decode(from_npy(stream.read(size)), None, size), []
+    if reader:
+        return sensor.events(reader(stream.read(size)), str(path))
     raise _unknown(path, "is empty" if not size else f"begins with {head!r}")
 
 
@@ -225,13 +230,14 @@ def _from_zip(archive: Archive, path: Path) -> tuple[Recording | Events, list[Fi
     members = {name.removesuffix(".npy") for name in archive.sizes}
     if members >= {"t", "x", "y", "p"}:
         columns = {name: from_npy(archive.read(f"{name}.npy")) for name in ("t", "x", "y", "p")}
+        demand_events(max(column.size for column in columns.values()), archive.size)
         return sensor.events(columns, str(path))
     if "frames" in members:
         dt = from_npy(archive.read("dt.npy")) if "dt" in members else None
         if dt is not None and (dt.size != 1 or not (np.isfinite(dt).all() and dt.item() > 0)):
             raise DamagedError("has a dt that is no positive number")
         dense = from_npy(archive.read("frames.npy"))
-        return frames.decode(dense, None if dt is None else float(dt.item())), []
+        return frames.decode(dense, None if dt is None else float(dt.item()), archive.size), []
     raise _unknown(path, f"is a zip archive with {', '.join(sorted(members)) or 'nothing'}")
 
 

@@ -20,6 +20,7 @@ from ..findings import Finding, InputError, UsageError, error, info, refuse, war
 from ..network import Array, Shape
 from ..recording import Recording
 from .choice import Choice, Merge
+from .room import demand_elements
 from .sensor import Columns
 from .suit import misuse, polarities
 
@@ -44,6 +45,7 @@ def binned(
     """
     refuse(misuse(shape, bin, merge), UsageError)
     assert shape is not None and bin is not None  # noqa: PT018 - for the type checker
+    demand_elements(shape)
     origin = first = choice.origin
     while True:
         tally = _Tally(path, choice, shape, Fraction(repr(float(bin))) * 1_000_000, merge, first)

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..findings import Finding, UsageError, error, refuse
 from ..network import Array
-from .sensor import Columns
+from .sensor import FARTHEST, LATEST, Columns
 
 Merge = Literal["polarity", "all"]
 Crop = tuple[int, int, int, int]
@@ -103,7 +103,8 @@ def choice(
     origin: Origin | int | None = None,
 ) -> Choice:
     """The choice, or every reason why it is none."""
-    problems = [*_crop_faults(crop, downsample or 1)]
+    problems = [*_large(crop=crop, downsample=downsample, origin=origin)]
+    problems += [] if problems else [*_crop_faults(crop, downsample or 1)]
     if isinstance(origin, str) and origin not in ORIGINS:
         what = f"the origin is {origin!r:.40}; expected {' or '.join(ORIGINS)}"
         problems.append(error("RECORDING-ORIGIN", what, fix="give --origin first or --origin zero"))
@@ -113,7 +114,7 @@ def choice(
     times = {"--from": start, "--until": until}
     for name, seconds in times.items():
         if seconds is not None and (not math.isfinite(seconds) or _micro(seconds) is None):
-            what = f"{name} {seconds} is no time in whole microseconds from 0 on"
+            what = f"{name} {seconds} is no time in whole microseconds from 0 to 2^52"
             fix = f"give {name} a number of seconds with at most 6 decimals"
             problems.append(error("RECORDING-WINDOW", what, fix=fix))
     if not problems and start is not None and until is not None and until <= start:
@@ -127,7 +128,17 @@ def choice(
 
 def _micro(seconds: float) -> int | None:
     exact = Fraction(repr(float(seconds))) * 1_000_000
-    return int(exact) if exact.denominator == 1 and exact >= 0 else None
+    return int(exact) if exact.denominator == 1 and 0 <= exact < LATEST else None
+
+
+def _large(**given: object) -> Iterator[Finding]:
+    """Whole numbers that no sensor has and that 64 bits could not compute with."""
+    for name, value in given.items():
+        limit = LATEST if name == "origin" else FARTHEST
+        numbers = value if isinstance(value, tuple | list) else [value]
+        if any(isinstance(n, int) and abs(n) >= limit for n in numbers):
+            what = f"--{name} holds a number of {limit:,} or more"
+            yield error("RECORDING-WINDOW", what, fix=f"give numbers below {limit:,}")
 
 
 def _crop_faults(crop: Crop | None, downsample: int) -> Iterator[Finding]:

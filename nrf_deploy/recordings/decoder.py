@@ -21,7 +21,7 @@ from ..archive import DamagedError
 from ..findings import MissingError, error
 from ..sdk import processes
 from ..toml_json import parse_json
-from .sensor import Columns
+from .sensor import LATEST, Columns
 
 WORKER = Path(__file__).with_name("faery_worker.py")
 EVENT = np.dtype([("t", "<i8"), ("x", "<u2"), ("y", "<u2"), ("p", "u1")])
@@ -59,6 +59,8 @@ class Decoding:
             if count > MOST:
                 raise DamagedError(f"was decoded to a packet of {count:,} events")
             events = np.frombuffer(self._take(count * EVENT.itemsize), EVENT)
+            if count and not (events["t"].min() >= 0 and events["t"].max() < LATEST):
+                raise DamagedError(f"has times that are not from 0 to {LATEST:,} us")
             if count:
                 yield {name: events[name].astype(np.int64) for name in "txyp"}
 

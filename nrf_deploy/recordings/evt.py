@@ -41,7 +41,7 @@ class Header:
         else:
             return None
         if len(parts) != 2 or not all(
-            p.strip().isdecimal() and 0 < int(p) <= MOST_PIXELS for p in parts
+            p.strip().isdecimal() and len(p) < 16 and 0 < int(p) <= MOST_PIXELS for p in parts
         ):
             raise DamagedError(f"states a sensor of {' x '.join(parts)!r:.60}")
         return int(parts[0]), int(parts[1])

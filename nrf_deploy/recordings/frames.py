@@ -7,12 +7,19 @@ import numpy as np
 from ..archive import DamagedError
 from ..network import Array
 from ..recording import Recording
+from .room import demand_elements, demand_events, demand_steps
 
 
-def decode(frames: Array, dt: float | None) -> Recording:
-    """Integers stay integers; floats become float32, and none may vanish or overflow there."""
-    if frames.ndim < 2:
+def decode(frames: Array, dt: float | None, stored: int) -> Recording:
+    """Integers stay integers; floats become float32, and none may vanish or overflow there.
+
+    `stored` are the bytes of the file: a value that is not 0 takes far more than its own.
+    """
+    if frames.ndim < 2 or not frames[:1].size:
         raise DamagedError(f"holds frames of shape {frames.shape}, not (steps, *shape)")
+    demand_steps(len(frames))
+    demand_elements(frames.shape[1:])
+    demand_events(int(np.count_nonzero(frames)), stored)
     if frames.dtype.kind == "f":
         if strange := int(np.count_nonzero(~np.isfinite(frames))):
             raise DamagedError(f"holds {strange:,} values that are NaN or infinite")

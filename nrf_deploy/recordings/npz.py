@@ -11,14 +11,25 @@ from typing import BinaryIO
 
 import numpy as np
 
-from ..archive import NUMBERS, Archive, DamagedError, from_npy, to_npy, write
+from ..archive import (
+    NUMBERS,
+    Archive,
+    DamagedError,
+    TooLargeError,
+    from_npy,
+    to_npy,
+    write,
+)
 from ..network import Array
 from ..recording import Recording
+from .room import demand_elements, demand_events, demand_steps
 
 FORMAT = "nrf-deploy recording"
 VERSION = "1"
 
 _ARRAYS = ("shape", "start", "index", "value")
+_SMALL = {"format.npy": 1 << 12, "shape.npy": 1 << 10, "dt.npy": 1 << 10, "made.npy": 1 << 20}
+"""Bytes of a member at the most: text takes four a character, and objects many more."""
 
 
 def is_recording(archive: Archive) -> bool:
@@ -46,6 +57,9 @@ def encode_states(states: Mapping[str, Array], stream: BinaryIO) -> None:
 
 
 def decode(archive: Archive) -> Recording:
+    for member, most in _SMALL.items():
+        if (size := archive.sizes.get(member, 0)) > most:
+            raise TooLargeError(f"has {size:,} bytes of {member}; the limit is {most:,}")
     stated = str(from_npy(archive.read("format.npy"), "U"))
     name, _, version = stated.rpartition(" ")
     if name != FORMAT:
@@ -58,10 +72,14 @@ def decode(archive: Archive) -> Recording:
     if differ := sorted((set(archive.sizes) - {"dt.npy", "made.npy"}) ^ wanted):
         raise DamagedError(f"lacks or adds members: {', '.join(differ):.200}")
     arrays = {part: from_npy(archive.read(f"{part}.npy")) for part in _ARRAYS}
+    demand_steps(arrays["start"].size - 1)
+    demand_events(arrays["index"].size, archive.size)
     if strange := [n for n, a in arrays.items() if n != "value" and a.dtype.kind not in "iu"]:
         raise DamagedError(f"has {' and '.join(strange)} that are not integers")
     if arrays["shape"].ndim != 1:
         raise DamagedError("has a shape that is no list of sizes")
+    shape = tuple(int(n) for n in arrays["shape"])
+    demand_elements(shape)
     dt = from_npy(archive.read("dt.npy"), NUMBERS) if "dt.npy" in archive.sizes else None
     if dt is not None and dt.size != 1:
         raise DamagedError("has several dt")
@@ -70,10 +88,10 @@ def decode(archive: Archive) -> Recording:
         raise DamagedError("has steps that are no list")
     integral = arrays["value"].dtype.kind in "biu"
     recording = Recording(
-        tuple(int(n) for n in arrays["shape"]),
-        arrays["start"].astype(np.int64),
-        arrays["index"].astype(np.int64),
-        arrays["value"].astype(np.int64 if integral else np.float32),
+        shape,
+        arrays["start"].astype(np.int64, copy=False),
+        arrays["index"].astype(np.int64, copy=False),
+        arrays["value"].astype(np.int64 if integral else np.float32, copy=False),
         None if dt is None else float(dt.item()),
         tuple(str(step) for step in made),
     )

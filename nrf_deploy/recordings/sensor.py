@@ -14,6 +14,9 @@ from ..network import Array
 
 Columns = Mapping[str, Array]  # t, x, y and p
 _COLUMNS = ("t", "x", "y", "p")
+PACKET = 1 << 20  # events: what is made of a packet takes many times its memory
+LATEST = 1 << 52  # microseconds: 142 years
+FARTHEST = 1 << 31  # of x, y and p
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +38,9 @@ class Table:
 
     def packets(self) -> Generator[Columns]:
         held = self.events
-        yield {"t": held.t, "x": held.x, "y": held.y, "p": held.p}
+        columns = {"t": held.t, "x": held.x, "y": held.y, "p": held.p}
+        for at in range(0, len(held.t), PACKET):
+            yield {name: column[at : at + PACKET] for name, column in columns.items()}
 
 
 def nmnist(data: bytes) -> dict[str, Array]:
@@ -76,7 +81,10 @@ def events(columns: Mapping[str, Array], path: str) -> tuple[Events, list[Findin
     if len({c.shape for c in held.values()}) != 1 or held["t"].ndim != 1:
         shapes = ", ".join(f"{name} {column.shape}" for name, column in held.items())
         raise DamagedError(f"has columns that do not match: {shapes}")
-    problems = [_not_whole(path, name, column) for name, column in held.items()]
+    problems = [
+        _not_whole(path, name, column) or _beyond(path, name, column)
+        for name, column in held.items()
+    ]
     refuse([p for p in problems if p], InputError)
     t, x, y, p = (held[name].astype(np.int64) for name in _COLUMNS)
     if negative := int(np.count_nonzero(t < 0)):
@@ -101,6 +109,17 @@ def events(columns: Mapping[str, Array], path: str) -> tuple[Events, list[Findin
             )
         )
     return Events(t, x, y, p), findings
+
+
+def _beyond(path: str, name: str, column: Array) -> Finding | None:
+    """Numbers that no sensor gives, and that integers of 64 bits could not be computed with."""
+    limit = LATEST if name == "t" else FARTHEST
+    low, high = int(column.min(initial=0)), int(column.max(initial=0))
+    if -limit < low and high < limit:
+        return None
+    worst = high if high >= limit else low
+    what = f"{path} has a value of {name} of {worst:,}; expected at most {limit - 1:,}"
+    return error("RECORDING-VALUES", what, fix="look at how the file was made")
 
 
 def _not_whole(path: str, name: str, column: Array) -> Finding | None:

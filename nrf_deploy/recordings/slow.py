@@ -13,6 +13,8 @@ from .binning import Packets
 from .choice import Choice
 from .sensor import Columns
 
+MOST = 512  # so that a time of 2^52 stays within 64 bits
+
 
 def stretched(packets: Packets, by: int) -> Packets:
     def slow() -> Generator[Columns]:
@@ -33,8 +35,9 @@ def chosen(choice: Choice, by: int) -> Choice:
 
 def demand(by: int, name: str, in_steps: bool) -> None:
     """Only timestamps can be stretched, and only by a whole number."""
-    if by < 1:
-        raise UsageError(error("RECORDING-STRETCH", f"time cannot be stretched by {by}"))
+    if not 1 <= by <= MOST:
+        what = f"time cannot be stretched by {by:.6g}; expected 1 to {MOST}"
+        raise UsageError(error("RECORDING-STRETCH", what))
     if by > 1 and in_steps:
         what = f"{name} is already in steps: it has no timestamps to stretch"
         fix = "give a camera's file, or an .npz with t, x, y and p"

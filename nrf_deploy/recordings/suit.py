@@ -84,9 +84,10 @@ def clipped(recording: Recording, name: str, most: int | None) -> tuple[Recordin
     """With every value above `most` brought down to it."""
     if most is None:
         return recording, []
-    if most < 1:
-        what = f"values cannot be clipped to {most}"
-        raise UsageError(error("RECORDING-CLIP", what, fix="give --clip a number of 1 or more"))
+    if not 1 <= most < 1 << 31:
+        what = f"values cannot be clipped to {most:,}" if most < 1 else "--clip is 2^31 or more"
+        fix = "give --clip a number of 1 or more, below 2^31"
+        raise UsageError(error("RECORDING-CLIP", what, fix=fix))
     over = recording.value > most
     count = int(np.count_nonzero(over))
     recording = replace(recording, made=(*recording.made, f"clip {most}"))

@@ -1,0 +1,27 @@
+"""Limits of recordings in files, asked for before arrays are made of what a file declares."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from ..archive import TooLargeError, TooLongError
+from ..recording import FREE_EVENTS, MAX_ELEMENTS, MAX_STEPS
+
+
+def demand_steps(steps: int) -> None:
+    if steps > MAX_STEPS:
+        raise TooLongError(f"has {steps:,} steps; the limit is {MAX_STEPS:,}")
+
+
+def demand_elements(shape: Sequence[int]) -> None:
+    if math.prod(shape) > MAX_ELEMENTS:
+        raise TooLargeError(f"has steps of {tuple(shape)}; the limit is {MAX_ELEMENTS:,} elements")
+
+
+def demand_events(events: int, stored: int) -> None:
+    """Refuse more events than bytes in the file: no event that is not packed takes less."""
+    if events > FREE_EVENTS + stored:
+        raise TooLargeError(
+            f"holds {events:,} events in {stored:,} bytes; the limit is {FREE_EVENTS + stored:,}"
+        )
