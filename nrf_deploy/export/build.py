@@ -18,7 +18,9 @@ from ..network import DATA, Array, Conv, Edge, Input, Linear, Network, Node, Out
 from .arrays import Arrays
 from .cells import doubts, is_cell, is_norse_leaf, population
 from .layers import connection, is_batch_norm, is_layer, scale_and_shift
+from .lost import lost
 from .rectify import rectified
+from .steps import compared
 from .trace import INPUT, Call, Step, trace, unused
 
 
@@ -47,9 +49,11 @@ def from_torch(
     nodes, node_faults = _nodes(step.calls, dt)
     faults += node_faults
     refuse([*(time_faults if cells or not faults else []), *faults], TargetError)
+    refuse(lost(module, step), TargetError)
     network = _assemble(step, nodes, tuple(sample.shape[1:]), dt, data)
     network, folded = _fold_batch_norms(network, step.calls)
-    return network, [*step.findings, *(d for c in cells for d in doubts(c, dt)), *folded]
+    silent = compared(module, sample, step, nodes, network)
+    return network, [*step.findings, *silent, *(d for c in cells for d in doubts(c, dt)), *folded]
 
 
 def need_torch() -> None:

@@ -53,14 +53,14 @@ def follow(module: Any, sample: Any, is_leaf: Callable[[Any], bool]) -> Record:
     by_default = tracer.is_leaf_module
     tracer.is_leaf_module = lambda m, name: is_leaf(m) or by_default(m, name)
     root = OneStep()
-    with _evaluation(module), torch.no_grad():
+    with evaluation(module), torch.no_grad():
         try:
             graph = tracer.trace(root)
         except Exception as e:  # whatever the forward method raises when it meets a stand-in
             raise InputError(
                 error(
                     "EXPORT-TRACE",
-                    f"the forward method cannot be followed: {_first_line(e)}",
+                    f"the forward method cannot be followed: {first_line(e)}",
                     why="its course must not depend on the values of its input",
                     fix="give it the form forward(x, state=None) without branches on tensors",
                 )
@@ -100,7 +100,7 @@ def _observe(root: Any, graph: Any, sample: Any) -> tuple[Record, Any]:
 def _failed(node: Any, sample: Any, e: Exception) -> Finding:
     return error(
         "EXPORT-RUN",
-        f"it fails when the model runs on an input of {tuple(sample.shape[1:])}: {_first_line(e)}",
+        f"it fails when the model runs on an input of {tuple(sample.shape[1:])}: {first_line(e)}",
         layer=layer_name(node),
         fix="check the input shape (without batch and time) and the layers that lead here",
     )
@@ -138,7 +138,7 @@ def first(value: Any) -> Any:
 
 
 @contextmanager
-def _evaluation(module: Any) -> Iterator[None]:
+def evaluation(module: Any) -> Iterator[None]:
     """In evaluation mode, and afterwards as it was, layer by layer."""
     training = [(m, m.training) for m in module.modules()]
     module.eval()
@@ -149,5 +149,5 @@ def _evaluation(module: Any) -> Iterator[None]:
             m.training = was
 
 
-def _first_line(e: Exception) -> str:
+def first_line(e: Exception) -> str:
     return (str(e).strip() or type(e).__name__).splitlines()[0]

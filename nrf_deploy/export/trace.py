@@ -41,7 +41,8 @@ class Call:
     """One layer at work: `module` on the sum of `sources`, shapes without batch.
 
     `faults` say why it cannot be exported, where that is seen already here; `rectified` that
-    a ReLU followed it, which is gone.
+    a ReLU followed it, which is gone; `in_model` that the module is one of the model's own, and
+    no function of torch.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Call:
     shape: Shape
     faults: tuple[Finding, ...] = ()
     rectified: bool = False
+    in_model: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,7 +162,9 @@ class _Reader:
         if sources is None:
             faults = (*faults, _no_signal(name))
         before, after = self._shape(operand), self._shape(node)
-        self.calls.append(Call(name, module, sources or (), before, after, faults))
+        own = node.op == "call_module"
+        made = Call(name, module, sources or (), before, after, faults, in_model=own)
+        self.calls.append(made)
         return (name,)
 
     def _end(self, node: Any) -> None:
@@ -171,6 +175,8 @@ class _Reader:
         if output is None:
             raise InputError(_no_signal("output"))
         self.output, self.output_shape = output, self._shape(head)
+        if isinstance(value, tuple | list) and any(self._signal(v) for v in value[1:]):
+            raise InputError(_second_output())
         others = (self._signal(a) or () for a in node.all_input_nodes if a is not head)
         self.beside = {name for signal in others for name in signal} - set(output)
 
@@ -240,6 +246,15 @@ def _no_signal(layer: str) -> Finding:
         "a state, a shape or a constant stands where a signal is needed",
         layer=layer,
         fix="hand on what a cell gives first; LIBoxCell and LICell give their voltage",
+    )
+
+
+def _second_output() -> Finding:
+    return error(
+        "EXPORT-OUTPUTS",
+        "forward returns the signal of a second layer beside its output",
+        why="one output is exported, and what is returned beside it must be a state of the cells",
+        fix="return (y, state); add signals up in a layer, or export one model for each output",
     )
 
 
