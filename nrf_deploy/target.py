@@ -201,10 +201,10 @@ def chip_named(given: str) -> tuple[Target, str]:
     shelf = targets()
     for target in shelf.values():
         if given in target.chips:
-            return _declared(target), given
+            return _declared(target, given), given
     for target in shelf.values():
         if isinstance(target, Described) and (name := target.chip_from(given)) is not None:
-            return _declared(target), name
+            return _declared(target, name), name
     chips = sorted(c for t in shelf.values() for c in t.chips)
     name = given.partition(":")[0]
     settled = name in chips
@@ -220,16 +220,22 @@ def chip_named(given: str) -> tuple[Target, str]:
     )
 
 
-def _declared(target: Target) -> Target:
+def _declared(target: Target, chip: str) -> Target:
     """Refuse a target that does not declare which kinds of nodes its chips run."""
-    if callable(getattr(target, "kinds", None)):
-        return target
+    why = "without it a kind of neuron that the target does not know would run as another one"
+    try:
+        if isinstance(target.kinds(chip), Kinds):
+            return target
+        what = f"kinds({chip!r}) returns a {type(target.kinds(chip)).__name__}; expected Kinds"
+    except AttributeError:
+        what = "it has no method kinds(chip)"
+    except (TypeError, ValueError) as problem:
+        what = f"kinds({chip!r}) fails: {problem}"
     raise TargetError(
         error(
             "TARGET-KINDS",
-            f"the target {target.name!r} ({type(target).__module__}) has no method kinds(chip)",
-            why="without it a kind of neuron that the target does not know would be compiled as "
-            "another one",
+            f"the target {target.name!r} ({type(target).__module__}) is not complete: {what}",
+            why=why,
             fix="declare the exact types of nodes that the chip runs (docs/add-a-target.md)",
         )
     )

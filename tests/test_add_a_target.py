@@ -187,13 +187,23 @@ def test_a_target_that_takes_a_subclass_for_its_base_fails(
     assert said in unwrapped(done.stdout), done.stdout
 
 
+@pytest.mark.parametrize(
+    ("where", "instead"),
+    [
+        ("def kinds(self, chip):", "def sorts(self, chip):"),
+        ("return Kinds({Linear", "return frozenset({Linear"),
+        ("return Kinds({Linear", 'return Kinds({"Linear", Linear'),
+    ],
+)
 def test_a_target_that_does_not_declare_its_kinds_is_refused(
-    site: Path, tmp_path: Path, model: Path
+    site: Path, tmp_path: Path, model: Path, where: str, instead: str
 ) -> None:
     path = tmp_path / "site"
     subprocess.run(["cp", "-r", str(site), str(path)], check=True)
     code = path / "toy8" / "__init__.py"
-    code.write_text(code.read_text().replace("def kinds(", "def sorts("))
+    text = code.read_text()
+    assert text.count(where) == 1
+    code.write_text(text.replace(where, instead))
     done = call(path, "check", model, "--target", "toy8")
     assert done.returncode == 4
     assert "TARGET-KINDS" in done.stdout + done.stderr
