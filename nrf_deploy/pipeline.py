@@ -74,13 +74,13 @@ def bundled(model: Model, chip: str, verdict: Verdict) -> Bundle:
     assert verdict.scheme is not None
     assert verdict.program is not None
     assert verdict.placement is not None
-    target, chip = chip_named(chip)
+    target, _ = chip_named(chip)
     program, placement = verdict.program, verdict.placement
     return Bundle(
         network=model.network,
         source_sha256=model.sha256,
         target=target.name,
-        chip=chip,
+        chip=verdict.chip,
         steps=verdict.steps,
         scheme=verdict.scheme,
         program=program,

@@ -15,6 +15,7 @@ from .network import IF, LIF, Array, CubaLIF, Input, Network, Node, Output, Shap
 from .place.placement import Piece, Placement
 from .program import Program
 from .stages import Verdict
+from .target import CHOSEN
 from .text import finding_text, number, several, table, wrap
 
 VERDICT_KEYS = ("layer", "kind", "shape", "verdict", "code", "into")
@@ -104,7 +105,8 @@ def _survivor(verdict: Verdict, lost: str) -> str:
 
 
 def verdict_text(model: str, chip: str, verdict: Verdict) -> str:
-    said = merged(f for f in verdict.findings if f.severity != "info")
+    chip = verdict.chip or chip
+    said = merged(f for f in verdict.findings if f.severity != "info" or f.code == CHOSEN)
     refused = sum(f.severity == "error" for f in said)
     rows = [
         (*row[:3], f"folded into {into}" if into else f"{row[3]} {row[4]}".strip())
@@ -114,7 +116,8 @@ def verdict_text(model: str, chip: str, verdict: Verdict) -> str:
     parts += [finding_text(f) for f in said]
     if verdict.placement is not None and not refused:
         p = verdict.placement
-        parts.append(f"{Path(model).name} fits on {chip}: {p.used_cores} of {p.cores} cores")
+        fits = f"{Path(model).name} fits on {chip}: {p.used_cores} of {p.cores} cores"
+        parts.append(wrap(fits, then="    "))
     else:
         parts.append(f"{Path(model).name} cannot go on {chip}: {several(refused, 'problem')}")
     return "\n\n".join(parts)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from .sdk.environments import Status
-from .target import Target
+from .target import Detailed, Target
 from .text import table, wrap
 
 FEW = 4
@@ -34,6 +34,8 @@ def _chips(target: Target, chip: str) -> dict[str, Mapping[str, Any]]:
     """All, or one; a board goes with the chip that it carries."""
     if not chip:
         return dict(target.chips)
+    if chip not in target.chips and isinstance(target, Detailed):
+        return {chip: target.table_of(chip)}
     own = {chip, target.chips[chip].get("board_of", chip)}
     return {name: told for name, told in target.chips.items() if name in own}
 
@@ -49,14 +51,16 @@ def _target(name: str, target: Target, only: str) -> Iterator[str]:
     boards = {name: told for name, told in shown.items() if "board_of" in told}
     chips = {name: told for name, told in shown.items() if name not in boards}
     for chip, told in chips.items():
-        yield wrap(f"{chip}: {told['about']}", then="  ")
+        own = chip not in target.chips
+        yield wrap(told["about"] if own else f"{chip}: {told['about']}", then="  ")
         if limits := told.get("limits"):
             rows = [(k, _held(v["value"]), v["source"]) for k, v in limits.items()]
             yield table(("limit", "", "source"), rows, "lrl")
     if described := {chip: told["settings"] for chip, told in chips.items() if "settings" in told}:
         keys = dict.fromkeys(k for settings in described.values() for k in settings)
         rows = [(k, *(_held(settings.get(k)) for settings in described.values())) for k in keys]
-        yield table(("setting", *described), rows)
+        names = [chip if chip in target.chips else "your machine" for chip in described]
+        yield table(("setting", *names), rows)
     if boards:
         yield "boards of several chips; all else is as on the chip"
         yield table(("board", "chip", "chips", "cores", "what it is"), _boards(boards))

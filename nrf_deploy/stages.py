@@ -20,7 +20,7 @@ from .quantise.misplaced import misplaced
 from .quantise.rules import Rules
 from .quantise.scheme import Scheme
 from .recording import Recording
-from .target import chip_named
+from .target import Settling, chip_named
 from .time_constants import timeless
 
 
@@ -35,6 +35,7 @@ class Verdict:
     program: Program | None = None
     placement: Placement | None = None
     model: Network | None = None  # as it was read, before any rewrite
+    chip: str = ""  # by its full name, with what was chosen for the model
 
     @property
     def refused(self) -> bool:
@@ -76,11 +77,15 @@ def stages(
     kinds = target.kinds(chip)
     if foreign := unknown(network, kinds, chip):
         return Verdict(network, steps, (*findings, *foreign), model=model)
-    verdict = Verdict(network, steps, (*findings, *target.check(network, chip)), model=model)
+    checked = (*findings, *target.check(network, chip))
+    verdict = Verdict(network, steps, checked, model=model, chip=chip)
     if not verdict.refused:
         verdict = verdict.with_(unrun(network, kinds, chip))
     if verdict.refused:
         return verdict
+    if isinstance(target, Settling):
+        chip, chosen = target.settled(network, chip, calibration, rules)
+        verdict = verdict.with_(chosen, chip=chip)
     scheme, said = target.quantise(network, chip, calibration, rules, progress)
     verdict = verdict.with_(said, scheme=scheme)
     if verdict.refused:

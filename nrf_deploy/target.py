@@ -164,6 +164,31 @@ class Described(Protocol):
         ...
 
 
+CHOSEN = "TARGET-CHOSEN"
+"""The finding with which a target names what it chose for a model, and why."""
+
+
+@runtime_checkable
+class Detailed(Protocol):
+    """A target that can show the chips that a user describes."""
+
+    def table_of(self, chip: str) -> Mapping[str, Any]:
+        """The table of a chip by its full name, of the form that `chips` has."""
+        ...
+
+
+@runtime_checkable
+class Settling(Protocol):
+    """A target whose chips can leave something to the model."""
+
+    def settled(
+        self, network: Network, chip: str, calibration: Recording | None, rules: Rules
+    ) -> tuple[str, list[Finding]]:
+        """The full name of the chip with which a legalised and checked network goes on, and
+        what was chosen (CHOSEN). A name that leaves nothing open is returned as it is."""
+        ...
+
+
 @runtime_checkable
 class Filing(Protocol):
     """A target that keeps files of the vendor's in every bundle."""

@@ -313,7 +313,7 @@ def test_a_bundle_needs_no_file_beside_it(tmp_path: Path) -> None:
         chip.unlink()
     assert paths[0].read_bytes() == paths[1].read_bytes()
     bundle = nd.load(paths[0])
-    assert bundle.chip == "emulator:weight_bits=5,state_bits=20"
+    assert bundle.chip == "emulator:weight_bits=5,state_bits=20,fraction_bits=6"
     assert bundle.program.population("n").params["state_bits"] == 20
     trace = nd.run(bundle, some_input(network))
     assert trace.outputs["n"].value.any()

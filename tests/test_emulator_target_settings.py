@@ -45,7 +45,11 @@ def values() -> st.SearchStrategy[dict[str, Any]]:
 @given(st.sampled_from(sorted(presets())), values())
 def test_a_full_name_says_all_and_is_its_own_full_name(base: str, said: dict[str, Any]) -> None:
     given_name = f"{base}:{','.join(f'{k}={v}' for k, v in said.items())}" if said else base
-    wanted = dataclasses.replace(settings(base), **said)
+    usual = settings(base)
+    wanted = dataclasses.replace(usual, **said)
+    if "fraction_bits" not in said:
+        most = min(usual.fraction_bits, wanted.state_bits - 2)
+        wanted = dataclasses.replace(wanted, fraction_bits=most)
     if wanted.fraction_bits + 2 > wanted.state_bits or wanted.largest_threshold > (
         wanted.largest_state
     ):
@@ -95,7 +99,7 @@ def test_every_preset_is_sound() -> None:
         ("weight_bits", "is no option of a machine"),
         ("", "is no option of a machine"),
         ("state_bits=8,threshold_bits=12", "no potential could pass such a threshold"),
-        ("state_bits=6", "a weight of 1 would be beyond its range"),
+        ("state_bits=6,fraction_bits=6", "a weight of 1 would be beyond its range"),
     ],
 )
 def test_a_mistake_is_told_with_the_way_out(options: str, said: str) -> None:

@@ -41,6 +41,16 @@ class Conforming(Protocol):
         ...
 
 
+@runtime_checkable
+class Coarse(Protocol):
+    """A target whose chips can be too narrow for a model that they take."""
+
+    @property
+    def coarse(self) -> Sequence[str]:
+        """The codes of the warnings that say so: such a model says nothing of the arithmetic."""
+        ...
+
+
 @cache
 def model_kit() -> Kit:
     """The models that any target can be held against."""
@@ -171,7 +181,14 @@ def _ran(asked: Task, case: Case) -> Result:
     pictures = tuple(_image(bundle, case)) if asked.engine == "emulator" else ()
     differ = any(layer.first is not None for layer in comparison.layers)
     differ |= any(f.severity == "error" for f in pictures)
+    if differ and case.arithmetic is None and (narrow := _narrow(asked.target, bundle)):
+        return replace(made, status="refused", findings=narrow)
     return replace(made, status="differs" if differ else "ok", findings=pictures)
+
+
+def _narrow(target: Target, bundle: Bundle) -> tuple[Finding, ...]:
+    codes = target.coarse if isinstance(target, Coarse) else ()
+    return tuple(f for f in bundle.findings if f.code in codes)
 
 
 def _compared(asked: Task, case: Case, bundle: Bundle, left: Trace) -> Comparison:

@@ -19,6 +19,7 @@ from ..quantise.rules import Rules, parse_rules
 from ..recording import Recording
 from ..recordings import Options
 from ..stages import Verdict
+from ..target import CHOSEN
 from ..text import Progress, finding_text, wrap
 from ..toml_json import TOML_LIMIT
 
@@ -93,9 +94,10 @@ def say_at_once(args: argparse.Namespace, said: Iterable[Finding]) -> None:
 
 
 def print_findings(findings: Iterable[Finding], infos: bool = False) -> None:
-    """Warnings and errors in full, and where the firing rule comes from; `infos` if asked for."""
+    """Warnings, errors, choices and where the firing rule comes from; `infos` if asked for."""
     for finding in merged(findings):
-        if infos or finding.severity != "info" or rule_findings([finding]):
+        told = finding.severity != "info" or finding.code == CHOSEN or rule_findings([finding])
+        if infos or told:
             print("\n" + finding_text(finding))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from .. import show_installed
 from ..cli import emit
-from ..target import Target, chip_named
+from ..target import Detailed, Target, chip_named
 from ..target import targets as installed
 
 
@@ -28,4 +28,4 @@ def _asked(name: str | None, shelf: Mapping[str, Target]) -> tuple[Mapping[str, 
         return {name: shelf[name]}, ""
     found, chip = chip_named(name)
     own = {n: t for n, t in shelf.items() if t is found}
-    return own, chip if chip in found.chips else ""
+    return own, chip if chip in found.chips or isinstance(found, Detailed) else ""

@@ -29,7 +29,15 @@ from . import quantise as _quantise
 from .arithmetic import FixedArithmetic
 from .dequantised import dequantised
 from .kernels import FixedKernels
-from .settings import full_name, presets, settings
+from .settings import (
+    full_name,
+    has_own_bits,
+    presets,
+    settings,
+    with_fraction,
+    without_fraction,
+)
+from .unused import COARSE, chosen
 
 
 class EmulatorTarget:
@@ -42,6 +50,7 @@ class EmulatorTarget:
     choices: Sequence[Approximate] = (SubtractAsZeroReset(), ExactDecay())
     engines: Mapping[str, Any] = {}
     exporters: Mapping[str, Callable[[Program, Path], None]] = {}
+    coarse = (COARSE,)
     kit = Path(__file__).parent / "kit"
 
     @property
@@ -54,6 +63,14 @@ class EmulatorTarget:
     def chip_from(self, given: str) -> str | None:
         return full_name(given)
 
+    def table_of(self, chip: str) -> Mapping[str, Any]:
+        base, _, own = chip.partition(":")
+        held: dict[str, Any] = dataclasses.asdict(settings(chip))
+        if without_fraction(chip):
+            held["fraction_bits"] = f"chosen for each model, up to {held['fraction_bits']}"
+        about = f"your machine: {base} with {own.replace(',', ', ')}"
+        return {"about": about, "settings": held}
+
     def passes(self, chip: str, allow: Collection[str] = ()) -> Sequence[Pass]:
         return (*EXACT, ThresholdAsLif(), *allowed(self.choices, allow))
 
@@ -63,6 +80,17 @@ class EmulatorTarget:
     def check(self, network: Network, chip: str) -> list[Finding]:
         return _check.check(network, settings(chip))
 
+    def settled(
+        self, network: Network, chip: str, calibration: Recording | None, rules: Rules
+    ) -> tuple[str, list[Finding]]:
+        """With the fraction_bits that let weights use their bits, where the name gives none."""
+        if not without_fraction(chip):
+            return chip, []
+        machine = settings(chip)
+        tasks = _quantise.tasks(network, machine, calibration, rules)
+        fraction, why = chosen(tasks, machine)
+        return with_fraction(chip, fraction), [why]
+
     def quantise(
         self,
         network: Network,
@@ -71,7 +99,8 @@ class EmulatorTarget:
         rules: Rules,
         progress: Progress,
     ) -> tuple[Scheme, list[Finding]]:
-        return _quantise.quantise(network, settings(chip), calibration, rules, progress)
+        machine, own = settings(chip), has_own_bits(chip)
+        return _quantise.quantise(network, machine, calibration, rules, progress, own)
 
     def lower(self, network: Network, scheme: Scheme, chip: str) -> tuple[Program, list[Finding]]:
         return _lower.lower(network, scheme, settings(chip))

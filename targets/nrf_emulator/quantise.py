@@ -37,6 +37,7 @@ from .lost import lost
 from .ranges import Ranges, analogue_inside, per_payload
 from .settings import Settings
 from .units import Unit, in_ratio, integers
+from .unused import Unused, told, unused
 
 GAINS = 2.0 ** np.linspace(0.4, -1, 22)  # of the largest gain without clipping
 TRIED = 3  # gains that are run on data
@@ -50,13 +51,12 @@ def quantise(
     calibration: Recording | None,
     rules: Rules,
     progress: Progress,
+    own_bits: bool = False,
 ) -> tuple[Scheme, list[Finding]]:
-    view = layers(network)
+    """`own_bits`: the user chose them, and is told of weights that cannot use theirs."""
     peak = 1 if calibration is None else int(np.abs(calibration.value).max(initial=1))
-    every = list(groups(network, view))
-    units = {p.name: Unit.of(network, view, p.name) for g in every for p in g.populations}
-    units |= in_ratio(units, s, rules)
-    ranges = Ranges.of(network, view, units, peak, calibration)
+    every, ranges = _prepared(network, s, calibration, rules, peak)
+    view, units = ranges.view, ranges.units_of
     if findings := [*unheard(rules, s.lacking), *ranges.unbounded()]:
         return Scheme(rules=rules), findings
     wanted = any(rules.by_spikes(ruled(k)) for k in view.links)
@@ -67,6 +67,7 @@ def quantise(
         if not isinstance(network[k.targets[0]], Population)
     }
     populations: dict[str, PopulationScheme] = {}
+    losing: list[Unused] = []
     for done, group in enumerate(every):
         progress(done, len(every))
         task = _task(group, s, rules, network, units, ranges, signals)
@@ -89,10 +90,37 @@ def quantise(
                 signals.chip[p.name] = task.run(p.name, gain, weights)
                 findings += _fitted(units[p.name], signals)
         findings += task.said(gain, weights)
+        losing += [] if task.fixed or (lost_bits := unused(task)) is None else [lost_bits]
     for stop, passed in ranges.units.items():
         if stop not in units:
             populations[stop] = PopulationScheme({}, {"output": single(passed)})
+    findings += told(losing, s) if own_bits else ()
     return Scheme(connections, populations, rules, 0 if calibration is None else peak), findings
+
+
+def tasks(
+    network: Network, s: Settings, calibration: Recording | None, rules: Rules
+) -> Iterator[Task]:
+    """The groups of layers, each with the gain that weights and thresholds ask for; no spikes."""
+    peak = 1 if calibration is None else int(np.abs(calibration.value).max(initial=1))
+    every, ranges = _prepared(network, s, calibration, rules, peak)
+    for group in every if not any(ranges.unbounded()) else ():
+        task = _task(group, s, rules, network, ranges.units_of, ranges, None)
+        if not isinstance(task, Finding):
+            gain = task.chosen(rules)
+            for p in group.populations:
+                _population(ranges.units_of[p.name], gain, s, ranges)  # units of its payloads
+            yield task
+
+
+def _prepared(
+    network: Network, s: Settings, calibration: Recording | None, rules: Rules, peak: int
+) -> tuple[list[Group], Ranges]:
+    view = layers(network)
+    every = list(groups(network, view))
+    units = {p.name: Unit.of(network, view, p.name) for g in every for p in g.populations}
+    units |= in_ratio(units, s, rules)
+    return every, Ranges.of(network, view, units, peak, calibration)
 
 
 def _ones(link: Link, network: Network) -> Array:
@@ -143,6 +171,7 @@ class Task:
     channels: int | None
     floats: Weights
     bits: dict[str, int]
+    fixed: bool  # the scheme sets the gain
 
     def grid(self, link: str) -> Grid:
         most = 2 ** (self.bits[link] - 1) - 1
@@ -245,13 +274,18 @@ class Task:
         for link in self.group.links:
             floats, held = self.floats[link.name], weights[link.name]
             if not held.any():
+                lost_bits = None if self.fixed else unused(self)
                 yield error(
                     "EMULATOR-ALL-ZERO",
                     f"every weight rounds to 0; the largest is {np.abs(floats).max():.4g}",
                     layer=link.name,
-                    why="it counts in the units of the larger weights that meet it in "
-                    f"{', '.join(link.targets)}, or of thresholds that need all bits",
-                    fix="use more weight_bits, or make the weights that meet there alike in size",
+                    why=f"with a larger gain, {lost_bits.full(self.s)}"
+                    if lost_bits
+                    else "it counts in the units of the larger weights that meet it in "
+                    f"{', '.join(link.targets)}",
+                    fix=lost_bits.way_out(self.s)
+                    if lost_bits
+                    else "use more weight_bits, or make the weights that meet there alike in size",
                 )
             back = held / self.a_row(gain, link.name)[:, None]
             off = np.linalg.norm(back - floats) / max(float(np.linalg.norm(floats)), 1e-300)
@@ -282,7 +316,7 @@ def _task(
     signals: Signals | None,
 ) -> Task | Finding:
     own = {rules.channels(ruled(k)) for k in group.links}
-    fixed = any(rules.gain(ruled(k)) for k in group.links)
+    fixed = any(rules.gain(ruled(k)) is not None for k in group.links)
     inside = any(analogue_inside(network, ranges.view, p.name) for p in group.populations)
     together = False in own or fixed or inside or not fitted(group, rules)
     channels = None if together else group.channels
@@ -299,4 +333,4 @@ def _task(
             )
         floats[link.name] = sent
     bits = {k.name: rules.bits(ruled(k), s.weight_bits) for k in group.links}
-    return Task(group, s, units, ranges, signals, channels, floats, bits)
+    return Task(group, s, units, ranges, signals, channels, floats, bits, fixed)

@@ -122,24 +122,28 @@ class Ranges:
 
     def cap(self, name: str, s: Settings) -> Array:
         """The largest gain, a neuron."""
+        return np.asarray(np.minimum.reduce(list(self.caps(name, s).values())))
+
+    def caps(self, name: str, s: Settings) -> dict[str, Array]:
+        """The largest gain that each part of the machine allows, a neuron."""
         unit = self.units_of[name]
         form, fraction = unit.form, 2**s.fraction_bits
         held = np.maximum(np.abs(form.first), np.abs(unit.rest) + np.abs(unit.bias))
-        cap = np.full(form.drive.shape, np.inf)
+        caps = {}
         if form.threshold is not None:
             size = np.abs(form.threshold)
-            cap = over(form.drive * (s.largest_threshold - 1) / fraction, size)
+            caps["threshold"] = over(form.drive * (s.largest_threshold - 1) / fraction, size)
             reach = np.minimum(self._value(name), 2 ** (s.state_bits / ROOM_SHARE) * size)
             held = np.maximum.reduce([held, 2 * size, np.abs(unit.v_reset), reach])
         else:
             held = np.maximum(held, self.values[name].allowed)
-        cap = np.minimum(cap, over(form.drive * s.largest_state / fraction, held))
+        caps["potential"] = over(form.drive * s.largest_state / fraction, held)
         arriving = self.arriving(name)
         if arriving is not None:
-            cap = np.minimum(cap, over(np.asarray(s.largest_sum), arriving))
+            caps["sum"] = over(np.asarray(s.largest_sum), arriving)
             memory = np.maximum(form.current_decay, 1e-9)
-            cap = np.minimum(cap, over(memory * s.largest_state / fraction, arriving))
-        return np.asarray(ROOM * cap)
+            caps["current"] = over(memory * s.largest_state / fraction, arriving)
+        return {part: np.asarray(ROOM * cap) for part, cap in caps.items()}
 
     def arriving(self, name: str) -> Array | None:
         """What must be held of what arrives; None where nothing is known but a far bound."""

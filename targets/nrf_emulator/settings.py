@@ -25,6 +25,8 @@ from nrf_deploy.findings import Finding, InputError, UsageError, error, refuse
 from nrf_deploy.toml_json import TOML_LIMIT, parse_toml, toml_table
 
 DEFAULT = "emulator"
+DECIDING = ("weight_bits", "state_bits", "threshold_bits")
+"""Bits that call for other fraction_bits than the preset's."""
 CHOICES = {
     "rounding": ("zero", "floor", "nearest"),
     "message_rounding": ("zero", "floor", "nearest"),
@@ -112,7 +114,32 @@ def settings(name: str) -> Settings:
     """The settings of a preset, or of a preset with options."""
     base, _, options = name.partition(":")
     values = {k: v for k, v in presets()[base].items() if k != "about"}
-    return Settings(**{**values, **_options(options)})
+    return _completed(values, _options(options))
+
+
+def _completed(preset: Mapping[str, Any], options: Mapping[str, Any]) -> Settings:
+    """With the preset's fraction_bits if the options give none, or as many as the potential has."""
+    found = Settings(**{**preset, **options})
+    if "fraction_bits" in options:
+        return found
+    return dataclasses.replace(found, fraction_bits=min(found.fraction_bits, found.state_bits - 2))
+
+
+def without_fraction(name: str) -> bool:
+    """Does this full name leave fraction_bits to the model?"""
+    values = _options(name.partition(":")[2])
+    return "fraction_bits" not in values and any(key in values for key in DECIDING)
+
+
+def has_own_bits(name: str) -> bool:
+    """Did the user choose bits that can keep weights from using theirs?"""
+    deciding = {*DECIDING, "sum_bits", "fraction_bits"}
+    return not deciding.isdisjoint(_options(name.partition(":")[2]))
+
+
+def with_fraction(name: str, bits: int) -> str:
+    base, _, options = name.partition(":")
+    return _named(base, {**_options(options), "fraction_bits": bits})
 
 
 def full_name(given: str) -> str | None:
@@ -140,9 +167,13 @@ def _of_file(path: str) -> str:
 
 
 def _named(base: str, values: Mapping[str, Any]) -> str:
-    """Only what differs from the preset, in the order of the settings."""
+    """Only what differs from the preset, in the order of the settings; beside other bits also
+    fraction_bits that are the preset's, since without them others may be chosen."""
     usual = settings(base)
-    differ = [f"{k}={values[k]}" for k in KEYS if k in values and values[k] != getattr(usual, k)]
+    own = {k: v for k, v in values.items() if v != getattr(usual, k)}
+    if any(key in own for key in DECIDING) and "fraction_bits" in values:
+        own["fraction_bits"] = values["fraction_bits"]
+    differ = [f"{k}={own[k]}" for k in KEYS if k in own]
     return f"{base}:{','.join(differ)}" if differ else base
 
 
@@ -176,7 +207,8 @@ def _faults(values: Mapping[str, Any], base: str, where: str) -> Iterator[Findin
             yield error("EMULATOR-VALUE", f"{where}: {key} = {value!r}", fix=fault)
         else:
             sound[key] = value
-    yield from _contradictions(dataclasses.replace(settings(base), **sound), where)
+    preset = {k: v for k, v in presets()[base].items() if k != "about"}
+    yield from _contradictions(_completed(preset, sound), where)
 
 
 def _fault(key: str, value: Any) -> str | None:
