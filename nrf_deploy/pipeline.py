@@ -26,7 +26,7 @@ from .quantise.scheme import single
 from .recording import Recording, Trace
 from .reference.neurons import Decay
 from .stages import Verdict, stages
-from .target import Exporter, Filing, Target, chip_named, targets
+from .target import Exporter, Filing, Silicon, Target, chip_named, targets
 
 
 def check(
@@ -116,6 +116,12 @@ def exporter(target: Target, form: str) -> Exporter:
 def engines(bundle: Bundle) -> tuple[str, ...]:
     """Who can run this bundle."""
     return ("reference", "emulator", *target_of(bundle).engines)
+
+
+def silicon(bundle: Bundle) -> str:
+    """Return which engine the silicon follows; empty where the target does not say so."""
+    target = target_of(bundle)
+    return target.silicon if isinstance(target, Silicon) else ""
 
 
 def target_of(bundle: Bundle) -> Target:

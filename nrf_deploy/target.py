@@ -217,6 +217,14 @@ class Summing(Protocol):
     """Name of such an arithmetic -> the one that adds up a step's events, for the same program."""
 
 
+@runtime_checkable
+class Silicon(Protocol):
+    """A target whose engines do not all compute what its chips do."""
+
+    silicon: str
+    """Which engine the silicon follows, and how that is known: one sentence without a period."""
+
+
 def target_of_chip(given: str) -> Target:
     return chip_named(given)[0]
 

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from cli_calls import unwrapped
 from test_verify_engines import RECORDING, network
 from verify_traces import spikes, trace
 
 import nrf_deploy as nd
 from nrf_deploy.bundle import Bundle
+from nrf_deploy.cli import main
+from nrf_deploy.recordings import write
 from nrf_deploy.verification import Comparison, Limits, Report, compare, judge
 from nrf_deploy.verification.advice import Advice
 from nrf_deploy.verification.causes import Attribution, LayerCauses, Ways
+from nrf_deploy.verification.engines import every_engine
+from nrf_deploy.verification.engines_table import engines_text
 from nrf_deploy.verification.limits import DEFAULTS
 
 LIMITS = Limits(exact=False, defaults=DEFAULTS)
@@ -32,7 +38,7 @@ def runs(one: float, two: float) -> Comparison:
 
 def shares(cause: str, ways: Ways) -> Attribution:
     layers = (LayerCauses(n, 9, 0.5, {cause: 0.4, "decay": 0.1}, 0, "places") for n in MODEL)
-    return Attribution(tuple(layers), (), ways)
+    return Attribution(tuple(layers), {}, ways)
 
 
 def fixes(comparison: Comparison, advice: Advice) -> dict[str | None, str]:
@@ -62,7 +68,7 @@ def test_calibrating_is_a_way_out_only_where_it_can_help(cause: str, calibrated:
 
 
 def test_what_was_done_already_is_no_way_out() -> None:
-    asked = replace(shares("weights", Ways()), layers=(), left_out=("one",))
+    asked = replace(shares("weights", Ways()), layers=(), left_out={"one": "it is of another kind"})
     told = fixes(runs(0.3, 0.3), Advice(Ways(), "", asked))
     assert told["one"] == "accept it with a wider --limit"
 
@@ -97,3 +103,25 @@ def test_another_engine_is_told_where_causes_can_be_found(speck: Bundle) -> None
         nd.verify(speck, RECORDING, "steps", limits=limits)
     )
     assert "--attribute" not in said(nd.verify(speck, RECORDING, "emulator", "steps"))
+
+
+def test_speck_says_which_engine_the_silicon_follows(
+    speck: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = "silicon: the chip follows the engine emulator, event by event"
+    report = nd.verify(speck, RECORDING, "steps")
+    assert words in unwrapped(report.text())
+    assert "no board was at hand" in report.as_json()["context"]["silicon"]
+    assert words.capitalize() in unwrapped(nd.page(report, speck, RECORDING))
+    table = unwrapped(engines_text(every_engine([speck], RECORDING)))
+    assert f"Silicon of speck2b: {words.removeprefix('silicon: ')}" in table
+    files = [str(tmp_path / n) for n in ("b.nrfb", "e.npz", "o.npz")]
+    nd.save(speck, files[0])
+    write(RECORDING, files[1])
+    assert main(["run", files[0], "--input", files[1], "-o", files[2]]) == 0
+    told = capsys.readouterr().out
+    assert words in unwrapped(told)
+    assert max(map(len, told.splitlines())) <= 80
+    loihi = nd.verify(nd.compile(nd.model.Model(network()), "loihi2"), RECORDING)
+    assert "silicon" not in loihi.text()
+    assert "silicon" not in loihi.as_json()["context"]

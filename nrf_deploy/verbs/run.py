@@ -14,7 +14,7 @@ from ..given import as_bundle
 from ..kinds import demand_output
 from ..model import rule_findings
 from ..recording import Trace
-from ..text import several
+from ..text import several, wrap
 from .common import print_findings, recording, running, say_at_once
 
 
@@ -61,6 +61,8 @@ def run(args: argparse.Namespace) -> int:
         emit(args, answer, (*said, *pipeline.said_by(trace)))
     else:
         print(show.run_text(rows))
+        if follows := pipeline.silicon(bundle):
+            print(f"\n{wrap(f'silicon: {follows}')}")
         print_findings((*pipeline.said_by(trace), *nothing), infos=True)
     return 0
 

@@ -17,7 +17,7 @@ from ..findings import Finding, MissingError, TargetError, UsageError, error, in
 from ..given import as_bundle, as_recording
 from ..model import rule_findings
 from ..pipeline import engines as engines_of
-from ..pipeline import latency, populations, run, said_by, target_of
+from ..pipeline import latency, populations, run, said_by, silicon, target_of
 from ..progress import Progress, quiet
 from ..recording import Recording, Trace
 from ..reference.neurons import Decay
@@ -38,7 +38,8 @@ ARITHMETIC = "arithmetic"
 @dataclass(frozen=True, eq=False)
 class Row:
     """One engine's run of a bundle. `simulator` is the vendor's among the bundle's engines, and
-    `vendor` holds this one against it; `alike` says whether both have one arithmetic."""
+    `vendor` holds this one against it; `alike` says whether both have one arithmetic. `silicon`
+    says which of the bundle's engines the chip follows."""
 
     chip: str
     engine: str
@@ -49,6 +50,7 @@ class Row:
     alike: bool
     vendor: Comparison | None
     task: Task | None
+    silicon: str = ""
     findings: tuple[Finding, ...] = ()
     """What is wrong with this run, by the limits and beside the vendor's simulator."""
 
@@ -110,8 +112,10 @@ def every_engine(
                 findings += [_lacking(f, bundle, engine) for f in refused.findings]
         said += [f for trace in traces.values() for f in said_by(trace)]
         rows += _rows(bundle, recording, model, traces, labels)
-    known = {b.chip: _advice(b) for b in bundles}
-    rows = [replace(r, findings=tuple(_judged(r, limits, known[r.chip]))) for r in rows]
+    of = {b.chip: b for b in bundles}
+    rows = [
+        replace(r, findings=tuple(_judged(r, limits, _advice(of[r.chip], r.engine)))) for r in rows
+    ]
     findings += [f for row in rows for f in row.findings]
     answers = [row.task.right for row in rows if row.task is not None]
     return Engines(
@@ -196,6 +200,7 @@ def _rows(
                 recording,
                 labels,
             ),
+            silicon=silicon(bundle),
         )
 
 
@@ -212,9 +217,8 @@ def _spikes(bundle: Bundle, trace: Trace) -> dict[str, int]:
     }
 
 
-def _advice(bundle: Bundle) -> Advice:
-    """Causes are those of one bundle's emulator."""
-    way = attributing(bundle, "emulator", REFERENCE)
+def _advice(bundle: Bundle, engine: str) -> Advice:
+    way = attributing(bundle, engine, REFERENCE)
     return Advice(ways(bundle), f"{way} (the {bundle.chip} bundle by itself)" if way else "")
 
 

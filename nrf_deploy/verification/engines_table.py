@@ -181,9 +181,19 @@ def sentences(found: Engines) -> Iterator[str]:
     if len(held) > 1:
         told = (f"{arithmetic}: {', '.join(names)}" for arithmetic, names in held.items())
         yield f"Arithmetic. {'; '.join(told)}."
+    for chips, follows in _silicon(found).items():
+        yield f"Silicon of {chips}: {follows}."
     for row in found.rows:
         if row.agrees is False and row.vendor is not None:
             yield from divergence_sentences(_named(row.vendor, row))
+
+
+def _silicon(found: Engines) -> dict[str, str]:
+    chips: dict[str, dict[str, None]] = {}
+    for row in found.rows:
+        if row.silicon:
+            chips.setdefault(row.silicon, {})[row.chip] = None
+    return {", ".join(names): follows for follows, names in chips.items()}
 
 
 def _named(c: Comparison, row: Row) -> Comparison:

@@ -103,6 +103,7 @@ class Report:
         c = self.comparison
         parts = [
             wrap(f"{printable(c.left)} against {printable(c.right)}", then="    "),
+            *([wrap(f"silicon: {follows}")] if (follows := silicon_of(self)) else []),
             layer_table(c),
             *([wrap(_legend(c))] if details else []),
             *explained(self.comparison, self.alone, self.attribution),
@@ -142,6 +143,11 @@ class Report:
             f"off, with {several(worst.spikes_left, 'spike')} for {worst.spikes_right:,} and a "
             f"spike-time distance of {_apart(worst):.2f} a spike ({MOVES})."
         )
+
+
+def silicon_of(report: Report) -> str:
+    """Return which engine the silicon follows, where the target says so."""
+    return str(report.context.get("silicon", ""))
 
 
 def _apart(layer: LayerComparison) -> float:

@@ -15,7 +15,7 @@ from ..findings import Finding, UsageError, info, refuse
 from ..given import as_bundle, as_recording, decay_faults
 from ..model import rule_findings
 from ..network import Array
-from ..pipeline import latency, populations, run, said_by, target_of
+from ..pipeline import latency, populations, run, said_by, silicon, target_of
 from ..progress import Progress, quiet
 from ..recording import Recording, Trace
 from ..reference.neurons import Decay
@@ -134,6 +134,7 @@ def verify(
         tuple(findings),
         {
             "chip": bundle.chip,
+            **({"silicon": follows} if (follows := silicon(bundle)) else {}),
             "model_sha256": bundle.source_sha256,
             "tool_version": __version__,
             "steps": recording.steps,

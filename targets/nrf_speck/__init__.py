@@ -47,6 +47,11 @@ class SpeckTarget:
     sdks = (samna.sdk, samna.newer, sinabs.sdk)
     choices: Sequence[Approximate] = CHOICES
     engines: Mapping[str, Any] = {"steps": run_steps, "sinabs": sinabs.engine}
+    silicon = (
+        "the chip follows the engine emulator, event by event, as far as its documents say (no "
+        "board was at hand); steps and sinabs are sinabs' simulation in time steps, reference is "
+        "the float model"
+    )
     exporters: Mapping[str, Any] = {}
     kit = Path(__file__).parent / "kit"
 
