@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import re
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +32,7 @@ from nrf_deploy.conformance import (
 from nrf_deploy.conformance.case import by_hand
 from nrf_deploy.conformance.programs import dense, port, program
 from nrf_deploy.conformance.run import kits_of, model_kit
+from nrf_deploy.conformance.store import LIMIT
 from nrf_deploy.program import Population
 from nrf_deploy.recording import Recording
 from nrf_deploy.target import targets
@@ -140,6 +144,15 @@ BAD: dict[str, tuple[Callable[[Any], Any], str]] = {
     "a foreign field": (lambda k: k["cases"][0].update(more=1), "KIT-DAMAGED"),
     "a way out of the folder": (lambda k: k["cases"][0].update(folder="../x"), "KIT-DAMAGED"),
     "a negative number": (lambda k: k["cases"][0].update(behind=-1), "KIT-DAMAGED"),
+    "a number of steps without end": (
+        lambda k: k["cases"][0].update(behind=10**12), "KIT-DAMAGED",
+    ),
+    "more steps behind than there are": (
+        lambda k: k["cases"][0].update(behind=10**6), "KIT-UNSOUND",
+    ),
+    "a number of thousands of digits": (
+        lambda k: json.loads("1" * 4000), "KIT-DAMAGED",
+    ),
     "another digest": (
         lambda k: k["cases"][0]["files"].update({"input.npz": "0" * 64}), "KIT-DAMAGED",
     ),
@@ -171,6 +184,34 @@ def test_a_damaged_file_is_refused(
         (copied / name).write_bytes(data)
         assert main(["conformance", "--target", "loihi2", "--kit", str(copied)]) == 3
         assert "KIT-DAMAGED" in refusal(capsys)
+
+
+@pytest.mark.parametrize("name", ["kit.json", "model.sums/input.npz", "model.sums/model.nir"])
+def test_a_file_beyond_the_limit_is_refused_and_not_hashed_in_part(
+    name: str, copied: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The digest in kit.json is that of the part that would be read."""
+    path = copied / name
+    os.truncate(path, LIMIT + 1)
+    if name != "kit.json":
+        digest = hashlib.sha256(path.read_bytes()[:LIMIT]).hexdigest()
+        part = name.partition("/")[2]
+        with_manifest(copied, lambda k: k["cases"][0]["files"].update({part: digest}))
+    assert main(["conformance", "--target", "loihi2", "--kit", str(copied)]) == 3
+    assert "KIT-TOO-LARGE" in refusal(capsys)
+
+
+@pytest.mark.parametrize("member", ["9" * 5000, "٣", "-1", "1e3"])
+def test_a_layer_that_no_number_names_is_refused(
+    member: str, copied: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = copied / "model.sums" / "expected.npz"
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(f"{member}/output.npy", archive.read("0/output.npy"))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    with_manifest(copied, lambda k: k["cases"][0]["files"].update({"expected.npz": digest}))
+    assert main(["conformance", "--target", "loihi2", "--kit", str(copied)]) == 3
+    assert "KIT-DAMAGED" in refusal(capsys)
 
 
 @pytest.mark.parametrize(

@@ -140,6 +140,8 @@ class Kit:
 def _faults(case: Case) -> Iterator[str]:
     if not case.layers:
         yield "it expects nothing of any layer"
+    elif (most := max(r.steps for r in case.expected.outputs.values())) <= case.behind:
+        yield f"it is {case.behind:,} steps behind, and expects {most:,} of them"
     if isinstance(case.subject, Bundle):
         shapes = {p.name: p.shape for p in case.subject.program.populations}
     else:

@@ -24,19 +24,22 @@ import numpy as np
 from .. import archive, nir_io
 from ..bundle import Bundle, load, save
 from ..codec import fits, from_json, to_json
-from ..files import reading, write_atomically
+from ..files import content, reading, write_atomically
 from ..findings import InputError, UsageError, error, refuse
 from ..network import Array, Network
 from ..recording import Recording, Trace
 from ..recordings import decode, write
+from ..recordings.room import demand_elements, demand_steps
 from .case import Case, Hidden, Image, Kit, Unknown
 
 FORMAT = "nrf-deploy conformance kit"
 SCHEMA = "1"
-LIMIT = 64 << 20  # bytes of a file
+LIMIT = 16 << 20  # bytes of a file
+LARGEST = 1 << 31  # of a number in the manifest
 MANIFEST = "kit.json"
 PROGRAM, MODEL, INPUT, EXPECTED = "program.nrfb", "model.nir", "input.npz", "expected.npz"
 
+_LAYER = re.compile(r"\d{1,9}", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
 _FIELDS: dict[str, Any] = {
     "name": str,
@@ -158,11 +161,10 @@ def read_kit(folder: str | os.PathLike[str]) -> Kit:
 
 def _manifest(root: Path) -> dict[str, Any]:
     path = root / MANIFEST
-    with reading(path) as stream:
-        try:
-            held = from_json(stream.read(LIMIT))
-        except ValueError as problem:
-            raise _damaged(path, f"is no JSON ({problem})") from problem
+    try:
+        held = from_json(content(path, LIMIT, "KIT-TOO-LARGE"))
+    except ValueError as problem:
+        raise _damaged(path, f"is no JSON ({problem})") from problem
     if not isinstance(held, dict) or held.get("format") != FORMAT:
         raise _damaged(path, "is not the manifest of a conformance kit")
     version = held.get("schema_version")
@@ -194,7 +196,9 @@ def _entry_fault(entry: Any) -> str | None:
         if not _NAME.fullmatch(name):
             return f"has the name {name!r:.80}"
     texts = (*entry["covers"], *entry["layers"])
-    if not all(isinstance(t, str) for t in texts) or min(entry["behind"], entry["units"]) < 0:
+    if not all(isinstance(t, str) for t in texts) or not all(
+        0 <= entry[name] < LARGEST for name in ("behind", "units")
+    ):
         return "has words or numbers that make no sense"
     for held in entry["hidden"].values():
         for said in held.values():
@@ -202,8 +206,8 @@ def _entry_fault(entry: Any) -> str | None:
                 fits(said[k], h) for k, h in _HIDDEN.items()
             ):
                 return "does not say soundly what is hidden"
-            if not all(fits(code, int) for code in said["codes"]):
-                return "has codes that are no integers"
+            if not all(fits(code, int) and -(2**63) <= code < 2**63 for code in said["codes"]):
+                return "has codes that are not integers of 64 bits"
     if entry["image"] is not None and entry["image"].keys() != {"sha256", "made_by"}:
         return "does not say soundly which image it expects"
     subjects = set(entry["files"]) - {INPUT, EXPECTED}
@@ -215,9 +219,8 @@ def _entry_fault(entry: Any) -> str | None:
 def _read(entry: dict[str, Any], root: Path) -> Case:
     folder = root / entry["folder"]
     for name, digest in entry["files"].items():
-        with reading(folder / name) as stream:
-            if _sha256(stream.read(LIMIT)) != digest:
-                raise _damaged(folder / name, "was changed: it is not what the kit says")
+        if _sha256(content(folder / name, LIMIT, "KIT-TOO-LARGE")) != digest:
+            raise _damaged(folder / name, "was changed: it is not what the kit says")
     subject: Bundle | Network
     if PROGRAM in entry["files"]:
         subject = load(folder / PROGRAM)
@@ -265,12 +268,12 @@ def _expected(path: Path, entry: dict[str, Any]) -> tuple[Trace, dict[tuple[str,
             raise damage.refusal(path, "KIT") from damage
     for key, x in arrays.items():
         number, _, variable = key.partition("/")
-        if not number.isdecimal() or int(number) >= len(entry["layers"]) or not x.ndim:
+        if not _LAYER.fullmatch(number) or int(number) >= len(entry["layers"]) or not x.ndim:
             raise _damaged(path, f"holds {key!r:.40}, which belongs to no layer")
         name = entry["layers"][int(number)]
         wide = x.astype(np.int64) if x.dtype.kind in "biu" else x
         if variable == "output":
-            outputs[name] = Recording.from_dense(wide)
+            outputs[name] = _output(wide, path)
         elif variable.endswith("/unknown"):
             masks[name, variable.removesuffix("/unknown")] = wide
         else:
@@ -278,6 +281,15 @@ def _expected(path: Path, entry: dict[str, Any]) -> tuple[Trace, dict[tuple[str,
     if list(outputs) != entry["layers"]:
         raise _damaged(path, "does not hold one output for each layer")
     return Trace(f"expected ({entry['made_by']})", outputs, states, {}), masks
+
+
+def _output(dense: Array, path: Path) -> Recording:
+    try:
+        demand_steps(len(dense))
+        demand_elements(dense.shape[1:])
+    except archive.DamagedError as damage:
+        raise damage.refusal(path, "KIT") from damage
+    return Recording.from_dense(dense)
 
 
 def _damaged(path: Path, what: str) -> InputError:
