@@ -22,6 +22,7 @@ from . import network as net
 from . import program as prog
 from .archive import LIMIT, Archive, DamagedError, TooLargeError, from_npy, to_npy, write
 from .codec import Codec, fits, from_json, to_json
+from .emulator.soundness import BROKEN
 from .files import reading, write_atomically
 from .findings import Finding, InputError, UsageError, error
 from .legalise import Step
@@ -102,30 +103,13 @@ class Bundle:
         return f"<Bundle for {self.chip}: {self.network!r}, {self.program!r}>"
 
     def faults(self) -> Iterator[str]:
-        """Where the pieces do not fit each other, in words; a sound bundle has none."""
-        yield from self.program.faults()
-        names = [node.name for node in self.network.nodes]
-        if len(set(names)) != len(names):
-            yield "two nodes of the network have the same name"
-        for end in sorted({end for edge in self.network.edges for end in edge} - set(names)):
-            yield f"an edge of the network names {end!r}, which is no node"
-        shapes = {p.name: p.shape for p in self.program.populations}
-        for piece in self.placement.pieces:
-            if not _inside(piece, shapes.get(piece.population, ())):
-                yield (
-                    f"core {piece.core} holds neurons {piece.start}..{piece.stop} of "
-                    f"{piece.population!r}, which the program has not"
-                )
+        """Yield in words where a piece is unsound, or does not fit another."""
+        from .bundle_faults import faults
+
+        yield from faults(self)
         for name in self.artefacts:
             if not _NAME.fullmatch(name):
                 yield f"an artefact has the name {name!r}"
-
-
-def _inside(piece: Piece, shape: tuple[int, ...]) -> bool:
-    if not len(piece.start) == len(piece.stop) == len(shape) > 0:
-        return False
-    ends = zip(piece.start, piece.stop, shape, strict=True)
-    return all(0 <= a <= b <= size for a, b, size in ends)
 
 
 def save(bundle: Bundle, path: str | os.PathLike[str]) -> None:
@@ -189,11 +173,11 @@ def _fit(pieces: Any) -> bool:
 
 
 def _faults(bundle: Bundle) -> list[str]:
-    """A shape that makes no sense can make the very check of it fail."""
+    """List the faults; pieces that make no sense can make the very check of them fail."""
     try:
         return list(bundle.faults())
-    except (ArithmeticError, LookupError, TypeError, ValueError) as problem:
-        return [f"its shapes make no sense ({problem})"]
+    except (*BROKEN, MemoryError, RecursionError) as problem:
+        return [f"its pieces make no sense ({problem!r:.200})"]
 
 
 def _manifest(archive: Archive, path: str | os.PathLike[str]) -> dict[str, Any]:

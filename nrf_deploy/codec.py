@@ -16,7 +16,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -145,6 +145,22 @@ def fits(value: Any, hint: Any) -> bool:
     if origin is Mapping:
         return isinstance(value, Mapping) and all(fits(v, args[1]) for v in value.values())
     return isinstance(value, origin or hint)
+
+
+def misfits(noun: Any, called: str) -> Iterator[str]:
+    """Yield the fields of a dataclass that hold what their annotations do not allow."""
+    for name, hint in _hints(type(noun)).items():
+        if not fits(value := getattr(noun, name), hint):
+            yield f"{name} of {called} is {value!r:.80}, which it cannot be"
+
+
+_HINTS: dict[type, dict[str, Any]] = {}
+
+
+def _hints(cls: type) -> dict[str, Any]:
+    if cls not in _HINTS:
+        _HINTS[cls] = _fields(cls) if dataclasses.is_dataclass(cls) else {}
+    return _HINTS[cls]
 
 
 def to_json(tree: Tree, indent: int | None = None) -> bytes:

@@ -19,6 +19,7 @@ from .capabilities import Kinds as Kinds
 from .emulator.events_golden import EventRule
 from .emulator.golden import Arithmetic
 from .emulator.kernels import EventKernels, Kernels
+from .emulator.parameters import Declared, model_faults
 from .findings import Finding, TargetError, UsageError, error
 from .legalise import EXACT, Pass
 from .legalise.choice import Approximate, allowed
@@ -121,6 +122,15 @@ class Target(Protocol):
 
 class PlainArithmetic:
     """Weights, outputs and sums as they are: a base class that leaves the neurons to be said."""
+
+    name: str
+    parameters: Mapping[str, Declared] = MappingProxyType({})
+    """Name of a neuron model -> its parameters; a model that is not listed is refused."""
+    synapse_parameters: Declared = MappingProxyType({})
+
+    def faults(self, program: Program) -> Iterable[Finding]:
+        prefix = self.name.upper()
+        return model_faults(program, self.parameters, self.synapse_parameters, prefix)
 
     def held(self, synapses: Synapses) -> Array:
         return synapses.weight

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from typing import Any
@@ -12,7 +13,7 @@ from loihi_programs import Case, first_difference, run_golden
 
 from nrf_deploy.emulator.engine import Engine
 from nrf_deploy.emulator.plan import segments
-from nrf_deploy.findings import InputError
+from nrf_deploy.findings import InputError, TargetError
 from nrf_deploy.network import Array, Shape
 from nrf_deploy.program import Conv, Dense, Population, Port, Program, Synapses
 from nrf_deploy.recording import Recording
@@ -177,10 +178,12 @@ def test_what_no_kernel_covers_runs_in_the_plain_emulator_and_says_so() -> None:
     assert np.array_equal(joined, trace.states["x"]["v"])
 
 
-def test_a_synapse_that_leads_back_without_delay_is_left_to_the_plain_emulator() -> None:
+def test_a_synapse_that_leads_back_without_a_delay_is_refused() -> None:
     loop = dense("loop", "x", "x", np.full((2, 2), 30), delay=0)
-    made = program((2,), [dense("w", "in", "x", np.full((2, 2), 60)), loop], [lif("x", (2,))])
-    assert engine(made).plain == "synapses 'loop' lead back without a delay"
+    made = program((2,), [dense("w", "in", "x", np.full((2, 2), 60))], [lif("x", (2,))])
+    made = dataclasses.replace(made, synapses=(*made.synapses, loop))
+    with pytest.raises(TargetError, match="'loop' have a delay of 0 and lead back from 'x'"):
+        engine(made)
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ from .kernels import Kernels
 from .plan import NotCoveredError
 from .plans import Plans
 from .ports import sound
+from .soundness import demand_sound
 from .stream import PlainStream, Stream
 from .tuning import Tuning
 
@@ -43,6 +44,7 @@ class Engine:
     def __init__(
         self, program: Program, arithmetic: Arithmetic, kernels: Kernels, tuning: Tuning = TUNING
     ):
+        demand_sound(program, arithmetic)
         self.program, self.arithmetic = program, arithmetic
         self._lock = threading.Lock()
         self._idle: list[Stream] = []

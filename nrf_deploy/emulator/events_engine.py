@@ -29,6 +29,7 @@ from .events_layer import Running, Stream
 from .events_tables import Neurons, Passing, layer, shapes
 from .kernels import EventKernels
 from .plan import NotCoveredError
+from .soundness import demand_sound
 
 STEPS = 256
 """That pass a layer before the next one starts."""
@@ -40,6 +41,7 @@ class EventEngine:
     """A program made ready to run; it can be run many times."""
 
     def __init__(self, program: Program, rule: EventRule, kernels: EventKernels):
+        demand_sound(program, rule)
         refuse(events_golden.faults(program), TargetError)
         self.program, self.rule = program, rule
         self.plain: str | None = None

@@ -27,6 +27,7 @@ from ..program import Conv, Dense, Population, Program, Sparse, Synapses
 from ..progress import Progress, quiet
 from ..recording import Recording, Trace
 from .golden import State
+from .soundness import demand_sound
 
 
 @runtime_checkable
@@ -35,6 +36,10 @@ class EventRule(Protocol):
 
     name: str
     states: Mapping[str, tuple[str, ...]]
+
+    def faults(self, program: Program) -> Iterable[Finding]:
+        """As golden.Arithmetic.faults."""
+        ...
 
     def start(self, population: Population) -> State: ...
 
@@ -67,6 +72,7 @@ def run(
 
     A layer's output in a step is how often each neuron fired; states are those after it.
     """
+    demand_sound(program, rule)
     refuse(faults(program), TargetError)
     refuse(input_faults(recording), InputError)
     steps = recording.steps if steps is None else steps
@@ -218,6 +224,10 @@ def shuffled(events: Array, seed: int, t: int) -> Array:
     return np.random.default_rng((seed, t)).permutation(events)
 
 
+MOST_EVENTS = 2**27
+"""Of a recording; its values are counts, so few numbers can mean very many events."""
+
+
 def input_faults(recording: Recording) -> Iterator[Finding]:
     wrong = (recording.value < 0) | (recording.value != np.rint(recording.value))
     if wrong.any():
@@ -228,6 +238,13 @@ def input_faults(recording: Recording) -> Iterator[Finding]:
             why="events come one by one here: a value of n means that n of them fall into the step",
             fix="send counts of events; give the two signs of a signal a channel each",
             step=int(recording.step[at]),
+        )
+    elif (events := float(recording.value.astype(np.float64).sum())) > MOST_EVENTS:
+        yield error(
+            "EVENTS-INPUT",
+            f"the values count {events:,.0f} events; expected at most {MOST_EVENTS:,}",
+            why="events come one by one here",
+            fix="give a shorter recording, or smaller counts",
         )
 
 

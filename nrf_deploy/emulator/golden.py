@@ -17,10 +17,12 @@ from typing import Protocol
 
 import numpy as np
 
+from ..findings import Finding
 from ..network import Array
 from ..program import Conv, Dense, Population, Program, Sparse, Synapses
 from ..progress import Progress, quiet
 from ..recording import Recording, Trace
+from .soundness import demand_sound
 
 State = dict[str, Array]
 
@@ -31,6 +33,12 @@ class Arithmetic(Protocol):
     name: str
     states: Mapping[str, tuple[str, ...]]
     """The state variables of each neuron model, in the order in which a step computes them."""
+
+    def faults(self, program: Program) -> Iterable[Finding]:
+        """Yield an error for each model and parameter that these rules do not have, and for each
+        value that is out of range (parameters.py does that by a declaration). It is asked once a
+        program, after Program.faults()."""
+        ...
 
     def held(self, synapses: Synapses) -> Array:
         """The weights as the chip holds them."""
@@ -68,6 +76,7 @@ def run(
     whose every state variable is kept after every step. `steps` beyond the recording run on
     silence, so that what is under way arrives.
     """
+    demand_sound(program, arithmetic)
     steps = recording.steps if steps is None else steps
     record = [p.name for p in program.populations] if record is None else list(record)
     kept_states = list(states)
@@ -154,7 +163,8 @@ def _wires(synapses: Synapses, weight: Array) -> list[Wire]:
 
 def exact_matmul(a: Array, b: Array) -> Array:
     """a @ b in int64, by way of float64 (and so BLAS) where no partial sum can reach 2^53."""
-    if np.abs(a).max(initial=0) * np.abs(b).max(initial=0) * a.shape[-1] < 2**53:
+    largest = (max(-int(x.min(initial=0)), int(x.max(initial=0))) for x in (a, b))
+    if math.prod(largest) * a.shape[-1] < 2**53:
         return np.rint(a.astype(np.float64) @ b.astype(np.float64)).astype(np.int64)
     return a.astype(np.int64) @ b.astype(np.int64)
 

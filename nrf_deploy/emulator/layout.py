@@ -98,11 +98,22 @@ def rows(matrix: Array, source: Layout, target: Layout, lanes: int) -> Array:
 def lists(
     row: Array, column: Array, weight: Array, source: Layout, target: Layout
 ) -> tuple[Array, Array, Array]:
-    """(first, target, weight): the weights of source i are those from first[i] to first[i + 1]."""
-    to, of = target.inward(row), source.inward(column)
+    """(first, target, weight): the weights of source i are those from first[i] to first[i + 1].
+
+    What these tables say is written without another look, so it is checked here once more.
+    """
+    to, of = target.inward(row.astype(np.int64)), source.inward(column.astype(np.int64))
+    demand_inside(to, target.size)
+    demand_inside(of, source.size)
     order = np.lexsort((to, of))
     first = np.concatenate([[0], np.cumsum(np.bincount(of, minlength=source.size))])
     return first.astype(np.int64), to[order].astype(np.int32), weight[order]
+
+
+def demand_inside(index: Array, size: int) -> None:
+    """Raise an IndexError if an index lies outside an array of this size."""
+    if index.size and (int(index.min()) < 0 or int(index.max()) >= size):
+        raise IndexError(f"an index from {index.min()} to {index.max()} in an array of {size}")
 
 
 @dataclass(frozen=True, eq=False)

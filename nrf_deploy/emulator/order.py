@@ -32,9 +32,9 @@ def join(parts, steps, start, index, value):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def soundness(start, index, value, size, limit):  # type: ignore[no-untyped-def]
+def soundness(start, index, value, size, lowest, highest):  # type: ignore[no-untyped-def]
     """The largest magnitude of a recording's values; -1 where something may be wrong with it,
-    or a value lies beyond the limit."""
+    or a value lies beyond these limits."""
     if len(start) == 0 or start[0] != 0 or start[-1] != len(index) or len(index) != len(value):
         return -1
     largest = 0
@@ -43,7 +43,7 @@ def soundness(start, index, value, size, limit):  # type: ignore[no-untyped-def]
             return -1
         before = -1
         for e in range(start[t], start[t + 1]):
-            if index[e] <= before or value[e] == 0 or not -limit <= value[e] <= limit:
+            if index[e] <= before or value[e] == 0 or not lowest <= value[e] <= highest:
                 return -1
             before = index[e]
             largest = max(largest, abs(value[e]))

@@ -21,10 +21,11 @@ import numpy as np
 
 from ..network import Array
 from ..program import Conv, Dense, Population, Port, Program, Sparse, Synapses
+from ..program_faults import LONGEST_DELAY
 from .compiled import GRANULE
 from .golden import Arithmetic
 from .kernels import WORD, Cell, Delivery, Kernels, Range
-from .layout import Layout, conv_lists, conv_synapses, conv_tables, lists, rows
+from .layout import Layout, conv_lists, conv_synapses, conv_tables, demand_inside, lists, rows
 from .machine import CELL, DELIVER, WIRE
 from .split import pieces
 from .tuning import Tuning
@@ -32,6 +33,10 @@ from .work import Neurons, Plan, Segment, Stage, Sum, Transfer, Wire
 
 LARGEST = 2**30
 """Neurons of a population and weights of a wire, so that 32-bit indices hold them."""
+
+
+LISTED = 2**26
+"""Synapses of a convolution that are laid one by one, because its ends are laid otherwise."""
 
 
 class NotCoveredError(Exception):
@@ -127,8 +132,10 @@ class _Planner:
             raise NotCoveredError(f"synapses {s.name!r} shift by {delivery.shift} bits")
         if len({self.layouts[t] for t in s.targets}) > 1:
             raise NotCoveredError(f"synapses {s.name!r} have targets of different shapes")
-        delays = s.delay if not isinstance(s, Dense) or s.delays is None else s.delay + s.delays
+        more = s.delays if isinstance(s, Dense) and s.delays is not None else np.int64(0)
+        delays = s.delay + np.asarray(more, np.int64)
         for delay in np.unique(delays):
+            demand_inside(delay, LONGEST_DELAY + 1)  # of the history that a wire looks back upon
             if delay == 0 and any(self.place.get(s.source, -1) >= self.place[t] for t in s.targets):
                 raise NotCoveredError(f"synapses {s.name!r} lead back without a delay")
             weight = np.where(delays == delay, held, 0) if np.ndim(delays) else held
@@ -196,6 +203,8 @@ def _lay(w: Wire, layouts: Mapping[str, Layout]) -> None:
             w.tables = tables
             w.total.slack = max(w.total.slack, tables.row)
             return
+        if conv_synapses(s) > LISTED:
+            raise NotCoveredError(f"synapses {s.name!r} are too many to be listed one by one")
         row, column, weight = conv_lists(s, w.weight)
     elif isinstance(s, Sparse):
         row, column, weight = s.row, s.column, w.weight

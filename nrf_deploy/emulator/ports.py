@@ -12,7 +12,7 @@ from ..program import Program
 from ..recording import Recording
 from .order import soundness
 
-WORD = 2**31 - 1
+LOWEST, HIGHEST = -(2**31), 2**31 - 1
 
 
 def sound(program: Program, recording: Recording) -> list[int]:
@@ -25,7 +25,7 @@ def sound(program: Program, recording: Recording) -> list[int]:
         and all(a.ndim == 1 and a.dtype == np.int64 and a.flags.c_contiguous for a in arrays)
     )
     if usual:
-        largest = soundness(*arrays, recording.size, WORD)
+        largest = soundness(*arrays, recording.size, LOWEST, HIGHEST)
         if largest >= 0:
             return [int(largest)]
     refuse(input_faults(program, recording), InputError)
@@ -55,7 +55,8 @@ def input_faults(program: Program, recording: Recording) -> list[Finding]:
         )
     values = recording.value
     if len(values):
-        beyond = np.abs(values.astype(np.float64)) > WORD
+        wide = values.astype(np.float64)
+        beyond = (wide < LOWEST) | (wide > HIGHEST)
         if beyond.any():
             at = int(np.argmax(beyond))
             found.append(

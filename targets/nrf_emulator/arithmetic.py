@@ -28,30 +28,62 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from nrf_deploy.emulator.golden import State
-from nrf_deploy.findings import Finding, TargetError, error, refuse
+from nrf_deploy.emulator.parameters import (
+    Declared,
+    Parameter,
+    as_integers,
+    flag,
+    named,
+    of_word,
+    ranged,
+    synapse_faults,
+    unknown_model,
+    wrong_parameters,
+)
+from nrf_deploy.findings import Finding, TargetError
 from nrf_deploy.network import Array
-from nrf_deploy.program import Population, Synapses
+from nrf_deploy.program import Population, Program, Synapses
 
 ROUNDING = {"floor": 0, "zero": 1, "nearest": 2}
 
-MACHINE = {
-    "decay_bits": 12,
-    "state_bits": 24,
-    "sum_bits": 24,
-    "fraction_bits": 6,
-    "rounding": 1,
-    "wrap": 0,
-    "wait": 0,
+MACHINE: Declared = {
+    "decay_bits": Parameter(1, 24, 12, shared=True),
+    "state_bits": Parameter(4, 32, 24, shared=True),
+    "sum_bits": Parameter(4, 32, 24, shared=True),
+    "fraction_bits": Parameter(0, 16, 6, shared=True),
+    "rounding": Parameter(0, 2, 1, shared=True),
+    "wrap": flag(0, shared=True),
+    "wait": Parameter(0, 2**31 - 1, 0, shared=True),
 }
 """What all neurons of a population have in common."""
-LEAKY = {"decay": 0, "leak": 0, "rest": 0, "bias": 0, "v0": 0}
-CURRENT = {"current_decay": 0, "input_bias": 0, "i0": 0}
-SPIKING = {"v_reset": 0, "at": 0, "subtract": 0}
-GRADED = {"shift": 0, "message_bits": 16, "message_rounding": 1, "rectify": 0}
+DECAY = Parameter(0, 2**24, 0)
+LEAKY: Declared = {
+    "decay": DECAY,
+    "leak": of_word(0),
+    "rest": of_word(0),
+    "bias": of_word(0),
+    "v0": of_word(0),
+}
+CURRENT: Declared = {"current_decay": DECAY, "input_bias": of_word(0), "i0": of_word(0)}
+SPIKING: Declared = {
+    "vth": of_word(),
+    "v_reset": of_word(0),
+    "at": flag(0, shared=True),
+    "subtract": flag(0, shared=True),
+}
+GRADED: Declared = {
+    "shift": Parameter(0, 31, 0),
+    "message_bits": Parameter(2, 32, 16, shared=True),
+    "message_rounding": Parameter(0, 2, 1, shared=True),
+    "rectify": flag(0, shared=True),
+}
+SYNAPSES: Declared = {"graded": flag(1)}
+PREFIX = "FIXED"
 
 Params = Mapping[str, Array]
 
@@ -118,86 +150,57 @@ def passing(p: Params, state: State, arriving: Array) -> tuple[Array, State]:
 class Model:
     step: Callable[[Params, State, Array], tuple[Array, State]]
     states: tuple[str, ...]
-    defaults: Mapping[str, int]
-    needs: tuple[str, ...] = ()
+    parameters: Declared
 
 
 MODELS = {
-    "lif": Model(spiking, ("v",), {**MACHINE, **LEAKY, **SPIKING}, ("vth",)),
-    "cuba_lif": Model(spiking, ("i", "v"), {**MACHINE, **LEAKY, **CURRENT, **SPIKING}, ("vth",)),
+    "lif": Model(spiking, ("v",), {**MACHINE, **LEAKY, **SPIKING}),
+    "cuba_lif": Model(spiking, ("i", "v"), {**MACHINE, **LEAKY, **CURRENT, **SPIKING}),
     "li": Model(graded, ("v",), {**MACHINE, **LEAKY, **GRADED}),
     "cuba_li": Model(graded, ("i", "v"), {**MACHINE, **LEAKY, **CURRENT, **GRADED}),
-    "pass": Model(passing, (), {"sum_bits": 24, "wrap": 0}),
+    "pass": Model(passing, (), {name: MACHINE[name] for name in ("sum_bits", "wrap")}),
 }
-
-UNIFORM = (*MACHINE, "at", "subtract", "message_bits", "message_rounding", "rectify")
-"""Parameters that must be one number for a population."""
+PARAMETERS: Mapping[str, Declared] = {name: model.parameters for name, model in MODELS.items()}
 
 
 def parameters(population: Population) -> dict[str, Array]:
-    """Every parameter of the population's model as int64; what is unknown or beyond its range
-    is refused."""
-    model = MODELS.get(population.model)
-    if model is None:
-        raise TargetError(
-            error(
-                "FIXED-MODEL-UNKNOWN",
-                f"the neuron model {population.model!r} does not exist here",
-                layer=population.name,
-                fix=f"use one of: {', '.join(MODELS)}",
-            )
-        )
-    values = {
-        name: np.asarray(value, np.int64)
-        for name, value in {**model.defaults, **population.params}.items()
+    """Return every parameter of the population's model as int64; refuse what is unknown or
+    beyond its range."""
+    declared = PARAMETERS.get(population.model)
+    if declared is None:
+        raise TargetError(unknown_model(population, PARAMETERS, PREFIX))
+    if wrong := [*named(population.params, declared), *_ranged(population.params, declared)]:
+        raise TargetError(wrong_parameters(population, declared, PREFIX, wrong))
+    return as_integers(population.params, declared)
+
+
+def _ranged(params: Mapping[str, Any], declared: Declared) -> list[str]:
+    """List the parameters beyond their range, which depends on two widths for most of them."""
+    if wrong := list(ranged(params, declared)):
+        return wrong
+    bits, whole = (int(params.get(n, MACHINE[n].default)) for n in ("state_bits", "decay_bits"))
+    half = 1 << bits - 1
+    state = ("rest", "bias", "input_bias", "v0", "i0", "vth", "v_reset")
+    narrow = {
+        **{name: Parameter(-half, half - 1) for name in state},
+        "leak": Parameter(0, half - 1),
+        **dict.fromkeys(("decay", "current_decay"), Parameter(0, 1 << whole)),
     }
-    refuse(_faults(population.name, model, values), TargetError)
-    return values
-
-
-def _faults(name: str, model: Model, values: Params) -> Iterator[Finding]:
-    known = (*model.needs, *model.defaults)
-    wrong = [f"{n!r} is missing" for n in model.needs if n not in values]
-    wrong += [f"{n!r} is not one of them" for n in values if n not in known]
-    wrong += [f"{n!r} differs among neurons" for n in UNIFORM if np.ndim(values.get(n, 0))]
-    if not wrong:
-        ranges = _ranges(values)
-        wrong = [
-            f"{n!r} is beyond {low}..{high}"
-            for n, (low, high) in ranges.items()
-            if n in values and not np.all((low <= values[n]) & (values[n] <= high))
-        ]
-    if wrong:
-        yield error(
-            "FIXED-MODEL-PARAMETERS",
-            f"the parameters of this population: {', '.join(wrong)}",
-            layer=name,
-            fix=f"it takes {', '.join(sorted(known))}",
-        )
-
-
-def _ranges(p: Params) -> dict[str, tuple[int, int]]:
-    widths = {"decay_bits": (1, 24), "state_bits": (4, 32), "sum_bits": (4, 32)}
-    bits = int(np.clip(p.get("state_bits", 24), 4, 32))
-    half, whole = 2 ** (bits - 1), 2 ** int(np.clip(p.get("decay_bits", 12), 1, 24))
-    state = (-half, half - 1)
-    return {
-        **widths,
-        "fraction_bits": (0, 16),
-        "message_bits": (2, 32),
-        **dict.fromkeys(("rounding", "message_rounding"), (0, 2)),
-        **dict.fromkeys(("wrap", "at", "subtract", "rectify"), (0, 1)),
-        "wait": (0, 2**31 - 1),
-        "shift": (0, 31),
-        **dict.fromkeys(("decay", "current_decay"), (0, whole)),
-        "leak": (0, half - 1),
-        **dict.fromkeys(("rest", "bias", "input_bias", "v0", "i0", "vth", "v_reset"), state),
-    }
+    return list(ranged(params, narrow))
 
 
 class FixedArithmetic:
     name = "fixed"
     states: Mapping[str, tuple[str, ...]] = {name: m.states for name, m in MODELS.items()}
+
+    def faults(self, program: Program) -> Iterator[Finding]:
+        for p in program.populations:
+            try:
+                parameters(p)
+            except TargetError as refusal:
+                yield from refusal.findings
+        for s in program.synapses:
+            yield from synapse_faults(s, SYNAPSES, PREFIX)
 
     def held(self, synapses: Synapses) -> Array:
         return synapses.weight.astype(np.int64)

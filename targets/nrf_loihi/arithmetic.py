@@ -28,16 +28,18 @@ wrap one by one. Neither is imitated here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from nrf_deploy.emulator.golden import State
+from nrf_deploy.emulator.parameters import Declared, Parameter, model_faults
+from nrf_deploy.findings import Finding
 from nrf_deploy.network import Array
-from nrf_deploy.program import Conv, Dense, Population, Synapses
+from nrf_deploy.program import Conv, Dense, Population, Program, Synapses
 
 from .integers import LIMIT, VTH_MAX, i32, shift, shr0
-from .neurons import MODELS, parameters
+from .neurons import MODELS, PARAMETERS, PREFIX, parameters
 
 __all__ = [
     "LIMIT",
@@ -53,6 +55,12 @@ __all__ = [
 ]
 
 MIXED, EXCITATORY, INHIBITORY = 1, 2, 3
+SYNAPSES: Declared = {
+    "weight_exp": Parameter(-31, 31, 0),
+    "num_weight_bits": Parameter(1, 8, 8),
+    "sign_mode": Parameter(MIXED, INHIBITORY, MIXED),
+    "num_message_bits": Parameter(0, 32, 0),
+}
 
 
 # --- synapses ------------------------------------------------------------
@@ -84,6 +92,9 @@ def held_weights(weight: Array, mode: int, bits: int) -> Array:
 class LoihiArithmetic:
     name = "loihi"
     states: Mapping[str, tuple[str, ...]] = {name: m.states for name, m in MODELS.items()}
+
+    def faults(self, program: Program) -> Iterator[Finding]:
+        return model_faults(program, PARAMETERS, SYNAPSES, PREFIX)
 
     def held(self, synapses: Synapses) -> Array:
         if isinstance(synapses, Conv):

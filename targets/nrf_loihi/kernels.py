@@ -51,7 +51,7 @@ def _plain(values: Numbers) -> dict[str, Any]:
 
 class LoihiKernels:
     def graded(self, synapses: Synapses) -> bool:
-        return bool(synapses.params.get("num_message_bits", 0) != 0)
+        return bool(synapses.params.get("num_message_bits", 0) > 0)
 
     def delivery(self, synapses: Synapses) -> Delivery:
         if isinstance(synapses, Conv):

@@ -12,7 +12,17 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from nrf_deploy.emulator.golden import State
-from nrf_deploy.findings import TargetError, error
+from nrf_deploy.emulator.parameters import (
+    Declared,
+    Parameter,
+    as_integers,
+    flag,
+    named,
+    of_word,
+    unknown_model,
+    wrong_parameters,
+)
+from nrf_deploy.findings import TargetError
 from nrf_deploy.network import Array
 from nrf_deploy.program import Population
 
@@ -155,70 +165,79 @@ def rf_iz(p: Params, s: State, arriving: Array, t: int) -> tuple[Array, State]:
 
 @dataclass(frozen=True)
 class Model:
-    """A neuron model: its state variables, the parameters that must be said, and the others."""
+    """A neuron model: its state variables, and the parameters that it takes.
+
+    The ranges are those in which these rules give what Lava gives; a chip holds less, and the
+    compiler checks that.
+    """
 
     step: Step
     states: tuple[str, ...] = ()
-    needs: tuple[str, ...] = ()
-    defaults: Mapping[str, int] = field(default_factory=dict)
+    parameters: Declared = field(default_factory=dict)
 
 
-LIF_NEEDS = ("du", "dv", "vth")
-LIF_DEFAULTS = {"bias_mant": 0, "bias_exp": 0, "u0": 0, "v0": 0}
-DELTA_DEFAULTS = {"cum_error": 0, "spike_exp": 0, "state_exp": 0}
-RF_NEEDS = ("sin_decay", "cos_decay", "vth")
-RF_DEFAULTS = {"decay_bits": 0, "state_exp": 0}
+LEAKY = {
+    "du": of_word(),
+    "dv": of_word(),
+    "bias_mant": Parameter(-(2**15), 2**15 - 1, 0),
+    "bias_exp": Parameter(-31, 31, 0),
+    "u0": of_word(0),
+    "v0": of_word(0),
+}
+LIF = {**LEAKY, "vth": of_word()}
+SHIFT = Parameter(0, 31, 0)
+PERIOD = Parameter(0, 2**31 - 1)
+DELTA = {"vth": of_word(), "cum_error": flag(0), "spike_exp": SHIFT, "state_exp": SHIFT}
+RF = {
+    "sin_decay": of_word(),
+    "cos_decay": of_word(),
+    "vth": of_word(),
+    "decay_bits": Parameter(0, 62, 0),
+    "state_exp": SHIFT,
+}
 
 MODELS: dict[str, Model] = {
-    "lif": Model(lif, ("u", "v"), LIF_NEEDS, LIF_DEFAULTS),
+    "lif": Model(lif, ("u", "v"), LIF),
     "li": Model(
-        li, ("u", "v"), ("du", "dv"), {**LIF_DEFAULTS, "vth": VTH_MAX, "shift": 0, "rectify": 0}
+        li, ("u", "v"), {**LEAKY, "vth": of_word(VTH_MAX), "shift": SHIFT, "rectify": flag(0)}
     ),
     "lif_reset": Model(
-        lif_reset, ("u", "v"), (*LIF_NEEDS, "interval"), {**LIF_DEFAULTS, "offset": 0}
+        lif_reset,
+        ("u", "v"),
+        {**LIF, "interval": Parameter(1, 2**31 - 1), "offset": of_word(0)},
     ),
     "lif_refractory": Model(
-        lif_refractory, ("u", "v", "rest"), (*LIF_NEEDS, "period"), {**LIF_DEFAULTS, "rest0": 0}
+        lif_refractory,
+        ("u", "v", "rest"),
+        {**LIF, "period": PERIOD, "rest0": Parameter(0, 2**31 - 1, 0)},
     ),
-    "ternary_lif": Model(ternary_lif, ("u", "v"), ("du", "dv", "vth_hi", "vth_lo"), LIF_DEFAULTS),
+    "ternary_lif": Model(
+        ternary_lif, ("u", "v"), {**LEAKY, "vth_hi": of_word(), "vth_lo": of_word()}
+    ),
     "pass": Model(through),
-    "graded": Model(graded, (), ("vth",)),
-    "graded_relu": Model(graded_relu, (), ("vth",)),
-    "delta": Model(delta, ("act", "residue", "error"), ("vth",), DELTA_DEFAULTS),
+    "graded": Model(graded, (), {"vth": of_word()}),
+    "graded_relu": Model(graded_relu, (), {"vth": of_word()}),
+    "delta": Model(delta, ("act", "residue", "error"), DELTA),
     "sigma_delta": Model(
         sigma_delta,
         ("sigma", "act", "residue", "error"),
-        ("vth",),
-        {**DELTA_DEFAULTS, "bias": 0, "act_mode": 1},
+        {**DELTA, "bias": of_word(0), "act_mode": flag(1)},
     ),
-    "rf": Model(rf, ("real", "imag"), RF_NEEDS, RF_DEFAULTS),
-    "rf_iz": Model(rf_iz, ("real", "imag"), RF_NEEDS, RF_DEFAULTS),
+    "rf": Model(rf, ("real", "imag"), RF),
+    "rf_iz": Model(rf_iz, ("real", "imag"), RF),
 }
+
+PARAMETERS: Mapping[str, Declared] = {name: model.parameters for name, model in MODELS.items()}
+PREFIX = "LOIHI"
 
 
 def parameters(population: Population) -> dict[str, Array]:
-    """Every parameter of the population's model, as int64; what is unknown is refused."""
-    model = MODELS.get(population.model)
-    if model is None:
-        raise TargetError(
-            error(
-                "LOIHI-MODEL-UNKNOWN",
-                f"the neuron model {population.model!r} does not exist here",
-                layer=population.name,
-                fix=f"use one of: {', '.join(MODELS)}",
-            )
-        )
-    wrong = [f"{n!r} is missing" for n in model.needs if n not in population.params]
-    known = {*model.needs, *model.defaults}
-    wrong += [f"{n!r} is not one of them" for n in population.params if n not in known]
-    if wrong:
-        raise TargetError(
-            error(
-                "LOIHI-MODEL-PARAMETERS",
-                f"the parameters of {population.model!r}: {', '.join(wrong)}",
-                layer=population.name,
-                fix=f"it takes {', '.join(sorted(known))}",
-            )
-        )
-    values = {**model.defaults, **population.params}
-    return {name: np.asarray(value, np.int64) for name, value in values.items()}
+    """Return every parameter of the population's model as int64; refuse unknown ones.
+
+    Their values are checked once for a whole program: LoihiArithmetic.faults.
+    """
+    if (declared := PARAMETERS.get(population.model)) is None:
+        raise TargetError(unknown_model(population, PARAMETERS, PREFIX))
+    if wrong := [*named(population.params, declared)]:
+        raise TargetError(wrong_parameters(population, declared, PREFIX, wrong))
+    return as_integers(population.params, declared)

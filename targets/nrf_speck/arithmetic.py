@@ -29,74 +29,61 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from nrf_deploy.emulator.golden import State
-from nrf_deploy.findings import Finding, TargetError, error, refuse
+from nrf_deploy.emulator.parameters import (
+    Declared,
+    Parameter,
+    as_integers,
+    flag,
+    named,
+    ranged,
+    synapse_faults,
+    unknown_model,
+    wrong_parameters,
+)
+from nrf_deploy.findings import Finding, TargetError
 from nrf_deploy.network import Array
-from nrf_deploy.program import Population, Synapses
+from nrf_deploy.program import Population, Program, Sparse, Synapses
 
 from .chip import LEAST, MOST
 from .form import MERGE, NEURONS
 
-NEEDS = ("threshold_high",)
-DEFAULTS = {"threshold_low": LEAST, "bias": 0, "v0": 0, "returns_to_zero": 0}
-RANGES = {
-    "threshold_high": (1, MOST),
-    "threshold_low": (LEAST, 0),
-    "bias": (LEAST, MOST),
-    "v0": (LEAST, MOST),
-    "returns_to_zero": (0, 1),
+DECLARED: Declared = {
+    "threshold_high": Parameter(1, MOST, shared=True),
+    "threshold_low": Parameter(LEAST, 0, LEAST, shared=True),
+    "bias": Parameter(LEAST, MOST, 0),
+    "v0": Parameter(LEAST, MOST, 0),
+    "returns_to_zero": flag(0, shared=True),
 }
-SHARED = ("threshold_high", "threshold_low", "returns_to_zero")
-"""One number a core."""
+"""What is shared is one number a core."""
+PARAMETERS: Mapping[str, Declared] = {NEURONS: DECLARED, MERGE: {}}
+PREFIX = "SPECK"
+WIRE: Declared = {"pooling": Parameter(1, 8), "shift": Parameter(0, 2**16)}
 STATES: Mapping[str, tuple[str, ...]] = {NEURONS: ("v",), MERGE: ()}
 
 Params = Mapping[str, Array]
 
 
 def parameters(population: Population) -> dict[str, Array]:
-    """Every parameter as int64; what is unknown or beyond its range is refused."""
-    if population.model not in STATES:
-        raise TargetError(
-            error(
-                "SPECK-MODEL-UNKNOWN",
-                f"the neuron model {population.model!r} does not exist here",
-                layer=population.name,
-                fix=f"use one of: {', '.join(STATES)}",
-            )
-        )
-    usual = DEFAULTS if population.model == NEURONS else {}
-    values = {n: np.asarray(x, np.int64) for n, x in {**usual, **population.params}.items()}
-    refuse(_faults(population, values), TargetError)
-    return values
+    """Return every parameter as int64; refuse what is unknown or beyond its range."""
+    declared = PARAMETERS.get(population.model)
+    if declared is None:
+        raise TargetError(unknown_model(population, PARAMETERS, PREFIX))
+    if wrong := [*named(population.params, declared), *ranged(population.params, declared)]:
+        raise TargetError(wrong_parameters(population, declared, PREFIX, wrong))
+    return as_integers(population.params, declared)
 
 
-def _faults(population: Population, values: Params) -> Iterator[Finding]:
-    neurons = population.model == NEURONS
-    wrong = [f"{n!r} is missing" for n in NEEDS if neurons and n not in values]
-    for name, value in values.items():
-        if name not in RANGES or not neurons:
-            wrong.append(f"{name!r} is not one of them")
-            continue
-        low, high = RANGES[name]
-        if not np.all((low <= value) & (value <= high)):
-            wrong.append(f"{name!r} is beyond {low}..{high}")
-        if name in SHARED and value.ndim:
-            wrong.append(f"{name!r} differs among neurons")
-        if not _spreads(value, population.shape):
-            wrong.append(f"{name!r} has the shape {value.shape} for neurons of {population.shape}")
-    if wrong:
-        yield error(
-            "SPECK-MODEL-PARAMETERS",
-            f"the parameters of {population.model!r}: {', '.join(wrong)}",
-            layer=population.name,
-            fix=f"it takes {', '.join(RANGES) if neurons else 'none'}",
-        )
-
-
-def _spreads(value: Array, shape: tuple[int, ...]) -> bool:
-    try:
-        return np.broadcast_shapes(value.shape, shape) == shape
-    except ValueError:
-        return False
+def sound(program: Program) -> Iterator[Finding]:
+    """Yield the parameters that these cores do not take; only wires into a merge have any."""
+    for p in program.populations:
+        try:
+            parameters(p)
+        except TargetError as refusal:
+            yield from refusal.findings
+    merges = {p.name for p in program.populations if p.model == MERGE}
+    for s in program.synapses:
+        joins = isinstance(s, Sparse) and set(s.targets) <= merges
+        yield from synapse_faults(s, WIRE if joins else {}, PREFIX)
 
 
 def started(population: Population) -> State:
@@ -108,6 +95,9 @@ def started(population: Population) -> State:
 class StepsArithmetic:
     name = "speck.steps"
     states = STATES
+
+    def faults(self, program: Program) -> Iterator[Finding]:
+        return sound(program)
 
     def held(self, synapses: Synapses) -> Array:
         return synapses.weight.astype(np.int64)
@@ -137,6 +127,9 @@ class StepsArithmetic:
 class EventsRule:
     name = "speck.events"
     states = STATES
+
+    def faults(self, program: Program) -> Iterator[Finding]:
+        return sound(program)
 
     def start(self, population: Population) -> State:
         return started(population)
