@@ -15,6 +15,8 @@ from . import __version__
 from .bundle import Bundle
 from .emulator import golden
 from .emulator.events_golden import EventRule
+from .emulator.golden import Arithmetic
+from .emulator.soundness import demand_sound
 from .findings import Finding, InputError, TargetError, UsageError, error, info, refuse
 from .given import as_bundle, as_recording, decay_faults, input_faults
 from .model import Model, as_model
@@ -94,7 +96,9 @@ def bundled(model: Model, chip: str, verdict: Verdict) -> Bundle:
 def emit(bundle: Bundle | str | Path, form: str, folder: str | Path) -> None:
     """Write the compiled network to `folder` in a vendor's own terms, such as "lava"."""
     bundle = as_bundle(bundle)
-    exporter(target_of(bundle), form)(bundle.program, Path(folder))
+    write = exporter(target_of(bundle), form)
+    demand_sound(bundle.program, arithmetic_of(bundle))
+    write(bundle.program, Path(folder))
 
 
 def exporter(target: Target, form: str) -> Exporter:
@@ -138,6 +142,20 @@ def target_of(bundle: Bundle) -> Target:
     return shelf[bundle.target]
 
 
+def arithmetic_of(bundle: Bundle) -> Arithmetic | EventRule:
+    """Return the rules that give the bundle's integers their meaning."""
+    target, name = target_of(bundle), bundle.program.arithmetic
+    if name not in target.arithmetics:
+        raise TargetError(
+            error(
+                "ARITHMETIC-UNKNOWN",
+                f"the target {target.name} has no arithmetic {name!r:.80}",
+                fix=f"use one of: {', '.join(target.arithmetics)}",
+            )
+        )
+    return target.arithmetics[name]
+
+
 def run(
     bundle: Bundle | str | Path,
     recording: Recording,
@@ -179,6 +197,7 @@ def run(
     steps = recording.steps + bundle.program.latency if steps is None else steps
     if engine == "emulator":
         return emulate(bundle, recording, record, states, steps, progress)
+    demand_sound(bundle.program, arithmetic_of(bundle))
     return target_of(bundle).engines[engine](
         bundle.program, recording, record=record, states=states, steps=steps, progress=progress
     )
@@ -193,8 +212,8 @@ def emulate(
     progress: Progress,
 ) -> Trace:
     """The fast engine where the target gives kernels, else the plain one: the same bits."""
-    name, program, target = bundle.program.arithmetic, bundle.program, target_of(bundle)
-    rules, kernels = target.arithmetics[name], cast(Any, target.kernels.get(name))
+    program, rules = bundle.program, arithmetic_of(bundle)
+    kernels = cast(Any, target_of(bundle).kernels.get(program.arithmetic))
     if isinstance(rules, EventRule):
         from .emulator.events_engine import EventEngine
 
@@ -245,7 +264,7 @@ def latency(bundle: Bundle, engine: str) -> dict[str, int]:
 def unit(bundle: Bundle, layer: str, engine: str = "emulator") -> Array | None:
     """What 1 of the model is in the values that a layer gives, one number a neuron or for all;
     None where these are the model's own, or plain spikes."""
-    node = bundle.network[layer]
+    node = next((n for n in bundle.network.nodes if n.name == layer), None)
     origin = next((o for o in bundle.program.origins if o.node == layer), None)
     if engine == "reference" or origin is None or getattr(node, "spikes", False):
         return None

@@ -169,7 +169,7 @@ def _parameter_faults(what: str, params: Mapping[str, Any], shape: Shape) -> Ite
         if isinstance(value, np.ndarray):
             if not _integers(value):
                 yield f"{what}: parameter {name!r} is made of {value.dtype}; expected integers"
-            elif not _broadcasts(value.shape, shape):
+            elif not broadcasts(value.shape, shape):
                 yield (
                     f"{what}: parameter {name!r} has the shape {value.shape}; expected one number "
                     f"or an array for {shape}"
@@ -317,7 +317,7 @@ def _within(x: Array, low: int, high: int) -> bool:
     return x.size == 0 or (low <= int(x.min()) and int(x.max()) <= high)
 
 
-def _broadcasts(shape: Shape, full: Shape) -> bool:
+def broadcasts(shape: Shape, full: Shape) -> bool:
     return len(shape) <= len(full) and all(
         a in (1, b) for a, b in zip(reversed(shape), reversed(full), strict=False)
     )
@@ -326,7 +326,7 @@ def _broadcasts(shape: Shape, full: Shape) -> bool:
 def _scales(scale: Array, shape: Shape) -> bool:
     """Return whether program.spread can make one number a neuron of it."""
     by_channel = scale.ndim == 1 and len(shape) > 1 and scale.size == shape[0]
-    return by_channel or scale.size == math.prod(shape) or _broadcasts(scale.shape, shape)
+    return by_channel or scale.size == math.prod(shape) or broadcasts(scale.shape, shape)
 
 
 def _longest(s: Synapses) -> int:

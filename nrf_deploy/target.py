@@ -19,7 +19,7 @@ from .capabilities import Kinds as Kinds
 from .emulator.events_golden import EventRule
 from .emulator.golden import Arithmetic
 from .emulator.kernels import EventKernels, Kernels
-from .emulator.parameters import Declared, model_faults
+from .emulator.parameters import Codes, Declared, model_faults
 from .findings import Finding, TargetError, UsageError, error
 from .legalise import EXACT, Pass
 from .legalise.choice import Approximate, allowed
@@ -129,8 +129,9 @@ class PlainArithmetic:
     synapse_parameters: Declared = MappingProxyType({})
 
     def faults(self, program: Program) -> Iterable[Finding]:
-        prefix = self.name.upper()
-        return model_faults(program, self.parameters, self.synapse_parameters, prefix)
+        words = ("MODEL-UNKNOWN", "MODEL-PARAMETERS", "SYNAPSE-PARAMETERS")
+        codes = Codes(*(f"{self.name.upper()}-{word}" for word in words))
+        return model_faults(program, self.parameters, self.synapse_parameters, codes)
 
     def held(self, synapses: Synapses) -> Array:
         return synapses.weight

@@ -200,7 +200,11 @@ def test_every_engine_refuses_what_it_could_not_run(name: str) -> None:
             run()
 
 
-@pytest.mark.parametrize("name", FAULTS)
+SAYABLE = [n for n, (_, said) in FAULTS.items() if "71 bits" not in said]
+"""The codec has no form for an integer of 71 bits."""
+
+
+@pytest.mark.parametrize("name", SAYABLE)
 def test_a_bundle_with_it_is_neither_written_nor_read(name: str, tmp_path: Path) -> None:
     made, said = FAULTS[name]
     path = tmp_path / "b.nrfb"

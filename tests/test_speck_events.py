@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -159,11 +160,10 @@ def test_a_way_back_or_a_delay_is_refused() -> None:
     ends = {"source_shape": (1,), "target_shape": (1,), "weight": np.array([[1]])}
     late = Dense(name="late", source="in", targets=("n",), delay=1, **ends)
     back = Dense(name="back", source="n", targets=("n",), delay=0, **ends)
-    for synapses in (late, back):
-        with pytest.raises(TargetError, match="back, or with a delay"):
-            EventEngine(
-                program((port,), synapses, iaf("n", (1,), 5)), EventsRule(), EventsKernels()
-            )
+    made = program((port,), late, iaf("n", (1,), 5))
+    for synapses, said in ((late, "back, or with a delay"), (back, "lead back from 'n'")):
+        with pytest.raises(TargetError, match=said):
+            EventEngine(replace(made, synapses=(synapses,)), EventsRule(), EventsKernels())
 
 
 def test_what_the_kernels_do_not_cover_runs_plainly_and_says_so() -> None:

@@ -149,7 +149,7 @@ BROKEN = [
     (lost_bias, CHIPS, "first", "bias", {"bias": 0.125}),
     (met, CHIPS, "last", "threshold", {}),
     (delayed, CHIPS, "last", "latency", {}),
-    (misstated, CHIPS, "last", "latency", {}),
+    (misstated, ("loihi2", "emulator:latency=1"), "last", "latency", {}),
     (narrow, ("emulator",), "first", "saturation", {}),
 ]
 

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..findings import Finding, error
-from ..network import Array
+from ..network import Array, Shape
 from ..program import Params, Population, Program, Synapses
+from ..program_faults import broadcasts
 
 INT32 = (-(2**31), 2**31 - 1)
 
@@ -38,6 +39,14 @@ class Parameter:
 Declared = Mapping[str, Parameter]
 
 
+class Codes(NamedTuple):
+    """The codes of the findings of one arithmetic."""
+
+    unknown: str
+    parameters: str
+    synapses: str
+
+
 def of_word(default: int | None = None) -> Parameter:
     return Parameter(*INT32, default)
 
@@ -50,28 +59,24 @@ def model_faults(
     program: Program,
     models: Mapping[str, Declared],
     synapses: Declared,
-    prefix: str,
+    codes: Codes,
 ) -> Iterator[Finding]:
-    """Yield an error for each population and synapse object that the declarations do not allow.
-
-    `prefix` begins the codes: PREFIX-MODEL-UNKNOWN, PREFIX-MODEL-PARAMETERS,
-    PREFIX-SYNAPSE-PARAMETERS.
-    """
+    """Yield an error for each population and synapse object that the declarations do not allow."""
     for p in program.populations:
         declared = models.get(p.model)
         if declared is None:
-            yield unknown_model(p, models, prefix)
+            yield unknown_model(p, models, codes)
             continue
-        wrong = [*named(p.params, declared), *ranged(p.params, declared)]
+        wrong = [*named(p.params, declared), *ranged(p.params, declared, p.shape)]
         if wrong:
-            yield wrong_parameters(p, declared, prefix, wrong)
+            yield wrong_parameters(p, declared, codes, wrong)
     for s in program.synapses:
-        yield from synapse_faults(s, synapses, prefix)
+        yield from synapse_faults(s, synapses, codes)
 
 
-def unknown_model(population: Population, models: Mapping[str, Any], prefix: str) -> Finding:
+def unknown_model(population: Population, models: Mapping[str, Any], codes: Codes) -> Finding:
     return error(
-        f"{prefix}-MODEL-UNKNOWN",
+        codes.unknown,
         f"the neuron model {population.model!r:.80} does not exist here",
         layer=population.name,
         fix=f"use one of: {', '.join(models)}",
@@ -79,22 +84,21 @@ def unknown_model(population: Population, models: Mapping[str, Any], prefix: str
 
 
 def wrong_parameters(
-    population: Population, declared: Declared, prefix: str, wrong: list[str]
+    population: Population, declared: Declared, codes: Codes, wrong: list[str]
 ) -> Finding:
     return error(
-        f"{prefix}-MODEL-PARAMETERS",
+        codes.parameters,
         f"the parameters of {population.model!r}: {', '.join(wrong)}",
         layer=population.name,
         fix=f"it takes {', '.join(sorted(declared)) or 'none'}",
     )
 
 
-def synapse_faults(s: Synapses, declared: Declared, prefix: str) -> Iterator[Finding]:
-    wrong = [*named(s.params, declared), *ranged(s.params, declared)]
-    wrong += [f"{n!r} differs among synapses" for n, x in s.params.items() if np.ndim(x)]
+def synapse_faults(s: Synapses, declared: Declared, codes: Codes) -> Iterator[Finding]:
+    wrong = [*named(s.params, declared), *ranged(s.params, declared, ())]
     if wrong:
         yield error(
-            f"{prefix}-SYNAPSE-PARAMETERS",
+            codes.synapses,
             f"the parameters of these synapses: {', '.join(wrong)}",
             layer=s.name,
             fix=f"they take {', '.join(sorted(declared)) or 'none'}",
@@ -111,8 +115,8 @@ def named(params: Params, declared: Declared) -> Iterator[str]:
             yield f"{name!r:.80} is not one of them"
 
 
-def ranged(params: Params, declared: Declared) -> Iterator[str]:
-    """Yield which known parameters are out of their range, or not shared."""
+def ranged(params: Params, declared: Declared, shape: Shape) -> Iterator[str]:
+    """Yield which known parameters are out of their range, not shared, or of another shape."""
     for name, value in params.items():
         if (parameter := declared.get(name)) is None:
             continue
@@ -120,6 +124,8 @@ def ranged(params: Params, declared: Declared) -> Iterator[str]:
             yield f"{name!r} is beyond {parameter.low}..{parameter.high}"
         if parameter.shared and np.ndim(value):
             yield f"{name!r} differs among neurons"
+        elif not broadcasts(np.shape(value), shape):
+            yield f"{name!r} has the shape {np.shape(value)} for neurons of {shape}"
 
 
 def as_integers(params: Params, declared: Declared) -> dict[str, Array]:

@@ -44,6 +44,8 @@ def run(args: argparse.Namespace) -> int:
         )
     said = (*said, *(nothing := tuple(_silent(trace))))
     behind = pipeline.latency(bundle, args.engine)
+    units = {layer: pipeline.unit(bundle, layer, args.engine) for layer in layers}
+    counted = {layer: pipeline.unit(bundle, layer) is not None for layer in layers}
     rows = []
     for layer, path in zip(layers, paths, strict=True):
         late = behind.get(layer, 0)
@@ -52,9 +54,8 @@ def run(args: argparse.Namespace) -> int:
         if args.states:
             states = trace.states.get(layer, {})
             write_states(path, {k: v[late:][: given.steps] for k, v in states.items()})
-        unit = pipeline.unit(bundle, layer, args.engine)
-        values = pipeline.unit(bundle, layer) is not None
-        rows.append(show.Written(layer, out.shape, out.steps, len(out.index), path, values, unit))
+        size = (out.shape, out.steps, len(out.index))
+        rows.append(show.Written(layer, *size, path, counted[layer], units[layer]))
     if args.json:
         layers_json = [row.as_json() for row in rows]
         answer = {"ok": True, "engine": trace.engine, "layers": layers_json}

@@ -28,12 +28,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from nrf_deploy.emulator.golden import State
 from nrf_deploy.emulator.parameters import (
+    Codes,
     Declared,
     Parameter,
     as_integers,
@@ -83,7 +83,11 @@ GRADED: Declared = {
     "rectify": flag(0, shared=True),
 }
 SYNAPSES: Declared = {"graded": flag(1)}
-PREFIX = "FIXED"
+CODES = Codes(
+    unknown="FIXED-MODEL-UNKNOWN",
+    parameters="FIXED-MODEL-PARAMETERS",
+    synapses="FIXED-SYNAPSE-PARAMETERS",
+)
 
 Params = Mapping[str, Array]
 
@@ -168,15 +172,16 @@ def parameters(population: Population) -> dict[str, Array]:
     beyond its range."""
     declared = PARAMETERS.get(population.model)
     if declared is None:
-        raise TargetError(unknown_model(population, PARAMETERS, PREFIX))
-    if wrong := [*named(population.params, declared), *_ranged(population.params, declared)]:
-        raise TargetError(wrong_parameters(population, declared, PREFIX, wrong))
+        raise TargetError(unknown_model(population, PARAMETERS, CODES))
+    if wrong := [*named(population.params, declared), *_ranged(population, declared)]:
+        raise TargetError(wrong_parameters(population, declared, CODES, wrong))
     return as_integers(population.params, declared)
 
 
-def _ranged(params: Mapping[str, Any], declared: Declared) -> list[str]:
+def _ranged(population: Population, declared: Declared) -> list[str]:
     """List the parameters beyond their range, which depends on two widths for most of them."""
-    if wrong := list(ranged(params, declared)):
+    params, shape = population.params, population.shape
+    if wrong := list(ranged(params, declared, shape)):
         return wrong
     bits, whole = (int(params.get(n, MACHINE[n].default)) for n in ("state_bits", "decay_bits"))
     half = 1 << bits - 1
@@ -186,7 +191,7 @@ def _ranged(params: Mapping[str, Any], declared: Declared) -> list[str]:
         "leak": Parameter(0, half - 1),
         **dict.fromkeys(("decay", "current_decay"), Parameter(0, 1 << whole)),
     }
-    return list(ranged(params, narrow))
+    return list(ranged(params, narrow, shape))
 
 
 class FixedArithmetic:
@@ -200,7 +205,7 @@ class FixedArithmetic:
             except TargetError as refusal:
                 yield from refusal.findings
         for s in program.synapses:
-            yield from synapse_faults(s, SYNAPSES, PREFIX)
+            yield from synapse_faults(s, SYNAPSES, CODES)
 
     def held(self, synapses: Synapses) -> Array:
         return synapses.weight.astype(np.int64)

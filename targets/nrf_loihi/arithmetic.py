@@ -39,7 +39,7 @@ from nrf_deploy.network import Array
 from nrf_deploy.program import Conv, Dense, Population, Program, Synapses
 
 from .integers import LIMIT, VTH_MAX, i32, shift, shr0
-from .neurons import MODELS, PARAMETERS, PREFIX, parameters
+from .neurons import CODES, MODELS, PARAMETERS, parameters
 
 __all__ = [
     "LIMIT",
@@ -94,7 +94,7 @@ class LoihiArithmetic:
     states: Mapping[str, tuple[str, ...]] = {name: m.states for name, m in MODELS.items()}
 
     def faults(self, program: Program) -> Iterator[Finding]:
-        return model_faults(program, PARAMETERS, SYNAPSES, PREFIX)
+        return model_faults(program, PARAMETERS, SYNAPSES, CODES)
 
     def held(self, synapses: Synapses) -> Array:
         if isinstance(synapses, Conv):

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from nrf_deploy.emulator.soundness import demand_sound
 from nrf_deploy.findings import Finding, TargetError, UsageError, error, refuse
 from nrf_deploy.network import Array
 from nrf_deploy.program import Conv, Dense, Population, Program, Sparse, Synapses
@@ -29,7 +30,7 @@ from nrf_deploy.sdk.reply import Expected, Numbers, Upto
 from nrf_deploy.sdk.worker import call
 from nrf_deploy.target import Sdk
 
-from .arithmetic import MODELS, parameters
+from .arithmetic import MODELS, LoihiArithmetic, parameters
 from .window import INT8_MAX, window, with_equal_padding
 
 HERE = Path(__file__).parent
@@ -103,6 +104,8 @@ def run_many(pairs: Iterable[tuple[Program, Recording]]) -> list[Trace]:
 
 
 def run_jobs(jobs: Sequence[Job], timeout_s: float = PATIENCE_S) -> list[Trace]:
+    for job in jobs:
+        demand_sound(job.program, LoihiArithmetic())
     refuse((f for job in jobs for f in faults(job)), TargetError)
     arrays: dict[str, Array] = {}
 
@@ -122,8 +125,6 @@ def run_jobs(jobs: Sequence[Job], timeout_s: float = PATIENCE_S) -> list[Trace]:
 
 def faults(job: Job) -> Iterator[Finding]:
     program = job.program
-    for what in program.faults():
-        yield error("LAVA-PROGRAM", what)
     if job.recording.size != sum(math.prod(p.shape) for p in program.ports):
         raise UsageError(
             error(

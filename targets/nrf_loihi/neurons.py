@@ -13,6 +13,7 @@ import numpy as np
 
 from nrf_deploy.emulator.golden import State
 from nrf_deploy.emulator.parameters import (
+    Codes,
     Declared,
     Parameter,
     as_integers,
@@ -228,7 +229,11 @@ MODELS: dict[str, Model] = {
 }
 
 PARAMETERS: Mapping[str, Declared] = {name: model.parameters for name, model in MODELS.items()}
-PREFIX = "LOIHI"
+CODES = Codes(
+    unknown="LOIHI-MODEL-UNKNOWN",
+    parameters="LOIHI-MODEL-PARAMETERS",
+    synapses="LOIHI-SYNAPSE-PARAMETERS",
+)
 
 
 def parameters(population: Population) -> dict[str, Array]:
@@ -237,7 +242,7 @@ def parameters(population: Population) -> dict[str, Array]:
     Their values are checked once for a whole program: LoihiArithmetic.faults.
     """
     if (declared := PARAMETERS.get(population.model)) is None:
-        raise TargetError(unknown_model(population, PARAMETERS, PREFIX))
+        raise TargetError(unknown_model(population, PARAMETERS, CODES))
     if wrong := [*named(population.params, declared)]:
-        raise TargetError(wrong_parameters(population, declared, PREFIX, wrong))
+        raise TargetError(wrong_parameters(population, declared, CODES, wrong))
     return as_integers(population.params, declared)

@@ -30,6 +30,7 @@ import numpy as np
 
 from nrf_deploy.emulator.golden import State
 from nrf_deploy.emulator.parameters import (
+    Codes,
     Declared,
     Parameter,
     as_integers,
@@ -56,7 +57,11 @@ DECLARED: Declared = {
 }
 """What is shared is one number a core."""
 PARAMETERS: Mapping[str, Declared] = {NEURONS: DECLARED, MERGE: {}}
-PREFIX = "SPECK"
+CODES = Codes(
+    unknown="SPECK-MODEL-UNKNOWN",
+    parameters="SPECK-MODEL-PARAMETERS",
+    synapses="SPECK-SYNAPSE-PARAMETERS",
+)
 WIRE: Declared = {"pooling": Parameter(1, 8), "shift": Parameter(0, 2**16)}
 STATES: Mapping[str, tuple[str, ...]] = {NEURONS: ("v",), MERGE: ()}
 
@@ -67,9 +72,10 @@ def parameters(population: Population) -> dict[str, Array]:
     """Return every parameter as int64; refuse what is unknown or beyond its range."""
     declared = PARAMETERS.get(population.model)
     if declared is None:
-        raise TargetError(unknown_model(population, PARAMETERS, PREFIX))
-    if wrong := [*named(population.params, declared), *ranged(population.params, declared)]:
-        raise TargetError(wrong_parameters(population, declared, PREFIX, wrong))
+        raise TargetError(unknown_model(population, PARAMETERS, CODES))
+    params, shape = population.params, population.shape
+    if wrong := [*named(params, declared), *ranged(params, declared, shape)]:
+        raise TargetError(wrong_parameters(population, declared, CODES, wrong))
     return as_integers(population.params, declared)
 
 
@@ -83,7 +89,7 @@ def sound(program: Program) -> Iterator[Finding]:
     merges = {p.name for p in program.populations if p.model == MERGE}
     for s in program.synapses:
         joins = isinstance(s, Sparse) and set(s.targets) <= merges
-        yield from synapse_faults(s, WIRE if joins else {}, PREFIX)
+        yield from synapse_faults(s, WIRE if joins else {}, CODES)
 
 
 def started(population: Population) -> State:

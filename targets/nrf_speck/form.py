@@ -29,8 +29,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
+from nrf_deploy.findings import Finding, error
 from nrf_deploy.network import Shape
-from nrf_deploy.program import Conv, Population, Program, Sparse
+from nrf_deploy.program import Conv, Population, Program, Sparse, Synapses
 
 NEURONS, MERGE = "iaf", "merge"
 
@@ -64,6 +67,58 @@ class Layer:
     @property
     def output_shape(self) -> Shape:
         return self.conv.shape
+
+
+def faults(program: Program) -> Iterator[Finding]:
+    """Yield an error for each part of a sound program that does not have this form."""
+    models = {p.name: p.model for p in program.populations}
+    shapes = {p.name: p.shape for p in program.ports}
+    shapes |= {p.name: p.shape for p in program.populations}
+    for p in program.populations:
+        into, away = program.into(p.name), program.out_of(p.name)
+        if p.model == NEURONS and not (len(into) == 1 and _plain(into[0])):
+            yield _unlike("its neurons do not have exactly one square Conv of their own", p.name)
+        if p.model == MERGE and not (len(away) == 1 and isinstance(away[0], Conv)):
+            yield _unlike("it does not feed exactly one Conv", p.name)
+        for s in into if p.model == MERGE else ():
+            if models.get(s.source) == MERGE or not _is_wire(s, shapes[s.source], p.shape):
+                yield _unlike(f"{s.name!r} is not a wire as its pooling and shift say", p.name)
+
+
+def _unlike(what: str, layer: str) -> Finding:
+    return error(
+        "SPECK-FORM",
+        what,
+        layer=layer,
+        why="a core holds one convolution and its neurons, and wires lead from core to core",
+        fix="run it on the emulator (nrf-deploy run), or compile a model",
+    )
+
+
+def _plain(s: Synapses) -> bool:
+    return (
+        isinstance(s, Conv)
+        and len(s.targets) == 1
+        and s.groups == 1
+        and s.dilation == (1, 1)
+        and s.weight.shape[2] == s.weight.shape[3]
+        and all(before == after for before, after in s.padding)
+    )
+
+
+def _is_wire(s: Synapses, source: Shape, merge: Shape) -> bool:
+    """Return whether the list leads where the pooling and the shift of its core's wire lead."""
+    if not isinstance(s, Sparse) or len(s.targets) != 1 or len(merge) != 3:
+        return False
+    features, height, width = (*source, 1, 1)[:3]
+    f, y, x = np.unravel_index(s.column, (features, height, width))
+    pooling, shift = int(s.params["pooling"]), int(s.params["shift"])
+    there = np.stack([f + shift, y // pooling, x // pooling])
+    if s.column.size != len(np.unique(s.column)) or s.column.size != features * height * width:
+        return False
+    if pooling not in (1, 2, 4, 8) or np.any(there.max(axis=1) >= merge) or np.any(s.weight != 1):
+        return False
+    return np.array_equal(np.ravel_multi_index(tuple(there), merge), s.row)
 
 
 def cores(program: Program) -> tuple[Layer, ...]:

@@ -18,7 +18,7 @@ from nrf_deploy.flash import Flashed, Image
 from nrf_deploy.place.placement import Placement
 from nrf_deploy.program import Program
 
-from . import config_board, config_tree, samna, samna_boards
+from . import config_board, config_tree, form, samna, samna_boards
 from .arithmetic import parameters
 from .config import Configuration, Core, Destination
 from .form import Layer, cores
@@ -29,8 +29,24 @@ ARTEFACT = "speck/configuration.json"
 
 def configuration(program: Program, placement: Placement) -> Configuration:
     """What the chip is told; nothing here judges it (config_board.faults does)."""
+    refuse(form.faults(program), TargetError)
     places = {piece.population: piece.core for piece in placement.pieces}
+    refuse((_unplaced(n) for n in _names(program) if n not in places), TargetError)
     return Configuration(chip=placement.chip, cores=made_of(program, places))
+
+
+def _names(program: Program) -> list[str]:
+    return [layer.name for layer in cores(program)]
+
+
+def _unplaced(layer: str) -> Finding:
+    return error(
+        "SPECK-UNPLACED",
+        "the bundle does not say on which core this layer is",
+        layer=layer,
+        why="a program that was built by hand has no placement",
+        fix="run it on the emulator (nrf-deploy run), or compile a model",
+    )
 
 
 def artefacts(program: Program, placement: Placement) -> dict[str, bytes]:

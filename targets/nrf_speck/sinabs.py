@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from nrf_deploy.emulator.soundness import demand_sound
 from nrf_deploy.findings import Finding, TargetError, error, refuse
 from nrf_deploy.network import Array
 from nrf_deploy.program import Program
@@ -24,6 +25,8 @@ from nrf_deploy.sdk.reply import Expected, Numbers, Upto
 from nrf_deploy.sdk.worker import call
 from nrf_deploy.target import Sdk
 
+from . import form
+from .arithmetic import StepsArithmetic
 from .config import Configuration, Core
 from .form import cores
 from .image import entries, made_of
@@ -52,8 +55,9 @@ def engine(
 
     A "merge" is no neuron, and has no spikes to record here.
     """
+    demand_sound(program, StepsArithmetic())
+    refuse([*form.faults(program), *_program_faults(program)], TargetError)
     places = {layer.name: number for number, layer in enumerate(cores(program))}
-    refuse(_program_faults(program), TargetError)
     record = list(places) if record is None else [n for n in record if n in places]
     states = [name for name in states if name in places]
     job = Job(
@@ -162,8 +166,6 @@ def _job_faults(job: Job) -> Iterator[Finding]:
 
 
 def _program_faults(program: Program) -> Iterator[Finding]:
-    for what in program.faults():
-        yield error("SINABS-PROGRAM", what)
     if len(program.ports) != 1:
         yield error("SINABS-PORTS", f"{len(program.ports)} inputs; sinabs' networks have one")
     ports = {port.name for port in program.ports}
