@@ -8,6 +8,8 @@ This is the normative text of both; form.py says what their programs look like.
     n = v // threshold_high spikes where v > 0, else 0     (several spikes in one step)
     v = v - n threshold_high                               or 0 where n > 0, see below
 
+What a step sends, n or what a merge passes on, has 32 bits.
+
 "speck.events" is the chip. It has no time steps: one event after another arrives, and of
 each the neurons that its kernel reaches, one after another by rising address:
 
@@ -92,6 +94,11 @@ def sound(program: Program) -> Iterator[Finding]:
         yield from synapse_faults(s, WIRE if joins else {}, CODES)
 
 
+def word(x: Array) -> Array:
+    """Wrap to the 32 bits of a message."""
+    return x.astype(np.int32).astype(np.int64)
+
+
 def started(population: Population) -> State:
     if population.model == MERGE:
         return {}
@@ -122,12 +129,12 @@ class StepsArithmetic:
     ) -> tuple[Array, State]:
         p = parameters(population)
         if population.model == MERGE:
-            return arriving, {}
+            return word(arriving), {}
         v = np.maximum(state["v"] + arriving + p["bias"], p["threshold_low"])
         spikes = np.maximum(v, 0) // p["threshold_high"]
         emptied = np.where(spikes > 0, 0, v)
         left = v - spikes * p["threshold_high"]
-        return spikes, {"v": np.where(p["returns_to_zero"], emptied, left)}
+        return word(spikes), {"v": np.where(p["returns_to_zero"], emptied, left)}
 
 
 class EventsRule:

@@ -20,6 +20,10 @@ def _numbers(p: Params) -> dict[str, Any]:
     return {n: int(p[n]) if p[n].ndim == 0 else p[n] for n in names}
 
 
+def _passed(arriving: Range) -> Range:
+    return arriving if WORD[0] <= arriving[0] and arriving[1] <= WORD[1] else WORD
+
+
 class StepsKernels:
     def graded(self, synapses: Synapses) -> bool:
         return True
@@ -31,7 +35,7 @@ class StepsKernels:
         from . import kernels_compiled as compiled
 
         if population.model == MERGE:
-            return Cell(compiled.passing, {}, payload=True, output=lambda arriving: arriving)
+            return Cell(compiled.passing, {}, payload=True, output=_passed)
         p = parameters(population)
         above = int(np.max(p["v0"] + p["bias"]))
         most = max(above, MOST + int(p["bias"].max()))
