@@ -48,6 +48,7 @@ class Codes(NamedTuple):
 
 
 def of_word(default: int | None = None) -> Parameter:
+    """Return a parameter that takes any integer of 32 bits."""
     return Parameter(*INT32, default)
 
 
