@@ -20,10 +20,12 @@ from .findings import Finding, MissingError, UsageError, error
 from .given import as_bundle
 from .pipeline import target_of
 
+JSON = ".json"
+
 
 @dataclass(frozen=True)
 class Image:
-    """Byte for byte what goes to a board, and what is in it: counts by name."""
+    """Byte for byte what goes to a board, or the configuration that says it; counts by name."""
 
     data: bytes
     form: str
@@ -31,6 +33,10 @@ class Image:
     counts: Mapping[str, int]
     checks: tuple[str, ...] = ()
     """What was made sure of, in words."""
+    unchecked: tuple[str, ...] = ()
+    """What nobody here can judge, in words."""
+    suffix: str = ".img"
+    """Of a file that holds it."""
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -39,6 +45,7 @@ class Image:
             "form": self.form,
             "counts": dict(self.counts),
             "checks": list(self.checks),
+            "unchecked": list(self.unchecked),
         }
 
 
@@ -80,14 +87,42 @@ class Flashing(Protocol):
         ...
 
 
-def image(bundle: Bundle | str | Path) -> Image:
+@runtime_checkable
+class Configuring(Protocol):
+    """A target that can write as JSON what a board is told, also where it has no image."""
+
+    def configuration(self, bundle: Bundle) -> Image: ...
+
+    def has_image(self, chip: str) -> bool:
+        """Can `image` be made without a board of this chip?"""
+        ...
+
+
+def image(bundle: Bundle | str | Path, suffix: str | None = None) -> Image:
+    """The configuration for a file that ends in `suffix` .json, else the image.
+
+    Without a suffix: the image, or the configuration where the chip has no other.
+    """
     bundle = as_bundle(bundle)
-    return _way(bundle).image(bundle)
+    way = _way(bundle)
+    wanted = _usual(bundle, way) if suffix is None else suffix.lower()
+    if wanted != JSON:
+        return way.image(bundle)
+    if isinstance(way, Configuring):
+        return way.configuration(bundle)
+    what = f"{bundle.chip} has no configuration that is written as {JSON}"
+    raise UsageError(error("FLASH-NO-JSON", what, fix="name the image .img"))
+
+
+def _usual(bundle: Bundle, way: Flashing) -> str:
+    """The suffix of what is made for this chip without a board."""
+    bare = isinstance(way, Configuring) and not way.has_image(bundle.chip)
+    return JSON if bare else ".img"
 
 
 def write_image(bundle: Bundle | str | Path, path: str | os.PathLike[str]) -> Image:
-    """The whole image in one file, or no file."""
-    made = image(bundle)
+    """The whole image, or configuration (.json), in one file, or no file."""
+    made = image(bundle, Path(path).suffix)
     write_atomically(path, lambda stream: _write(stream, made.data))
     return made
 
@@ -98,7 +133,7 @@ def flash(
     """Onto the one board that is there, or the one named `device`."""
     bundle = as_bundle(bundle)
     way = _way(bundle)
-    return way.flash(bundle, _chosen(bundle, way.boards(bundle), device), tick)
+    return way.flash(bundle, _chosen(bundle, way, device), tick)
 
 
 def _way(bundle: Bundle) -> Flashing:
@@ -115,7 +150,8 @@ def _way(bundle: Bundle) -> Flashing:
     )
 
 
-def _chosen(bundle: Bundle, boards: Boards, device: str | None) -> str:
+def _chosen(bundle: Bundle, way: Flashing, device: str | None) -> str:
+    boards = way.boards(bundle)
     beside = f"; also plugged in: {', '.join(boards.others)}" if boards.others else ""
     if not boards.suiting:
         raise MissingError(
@@ -123,8 +159,8 @@ def _chosen(bundle: Bundle, boards: Boards, device: str | None) -> str:
                 "FLASH-NO-BOARD",
                 f"no board for {bundle.chip} is plugged in",
                 why=f"looked for {boards.looked}{beside}",
-                fix="plug it in (and see that you may use the USB device); --dry-run --image F "
-                "writes the image without a board",
+                fix="plug it in (and see that you may use the USB device); --dry-run --image "
+                f"F{_usual(bundle, way)} writes what it would receive",
             )
         )
     if device is not None and device not in boards.suiting:

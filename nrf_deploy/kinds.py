@@ -27,6 +27,7 @@ SUFFIXES = {
     "a report": (".json", ".html"),
     "a scheme": (".toml",),
     "a chip image": (".img",),
+    "a chip configuration": (".json",),
     "Python": (".py",),
     "weights": (".pt", ".pth", ".safetensors"),
 }

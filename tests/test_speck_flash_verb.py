@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from cli_calls import MISSING, USAGE, answer, refusal, small, unwrapped
+from speck_networks import chain, conv, neurons
 
 import nrf_deploy as nd
 from nrf_deploy import flash as flashing
 from nrf_deploy.cli import main
-from nrf_deploy.findings import MissingError, error
+from nrf_deploy.findings import MissingError, TargetError, error
 from nrf_deploy.flash import Boards, Flashed, Image
 
 DATA = bytes(range(256)) * 5
@@ -120,6 +126,101 @@ def test_an_image_does_not_go_over_or_among_other_files(
     assert main(["flash", str(bundle), "--dry-run", "--image", str(file)]) == USAGE
     assert bundle.read_bytes() == before
     assert ".img" in refusal(capsys)
+
+
+def test_a_target_without_a_configuration_says_so(
+    bundle: Path, acme: Acme, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["flash", str(bundle), "--dry-run", "--image", str(tmp_path / "x.json")]
+    assert main(words) == USAGE
+    assert "FLASH-NO-JSON" in refusal(capsys)
+    assert not (tmp_path / "x.json").exists()
+
+
+# --- Speck: a configuration as JSON -------------------------------------------------
+
+
+def speck(chip: str, path: Path) -> nd.Bundle:
+    network = chain((1, 8, 8), conv("k", CROSS, (8, 8)), neurons("n", (2, 6, 6)))
+    made = nd.compile(network, chip)
+    nd.save(made, path)
+    return made
+
+
+CROSS = np.array([[[[0, 3, 0], [3, -5, 3], [0, 3, 0]]], [[[1, 0, 1], [0, 2, 0], [1, 0, 1]]]]) / 8
+
+
+@pytest.mark.parametrize("chip", ["speck2b", "dynapcnn", "speck2e", "speck2f"])
+def test_every_speck_s_configuration_becomes_json_without_an_sdk(
+    chip: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("nrf_speck.samna.call", None)  # nobody is asked
+    made = speck(chip, tmp_path / "m.nrfb")
+    file = tmp_path / "x.json"
+    assert main(["flash", str(tmp_path / "m.nrfb"), "--dry-run", "--image", str(file)]) == 0
+    said = unwrapped(capsys.readouterr().out)
+    assert f"the configuration for {chip}: {file.stat().st_size:,} bytes, JSON" in said
+    assert "1 cores, 18 weights, 0 biases, 72 neuron states" in said
+    assert "not checked: samna's own verdict" in said
+    assert file.read_bytes() == made.artefacts["speck/configuration.json"]
+    (conv_,) = made.program.synapses
+    assert sorted(weights(json.loads(file.read_text()))) == sorted(conv_.weight.ravel().tolist())
+
+
+def weights(held: Any) -> list[int]:
+    """The numbers under the name `weights`, of the one core that has more than one."""
+    found: list[int] = []
+    if isinstance(held, dict):
+        for name, value in held.items():
+            if name == "weights":
+                values = value["values"] if isinstance(value, dict) else value
+                flat = np.ravel(values).tolist()
+                found += flat if len(flat) > 1 else []
+            else:
+                found += weights(value)
+    elif isinstance(held, list):
+        found += [number for part in held for number in weights(part)]
+    return found
+
+
+@pytest.mark.parametrize("chip", ["speck2e", "speck2f"])
+def test_a_dry_run_of_a_newer_speck_checks_its_configuration(
+    chip: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It ended with 5: there is no word stream (use.md 3)."""
+    made = speck(chip, tmp_path / "m.nrfb")
+    words = ["flash", str(tmp_path / "m.nrfb"), "--dry-run"]
+    assert main(words) == 0
+    text = capsys.readouterr().out
+    assert "rules of samna 0.7's validator" in unwrapped(text)
+    assert f"samna 0.7, which judges without a board, has no {chip}" in unwrapped(text)
+    assert "nothing was written; --image F.json keeps it" in text
+    assert max(map(len, text.splitlines())) <= 80
+    assert main([*words, "--json"]) == 0
+    told = answer(capsys)["image"]
+    assert told["sha256"] == hashlib.sha256(flashing.image(made).data).hexdigest()
+    assert told["unchecked"]
+
+    file = tmp_path / "x.img"
+    assert main([*words, "--image", str(file)]) == MISSING
+    said = unwrapped(refusal(capsys))
+    assert f"no word stream can be made for {chip} without a board" in said
+    assert "--image F.json" in said
+    assert not file.exists()
+
+
+def test_a_configuration_that_a_chip_would_not_take_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = speck("speck2f", tmp_path / "m.nrfb")
+    (population,) = made.program.populations
+    wrong = replace(population, params={**population.params, "threshold_low": 0})
+    program = replace(made.program, populations=(wrong,))
+    with pytest.raises(TargetError, match="SPECK-"):
+        flashing.image(replace(made, program=program))
 
 
 # --- the board ----------------------------------------------------------------------

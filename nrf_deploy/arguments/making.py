@@ -118,14 +118,17 @@ def add_flash(root: Parser, verbs: Any) -> None:
     flash = root.add_verb(
         verbs,
         "flash",
-        "load a board, or write the image that it would receive",
+        "load a board, or write what it would receive",
         "nrf-deploy flash model.nrfb --dry-run --image model.img",
+        "nrf-deploy flash model.nrfb --dry-run --image model.json",
         "nrf-deploy flash model.nrfb",
         "nrf-deploy flash model.nrfb --device Speck2fDevKit:1234",
     )
     flash.add_argument("bundle", help="a .nrfb file")
     flash.add_argument("--device", metavar="D", help="the board, where several are plugged in")
-    flash.add_argument("--image", metavar="F", help="also write the image to this file")
+    flash.add_argument(
+        "--image", metavar="F", help="also write the image to this file; .json: the configuration"
+    )
     flash.add_argument(
         "--dry-run", action="store_true", help="make the image and check it, touch no board"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from pathlib import Path
 
 from .. import flash as flashing
 from ..cli import emit
@@ -17,7 +18,9 @@ FAILED = 1
 
 def flash(args: argparse.Namespace) -> int:
     if args.image:
-        demand_output(args.image, "a chip image", (args.bundle,))
+        is_json = Path(args.image).suffix.lower() == flashing.JSON
+        kind = "a chip configuration" if is_json else "a chip image"
+        demand_output(args.image, kind, (args.bundle,))
     bundle = as_bundle(args.bundle)
     answer: dict[str, object] = {"chip": bundle.chip}
     if args.dry_run or args.image:
@@ -43,11 +46,15 @@ def flash(args: argparse.Namespace) -> int:
 
 
 def _print_image(chip: str, made: flashing.Image, path: str | None) -> None:
-    print(wrap(f"the image for {chip}: {len(made.data):,} bytes, {made.form}", then="    "))
+    what = "configuration" if made.suffix == flashing.JSON else "image"
+    print(wrap(f"the {what} for {chip}: {len(made.data):,} bytes, {made.form}", then="    "))
     _print_counts("it writes", made.counts)
     for check in made.checks:
         print(wrap(f"checked: {check}", then="    "))
-    print(f"\nwrote {path}" if path else "\nnothing was written; --image F keeps it")
+    for gap in made.unchecked:
+        print(wrap(f"not checked: {gap}", then="    "))
+    kept = f"nothing was written; --image F{made.suffix} keeps it"
+    print(f"\nwrote {path}" if path else f"\n{kept}")
 
 
 def _print_counts(what: str, counts: Mapping[str, int]) -> None:

@@ -96,6 +96,12 @@ class SpeckTarget:
     def image(self, bundle: Bundle) -> Image:
         return image.image(bundle)
 
+    def configuration(self, bundle: Bundle) -> Image:
+        return image.configuration_file(bundle)
+
+    def has_image(self, chip: str) -> bool:
+        return samna.has_stream(chip)
+
     def boards(self, bundle: Bundle) -> Boards:
         return samna_boards.boards(bundle.chip)
 

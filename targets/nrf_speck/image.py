@@ -14,7 +14,7 @@ import numpy as np
 
 from nrf_deploy.bundle import Bundle
 from nrf_deploy.findings import Finding, TargetError, error, refuse
-from nrf_deploy.flash import Flashed, Image
+from nrf_deploy.flash import JSON, Flashed, Image
 from nrf_deploy.place.placement import Placement
 from nrf_deploy.program import Program
 
@@ -25,6 +25,12 @@ from .form import Layer, cores
 from .words import WIDTH
 
 ARTEFACT = "speck/configuration.json"
+NEW_FORM = "the fields that a network sets, by the names of the Speck dev kit's data sheet"
+NO_ORACLE = (
+    "samna's own verdict: samna 0.7, which judges without a board, has no {chip}, and the samna "
+    "that has it was not asked. flash asks it, with a board"
+)
+SAMNA_LATER = "samna's own verdict: it is asked for the words (--image F.img)"
 
 
 def configuration(program: Program, placement: Placement) -> Configuration:
@@ -124,6 +130,25 @@ def checked(program: Program, placement: Placement) -> Configuration:
     made = configuration(program, placement)
     refuse(config_board.faults(made), TargetError)
     return made
+
+
+def configuration_file(bundle: Bundle) -> Image:
+    """The configuration as JSON. It needs no SDK: the rules are ours (config_board.faults)."""
+    made = checked(bundle.program, bundle.placement)
+    new = made.chip in config_tree.NEW
+    return Image(
+        data=config_tree.text(made).encode(),
+        form="JSON, " + (NEW_FORM if new else "as samna 0.7 reads it (from_json)"),
+        counts={
+            "cores": len(made.cores),
+            "weights": sum(core.weights.size for core in made.cores),
+            "biases": sum(core.biases.size for core in made.cores if core.leaks),
+            "neuron states": sum(core.initial.size for core in made.cores),
+        },
+        checks=("the rules of samna 0.7's validator, and what a board does not do, as we know it",),
+        unchecked=(NO_ORACLE.format(chip=made.chip),) if new else (SAMNA_LATER,),
+        suffix=JSON,
+    )
 
 
 def image(bundle: Bundle) -> Image:

@@ -67,6 +67,11 @@ def sdk_of(chip: str) -> Sdk:
     return newer if chip in config_tree.NEW else sdk
 
 
+def has_stream(chip: str) -> bool:
+    """Can the words be made without a board?"""
+    return chip not in config_tree.NEW
+
+
 def validate(configurations: Sequence[Configuration]) -> list[Verdict]:
     """samna's own verdict on each; all of one chip of samna 0.7. None may make it crash."""
     for configuration in configurations:
@@ -83,14 +88,13 @@ def validate(configurations: Sequence[Configuration]) -> list[Verdict]:
 def encode(configuration: Configuration) -> Stream:
     """The word stream, decoded again and found to be this configuration."""
     chip = configuration.chip
-    if chip in config_tree.NEW:
+    if not has_stream(chip):
         raise MissingError(
             error(
                 "SPECK-NO-STREAM",
-                f"there is no word stream for {chip} without a board",
-                why="samna 0.7, which gives the stream, has no speck2e and no speck2f",
-                fix="the configuration is in the bundle (artefact speck/configuration.json); "
-                "flash a board, or compile for speck2b to see a stream",
+                f"no word stream can be made for {chip} without a board",
+                why=f"samna 0.7, which makes the stream, has no {chip}",
+                fix="write the configuration: --image F.json; or flash a board",
             )
         )
     refuse(config_board.faults(configuration), TargetError)
