@@ -131,6 +131,14 @@ def test_every_text_says_it_in_80_columns(
         assert max(map(len, lines)) <= 80, words
 
 
+def test_flash_says_it_before_it_does_anything(
+    bundle: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    assert main(["flash", bundle]) != 0  # this machine has no board
+    assert SENTENCE in unwrapped(capsys.readouterr().out)
+
+
 def test_the_json_of_every_verb_has_it(
     foreign: str, bundle: str, events: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,8 +10,9 @@ from .. import flash as flashing
 from ..cli import emit
 from ..given import as_bundle
 from ..kinds import demand_output
+from ..model import rule_findings
 from ..text import wrap
-from .common import print_findings
+from .common import print_findings, say_at_once
 
 FAILED = 1
 
@@ -22,6 +23,8 @@ def flash(args: argparse.Namespace) -> int:
         kind = "a chip configuration" if is_json else "a chip image"
         demand_output(args.image, kind, (args.bundle,))
     bundle = as_bundle(args.bundle)
+    rule = rule_findings(bundle.findings)
+    say_at_once(args, rule)
     answer: dict[str, object] = {"chip": bundle.chip}
     if args.dry_run or args.image:
         made = flashing.write_image(bundle, args.image) if args.image else flashing.image(bundle)
@@ -30,13 +33,14 @@ def flash(args: argparse.Namespace) -> int:
             _print_image(bundle.chip, made, args.image)
     if args.dry_run:
         if args.json:
-            emit(args, {"ok": True, **answer}, ())
+            emit(args, {"ok": True, **answer}, rule)
         return 0
     done = flashing.flash(bundle, args.device, args.tick)
     code = 0 if done.sound else FAILED
     if args.json:
         board = {"board": done.board, "written": dict(done.written), "read": dict(done.read)}
-        emit(args, {"ok": done.sound, "exit_code": code, **answer, **board}, done.findings)
+        answer = {"ok": done.sound, "exit_code": code, **answer, **board}
+        emit(args, answer, (*rule, *done.findings))
     else:
         print(f"{bundle.chip}: the board {done.board} is loaded")
         _print_counts("written", done.written)
