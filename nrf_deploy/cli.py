@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
@@ -26,7 +27,8 @@ SCHEMA_VERSION = 1
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and give its exit code, whatever becomes of what it prints."""
-    with guarded():
+    with guarded(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"warning\[PLUGIN-BROKEN\]")  # told as a finding
         return _main(argv)
 
 
@@ -37,7 +39,10 @@ def _main(argv: Sequence[str] | None) -> int:
     try:
         args = _parse(words)
         args.words = words
-        return int(_verb(args.verb)(args))
+        code = int(_verb(args.verb)(args))
+        if not args.json:
+            _print(_broken(()))
+        return code
     except MisuseError as misuse:
         args.verb = misuse.verb
         if not args.json:
@@ -83,14 +88,26 @@ def _refuse(refusal: NrfError, args: argparse.Namespace) -> int:
         emit(args, {"ok": False, "exit_code": refusal.exit_code}, refusal.findings)
     else:
         said = merged(f for f in refusal.findings if f.severity != "info")
-        print("\n".join(finding_text(f) for f in said), file=sys.stderr)
+        _print([*said, *_broken(refusal.findings)])
     return refusal.exit_code
+
+
+def _print(findings: Sequence[Finding]) -> None:
+    if findings:
+        print("\n".join(finding_text(f) for f in findings), file=sys.stderr)
+
+
+def _broken(told: Sequence[Finding]) -> list[Finding]:
+    """Plug-ins that could not be loaded, but those that were told already."""
+    plugins = sys.modules.get(f"{__package__}.plugins")  # imported where one was looked for
+    found = plugins.broken().values() if plugins is not None else ()
+    return [f for f in found if f.what not in {t.what for t in told}]
 
 
 def emit(args: argparse.Namespace, result: dict[str, Any], findings: Sequence[Finding]) -> None:
     """The answer of a verb as JSON."""
     document = {"schema_version": SCHEMA_VERSION, "verb": args.verb, **result}
-    document["findings"] = [f.as_json() for f in findings]
+    document["findings"] = [f.as_json() for f in (*findings, *_broken(findings))]
     print(json.dumps(document, indent=2, sort_keys=True, allow_nan=False))
 
 

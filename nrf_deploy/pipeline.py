@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-from . import __version__
+from . import __version__, plugins
 from .bundle import Bundle
 from .emulator import golden
 from .emulator.events_golden import EventRule
@@ -28,7 +28,7 @@ from .quantise.scheme import single
 from .recording import Recording, Trace
 from .reference.neurons import Decay
 from .stages import Verdict, stages
-from .target import Exporter, Filing, Silicon, Target, chip_named, targets
+from .target import GROUP, Exporter, Filing, Silicon, Target, chip_named, targets
 
 
 def check(
@@ -132,6 +132,7 @@ def target_of(bundle: Bundle) -> Target:
     """The target that made it."""
     shelf = targets()
     if bundle.target not in shelf:
+        plugins.demand_sound(GROUP, bundle.target)
         raise UsageError(
             error(
                 "TARGET-MISSING",

@@ -18,18 +18,20 @@ import numpy as np
 from .findings import MissingError, UsageError, error
 from .model import Model, read
 from .network import Array
+from .plugins import demand_sound, loaded
 from .recording import Recording
 from .verification.labels import PlaceLabels
 
+GROUP = "nrf_deploy.models"
 SAMPLE_STEPS = 200
 
 
 def names() -> tuple[str, ...]:
-    return tuple(sorted(e.name for e in entry_points(group="nrf_deploy.models")))
+    return tuple(sorted(e.name for e in entry_points(group=GROUP)))
 
 
 def module(name: str) -> Any:
-    found = [e for e in entry_points(group="nrf_deploy.models") if e.name == name]
+    found = [e for e in entry_points(group=GROUP) if e.name == name]
     if not found:
         raise UsageError(
             error(
@@ -38,7 +40,10 @@ def module(name: str) -> Any:
                 fix=f"choose one of: {', '.join(names())}; or name package.module:factory",
             )
         )
-    return found[0].load()
+    plugin = loaded(GROUP, only=name).get(name)
+    if plugin is None:
+        demand_sound(GROUP, name)
+    return plugin
 
 
 def labels(source: Any, truth: Array) -> PlaceLabels:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
+from . import plugins
 from .capabilities import Kinds as Kinds
 from .emulator.events_golden import EventRule
 from .emulator.golden import Arithmetic
@@ -31,6 +31,8 @@ from .quantise.rules import Rules
 from .quantise.scheme import Scheme
 from .recording import Recording, Trace
 
+GROUP = "nrf_deploy.targets"
+
 
 @dataclass(frozen=True)
 class Sdk:
@@ -46,6 +48,9 @@ class Sdk:
     requirements: Path
     worker: Path
     optional: bool = False
+    module: str = ""
+    """The vendor's package, where `sdk install` is to prove that it can be imported: the worker is
+    run up to its `if __name__ == "__main__"`."""
 
 
 Exporter = Callable[[Program, Path], None]
@@ -159,9 +164,8 @@ class Plain:
 
 
 def targets() -> dict[str, Target]:
-    """Every installed target, by name."""
-    found = entry_points(group="nrf_deploy.targets")
-    return {e.name: e.load() for e in sorted(found, key=lambda e: e.name)}
+    """Every installed target, by name, but those that cannot be loaded (plugins.py)."""
+    return plugins.loaded(GROUP, ("name", "chips", "arithmetics"))
 
 
 @runtime_checkable
@@ -252,7 +256,9 @@ def chip_named(given: str) -> tuple[Target, str]:
     chips = sorted(c for t in shelf.values() for c in t.chips)
     name = given.partition(":")[0]
     settled = name in chips
-    near = " or ".join([name] if settled else difflib.get_close_matches(given, chips, 2))
+    close = difflib.get_close_matches(given, chips, 2)
+    _demand_loaded(name, close)
+    near = " or ".join([name] if settled else close)
     raise UsageError(
         error(
             "TARGET-UNKNOWN",
@@ -262,6 +268,14 @@ def chip_named(given: str) -> tuple[Target, str]:
             f"{', '.join(chips)} (nrf-deploy targets shows them)",
         )
     )
+
+
+def _demand_loaded(name: str, close: Sequence[str]) -> None:
+    """Refuse a chip that a broken plug-in may have: by its name, or if no other is alike."""
+    broken = plugins.broken(GROUP)
+    for plugin in broken:
+        if name == plugin or not close:
+            plugins.demand_sound(GROUP, plugin)
 
 
 def _declared(target: Target, chip: str) -> Target:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ..emulator.engine import Engine
 from ..findings import UsageError, error
+from ..plugins import loaded
 from ..program import Program
 from ..recording import Recording
 from ..target import Sdk
@@ -75,17 +75,16 @@ class Peer:
     """The environment that it needs."""
 
 
-def _modules() -> list[object]:
-    found = entry_points(group="nrf_deploy.benchmarks")
-    return [e.load() for e in sorted(found, key=lambda e: e.name)]
+def _modules() -> Iterable[Any]:
+    return loaded("nrf_deploy.benchmarks", ("cases", "peers")).values()
 
 
 def cases() -> dict[str, Case]:
-    return {c.name: c for m in _modules() for c in m.cases()}  # type: ignore[attr-defined]
+    return {c.name: c for m in _modules() for c in m.cases()}
 
 
 def peers() -> dict[str, Peer]:
-    return {p.name: p for m in _modules() for p in m.peers()}  # type: ignore[attr-defined]
+    return {p.name: p for m in _modules() for p in m.peers()}
 
 
 def chosen(names: Sequence[str], known: Mapping[str, T], what: str) -> list[T]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 
-from .. import show_installed
+from .. import plugins, show_installed
 from ..cli import emit
-from ..target import Detailed, Target, chip_named
+from ..target import GROUP, Detailed, Target, chip_named
 from ..target import targets as installed
 
 
@@ -26,6 +26,7 @@ def _asked(name: str | None, shelf: Mapping[str, Target]) -> tuple[Mapping[str, 
         return shelf, ""
     if name in shelf:
         return {name: shelf[name]}, ""
+    plugins.demand_sound(GROUP, name)
     found, chip = chip_named(name)
     own = {n: t for n, t in shelf.items() if t is found}
     return own, chip if chip in found.chips or isinstance(found, Detailed) else ""
