@@ -94,15 +94,16 @@ def _boards(boards: Mapping[str, Mapping[str, Any]]) -> list[tuple[object, ...]]
     return rows
 
 
-def _state(found: Status) -> str:
-    if found.installed:
-        return "installed"
-    return "optional" if found.sdk.optional else "missing"
+def _state(found: Status) -> tuple[str, str]:
+    """Whether it is installed, and whether it can be imported there."""
+    if not found.installed:
+        return ("optional" if found.sdk.optional else "missing", "")
+    return "installed", {True: "yes", False: "no", None: "not tried"}[found.importable]
 
 
 def sdk_text(found: Sequence[Status], doctor: bool) -> str:
-    rows = [(s.sdk.name, s.sdk.python, _state(s), s.sdk.about) for s in found]
-    text = table(("sdk", "python", "state", "what it is"), rows)
+    rows = [(s.sdk.name, s.sdk.python, *_state(s), s.sdk.about) for s in found]
+    text = table(("sdk", "python", "state", "importable", "what it is"), rows, "lllll")
     for s in found:
         if doctor:
             looked = f"Python {s.sdk.python}: {s.interpreter or 'not found'}"

@@ -163,8 +163,11 @@ def add_sdk(root: Parser, verbs: Any) -> None:
         "nrf-deploy sdk list",
         "nrf-deploy sdk install lava",
         "nrf-deploy sdk doctor",
+        "nrf-deploy sdk remove lava",
     )
-    sdk.add_argument("action", choices=["list", "install", "doctor"])
+    sdk.add_argument("action", choices=["list", "install", "doctor", "remove"])
     sdk.add_argument(
-        "name", nargs="?", help="which SDK to install (default: all whose Python is found)"
+        "name",
+        nargs="?",
+        help="which SDK to install (default: all whose Python is found) or to remove",
     )

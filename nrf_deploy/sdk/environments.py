@@ -3,9 +3,14 @@
 A vendor's tools need an interpreter and packages that cannot share ours. Each has a
 virtual environment in the user's cache, named after what it must contain: other
 requirements or another Python make another folder. The requirements name every package,
-those that others depend on too: nothing else is installed, whatever a package asks for.
-A marker, written last, says that the folder is whole; one without it is a build that was
-broken off, and is built anew.
+those that others depend on too, with the hashes of its wheels: nothing else is installed,
+whatever a package asks for, and no source package is built. A marker, written last, says that
+the folder is whole; one without it is a build that was broken off, and is built anew.
+
+Nothing here runs code of the current folder: interpreters are isolated (-I), and run elsewhere.
+
+A whole environment may still hold an SDK that cannot be imported (it fetches a part of itself,
+or lacks a library of the system). That is tried once, when it is installed, and noted.
 """
 
 from __future__ import annotations
@@ -13,17 +18,26 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import subprocess
+import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..findings import MissingError, error
+from ..findings import Finding, MissingError, error
 from ..target import Sdk
+from . import processes
 
 MARKER = "complete"
+IMPORTED = "imported"
+"""Holds "yes", or why the import failed; absent where nobody has tried."""
+IMPORT = "import runpy, sys; sys.exit(runpy.run_path(sys.argv[1], None, 'try').get('LACKING') or 0)"
+"""Runs a worker's imports; one that catches its own says in LACKING what failed."""
+IMPORT_S = 600.0
+UNBOUNDED = 1 << 62
 PROBE = "import sys; print('%d.%d' % sys.version_info[:2]); print(sys.executable)"
 
 
@@ -44,14 +58,22 @@ class Status:
     python: Path | None
     interpreter: Path | None
     looked: tuple[str, ...]
+    importable: bool | None = None
+    """None where nobody has tried."""
 
     @property
     def installed(self) -> bool:
         return self.python is not None
 
     @property
+    def usable(self) -> bool:
+        return self.installed and self.importable is not False
+
+    @property
     def todo(self) -> str:
         """What the user has to do; empty when all is there."""
+        if self.importable is False:
+            return f"cannot be imported; nrf-deploy sdk install {self.sdk.name} tries it again"
         if self.installed:
             return ""
         if self.interpreter is None:
@@ -91,13 +113,14 @@ def find_python(version: str) -> Search:
 
 def _candidates(version: str) -> Iterator[tuple[str, list[str]]]:
     name = f"python{version}"
-    on_path = [str(Path(d) / name) for d in os.get_exec_path()]
+    on_path = [str(Path(d) / name) for d in os.get_exec_path() if os.path.isabs(d)]
     yield f"{name} on PATH", [p for p in on_path if os.access(p, os.X_OK)]
     root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
     found = [p for p in (root / "versions").glob(f"{version}.*/bin/python") if _patch(p) >= 0]
     yield f"pyenv ({root}/versions/{version}.*)", [str(p) for p in sorted(found, key=_patch)[::-1]]
     uv = shutil.which("uv")
-    answer = _output([uv, "python", "find", version]) if uv else ""
+    known = uv is not None and os.path.isabs(uv)
+    answer = _output([str(uv), "python", "find", version]) if known else ""
     yield f"uv python find {version}", answer.split("\n")[:1] if answer else []
 
 
@@ -108,7 +131,7 @@ def _patch(python: Path) -> int:
 
 
 def _probe(python: str, version: str) -> Path | None:
-    lines = _output([python, "-c", PROBE]).splitlines()
+    lines = _output([python, "-I", "-c", PROBE]).splitlines()
     return Path(lines[1]) if len(lines) == 2 and lines[0] == version else None
 
 
@@ -122,6 +145,7 @@ def _output(command: list[str]) -> str:
             timeout=20,
             env=clean_environ(),
             stdin=subprocess.DEVNULL,
+            cwd="/",
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""
@@ -141,14 +165,79 @@ def installed_python(sdk: Sdk) -> Path | None:
 
 def status(sdk: Sdk) -> Status:
     search = find_python(sdk.python)
-    return Status(sdk, folder(sdk), installed_python(sdk), search.python, search.looked)
+    python = installed_python(sdk)
+    return Status(sdk, folder(sdk), python, search.python, search.looked, importable(sdk))
+
+
+def importable(sdk: Sdk) -> bool | None:
+    """Whether the installed SDK was imported, as noted; None where nobody has tried."""
+    try:
+        return (folder(sdk) / IMPORTED).read_text() == "yes"
+    except OSError:
+        return None
+
+
+def note_import(sdk: Sdk, said: str = "yes") -> None:
+    """Note that the SDK was imported, or what was said where it could not be."""
+    place = folder(sdk) / IMPORTED
+    with suppress(OSError):
+        if not place.exists() or place.read_text() != said:
+            place.write_text(said)
 
 
 def install(sdk: Sdk, progress: Callable[[str], None] = lambda line: None) -> Path:
-    """Builds the environment where it is not yet whole; gives its interpreter."""
+    """Build the environment where it is not yet whole, prove that the SDK can be imported, and
+    return the interpreter."""
     with _lock(folder(sdk)):
-        there = installed_python(sdk)
-        return there if there is not None else _build(sdk, progress)
+        python = installed_python(sdk) or _build(sdk, progress)
+        prove(sdk, python, progress)
+        return python
+
+
+def prove(sdk: Sdk, python: Path, progress: Callable[[str], None] = lambda line: None) -> None:
+    """Import the SDK in its environment, unless that is known to work."""
+    if not sdk.module or importable(sdk):
+        return
+    progress(f"{sdk.name}: import {sdk.module}")
+    command = [str(python), "-I", "-c", IMPORT, str(sdk.worker.absolute())]
+    code, lines = _lines(command, folder(sdk), progress, patience_s=IMPORT_S)
+    if code == 0:
+        note_import(sdk)
+        return
+    said = lines[-1] if lines else f"it ended with {code}"
+    note_import(sdk, said)
+    raise MissingError(not_importable(sdk.name, sdk.module, said))
+
+
+def not_importable(name: str, module: str, said: str) -> Finding:
+    return error(
+        "SDK-NOT-IMPORTABLE",
+        f"{name} is installed, but its module {module} cannot be imported",
+        why=f"{said:.300}",
+        fix=f"mend the cause (network, a library of the system), then: "
+        f"nrf-deploy sdk install {name}",
+    )
+
+
+def remove(sdk: Sdk) -> list[Path]:
+    """Delete every environment of this SDK, those of older requirements too."""
+    named = re.compile(re.escape(sdk.name) + "-[0-9a-f]{12}")
+    parent = folder(sdk).parent
+    places = sorted(p for p in parent.glob("*") if named.fullmatch(p.name) and p.is_dir())
+    for place in places:
+        with _lock(place):
+            try:
+                (place / MARKER).unlink(missing_ok=True)
+                shutil.rmtree(place)
+            except OSError as problem:
+                raise MissingError(
+                    error(
+                        "SDK-REMOVE-FAILED",
+                        f"{place} cannot be deleted: {problem.strerror or problem}",
+                        fix="end what uses it, and see that you may write there",
+                    )
+                ) from problem
+    return places
 
 
 @contextmanager
@@ -184,12 +273,14 @@ def _build(sdk: Sdk, progress: Callable[[str], None]) -> Path:
     place = folder(sdk)
     shutil.rmtree(place, ignore_errors=True)
     python = place / "bin" / "python"
-    pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
+    pip = [str(python), "-I", "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
     progress(f"{sdk.name}: a virtual environment of {search.python}")
-    _run(sdk, [str(search.python), "-m", "venv", str(place)], progress)
+    place.mkdir(parents=True)
+    _run(sdk, [str(search.python), "-I", "-m", "venv", str(place)], progress)
     progress(f"{sdk.name}: packages of {sdk.requirements.name}")
-    complete = ["--no-deps", "-r", str(sdk.requirements)]
-    _run(sdk, [*pip, *complete], progress, {"PIP_PROGRESS_BAR": "off"})
+    sound = ["--require-hashes", "--only-binary", ":all:", "--no-deps"]
+    complete = ["-r", str(sdk.requirements.absolute())]
+    _run(sdk, [*pip, *sound, *complete], progress, {"PIP_PROGRESS_BAR": "off"})
     (place / MARKER).write_text(sdk.requirements.read_text())
     return python
 
@@ -200,28 +291,49 @@ def _run(
     progress: Callable[[str], None],
     extra: Mapping[str, str] | None = None,
 ) -> None:
-    """Runs it, passes its lines on, and says the last of them when it fails."""
-    lines: list[str] = []
-    with subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        env={**clean_environ(), **(extra or {})},
-    ) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            lines.append(line.rstrip())
-            progress(lines[-1])
-    if process.returncode != 0:
+    """Run it in the new folder, and report the last lines where it fails."""
+    code, lines = _lines(command, folder(sdk), progress, extra)
+    if code != 0:
         raise MissingError(
             error(
                 "SDK-INSTALL-FAILED",
                 f"the environment of {sdk.name} could not be built: "
-                f"{' '.join(command[1:4])} ended with {process.returncode}",
+                f"{' '.join(command[2:4])} ended with {code}",
                 why="\n".join(lines[-8:]),
                 fix=f"mend the cause (network, disk), then: nrf-deploy sdk install {sdk.name}",
             )
         )
+
+
+def _lines(
+    command: list[str],
+    place: Path,
+    progress: Callable[[str], None],
+    extra: Mapping[str, str] | None = None,
+    patience_s: float | None = None,
+) -> tuple[int, list[str]]:
+    """The exit code and the lines, passed on as they come. Nothing of it outlives this call."""
+    lines: list[str] = []
+    process = processes.start(
+        command,
+        file_limit=UNBOUNDED,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        environ={**clean_environ(), **(extra or {})},
+        cwd=place,
+    )
+    assert process.stdout is not None
+    limit = threading.Timer(patience_s, processes.end, [process]) if patience_s else None
+    try:
+        if limit is not None:
+            limit.start()
+        with process.stdout:
+            for line in process.stdout:
+                if text := line.decode(errors="replace").rstrip():
+                    lines.append(text)
+                    progress(text)
+        return process.wait(), lines
+    finally:
+        if limit is not None:
+            limit.cancel()
+        processes.end(process)

@@ -10,8 +10,7 @@ then `reply.json` to REPLY_DIR. A reply that is {"refused": {"what": ..., "why":
 of its own first, so that neither it nor the vendor's plug-in discovery can see the
 files beside it.
 
-A worker that lacks what it needs to run writes {"missing": {...}} with the same fields: then
-the SDK is installed, but cannot be imported.
+A worker whose SDK cannot be imported writes {"not_importable": {"module": ..., "why": ...}}.
 
 Whatever else happens there (a crash, a signal, silence, garbage, numbers that nobody asked for)
 is one Finding here. The worker ends with this process (guard.py), and no file that it writes,
@@ -37,7 +36,7 @@ from ..findings import Finding, MissingError, error
 from ..network import Array
 from ..target import Sdk
 from . import processes
-from .environments import clean_environ, installed_python, status
+from .environments import clean_environ, installed_python, not_importable, note_import, status
 from .guard import CANNOT_RUN
 from .reply import BadReplyError, Expected, demand_form, read_arrays, read_json
 
@@ -61,7 +60,14 @@ def call(
             error("SDK-MISSING", f"{sdk.name} is not installed", fix=status(sdk).todo)
         )
     patience = processes.patience(timeout_s)
-    return run_worker(sdk.name, python, sdk.worker, request, expected, arrays or {}, patience)
+    try:
+        reply = run_worker(sdk.name, python, sdk.worker, request, expected, arrays or {}, patience)
+    except MissingError as refusal:
+        if refusal.findings[0].code == "SDK-NOT-IMPORTABLE":
+            note_import(sdk, refusal.findings[0].why or "no")
+        raise
+    note_import(sdk)
+    return reply
 
 
 def run_worker(
@@ -134,22 +140,22 @@ def _ending(code: int) -> str:
 def _read(name: str, answered: Path, expected: Expected, log: Path) -> Reply:
     try:
         reply = read_json(answered)
-        for key, code, verb in (
-            ("refused", "SDK-REFUSED", "refused"),
-            ("missing", "SDK-NOT-IMPORTABLE", "cannot be used"),
-        ):
-            if isinstance(said := reply.get(key), dict):
-                raise MissingError(_in_its_words(code, f"{name} {verb}", said))
+        if isinstance(said := reply.get("refused"), dict):
+            raise MissingError(_in_its_words(name, said))
+        if isinstance(lacking := reply.get("not_importable"), dict):
+            module, why = (f"{lacking.get(key, '')}" for key in ("module", "why"))
+            raise MissingError(not_importable(name, module[:100], why))
         demand_form(reply, expected)
         return reply, read_arrays(answered, expected)
     except BadReplyError as problem:
         _fail("SDK-REPLY-BAD", f"the reply of {name} {problem}", log)
 
 
-def _in_its_words(code: str, who: str, said: Mapping[str, Any]) -> Finding:
+def _in_its_words(name: str, said: Mapping[str, Any]) -> Finding:
     more = {key: f"{said[key]:.{TAIL}}" for key in ("why", "fix") if isinstance(said.get(key), str)}
     what = said.get("what")
-    return error(code, f"{who}: {what:.{TAIL}}" if isinstance(what, str) else who, **more)
+    told = f": {what:.{TAIL}}" if isinstance(what, str) else ""
+    return error("SDK-REFUSED", f"{name} refused{told}", **more)
 
 
 def _fail(code: str, what: str, log: Path, fix: str = "") -> NoReturn:

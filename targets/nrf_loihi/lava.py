@@ -40,6 +40,7 @@ sdk = Sdk(
     python="3.10",
     requirements=HERE / "requirements.txt",
     worker=HERE / "worker_lava.py",
+    module="lava",
 )
 
 PATIENCE_S = 1800.0

@@ -29,6 +29,7 @@ sdk = Sdk(
     python="3.10",
     requirements=HERE / "requirements_samna.txt",
     worker=HERE / "worker_samna.py",
+    module="samna",
 )
 newer = Sdk(
     name="samna-new",
@@ -36,6 +37,7 @@ newer = Sdk(
     python="3.11",
     requirements=HERE / "requirements_samna_new.txt",
     worker=HERE / "worker_samna.py",
+    module="samna",
     optional=True,
 )
 

@@ -38,6 +38,7 @@ sdk = Sdk(
     python="3.11",
     requirements=HERE / "requirements_sinabs.txt",
     worker=HERE / "worker_sinabs.py",
+    module="sinabs",
 )
 PATIENCE_S = 1800.0
 

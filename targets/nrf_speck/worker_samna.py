@@ -15,7 +15,12 @@ import time
 from pathlib import Path
 
 import numpy as np
-import samna
+
+LACKING = ""
+try:
+    import samna
+except Exception as problem:  # a newer samna fetches itself when it is first imported
+    samna, LACKING = None, f"{type(problem).__name__}: {problem}"
 
 OLD = hasattr(samna, "SamnaNode")
 """samna 0.7: boards are behind a node of its own, and configurations come from JSON."""
@@ -305,6 +310,10 @@ ACTIONS = {
 
 
 def main(asked, answered):
+    if samna is None:
+        answer = {"not_importable": {"module": "samna", "why": LACKING}}
+        (answered / "reply.json").write_text(json.dumps(answer))
+        return
     request = json.loads((asked / "request.json").read_text())
     with np.load(asked / "arrays.npz", allow_pickle=False) as members:
         request |= {name: members[name] for name in members.files}
