@@ -12,13 +12,18 @@ import pytest
 from crafted_bundles import kit, with_program
 
 from nrf_deploy.bundle import load, save
-from nrf_deploy.emulator import golden
+from nrf_deploy.emulator import events_golden, golden
 from nrf_deploy.emulator.engine import Engine
+from nrf_deploy.emulator.events_engine import EventEngine
+from nrf_deploy.emulator.layout import Layout, lists
+from nrf_deploy.emulator.soundness import demand_sound
 from nrf_deploy.findings import InputError, TargetError, UsageError
 from nrf_deploy.program import Conv, Dense, Origin, Population, Port, Program, Sparse
 from nrf_deploy.recording import Recording
 from nrf_loihi.arithmetic import LoihiArithmetic
 from nrf_loihi.kernels import LoihiKernels
+from nrf_speck.arithmetic import EventsRule, StepsArithmetic
+from nrf_speck.kernels import EventsKernels, StepsKernels
 
 N = 1000
 IN = Port(name="in", shape=(N,))
@@ -214,3 +219,74 @@ def test_a_bundle_with_it_is_neither_written_nor_read(name: str, tmp_path: Path)
     assert {f.code for f in refusal.value.findings} == {"BUNDLE-UNSOUND"}
     with pytest.raises(UsageError, match="BUNDLE-UNSOUND"):
         save(replace(load(kit("loihi.sparse")), program=made), tmp_path / "again.nrfb")
+
+
+# exactness B4, and counts that mean very many events
+
+
+@pytest.mark.parametrize("value", [-(2**31), 2**31 - 1])
+def test_an_input_of_32_bits_is_taken_as_golden_takes_it(value: int) -> None:
+    wide = Population(name="x", shape=(1,), model="pass", params={})
+    link = dense([[3]], source_shape=(1,), target_shape=(1,), params={"num_message_bits": 32})
+    port = replace(IN, shape=(1,), peak=2**31 - 1, lowest=-(2**31))
+    made = program(link, ports=(port,), populations=(wide,))
+    given = Recording.from_dense(np.array([[value], [0], [1], [0]]))
+    ours = Engine(made, LoihiArithmetic(), LoihiKernels()).run(given).outputs["x"]
+    assert ours.same(golden.run(made, LoihiArithmetic(), given).outputs["x"])
+    assert ours.dense().ravel().any()
+
+
+def test_an_input_beyond_32_bits_is_refused() -> None:
+    made = program(sparse(), ports=(replace(IN, peak=2**31),))
+    given = np.zeros((1, N), np.int64)
+    for value in (2**31, -(2**31) - 1):
+        given[0, 0] = value
+        with pytest.raises(InputError, match="does not fit 32 bits"):
+            Engine(made, LoihiArithmetic(), LoihiKernels()).run(Recording.from_dense(given))
+
+
+def test_counts_of_more_events_than_can_be_followed_are_refused() -> None:
+    bundle = load(kit("speck.events.threshold"))
+    port = replace(bundle.program.ports[0], peak=2**31 - 1)
+    made = replace(bundle.program, ports=(port,))
+    given = Recording.from_dense(np.full((1, *port.shape), 2**30))
+    for run in (
+        lambda: events_golden.run(made, EventsRule(), given),
+        lambda: EventEngine(made, EventsRule(), EventsKernels()).run(given),
+    ):
+        with pytest.raises(InputError, match="events; expected at most"):
+            run()
+
+
+def test_the_tables_of_a_list_are_checked_once_more() -> None:
+    """Programs also come from plug-ins; what leaves an array never becomes a table."""
+    whole = Layout.of((3,))
+    for row, column in (([5], [0]), ([-1], [0]), ([0], [3]), ([0], [-1])):
+        with pytest.raises(IndexError):
+            lists(np.array(row), np.array(column), np.array([1]), whole, whole)
+
+
+def test_an_arithmetic_that_declares_nothing_runs_nothing() -> None:
+    class Silent:
+        name = "silent"
+
+    with pytest.raises(TargetError, match="does not declare its parameters"):
+        demand_sound(program(sparse()), Silent())
+
+
+def test_a_speck_potential_at_its_floor_still_takes_the_next_bias() -> None:
+    """An arrival that the floor swallows leaves v as it was, and is no rest."""
+    ends = {"source_shape": (1,), "target_shape": (1,), "delay": 0}
+    params = {"threshold_high": 50, "threshold_low": -100, "bias": 17}
+    made = Program(
+        arithmetic="speck.steps",
+        ports=(Port(name="in", shape=(1,), peak=1),),
+        synapses=(Dense(name="w", source="in", targets=("x",), weight=np.array([[-120]]), **ends),),
+        populations=(Population(name="x", shape=(1,), model="iaf", params=params),),
+        outputs=("x",),
+    )
+    given = Recording.from_dense(np.array([[1], [1], [0], [0]]))
+    ours = Engine(made, StepsArithmetic(), StepsKernels()).run(given, states=["x"])
+    theirs = golden.run(made, StepsArithmetic(), given, states=["x"])
+    assert ours.states["x"]["v"].ravel().tolist() == [-100, -100, -83, -66]
+    assert np.array_equal(ours.states["x"]["v"], theirs.states["x"]["v"])
