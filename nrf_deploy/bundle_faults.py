@@ -58,6 +58,14 @@ def _joints(bundle: Bundle) -> Iterator[str]:
                 f"core {piece.core} holds neurons {piece.start}..{piece.stop} of "
                 f"{piece.population!r}, which the program has not"
             )
+    nodes = {node.name: node for node in bundle.network.nodes}
+    for origin in bundle.program.origins:
+        node, held = nodes.get(origin.node), shapes[origin.population]
+        if node is not None and math.prod(node.shape) != math.prod(held):
+            yield (
+                f"population {origin.population!r} of the shape {held} stands for the node "
+                f"{origin.node!r} of {node.shape}"
+            )
     if bundle.placement.chip != bundle.chip:
         yield f"it is placed on {bundle.placement.chip!r:.80}, and made for {bundle.chip!r:.80}"
 

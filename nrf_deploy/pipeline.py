@@ -96,8 +96,9 @@ def bundled(model: Model, chip: str, verdict: Verdict) -> Bundle:
 def emit(bundle: Bundle | str | Path, form: str, folder: str | Path) -> None:
     """Write the compiled network to `folder` in a vendor's own terms, such as "lava"."""
     bundle = as_bundle(bundle)
-    write = exporter(target_of(bundle), form)
-    demand_sound(bundle.program, arithmetic_of(bundle))
+    target = target_of(bundle)
+    write = exporter(target, form)
+    demand_sound(bundle.program, arithmetic_of(bundle, target))
     write(bundle.program, Path(folder))
 
 
@@ -143,9 +144,9 @@ def target_of(bundle: Bundle) -> Target:
     return shelf[bundle.target]
 
 
-def arithmetic_of(bundle: Bundle) -> Arithmetic | EventRule:
-    """Return the rules that give the bundle's integers their meaning."""
-    target, name = target_of(bundle), bundle.program.arithmetic
+def arithmetic_of(bundle: Bundle, target: Target) -> Arithmetic | EventRule:
+    """Return the rules of its target that give the bundle's integers their meaning."""
+    name = bundle.program.arithmetic
     if name not in target.arithmetics:
         raise TargetError(
             error(
@@ -198,8 +199,9 @@ def run(
     steps = recording.steps + bundle.program.latency if steps is None else steps
     if engine == "emulator":
         return emulate(bundle, recording, record, states, steps, progress)
-    demand_sound(bundle.program, arithmetic_of(bundle))
-    return target_of(bundle).engines[engine](
+    target = target_of(bundle)
+    demand_sound(bundle.program, arithmetic_of(bundle, target))
+    return target.engines[engine](
         bundle.program, recording, record=record, states=states, steps=steps, progress=progress
     )
 
@@ -213,8 +215,9 @@ def emulate(
     progress: Progress,
 ) -> Trace:
     """The fast engine where the target gives kernels, else the plain one: the same bits."""
-    program, rules = bundle.program, arithmetic_of(bundle)
-    kernels = cast(Any, target_of(bundle).kernels.get(program.arithmetic))
+    program, target = bundle.program, target_of(bundle)
+    rules = arithmetic_of(bundle, target)
+    kernels = cast(Any, target.kernels.get(program.arithmetic))
     if isinstance(rules, EventRule):
         from .emulator.events_engine import EventEngine
 

@@ -85,6 +85,7 @@ WHOLE = [
     ("network/edges", [], "no edge leads from an input to"),
     ("placement/pieces/0/core", 10**9, "a piece is on core 1000000000"),
     ("placement/pieces/0/population", "x", "which the program has not"),
+    ("program/origins/0/node", "m", "stands for the node 'm' of"),
     ("program/origins/0/latency", 10**9, "latency"),
     ("program/origins/0/population", "x", "an origin names 'x'"),
 ]
