@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cli_calls import USAGE, answer, refusal
+from cli_calls import USAGE, answer, refusal, unwrapped
 from speck_networks import chain, conv, eighths, linear, neurons, pool, some_events
 
 import nrf_deploy as nd
@@ -231,6 +231,10 @@ def test_places_and_values_have_their_columns() -> None:
     labels = labelled(np.arange(10), np.zeros((10, 2)))
     told = every_engine([bundle], recording, labels=labels)
     assert " off " in engines_table(told).splitlines()[0]
+    assert told.answer is not None
+    verdict = unwrapped(engines_text(told)).partition("verdict: ")[2]
+    off = f"mean pixels off the labels: reference {told.answer.error:.3g}, emulator emulator "
+    assert verdict.startswith(off)
     for found, name in ((told.answer, "reference"), (told.rows[0].task, "emulator emulator")):
         own = getattr(found, "left", found)
         assert f"{own.error:.3g}" in _line(told, name)

@@ -22,6 +22,7 @@ from nrf_deploy.recording import Recording
 from nrf_deploy.verification import Limits, Report, compare, judge, junit, parse_limits
 from nrf_deploy.verification.advice import Advice, ways
 from nrf_deploy.verification.causes import Ways
+from nrf_deploy.verification.limits import DEFAULTS
 
 USUAL = Limits(exact=False)
 
@@ -104,6 +105,15 @@ def test_each_layer_is_a_test_and_a_broken_limit_its_failure() -> None:
     assert failure.get("type") == "VERIFY-COUNT"
     assert "spikes in chip" in str(failure.get("message"))
     assert ElementTree.fromstring(junit(report(0.0))).get("failures") == "0"
+
+
+def test_junit_tells_a_default_limit_from_a_chosen_one() -> None:
+    made = report(0.5)
+    usual = replace(USUAL, defaults=DEFAULTS)
+    for limits, words in ((USUAL, "the limit is 10.0%"), (usual, "%, more than 10 %")):
+        found = tuple(judge(made.comparison, limits))
+        (failure,) = ElementTree.fromstring(junit(replace(made, findings=found))).iter("failure")
+        assert words in str(failure.get("message"))
 
 
 # --- the command line ----------------------------------------------------------

@@ -26,9 +26,9 @@ examples:
   nrf-deploy compile model.nir --target loihi2 --dt 1e-3 -o model.nrfb
   nrf-deploy verify model.nrfb --input events.npz --bin 1e-3
 
-exit codes: 0 good, 1 verification failed, 2 usage, 3 unreadable or hostile
-input, 4 the model cannot go on this target, 5 an SDK or a board is missing,
-70 our bug
+exit codes: 0 good, 1 verification differs or failed, 2 usage, 3 unreadable or
+hostile input, 4 the model cannot go on this target, 5 an SDK or a board is
+missing, 70 our bug
 """
 
 
