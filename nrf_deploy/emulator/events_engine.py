@@ -18,7 +18,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from ..findings import InputError, TargetError, refuse
+from ..findings import InputError, refuse
 from ..network import Array
 from ..program import Program
 from ..progress import Progress, quiet
@@ -42,7 +42,6 @@ class EventEngine:
 
     def __init__(self, program: Program, rule: EventRule, kernels: EventKernels):
         demand_sound(program, rule)
-        refuse(events_golden.faults(program), TargetError)
         self.program, self.rule = program, rule
         self.plain: str | None = None
         """Why the plain emulator runs this program, if it does."""

@@ -21,7 +21,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from ..findings import Finding, InputError, TargetError, error, refuse
+from ..findings import Finding, InputError, error, refuse
 from ..network import Array, Shape
 from ..program import Conv, Dense, Population, Program, Sparse, Synapses
 from ..progress import Progress, quiet
@@ -73,7 +73,6 @@ def run(
     A layer's output in a step is how often each neuron fired; states are those after it.
     """
     demand_sound(program, rule)
-    refuse(faults(program), TargetError)
     refuse(input_faults(recording), InputError)
     steps = recording.steps if steps is None else steps
     kept = [p.name for p in program.populations] if record is None else list(record)

@@ -37,8 +37,12 @@ def _found(program: Program, arithmetic: Any) -> list[Finding]:
 
 
 def _by_rules(program: Program, arithmetic: Any) -> list[Finding]:
+    from . import events_golden
+
     if callable(check := getattr(arithmetic, "faults", None)):
-        return [f for f in check(program) if f.severity == "error"]
+        found = [f for f in check(program) if f.severity == "error"]
+        events = isinstance(arithmetic, events_golden.EventRule)
+        return [*found, *events_golden.faults(program)] if events else found
     return [
         error(
             "ARITHMETIC-UNDECLARED",
