@@ -31,8 +31,8 @@ RATE, BY_STEPS, BY_EVENTS = "rate code in float", "8-bit weights, in steps", "ev
 MACHINES = {
     "as it is": "emulator",
     "payloads cut off toward zero": "emulator:message_rounding=zero",
-    "weights of 16 bits": "emulator:weight_bits=16",
-    "sums and states of 32 bits": "emulator:sum_bits=32,state_bits=32",
+    "weights of 16 bits": "emulator:weight_bits=16,fraction_bits=6",
+    "sums and states of 32 bits": "emulator:sum_bits=32,state_bits=32,fraction_bits=6",
 }
 Places = Callable[[Recording], Any]
 

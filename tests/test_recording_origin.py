@@ -165,6 +165,10 @@ def test_every_verb_names_the_origin(
     kind = origin[-1] if origin else "first"
     report = json.loads((made / "r.json").read_text())
     assert f"origin {kind}" in report["context"]["input_made"]
+    words = ["--input", "e.npz", "--engine", "all", "--report", "all.json", *options]
+    main(["verify", "m.nrfb", *words])
+    assert said in unwrapped(capsys.readouterr().out)
+    assert f"origin {kind}" in json.loads((made / "all.json").read_text())["input_made"]
 
 
 def test_python_and_the_command_line_count_alike(made: Path) -> None:

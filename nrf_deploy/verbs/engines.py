@@ -43,6 +43,7 @@ def engines(args: argparse.Namespace, limits: Limits, labels: Labels | None) -> 
             bundles, given, limits=limits, decay=args.decay, labels=labels, progress=progress
         )
     told: dict[str, Any] = as_json(found)
+    told |= {"input_made": list(given.made)} if given.made else {}
     if args.report:
         write_text(args.report, json.dumps(told, indent=2, allow_nan=False) + "\n")
     code = 0 if found.passed else 1
