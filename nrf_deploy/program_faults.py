@@ -24,12 +24,14 @@ WORD = 2**31
 """Payloads have 32 bits with their sign."""
 LONGEST_DELAY = 2**16
 LONGEST_LATENCY = 2**13
-ELEMENTS = 2**24
+ELEMENTS = 2**25
 """Elements of all ports and populations together, and of one padded input."""
 RING = 2**27
 """Neurons times the longest delay: what the plain emulator holds of the future."""
 TERMS = 2**27
-"""Products that one synapse object forms in a step of the plain emulator."""
+"""Weights times different delays of one Dense: what the plain emulator holds of it."""
+PRODUCTS = 2**30
+"""Inputs that one convolution reads in a step of the plain emulator, taps counted each."""
 TAPS = 2**24
 """Places times taps along one axis of a convolution."""
 
@@ -294,8 +296,8 @@ def _conv_faults(what: str, s: Conv) -> Iterator[str]:
             f"{what} have {channels * math.prod(sides):,} elements of padded input; expected at "
             f"most {ELEMENTS:,}"
         )
-    elif channels * math.prod(taps) * math.prod(s.shape[1:]) > TERMS:
-        yield f"{what} form more than {TERMS:,} products in a step"
+    elif channels * math.prod(taps) * math.prod(s.shape[1:]) > PRODUCTS:
+        yield f"{what} read more than {PRODUCTS:,} inputs a step for each output channel"
     elif max(k * n for k, n in zip(taps, s.input_size, strict=True)) > TAPS:
         yield f"{what} have more than {TAPS:,} places times taps along an axis"
 

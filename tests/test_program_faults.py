@@ -290,3 +290,12 @@ def test_a_speck_potential_at_its_floor_still_takes_the_next_bias() -> None:
     theirs = golden.run(made, StepsArithmetic(), given, states=["x"])
     assert ours.states["x"]["v"].ravel().tolist() == [-100, -100, -83, -66]
     assert np.array_equal(ours.states["x"]["v"], theirs.states["x"]["v"])
+
+
+def test_the_largest_network_of_the_benchmarks_has_no_faults() -> None:
+    """16 million neurons, and a convolution that reads 1.6e8 inputs a step."""
+    from nrf_loihi.bench import covariant
+
+    program = covariant.program()
+    assert sum(p.size for p in program.populations) > 16_000_000
+    assert not list(program.faults())

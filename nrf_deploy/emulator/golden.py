@@ -171,19 +171,15 @@ def exact_matmul(a: Array, b: Array) -> Array:
 
 def correlate(conv: Conv, weight: Array, x: Array) -> Array:
     """Zero-padded cross-correlation of a flat (C, Y, X) message, exact in integers."""
-    _, height, width = conv.shape
+    channels, height, width = conv.shape
     (dy, dx), (sy, sx) = conv.dilation, conv.stride
     padded = np.pad(x.reshape(conv.input_shape), ((0, 0), *conv.padding))
-    patches = np.stack(
-        [
-            padded[:, ky * dy : ky * dy + sy * height : sy, kx * dx : kx * dx + sx * width : sx][
-                :, :height, :width
-            ]
-            for ky in range(weight.shape[2])
-            for kx in range(weight.shape[3])
-        ],
-        axis=1,
-    )  # (C, ky*kx, Y, X)
-    grouped = patches.reshape(conv.groups, -1, height * width)
-    kernels = weight.reshape(conv.groups, weight.shape[0] // conv.groups, -1)
-    return np.concatenate([exact_matmul(k, g) for k, g in zip(kernels, grouped, strict=True)])
+    kernels = weight.reshape(conv.groups, channels // conv.groups, *weight.shape[1:])
+    total = np.zeros((conv.groups, channels // conv.groups, height * width), np.int64)
+    for ky, kx in np.ndindex(*weight.shape[2:]):
+        rows = slice(ky * dy, ky * dy + sy * height, sy)
+        columns = slice(kx * dx, kx * dx + sx * width, sx)
+        seen = padded[:, rows, columns][:, :height, :width].reshape(conv.groups, -1, height * width)
+        for group, kernel in enumerate(kernels[..., ky, kx]):
+            total[group] += exact_matmul(kernel, seen[group])
+    return total.reshape(channels, height * width)
