@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
+from .archive import Archive, DamagedError
 from .files import demand_writable, reading
 from .findings import UsageError, error, refuse
 from .recordings.camera import is_camera
@@ -51,9 +51,9 @@ def kind_of(path: str | os.PathLike[str]) -> Kind | None:
 
 def _has_manifest(path: str | os.PathLike[str]) -> bool:
     try:
-        with zipfile.ZipFile(path) as archive:
-            return "manifest.json" in archive.namelist()
-    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
+        with reading(path) as stream:
+            return "manifest.json" in Archive(stream).sizes
+    except DamagedError:  # its reader says so
         return Path(path).suffix == ".nrfb"
 
 

@@ -19,6 +19,7 @@ from safetensors.torch import save
 
 from nrf_deploy.files import write_atomically
 from nrf_deploy.findings import InputError, error
+from nrf_deploy.toml_json import parse_json
 
 from .description import Config, config_from
 from .networks import TrackerNet
@@ -63,10 +64,10 @@ def read(path: str | Path) -> Checkpoint:
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
         if header.get("version") != VERSION:
             raise ValueError(f"version {header.get('version')!r}, not {VERSION!r}")
-        config = config_from(json.loads(header["config"]))
+        config = config_from(parse_json(header["config"]))
         net = TrackerNet(config.tracker)
         net.load_state_dict(_part(tensors, "net."))
-        notes = json.loads(header.get("notes", "{}"))
+        notes = parse_json(header.get("notes", "{}"))
     except (OSError, SafetensorError, ValueError, KeyError, RuntimeError) as problem:
         raise InputError(
             error(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import difflib
 import math
-import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from nrf_deploy.findings import Finding, UsageError, error
+from nrf_deploy.toml_json import parse_toml
 
 from .receptive_fields import Field, family, truncated
 
@@ -214,7 +214,7 @@ def config_from(data: Mapping[str, Any]) -> Config:
 
 def config_of(path: str | Path) -> Config:
     try:
-        return config_from(tomllib.loads(Path(path).read_text("utf-8")))
+        return config_from(parse_toml(Path(path).read_bytes()))
     except UnknownKeysError as unknown:
         found = error("TRAINING-KEY-UNKNOWN", f"{path}: {unknown}", fix=unknown.fix)
         raise UsageError(found) from unknown
