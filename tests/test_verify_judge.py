@@ -263,6 +263,12 @@ def test_spikes_that_only_moved_are_told_from_spikes_that_were_lost() -> None:
     words = "Most spikes are there, but moved by steps: "
     assert f"{words}{int((late != model).sum())} places differ" in told(late, model)
     assert "spike-time distance is at most 0." in told(late, model)
+    neighbour = model.copy()
+    step, *neuron = (int(i) for i in np.argwhere(model)[0])
+    neighbour[step, *neuron] = 0
+    neighbour[step, *(1 - neuron[0], *neuron[1:])] += 1
+    assert words not in told(neighbour, model)
+    assert "Most spikes are there: 2 places differ" in told(neighbour, model)
     elsewhere = np.roll(model, 1, axis=-1)
     twice = np.maximum(model, np.roll(model, 2, axis=0))
     for other in (elsewhere, twice, np.zeros_like(model), model[::-1]):
