@@ -28,7 +28,7 @@ HOSTILE = (
     "\" onload='alert(2)' x=\"",
     "</style></svg><img src=x onerror=alert(3)>",
     "&lt;b&gt; &amp;",
-    "\x1b[2J\x00\u202e",
+    "'};//<svg/onload=alert(5)>",  # a program with control characters in a name is refused
     "x" * 5000,
     "javascript:alert(4)//]]>-->",
 )
