@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 from collections.abc import Callable, Iterator
@@ -73,8 +74,7 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[BinaryIO], N
     else is left behind. A link is followed: what it points at is replaced, not the link.
     """
     try:
-        target = Path(os.path.realpath(path))
-        _demand_plain(target, missing_ok=True)
+        target = _written_to(path)
         temporary = target.parent / f".nrf-{secrets.token_hex(8)}.tmp"
         try:
             with open(temporary, "xb") as stream:
@@ -95,14 +95,22 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[BinaryIO], N
 def demand_writable(path: str | os.PathLike[str]) -> None:
     """As far as it can be told without writing: that `write_atomically` will find a folder."""
     try:
-        target = Path(os.path.realpath(path))
-        _demand_plain(target, missing_ok=True)
+        target = _written_to(path)
         if not target.parent.is_dir():
             raise FileNotFoundError(None, f"there is no folder {target.parent}")
         if not os.access(target.parent, os.W_OK | os.X_OK):
             raise PermissionError(None, f"nothing may be written into {target.parent}")
     except OSError as problem:
         raise _unwritable(path, problem) from problem
+
+
+def _written_to(path: str | os.PathLike[str]) -> Path:
+    """The regular file, there or not, that writing to `path` replaces: links are followed."""
+    target = Path(os.path.realpath(path))
+    if target.is_symlink():
+        raise OSError(errno.ELOOP, "its links lead in a circle")
+    _demand_plain(target, missing_ok=True)
+    return target
 
 
 def _unwritable(path: str | os.PathLike[str], problem: OSError) -> UsageError:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -110,10 +111,31 @@ def demand_output(
     demand_writable(path)
 
 
+def demand_outputs(
+    outputs: Sequence[tuple[str | os.PathLike[str], str]],
+    inputs: Iterable[str | os.PathLike[str] | None],
+) -> None:
+    """Refuse each output (path, kind) that `demand_output` refuses, and two that are one file."""
+    read = list(inputs)
+    for path, kind in outputs:
+        demand_output(path, kind, read)
+    twice = [
+        error(
+            "OUTPUT-TWICE",
+            f"{os.fspath(one)} and {os.fspath(other)} are the same file: the second would "
+            "overwrite the first",
+            fix=f"write one of them to another file, such as {_other(other, kind)}",
+        )
+        for (one, _), (other, kind) in itertools.combinations(outputs, 2)
+        if _same(one, other)
+    ]
+    refuse(twice, UsageError)
+
+
 def _same(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> bool:
     try:
         return os.path.samefile(one, other)
-    except OSError:
+    except (OSError, ValueError):
         return os.path.realpath(one) == os.path.realpath(other)
 
 

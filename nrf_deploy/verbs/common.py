@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, cast
 
-from .. import pipeline, show
+from .. import kinds, pipeline, show
 from ..bundle import Bundle
 from ..cli import emit
 from ..files import content
@@ -17,7 +19,7 @@ from ..model import Model, rule_findings
 from ..network import Network
 from ..quantise.rules import Rules, parse_rules
 from ..recording import Recording
-from ..recordings import Options
+from ..recordings import STATES, Options
 from ..stages import Verdict
 from ..target import CHOSEN
 from ..text import Progress, finding_text, wrap
@@ -41,6 +43,35 @@ def demand_steps(path: str, given: Recording) -> None:
                 "meant, and whether --crop, --from and --until leave anything",
             )
         )
+
+
+READ = (
+    "bundle", "model", "file", "source", "input", "against", "limits", "labels", "calibrate",
+    "scheme", "weights", "target", "kit",
+)  # fmt: skip
+"""Options and arguments that may name a file which is read."""
+MOST_FILES = 10_000
+"""Of one kit."""
+
+
+def demand_outputs(args: argparse.Namespace, *outputs: tuple[str | Path, str]) -> None:
+    """Refuse an output, (path, kind), that would overwrite what this call reads or writes."""
+    kinds.demand_outputs(outputs, _read_by(args))
+
+
+def _read_by(args: argparse.Namespace) -> Iterator[Path]:
+    for name in READ:
+        value = getattr(args, name, None)
+        for word in value if isinstance(value, list | tuple) else [value]:
+            path = Path(str(word))
+            if word is None or "\0" in str(word):
+                continue
+            if name == "kit":
+                yield from itertools.islice(path.rglob("*"), MOST_FILES)
+            elif path.is_file():
+                yield path
+                if name == "against":
+                    yield path.with_suffix(STATES)
 
 
 def asked(args: argparse.Namespace) -> Options:

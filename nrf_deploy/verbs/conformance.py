@@ -8,13 +8,13 @@ from ..cli import emit
 from ..conformance import conform, show
 from ..files import write_text
 from ..findings import MissingError
-from ..kinds import demand_output
 from ..text import Progress
+from .common import demand_outputs
 
 
 def conformance(args: argparse.Namespace) -> int:
     if args.junit:
-        demand_output(args.junit, "a report", ())
+        demand_outputs(args, (args.junit, "a report"))
     with Progress(f"cases on {args.engine}") as progress:
         found = conform(args.target, args.engine, args.kit, args.case, progress)
     if found.results and all(r.status in ("missing", "refused") for r in found.results):

@@ -12,12 +12,11 @@ from ..cli import emit
 from ..files import write_text
 from ..findings import UsageError, error
 from ..given import as_bundle
-from ..kinds import demand_output
 from ..text import Progress
 from ..verification import Labels, Limits
 from ..verification.engines import as_json, every_engine
 from ..verification.engines_table import engines_text
-from .common import demand_steps, recording, say_at_once
+from .common import demand_outputs, demand_steps, recording, say_at_once
 
 ALL = "all"
 ONE_PAIR = ("layer", "behind", "exact", "bisect", "junit", "attribute", "covariance")
@@ -70,7 +69,7 @@ def _demand_fit(args: argparse.Namespace) -> None:
             )
         )
     if args.report:
-        demand_output(args.report, "a report", (*args.bundle, args.input))
+        demand_outputs(args, (args.report, "a report"))
         if Path(args.report).suffix.lower() != ".json":
             what = f"{args.report}: the table of all engines is written as .json alone"
             fix = "verify one bundle against one engine for a page"

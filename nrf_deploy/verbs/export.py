@@ -13,21 +13,20 @@ from ..cli import emit
 from ..files import write_text
 from ..findings import Finding, UsageError, error, refuse
 from ..given import as_bundle
-from ..kinds import demand_output, kind_of
+from ..kinds import kind_of
 from ..model import Model, read
 from ..network import Network
 from ..recordings import write
 from ..target import target_of_chip
-from .common import built, print_findings
+from .common import built, demand_outputs, print_findings
 
 
 def export(args: argparse.Namespace) -> int:
     kind = _kind(args.source)
     refuse(_misused(args, kind), UsageError)
-    if args.output:
-        demand_output(args.output, "a NIR graph", (args.weights, args.calibrate, args.scheme))
     if args.sample:
         _demand_sample(args)
+    demand_outputs(args, *_outputs(args))
     for target in map(target_of_chip, args.target):
         if args.form:
             pipeline.exporter(target, args.form[0])
@@ -44,7 +43,7 @@ def export(args: argparse.Namespace) -> int:
         if args.form:
             wrote.append(_emitted(args, bundle))
         else:
-            path = str(Path(args.output).with_suffix(f".{Path(chip).stem}.nrfb"))
+            path = _bundle_path(args, chip)
             save(bundle, path)
             wrote.append(path)
     return _answer(args, wrote, model.network, said)
@@ -67,13 +66,24 @@ def _model(args: argparse.Namespace, kind: str) -> Model:
         return shipped.export(args.source, path, weights=args.weights, dt=args.dt)
 
 
+def _outputs(args: argparse.Namespace) -> Iterator[tuple[str, str]]:
+    if args.output:
+        yield args.output, "a NIR graph"
+        if not args.form:
+            yield from ((_bundle_path(args, chip), "a bundle") for chip in args.target)
+    if args.sample:
+        yield args.sample, "a recording"
+        yield _truth(args), "a recording"
+
+
+def _bundle_path(args: argparse.Namespace, chip: str) -> str:
+    return str(Path(args.output).with_suffix(f".{Path(chip).stem}.nrfb"))
+
+
 def _demand_sample(args: argparse.Namespace) -> None:
-    given = (args.output, args.weights, args.calibrate, args.scheme)
     if Path(args.sample).suffix.lower() != ".npz":
         what = f"{args.sample} would hold a recording, which is written as .npz alone"
         raise UsageError(error("OUTPUT-SUFFIX", what, fix="name it .npz"))
-    demand_output(args.sample, "a recording", given)
-    demand_output(_truth(args), "a recording", given)
 
 
 def _truth(args: argparse.Namespace) -> str:

@@ -9,10 +9,9 @@ from pathlib import Path
 from .. import flash as flashing
 from ..cli import emit
 from ..given import as_bundle
-from ..kinds import demand_output
 from ..model import rule_findings
 from ..text import wrap
-from .common import print_findings, say_at_once
+from .common import demand_outputs, print_findings, say_at_once
 
 FAILED = 1
 
@@ -21,7 +20,7 @@ def flash(args: argparse.Namespace) -> int:
     if args.image:
         is_json = Path(args.image).suffix.lower() == flashing.JSON
         kind = "a chip configuration" if is_json else "a chip image"
-        demand_output(args.image, kind, (args.bundle,))
+        demand_outputs(args, (args.image, kind))
     bundle = as_bundle(args.bundle)
     rule = rule_findings(bundle.findings)
     say_at_once(args, rule)

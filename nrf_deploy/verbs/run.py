@@ -11,17 +11,17 @@ from ..bundle import Bundle
 from ..cli import emit
 from ..findings import Finding, UsageError, error, warning
 from ..given import as_bundle
-from ..kinds import demand_output
 from ..model import rule_findings
 from ..recording import Trace
+from ..recordings import STATES
 from ..text import several, wrap
-from .common import print_findings, recording, running, say_at_once
+from .common import demand_outputs, print_findings, recording, running, say_at_once
 
 
 def run(args: argparse.Namespace) -> int:
     from ..recordings import demand_npz, write, write_states
 
-    demand_output(args.output, "a recording", (args.bundle, args.input))
+    demand_outputs(args, *_outputs(args, [args.output]))
     demand_npz(args.output)
     bundle = as_bundle(args.bundle)
     given, said = recording(args, args.input, bundle.network)
@@ -30,8 +30,7 @@ def run(args: argparse.Namespace) -> int:
     said = (*rule_findings(bundle.findings), *said)
     say_at_once(args, said)
     paths = _paths(args.output, layers)
-    for path in paths:
-        demand_output(path, "a recording", (args.bundle, args.input))
+    demand_outputs(args, *_outputs(args, paths))
     with running(args.engine) as progress:
         trace = pipeline.run(
             bundle,
@@ -95,9 +94,18 @@ def _demand_layers(bundle: Bundle, layers: Sequence[str]) -> None:
         )
 
 
+def _outputs(args: argparse.Namespace, paths: Sequence[str]) -> Iterator[tuple[str | Path, str]]:
+    """Every file that is written: the spikes, and the states beside them."""
+    for path in paths:
+        yield path, "a recording"
+        if args.states:
+            yield Path(path).with_suffix(STATES), "a recording"
+
+
 def _paths(output: str, layers: Sequence[str]) -> list[str]:
     """One layer goes to the file itself, several to files beside it."""
     if len(layers) == 1:
         return [output]
     path = Path(output)
-    return [str(path.with_name(f"{path.stem}.{layer}{path.suffix}")) for layer in layers]
+    names = ["".join(c if c.isprintable() and c != "/" else "_" for c in n) for n in layers]
+    return [str(path.with_name(f"{path.stem}.{name}{path.suffix}")) for name in names]

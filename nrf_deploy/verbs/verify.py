@@ -14,7 +14,6 @@ from ..cli import emit
 from ..files import write_text
 from ..findings import UsageError, error, info
 from ..given import as_bundle, slower
-from ..kinds import demand_output
 from ..recording import Recording
 from ..recordings import write
 from ..text import Progress
@@ -26,7 +25,7 @@ from ..verification.covariance.words import text as in_words
 from ..verification.page import page
 from ..verification.verify import verify as verify_bundle
 from . import engines
-from .common import asked, demand_steps, recording, running, say_at_once
+from .common import asked, demand_outputs, demand_steps, recording, running, say_at_once
 from .provenance import provenance
 
 
@@ -35,13 +34,8 @@ def verify(args: argparse.Namespace) -> int:
         return engines.engines(args, _limits(args), _labels(args))
     (args.bundle,) = args.bundle
     if args.report:
-        demand_output(args.report, "a report", (args.bundle, args.input))
         _demand_form(args.report)
-    if args.bisect:
-        demand_output(f"{args.bisect}.nrfb", "a bundle", (args.bundle, args.input))
-        demand_output(f"{args.bisect}.npz", "a recording", (args.bundle, args.input))
-    if args.junit:
-        demand_output(args.junit, "a report", (args.bundle, args.input))
+    demand_outputs(args, *_outputs(args))
     limits, labels = _limits(args), _labels(args)
     bundle = as_bundle(args.bundle)
     given, said = recording(args, args.input, bundle.network)
@@ -82,6 +76,13 @@ def verify(args: argparse.Namespace) -> int:
         if wrote:
             print("\n" + "\n".join(f"wrote {path}" for path in wrote))
     return report.exit_code
+
+
+def _outputs(args: argparse.Namespace) -> Iterator[tuple[str, str]]:
+    yield from ((path, "a report") for path in (args.report, args.junit) if path)
+    if args.bisect:
+        yield f"{args.bisect}.nrfb", "a bundle"
+        yield f"{args.bisect}.npz", "a recording"
 
 
 def _bisected(args: argparse.Namespace, report: Report, bundle: Bundle, given: Recording) -> Report:
