@@ -33,9 +33,9 @@ def verify(args: argparse.Namespace) -> int:
     if engines.asked(args):
         return engines.engines(args, _limits(args), _labels(args))
     (args.bundle,) = args.bundle
+    demand_outputs(args, *_outputs(args))
     if args.report:
         _demand_form(args.report)
-    demand_outputs(args, *_outputs(args))
     limits, labels = _limits(args), _labels(args)
     bundle = as_bundle(args.bundle)
     given, said = recording(args, args.input, bundle.network)
