@@ -319,3 +319,8 @@ def test_a_first_cell_takes_the_empty_cells_after_it() -> None:
     assert "…" in table(
         ("name", "b", "c", "d"), [("a rather long name", "1", "2", "3")], "lrrr", 20
     )
+
+
+def test_a_paragraph_holds_no_control_character_and_no_line_of_a_name() -> None:
+    """Names come from files: the first lines of a bundle, the states of a kit."""
+    assert wrap("input a\x1b[2J\nverdict: passed") == "input a\\x1b[2J\\nverdict: passed"
