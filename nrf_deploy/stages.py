@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from .capabilities import unknown, unrun
-from .findings import Finding, TargetError
+from .findings import Finding, InputError, TargetError, error, refuse
 from .ladder_lint import thresholds
 from .legalise import Step
 from .legalise.choice import legalise
@@ -55,6 +55,18 @@ class Verdict:
         return replace(self, findings=(*self.findings, *said), **made)
 
 
+def _uncalibrated(calibration: Recording | None) -> Iterator[Finding]:
+    """Refuse a calibration recording without a step: no statistics can be made of it."""
+    if calibration is not None and not calibration.steps:
+        yield error(
+            "CALIBRATION-EMPTY",
+            "the calibration recording has 0 steps; expected at least 1",
+            why="the integers are fitted to what the layers do on it",
+            fix="give a recording with events in it, or compile without calibration; look at "
+            "whether --crop, --from and --until leave anything",
+        )
+
+
 def stages(
     model: Network,
     read: Sequence[Finding],
@@ -69,6 +81,7 @@ def stages(
     `read` is what reading the model had to say.
     """
     target, chip = chip_named(chip)
+    refuse(_uncalibrated(calibration), InputError)
     if wrong := timeless(model):
         return Verdict(model, (), (*read, *wrong), model=model)
     network, steps = legalise(model, target.passes(chip, allow), calibration)

@@ -279,3 +279,15 @@ def test_a_recording_without_a_step_is_refused_once_and_silence_is_not(
     assert "verdict: passed" in told.out
     assert main(["run", str(bundle), "--input", str(none), "-o", str(tmp_path / "o.npz")]) == 0
     assert "warning[RECORDING-EMPTY]" in capsys.readouterr().out
+
+
+def test_a_calibration_without_a_step_is_refused(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    empty = tmp_path / "empty.npz"
+    write_recording(Recording.from_dense(np.zeros((0, 3), np.int64), 1e-3), empty)
+    for verb in (["compile", "-o", str(tmp_path / "b.nrfb")], ["check"]):
+        for chip in ("loihi2", "emulator"):
+            words = ["--target", chip, "--calibrate", str(empty)]
+            assert main([verb[0], str(model), *verb[1:], *words]) == INPUT
+            assert "CALIBRATION-EMPTY" in refusal(capsys)
