@@ -8,16 +8,19 @@ AXE := build/report/node_modules/axe-core/axe.min.js
 OUT ?= demo-out
 DATE ?= $(shell date -u +%F)
 
-.PHONY: demo test conformance bench report-check lint clean
+.PHONY: demo test conformance hostile bench report-check lint clean
 
 demo: $(READY) sdks ## the whole way for the shipped model
 	$(BIN)/nrf-deploy demo -o $(OUT)
 
 test: $(READY) sdks ## all tests but the long ones
-	$(BIN)/python -m pytest -n 2 -m "not conformance"
+	$(BIN)/python -m pytest -n 2 -m "not conformance and not hostile"
 
 conformance: $(READY) sdks ## the long comparisons with the vendors' simulators
 	$(BIN)/python -m pytest -m conformance
+
+hostile: $(READY) ## 20,000 and more mutated inputs, none of which may crash: docs/robustness.md
+	$(BIN)/python -m tests.hostile --page docs/robustness.md
 
 bench: $(READY) ## how fast, on this machine and beside other tools: docs/performance.md
 	$(BIN)/python benchmarks/report.py --date "$(DATE)"
