@@ -21,6 +21,7 @@ from nir_files import chain, codes, conv, flatten, graph, lif, linear, pool, por
 from nrf_deploy.findings import Finding, InputError
 from nrf_deploy.network import IF, LIF, Conv, Network, SumPool
 from nrf_deploy.nir_io import read
+from nrf_deploy.nir_io.scan import Limits
 
 Tree = dict[str, Any]
 RULE_AND_DEFAULT = ["NIR-DEFAULT", "NIR-RULE-UNSTATED"]
@@ -555,3 +556,19 @@ def test_whatever_stands_in_a_field_the_answer_is_a_refusal_or_a_network(
     with contextlib.suppress(InputError):
         outcome = read(path)[0]
     assert outcome is None or isinstance(outcome, Network)
+
+
+def test_elements_are_bounded_by_what_the_file_holds(tmp_path: Path) -> None:
+    """A layer of one parameter each neuron may be larger than one of a single number."""
+    limits = Limits(neurons=100)
+    one, many = (np.ones(n, np.float32) for n in (1, 60))
+    for parameter, refused in ((many, False), (one, True)):
+        node = nir.LIF(parameter, parameter, 0 * parameter, parameter, v_reset=0 * parameter)
+        nodes = {"x": nir.Input(np.array([60])), "n": node, "y": nir.Output(np.array([60]))}
+        path = tmp_path / f"{len(parameter)}.nir"
+        nir.write(path, nir.NIRGraph(nodes, [("x", "n"), ("n", "y")], type_check=False))
+        if refused:
+            with pytest.raises(InputError, match="NIR-TOO-LARGE"):
+                read(path, 0.1, limits=limits)
+        else:
+            assert read(path, 0.1, limits=limits)[0]["n"].shape == (60,)

@@ -31,6 +31,8 @@ MAX_NODES = 2_000
 LOOP_START = "loop_start"  # in the metadata of the outer graph
 SAME_DT = 1e-6  # relative: what a dt loses when it is stored as float32
 
+BYTES_A_NEURON = 8
+"""A file whose arrays hold as many bytes for each element may pass the limit on elements."""
 SHAPE_CODES = {
     "NIR-SHAPE", "NIR-CHANNELS", "NIR-DIMENSIONS", "NIR-SIZE", "NIR-PARAM-SHAPE",
     "NIR-FLATTEN", "NIR-BATCH", "NIR-FIELD-SHAPE",
@@ -200,7 +202,7 @@ def _build(
     sources: dict[str, list[str]] = {name: [] for name in graph.nodes}
     for source, target in graph.edges:
         sources[target].append(source)
-    neurons = 0
+    neurons, most = 0, limits.neurons + _stored(graph) // BYTES_A_NEURON
     for name in order:
         given = next((nodes[s].shape for s in sources[name] if s in nodes), None)
         with np.errstate(all="ignore"):  # absurd values overflow; the checks then refuse them
@@ -208,13 +210,19 @@ def _build(
         if node is None:
             continue
         neurons += max(math.prod(node.shape), math.prod(node.input_shape))
-        if neurons > limits.neurons:
-            what = f"up to here the graph has {neurons:,} elements; the limit is {limits.neurons:,}"
+        if neurons > most:
+            what = f"up to here the graph has {neurons:,} elements; the limit is {most:,}"
             findings.append(error("NIR-TOO-LARGE", what, layer=name))
             return nodes, findings
         nodes[name] = node
     findings += edge_shapes(nodes, graph.edges)
     return nodes, findings
+
+
+def _stored(graph: RawGraph) -> int:
+    """Return the bytes of all arrays of the graph."""
+    arrays = (value for node in graph.nodes.values() for value in node.fields.values())
+    return sum(int(a.nbytes) for a in arrays if isinstance(a, np.ndarray))
 
 
 def _node(fields: Fields, given: Shape | None, how: Reading) -> Node | None:

@@ -45,7 +45,8 @@ class Limits:
 
     `size` bounds the bytes of the file, and those of its data once they are read: 200 million
     float32 weights. Packed data may grow to `packed` times the bytes of the file, and to `free`
-    more. `neurons` bounds the elements of all layers together.
+    more. `neurons` bounds the elements of all layers together, beside one for each 8
+    bytes of the file's arrays.
     """
 
     size: int = 800 << 20
