@@ -120,7 +120,12 @@ def exporter(target: Target, form: str) -> Exporter:
 
 def engines(bundle: Bundle) -> tuple[str, ...]:
     """Who can run this bundle."""
-    return ("reference", "emulator", *target_of(bundle).engines)
+    return engines_of(target_of(bundle))
+
+
+def engines_of(target: Target) -> tuple[str, ...]:
+    """Return the engines for the bundles of a target."""
+    return ("reference", "emulator", *target.engines)
 
 
 def silicon(bundle: Bundle) -> str:
@@ -174,12 +179,14 @@ def run(
     `decay` is how the reference steps: "euler" as Norse, "exact" by the exact solution.
     """
     bundle, recording = as_bundle(bundle), as_recording(recording)
-    if engine not in engines(bundle):
+    target = target_of(bundle)
+    known = engines_of(target)
+    if engine not in known:
         raise UsageError(
             error(
                 "ENGINE-UNKNOWN",
                 f"there is no engine {engine!r} for {bundle.chip}",
-                fix=f"choose one of: {', '.join(engines(bundle))}",
+                fix=f"choose one of: {', '.join(known)}",
             )
         )
     refuse(decay_faults(decay, (engine,)), UsageError)
@@ -198,8 +205,7 @@ def run(
         )
     steps = recording.steps + bundle.program.latency if steps is None else steps
     if engine == "emulator":
-        return emulate(bundle, recording, record, states, steps, progress)
-    target = target_of(bundle)
+        return emulate(bundle, target, recording, record, states, steps, progress)
     demand_sound(bundle.program, arithmetic_of(bundle, target))
     return target.engines[engine](
         bundle.program, recording, record=record, states=states, steps=steps, progress=progress
@@ -208,6 +214,7 @@ def run(
 
 def emulate(
     bundle: Bundle,
+    target: Target,
     recording: Recording,
     record: Iterable[str] | None,
     states: Iterable[str],
@@ -215,7 +222,7 @@ def emulate(
     progress: Progress,
 ) -> Trace:
     """The fast engine where the target gives kernels, else the plain one: the same bits."""
-    program, target = bundle.program, target_of(bundle)
+    program = bundle.program
     rules = arithmetic_of(bundle, target)
     kernels = cast(Any, target.kernels.get(program.arithmetic))
     if isinstance(rules, EventRule):

@@ -14,6 +14,8 @@ from typing import Any
 from .findings import Finding, MissingError, error, warning
 
 _broken: dict[tuple[str, str], Finding] = {}
+_sound: dict[tuple[str, str], Any] = {}
+"""Plug-ins that have what is needed: it is looked at once, since a run asks for its target."""
 
 
 class PluginWarning(UserWarning):
@@ -31,14 +33,20 @@ def loaded(group: str, needs: Collection[str] = (), only: str = "") -> dict[str,
             continue
         try:
             plugin = entry.load()
-            lacking = [name for name in needs if not hasattr(plugin, name)]
-            if lacking:
-                raise AttributeError(f"{entry.value} has no {', '.join(lacking)}")
+            if _sound.get((group, entry.name)) is not plugin:
+                _demand(plugin, needs, entry.value)
+                _sound[group, entry.name] = plugin
         except (Exception, SystemExit) as problem:
             _note(group, entry, problem)
         else:
             found[entry.name] = plugin
     return found
+
+
+def _demand(plugin: Any, needs: Collection[str], source: str) -> None:
+    lacking = [name for name in needs if not hasattr(plugin, name)]
+    if lacking:
+        raise AttributeError(f"{source} has no {', '.join(lacking)}")
 
 
 def broken(group: str | None = None) -> dict[str, Finding]:

@@ -9,13 +9,16 @@ import sys
 import warnings
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from cli_calls import MISSING, USAGE
+from random_networks import random_network, random_recording
 
-from nrf_deploy import plugins
+from nrf_deploy import pipeline, plugins
 from nrf_deploy.cli import main
 from nrf_deploy.findings import MissingError
+from nrf_deploy.target import Target
 
 GROUP = "nrf_deploy.targets"
 
@@ -23,6 +26,7 @@ GROUP = "nrf_deploy.targets"
 @pytest.fixture(autouse=True)
 def forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plugins, "_broken", {})
+    monkeypatch.setattr(plugins, "_sound", {})
 
 
 def distribution(site: Path, group: str, module: str, text: str) -> None:
@@ -128,3 +132,36 @@ def test_entries_are_looked_up_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plugins, "entry_points", lambda group: [entry])
     assert plugins.loaded("some.group", ("loads",)) == {"json": json}
     assert plugins.broken() == {}
+
+
+def test_what_a_plugin_needs_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A property may read a file, and every run asks for its target."""
+    looked: list[int] = []
+
+    class Plugin:
+        @property
+        def chips(self) -> None:
+            looked.append(1)
+
+    plugin = Plugin()
+    entry = SimpleNamespace(name="acme", value="acme:target", load=lambda: plugin)
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [entry])
+    for _ in range(3):
+        assert plugins.loaded("some.group", ("chips",)) == {"acme": plugin}
+    assert looked == [1]
+
+
+def test_a_run_looks_for_its_target_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = random_network(0)
+    recording = random_recording(network, 0, steps=3)
+    bundle = pipeline.compile(network, "emulator", recording)
+    asked: list[int] = []
+    known = pipeline.targets()
+
+    def targets() -> dict[str, Target]:
+        asked.append(1)
+        return known
+
+    monkeypatch.setattr(pipeline, "targets", targets)
+    pipeline.run(bundle, recording)
+    assert asked == [1]

@@ -26,7 +26,7 @@ def emulating(bundle: Bundle, progress: Progress = quiet) -> Run:
 
     def run(program: Program, recording: Recording, steps: int) -> Trace:
         part = replace(bundle, program=program)
-        return emulate(part, recording, program.outputs, (), steps, progress)
+        return emulate(part, target_of(part), recording, program.outputs, (), steps, progress)
 
     return run
 
