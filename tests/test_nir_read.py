@@ -434,11 +434,66 @@ def test_integers_become_floats_and_precision_is_kept(file: Path) -> None:
     assert network["n2"].tau.dtype == np.float64  # type: ignore[attr-defined]
 
 
-def test_fields_that_nobody_reads_are_mentioned(file: Path) -> None:
-    node = lif(2) | {"refractory": np.ones(2)}
-    _, findings = read(save(file, chain(port("Input", 2), node, port("Output", 2))))
-    assert [(f.code, f.layer) for f in findings] == [("NIR-FIELD-UNKNOWN", "n1")]
-    assert "refractory" in findings[0].what
+def in_a_row(node: Tree, **metadata: Any) -> Tree:
+    tree = chain(port("Input", 2), node, port("Output", 2))
+    return tree | {"metadata": {"dt": 1e-3} | metadata}
+
+
+def test_an_unknown_field_of_a_node_is_refused(file: Path) -> None:
+    tree = in_a_row(lif(2) | {"refractory": np.ones(2)})
+    assert codes(save(file, tree)) == ["NIR-FIELD-UNKNOWN"]
+
+
+def test_shapes_that_nir_keeps_beside_a_node_are_mentioned(file: Path) -> None:
+    _, findings = read(save(file, in_a_row(lif(2) | {"input_type": np.array([2])})))
+    assert [(f.severity, f.code, f.layer) for f in findings] == [
+        ("warning", "NIR-FIELD-UNKNOWN", "n1")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("node", "metadata", "code"),
+    [
+        (lif(2), {"reset": "value", "fires": "above", "reset_delay": "1"}, "NIR-METADATA-UNKNOWN"),
+        (lif(2), {"Reset": "subtract", "fires": "above"}, "NIR-METADATA-UNKNOWN"),
+        (lif(2), {"reset": "value", "fires": "above", "rectify": "yes"}, "NIR-METADATA-UNKNOWN"),
+        (linear(2, 2), {"reset": "subtract"}, "NIR-METADATA-UNKNOWN"),
+        (lif(2), "reset=subtract", "NIR-METADATA"),
+    ],
+)
+def test_unknown_metadata_of_a_node_are_refused(
+    file: Path, node: Tree, metadata: Any, code: str
+) -> None:
+    assert codes(save(file, in_a_row(node | {"metadata": metadata}))) == [code]
+
+
+@pytest.mark.parametrize("word", ["absent", "perhaps"])
+def test_a_bias_is_absent_only_where_it_is_zero(file: Path, word: str) -> None:
+    bias = np.full(2, 1 if word == "absent" else 0, np.float32)
+    node = conv(2, 2, 3, 3, bias=bias, metadata={"bias": word})
+    tree = chain(port("Input", 2, 4, 4), node, port("Output", 2, 2, 2))
+    assert codes(save(file, tree)) == ["NIR-BIAS"]
+
+
+@pytest.mark.parametrize("key", ["reset", "fires", "rectify"])
+def test_a_word_of_nodes_is_refused_in_the_metadata_of_a_graph(file: Path, key: str) -> None:
+    """It was dropped, and the neurons were read as if nobody had stated it."""
+    assert codes(save(file, in_a_row(lif(2), **{key: "subtract"}))) == ["NIR-METADATA-UNKNOWN"]
+
+
+def test_remarks_of_a_graph_are_mentioned(file: Path) -> None:
+    _, findings = read(save(file, in_a_row(lif(2), author="A. Turing")))
+    assert [(f.severity, f.code) for f in findings] == [("warning", "NIR-METADATA-UNREAD")]
+    assert "author" in findings[0].what
+
+
+def test_the_start_of_loops_is_not_read_of_a_nested_graph(file: Path) -> None:
+    inner = in_a_row(lif(2), node_order="[]")
+    tree = chain(port("Input", 2), inner, port("Output", 2))
+    _, findings = read(save(file, tree))
+    assert findings == []
+    inner["metadata"]["loop_start"] = "zero"
+    assert codes(save(file, tree)) == ["NIR-METADATA-UNKNOWN"]
 
 
 def test_defaults_of_nir(file: Path) -> None:

@@ -15,6 +15,8 @@ from ..nodes import first
 from .graph import RawNode
 
 LARGEST = 1 << 31
+TYPES = ("input_type", "output_type")
+"""Shapes that nir itself keeps beside a node and does not compute with."""
 
 
 @dataclass
@@ -22,6 +24,8 @@ class Fields:
     node: RawNode
     findings: list[Finding]
     used: set[str] = field(default_factory=set)
+    words: set[str] = field(default_factory=set)
+    """Keys of the metadata that were read."""
 
     @property
     def name(self) -> str:
@@ -36,6 +40,11 @@ class Fields:
 
     def has(self, key: str) -> bool:
         return key in self.node.fields
+
+    def word(self, key: str) -> Any:
+        """Return what the node's metadata state under this key; None where it is missing."""
+        self.words.add(key)
+        return self.node.metadata.get(key)
 
     def take(self, key: str) -> Any:
         """The raw value, or None (and an error) where it is missing."""
@@ -109,12 +118,23 @@ class Fields:
         return found
 
     def leftover(self) -> None:
+        """Refuse what nobody read: it may change what the node computes."""
         for key in sorted(self.node.fields.keys() - self.used):
-            self.repaired(
+            if key in TYPES:
+                self.repaired("NIR-FIELD-UNKNOWN", f"the field {key!r} was not read", "warning")
+                continue
+            self.error(
                 "NIR-FIELD-UNKNOWN",
-                f"the field {key!r} was not read",
-                "warning",
-                f"a {self.node.kind} of NIR has no such field",
+                f"the field {key!r:.80} is unknown",
+                why=f"a {self.node.kind} of NIR has no such field; it may change what is computed",
+                fix="remove the field if the node means the same without it",
+            )
+        for key in sorted(self.node.metadata.keys() - self.words):
+            self.error(
+                "NIR-METADATA-UNKNOWN",
+                f"the metadata {key!r:.80} is unknown",
+                why=f"{_known(self.node.kind, self.words)}; it may change what is computed",
+                fix="remove it from the node if the node means the same without it",
             )
 
     def fit(self, values: dict[str, Array], given: Shape | None) -> dict[str, Array] | None:
@@ -144,6 +164,11 @@ class Fields:
             what = f"{', '.join(stretched)} repeated to the full shape {shape}"
             self.repaired("NIR-BROADCAST", what, "info" if plain else "warning")
         return full
+
+
+def _known(kind: str, words: set[str]) -> str:
+    """Say which metadata of a node are read."""
+    return f"of a {kind} {' and '.join(sorted(words)) or 'nothing'} can be read"
 
 
 def _as_float(value: Array) -> Array | None:

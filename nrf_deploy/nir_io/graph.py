@@ -53,8 +53,7 @@ def _flatten(tree: Tree, name: str, graph: RawGraph, findings: list[Finding]) ->
     if not isinstance(nodes, dict):
         findings.append(error("NIR-NOT-NIR", f"{where} holds no nodes"))
         return
-    metadata = tree.get("metadata", {})
-    graph.metadata.append((name, metadata if isinstance(metadata, dict) else {}))
+    graph.metadata.append((name, _metadata(tree, where, findings)))
     for extra in sorted(tree.keys() - {"type", "nodes", "edges", "metadata"}):
         findings.append(warning("NIR-FIELD-UNKNOWN", f"{extra!r} of {where} was not read"))
 
@@ -87,10 +86,18 @@ def _add(
         _flatten(node, name, graph, findings)
     else:
         fields = {k: v for k, v in node.items() if k not in ("type", "metadata")}
-        metadata = node.get("metadata", {})
-        metadata = metadata if isinstance(metadata, dict) else {}
+        metadata = _metadata(node, f"node {name!r}", findings)
         is_port = inner and kind in ("Input", "Output")
         graph.nodes[name] = RawNode(name, kind, fields, metadata, is_port)
+
+
+def _metadata(tree: Tree, where: str, findings: list[Finding]) -> Tree:
+    metadata = tree.get("metadata", {})
+    if isinstance(metadata, dict):
+        return metadata
+    what = f"the metadata of {where} are {str(metadata)!r:.80}; expected a group of named values"
+    findings.append(error("NIR-METADATA", what, fix="write them as named values, or remove them"))
+    return {}
 
 
 def _edges(tree: Tree, where: str, nodes: Tree, findings: list[Finding]) -> list[Edge]:

@@ -131,7 +131,7 @@ def build_conv(f: Fields, given: Shape | None, how: Reading) -> Node | None:
         return None
     padding = _padding(f, weight.shape[2:], stride, dilation)
     size = _input_size(f, given, axes)
-    absent = f.node.metadata.get("bias") == "absent" and not bias.any()
+    absent = _without_bias(f, bias)
     bias_or_none = None if absent else _bias(f, bias, weight.shape[0])
     if padding is None or size is None or (bias_or_none is None and not absent):
         return None
@@ -146,6 +146,15 @@ def build_conv(f: Fields, given: Shape | None, how: Reading) -> Node | None:
         groups=groups[0],
     )
     return _with_room(f, conv)
+
+
+def _without_bias(f: Fields, bias: Array) -> bool:
+    """Return whether the metadata state that the zeros of a Conv stand for no bias."""
+    word = f.word("bias")
+    if word is not None and (word != "absent" or bias.any()):
+        what = f"the metadata bias is {word!r:.80}; expected 'absent', and a bias of zeros"
+        f.error("NIR-BIAS", what, fix="export the model anew")
+    return bool(word == "absent")
 
 
 def _padding(f: Fields, kernel: Shape, stride: Shape, dilation: Shape) -> Pads | None:

@@ -49,10 +49,11 @@ def build_population(f: Fields, given: Shape | None, how: Reading) -> Node | Non
     values = {key: _value(f, key, (said or {}).get("reset")) for key in parameters(cls)}
     if said is None:
         return None
-    if cls is LI and f.node.metadata.get(RECTIFY, "no") != "no":
-        if f.node.metadata[RECTIFY] != "yes":
-            f.error("NIR-RECTIFY", f"rectify is {f.node.metadata[RECTIFY]!r}, neither yes nor no")
-            return None
+    rectify = f.word(RECTIFY) if cls is LI else None
+    if rectify not in (None, "yes", "no"):
+        f.error("NIR-RECTIFY", f"rectify is {rectify!r:.80}; expected yes or no")
+        return None
+    if rectify == "yes":
         cls = RectifiedLI
     known = {key: a for key, a in values.items() if a is not None}
     full = f.fit(known, given) if len(known) == len(values) else None

@@ -13,14 +13,14 @@ from typing import Any, cast
 
 import numpy as np
 
-from ..findings import Finding, InputError, error, refuse, warning
-from ..network import DATA, LoopStart, Network, Node, Shape
+from ..findings import Finding, InputError, error, refuse
+from ..network import DATA, Network, Node, Shape
 from ..time_constants import TIMES, step_faults
-from ..toml_json import parse_json
 from .checks import duplicates, edge_shapes, splice, stateless_cycles, structure
 from .fields import Fields
 from .graph import RawGraph, in_order, raw_graph
 from .kinds import BUILDERS, Builder, Reading
+from .metadata import data_of, loop_start, node_order, unread
 from .neurons import NEURON_BUILDERS, SPIKING
 from .rules import Rules, origin, rules
 from .scan import LIMITS, Limits, Source
@@ -28,7 +28,6 @@ from .tree import from_object, load
 
 KINDS: dict[str, Builder] = BUILDERS | NEURON_BUILDERS
 MAX_NODES = 2_000
-LOOP_START = "loop_start"  # in the metadata of the outer graph
 SAME_DT = 1e-6  # relative: what a dt loses when it is stored as float32
 
 BYTES_A_NEURON = 8
@@ -94,7 +93,7 @@ def parse(
     step = time_step(graph, dt, findings)
     if timeless:
         findings[:] = [f for f in findings if f.code != "NIR-DT-MISSING"]
-    findings += structure(graph)
+    findings += [*unread(graph), *structure(graph)]
     order = in_order(graph)
     nodes, found = _nodes(graph, order, Reading(step, stated), limits)
     findings += [*found, *origin(graph, SPIKING, stated)]
@@ -102,14 +101,14 @@ def parse(
     edges = splice(nodes, graph.edges, ports)
     findings += duplicates(edges)
     findings += stateless_cycles(nodes, edges, step or 0.0)
-    data = {key: _data(graph, key, findings) for key in DATA}
-    loop_start = _loop_start(graph, findings)
-    names = _node_order(graph, [n for n in order if n not in ports], findings)
+    data = {key: data_of(graph, key, findings) for key in DATA}
+    start = loop_start(graph, findings)
+    names = node_order(graph, [n for n in order if n not in ports], findings)
     refuse(findings, InputError)
     assert step is not None or timeless, "a missing dt is an error"
     step = math.nan if step is None else step
     kept = tuple(nodes[n] for n in names)
-    return Network(kept, tuple(edges), step, loop_start=loop_start, **data)
+    return Network(kept, tuple(edges), step, loop_start=start, **data)
 
 
 # --- the time step ---------------------------------------------------------
@@ -242,62 +241,3 @@ def _node(fields: Fields, given: Shape | None, how: Reading) -> Node | None:
     if node is not None:
         fields.leftover()
     return node
-
-
-# --- what we keep in the metadata ------------------------------------------
-
-
-def _metadata(graph: RawGraph, key: str) -> Any:
-    return graph.metadata[0][1].get(key) if graph.metadata else None
-
-
-def _loop_start(graph: RawGraph, findings: list[Finding]) -> LoopStart:
-    """Return what the metadata states; NIR does not say, and then it is the bias."""
-    word = _metadata(graph, LOOP_START)
-    match word:
-        case None | "bias":
-            return "bias"
-        case "zero":
-            return "zero"
-    what = f"{LOOP_START} is {word!r:.80}; expected 'bias' or 'zero'"
-    findings.append(error("NIR-LOOP-START", what, fix="export the model anew"))
-    return "bias"
-
-
-def _json(graph: RawGraph, key: str) -> Any:
-    """The metadata as JSON; raises ValueError where it is not."""
-    text = _metadata(graph, key)
-    if not isinstance(text, str):
-        raise ValueError("it is not text")
-    return parse_json(text)
-
-
-def _data(graph: RawGraph, key: str, findings: list[Finding]) -> dict[str, Any]:
-    if _metadata(graph, key) is None:
-        return {}
-    try:
-        data = _json(graph, key)
-    except ValueError as e:
-        data = str(e)
-    if isinstance(data, dict):
-        return data
-    what = f"the metadata {key!r} is not a JSON object: {str(data)[:80]}"
-    code = f"NIR-{key.upper().replace('_', '-')}"
-    findings.append(error(code, what, fix="export the model anew"))
-    return {}
-
-
-def _node_order(graph: RawGraph, order: list[str], findings: list[Finding]) -> list[str]:
-    """HDF5 gives nodes back by name; the order of the model is in the metadata or the graph."""
-    if _metadata(graph, "node_order") is None:
-        return order
-    try:
-        names = _json(graph, "node_order")
-        if isinstance(names, list) and len(names) == len(order) and set(names) == set(order):
-            return [str(n) for n in names]
-    except (ValueError, TypeError):
-        pass
-    findings.append(
-        warning("NIR-ORDER", "the metadata 'node_order' does not name the nodes of this graph")
-    )
-    return order

@@ -53,7 +53,7 @@ def rules(reset: str | None, fires: str | None) -> Rules:
 
 def rule(f: Fields, stated: Rules) -> dict[str, str] | None:
     """Return how these neurons reset and fire; None (and an error) where that is unclear."""
-    words = {key: f.node.metadata.get(key) for key in SAID}
+    words = {key: f.word(key) for key in SAID}
     sound = True
     for key, word in words.items():
         if word is not None and (not isinstance(word, str) or word not in SAID[key]):

@@ -47,8 +47,9 @@ from ..network import (
     Threshold,
 )
 from .kinds import same_padding
+from .metadata import LOOP_START, NODE_ORDER
 from .neurons import RECTIFY, parameters
-from .read import LOOP_START, read
+from .read import read
 
 NIR_VERSION = "1.0.8"
 PACK_FROM = 4096  # bytes; below, the chunk index of HDF5 costs more than packing saves
@@ -94,7 +95,7 @@ def encode(network: Network) -> bytes:
         order = json.dumps([n.name for n in network.nodes])
         metadata = graph.create_group("metadata")
         metadata.create_dataset("dt", data=float(network.dt))
-        writer.put(metadata, "node_order", order)
+        writer.put(metadata, NODE_ORDER, order)
         if network.loop_start != "bias":
             writer.put(metadata, LOOP_START, network.loop_start)
         for key in DATA:
