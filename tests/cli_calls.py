@@ -41,7 +41,7 @@ def small(**lif: Any) -> Network:
 def call(*words: object, **options: Any) -> subprocess.CompletedProcess[str]:
     """The installed program, in a process of its own."""
     command = [sys.executable, "-m", "nrf_deploy", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, **options)
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, **options)
 
 
 def answer(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:

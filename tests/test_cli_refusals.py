@@ -249,7 +249,7 @@ def test_ctrl_c_leaves_nothing_behind(bundle: Path, events: Path, tmp_path: Path
     assert process.stdout is not None
     assert process.stdout.readline() == "half-way\n"
     os.killpg(process.pid, signal.SIGINT)
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=300)
     assert process.returncode == 130
     assert "nothing was written" in said
     assert "Traceback" not in said

@@ -11,27 +11,20 @@ from hypothesis import strategies as st
 
 from nrf_deploy.emulator import golden
 from nrf_deploy.network import Array
-from nrf_deploy.program import Conv, Dense, Population, Port, Program, Sparse, Synapses
+from nrf_deploy.program import Conv, Dense, Population, Port, Program, Sparse
 from nrf_deploy.recording import Recording
+from nrf_deploy.target import PlainArithmetic
 from nrf_deploy.verification import Arrival, arrivals
 
 IN = (4, 5, 6)
 
 
-class Plain:
+class Plain(PlainArithmetic):
     """An arithmetic without any: a neuron gives what arrives."""
 
     name = "plain"
     states: Mapping[str, tuple[str, ...]] = {"sum": ()}
-
-    def held(self, synapses: Synapses) -> Array:
-        return synapses.weight
-
-    def message(self, synapses: Synapses, output: Array) -> Array:
-        return output
-
-    def deliver(self, synapses: Synapses, total: Array) -> Array:
-        return total
+    parameters = {"sum": {}}
 
     def start(self, population: Population) -> dict[str, Array]:
         return {}

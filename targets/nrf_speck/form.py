@@ -107,18 +107,22 @@ def _plain(s: Synapses) -> bool:
 
 
 def _is_wire(s: Synapses, source: Shape, merge: Shape) -> bool:
-    """Return whether the list leads where the pooling and the shift of its core's wire lead."""
+    """Return whether the list leads where the pooling and the shift of its core's wire lead.
+
+    What a pooling leads beyond the edge of the merge is lost on the chip, and is not in the list.
+    """
     if not isinstance(s, Sparse) or len(s.targets) != 1 or len(merge) != 3:
         return False
-    features, height, width = (*source, 1, 1)[:3]
-    f, y, x = np.unravel_index(s.column, (features, height, width))
     pooling, shift = int(s.params["pooling"]), int(s.params["shift"])
-    there = np.stack([f + shift, y // pooling, x // pooling])
-    if s.column.size != len(np.unique(s.column)) or s.column.size != features * height * width:
+    f, y, x = np.indices((*source, 1, 1)[:3]).reshape(3, -1)
+    there = np.stack([f + shift, y // max(pooling, 1), x // max(pooling, 1)])
+    inside = np.all(there < np.reshape(merge, (3, 1)), axis=0)
+    if pooling not in (1, 2, 4, 8) or there[0].max() >= merge[0] or np.any(s.weight != 1):
         return False
-    if pooling not in (1, 2, 4, 8) or np.any(there.max(axis=1) >= merge) or np.any(s.weight != 1):
-        return False
-    return np.array_equal(np.ravel_multi_index(tuple(there), merge), s.row)
+    order = np.argsort(s.column, kind="stable")
+    return np.array_equal(s.column[order], np.flatnonzero(inside)) and np.array_equal(
+        s.row[order], np.ravel_multi_index(tuple(there[:, inside]), merge)
+    )
 
 
 def cores(program: Program) -> tuple[Layer, ...]:
