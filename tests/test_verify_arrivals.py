@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nrf_deploy.emulator import golden
+from nrf_deploy.emulator.parameters import Declared
 from nrf_deploy.network import Array
 from nrf_deploy.program import Conv, Dense, Population, Port, Program, Sparse
 from nrf_deploy.recording import Recording
@@ -24,7 +25,7 @@ class Plain(PlainArithmetic):
 
     name = "plain"
     states: Mapping[str, tuple[str, ...]] = {"sum": ()}
-    parameters = {"sum": {}}
+    parameters: Mapping[str, Declared] = {"sum": {}}
 
     def start(self, population: Population) -> dict[str, Array]:
         return {}
