@@ -53,6 +53,8 @@ def main() -> int:
         for outcome in outcomes:
             if outcome.failures:
                 print(outcome.text())
+    if args.number is not None:
+        return 1 if any(o.failures for o in outcomes) else 0
     text = table.markdown(outcomes, families)
     print(text)
     print(table.summary(outcomes, cpu))

@@ -166,7 +166,7 @@ def changed_content(box: Box) -> Case:
     rng, sample = box.rng, pick(box.rng, box.samples.bundles)
     parts = unpack(sample.bundle)
     tree = parts.program if chance(rng, 0.7) else parts.content["map"]
-    about = mutate(rng, tree, int(rng.integers(1, 4)))
+    about = mutate(rng, tree, int(pick(rng, (1, 1, 1, 2, 3))))
     return called(box, pack(parts), sample, about)
 
 
@@ -199,7 +199,7 @@ def changed_geometry(box: Box) -> Case:
     for _ in range(int(rng.integers(2, 6))):
         held, key = pick(rng, places)
         old, held[key] = held[key], int(rng.integers(-3, 10))
-        if chance(rng, 0.3):  # wherever the same number stands in a shape
+        if chance(rng, 0.6):  # wherever the same number stands in a shape
             for other, at in places:
                 other[at] = held[key] if other[at] == old else other[at]
         done.append(f"{key}: {old} -> {held[key]}")

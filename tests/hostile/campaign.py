@@ -27,6 +27,7 @@ from .samples import Samples, make
 
 WALL_S = 300
 """A case that has not ended by then is blocked: its time of the processor is bounded besides."""
+GRACE_S = 10
 PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -174,14 +175,19 @@ def _told(reading: int, pid: int, folder: Path) -> tuple[dict[str, Any], set[str
 
 
 def _orphans() -> int:
-    """Processes that the case left running; they are ended."""
+    """Processes that the case left running; they are ended. One that was killed may still be
+    on its way out."""
     count = 0
+    deadline = time.monotonic() + GRACE_S
     while True:
         try:
             if os.waitpid(-1, os.WNOHANG)[0]:
                 continue
         except ChildProcessError:
             return count
+        if time.monotonic() < deadline:
+            time.sleep(0.005)
+            continue
         path = Path(f"/proc/self/task/{os.getpid()}/children")
         for pid in path.read_text().split():
             os.kill(int(pid), signal.SIGKILL)

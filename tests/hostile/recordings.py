@@ -154,11 +154,13 @@ def lines(box: Box) -> Case:
     """Tables of events as text: cells, columns, quotes, huge numbers."""
     rng = box.rng
     rows = [[str(int(v)) for v in row] for row in zip(*_table(rng).values(), strict=True)]
-    rows.insert(0, pick(rng, (["t", "x", "y", "p"], ["# t", "x", "y", "p"], ["x", "y", "p", "t"])))
-    for _ in range(int(rng.integers(1, 4))):
-        row = pick(rng, rows)
-        cell = pick(rng, (*TEXTS, str(integer(rng)), str(number(rng)), "9" * 5000, "1e400", "0x1f"))
-        if row and chance(rng, 0.7):
+    rows.insert(0, pick(rng, (["t", "x", "y", "p"], ["# t", "x", "y", "p"], ["t", "y", "x", "p"])))
+    for _ in range(int(pick(rng, (1, 1, 3)))):
+        row = pick(rng, rows[1:] if chance(rng, 0.9) else rows)
+        plain = (str(int(rng.integers(6))), "3.0", " 4", "-1", "1e1", "0.5", str(integer(rng)))
+        odd = (*TEXTS, str(number(rng)), "9" * 5000, "1e400", "0x1f")
+        cell = pick(rng, plain if chance(rng, 0.7) else odd)
+        if row and chance(rng, 0.9):
             row[int(rng.integers(len(row)))] = cell
         else:
             row.append(cell)

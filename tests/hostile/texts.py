@@ -149,7 +149,8 @@ def labels(box: Box) -> Case:
         rows.append(["1"] if form == "class" else [str(k * 3), *["1.5"] * (len(head) - 1)])
     done = []
     for _ in range(int(rng.integers(1, 4))):
-        row, cell = pick(rng, rows), pick(rng, (*CELLS, str(integer(rng)), str(number(rng))))
+        plain = ("2", "0", "31.5", " 4", "1e1", "60", str(integer(rng)), str(number(rng)))
+        row, cell = pick(rng, rows), pick(rng, plain if chance(rng, 0.6) else CELLS)
         if row and chance(rng, 0.75):
             row[int(rng.integers(len(row)))] = cell
         elif chance(rng, 0.5):

@@ -228,7 +228,8 @@ def array(rng: Rng, old: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], st
             return np.full(old.shape, value, np.int64), f"all {value}"
         case 6 if old.dtype.kind == "f" and old.size:
             made = old.copy()
-            made.flat[int(rng.integers(old.size))] = number(rng)
+            with np.errstate(all="ignore"):
+                made.flat[int(rng.integers(old.size))] = number(rng)
             return made, "one float"
         case _ if old.size:
             made = old.astype(np.int64) if old.dtype.kind in "biu" else old.copy()
