@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Unpack
 
-import numpy as np
-
 from . import nir_io, recordings
 from .bundle import load
 from .files import reading
@@ -133,19 +131,22 @@ def recording_json(recording: Recording) -> dict[str, Any]:
     return {
         "shape": list(recording.shape),
         "steps": recording.steps,
-        "events": len(recording.index),
+        "events": recording.events,
+        "places": len(recording.index),
         "dt": recording.dt,
     }
 
 
 def recording_text(recording: Recording) -> str:
     places = max(recording.steps * recording.size, 1)
-    busiest = int(np.diff(recording.start).max(initial=0))
+    busiest = int(recording.events_by_step().max(initial=0))
+    events, held = recording.events, len(recording.index)
     rows = [
         ("shape", dims(recording.shape)),
         ("steps", f"{recording.steps:,}"),
         ("step", f"{recording.dt:g} s" if recording.dt else "not stated"),
-        ("events", f"{len(recording.index):,}"),
+        ("events", f"{events:,}"),
+        *([("places", f"{held:,} (an element in a step)")] * (held < events)),
         ("density", f"{len(recording.index) / places:.4%}"),
         ("busiest step", f"{busiest:,} events"),
         ("values", span(recording.value)),

@@ -38,7 +38,7 @@ class Recording:
 
     def __repr__(self) -> str:
         pace = "" if self.dt is None else f" of {self.dt:g} s"
-        events = f"{len(self.index):,} events"
+        events = f"{self.events:,} events"
         return f"<Recording of {events} in {self.steps:,} steps{pace}, shape {self.shape}>"
 
     @property
@@ -48,6 +48,19 @@ class Recording:
     @property
     def size(self) -> int:
         return math.prod(self.shape)
+
+    @property
+    def events(self) -> int:
+        """The number of events: a value of n counts as n, a negative or float value as 1."""
+        if self.value.dtype.kind == "f" or self.value.min(initial=1) < 0:
+            return len(self.index)
+        return int(self.value.sum())
+
+    def events_by_step(self) -> Array:
+        """Return the number of events of each step, counted as in `events`."""
+        if self.events == len(self.index):
+            return np.diff(self.start)
+        return np.diff(np.concatenate([[0], np.cumsum(self.value)])[self.start])
 
     @cached_property
     def step(self) -> Array:
@@ -73,7 +86,7 @@ class Recording:
         return out.reshape(self.steps, *self.shape)
 
     def counts(self) -> Array:
-        """Events of each element over all steps, in `shape`."""
+        """Return in how many steps each element is not 0, in `shape`."""
         return np.bincount(self.index, minlength=self.size).reshape(self.shape)
 
     def same(self, other: Recording) -> bool:
@@ -188,5 +201,5 @@ class Trace:
     notes: Mapping[str, Any]
 
     def __repr__(self) -> str:
-        events = sum(len(r.index) for r in self.outputs.values())
+        events = sum(r.events for r in self.outputs.values())
         return f"<Trace by {self.engine}: {events:,} events of {', '.join(self.outputs)}>"

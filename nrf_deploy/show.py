@@ -325,12 +325,14 @@ def _zero(value: Any) -> bool:
 @dataclass(frozen=True, eq=False)
 class Written:
     """What a run gave of one layer, spikes or `values`; `unit` is 1 of the model in these, None
-    where they are the model's own."""
+    where they are the model's own. A value of n counts as n `events` in a layer of spikes, in one
+    of values as 1. `places` are neurons in a step that gave something."""
 
     layer: str
     shape: Shape
     steps: int
     events: int
+    places: int
     file: str
     values: bool
     unit: Array | None
@@ -345,7 +347,15 @@ def run_text(written: Sequence[Written]) -> str:
     valued = [w for w in written if w.values]
     what = "values" if len(valued) == len(written) else "events" if valued else "spikes"
     text = table(("layer", "shape", "steps", what, "written to"), rows, "llrrl", names=True)
-    told = (
+    told = [
+        wrap(
+            f"{w.layer} gave {several(w.events, 'spike')} at {several(w.places, 'place')} (a "
+            "neuron in a step): where a neuron spiked n times in one step, the file holds n"
+        )
+        for w in written
+        if w.places < w.events
+    ]
+    told += (
         wrap(f"{w.layer} gives values: 1 in the model is {span(w.unit)} in this file")
         for w in valued
         if w.unit is not None

@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     said = (*said, *(nothing := tuple(_silent(trace))))
     behind = pipeline.latency(bundle, args.engine)
     units = {layer: pipeline.unit(bundle, layer, args.engine) for layer in layers}
-    counted = {layer: pipeline.unit(bundle, layer) is not None for layer in layers}
+    valued = {layer: pipeline.unit(bundle, layer) is not None for layer in layers}
     rows = []
     for layer, path in zip(layers, paths, strict=True):
         late = behind.get(layer, 0)
@@ -53,8 +53,9 @@ def run(args: argparse.Namespace) -> int:
         if args.states:
             states = trace.states.get(layer, {})
             write_states(path, {k: v[late:][: given.steps] for k, v in states.items()})
-        size = (out.shape, out.steps, len(out.index))
-        rows.append(show.Written(layer, *size, path, counted[layer], units[layer]))
+        places = len(out.index)
+        size = (out.shape, out.steps, places if valued[layer] else out.events, places)
+        rows.append(show.Written(layer, *size, path, valued[layer], units[layer]))
     if args.json:
         layers_json = [row.as_json() for row in rows]
         answer = {"ok": True, "engine": trace.engine, "layers": layers_json}

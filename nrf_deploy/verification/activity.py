@@ -48,9 +48,7 @@ def _silent(name: str, engine: str, own: Recording, model: Recording | None, cau
         why = "what follows sees nothing of the input"
         fix = "lower its threshold or raise its weights; check that the input reaches it"
     elif len(model.index):
-        why = (
-            f"it spikes {several(len(model.index), 'time')} in the reference: the integers lost it"
-        )
+        why = f"it spikes {several(model.events, 'time')} in the reference: the integers lost it"
         fix = "; ".join(filter(None, (cause, "nrf-deploy check shows how it was rounded")))
     else:
         why = "it is silent in the reference too: the model does it, not its integers"

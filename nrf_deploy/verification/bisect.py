@@ -41,7 +41,7 @@ class Part:
         held = ", ".join(repr(o.population) for o in program.origins)
         return info(
             "VERIFY-BISECTED",
-            f"{held} on {several(len(self.recording.index), 'event')}, up to step "
+            f"{held} on {several(self.recording.events, 'event')}, up to step "
             f"{self.recording.steps - 1:,}, still differs: {d.value.left} and {d.value.right}",
             layer=d.layer,
             neuron=d.neuron,

@@ -138,7 +138,7 @@ def verify(
             "model_sha256": bundle.source_sha256,
             "tool_version": __version__,
             "steps": recording.steps,
-            "input_events": len(recording.index),
+            "input_events": recording.events,
             **({"input_made": list(recording.made)} if recording.made else {}),
             **(context or {}),
         },
