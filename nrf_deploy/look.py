@@ -24,7 +24,7 @@ from .show import (
     rule_of,
     span,
 )
-from .text import table, wrap
+from .text import table, tables, wrap
 
 PARAMETERS = (
     "tau", "tau_mem", "tau_syn", "r", "w_in", "v_leak", "v_threshold", "v_reset",
@@ -123,7 +123,7 @@ def network_text(network: Network) -> str:
         (n.name, *(span(getattr(n, p)) if hasattr(n, p) else "" for p in names), *rule_cells(n))
         for n in neurons
     ]
-    shown = table(("neurons", *names, *RULE_HEADS), rows)
+    shown = tables(("neurons", *names, *RULE_HEADS), rows)
     return f"{network_table(network)}\n\n{shown}"
 
 

@@ -283,7 +283,7 @@ def bundle_text(bundle: Bundle, by_core: bool = False) -> str:
     return "\n\n".join(
         [
             "\n".join(lines),
-            table(heads, rows, "lllllrl"),
+            table(heads, rows, "lllllrl", names=True),
             _legend(bundle.program),
             table(("synapses", "kind", "from", "to", "weights", "range"), synapses, "llllrr"),
             resource_table(bundle.program, bundle.placement, by_core),

@@ -16,6 +16,7 @@ from .findings import Finding
 WIDTH = 80
 GAP = "  "
 NARROWEST = 5  # a column is not shortened below this
+NAME = 24  # a first column takes this much where `tables` chooses the columns beside it
 PROSE = 24  # sentences are wrapped at this or more
 SURE = 0.1  # of the work: before that, nothing is said of the time that is left
 
@@ -55,6 +56,29 @@ def table(
     lines = [line for row in cells for line in _with_name(row, widths, align, width if own else 0)]
     rule = GAP.join("-" * w for w in widths)
     return "\n".join([lines[0], rule, *lines[1:]])
+
+
+def tables(header: Sequence[str], rows: Sequence[Sequence[object]], width: int = WIDTH) -> str:
+    """Tables one below the other, each with the first column, in which no cell is shortened."""
+    cells = [[printable(str(c)) for c in row] for row in (header, *rows)]
+    name, *widths = (max(len(c) for c in column) for column in zip(*cells, strict=True))
+    name, groups, used = min(name, NAME), [[0]], width
+    for column, wide in enumerate(widths, 1):
+        if used + len(GAP) + wide > width:
+            groups.append([0])
+            used = name
+        groups[-1].append(column)
+        used += len(GAP) + wide
+    return "\n\n".join(
+        table(
+            [header[c] for c in group],
+            [[row[c] for c in group] for row in rows],
+            "l" + "r" * (len(group) - 1),
+            width,
+            names=True,
+        )
+        for group in groups[1:]
+    )
 
 
 def _columns(header: Sequence[str], rows: Sequence[Sequence[object]]) -> list[list[object]]:
