@@ -47,3 +47,11 @@ def test_every_file_that_how_it_works_names_is_there() -> None:
     held = {p.name for folder in folders for p in folder.rglob("*.py")}
     named = {Path(n).name for n in re.findall(r"`([\w/]+\.py)\b", page)}
     assert named - held == set()
+
+
+def test_every_code_of_export_is_explained() -> None:
+    sources = [p.read_text() for p in (ROOT / "nrf_deploy").rglob("*.py")]
+    raised = {code for text in sources for code in re.findall(r'"(EXPORT-[A-Z-]+[A-Z])"', text)}
+    page = (ROOT / "docs" / "export.md").read_text()
+    assert raised, "the codes stand in the sources as they are raised"
+    assert raised - set(re.findall(r"EXPORT-[A-Z-]+[A-Z]", page)) == set()

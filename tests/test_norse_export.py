@@ -348,6 +348,12 @@ def add_in_place(self: Any, x: Any) -> Any:
     return z + self.b(y)
 
 
+def forward(self: Any, x: Any) -> Any:
+    return self.a(x + torch.zeros(x.shape[0], 3))[0]
+
+
+no_number = forward
+
 REFUSED: dict[str, tuple[Callable[[], Any], tuple[int, ...], set[str]]] = {
     "two dt": (lambda: net(lif(), norse.LIFBoxCell(dt=1e-4)), (3,), {"EXPORT-DT-DIFFERS"}),
     "no dt": (lambda: nn.Linear(3, 3), (3,), {"EXPORT-DT-MISSING"}),
@@ -452,6 +458,52 @@ def test_what_has_no_exact_counterpart_is_refused(name: str) -> None:
         from_torch(make(), shape)
     assert {f.code for f in refusal.value.findings} == codes
     assert all(f.fix for f in refusal.value.findings)
+
+
+def led_back(begin: Callable[[Any], Any]) -> Any:
+    """Its spikes lead back to it, from what `begin` makes in the first step on."""
+
+    def forward(self: Any, x: Any, state: Any = None) -> Any:
+        z, s = (begin(x), None) if state is None else state
+        z, s = self.a(x + self.back(z), s)
+        return z, (z, s)
+
+    return custom(forward, a=lif(), back=nn.Linear(3, 3))
+
+
+@pytest.mark.parametrize(
+    ("make", "code"),
+    [
+        (lambda: nn.Sequential(norse.LIFRecurrentCell(3, 3)), "EXPORT-LAYER"),
+        (lambda: nn.Sequential(norse.LIFRecurrent(3, 3)), "EXPORT-LAYER"),
+        (lambda: custom(lambda self, x: self.a(x), a=nn.RNNCell(3, 3)), "EXPORT-LAYER"),
+        (lambda: custom(lambda self, x: self.a(x), a=nn.LSTM(3, 3)), "EXPORT-LAYER"),
+        (lambda: led_back(lambda x: torch.zeros(x.shape[0], 3)), "EXPORT-TRACE"),
+        (lambda: led_back(lambda x: torch.zeros((x.shape[0], 3))), "EXPORT-NO-SIGNAL"),
+        (lambda: led_back(lambda x: torch.zeros(1, 3)), "EXPORT-NO-SIGNAL"),
+        (lambda: led_back(torch.zeros_like), "EXPORT-FUNCTION"),
+        (lambda: led_back(lambda x: x.new_zeros((1, 3))), "EXPORT-FUNCTION"),
+    ],
+)
+def test_what_is_recurrent_is_told_that_it_cannot_be_exported(
+    make: Callable[[], Any], code: str
+) -> None:
+    """And is not sent on to a cell without the connection."""
+    with pytest.raises((TargetError, InputError)) as refusal:
+        from_torch(make(), (3,))
+    (found,) = refusal.value.findings
+    assert found.code == code
+    assert "recurrent modules cannot be exported yet" in f"{found.why} {found.fix}"
+    assert "use LIF" not in (found.fix or "")
+
+
+def test_the_line_that_cannot_be_followed_is_shown() -> None:
+    with pytest.raises(InputError) as refusal:
+        from_torch(custom(no_number, a=lif()), (3,))
+    (found,) = refusal.value.findings
+    assert "torch.zeros(x.shape[0], 3))[0]" in found.what
+    assert Path(__file__).name in found.what
+    assert "values of its input" not in (found.why or "")
 
 
 def test_all_problems_are_named_at_once() -> None:

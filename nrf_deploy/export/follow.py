@@ -9,9 +9,12 @@ run beside the module itself on a random input, and must give the same output.
 
 from __future__ import annotations
 
+import os
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ..findings import Finding, InputError, error
@@ -57,14 +60,7 @@ def follow(module: Any, sample: Any, is_leaf: Callable[[Any], bool]) -> Record:
         try:
             graph = tracer.trace(root)
         except Exception as e:  # whatever the forward method raises when it meets a stand-in
-            raise InputError(
-                error(
-                    "EXPORT-TRACE",
-                    f"the forward method cannot be followed: {first_line(e)}",
-                    why="its course must not depend on the values of its input",
-                    fix="give it the form forward(x, state=None) without branches on tensors",
-                )
-            ) from e
+            raise InputError(_not_followed(e)) from e
         noise = torch.randn(sample.shape, generator=torch.Generator().manual_seed(SEED))
         noise = LOUD * noise.to(sample.device, sample.dtype)
         record, recorded = _observe(root, graph, noise)
@@ -95,6 +91,36 @@ def _observe(root: Any, graph: Any, sample: Any) -> tuple[Record, Any]:
     interpreter.run_node = observed
     given = first(interpreter.run(sample.clone()))
     return Record(graph, root, shapes, frozenset(tuples)), given
+
+
+def _not_followed(e: Exception) -> Finding:
+    """A branch on a tensor, or a stand-in where Python or torch needs a number of its own."""
+    import torch
+
+    what = f"the forward method cannot be followed: {first_line(e)}"
+    if isinstance(e, torch.fx.proxy.TraceError):
+        return error(
+            "EXPORT-TRACE",
+            what,
+            why="its course must not depend on the values of its input",
+            fix="give it the form forward(x, state=None) without branches on tensors",
+        )
+    return error(
+        "EXPORT-TRACE",
+        f"{what}{_line(e)}",
+        why="it runs once with a stand-in for the input, whose sizes are no numbers: "
+        "torch.zeros(x.shape[0], n) fails. Where that line makes the first value of something that "
+        "is led back, the module is recurrent, and recurrent modules cannot be exported yet",
+        fix="let cells begin from state=None, and lead nothing else from one step to the next",
+    )
+
+
+def _line(e: Exception) -> str:
+    """The line of the user's own code that raised, where it is known."""
+    ours = [f for f in traceback.extract_tb(e.__traceback__) if f.name == "forward"]
+    inside = [f for f in ours if f"{os.sep}torch{os.sep}" not in f.filename and f.line]
+    last = inside[-1] if inside and inside[-1].filename != __file__ else None
+    return f" ({Path(last.filename).name}, line {last.lineno}: {last.line})" if last else ""
 
 
 def _failed(node: Any, sample: Any, e: Exception) -> Finding:

@@ -22,9 +22,15 @@ FIXES = {
     "GroupNorm": "use a BatchNorm, whose scale is fixed after training",
     "InstanceNorm2d": "use a BatchNorm, whose scale is fixed after training",
     "SNN": "it holds the time loop itself: use the cell of the same name",
-    "SNNRecurrent": "it holds the time loop itself: use a cell and a layer that feeds back",
-    "SNNRecurrentCell": "use LIFBoxCell or LIFCell",
 }
+RECURRENT = ("SNNRecurrent", "SNNRecurrentCell", "RNNBase", "RNNCellBase", "RecurrentSequential")
+RECURRENT_WHY = (
+    "it is recurrent (what it gives leads back to it), and recurrent modules cannot be exported yet"
+)
+RECURRENT_FIX = (
+    "there is no way out that keeps the connection back: train a model without one, or bring the "
+    "network as a .nir file"
+)
 ACTIVATION_FIX = "let a spiking cell (LIFBoxCell) take its place; a ReLU may follow an LIBoxCell"
 
 
@@ -36,12 +42,19 @@ def is_layer(module: Any) -> bool:
 def connection(call: Call, arrays: Arrays) -> Connection:
     base = _base(call.module)
     if base is None:
-        raise refused(call, f"{type(call.module).__name__} has no counterpart", _fix(call.module))
+        what = f"{type(call.module).__name__} has no counterpart"
+        if _recurrent(call.module):
+            raise refused(call, what, RECURRENT_FIX, RECURRENT_WHY)
+        raise refused(call, what, _fix(call.module))
     return _makers()[base](call, arrays)
 
 
-def refused(call: Call, what: str, fix: str) -> TargetError:
-    return TargetError(error("EXPORT-LAYER", what, layer=call.name, fix=fix))
+def refused(call: Call, what: str, fix: str, why: str = "") -> TargetError:
+    return TargetError(error("EXPORT-LAYER", what, layer=call.name, why=why, fix=fix))
+
+
+def _recurrent(module: Any) -> bool:
+    return any(c.__name__ in RECURRENT for c in type(module).__mro__)
 
 
 def is_batch_norm(module: Any) -> bool:

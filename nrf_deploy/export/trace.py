@@ -20,6 +20,10 @@ from .follow import Record, follow, layer_name
 INPUT = "<input>"
 SAME_TENSOR = ("clone", "contiguous", "detach")
 ABOUT_A_TENSOR = ("size", "dim", "numel", "shape", "dtype", "device", "ndim")
+STATE_FIX = (
+    "let cells begin from state=None; where this begins what later steps lead back, the module is "
+    "recurrent, and recurrent modules cannot be exported yet"
+)
 FUNCTION_FIX = {
     "cat": "NIR has no concatenation: give each branch a layer of its own and add what they give",
     "stack": "add the branches with +",
@@ -30,6 +34,8 @@ FUNCTION_FIX = {
     "mul": "put factors into the weights of the layer before",
     "sub": "put the sign into the weights of the layer before, then add",
     "add_": "write x = x + y",
+    "zeros_like": STATE_FIX,
+    "new_zeros": STATE_FIX,
     "getitem": "let the weights of a layer pick the part of a signal that is needed",
 }
 
@@ -160,7 +166,7 @@ class _Reader:
         operand = node.args[0] if node.args else None
         sources = self._signal(operand)
         if sources is None:
-            faults = (*faults, _no_signal(name))
+            faults = (*faults, _no_signal(name, _made_here(operand)))
         before, after = self._shape(operand), self._shape(node)
         own = node.op == "call_module"
         made = Call(name, module, sources or (), before, after, faults, in_model=own)
@@ -173,7 +179,7 @@ class _Reader:
         head = value[0] if isinstance(value, tuple | list) and value else value
         output = self._signal(head)
         if output is None:
-            raise InputError(_no_signal("output"))
+            raise InputError(_no_signal("output", _made_here(head)))
         self.output, self.output_shape = output, self._shape(head)
         if isinstance(value, tuple | list) and any(self._signal(v) for v in value[1:]):
             raise InputError(_second_output())
@@ -240,10 +246,30 @@ def _no_function(name: str, node: Any) -> Finding:
     )
 
 
-def _no_signal(layer: str) -> Finding:
+def _made_here(value: Any) -> bool:
+    """Made of numbers and sizes alone, as torch.zeros is, and of nothing that a layer gave."""
+    if not hasattr(value, "op"):
+        return True
+    name = getattr(value.target, "__name__", value.target)
+    about = name in ABOUT_A_TENSOR or (name == "getattr" and value.args[1] in ABOUT_A_TENSOR)
+    if about or value.op == "get_attr":
+        return True
+    return value.op.startswith("call_f") and all(map(_made_here, value.all_input_nodes))
+
+
+def _no_signal(layer: str, made_here: bool) -> Finding:
+    if made_here:
+        return error(
+            "EXPORT-NO-SIGNAL",
+            "in the first step it takes a constant (as torch.zeros), no signal",
+            layer=layer,
+            why="a constant that later steps replace by what a layer gave is a connection back: "
+            "recurrent modules cannot be exported yet",
+            fix="train a model without this connection; a constant goes into the bias of a layer",
+        )
     return error(
         "EXPORT-NO-SIGNAL",
-        "a state, a shape or a constant stands where a signal is needed",
+        "the state of a cell stands where a signal is needed",
         layer=layer,
         fix="hand on what a cell gives first; LIBoxCell and LICell give their voltage",
     )
