@@ -20,7 +20,7 @@ from cli_calls import unwrapped
 
 import nrf_deploy as nd
 from nrf_deploy.emulator import golden
-from nrf_deploy.findings import MissingError, error
+from nrf_deploy.findings import MissingError, error, info, warning
 from nrf_deploy.network import IF, Input, Linear, Network, Output
 from nrf_deploy.program import Program
 from nrf_deploy.recording import Recording, Trace
@@ -143,7 +143,7 @@ def test_each_layer_is_a_test_and_so_is_the_run(here: pytest.Pytester) -> None:
             "*collected 3 items",
             "model.nrfb::hidden PASSED*",
             "model.nrfb::last PASSED*",
-            "model.nrfb::the whole run PASSED*",
+            "model.nrfb::beside the layers PASSED*",
         ]
     )
 
@@ -170,7 +170,46 @@ def test_a_layer_that_differs_is_told_in_the_verifier_s_words(
     assert ".py:" not in said
     cases = ElementTree.parse(here.path / "x.xml").getroot().iter("testcase")
     failed = {case.get("name"): case.find("failure") is not None for case in cases}
-    assert failed == {"hidden": False, "last": True, "the whole run": False}
+    assert failed == {"hidden": False, "last": True, "beside the layers": False}
+
+
+def test_the_summary_of_a_failure_begins_with_its_error(
+    here: pytest.Pytester, engine: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is the one line that CI shows of a failure; the class that both runs give is no error."""
+    engine(turned)
+    monkeypatch.setenv("COLUMNS", "200")
+    decided = nd.verify(
+        nd.load(here.path / "model.nrfb"),
+        nd.read_recording(here.path / "events.npz", nd.load(here.path / "model.nrfb")),
+    ).task
+    assert decided is not None
+    (here.path / "class.csv").write_text(f"class\n{decided.left.decided}\n")
+    words = ("--nrf-engine", "mine", "--nrf-against", "emulator", "--nrf-labels", "class.csv")
+    done = here.runpytest_inprocess(*BOTH, *words)
+    done.stdout.fnmatch_lines(
+        ["FAILED model.nrfb::last - error?VERIFY-DIVERGED? layer 'last', neuron*"]
+    )
+    assert "the label is" in unwrapped(done.stdout.str())
+
+
+@pytest.mark.parametrize("quiet", ["-q", "--no-header", "-v"])
+def test_where_the_firing_rule_comes_from_is_heard_and_kept(
+    quiet: str, here: pytest.Pytester
+) -> None:
+    rules = (
+        warning("NIR-RULE-UNSTATED", "the file does not state how its neurons reset"),
+        info("NIR-RULE-OPTION", "fires = at is stated by --fires"),
+    )
+    nd.save(replace(nd.load(here.path / "model.nrfb"), findings=rules), here.path / "model.nrfb")
+    words = ("--nrf-limits", limits(here, 5.0), "--junitxml", "x.xml")
+    done = here.runpytest_inprocess(*BOTH, *words, quiet)
+    done.assert_outcomes(passed=3)
+    assert done.stdout.str().count("NIR-RULE-UNSTATED") == 1
+    assert done.stdout.str().count("NIR-RULE-OPTION") == 1
+    for case in ElementTree.parse(here.path / "x.xml").getroot().iter("testcase"):
+        held = {p.get("name"): p.get("value") for p in case.iter("property")}
+        assert held == {f.code: f.what for f in rules}
 
 
 def test_what_concerns_no_layer_alone_is_a_failure_of_the_run(here: pytest.Pytester) -> None:
@@ -334,6 +373,7 @@ def test_more_cases_come_from_a_folder(pytester: pytest.Pytester) -> None:
         ([*BOTH, "--nrf-input", "events.npz"], "PYTEST-INPUT"),
         ([*BOTH, "--nrf-engine", "nothing"], "ENGINE-UNKNOWN"),
         ([*BOTH, "--nrf-against", "nothing"], "ENGINE-UNKNOWN"),
+        ([*BOTH, "--nrf-against", "emulator"], "VERIFY-SAME-ENGINE"),
         ([*BOTH, "--nrf-limits", "no.toml"], "INPUT-UNREADABLE"),
         (["--nrf-target", "nothing"], "TARGET-UNKNOWN"),
         (["--nrf-target", "loihi2", "--nrf-engine", "nothing"], "ENGINE-UNKNOWN"),

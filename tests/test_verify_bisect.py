@@ -11,7 +11,7 @@ from test_verify_attribution import flipped_linear, lost_bias, network, recordin
 
 import nrf_deploy as nd
 from nrf_deploy.cli import main
-from nrf_deploy.findings import UsageError
+from nrf_deploy.findings import UsageError, info, warning
 from nrf_deploy.program import Program
 from nrf_deploy.recordings import read, write
 from nrf_deploy.verification.bisect import Part, bisect
@@ -45,7 +45,9 @@ def test_one_layer_and_the_steps_until_it_differs_are_left(
 
 def test_runs_that_do_not_differ_are_refused() -> None:
     bundle = nd.compile(SOUND, "loihi2")
-    report = nd.verify(bundle, recording(), "emulator", "emulator")
+    report = nd.verify(bundle, recording(), "emulator", "reference")
+    same = replace(report.comparison, first_divergence=None)
+    report = replace(report, comparison=same, alone=None)
     with pytest.raises(UsageError, match="nothing to find"):
         bisect(bundle, recording(), report, nd.verify)
 
@@ -67,6 +69,25 @@ def test_the_verb_writes_a_bundle_and_a_recording_that_differ_again(
     assert not nd.verify(nd.load(tmp_path / "small.nrfb"), given).comparison.exact
     words = ["verify", str(tmp_path / "small.nrfb"), "--input", str(tmp_path / "small.npz")]
     assert main([*words, "--exact"]) == 1
+
+
+def test_a_part_still_says_where_its_firing_rule_comes_from(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = nd.compile(SOUND, "loihi2")
+    rules = (
+        warning("NIR-RULE-UNSTATED", "the file does not state how its neurons reset"),
+        info("NIR-RULE-OPTION", "fires = at is stated by --fires"),
+    )
+    broken = flipped_linear(bundle.program)
+    bundle = replace(bundle, program=broken, findings=(*rules, info("OTHER", "of the whole")))
+    found = bisect(bundle, recording(), nd.verify(bundle, recording()), nd.verify)
+    assert found.bundle.findings == rules
+    nd.save(found.bundle, tmp_path / "part.nrfb")
+    assert main(["inspect", str(tmp_path / "part.nrfb")]) == 0
+    said = capsys.readouterr().out
+    assert "NIR-RULE-UNSTATED" in said
+    assert "NIR-RULE-OPTION" in said
 
 
 def test_it_says_why_another_layer_is_handed_on_than_the_one_where_the_runs_part() -> None:

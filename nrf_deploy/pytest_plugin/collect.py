@@ -12,12 +12,13 @@ from .. import pipeline
 from ..arguments.shared import fraction, window
 from ..bundle import Bundle
 from ..conformance.run import task
-from ..findings import Finding, NrfError, UsageError, error, refuse
+from ..findings import Finding, NrfError, UsageError, error, merged, refuse
 from ..given import as_bundle, recording_for
 from ..model import rule_findings
 from ..recording import Recording
 from ..text import WIDTH, several
 from ..verification.chosen import chosen_limits, labels_from
+from ..verification.engine_pair import pair_faults
 from ..verification.labels import Labels
 from ..verification.limits import Limits, unknown_layers
 from ..verification.recorded import about_no_recording, is_recording, recorded
@@ -45,7 +46,20 @@ class Collected:
         lines += [f"nrf-deploy: {t.chip} on {t.engine}, {len(t.cases)} cases" for t in self.tasks]
         every = [f for q in self.questions for f in q.said]
         lines += dict.fromkeys(f"nrf-deploy: {f.what}" for f in every if f.code == "RECORDING-STEP")
-        return [*lines, *(told([f]) for f in every if f.severity == "warning")]
+        return [*lines, *map(told, ([f] for f in self._heard()))]
+
+    def _heard(self) -> list[Finding]:
+        """Return the warnings about bundles and inputs, and where firing rules come from."""
+        every = [f for q in self.questions for f in q.said]
+        return merged(f for f in every if f.severity == "warning" or rule_findings([f]))
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Repeat at the end what the header says: -q and --no-header leave the header out."""
+        quiet = terminalreporter.verbosity < 0 or terminalreporter.no_header
+        if quiet and (heard := self._heard()):
+            terminalreporter.section("nrf-deploy")
+            for finding in heard:
+                terminalreporter.write_line(told([finding]))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_make_collect_report(
@@ -135,6 +149,7 @@ class Collected:
     def _demand_recording(self, bundle: Bundle) -> None:
         """Refuse a recording of no layer, and what only a recording has beside an engine."""
         against, layer = self.option("nrf_against"), self.option("nrf_layer")
+        refuse(pair_faults(self.option("nrf_engine"), against), UsageError)
         if is_recording(bundle, against):
             recorded(bundle, against, layer)
         else:

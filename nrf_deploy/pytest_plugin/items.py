@@ -17,15 +17,17 @@ from ..conformance import show
 from ..conformance.case import Case
 from ..conformance.result import Result
 from ..conformance.run import Task, explained, held_against
-from ..findings import Finding, NrfError
+from ..findings import Finding, NrfError, merged
+from ..model import rule_findings
 from ..pipeline import populations
 from ..recording import Recording
-from ..text import WIDTH, finding_text, wrap
+from ..text import WIDTH, finding_text, printable, wrap
 from ..verification import Labels, Limits, Report
 from ..verification.report import divergence_sentences, labelled_sentence
 from ..verification.verify import verify
 
-WHOLE = "the whole run"
+WHOLE = "beside the layers"
+"""The test of what concerns no layer alone: it can pass where a layer fails."""
 OPTION = re.compile(
     r"(?<![\w-])--(bin|merge|clip|crop|downsample|origin|from|until|limits?|exact|labels|layer"
     r"|behind|engine|against|input|target|kit)\b(?!-)"
@@ -106,6 +108,11 @@ class BundleTests(pytest.Collector):
 class LayerTest(_Told):
     parent: BundleTests
 
+    def setup(self) -> None:
+        """Keep where the firing rule comes from with the result: --junitxml writes it."""
+        rules = rule_findings(self.parent.question.said)
+        self.user_properties += [(f.code, printable(f.what)) for f in merged(rules)]
+
     def runtest(self) -> None:
         report = self.parent.question.report
         layers = {layer.layer for layer in report.comparison.layers}
@@ -119,7 +126,7 @@ class LayerTest(_Told):
         here = first is not None and first.layer == self.name
         where = "\n".join(wrap(s) for s in sentences) if here else ""
         task = wrap(labelled_sentence(report))
-        raise UnmetError("\n\n".join(part for part in (task, told(own), where) if part))
+        raise UnmetError("\n\n".join(part for part in (told(own), where, task) if part))
 
     def _mine(self, finding: Finding, layers: set[str]) -> bool:
         return finding.layer == self.name or (self.name == WHOLE and finding.layer not in layers)

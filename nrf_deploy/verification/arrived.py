@@ -9,6 +9,7 @@ from .comparison import Arrival, Divergence
 
 SHOWN = 8
 IN_WORDS = 2  # more of them are a table
+JOINED = ".in"  # follows a layer's name in that of the population that joins its inputs
 RELAY = "~"  # ends the name of a population that only waits for the model's delay
 
 
@@ -62,5 +63,10 @@ def _unknown(d: Divergence) -> Iterator[str]:
             "of the model are not recorded."
         )
     for a in missing:
-        if not a.source.endswith(RELAY):
+        if a.source.startswith(f"{d.layer}{JOINED}"):
+            yield (
+                f"What came through {a.source!r} is not listed: it joins the inputs of layer "
+                f"{d.layer!r} on the chip (docs/speck.md), and its events cannot be recorded."
+            )
+        elif not a.source.endswith(RELAY):
             yield f"What {a.source!r} sent there at step {a.step} was not recorded."

@@ -16,6 +16,7 @@ from ..bundle import Bundle
 from ..findings import Finding, UsageError, error, info
 from ..layers import layers
 from ..legalise import parse
+from ..model import rule_findings
 from ..network import Edge, Input, Network, Node, Output, Population
 from ..program import Program
 from ..recording import Recording
@@ -210,7 +211,8 @@ def _program(program: Program, names: Collection[str], name: str) -> Program:
 
 
 def _bundle(bundle: Bundle, network: Network, program: Program) -> Bundle:
-    """What belongs to the whole alone (its file's hash, a vendor's files) stays behind."""
+    """Leave out what belongs to the whole alone (its file's hash, a vendor's files); keep the
+    findings that say where its firing rule comes from."""
     held = {p.name for p in program.populations}
     pieces = tuple(p for p in bundle.placement.pieces if p.population in held)
     return replace(
@@ -220,6 +222,6 @@ def _bundle(bundle: Bundle, network: Network, program: Program) -> Bundle:
         source_sha256=None,
         steps=(),
         placement=replace(bundle.placement, pieces=pieces),
-        findings=(),
+        findings=rule_findings(bundle.findings),
         artefacts={},
     )

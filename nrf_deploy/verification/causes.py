@@ -64,8 +64,8 @@ class Ways:
         ways = {
             "weights": self._weights(layers),
             "saturation": self._room(),
-            "order": f"{SHORTER}, or train with lower rates or with fewer weights below 0",
-            "arithmetic": f"{SHORTER}: the chip can spike for each of them, the model once a step"
+            "order": NO_STEP,
+            "arithmetic": NO_STEP
             if self.by_event
             else "a larger gain leaves less to rounding (gain in --scheme)",
         }
@@ -85,7 +85,10 @@ class Ways:
         return either("" if self.calibrated else CALIBRATE, "lower the gain (gain in --scheme)")
 
 
-SHORTER = "shorten the step (--bin, of events with timestamps), so that fewer events share it"
+NO_STEP = (
+    "no option removes it: the chip has no time step and takes events one by one, and a shorter "
+    "--bin changes the model as well; judge by the task (--labels), or train with a shorter step"
+)
 CALIBRATE = "compile with --calibrate REC on data like this input"
 
 

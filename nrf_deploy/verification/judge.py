@@ -96,7 +96,7 @@ def _diverged(c: Comparison, layer: LayerComparison, first: Divergence, advice: 
         f"{what} is {value.left} in {c.left} and {value.right} in {c.right}; "
         f"places that differ: {places}",
         why=why,
-        fix=_shift_fix(layer) or _states_fix(c, layer, advice),
+        fix=_shift_fix(layer, advice) or _states_fix(c, layer, advice),
         layer=layer.layer,
         neuron=first.neuron,
         step=first.step,
@@ -126,7 +126,7 @@ def _count(c: Comparison, layer: LayerComparison, limits: Limits, advice: Advice
         "VERIFY-COUNT",
         f"{several(layer.spikes_left, 'spike')} in {c.left} and {layer.spikes_right:,} in "
         f"{c.right}: {_beside(layer.count_error, limits, metric)}",
-        fix=_shift_fix(layer)
+        fix=_shift_fix(layer, advice)
         or either(
             advice.of(layer, limits.spike_count_error),
             f"accept it {limits.wider(metric, 'with a wider --limit')}",
@@ -190,7 +190,7 @@ def _beyond(
     return error(
         f"VERIFY-{name.upper().replace('_', '-')}",
         what,
-        fix=_shift_fix(layer)
+        fix=_shift_fix(layer, advice)
         or either(
             advice.cause(layer.layer),
             f"accept it {limits.wider(name, 'with a wider limit for this layer')}",
@@ -219,14 +219,21 @@ def _value(layer: LayerComparison, limits: Limits, advice: Advice) -> Iterator[F
         )
 
 
-def _shift_fix(layer: LayerComparison) -> str:
+def _shift_fix(layer: LayerComparison, advice: Advice) -> str:
+    """Name the number of steps that is off: a latency, or what was said of a recording."""
     if layer.shift is None:
         return ""
     when = "later" if layer.shift > 0 else "earlier"
-    return (
-        f"the output is the same {several(abs(layer.shift), 'step')} {when}: "
-        f"the stated latency {layer.latency_left} is off"
-    )
+    same = f"the output is the same {several(abs(layer.shift), 'step')} {when}"
+    behind = layer.latency_right - layer.shift
+    if not advice.recorded:
+        return f"{same}: the stated latency {layer.latency_left} is off"
+    if behind < 0:
+        early = several(-behind, "step")
+        return f"{same}: the recording begins {early} after the model; record from step 0"
+    way = f"give --behind {behind}" if behind else "leave --behind out"
+    held = several(behind, "step")
+    return f"{same}: the recording is {held} behind the model, not {layer.latency_right}; {way}"
 
 
 def _outside(c: Comparison) -> Iterator[Finding]:

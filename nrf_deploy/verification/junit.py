@@ -21,7 +21,7 @@ def junit(report: Report) -> str:
     ]
     others = [f for f in errors if f.layer not in layers]
     if others or not cases:
-        cases.append(("the whole run", others))
+        cases.append(("beside the layers", others))
     suite = ElementTree.Element(
         "testsuite",
         name="nrf-deploy verify",

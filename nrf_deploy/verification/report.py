@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,9 +12,10 @@ import numpy as np
 
 from ..findings import Finding, merged
 from ..recording import Trace
-from ..text import finding_text, printable, several, shorten, table, wrap
+from ..text import finding_text, printable, shorten, table, wrap
 from . import arrived
 from .causes import CODES, Attribution
+from .closing import closing
 from .comparison import Comparison, Divergence, LayerComparison, Value
 from .judge import NO_SPIKES, output_or_state, silent
 from .limits import Limits
@@ -25,12 +26,6 @@ from .verdict import verdict
 SCHEMA_VERSION = 1
 ENGINE_WIDTH = 12
 HANGING = " " * len("verdict: ")
-MOVED_COUNT = 0.01
-MOVED_COST = 0.5
-"""Spikes only moved where no layer's count is off by more, and Victor and Purpura's distance is
-at most this for a spike: a lost spike and one too many cost 2, so three of four have a counterpart
-of the same neuron less than four steps away."""
-MOVES = "Victor and Purpura: 0.5 for a step, 1 for a spike that is lost or too many"
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +105,7 @@ class Report:
             *(divergence_paragraphs(c) if details else ()),
             *(wrap(s) for s in task_sentences(self)),
             *(finding_text(f) for f in (*self.said, *merged(self._told()))),
-            *(wrap(s) for s in self._closing()),
+            *(wrap(s) for s in closing(c)),
             verdict_lines(self.verdict, labelled_sentence(self)),
         ]
         return "\n\n".join(parts)
@@ -121,44 +116,10 @@ class Report:
         yield from (f for f in self.findings if shares is None or f.code not in CODES)
         yield from () if shares is None else shares.told()
 
-    def _closing(self) -> Iterator[str]:
-        """Say of spikes that differ whether they only moved in time, or how far they are off."""
-        spiking = [x for x in self.comparison.layers if x.timing is not None]
-        differ = sum(x.mismatches for x in spiking)
-        if not differ:
-            return
-        off = max(x.count_error for x in spiking)
-        apart = max(_apart(x) for x in spiking)
-        places = f"{several(differ, 'place')} differ{'s' if differ == 1 else ''}"
-        if off <= MOVED_COUNT and apart <= MOVED_COST:
-            moved = ", but moved by steps" if _only_moved(spiking) else ""
-            yield (
-                f"Most spikes are there{moved}: {places}, the counts of the layers "
-                f"by at most {off:.2%}, and the spike-time distance is at most {apart:.2f} a spike "
-                f"({MOVES})."
-            )
-            return
-        worst = max(spiking, key=_apart)
-        yield (
-            f"More than the times of spikes differs: {places}; layer {worst.layer!r} is farthest "
-            f"off, with {several(worst.spikes_left, 'spike')} for {worst.spikes_right:,} and a "
-            f"spike-time distance of {_apart(worst):.2f} a spike ({MOVES})."
-        )
-
 
 def silicon_of(report: Report) -> str:
     """Return which engine the silicon follows, where the target says so."""
     return str(report.context.get("silicon", ""))
-
-
-def _only_moved(layers: Sequence[LayerComparison]) -> bool:
-    """A lost spike and an added one are two places and cost 2; one that moved costs less."""
-    cost = sum(_apart(x) * max(x.spikes_right, 1) for x in layers)
-    return cost <= 0.75 * sum(x.mismatches for x in layers)
-
-
-def _apart(layer: LayerComparison) -> float:
-    return 0.0 if layer.timing is None else layer.timing.victor_purpura
 
 
 def verdict_lines(verdict: str, task: str) -> str:

@@ -24,6 +24,7 @@ from .advice import Advice, attributing, ways
 from .arrivals import arrivals
 from .compare import compare
 from .comparison import Comparison
+from .engine_pair import OWN, pair_faults
 from .explain import alone, attributed, dequantising
 from .judge import judge, judge_task, silent
 from .labels import Labels
@@ -64,7 +65,9 @@ def verify(
     `behind` by some steps (recorded.py). `labels` say what the recording shows (labels.py).
     """
     bundle, recording = as_bundle(bundle), as_recording(recording)
-    refuse(decay_faults(decay, (engine, against)), UsageError)
+    refuse(
+        (*pair_faults(engine, against, causes), *decay_faults(decay, (engine, against))), UsageError
+    )
     limits = default_limits(engine, against) if limits is None else limits
     names = populations(bundle)
     faults = (
@@ -107,11 +110,10 @@ def verify(
     if engine == "emulator" and not comparison.exact:
         by_itself, left_out = alone(bundle, recording, right, late, scales(bundle), progress)
     shares = attributed(bundle, recording, progress) if causes else None
-    own = engine == "emulator" and against == "reference"
     advice = Advice(
         ways(bundle),
         "" if causes else attributing(bundle, engine, against),
-        shares if own else None,
+        shares if (engine, against) == OWN else None,
         by_itself,
         from_file,
     )
