@@ -55,3 +55,15 @@ def test_every_code_of_export_is_explained() -> None:
     page = (ROOT / "docs" / "export.md").read_text()
     assert raised, "the codes stand in the sources as they are raised"
     assert raised - set(re.findall(r"EXPORT-[A-Z-]+[A-Z]", page)) == set()
+
+
+def test_every_integer_that_inspect_sends_to_the_semantics_is_explained_there() -> None:
+    """`inspect` of a bundle names this page for what it shows of neurons."""
+    from nrf_emulator import arithmetic as fixed
+    from nrf_loihi.neurons import PARAMETERS
+    from nrf_speck.arithmetic import DECLARED
+
+    machine = {*fixed.MACHINE, *fixed.LEAKY, *fixed.CURRENT, *fixed.SPIKING, *fixed.GRADED}
+    shown = {*DECLARED, *machine, *PARAMETERS["lif"], *PARAMETERS["li"]}
+    page = (ROOT / "docs" / "semantics.md").read_text()
+    assert {name for name in shown if f"`{name}`" not in page} == set()

@@ -506,6 +506,14 @@ def test_the_line_that_cannot_be_followed_is_shown() -> None:
     assert "values of its input" not in (found.why or "")
 
 
+def test_a_missing_time_step_is_an_input_that_does_not_say_what_it_must() -> None:
+    """The same exit code as of `compile` with a .nir file that states none."""
+    with pytest.raises(InputError) as refusal:
+        from_torch(nn.Linear(3, 3), (3,))
+    assert [f.code for f in refusal.value.findings] == ["EXPORT-DT-MISSING"]
+    assert refusal.value.exit_code == 3
+
+
 def test_all_problems_are_named_at_once() -> None:
     module = net(nn.MaxPool2d(2), nn.ReLU(), lif(), norse.LIFBoxCell(dt=1e-4))
     module[2].p = module[2].p._replace(v_th=torch.tensor(np.inf))

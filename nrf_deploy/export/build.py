@@ -48,7 +48,9 @@ def from_torch(
     dt, time_faults = _time_step(cells, dt)
     nodes, node_faults = _nodes(step.calls, dt)
     faults += node_faults
-    refuse([*(time_faults if cells or not faults else []), *faults], TargetError)
+    if time_faults and not cells and not faults:
+        raise InputError(time_faults)  # as of a .nir file that states none: exit code 3
+    refuse([*(time_faults if cells else []), *faults], TargetError)
     refuse(lost(module, step), TargetError)
     network = _assemble(step, nodes, tuple(sample.shape[1:]), dt, data)
     network, folded = _fold_batch_norms(network, step.calls)
