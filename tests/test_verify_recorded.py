@@ -93,3 +93,45 @@ def test_a_recording_of_no_layer_is_refused(bundle: Path, tmp_path: Path) -> Non
         nd.verify(nd.load(bundle), given, against=str(tmp_path / "missing.npz"))
     with pytest.raises(UsageError, match="is an engine"):
         nd.verify(nd.load(bundle), given, behind=1)
+
+
+def recorded_at(bundle: Path, events: Path, path: Path) -> Recording:
+    """Write what the layer `hidden` gave to `path`."""
+    words = ["--input", str(events), "--layer", "hidden", "-o", str(path)]
+    assert main(["run", str(bundle), *words]) == 0
+    held, _ = read(path)
+    return held
+
+
+def test_a_recording_in_other_steps_is_refused(bundle: Path, events: Path, tmp_path: Path) -> None:
+    path = tmp_path / "board.npz"
+    given = nd.read_recording(events, bundle)
+    held = recorded_at(bundle, events, path)
+    given = replace(given, dt=1e-3)
+    write(replace(held, dt=2e-3), path)
+    with pytest.raises(UsageError, match="VERIFY-RECORDED-STEP"):
+        nd.verify(bundle, given, against=str(path), layer="hidden")
+    with pytest.raises(UsageError, match="VERIFY-BEHIND"):
+        nd.verify(bundle, given, against=str(path), layer="hidden", behind=-1)
+
+
+def test_a_recording_that_ends_early_is_named(bundle: Path, tmp_path: Path) -> None:
+    path = tmp_path / "board.npz"
+    given = Recording.from_dense(np.repeat([[0, 0, 0], [1, 1, 1]], 9, axis=0))
+    held = nd.load(bundle)
+    trace = nd.run(held, given, record=["hidden"])
+    late = pipeline.latency(held, "emulator")["hidden"]
+    frames = trace.outputs["hidden"].dense()[late:]
+    assert not frames[:9].any()
+    assert frames[9:12].any()
+    write(Recording.from_dense(frames[:12]), path)
+    report = nd.verify(held, given, against=str(path), layer="hidden")
+    assert report.verdict == "passed: exact"
+    (said,) = [f for f in report.findings if f.code == "VERIFY-RECORDED-SHORT"]
+    assert said.severity == "warning"
+    assert "12 steps of the 18" in said.what
+
+    write(Recording.from_dense(frames[:9]), path)
+    report = nd.verify(held, given, against=str(path), layer="hidden")
+    assert report.verdict == "nothing was compared: no layer spiked"
+    assert report.exit_code == 1

@@ -143,17 +143,18 @@ class Collected:
                         fix=f"choose one of: {', '.join(known)}",
                     )
                 )
-        self._demand_recording(bundle)
+        self._demand_recording(bundle, recording)
         return recording, said
 
-    def _demand_recording(self, bundle: Bundle) -> None:
+    def _demand_recording(self, bundle: Bundle, recording: Recording) -> None:
         """Refuse a recording of no layer, and what only a recording has beside an engine."""
         against, layer = self.option("nrf_against"), self.option("nrf_layer")
+        behind = self.option("nrf_behind")
         refuse(pair_faults(self.option("nrf_engine"), against), UsageError)
         if is_recording(bundle, against):
-            recorded(bundle, against, layer)
+            recorded(bundle, against, recording, behind, layer)
         else:
-            refuse(about_no_recording(against, layer, self.option("nrf_behind")), UsageError)
+            refuse(about_no_recording(against, layer, behind), UsageError)
 
     def _value(self, name: str, kind: Callable[[str], Any]) -> Any:
         """Read an option by the command line's own rule for it."""

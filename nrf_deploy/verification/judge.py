@@ -35,12 +35,9 @@ def judge(comparison: Comparison, limits: Limits, advice: Advice = NONE) -> list
 
 
 def silent(c: Comparison) -> bool:
-    """Did no layer give anything, in either run?"""
+    """Did no layer give anything, in either run, in the steps that both have?"""
     compared = [layer for layer in c.layers if layer.steps]
-    return bool(compared) and not any(
-        layer.spikes_left or layer.spikes_right or layer.outside_left or layer.outside_right
-        for layer in compared
-    )
+    return bool(compared) and not any(layer.spikes_left or layer.spikes_right for layer in compared)
 
 
 def _no_spikes(c: Comparison) -> Iterator[Finding]:
@@ -48,8 +45,9 @@ def _no_spikes(c: Comparison) -> Iterator[Finding]:
     if silent(c):
         yield error(
             NO_SPIKES,
-            f"no layer spiked in {several(max(layer.steps for layer in c.layers), 'step')}, "
-            "in neither run: nothing was compared",
+            "no layer spiked in "
+            f"{several(max(layer.steps for layer in c.layers), 'step')} that both runs have: "
+            "nothing was compared",
             why="the input is too weak, too short, or on another scale of time than the model: "
             "a --dt in another unit than the file's time constants, or a --bin that is not dt",
             fix="compare --dt with the time constants (nrf-deploy inspect shows them), give "

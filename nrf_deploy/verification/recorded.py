@@ -7,16 +7,20 @@ them, for the variables that were read out; a board that shows none has no such 
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from ..bundle import Bundle
-from ..findings import Finding, InputError, UsageError, error
+from ..findings import Finding, InputError, UsageError, error, refuse, warning
 from ..pipeline import engines, populations
 from ..recording import Recording, Trace
 from ..recordings import STATES, decode, read_states
+from ..text import several
+
+SAME_DT = 1e-6  # relative: what a dt loses when it is stored as float32
 
 
 def is_recording(bundle: Bundle, against: str) -> bool:
@@ -36,8 +40,13 @@ def about_no_recording(against: str, layer: str | None, behind: int) -> Iterator
         )
 
 
-def recorded(bundle: Bundle, path: str, layer: str | None = None) -> Trace:
-    """As a run that recorded this one layer (by default the only one of this shape)."""
+def recorded(
+    bundle: Bundle, path: str, recording: Recording, behind: int, layer: str | None = None
+) -> tuple[Trace, list[Finding]]:
+    """Return a recording of one layer as a run, and what to know of it.
+
+    By default it is the only layer of this shape; `recording` is the input of the other run.
+    """
     held, _ = decode(path)
     if not isinstance(held, Recording):
         raise InputError(
@@ -47,16 +56,43 @@ def recorded(bundle: Bundle, path: str, layer: str | None = None) -> Trace:
                 fix="write it as frames (steps, *shape) or with nrf_deploy.Recording",
             )
         )
+    refuse(_step_faults(held, path, recording, behind), UsageError)
     name = _layer(bundle, held, path, layer)
     shape = bundle.program.population(name).shape
     beside = Path(path).with_suffix(STATES)
     states = read_states(beside) if beside.exists() else {}
-    return Trace(
+    trace = Trace(
         Path(path).name,
         {name: replace(held, shape=shape)},
         {name: {v: x.reshape(len(x), *shape) for v, x in states.items()}} if states else {},
         {},
     )
+    return trace, list(_short(held, path, recording, behind))
+
+
+def _step_faults(
+    held: Recording, path: str, recording: Recording, behind: int
+) -> Iterator[Finding]:
+    """Yield why the steps of the recording cannot be those of the run."""
+    if behind < 0:
+        yield error("VERIFY-BEHIND", f"--behind is {behind}; expected 0 or more")
+    if held.dt and recording.dt and not math.isclose(held.dt, recording.dt, rel_tol=SAME_DT):
+        yield error(
+            "VERIFY-RECORDED-STEP",
+            f"{path} has steps of {held.dt:g} s, the input has steps of {recording.dt:g} s",
+            why="step by step they are of different times",
+            fix="give the input that the recording was made with, in the same --bin",
+        )
+
+
+def _short(held: Recording, path: str, recording: Recording, behind: int) -> Iterator[Finding]:
+    steps = max(0, held.steps - behind)
+    if steps < recording.steps:
+        yield warning(
+            "VERIFY-RECORDED-SHORT",
+            f"{path} ends after {several(steps, 'step')} of the {recording.steps:,} of the input: "
+            "the others are not compared",
+        )
 
 
 def _layer(bundle: Bundle, held: Recording, path: str, layer: str | None) -> str:

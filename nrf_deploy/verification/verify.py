@@ -86,7 +86,9 @@ def verify(
     said: list[Finding] = []
     for which in (engine, against):
         if which == against and from_file:
-            traces.append(recorded(bundle, against, layer))
+            trace, remarks = recorded(bundle, against, recording, behind, layer)
+            traces.append(trace)
+            findings += remarks
             continue
         progress(0, recording.steps)  # a new stage, even where an engine only tells its end
         how: Decay = decay if which == "reference" else "euler"
