@@ -11,6 +11,7 @@ from typing import Any
 
 from .bundle import Bundle
 from .findings import Finding, merged
+from .model import rule_findings
 from .network import IF, LIF, Array, CubaLIF, Input, Network, Node, Output, Shape
 from .place.placement import Piece, Placement
 from .program import Program
@@ -106,7 +107,10 @@ def _survivor(verdict: Verdict, lost: str) -> str:
 
 def verdict_text(model: str, chip: str, verdict: Verdict) -> str:
     chip = verdict.chip or chip
-    said = merged(f for f in verdict.findings if f.severity != "info" or f.code == CHOSEN)
+    ruled = rule_findings(verdict.findings)
+    said = merged(
+        f for f in verdict.findings if f.severity != "info" or f.code == CHOSEN or f in ruled
+    )
     refused = sum(f.severity == "error" for f in said)
     rows = [
         (*row[:3], f"folded into {into}" if into else f"{row[3]} {row[4]}".strip())

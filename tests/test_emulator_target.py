@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import re
 from pathlib import Path
 
 import numpy as np
@@ -245,8 +246,34 @@ def test_sums_that_leave_their_range_are_told() -> None:
     network = chain(linear(), lif())
     said = nd.check(network, "emulator:sum_bits=8,overflow=wrap").findings
     (warned,) = (f for f in said if f.code == "EMULATOR-RANGE" and f.severity == "warning")
-    assert "of 127" in warned.what
-    assert "wrap" in warned.what
+    assert "8 sum_bits hold 127: it wraps" in warned.what
+    assert "current" not in warned.what, "only what is too large is named"
+    (needed,) = re.findall(r"set sum_bits to at least (\d+)", warned.fix)
+    (reached,) = re.findall(r"would be ([\d,]+),", warned.what)
+    assert 2 ** (int(needed) - 2) <= int(reached.replace(",", "")) < 2 ** (int(needed) - 1)
+    assert "state_bits" not in warned.fix
+
+
+def many_into_one() -> Network:
+    return chain(Linear(name="w", weight=np.ones((6, 40))), spiking_if())
+
+
+def test_a_current_that_leaves_its_range_does_not_blame_the_sums() -> None:
+    said = nd.check(many_into_one(), "emulator:state_bits=12,fraction_bits=2").findings
+    (warned,) = (f for f in said if f.code == "EMULATOR-RANGE" and f.severity == "warning")
+    assert "the current would be" in warned.what
+    assert "12 state_bits hold 2,047: it saturates" in warned.what
+    assert "sum" not in f"{warned.what} {warned.fix}"
+    assert "--calibrate" in warned.fix
+
+
+def test_after_a_calibration_the_way_out_is_no_calibration() -> None:
+    rare = Recording.from_dense(np.eye(40, dtype=np.int64))
+    said = nd.check(many_into_one(), "emulator:state_bits=12,fraction_bits=2", rare).findings
+    warned = [f for f in said if f.code == "EMULATOR-RANGE" and f.severity == "warning"]
+    assert warned
+    assert not any("--calibrate" in f.fix for f in warned)
+    assert all(f.fix.startswith("nothing, for input like the data") for f in warned)
 
 
 # --- what this machine cannot hold -------------------------------------------------

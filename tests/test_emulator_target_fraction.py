@@ -55,8 +55,8 @@ def test_the_choice_is_named_with_its_reason_and_stays_in_the_bundle(
     assert bundle.program.population("n").params["fraction_bits"] == bits
     (choice,) = (f for f in bundle.findings if f.code == "TARGET-CHOSEN")
     assert choice.what == f"fraction_bits = {bits} is chosen for this model"
-    assert "with 6 the weights of layer 'w' could use" in choice.why
-    assert "beyond 12 state_bits" in choice.why
+    assert "with fraction_bits = 6 the weights of layer 'w' would use" in choice.why
+    assert "too large for 12 state_bits" in choice.why
 
     again = nd.compile(network, bundle.chip)
     assert not [f for f in again.findings if f.code == "TARGET-CHOSEN"], "nothing is left open"
@@ -111,7 +111,7 @@ def test_weights_that_cannot_use_their_bits_are_told_with_a_way_out_that_helps()
     assert warned.severity == "warning"
     assert warned.layer == "w"
     assert "of 6 bits: up to about" in warned.what
-    assert "beyond 12 state_bits, 6 of them fraction_bits" in warned.why
+    assert "too large for 12 state_bits (6 of them fraction_bits)" in warned.why
     bits, states = (int(part.split()[-1]) for part in warned.fix.split(", or "))
     assert warned.fix == f"set fraction_bits to {bits}, or state_bits to at least {states}"
     for mended in (
@@ -140,7 +140,7 @@ def test_sums_that_limit_the_weights_are_named() -> None:
     recording = some_input(network)
     verdict = nd.check(network, chip, recording)
     (warned,) = (f for f in verdict.findings if f.code == "EMULATOR-WEIGHT-BITS")
-    assert "sums that arrive would be beyond 8 sum_bits" in warned.why
+    assert "larger weights would make sums too large for 8 sum_bits" in warned.why
     more = int(warned.fix.rpartition(" ")[2])
     wide = f"emulator:sum_bits={more},weight_bits=8,fraction_bits=2"
     assert not [

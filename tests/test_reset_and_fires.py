@@ -221,6 +221,9 @@ def test_what_an_option_stated_stays_in_the_bundle(
     options = ["--reset", "subtract", "--fires", "at"]
     for words in (["inspect"], ["check", "--target", "emulator"]):
         assert main([words[0], foreign, *words[1:], *options]) == 0
+        shown = capsys.readouterr().out
+        assert shown.count("info[NIR-RULE-OPTION]") == 2
+        assert "reset = subtract (subtract v_threshold from the potential)" in shown
     assert main(["compile", foreign, "--target", "emulator", "-o", path, *options]) == 0
     (node,) = nd.load(path).network.of(LIF)
     assert (node.reset, node.fires) == ("subtract", "at")

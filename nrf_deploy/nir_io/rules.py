@@ -18,7 +18,7 @@ SAID = {"reset": ("value", "subtract"), "fires": ("above", "at")}
 UNSTATED, BY_OPTION, RESET_ZERO = "NIR-RULE-UNSTATED", "NIR-RULE-OPTION", "NIR-RULE-RESET-ZERO"
 MEANS = {
     "value": "set the potential to v_reset",
-    "subtract": "subtract v_threshold from it",
+    "subtract": "subtract v_threshold from the potential",
     "above": "v > v_threshold",
     "at": "v >= v_threshold",
 }

@@ -6,8 +6,9 @@ what arrives (data, or the bound behind and in layers without spikes), sums and 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import ceil
 
 import numpy as np
 
@@ -28,7 +29,7 @@ from nrf_deploy.quantise.reach import (
 )
 from nrf_deploy.recording import Recording
 
-from .settings import Settings
+from .settings import RANGES, Settings
 from .units import Unit
 
 ROOM = 0.9
@@ -36,6 +37,8 @@ ROOM = 0.9
 ROOM_SHARE = 4
 """One of so many bits of a potential is for what lies beyond the threshold (far below rest, as
 a rule), where the bound over all inputs is further away than that."""
+CALIBRATE = "calibrate on typical data (--calibrate), or "
+LIKE_DATA = "nothing, for input like the data; for denser input "
 
 
 @dataclass(eq=False)
@@ -194,20 +197,30 @@ class Ranges:
         bound = float(self.bound(name, weights).max(initial=0))
         memory = float(unit.form.current_decay.min(initial=1)) or 1e-9
         state = bound * 2**s.fraction_bits / memory
-        seen = self.sums[name].seen
-        what = f"sums reach {bound:.4g} of {s.largest_sum}, input {state:.4g} of {s.largest_state}"
-        if bound <= s.largest_sum and state <= s.largest_state:
-            yield info("EMULATOR-RANGE", f"over all inputs {what}", layer=name)
+        parts = (
+            ("the sum that arrives", bound, s.largest_sum, "sum_bits", s.sum_bits),
+            ("the current", state, s.largest_state, "state_bits", s.state_bits),
+        )
+        beyond = [part for part in parts if part[1] > part[2]]
+        if not beyond:
+            sums, current = (f"{value:.4g} of {most}" for _, value, most, *_ in parts)
+            what = f"over all inputs sums reach {sums}, input {current}"
+            yield info("EMULATOR-RANGE", what, layer=name)
             return
-        does = "wrap" if s.overflow == "wrap" else "saturate"
+        does = "wraps" if s.overflow == "wrap" else "saturates"
+        told = (
+            f"{who} would be {value:,.0f}, {bits} {key} hold {most:,}: it {does}"
+            for who, value, most, key, bits in beyond
+        )
+        seen = self.sums[name].seen is not None
         yield warning(
             "EMULATOR-RANGE",
-            f"if every input fires at once {what}: they {does}",
+            f"if every input fires at once {'; '.join(told)}",
             layer=name,
-            why="bits were given to weights, not to sums"
-            if seen is None
-            else f"{MARGIN} times what the calibration data show is kept free",
-            fix="calibrate on typical data (--calibrate), or set more sum_bits and state_bits",
+            why=f"room is kept for {MARGIN} times what the calibration data show, not for any input"
+            if seen
+            else "without calibration data bits are given to weights, not to such input",
+            fix=_more_bits(beyond, LIKE_DATA if seen else CALIBRATE),
         )
 
     def _coarse(self, name: str) -> Iterator[Finding]:
@@ -223,6 +236,16 @@ class Ranges:
                 fix="calibrate on typical data (--calibrate), or set more message_bits, sum_bits "
                 "and state_bits",
             )
+
+
+def _more_bits(beyond: Sequence[tuple[str, float, int, str, int]], otherwise: str) -> str:
+    """`otherwise`, or the bits that would hold this where a machine can have them."""
+    needed = {key: ceil(value).bit_length() + 1 for _, value, _, key, _ in beyond}
+    wide = " and ".join(f"{key} to at least {bits}" for key, bits in needed.items())
+    enough = f"set {wide} (enough for these weights and fraction_bits)"
+    if any(bits > RANGES[key][1] for key, bits in needed.items()):
+        enough = "train smaller weights"
+    return f"{otherwise}{enough}"
 
 
 def _passed(unit: Array, shape: tuple[int, ...]) -> Array:

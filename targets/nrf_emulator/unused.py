@@ -45,13 +45,14 @@ class Unused:
 
     def full(self, s: Settings) -> str:
         """Which part of the machine is full, in words."""
-        by = "" if self.seen else ", by the bound over all inputs (no calibration data)"
+        by = "" if self.seen else ", if every input fires at once (no calibration data)"
         if self.part == "sum":
-            return f"the sums that arrive would be beyond {s.sum_bits} sum_bits{by}"
+            return f"larger weights would make sums too large for {s.sum_bits} sum_bits{by}"
         what = {"threshold": "the threshold", "current": "currents"}.get(self.part, "potentials")
         key, bits = _key(self.part, s)
         by = "" if self.part == "threshold" else by
-        return f"{what} would be beyond {bits} {key}, {s.fraction_bits} of them fraction_bits{by}"
+        of = f" ({s.fraction_bits} of them fraction_bits)" if s.fraction_bits else ""
+        return f"larger weights would make {what} too large for {bits} {key}{of}{by}"
 
     def fraction(self, s: Settings) -> int:
         """The fraction_bits with which these weights could use as many bits as the sums allow."""
@@ -109,7 +110,7 @@ def told(losing: Sequence[Unused], s: Settings) -> Iterator[Finding]:
         f"the weights use {worst.used:.1f} of {worst.bits} bits: up to about "
         f"{largest:,.{0 if largest >= 10 else 1}f} of {most:,}{beside}",
         layer=worst.layer,
-        why=f"with more, {worst.full(s)}",
+        why=worst.full(s),
         fix=worst.way_out(s),
     )
 
@@ -123,8 +124,8 @@ def chosen(tasks: Iterable[Task], s: Settings) -> tuple[int, Finding]:
         return s.fraction_bits, info(CHOSEN, _choice(s.fraction_bits), why=why)
     worst = max(losing, key=lambda one: s.fraction_bits - one.fraction(s))
     why = (
-        f"with {s.fraction_bits} the weights of layer {worst.layer!r} could use {worst.used:.1f} "
-        f"of {worst.bits} bits: with more, {worst.full(s)}"
+        f"with fraction_bits = {s.fraction_bits} the weights of layer {worst.layer!r} would use "
+        f"{worst.used:.1f} of their {worst.bits} bits: {worst.full(s)}"
     )
     fraction = worst.fraction(s)
     return fraction, info(CHOSEN, _choice(fraction), why=why)
