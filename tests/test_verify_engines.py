@@ -289,6 +289,30 @@ def test_options_of_a_pair_are_refused(
     assert "OUTPUT-SUFFIX" in refusal(capsys)
 
 
+def test_runs_with_the_same_counts_are_one_finding(vendors: Any) -> None:
+    """Two chips of one family give the same, and so do an engine and its vendor's simulator."""
+    vendors()
+    model = nd.model.Model(network())
+    found = every_engine(
+        [nd.compile(model, chip) for chip in ("speck2b", "speck2f")], RECORDING, limits=wide(0.0)
+    )
+    text = engines_text(found)
+    counted = [f for f in found.findings if f.code == "VERIFY-COUNT"]
+    assert len(counted) > 4
+    assert 1 <= text.count("error[VERIFY-COUNT]") <= 2
+    flat = unwrapped(text)
+    assert "spikes of speck2b emulator, speck2f emulator, for those of the reference: " in flat
+    for f in counted:
+        layer = next(
+            x
+            for row in found.rows
+            if f in row.findings
+            for x in row.against.layers
+            if x.layer == f.layer
+        )
+        assert f"layer {f.layer!r} {layer.spikes_left:,} for {layer.spikes_right:,} (" in flat
+
+
 # --- the network of the NIR paper -------------------------------------------------
 
 

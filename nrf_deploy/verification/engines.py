@@ -219,7 +219,7 @@ def _spikes(bundle: Bundle, trace: Trace) -> dict[str, int]:
 
 def _advice(bundle: Bundle, engine: str) -> Advice:
     way = attributing(bundle, engine, REFERENCE)
-    return Advice(ways(bundle), f"{way} (the {bundle.chip} bundle by itself)" if way else "")
+    return Advice(ways(bundle), f"{way} (of one bundle)" if way else "")
 
 
 def _judged(row: Row, limits: Limits, known: Advice) -> Iterator[Finding]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from ..findings import Finding, merged
+from ..findings import Finding
 from ..text import finding_text, several, table, wrap
 from .comparison import Comparison, Divergence, LayerComparison
 from .engines import Engines, Row
+from .engines_findings import told
 from .limits import Limits
 from .report import divergence_sentences, verdict_lines
 from .task import CLASS, Answer, Task
@@ -34,7 +35,7 @@ def engines_text(found: Engines) -> str:
         wrap(LEGEND),
         *([wrap(ANSWERS[answer])] if answer else []),
         *(wrap(s) for s in sentences(found)),
-        *(finding_text(f) for f in (*found.said, *merged(found.findings))),
+        *(finding_text(f) for f in (*found.said, *told(found))),
         verdict_lines(verdict(found), labelled(found)),
     ]
     return "\n\n".join(parts)
