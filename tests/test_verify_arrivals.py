@@ -16,6 +16,8 @@ from nrf_deploy.program import Conv, Dense, Population, Port, Program, Sparse
 from nrf_deploy.recording import Recording
 from nrf_deploy.target import PlainArithmetic
 from nrf_deploy.verification import Arrival, arrivals
+from nrf_deploy.verification.arrived import sentences
+from nrf_deploy.verification.comparison import Divergence
 
 IN = (4, 5, 6)
 
@@ -150,3 +152,14 @@ def test_before_and_after_the_recording_nothing_arrives(step: int) -> None:
     recording = events(1, p)
     trace = golden.run(p, Plain(), recording)
     assert arrivals(p, recording, trace)("middle", (0, 0, 0), step) == []
+
+
+def test_what_joins_the_inputs_of_a_layer_is_not_called_unrecorded() -> None:
+    """No option could record it: it is no layer of the model."""
+    joined = Arrival("6.in", (), 100, None)
+    other = Arrival("5", (), 99, None)
+    told = list(sentences(Divergence("6", (0,), 100, 100, 100, "output", (), (joined, other))))
+    assert told[0].startswith(
+        "What came through '6.in' is not listed: it joins the inputs of layer"
+    )
+    assert told[1] == "What '5' sent there at step 99 was not recorded."

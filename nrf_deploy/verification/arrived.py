@@ -66,7 +66,7 @@ def _unknown(d: Divergence) -> Iterator[str]:
         if a.source.startswith(f"{d.layer}{JOINED}"):
             yield (
                 f"What came through {a.source!r} is not listed: it joins the inputs of layer "
-                f"{d.layer!r} on the chip (docs/speck.md), and its events cannot be recorded."
+                f"{d.layer!r} on the chip (docs/semantics.md), and its events cannot be recorded."
             )
         elif not a.source.endswith(RELAY):
             yield f"What {a.source!r} sent there at step {a.step} was not recorded."
