@@ -46,6 +46,9 @@ def test_a_model_that_cannot_go_names_every_layer(
     assert "refused" in capsys.readouterr().out
 
 
+TWICE = ("--layer", "last", "--layer", "hidden", "--layer", "last")
+
+
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
@@ -70,6 +73,11 @@ def test_a_model_that_cannot_go_names_every_layer(
             ["run", "{bundle}", "--input", "{events}", "--layer", "x", "-o", "{spikes}"],
             USAGE,
             "hidden, last",
+        ),
+        (
+            ["run", "{bundle}", "--input", "{events}", *TWICE, "-o", "{spikes}"],
+            USAGE,
+            "error[LAYER-TWICE] --layer is 'last' twice; expected each layer once",
         ),
         (["compile", "{model}", "--target", "loihi2", "-o", "{folder}"], USAGE, "OUTPUT-"),
         (["compile", "{model}", "--target", "loihi2", "-o", "{nowhere}"], USAGE, "OUTPUT-"),

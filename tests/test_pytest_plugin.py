@@ -398,6 +398,18 @@ def test_wrong_options_are_usage_errors_with_the_way_out(
     assert max(len(line) for line in said.splitlines() if "/" not in line) <= 80
 
 
+@pytest.mark.parametrize("words", [["--nrf-labels", "a.csv"], ["--nrf-exact", "--nrf-bin=1"]])
+def test_options_that_ask_for_nothing_are_usage_errors(
+    words: list[str], here: pytest.Pytester
+) -> None:
+    """They gave 'no tests ran', or ran the folder's own tests as if nothing had been asked."""
+    done = here.runpytest_inprocess(*words)
+    assert done.ret == USAGE
+    said = done.stderr.str()
+    for word in (*words, "--nrf-bundle"):
+        assert not word.startswith("--") or word.partition("=")[0] in said
+
+
 @pytest.mark.parametrize(
     ("words", "fix"),
     [

@@ -216,6 +216,22 @@ def test_one_that_was_installed_before_is_tried_by_the_doctor(
     assert "cannot be imported" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("action", ["list", "doctor"])
+def test_a_name_shows_that_sdk_alone(
+    action: str, sdk: Sdk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from nrf_deploy.verbs import sdk as verb
+
+    class Acme:
+        sdks = (sdk, replace(sdk, name="other", optional=True))
+
+    monkeypatch.setattr(verb, "targets", lambda: {"acme": Acme})
+    main(["sdk", action, "--json"])
+    assert len(json.loads(capsys.readouterr().out)["sdks"]) == 2
+    main(["sdk", action, sdk.name, "--json"])
+    assert [row["sdk"] for row in json.loads(capsys.readouterr().out)["sdks"]] == [sdk.name]
+
+
 # --- removing ------------------------------------------------------------------------------
 
 

@@ -169,5 +169,6 @@ def add_sdk(root: Parser, verbs: Any) -> None:
     sdk.add_argument(
         "name",
         nargs="?",
-        help="which SDK to install (default: all whose Python is found) or to remove",
+        help="which SDK to install (default: all whose Python is found), to remove, or to show "
+        "(default: all)",
     )

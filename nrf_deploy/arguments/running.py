@@ -20,14 +20,22 @@ def add_run(root: Parser, verbs: Any) -> None:
     run.add_argument("bundle", help="a .nrfb file")
     run.add_argument("--input", required=True, metavar="REC", help="the recording")
     run.add_argument("--engine", default="emulator", help="reference, emulator, or a vendor's")
-    run.add_argument("--layer", action="append", help="layer to write (default: the outputs)")
+    run.add_argument(
+        "--layer",
+        action="append",
+        help="layer to write (default: the outputs); can be given several times. Of several layers "
+        "each has a file of its own: -o z.npz writes z.LAYER.npz",
+    )
     run.add_argument(
         "--states",
         action="store_true",
         help="also write the states (u, v) of these layers, beside the spikes (.states.npz)",
     )
     run.add_argument(
-        "-o", "--output", required=True, help="where the spikes go (.npz, or .nir as NIR data)"
+        "-o",
+        "--output",
+        required=True,
+        help="where the spikes go (.npz, or .nir as NIR data); of several layers see --layer",
     )
     decay(run)
     reading(run)

@@ -69,6 +69,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """With options but no paths only what they ask for is collected; with paths, both."""
     _refuse_repeated(config.invocation_params.args)
     if not any(config.getoption(name) for name in ASKING):
+        _refuse_idle(config.invocation_params.args)
         return
     from .collect import Collected
 
@@ -77,10 +78,24 @@ def pytest_configure(config: pytest.Config) -> None:
         config.args = []
 
 
+def _refuse_idle(words: Sequence[str]) -> None:
+    """Refuse options that belong to a bundle or a target, where the command line has neither."""
+    if idle := list(_given(words)):
+        raise pytest.UsageError(
+            f"{', '.join(idle)} without --nrf-bundle or --nrf-target asks for nothing: give "
+            "--nrf-bundle B.nrfb --nrf-input REC, or --nrf-target CHIP"
+        )
+
+
+def _given(words: Sequence[str]) -> Counter[str]:
+    """How often the command line names each option of ours."""
+    before_paths = list(words)[: [*words, "--"].index("--")]
+    names = (str(word).partition("=")[0] for word in before_paths)
+    return Counter(name for name in names if name.startswith("--nrf-"))
+
+
 def _refuse_repeated(words: Sequence[str]) -> None:
     """Refuse an option given twice. One in addopts may be overridden, as pytest's own can be."""
-    before_paths = list(words)[: [*words, "--"].index("--")]
-    given = Counter(str(word).partition("=")[0] for word in before_paths)
-    for name, times in given.items():
-        if name.startswith("--nrf-") and name not in SEVERAL and times > 1:
+    for name, times in _given(words).items():
+        if name not in SEVERAL and times > 1:
             raise pytest.UsageError(f"{name} is given twice; expected once")

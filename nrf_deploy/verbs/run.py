@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -83,6 +84,10 @@ def _silent(trace: Trace) -> Iterator[Finding]:
 
 
 def _demand_layers(bundle: Bundle, layers: Sequence[str]) -> None:
+    twice = [name for name, times in Counter(layers).items() if times > 1]
+    if twice:
+        what = f"--layer is {', '.join(map(repr, twice))} twice; expected each layer once"
+        raise UsageError(error("LAYER-TWICE", what, fix="name each layer once"))
     known = dict.fromkeys((*pipeline.populations(bundle), *bundle.program.outputs))
     unknown = [n for n in layers if n not in known]
     if unknown:

@@ -34,9 +34,11 @@ def sdk(args: argparse.Namespace) -> int:
                 install(each, _to_terminal)
     if args.action == "remove":
         answer["removed"] = _removed(known, args.name)
+    asked = args.name is not None and args.action in ("list", "doctor")
+    shown = {args.name: known[args.name]} if asked else known
     if args.action == "doctor":
-        _try_imports(known)
-    found = [status(s) for s in known.values()]
+        _try_imports(shown)
+    found = [status(s) for s in shown.values()]
     unusable = [s for s in found if not s.usable and not s.sdk.optional]
     code = 5 if unusable and args.action == "doctor" else 0
     if args.json:
