@@ -27,8 +27,9 @@ def kits(box: Box) -> Case:
     files = {name: (root / entry["folder"] / name).read_bytes() for name in entry["files"]}
     held: dict[str, Any] = {**manifest, "cases": [entry]}
     done = []
+    whole = dict(files)
     for _ in range(int(pick(rng, (1, 1, 2)))):
-        done.append(_change(box, held, entry, files))
+        done.append(_change(box, held, entry, files, whole))
     if chance(rng, 0.9):
         hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
         entry["files"] = hashes if isinstance(entry.get("files"), dict) else entry.get("files")
@@ -56,7 +57,10 @@ def kits(box: Box) -> Case:
                 frozenset({1, USAGE, INPUT, TARGET, MISSING}), frozenset({1}), pages)  # fmt: skip
 
 
-def _change(box: Box, held: dict[str, Any], entry: Any, files: dict[str, bytes]) -> str:
+def _change(
+    box: Box, held: dict[str, Any], entry: Any, files: dict[str, bytes], whole: dict[str, bytes]
+) -> str:
+    """One change of the manifest, or of a file: always of the whole one."""
     rng = box.rng
     match int(rng.integers(7)):
         case 0 | 1:
@@ -69,11 +73,11 @@ def _change(box: Box, held: dict[str, Any], entry: Any, files: dict[str, bytes])
             return f"layers {entry['layers']!r:.60}"
     name = pick(rng, sorted(files))
     if name.endswith(".npz"):
-        files[name], what = _npz(box, files[name])
+        files[name], what = _npz(box, whole[name])
     elif name == "program.nrfb":
-        files[name], what = changed_member(rng, box, files[name])
+        files[name], what = changed_member(rng, box, whole[name])
     else:
-        files[name], what = damaged(rng, files[name]), "bytes"
+        files[name], what = damaged(rng, whole[name]), "bytes"
     return f"{name}: {what}"
 
 

@@ -15,7 +15,7 @@ from .case import Case, Family
 from .families import FAMILIES
 from .judge import FAILURES, Outcome, judged
 from .samples import ROOT
-from .table import markdown
+from .table import BEGIN, END, markdown
 from .texts import LIMITS, toml
 
 
@@ -108,5 +108,9 @@ def test_the_table_has_a_row_for_each_family_and_one_for_all() -> None:
     assert json.dumps(rows[-1]).count(f"| {len(FAMILIES)} |") == 2
 
 
-def test_the_long_campaign_has_20_000_cases() -> None:
+def test_the_long_campaign_has_20_000_cases_and_the_page_its_table() -> None:
     assert sum(f.long for f in FAMILIES) >= 20_000
+    _, _, rest = (ROOT / "docs" / "robustness.md").read_text().partition(BEGIN)
+    table, _, _ = rest.partition(END)
+    for family in FAMILIES:
+        assert f"| {family.name} | {family.long} |" in table
