@@ -29,8 +29,8 @@ MOST_GOLDEN = 1_000_000
 """Neurons times steps that the plain emulator is asked for: it takes 20 us a step at least."""
 ADDRESS_SPACE = 3 << 30
 LARGEST_FILE = 1 << 28
-LONG_STEPS = 20_000
-"""The float reference takes 10 us a step, and a fit to calibration data runs it dozens of times: a
+LONG_STEPS = 10_000
+"""The float reference takes 10 us a step, and a fit to calibration data runs it many times: a
 recording that is longer is read, but not run there."""
 IN_OPEN, PR_SET_PDEATHSIG = 0x20, 1
 
