@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -105,6 +106,15 @@ class NrfError(Exception):
             else dataclasses.replace(f, what=f"{name}: {f.what}")
             for f in self.findings
         )
+
+
+@contextmanager
+def naming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Name the file in what is refused about its content."""
+    try:
+        yield
+    except NrfError as refusal:
+        raise refusal.of(path) from refusal
 
 
 class UnjudgedError(NrfError):

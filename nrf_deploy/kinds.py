@@ -26,6 +26,7 @@ SUFFIXES = {
     "a bundle": (".nrfb",),
     "a recording": (".npz", ".npy", ".bin", ".csv", ".raw", ".dat", ".aedat4", ".es", ".nir"),
     "a report": (".json", ".html"),
+    "a JUnit file": (".xml",),
     "a scheme": (".toml",),
     "a chip image": (".img",),
     "a chip configuration": (".json",),

@@ -240,6 +240,7 @@ class Progress:
         self.stream = sys.stderr if stream is None else stream
         self.shown = self.stream.isatty()
         self.began = self.drawn = self.told = 0.0
+        self.said = False
         self.last = 0
         self.width = 0
         self.waiting = list(waiting)
@@ -282,6 +283,9 @@ class Progress:
         trace: TracebackType | None,
     ) -> None:
         self._heard()
+        if self.said and kind is None:  # a log that ended at 82% would look broken off
+            self.stream.write(f"{self.labels[0]}: 100%\n")
+            self.stream.flush()
         if self.width:
             self._draw("")
             self.stream.write("\r")
@@ -304,6 +308,7 @@ class Progress:
 
     def _tell(self, done: int, of: int, elapsed: float) -> None:
         share, left = _left(done, of, elapsed)
+        self.said = share < 1
         more = f", {left}" if left else ""
         self.stream.write(f"{self.labels[0]}: {share:.0%}{more}\n")
         self.stream.flush()

@@ -299,3 +299,48 @@ def test_a_calibration_without_a_step_is_refused(
             words = ["--target", chip, "--calibrate", str(empty)]
             assert main([verb[0], str(model), *verb[1:], *words]) == INPUT
             assert "CALIBRATION-EMPTY" in refusal(capsys)
+
+
+@pytest.mark.parametrize(
+    ("words", "text", "code"),
+    [
+        (["verify", "{bundle}", "--input", "{events}", "--limits"], "= 1", "LIMITS-MALFORMED"),
+        (["verify", "{bundle}", "--input", "{events}", "--limits"], "cosin = 1", "LIMITS-UNKNOWN"),
+        (["verify", "{bundle}", "--input", "{events}", "--labels"], "class\n", "LABELS-MALFORMED"),
+        (["check", "{model}", "--target", "loihi2", "--scheme"], "= 1", "SCHEME-MALFORMED"),
+        (["check", "{model}", "--target", "loihi2", "--scheme"], "bits = 1", "SCHEME-KEY"),
+        (["check", "{model}", "--target"], "= 1", "EMULATOR-FILE-MALFORMED"),
+        (["inspect"], "class\n4\n", "RECORDING-DAMAGED"),
+    ],
+)
+def test_what_is_wrong_in_a_file_names_the_file_and_a_way_out(
+    words: list[str],
+    text: str,
+    code: str,
+    model: Path,
+    bundle: Path,
+    events: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = tmp_path / ("mine.csv" if "class" in text else "mine.toml")
+    file.write_text(text)
+    places = {"model": model, "bundle": bundle, "events": events}
+    capsys.readouterr()
+    assert main([*(w.format(**places) for w in words), str(file)]) == INPUT
+    said = refusal(capsys)
+    assert f"error[{code}]" in said
+    assert file.name in said
+    assert "fix: " in said
+    assert "whole copy" not in said
+
+
+def test_two_outputs_in_one_file_are_told_a_name_for_the_second(
+    bundle: Path, events: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = str(tmp_path / "r.html")
+    words = ["verify", str(bundle), "--input", str(events), "--report", page, "--junit"]
+    assert main([*words, page]) == USAGE
+    assert "r.xml" in unwrapped(refusal(capsys))
+    assert main([*words[:-2], str(tmp_path / "r.txt")]) == USAGE
+    assert "expected a name that ends in .html or .json" in unwrapped(refusal(capsys))

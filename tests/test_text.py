@@ -177,7 +177,12 @@ def test_long_work_tells_a_pipe_how_far_it_is_every_ten_seconds(clock: Clock) ->
         clock.now += 5
         progress(1, 50)
     told = pipe.getvalue().splitlines()
-    assert told == ["chip: 20%, 40.0 s left", "chip: 40%, 30.0 s left", "model: 2%"]
+    assert told == [
+        "chip: 20%, 40.0 s left",
+        "chip: 40%, 30.0 s left",
+        "model: 2%",
+        "model: 100%",
+    ]
 
 
 def test_a_part_that_no_label_foresaw_has_its_own_name_and_clock(clock: Clock) -> None:

@@ -19,6 +19,12 @@ LATEST = 1 << 52  # microseconds: 142 years
 FARTHEST = 1 << 31  # of x, y and p
 
 
+class OtherColumnsError(DamagedError):
+    """A table of something else: no copy of it would be a recording."""
+
+    fix = "name the columns t,x,y,p; a file of labels goes to verify --labels"
+
+
 @dataclass(frozen=True, eq=False)
 class Events:
     """int64 columns of one length; t never falls."""
@@ -65,7 +71,7 @@ def csv(data: bytes) -> dict[str, Array]:
         names = tuple(name.strip().strip('"').lower() for name in head.lstrip("# ").split(","))
         data = data[data.find(b"\n") + 1 :] if b"\n" in data else b""
     if sorted(names) != sorted(_COLUMNS):
-        raise DamagedError(f"has the columns {head!r:.80}, not t,x,y,p")
+        raise OtherColumnsError(f"has the columns {head!r:.80}, not t,x,y,p")
     if not data.strip():
         return {name: np.zeros(0, np.int64) for name in names}
     with damage("is no table of t,x,y,p"):

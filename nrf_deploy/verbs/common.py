@@ -13,7 +13,7 @@ from .. import kinds, pipeline, show
 from ..bundle import Bundle
 from ..cli import emit
 from ..files import content
-from ..findings import Finding, UnjudgedError, error, merged
+from ..findings import Finding, UnjudgedError, error, merged, naming
 from ..given import recording_for
 from ..model import Model, rule_findings
 from ..network import Network
@@ -104,7 +104,8 @@ def built(args: argparse.Namespace, model: Model, chip: str) -> tuple[Bundle, tu
 def _rules(args: argparse.Namespace) -> Rules:
     if not args.scheme:
         return Rules()
-    return parse_rules(content(args.scheme, TOML_LIMIT))
+    with naming(args.scheme):
+        return parse_rules(content(args.scheme, TOML_LIMIT))
 
 
 def running(*engines: str, why: str = "") -> Progress:

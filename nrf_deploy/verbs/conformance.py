@@ -14,7 +14,7 @@ from .common import demand_outputs
 
 def conformance(args: argparse.Namespace) -> int:
     if args.junit:
-        demand_outputs(args, (args.junit, "a report"))
+        demand_outputs(args, (args.junit, "a JUnit file"))
     with Progress(f"cases on {args.engine}") as progress:
         found = conform(args.target, args.engine, args.kit, args.case, progress)
     if found.results and all(r.status in ("missing", "refused") for r in found.results):

@@ -79,7 +79,8 @@ def verify(args: argparse.Namespace) -> int:
 
 
 def _outputs(args: argparse.Namespace) -> Iterator[tuple[str, str]]:
-    yield from ((path, "a report") for path in (args.report, args.junit) if path)
+    both = ((args.report, "a report"), (args.junit, "a JUnit file"))
+    yield from ((path, kind) for path, kind in both if path)
     if args.bisect:
         yield f"{args.bisect}.nrfb", "a bundle"
         yield f"{args.bisect}.npz", "a recording"
@@ -133,7 +134,7 @@ def _covariance(args: argparse.Namespace, bundle: Bundle, given: Recording) -> C
 def _demand_form(path: str) -> None:
     """The suffix says whether people or programs read it; another one says neither."""
     if Path(path).suffix.lower() not in (".html", ".htm", ".json"):
-        what = f"{path} says not which report is meant"
+        what = f"--report is {path}; expected a name that ends in .html or .json"
         fix = "name it .html for a page to open, or .json for programs"
         raise UsageError(error("OUTPUT-SUFFIX", what, fix=fix))
 

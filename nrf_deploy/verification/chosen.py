@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..files import content
-from ..findings import UsageError, error
+from ..findings import UsageError, error, naming
 from ..toml_json import TOML_LIMIT
 from .labels import LABELS_LIMIT, Labels, parse_labels
 from .limits import Limits, parse_limits
@@ -42,11 +42,13 @@ def chosen_limits(
         return replace(usual, exact=False, spike_count_error=limit, defaults=chosen)
     if not file:
         return usual
-    limits = parse_limits(content(file, TOML_LIMIT), usual)
+    with naming(file):
+        limits = parse_limits(content(file, TOML_LIMIT), usual)
     return replace(limits, file=str(file))
 
 
 def labels_from(file: Any) -> Labels | None:
     if not file:
         return None
-    return parse_labels(content(file, LABELS_LIMIT))
+    with naming(file):
+        return parse_labels(content(file, LABELS_LIMIT))

@@ -45,6 +45,7 @@ RANGES = {
     "fraction_bits": (0, 16),
     "latency": (0, 1),
 }
+WAY = "docs/emulator-target.md shows what such a file holds (weight_bits = 4 on a line of its own)"
 BUDGETS = ("neurons", "weights", "memory_bytes", "longest_delay")
 LARGEST = 2**48
 
@@ -156,7 +157,7 @@ def full_name(given: str) -> str | None:
 
 
 def _of_file(path: str) -> str:
-    table = toml_table(content(path, TOML_LIMIT), path, "EMULATOR-FILE-MALFORMED")
+    table = toml_table(content(path, TOML_LIMIT), path, "EMULATOR-FILE-MALFORMED", WAY)
     base = table.pop("base", DEFAULT)
     table.pop("about", None)
     known = isinstance(base, str) and base in presets()
