@@ -89,7 +89,9 @@ def _node_faults(node: Node) -> Iterator[str]:
             yield from _numbers("delay", node.delay, None)
         case Population():
             arrays = {k: x for k, x in vars(node).items() if isinstance(x, np.ndarray)}
-            shape = next(iter(arrays.values())).shape
+            if not arrays:
+                yield "it has no parameters"
+            shape = next((array.shape for array in arrays.values()), ())
             for key, array in arrays.items():
                 yield from _numbers(key, array, shape)
         case _:
@@ -125,11 +127,15 @@ def _conv(node: Conv) -> Iterator[str]:
 
 
 def _pool(node: Pool) -> Iterator[str]:
+    axes = len(node.window)
+    if axes not in (1, 2):
+        yield f"window is {node.window!r:.80}; expected 1 or 2 sizes"
+        return
     found = [
-        *_sizes("input", node.pool_input, 3),
-        *_sizes("window", node.window, 2),
-        *_sizes("stride", node.stride, 2),
-        *_pads(node.padding, 2),
+        *_sizes("input", node.pool_input, 1 + axes),
+        *_sizes("window", node.window, axes),
+        *_sizes("stride", node.stride, axes),
+        *_pads(node.padding, axes),
     ]
     yield from found or _window(node)
 

@@ -6,13 +6,14 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from . import network_faults
 from .capabilities import unknown, unrun
-from .findings import Finding, InputError, TargetError, error, refuse
+from .findings import Finding, InputError, TargetError, UsageError, error, refuse
 from .ladder_lint import thresholds
 from .legalise import Step
 from .legalise.choice import legalise
 from .lowering import unsaid
-from .network import Network
+from .network import KINDS, Network
 from .place.placement import Placement
 from .program import Program
 from .progress import Progress
@@ -67,6 +68,13 @@ def _uncalibrated(calibration: Recording | None) -> Iterator[Finding]:
         )
 
 
+def _unsound(model: Network) -> Iterator[Finding]:
+    """Yield why no file could hold this network; kinds that are not ours are refused later."""
+    known = all(type(node) in KINDS.values() for node in model.nodes)
+    for fault in network_faults.faults(model) if known else ():
+        yield error("NETWORK-FAULT", fault, fix="build the network as nrf_deploy.read would")
+
+
 def stages(
     model: Network,
     read: Sequence[Finding],
@@ -84,6 +92,7 @@ def stages(
     refuse(_uncalibrated(calibration), InputError)
     if wrong := timeless(model):
         return Verdict(model, (), (*read, *wrong), model=model)
+    refuse(_unsound(model), UsageError)
     network, steps = legalise(model, target.passes(chip, allow), calibration)
     findings = [*read, *(f for step in steps for f in step.findings)]
     findings += [*misplaced(rules, network, calibration), *thresholds(model)]

@@ -130,12 +130,12 @@ def test_what_relays_cannot_do_is_refused(nodes: Sequence[Node], edges: str) -> 
 
 
 def test_a_delay_that_no_chip_has_room_for_is_refused_at_once() -> None:
-    nodes = [late("d", 10**6), late("e", 10**6), weights("w", 0), neurons("n")]
+    nodes = [late("d", 60_000), late("e", 60_000), weights("w", 0), neurons("n")]
     with pytest.raises(NrfError) as refusal:
         nd.compile(graph(nodes, "x d, d e, e w, w n, n y"), "loihi2")
     (found,) = (f for f in refusal.value.findings if f.severity == "error")
     assert (found.code, found.layer) == ("LOIHI-DELAY", "w")
-    assert "2000000 steps" in found.what
+    assert "120000 steps" in found.what
     assert "1024 relays" in found.what
 
 
