@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_calls import USAGE, refusal, unwrapped
+from cli_calls import USAGE, refusal, small, unwrapped
 from verify_traces import flipped, spikes, trace
 
 import nrf_deploy as nd
@@ -104,3 +104,21 @@ def test_two_spikes_that_differ_in_two_neurons_did_not_move() -> None:
     told = unwrapped(Report(c, Limits(exact=False), ()).text())
     assert "nothing else differs" not in told
     assert "the counts of the layers are equal" in told or "More than the times" in told
+
+
+# --- what the text and the refusals name -----------------------------------------------
+
+
+def test_columns_say_which_run_they_are_of_and_a_class_what_its_share_is(
+    events: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    coarse = tmp_path / "coarse.nrfb"
+    nd.save(nd.compile(small(), "emulator:weight_bits=2"), coarse)
+    main(["verify", str(coarse), "--input", str(events)])
+    lines = capsys.readouterr().out.splitlines()
+    heads = next(line for line in lines if "cosine" in line)
+    assert heads.split("  ")[-1] == "alone cosine"
+    assert "run cosine" in heads
+    assert max(map(len, lines)) <= 80
+    told = unwrapped("\n".join(lines))
+    assert "class: the neuron of the last layer that gives most, and its share" in told

@@ -11,7 +11,7 @@ from .engines import Engines, Row
 from .engines_findings import told
 from .limits import Limits
 from .report import divergence_sentences, verdict_lines
-from .task import CLASS, Answer, Task
+from .task import CLASS, CLASS_LEGEND, Answer, Task
 from .verdict import METRIC, by_default, distance
 
 LEGEND = (
@@ -21,7 +21,7 @@ LEGEND = (
     "activities with the reference's; parts at: the first step and neuron unlike the reference"
 )
 ANSWERS = {
-    "class": "class: the neuron of the last layer that gives most, and its share",
+    "class": CLASS_LEGEND,
     "off": "off: mean pixels from the labels to the places that it says",
     "apart": "apart: mean pixels from the reference's places to those that it says",
 }

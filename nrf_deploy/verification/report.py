@@ -20,7 +20,7 @@ from .comparison import Comparison, Divergence, LayerComparison, Value
 from .judge import NO_SPIKES, output_or_state, silent
 from .limits import Limits
 from .tables import explained
-from .task import Task
+from .task import CLASS, CLASS_LEGEND, Task
 from .verdict import verdict
 
 SCHEMA_VERSION = 1
@@ -101,6 +101,7 @@ class Report:
             *([wrap(f"silicon: {follows}")] if (follows := silicon_of(self)) else []),
             layer_table(c),
             *([wrap(_legend(c))] if details else []),
+            *([wrap(CLASS_LEGEND)] if details and _classes(self) else []),
             *explained(self.comparison, self.alone, self.attribution),
             *(divergence_paragraphs(c) if details else ()),
             *(wrap(s) for s in task_sentences(self)),
@@ -115,6 +116,11 @@ class Report:
         shares = self.attribution
         yield from (f for f in self.findings if shares is None or f.code not in CODES)
         yield from () if shares is None else shares.told()
+
+
+def _classes(report: Report) -> bool:
+    """Return whether a class is told, whose share needs a legend."""
+    return report.task is not None and report.task.kind == CLASS and not silent(report.comparison)
 
 
 def silicon_of(report: Report) -> str:

@@ -9,8 +9,9 @@ from .causes import Attribution
 from .comparison import Comparison, LayerComparison
 
 ALONE = (
-    "places that differ for a spike: in the run, with the errors of the layers before it; alone, "
-    "fed by the other run; moves: Victor and Purpura's, for a spike"
+    "run: places that differ for a spike, with the errors of the layers before it; alone: the "
+    "same, fed by the other run; moves: Victor and Purpura's, for a spike; cosine: of the neurons' "
+    "activities"
 )
 CAUSES = (
     "places that differ for a spike of the model, each layer fed by the reference: in all, and "
@@ -36,7 +37,7 @@ def errors_table(whole: Comparison, alone: Comparison) -> str:
         for x in whole.layers
         if x.layer in by_itself
     ]
-    header = ("layer", "in the run", "moves", "cosine", "alone", "moves", "cosine")
+    header = ("layer", "run", "run moves", "run cosine", "alone", "alone moves", "alone cosine")
     return table(header, rows, "lrrrrrr", names=True)
 
 

@@ -24,6 +24,7 @@ from .labels import ClassLabel, Labels
 from .limits import Limits
 
 CLASS, PLACES = "class", "places"
+CLASS_LEGEND = "class: the neuron of the last layer that gives most, and its share"
 READOUTS = {"class": CLASS, "dsnt": PLACES}
 MOST = 95
 """Per cent of the labels that are nearer than what is told beside the mean."""
