@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Unpack
 
 from . import nir_io, recordings
 from .bundle import load
 from .files import reading
-from .findings import Finding, InputError, UsageError, error
+from .findings import Finding, InputError, UsageError, error, refuse
+from .idle import idle
 from .kinds import kind_of
 from .model import read, rule_findings
 from .network import Array, Network, Population
@@ -45,22 +46,29 @@ def look(
     `cores`: of a bundle what each core holds, instead of each layer.
     """
     kind = kind_of(path)
+    given: dict[str, object] = {"dt": dt, **options}
     if cores and kind != "bundle":
         what = f"{path} is no bundle: only a bundle says what its cores hold"
         raise UsageError(error("INSPECT-CORES", what, fix="leave --cores out, or compile first"))
     if kind == "graph":
+        demand_used(given, Options.__annotations__, f"{path} is a NIR graph, not a recording")
         network, said = _network(path, dt, reset, fires)
         return "network", network_json(network), network_text(network), said
     if reset is not None or fires is not None:
         what = f"{path} is not a NIR graph: --reset and --fires say how one is read"
         fix = "leave them out; a bundle shows what it was compiled with"
         raise UsageError(error("INSPECT-RULE", what, fix=fix))
+    what = "a bundle" if kind == "bundle" else "a recording"
+    demand_used(given, ["dt"], f"{path} is {what}: it is how a NIR graph is read")
     if kind == "bundle":
+        demand_used(given, Options.__annotations__, f"{path} is a bundle, not a recording")
         bundle = load(path)
         said = rule_findings(bundle.findings)
         return "bundle", bundle_json(bundle, cores), bundle_text(bundle, cores), said
     _demand_content(path)
     if path.endswith(recordings.STATES):
+        why = f"{path} holds states, which are shown as they are"
+        demand_used(given, Options.__annotations__, why)
         states = recordings.read_states(path)
         return "states", states_json(states), states_text(states), ()
     held, findings = recordings.opened(path, dt=options.get("bin"))
@@ -74,6 +82,9 @@ def _events(
     path: str, held: Camera | Table, options: Options, findings: list[Finding]
 ) -> tuple[str, dict[str, Any], str, tuple[Finding, ...]]:
     """Of a camera's file what was chosen of it; with a --bin also as steps."""
+    if options.get("bin") is None:
+        why = "it is applied to steps, and the events are not cut into any"
+        demand_used(options, ("merge", "clip"), why, "give --bin too")
     seen = recordings.looked(path, held, options)
     data, text = events_json(seen), events_text(seen)
     findings = [*findings, *seen.findings]
@@ -84,6 +95,10 @@ def _events(
         text += "\n\n" + recording_text(recording)
         text += "".join(f"\n\n{wrap(f.what)}" for f in findings if f.code == "RECORDING-STEP")
     return "events", data, text, tuple(findings)
+
+
+def demand_used(given: Mapping[str, object], names: Iterable[str], why: str, fix: str = "") -> None:
+    refuse(idle(given, names, why, fix), UsageError)
 
 
 def _network(

@@ -181,7 +181,7 @@ def add_bench(root: Parser, verbs: Any) -> None:
         "--repeats", type=positive, default=10, metavar="N", help="runs to take the median of"
     )
     bench.add_argument(
-        "--rounds", type=positive, default=3, metavar="N", help="runs of each other tool"
+        "--rounds", type=positive, metavar="N", help="runs of each other tool (default 3)"
     )
     bench.add_argument(
         "--install", action="store_true", help="first build the environments that this needs"

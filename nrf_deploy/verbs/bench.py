@@ -9,7 +9,8 @@ from ..bench.case import Case, Peer, cases, chosen, peers
 from ..bench.measure import Measured, measure
 from ..bench.show import measured_text
 from ..cli import emit
-from ..findings import Finding, MissingError, error, refuse, warning
+from ..findings import Finding, MissingError, UsageError, error, refuse, warning
+from ..idle import idle
 from ..sdk.environments import install
 from ..text import WIDTH, finding_text, shorten
 
@@ -17,7 +18,13 @@ ALONE = ("firings", "synaptic_events", "seconds")
 """What the answer of a single case says outside `cases` too."""
 
 
+ROUNDS = 3
+
+
 def bench(args: argparse.Namespace) -> int:
+    if args.peers is None:
+        why = "it counts the runs of other tools, and none is asked for"
+        refuse(idle(vars(args), ["rounds"], why, "give --peers too"), UsageError)
     named = chosen(args.case, cases(), "case")
     rivals = [] if args.peers is None else chosen(args.peers, peers(), "peer")
     if args.install:
@@ -54,7 +61,7 @@ def bench(args: argparse.Namespace) -> int:
 
 
 def _measured(case: Case, rivals: list[Peer], args: argparse.Namespace) -> Measured:
-    return measure(case, rivals, args.repeats, args.rounds, _progress)
+    return measure(case, rivals, args.repeats, args.rounds or ROUNDS, _progress)
 
 
 def _progress(line: str) -> None:

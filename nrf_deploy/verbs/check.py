@@ -8,10 +8,11 @@ from .. import show
 from ..cli import emit
 from ..model import read
 from ..text import finding_text
-from .common import staged
+from .common import demand_calibrate, staged
 
 
 def check(args: argparse.Namespace) -> int:
+    demand_calibrate(args)
     model = read(args.model, args.dt, reset=args.reset, fires=args.fires)
     verdict, said = staged(args, model, args.target)
     rows = show.verdicts(verdict)

@@ -13,8 +13,17 @@ from .. import kinds, pipeline, show
 from ..bundle import Bundle
 from ..cli import emit
 from ..files import content
-from ..findings import Finding, UnjudgedError, error, merged, naming
+from ..findings import (
+    Finding,
+    UnjudgedError,
+    UsageError,
+    error,
+    merged,
+    naming,
+    refuse,
+)
 from ..given import recording_for
+from ..idle import idle
 from ..model import Model, rule_findings
 from ..network import Network
 from ..quantise.rules import Rules, parse_rules
@@ -78,6 +87,13 @@ def asked(args: argparse.Namespace) -> Options:
     """What the options ask of a recording."""
     names = Options.__annotations__
     return cast(Options, {name: getattr(args, name) for name in names})
+
+
+def demand_calibrate(args: argparse.Namespace) -> None:
+    """Refuse what is asked of a calibration recording where none is given."""
+    if not args.calibrate:
+        why = "it says how the recording of --calibrate is read, and there is none"
+        refuse(idle(vars(args), asked(args), why, "give --calibrate REC too"), UsageError)
 
 
 def staged(

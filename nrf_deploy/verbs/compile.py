@@ -6,10 +6,11 @@ import argparse
 
 from ..bundle import save
 from ..model import read
-from .common import built, bundle_answer, demand_outputs
+from .common import built, bundle_answer, demand_calibrate, demand_outputs
 
 
 def compile(args: argparse.Namespace) -> int:
+    demand_calibrate(args)
     demand_outputs(args, (args.output, "a bundle"))
     model = read(args.model, args.dt, reset=args.reset, fires=args.fires)
     bundle, said = built(args, model, args.target)

@@ -13,17 +13,19 @@ from ..cli import emit
 from ..files import write_text
 from ..findings import Finding, UsageError, error, refuse
 from ..given import as_bundle
+from ..idle import is_given, options
 from ..kinds import kind_of
 from ..model import Model, read
 from ..network import Network
-from ..recordings import write
+from ..recordings import Options, write
 from ..target import target_of_chip
-from .common import built, demand_outputs, print_findings
+from .common import built, demand_calibrate, demand_outputs, print_findings
 
 
 def export(args: argparse.Namespace) -> int:
     kind = _kind(args.source)
     refuse(_misused(args, kind), UsageError)
+    demand_calibrate(args)
     if args.sample:
         _demand_sample(args)
     demand_outputs(args, *_outputs(args))
@@ -125,7 +127,7 @@ def _answer(
 
 # --- what makes no sense together ------------------------------------------
 
-COMPILING = ("allow", "calibrate", "scheme")
+COMPILING = ("allow", "calibrate", "scheme", *Options.__annotations__)
 RULE = ("reset", "fires")
 IDLE = {
     "graph": ("weights", "output", "sample"),
@@ -150,9 +152,8 @@ def _misused(args: argparse.Namespace, kind: str) -> Iterator[Finding]:
         what = f"--sample: {args.source} comes without a recording, only shipped models have one"
         yield _wrong(what, f"leave it out, or export one of: {ours}")
     idle = IDLE.get(kind, RULE if args.target else (*RULE, *COMPILING))
-    if dropped := [option for option in idle if getattr(args, option)]:
-        options = ", ".join(f"--{option}" for option in dropped)
-        what = f"{options} would change nothing for {NAMES[kind]}"
+    if dropped := [option for option in idle if is_given(getattr(args, option))]:
+        what = f"{options(dropped)} would change nothing for {NAMES[kind]}"
         helps = kind == "torch" and not args.target and set(dropped) <= set(COMPILING)
         yield _wrong(what, "give --target too" if helps else "leave it out")
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from .. import flash as flashing
 from ..cli import emit
+from ..findings import UsageError, refuse
 from ..given import as_bundle
+from ..idle import idle
 from ..model import rule_findings
 from ..text import wrap
 from .common import demand_outputs, print_findings, say_at_once
@@ -17,6 +19,10 @@ FAILED = 1
 
 
 def flash(args: argparse.Namespace) -> int:
+    if args.dry_run:
+        why = "--dry-run touches no board"
+        fix = "leave --dry-run out to load a board"
+        refuse(idle(vars(args), ("device", "tick"), why, fix), UsageError)
     if args.image:
         is_json = Path(args.image).suffix.lower() == flashing.JSON
         kind = "a chip configuration" if is_json else "a chip image"
