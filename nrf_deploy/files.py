@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from .findings import InputError, UsageError, error
+from .typed import demand_path
 
 
 @contextlib.contextmanager
@@ -21,6 +22,7 @@ def reading(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     never end) is a UsageError. An OSError or a MemoryError while it is read is an InputError
     that names the file, unless the reader has a better explanation.
     """
+    demand_path(path)
     try:
         _demand_plain(Path(path))
         stream = open(path, "rb")  # noqa: SIM115 - closed below; only opening is guarded

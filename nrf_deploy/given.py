@@ -5,20 +5,23 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack, get_args
 
 import numpy as np
 
 from .bundle import Bundle, load
-from .findings import Finding, UsageError, error
+from .findings import Finding, UsageError, error, refuse
 from .kinds import demand_kind
 from .model import Model, as_model
 from .network import Input, Network, Shape
+from .quantise.rules import nearest
 from .recording import Recording
+from .recordings.suit import PACE, pace
 from .reference.neurons import Decay
 from .text import several
+from .typed import wrong
 
 if TYPE_CHECKING:
     from .recordings import Options
@@ -34,7 +37,7 @@ def as_bundle(given: object) -> Bundle:
     if isinstance(given, str | Path):
         demand_kind(given, "bundle")
         return load(given)
-    raise _wrong(
+    raise wrong(
         given, "a bundle", 'pass what nrf_deploy.compile(model, "CHIP") gives, or a .nrfb path'
     )
 
@@ -44,7 +47,7 @@ def as_recording(given: object) -> Recording:
     if isinstance(given, Recording):
         return given
     fix = "pass what nrf_deploy.read_recording(path, bundle, bin=...) gives"
-    raise _wrong(given, "a recording", fix)
+    raise wrong(given, "a recording", fix)
 
 
 def network_of(given: Bundle | Model | Network | File) -> Network:
@@ -102,12 +105,38 @@ def read_recording(
     `origin`: "first", the first event (default), or "zero", t = 0 of the file's clock; `start`
     and `until` (seconds after the origin) bound the time. `made` of the recording names them.
     """
+    from .recordings import Options
+
+    known = Options.__annotations__
+    refuse(
+        [
+            error("ARGUMENT-UNKNOWN", f"read_recording takes no {n!r}", fix=nearest(n, known))
+            for n in options
+            if n not in known
+        ],
+        UsageError,
+    )
     network = network_of(given)
     recording, findings = recording_for(network, path, **options)
     for finding in findings:
         if finding.severity == "warning":
             warnings.warn(finding.text(), stacklevel=2)
     return recording
+
+
+def other_steps(
+    network: Network, recording: Recording, name: str = "the recording"
+) -> list[Finding]:
+    """The warning about a recording whose steps are not the model's, wherever it is used; one
+    that does not say how long its steps are, or a model that counts steps, has none."""
+    binned = any(step.startswith("bin ") for step in recording.made)
+    said = pace(recording, name, network.dt, binned)
+    return [f for f in said if f.severity == "warning"]
+
+
+def without_steps(findings: Iterable[Finding]) -> list[Finding]:
+    """The findings but that warning, where it is told already."""
+    return [f for f in findings if f.code != PACE]
 
 
 def input_faults(bundle: Bundle, recording: Recording, integers: bool) -> list[Finding]:
@@ -208,9 +237,3 @@ def decay_faults(decay: str, engines: Collection[str]) -> list[Finding]:
             fix="use the engine reference, or leave the decay out",
         )
     ]
-
-
-def _wrong(given: object, wanted: str, fix: str) -> UsageError:
-    shown = " ".join(repr(given).split())
-    what = f"{shown:.80} ({type(given).__name__}) is not {wanted}"
-    return UsageError(error("ARGUMENT-TYPE", what, fix=fix))

@@ -13,6 +13,7 @@ from .files import reading
 from .findings import Finding, InputError, NrfError, UsageError, error
 from .kinds import demand_kind
 from .network import Network
+from .typed import demand_number, wrong
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,13 +50,8 @@ def as_model(given: object, reset: str | None = None, fires: str | None = None) 
             fix = "give them to nrf_deploy.read(path, reset=..., fires=...)"
             raise UsageError(error("ARGUMENT-TYPE", what, fix=fix))
         return given if isinstance(given, Model) else Model(given)
-    raise UsageError(
-        error(
-            "ARGUMENT-TYPE",
-            f"{given!r:.80} ({type(given).__name__}) is not a model",
-            fix="pass what nrf_deploy.read(path, dt=...) gives, or a .nir path",
-        )
-    )
+    fix = "pass what nrf_deploy.read(path, dt=...) gives, or a .nir path"
+    raise wrong(given, "a model", fix)
 
 
 def read(
@@ -73,6 +69,8 @@ def read(
     """
     from . import nir_io
 
+    if dt is not None:
+        demand_number("dt", dt, "a number")
     demand_kind(path, "graph")
     data = _content(path, nir_io.LIMITS.size)
     try:

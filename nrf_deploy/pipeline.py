@@ -6,7 +6,7 @@ one function of its room; here they only follow one another.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -18,7 +18,7 @@ from .emulator.events_golden import EventRule
 from .emulator.golden import Arithmetic
 from .emulator.soundness import demand_sound
 from .findings import Finding, InputError, TargetError, UsageError, error, info, refuse
-from .given import as_bundle, as_recording, decay_faults, input_faults
+from .given import as_bundle, as_recording, decay_faults, input_faults, other_steps
 from .model import Model, as_model
 from .network import Array, Network, Population
 from .program import OUTPUT, spread
@@ -29,6 +29,7 @@ from .recording import Recording, Trace
 from .reference.neurons import Decay
 from .stages import Verdict, stages
 from .target import GROUP, Exporter, Filing, Silicon, Target, chip_named, targets
+from .typed import demand, names, whole
 
 
 def check(
@@ -47,8 +48,12 @@ def check(
     `reset` and `fires` are of a .nir file that does not state them: see `read`.
     """
     model = as_model(model, reset, fires)
-    rules = rules or Rules()
-    return stages(model.network, model.findings, chip, calibration, rules, progress, allow)
+    if calibration is not None:
+        calibration = as_recording(calibration)
+    fix = "pass what nrf_deploy.quantise.rules.parse_rules(text) gives, or leave rules out"
+    rules = Rules() if rules is None else demand(rules, Rules, "rules", fix)
+    allowed = names("allow", allow)
+    return stages(model.network, model.findings, chip, calibration, rules, progress, allowed)
 
 
 def compile(
@@ -177,6 +182,8 @@ def run(
     """Run a bundle. Integer engines run `latency` steps longer, until the last answer is out.
 
     `decay` is how the reference steps: "euler" as Norse, "exact" by the exact solution.
+    What there is to say of the run, as of a recording in other steps than the model's, is in the
+    trace (`said_by`).
     """
     bundle, recording = as_bundle(bundle), as_recording(recording)
     target = target_of(bundle)
@@ -189,12 +196,16 @@ def run(
                 fix=f"choose one of: {', '.join(known)}",
             )
         )
+    record = None if record is None else names("record", record)
+    states = names("states", states)
+    refuse(_asked_faults(bundle, engine, record or [], states), UsageError)
+    steps = None if steps is None else _length(steps)
     refuse(decay_faults(decay, (engine,)), UsageError)
     refuse(input_faults(bundle, recording, integers=engine != "reference"), InputError)
     if engine == "reference":
         from .reference import run as run_reference
 
-        return run_reference(
+        trace = run_reference(
             bundle.network,
             recording,
             record=record,
@@ -203,13 +214,52 @@ def run(
             decay=decay,
             progress=progress,
         )
+        return _noted(trace, other_steps(bundle.network, recording))
     steps = recording.steps + bundle.program.latency if steps is None else steps
     if engine == "emulator":
-        return emulate(bundle, target, recording, record, states, steps, progress)
-    demand_sound(bundle.program, arithmetic_of(bundle, target))
-    return target.engines[engine](
-        bundle.program, recording, record=record, states=states, steps=steps, progress=progress
-    )
+        trace = emulate(bundle, target, recording, record, states, steps, progress)
+    else:
+        demand_sound(bundle.program, arithmetic_of(bundle, target))
+        trace = target.engines[engine](
+            bundle.program, recording, record=record, states=states, steps=steps, progress=progress
+        )
+    return _noted(trace, other_steps(bundle.network, recording))
+
+
+def _noted(trace: Trace, said: Collection[Finding]) -> Trace:
+    """The trace with these findings among its own."""
+    if not said:
+        return trace
+    found = [*trace.notes.get("findings", ()), *(f.as_json() for f in said)]
+    return replace(trace, notes={**trace.notes, "findings": found})
+
+
+def _length(steps: object) -> int:
+    given = whole("steps", steps)
+    if given < 0:
+        what = f"steps is {given}; expected 0 or more"
+        raise UsageError(error("RUN-STEPS", what, fix="leave it out to run the whole recording"))
+    return given
+
+
+def _asked_faults(
+    bundle: Bundle, engine: str, record: Collection[str], states: Collection[str]
+) -> Iterator[Finding]:
+    """Yield what is asked of layers that are not there, or that have no states."""
+    if not record and not states:
+        return
+    if engine == "reference":
+        known = [n.name for n in bundle.network.nodes]
+        stateful = [n.name for n in bundle.network.of(Population)]
+    else:
+        known = stateful = [p.name for p in bundle.program.populations]
+    for name in dict.fromkeys((*record, *states)):
+        if name not in known:
+            what = f"the bundle has no layer {name!r} for the engine {engine!r}"
+            yield error("LAYER-UNKNOWN", what, fix=f"choose from: {', '.join(known)}")
+        elif name in states and name not in stateful:
+            what = f"{name!r} has no states"
+            yield error("LAYER-STATELESS", what, fix=f"choose from: {', '.join(stateful)}")
 
 
 def emulate(

@@ -9,6 +9,7 @@ from typing import Any
 from . import network_faults
 from .capabilities import unknown, unrun
 from .findings import Finding, InputError, TargetError, UsageError, error, refuse
+from .given import other_steps
 from .ladder_lint import thresholds
 from .legalise import Step
 from .legalise.choice import legalise
@@ -90,6 +91,8 @@ def stages(
     """
     target, chip = chip_named(chip)
     refuse(_uncalibrated(calibration), InputError)
+    if calibration is not None:
+        read = [*read, *other_steps(model, calibration, "the calibration recording")]
     if wrong := timeless(model):
         return Verdict(model, (), (*read, *wrong), model=model)
     refuse(_unsound(model), UsageError)

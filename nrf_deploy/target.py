@@ -30,6 +30,7 @@ from .progress import Progress
 from .quantise.rules import Rules
 from .quantise.scheme import Scheme
 from .recording import Recording, Trace
+from .typed import demand
 
 GROUP = "nrf_deploy.targets"
 
@@ -246,6 +247,7 @@ def target_of_chip(given: str) -> Target:
 
 def chip_named(given: str) -> tuple[Target, str]:
     """The target and the full name of a chip."""
+    demand(given, str, "the name of a chip", "pass a name such as 'loihi2' (nrf-deploy targets)")
     shelf = targets()
     for target in shelf.values():
         if given in target.chips:

@@ -18,6 +18,7 @@ from ..program import UNSAID
 from ..progress import Progress, quiet
 from ..recording import Trace
 from ..target import Target, chip_named
+from ..typed import listed, names
 from ..verification.compare import compare
 from ..verification.comparison import Comparison
 from ..verification.judge import silent
@@ -127,7 +128,7 @@ def conform(
     progress: Progress = quiet,
 ) -> Conformance:
     """Every case that concerns this chip and engine, and the likely cause of what differs."""
-    asked = task(chip, engine, folders, only)
+    asked = task(chip, engine, listed("folders", folders), names("only", only))
     results = []
     for done, case in enumerate(asked.cases):
         progress(done, len(asked.cases))

@@ -12,6 +12,7 @@ from ..network import Shape
 from ..recording import Recording
 from .choice import Choice, Merge, Origin
 
+PACE = "RECORDING-BIN-DIFFERS"
 SAME = 1e-6  # relative: what a length of time loses on its way through float32
 
 
@@ -72,7 +73,7 @@ def pace(recording: Recording, name: str, dt: float | None, binned: bool) -> lis
     way = f"give --bin {dt:g}" if binned else f"record in steps of {dt:g} s"
     return [
         warning(
-            "RECORDING-BIN-DIFFERS",
+            PACE,
             f"{name} has steps of {length:g} s, the model has dt = {dt:g}",
             why="the model sees its input run faster or slower than in training",
             fix=f"{way}, or read the model with the --dt that it was trained for",

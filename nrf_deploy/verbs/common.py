@@ -22,7 +22,7 @@ from ..findings import (
     naming,
     refuse,
 )
-from ..given import recording_for
+from ..given import recording_for, without_steps
 from ..idle import idle
 from ..model import Model, rule_findings
 from ..network import Network
@@ -104,6 +104,7 @@ def staged(
     said: tuple[Finding, ...] = ()
     if args.calibrate:
         calibration, said = recording(args, args.calibrate, model.network)
+        said = tuple(without_steps(said))  # the verdict says it
     rules = _rules(args)
     with Progress("fitting layers") as progress:
         verdict = pipeline.check(model, chip, calibration, rules, progress, args.allow)

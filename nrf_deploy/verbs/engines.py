@@ -11,7 +11,7 @@ from .. import pipeline
 from ..cli import emit
 from ..files import write_text
 from ..findings import UsageError, error
-from ..given import as_bundle
+from ..given import as_bundle, without_steps
 from ..text import Progress
 from ..verification import Labels, Limits
 from ..verification.engines import as_json, every_engine
@@ -32,6 +32,7 @@ def engines(args: argparse.Namespace, limits: Limits, labels: Labels | None) -> 
     bundles = [as_bundle(path) for path in args.bundle]
     given, said = recording(args, args.input, bundles[0].network)
     demand_steps(args.input, given)
+    said = tuple(without_steps(said))  # the table says it
     say_at_once(args, said)
     every = ((f"{b.chip} ", engine) for b in bundles for engine in pipeline.engines(b)[1:])
     runs = [("", "reference"), *every]

@@ -11,7 +11,7 @@ from .. import pipeline, show
 from ..bundle import Bundle
 from ..cli import emit
 from ..findings import Finding, UsageError, error, warning
-from ..given import as_bundle
+from ..given import as_bundle, without_steps
 from ..model import rule_findings
 from ..recording import Trace
 from ..recordings import STATES
@@ -43,6 +43,7 @@ def run(args: argparse.Namespace) -> int:
             progress=progress,
         )
     said = (*said, *(nothing := tuple(_silent(trace))))
+    ran = without_steps(pipeline.said_by(trace))
     behind = pipeline.latency(bundle, args.engine)
     units = {layer: pipeline.unit(bundle, layer, args.engine) for layer in layers}
     valued = {layer: pipeline.unit(bundle, layer) is not None for layer in layers}
@@ -60,12 +61,12 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         layers_json = [row.as_json() for row in rows]
         answer = {"ok": True, "engine": trace.engine, "layers": layers_json}
-        emit(args, answer, (*said, *pipeline.said_by(trace)))
+        emit(args, answer, (*said, *ran))
     else:
         print(show.run_text(rows))
         if follows := pipeline.silicon(bundle):
             print(f"\n{wrap(f'silicon: {follows}')}")
-        print_findings((*pipeline.said_by(trace), *nothing), infos=True)
+        print_findings((*ran, *nothing), infos=True)
     return 0
 
 

@@ -13,7 +13,7 @@ from ..bundle import Bundle, save
 from ..cli import emit
 from ..files import write_text
 from ..findings import UsageError, error, info
-from ..given import as_bundle, slower
+from ..given import as_bundle, slower, without_steps
 from ..recording import Recording
 from ..recordings import write
 from ..text import Progress
@@ -40,6 +40,7 @@ def verify(args: argparse.Namespace) -> int:
     bundle = as_bundle(args.bundle)
     given, said = recording(args, args.input, bundle.network)
     demand_steps(args.input, given)
+    said = tuple(without_steps(said))  # the report says it
     say_at_once(args, said)
     pair = (args.engine, args.against)
     with running(*pair) as progress:

@@ -14,18 +14,19 @@ from typing import Any
 
 from ..bundle import Bundle
 from ..findings import Finding, MissingError, TargetError, UsageError, error, info, refuse, warning
-from ..given import as_bundle, as_recording
+from ..given import as_bundle, as_recording, other_steps, without_steps
 from ..model import rule_findings
 from ..pipeline import engines as engines_of
 from ..pipeline import latency, populations, run, said_by, silicon, target_of
 from ..progress import Progress, quiet
 from ..recording import Recording, Trace
 from ..reference.neurons import Decay
+from ..typed import listed
 from .advice import Advice, attributing, ways
 from .comparison import Comparison
 from .judge import judge, judge_task
-from .labels import Labels
-from .limits import DEFAULTS, Limits, unknown_layers
+from .labels import Labels, as_labels
+from .limits import DEFAULTS, Limits, as_limits, unknown_layers
 from .report import comparison_json, plain
 from .task import Answer, Task, kind_of, limit_faults, task
 from .verify import compared, spiking, states_kept
@@ -91,14 +92,19 @@ def every_engine(
     progress: Progress = quiet,
 ) -> Engines:
     """All that is installed runs; what is missing is told, and the others go on."""
-    bundles = [as_bundle(b) for b in bundles]
+    bundles = [as_bundle(b) for b in listed("bundles", bundles)]
+    if not bundles:
+        what = "bundles is an empty list; expected at least 1"
+        raise UsageError(error("ENGINES-NONE", what, fix="pass the bundles of one model"))
     recording = as_recording(recording)
-    limits = Limits(exact=False, defaults=DEFAULTS) if limits is None else limits
+    limits = Limits(exact=False, defaults=DEFAULTS) if limits is None else as_limits(limits)
+    labels = as_labels(labels)
     refuse(_faults(bundles, limits, labels), UsageError)
     first = bundles[0]
     kept, findings = states_kept(first, recording, populations(first))
     every_rule = (f for bundle in bundles for f in rule_findings(bundle.findings))
-    findings = [*dict.fromkeys(every_rule), *findings]
+    paced = other_steps(first.network, recording)
+    findings = [*dict.fromkeys(every_rule), *paced, *findings]
     model = _run(first, recording, REFERENCE, kept, decay, progress)
     rows: list[Row] = []
     said: list[Finding] = []
@@ -110,7 +116,7 @@ def every_engine(
                 traces[engine] = _run(bundle, recording, engine, kept, decay, progress)
             except (MissingError, TargetError) as refused:
                 findings += [_lacking(f, bundle, engine) for f in refused.findings]
-        said += [f for trace in traces.values() for f in said_by(trace)]
+        said += without_steps(f for trace in traces.values() for f in said_by(trace))
         rows += _rows(bundle, recording, model, traces, labels)
     of = {b.chip: b for b in bundles}
     rows = [

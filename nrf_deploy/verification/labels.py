@@ -20,6 +20,7 @@ import numpy as np
 
 from ..findings import Finding, InputError, error, refuse
 from ..network import Array
+from ..typed import wrong
 
 WAY = "docs/report-schema.md shows what it holds: a class, or lines of step,x,y or t,x,y"
 LABELS_LIMIT = 8 << 20  # bytes
@@ -71,6 +72,13 @@ class PlaceLabels:
 
 
 Labels = ClassLabel | PlaceLabels
+
+
+def as_labels(given: object) -> Labels | None:
+    if given is None or isinstance(given, ClassLabel | PlaceLabels):
+        return given
+    fix = "pass what nrf_deploy.parse_labels(text of the file) gives, or leave labels out"
+    raise wrong(given, "labels", fix)
 
 
 def parse_labels(text: bytes | str) -> Labels:

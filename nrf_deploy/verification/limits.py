@@ -24,6 +24,7 @@ from typing import Any
 from ..findings import Finding, InputError, error, refuse
 from ..quantise.rules import nearest
 from ..toml_json import toml_table
+from ..typed import demand
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,11 @@ DEFAULTS = frozenset({"exact", "spike_count_error", "value_error"})
 """Limits that hold where nobody chose one."""
 WHOLE = ("task_error", "task_change")
 """Of the whole run: no layer has its own."""
+
+
+def as_limits(given: object) -> Limits:
+    fix = "pass what nrf_deploy.verification.Limits(exact=...) gives, or leave limits out"
+    return demand(given, Limits, "limits", fix)
 
 
 def parse_limits(text: bytes | str, default: Limits) -> Limits:

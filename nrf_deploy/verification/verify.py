@@ -12,13 +12,14 @@ import numpy as np
 from .. import __version__
 from ..bundle import Bundle
 from ..findings import Finding, UsageError, info, refuse
-from ..given import as_bundle, as_recording, decay_faults
+from ..given import as_bundle, as_recording, decay_faults, other_steps, without_steps
 from ..model import rule_findings
 from ..network import Array
 from ..pipeline import latency, populations, run, said_by, silicon, target_of
 from ..progress import Progress, quiet
 from ..recording import Recording, Trace
 from ..reference.neurons import Decay
+from ..typed import whole
 from .activity import activity
 from .advice import Advice, attributing, ways
 from .arrivals import arrivals
@@ -27,8 +28,8 @@ from .comparison import Comparison
 from .engine_pair import OWN, pair_faults
 from .explain import alone, attributed, dequantising
 from .judge import judge, judge_task, silent
-from .labels import Labels
-from .limits import DEFAULTS, Limits, unknown_layers
+from .labels import Labels, as_labels
+from .limits import DEFAULTS, Limits, as_limits, unknown_layers
 from .recorded import about_no_recording, is_recording, recorded
 from .report import Report
 from .task import kind_of, limit_faults, task
@@ -68,7 +69,8 @@ def verify(
     refuse(
         (*pair_faults(engine, against, causes), *decay_faults(decay, (engine, against))), UsageError
     )
-    limits = default_limits(engine, against) if limits is None else limits
+    limits = default_limits(engine, against) if limits is None else as_limits(limits)
+    labels, behind = as_labels(labels), whole("behind", behind)
     names = populations(bundle)
     faults = (
         *unknown_layers(limits, names),
@@ -81,7 +83,8 @@ def verify(
     if not from_file:
         refuse(about_no_recording(against, layer, behind), UsageError)
     kept, findings = states_kept(bundle, recording, names)
-    findings = [*rule_findings(bundle.findings), *findings]
+    paced = other_steps(bundle.network, recording)
+    findings = [*rule_findings(bundle.findings), *paced, *findings]
     traces: list[Trace] = []
     said: list[Finding] = []
     for which in (engine, against):
@@ -96,7 +99,7 @@ def verify(
             bundle, recording, which, record=names, states=kept, decay=how, progress=progress
         )
         traces.append(trace)
-        said += said_by(trace)
+        said += without_steps(said_by(trace))
     left, right = traces
     late = dict.fromkeys(names, behind) if from_file else latency(bundle, against)
     comparison = compared(bundle, recording, traces, engine, late)
