@@ -84,12 +84,27 @@ def _used() -> float:
 
 
 def jobs(folder: Path) -> Iterator[Job]:
+    yield _starting("start, --help", ["--help"], "start of Python", "pass", 6)
     yield _reading_a_graph(folder)
+    check = ["check", str(folder / "model.nir"), "--target", "loihi2"]
+    yield _starting("start, check a model", check, "start, import h5py", "import h5py", 8)
     yield _reading_events(folder)
     yield _comparing()
     yield _spike_distance()
     yield _placing()
     yield _keeping(folder)
+
+
+def _starting(name: str, words: list[str], peer: str, script: str, bound: float) -> Job:
+    ours = [sys.executable, "-m", "nrf_deploy", *words]
+    theirs = [sys.executable, "-c", script]
+    return Job(
+        name,
+        peer,
+        bound,
+        lambda: subprocess.run(ours, check=True, stdout=subprocess.DEVNULL),
+        lambda: subprocess.run(theirs, check=True),
+    )
 
 
 def _reading_a_graph(folder: Path) -> Job:
