@@ -125,6 +125,18 @@ def test_events_are_chosen_and_counted_as_the_verbs_do(pytester: pytest.Pytester
     done.stdout.fnmatch_lines(["nrf-deploy: step 0 of e.npz begins at t = 1,000 us"])
 
 
+@pytest.mark.parametrize(
+    "words", [("bin", "1e-3"), ("against", "lava"), ("limit", "0"), ("until", "1"), ("layer", "x")]
+)
+def test_what_is_asked_of_a_bundle_is_refused_without_one(
+    pytester: pytest.Pytester, words: tuple[str, str]
+) -> None:
+    option = f"--nrf-{words[0]}"
+    done = pytester.runpytest_inprocess("--nrf-target", "loihi2", f"{option}={words[1]}")
+    assert done.ret == USAGE
+    done.stderr.fnmatch_lines([f"*{option} would change nothing for a target*"])
+
+
 def test_the_command_line_may_override_addopts(here: pytest.Pytester) -> None:
     here.makeini("[pytest]\naddopts = --nrf-engine nobody")
     done = here.runpytest_inprocess(*BOTH, "--nrf-engine", "emulator", "--collect-only")

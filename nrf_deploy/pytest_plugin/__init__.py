@@ -71,11 +71,22 @@ def pytest_configure(config: pytest.Config) -> None:
     if not any(config.getoption(name) for name in ASKING):
         _refuse_idle(config.invocation_params.args)
         return
+    if not config.getoption("nrf_bundle"):
+        _refuse_of_bundles(config.invocation_params.args)
     from .collect import Collected
 
     config.pluginmanager.register(Collected(config), "nrf_deploy_collected")
     if config.args_source is not pytest.Config.ArgsSource.ARGS:
         config.args = []
+
+
+def _refuse_of_bundles(words: Sequence[str]) -> None:
+    """Refuse options that say how a bundle is run or judged, where only a target is asked for."""
+    if idle := [name for name in _given(words) if name not in (*SEVERAL, "--nrf-engine")]:
+        raise pytest.UsageError(
+            f"{', '.join(idle)} would change nothing for a target: give --nrf-bundle B.nrfb too, "
+            "or leave it out"
+        )
 
 
 def _refuse_idle(words: Sequence[str]) -> None:
