@@ -63,8 +63,6 @@ def test_nothing_is_asked_of_a_calibration_that_is_not_given(
         (["flash", "{bundle}", "--dry-run", "--device", "D"], "--device", "touches no board"),
         (["flash", "{bundle}", "--dry-run", "--tick", "1e-3"], "--tick", "touches no board"),
         (["bench", "yardstick", "--rounds", "3"], "--rounds", "give --peers too"),
-        (["sdk", "list", "lava"], "'lava'", "leave the name out"),
-        (["sdk", "doctor", "lava"], "'lava'", "leave the name out"),
     ],
 )
 def test_an_option_that_nothing_reads_is_refused_by_its_name(

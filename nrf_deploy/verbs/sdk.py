@@ -26,9 +26,6 @@ def sdk(args: argparse.Namespace) -> int:
                 fix=f"choose one of: {', '.join(sorted(known))}",
             )
         )
-    if args.name is not None and args.action in ("list", "doctor"):
-        what = f"sdk {args.action} takes no name, and {args.name!r} is one: it looks at every SDK"
-        raise UsageError(error("OPTION-UNUSED", what, fix="leave the name out"))
     answer: dict[str, Any] = {}
     if args.action == "install":
         wanted = [known[args.name]] if args.name else [s for s in known.values() if not s.optional]
