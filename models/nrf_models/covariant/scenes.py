@@ -13,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import Any, Literal
 
 import numpy as np
@@ -24,6 +25,10 @@ from .description import Tracker, Training
 from .events import OUTLINES, Scene, Shape, dense
 
 WORKERS = 2  # threads that make batches before they are needed
+
+READING = Lock()
+"""Headers of arrays are parsed by ast, whose depth count CPython 3.11 shares between threads: two
+at once can end in a SystemError."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,6 +159,7 @@ def _read(events: Path, places: Path, shape: tuple[int, ...], shapes: int) -> Ba
 
 def _array(path: Path, mapped: Literal["r"] | None = None) -> Array:
     try:
-        return np.asanyarray(np.load(path, mmap_mode=mapped, allow_pickle=False))
+        with READING:
+            return np.asanyarray(np.load(path, mmap_mode=mapped, allow_pickle=False))
     except (ValueError, EOFError) as problem:
         raise ValueError(f"{path} is no array: {problem}; delete it") from problem
