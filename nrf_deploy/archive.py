@@ -24,7 +24,7 @@ from .network import Array
 
 NUMBERS = "biuf"
 LIMIT = 1 << 30  # bytes of all members together
-PACKED, FREE = 64, 256 << 20  # packed members: so many times the file's bytes, and so many more
+PACKED, FREE = 64, 256 << 20  # packed members: PACKED times the file's bytes, and FREE more
 DIRECTORY = 16 << 20  # bytes of a zip file's list of members
 
 _HEADERS = {

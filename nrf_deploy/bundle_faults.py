@@ -1,4 +1,4 @@
-"""Where the pieces of a bundle are unsound, or do not fit each other."""
+"""Faults of a bundle: pieces that are unsound, or that do not fit each other."""
 
 from __future__ import annotations
 

@@ -34,9 +34,9 @@ class Image:
     checks: tuple[str, ...] = ()
     """What was made sure of, in words."""
     unchecked: tuple[str, ...] = ()
-    """What nobody here can judge, in words."""
+    """Sentences on what cannot be judged here."""
     suffix: str = ".img"
-    """Of a file that holds it."""
+    """Suffix of a file that holds the image."""
 
     def as_json(self) -> dict[str, Any]:
         return {

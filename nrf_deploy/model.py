@@ -29,7 +29,7 @@ class Model:
 
 
 RULE_CODES = "NIR-RULE-"
-"""How the codes begin of findings that say where a model's reset and firing rule come from."""
+"""Prefix of the codes of findings on the origin of a model's reset and firing rule."""
 
 
 def rule_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:

@@ -36,7 +36,7 @@ from .time_constants import timeless
 
 MOST_NODES = 2_000
 ELEMENTS = 1 << 27
-"""Of all nodes together, counted as nir_io.scan.Limits counts them."""
+"""Limit on the elements of all nodes, counted as nir_io.scan.Limits counts them."""
 LARGEST = 1 << 31
 LONGEST_DELAY = 1 << 16
 

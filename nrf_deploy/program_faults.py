@@ -61,7 +61,7 @@ def _called(noun: Any) -> str:
 
 
 def _nouns(program: Program) -> Iterator[str]:
-    """Yield the faults of each part by itself."""
+    """Yield the faults of each part separately."""
     ends: tuple[Port | Population, ...] = (*program.ports, *program.populations)
     if not program.arithmetic.isprintable() or not program.arithmetic:
         yield f"the arithmetic has the name {program.arithmetic!r:.80}"
@@ -146,7 +146,7 @@ def _repeated(names: Iterable[str]) -> list[str]:
     return [name for name, times in Counter(names).items() if times > 1]
 
 
-# --- one part by itself ----------------------------------------------------
+# --- one part separately ---------------------------------------------------
 
 
 def _shape_faults(what: str, shape: Shape) -> Iterator[str]:

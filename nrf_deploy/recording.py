@@ -20,9 +20,9 @@ import numpy as np
 from .network import Array, Shape
 
 MAX_STEPS = 10_000_000
-"""Of a recording in a file: a run takes time and memory for every one, silent ones too."""
+"""Limit on the steps of a recording in a file: silent ones take time and memory, too."""
 MAX_ELEMENTS = 1 << 24
-"""Of a recording's shape in a file, as of all layers of a model together."""
+"""Limit on the elements of a step in a file, equal to that of all layers of a model."""
 FREE_EVENTS = 1 << 23
 """In a file of any size; more than that only in a file of as many bytes."""
 

@@ -51,7 +51,7 @@ FIRES = {"above": "v > th", "at": "v >= th"}
 
 
 def rule_of(node: Node | None) -> dict[str, str]:
-    """How a population resets and fires; nothing where it does not spike."""
+    """Return how a population resets and fires; empty if it does not spike."""
     if not isinstance(node, IF | LIF | CubaLIF):
         return {}
     return {"reset": node.reset, "fires": node.fires}

@@ -95,7 +95,7 @@ def _boards(boards: Mapping[str, Mapping[str, Any]]) -> list[tuple[object, ...]]
 
 
 def _state(found: Status) -> tuple[str, str]:
-    """Whether it is installed, and whether it can be imported there."""
+    """Return the state of an SDK: installed or not, importable or not."""
     if not found.installed:
         return ("optional" if found.sdk.optional else "missing", "")
     return "installed", {True: "yes", False: "no", None: "not tried"}[found.importable]

@@ -200,8 +200,8 @@ class Settling(Protocol):
     def settled(
         self, network: Network, chip: str, calibration: Recording | None, rules: Rules
     ) -> tuple[str, list[Finding]]:
-        """The full name of the chip with which a legalised and checked network goes on, and
-        what was chosen (CHOSEN). A name that leaves nothing open is returned as it is."""
+        """Return the full name of the chip for a legalised and checked network, and findings on
+        what was chosen (CHOSEN). A name that leaves nothing open is returned unchanged."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Whether what Python passes is of its kind, told as a finding that says what to pass."""
+"""Type checks of Python arguments; the finding names what to pass."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ def dt(parser: argparse.ArgumentParser, about: str = FILE_DT) -> None:
 
 
 def rule(parser: argparse.ArgumentParser) -> None:
-    """What NIR has no field for: --reset and --fires."""
+    """Add --reset and --fires, for which NIR has no field."""
     parser.add_argument(
         "--reset",
         choices=["value", "subtract"],

@@ -38,7 +38,7 @@ class EventRule(Protocol):
     states: Mapping[str, tuple[str, ...]]
 
     def faults(self, program: Program) -> Iterable[Finding]:
-        """As golden.Arithmetic.faults."""
+        """Yield the faults of a program by these rules, as golden.Arithmetic.faults does."""
         ...
 
     def start(self, population: Population) -> State: ...
@@ -224,7 +224,7 @@ def shuffled(events: Array, seed: int, t: int) -> Array:
 
 
 MOST_EVENTS = 2**27
-"""Of a recording; its values are counts, so few numbers can mean very many events."""
+"""Limit on the events of a recording: values are counts, so few numbers can be many events."""
 
 
 def input_faults(recording: Recording) -> Iterator[Finding]:

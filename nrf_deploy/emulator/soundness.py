@@ -12,7 +12,7 @@ from ..findings import Finding, TargetError, error, refuse
 from ..program import Program
 
 BROKEN = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-"""What a check of parts that make no sense may raise."""
+"""Exceptions that a check of unsound parts may raise."""
 
 
 def demand_sound(program: Program, arithmetic: Any) -> None:

@@ -33,9 +33,9 @@ SEED = 0
 SCALES = (1.0, 4.0, 16.0, 64.0, 256.0)
 """Sizes of the input, the first of which makes every spiking layer fire."""
 SLACK = 1e-4
-"""Of the largest value of a layer: sums of float32 in another order."""
+"""Tolerance, relative to the largest value of a layer: float32 sums in another order."""
 WHOLE = 1e-2
-"""Of the events of the whole run: a spike that rounding moved moves others behind it."""
+"""Tolerated share of the events of a run: a spike moved by rounding moves later ones."""
 RECURRENT = (
     "export follows the first step, and a chip does the same in every step; recurrent connections "
     "in torch cannot be exported"

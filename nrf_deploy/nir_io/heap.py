@@ -38,7 +38,7 @@ def check_heaps(data: Bytes) -> None:
 
 
 def walk(data: Bytes, start: int, most: int = MOST_TEXTS) -> dict[int, tuple[int, int]]:
-    """Index -> (first byte, size) of each object in the heap at `start`, at most so many."""
+    """Index -> (first byte, size) of the objects in the heap at `start`, at most `most`."""
     end = start + int.from_bytes(data[start + 8 : start + HEAD], "little")
     if data[start : start + len(HEAP)] != HEAP or not start + HEAD <= end <= len(data):
         raise HeapError(f"there is no whole heap of texts at byte {start}")

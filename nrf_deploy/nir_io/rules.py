@@ -1,4 +1,4 @@
-"""How spiking neurons reset and fire: NIR has no field for either.
+"""Reset and firing rule of spiking neurons, for which NIR has no field.
 
 A node states it in its metadata (`reset`, `fires`), or the caller states it for every spiking
 node of the file. What nobody states is read as NIR means it and reported, since the frameworks
@@ -29,7 +29,7 @@ READ = {
 }
 
 Rules = Mapping[str, str]
-"""What the caller states: some of the keys of `SAID`, each with one of its words."""
+"""Statements of the caller: some of the keys of `SAID`, each with one of its words."""
 
 
 def rules(reset: str | None, fires: str | None) -> Rules:

@@ -99,7 +99,7 @@ def _refuse_idle(words: Sequence[str]) -> None:
 
 
 def _given(words: Sequence[str]) -> Counter[str]:
-    """How often the command line names each option of ours."""
+    """Count the uses of each option of ours on the command line."""
     before_paths = list(words)[: [*words, "--"].index("--")]
     names = (str(word).partition("=")[0] for word in before_paths)
     return Counter(name for name in names if name.startswith("--nrf-"))

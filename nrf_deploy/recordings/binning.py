@@ -250,7 +250,7 @@ class _Tally:
             )
 
     def _beginning(self) -> str:
-        """Where step 0 begins, in words: the origin, and what --from adds to it."""
+        """Describe where step 0 begins: the origin, and what --from adds to it."""
         begin = self.choice.begin
         if self.choice.origin is not None:
             at = self.first + begin

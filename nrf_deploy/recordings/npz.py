@@ -29,7 +29,7 @@ VERSION = "1"
 
 _ARRAYS = ("shape", "start", "index", "value")
 _SMALL = {"format.npy": 1 << 12, "shape.npy": 1 << 10, "dt.npy": 1 << 10, "made.npy": 1 << 20}
-"""Bytes of a member at the most: text takes four a character, and objects many more."""
+"""Most bytes of a member: text takes four a character, and objects many more."""
 
 
 def is_recording(archive: Archive) -> bool:

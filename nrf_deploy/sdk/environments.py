@@ -170,7 +170,7 @@ def status(sdk: Sdk) -> Status:
 
 
 def importable(sdk: Sdk) -> bool | None:
-    """Whether the installed SDK was imported, as noted; None where nobody has tried."""
+    """Return whether importing the installed SDK worked; None if nobody has tried."""
     try:
         return (folder(sdk) / IMPORTED).read_text() == "yes"
     except OSError:

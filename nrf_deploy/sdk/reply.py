@@ -22,13 +22,13 @@ from ..network import Array
 from ..toml_json import JSON_LIMIT, FormatError, parse_json
 
 ARRAY_BYTES = 8
-"""Of one number at most."""
+"""Most bytes of one number."""
 HEADER_BYTES = 1 << 12
 KINDS = {"integers": "iu", "numbers": "iuf"}
 
 
 class BadReplyError(Exception):
-    """What is wrong with a reply, as the end of the sentence "the reply of NAME ..."."""
+    """A fault of a reply, as the end of the sentence "the reply of NAME ..."."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Numbers:
 
 @dataclass(frozen=True)
 class Expected:
-    """What a reply holds: exactly these arrays, and JSON of exactly this form.
+    """The expected reply: exactly these arrays, and JSON of exactly this form.
 
     `form` is a type (str, bool, int, float, dict), [form] for a list, (form, n) for a list of
     n, or {name: form}.
@@ -67,7 +67,7 @@ class Expected:
 
     @property
     def most_bytes(self) -> int:
-        """Of all arrays together."""
+        """Return the most bytes of all arrays."""
         return sum(numbers.most_bytes + HEADER_BYTES for numbers in self.arrays.values())
 
 
@@ -148,7 +148,7 @@ def _refuse(name: str, found: str, wanted: str) -> NoReturn:
 
 
 def _unlike(value: Any, form: Any, place: str) -> Iterator[str]:
-    """Where the value is not of this form."""
+    """Yield the places where the value does not have this form."""
     if isinstance(form, dict):
         if not isinstance(value, dict) or set(value) != set(form):
             held = sorted(value)[:5] if isinstance(value, dict) else type(value).__name__

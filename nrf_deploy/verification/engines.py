@@ -53,7 +53,7 @@ class Row:
     task: Task | None
     silicon: str = ""
     findings: tuple[Finding, ...] = ()
-    """What is wrong with this run, by the limits and beside the vendor's simulator."""
+    """Errors of this run, by the limits and against the vendor's simulator."""
 
     @property
     def name(self) -> str:

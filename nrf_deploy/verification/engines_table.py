@@ -104,7 +104,7 @@ def verdict(found: Engines) -> str:
 
 
 def _unchosen(finding: Finding, limits: Limits) -> bool:
-    """That an engine equals its vendor's simulator is demanded without any limit."""
+    """Return True if no limit of the user asks for it: a default, or equality with the vendor."""
     beside = METRIC.get(finding.code) == "exact" and not limits.of(finding.layer or "").exact
     return beside or by_default(finding, limits)
 

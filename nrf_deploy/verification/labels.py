@@ -136,7 +136,7 @@ def _faults(
 
 
 def _number(cell: str) -> bool:
-    """Whether a cell is a number that a float holds to the last unit."""
+    """Return True if a cell is a number that a float holds to the last unit."""
     try:
         return abs(float(cell)) < LARGEST
     except ValueError:

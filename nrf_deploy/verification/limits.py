@@ -34,7 +34,7 @@ class Limits:
     `value_error` holds for layers whose outputs are integers on one side and fractions on the
     other, exact or not. `task_error` is the left run's against the labels, `task_change` that
     against the right run (task.py). `layers` has what is different for one layer. `file` is where
-    they stand, to be named in a way out; it is no limit, and in no report. `defaults` names those
+    they stand, to be named in a way out: not a limit, and not in reports. `defaults` names those
     that nobody chose: a run beyond them differs, one beyond a chosen limit fails.
     """
 

@@ -74,7 +74,7 @@ def _key(part: str, s: Settings) -> tuple[str, int]:
 
 
 def unused(task: Task) -> Unused | None:
-    """What the weights of a group lose in a typical channel; None where it is next to nothing."""
+    """Return the loss of a group's weights in a typical channel; None if it is negligible."""
     fits = {n: task.least(task.grid(n).largest_gain(w)) for n, w in task.floats.items()}
     if not fits:
         return None

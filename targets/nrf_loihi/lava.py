@@ -270,7 +270,7 @@ def _synapses(s: Synapses, keep: Keep) -> dict[str, Any]:
 
 
 def _expected(job: Job, number: int) -> Iterator[tuple[str, Numbers]]:
-    """What a reply holds for this job: events of each output, and every state of each step."""
+    """Yield the expected arrays: events of each output, and every state of each step."""
     for name in dict.fromkeys(job.record):
         size, place = job.program.population(name).size, f"{number}/{name}/output"
         events = Upto(place, job.steps * size)

@@ -57,7 +57,7 @@ DECLARED: Declared = {
     "v0": Parameter(LEAST, MOST, 0),
     "returns_to_zero": flag(0, shared=True),
 }
-"""What is shared is one number a core."""
+"""Parameters of neurons; a shared one is one number a core."""
 PARAMETERS: Mapping[str, Declared] = {NEURONS: DECLARED, MERGE: {}}
 CODES = Codes(
     unknown="SPECK-MODEL-UNKNOWN",

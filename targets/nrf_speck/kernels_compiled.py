@@ -35,7 +35,7 @@ def stepping(uniform: Uniform) -> Kernel:
             if v >= theta:
                 spikes = v // theta
                 v = i64(0) if to_zero else v - spikes * theta
-            # an arrival that the floor swallows leaves v as it was, and is no rest
+            # an arrival that the floor swallows leaves v as it was, and does not count as rest
             busy |= spikes | (v ^ before) | i64(arriving[i])
             state[i] = i32(v)
             output[i] = i32(spikes)

@@ -44,7 +44,7 @@ newer = Sdk(
 PATIENCE_S = 120.0
 FLASH_PATIENCE_S = 600.0
 MOST_WORDS = 1 << 22
-"""Of one configuration: all memories of the largest chip hold a tenth of that."""
+"""Limit for one configuration: about ten times the memories of the largest chip."""
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ def worker(sdk: Sdk, unrolled: bool, ahead: bool = False) -> Callable[[Problem, 
 
 
 def _expected(problem: Problem) -> dict[str, Numbers]:
-    """Where each step's spikes of each population begin, and which neurons they are of."""
+    """Return the expected arrays: where each step's spikes begin, and their neurons."""
     steps, wanted = problem.recording.steps, {}
     for p in problem.program.populations:
         spikes = Upto(p.name, steps * p.size)
