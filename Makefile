@@ -11,35 +11,40 @@ DATE ?= $(shell date -u +%F)
 # Two test processes on two cores: a second BLAS thread in each would only wait.
 test conformance hostile: export OPENBLAS_NUM_THREADS = 1
 
-.PHONY: demo test conformance hostile bench report-check lint clean
+.DEFAULT_GOAL := help
+.PHONY: help demo test conformance hostile bench report-check lint clean
 
-demo: $(READY) sdks ## the whole way for the shipped model
+help: ## print this list
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  make %-14s %s\n' "$$name" "$$text"; done
+
+demo: $(READY) sdks ## take a shipped model to a verified bundle and draw its track
 	$(BIN)/nrf-deploy demo -o $(OUT)
 
-test: $(READY) sdks ## all tests but the long ones
+test: $(READY) sdks ## run all tests but the long ones
 	$(BIN)/python -m pytest -n 2 -m "not conformance and not hostile"
 
-conformance: $(READY) sdks ## the long comparisons with the vendors' simulators
+conformance: $(READY) sdks ## run the long comparisons with the vendors' simulators
 	$(BIN)/python -m pytest -m conformance
 
-hostile: $(READY) ## 20,000 and more mutated inputs, none of which may crash: docs/robustness.md
+hostile: $(READY) ## feed 20,000 and more mutated inputs (docs/robustness.md)
 	$(BIN)/python -m tests.hostile --page docs/robustness.md
 
-bench: $(READY) ## how fast, on this machine and beside other tools: docs/performance.md
+bench: $(READY) ## measure speed beside other tools (docs/performance.md)
 	$(BIN)/python benchmarks/report.py --date "$(DATE)"
 	$(BIN)/python benchmarks/jobs.py
 
-report-check: $(READY) $(AXE) ## the HTML report in a real Chromium, and axe-core on it
+report-check: $(READY) $(AXE) ## open the HTML report in Chromium and run axe-core on it
 	@command -v chromium || command -v chromium-browser || command -v google-chrome || { echo "install Chromium first: apt-get install chromium"; exit 1; }
 	$(BIN)/python -m pytest tests/test_report_page_browser.py
 
 $(AXE):
 	npm install --silent --no-save --no-package-lock --prefix build/report axe-core@4.14.1
 
-lint: $(READY) ## style and types
+lint: $(READY) ## check style, types and English
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python tools/plain_english.py
 
 # A vendor's SDK is built where its Python is found; where it is not, the tests say what they skip.
 .PHONY: sdks
@@ -52,5 +57,5 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[models,dev]'
 	touch $@
 
-clean: ## everything that make made here
+clean: ## remove everything that make built here
 	rm -rf $(VENV) $(OUT) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

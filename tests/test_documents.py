@@ -67,3 +67,10 @@ def test_every_integer_that_inspect_sends_to_the_semantics_is_explained_there() 
     shown = {*DECLARED, *machine, *PARAMETERS["lif"], *PARAMETERS["li"]}
     page = (ROOT / "docs" / "semantics.md").read_text()
     assert {name for name in shown if f"`{name}`" not in page} == set()
+
+
+def test_make_help_names_every_target() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    (phony,) = re.findall(r"^\.PHONY: (help .*)$", makefile, re.MULTILINE)
+    printed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert re.findall(r"^  make (\S+) +\S", printed.stdout, re.MULTILINE) == phony.split()
