@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 import nrf_deploy as nd
-from nrf_deploy.verification.engines import Engines, every_engine
+from nrf_deploy.verification.engines import Engines, compare_engines
 from nrf_deploy.verification.engines_table import engines_table
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -94,7 +94,7 @@ def measured() -> tuple[nd.Recording, Engines]:
     model = nd.read(shared / MODEL, dt=1, reset="value", fires="above")
     bundles = [nd.compile(model, chip) for chip in CHIPS]
     recording = nd.read_recording(shared / RECORDING, model, bin=1e-3)
-    return recording, every_engine(bundles, recording)
+    return recording, compare_engines(bundles, recording)
 
 
 def document(recording: nd.Recording, found: Engines) -> str:

@@ -19,9 +19,9 @@ __version__ = "0.1.0"
 
 _HOME = {
     "read": "model", "check": "pipeline", "compile": "pipeline", "run": "pipeline",
-    "verify": "verification.verify", "page": "verification.page",
-    "conform": "conformance.run",
-    "every_engine": "verification.engines", "parse_labels": "verification",
+    "verify": "verification.verify", "report_html": "verification.page",
+    "run_conformance": "conformance.run",
+    "compare_engines": "verification.engines", "parse_labels": "verification",
     "save": "bundle", "load": "bundle", "read_recording": "given",
     "Network": "network", "Program": "program", "Recording": "recording", "Trace": "recording",
     "Bundle": "bundle", "Finding": "findings", "NrfError": "findings",

@@ -26,7 +26,7 @@ from .text import Progress, finding_text, several, table, wrap
 from .track import followed
 from .track_picture import Tracks, in_characters, svg
 from .verification.labels import PlaceLabels
-from .verification.page import page
+from .verification.page import report_html
 from .verification.verify import verify
 
 MODEL = "lif-tracker"
@@ -128,7 +128,7 @@ class Way:
                     progress=progress,
                 )
             if against == "reference":
-                made = page(report, bundle, self.recording)
+                made = report_html(report, bundle, self.recording)
                 write_text(self.folder / f"report.{chip}.html", made)
             self.say(report.text(details=not report.passed) + "\n")
             self.runs.append({"chip": chip, "target": name, **report.as_json()})

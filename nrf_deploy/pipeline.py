@@ -28,7 +28,7 @@ from .quantise.scheme import single
 from .recording import Recording, Trace
 from .reference.neurons import Decay
 from .stages import Verdict, stages
-from .target import GROUP, Exporter, Filing, Silicon, Target, chip_named, targets
+from .target import GROUP, Exporter, HasArtefacts, Silicon, Target, chip_named, targets
 from .typed import demand, names, whole
 
 
@@ -94,7 +94,7 @@ def bundled(model: Model, chip: str, verdict: Verdict) -> Bundle:
         placement=placement,
         findings=verdict.findings,
         tool_version=__version__,
-        artefacts=target.artefacts(program, placement) if isinstance(target, Filing) else {},
+        artefacts=target.artefacts(program, placement) if isinstance(target, HasArtefacts) else {},
     )
 
 

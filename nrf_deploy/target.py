@@ -126,7 +126,7 @@ class Target(Protocol):
     def place(self, program: Program, chip: str) -> Placement: ...
 
 
-class PlainArithmetic:
+class BaseArithmetic:
     """Weights, outputs and sums as they are: a base class that leaves the neurons to be said."""
 
     name: str
@@ -149,7 +149,7 @@ class PlainArithmetic:
         return total
 
 
-class Plain:
+class BaseTarget:
     """What a small target has none of: a base class that leaves only what it must say
     (docs/add-a-target.md)."""
 
@@ -170,7 +170,7 @@ def targets() -> dict[str, Target]:
 
 
 @runtime_checkable
-class Described(Protocol):
+class HasCustomChips(Protocol):
     """A target that has more chips than `chips` lists: those that a user describes."""
 
     def chip_from(self, given: str) -> str | None:
@@ -206,7 +206,7 @@ class Settling(Protocol):
 
 
 @runtime_checkable
-class Filing(Protocol):
+class HasArtefacts(Protocol):
     """A target that keeps files of the vendor's in every bundle."""
 
     def artefacts(self, program: Program, placement: Placement) -> Mapping[str, bytes]:
@@ -226,7 +226,7 @@ class Dequantising(Protocol):
 
 
 @runtime_checkable
-class Summing(Protocol):
+class HasStepSums(Protocol):
     """A target with arithmetics in which a step's events come one by one."""
 
     summed: Mapping[str, str]
@@ -253,7 +253,7 @@ def chip_named(given: str) -> tuple[Target, str]:
         if given in target.chips:
             return _declared(target, given), given
     for target in shelf.values():
-        if isinstance(target, Described) and (name := target.chip_from(given)) is not None:
+        if isinstance(target, HasCustomChips) and (name := target.chip_from(given)) is not None:
             return _declared(target, name), name
     chips = sorted(c for t in shelf.values() for c in t.chips)
     name = given.partition(":")[0]

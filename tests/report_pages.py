@@ -28,7 +28,7 @@ class Case:
         return f"<Case of {self.report!r}>"
 
     def page(self) -> str:
-        return nd.page(self.report, self.bundle, self.recording)
+        return nd.report_html(self.report, self.bundle, self.recording)
 
 
 def looped(names: tuple[str, ...] = PLAIN) -> Network:

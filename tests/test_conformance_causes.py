@@ -14,7 +14,7 @@ from conformance_kits import loihi_kit
 from nrf_deploy.cli import main
 from nrf_deploy.conformance import (
     Conformance,
-    conform,
+    run_conformance,
     show,
 )
 from nrf_deploy.conformance.suspects import changes
@@ -72,7 +72,7 @@ def on_engine(
     monkeypatch: pytest.MonkeyPatch, run: Callable[..., Trace], only: tuple[str, ...] = ()
 ) -> Conformance:
     monkeypatch.setattr(LoihiTarget, "engines", {"mine": run})
-    return conform("loihi2", "mine", only=only)
+    return run_conformance("loihi2", "mine", only=only)
 
 
 def mistaken(mistake: str) -> Callable[..., Trace]:

@@ -11,9 +11,9 @@ from conformance_kits import FIXED, KITS, LOIHI, MODELS, SPECK, contents, loihi_
 
 from nrf_deploy.conformance import (
     Conformance,
-    conform,
     make,
     read_kit,
+    run_conformance,
     show,
     write_kit,
 )
@@ -111,7 +111,7 @@ def test_the_plain_rules_give_what_loihi_s_kit_expects() -> None:
 
 @cache
 def held(chip: str, engine: str = "emulator") -> Conformance:
-    return conform(chip, engine)
+    return run_conformance(chip, engine)
 
 
 @pytest.mark.parametrize("chip", ["loihi2", "speck2b", "emulator-4bit"])
@@ -123,7 +123,9 @@ def test_the_emulator_meets_every_case_of_every_chip(chip: str) -> None:
 
 
 def test_a_machine_of_ones_own_is_held_against_the_models_too() -> None:
-    found = conform("emulator:latency=1,weight_bits=5", only=["leak", "two-layers", "two-ways"])
+    found = run_conformance(
+        "emulator:latency=1,weight_bits=5", only=["leak", "two-layers", "two-ways"]
+    )
     assert [r.status for r in found.results] == ["ok"] * 3
 
 

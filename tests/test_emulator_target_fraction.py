@@ -12,7 +12,7 @@ from test_emulator_target import chain, differ, full, lif, linear, some_input, s
 import nrf_deploy as nd
 from nrf_deploy import nir_io
 from nrf_deploy.cli import main
-from nrf_deploy.conformance import conform
+from nrf_deploy.conformance import run_conformance
 from nrf_deploy.findings import Finding, UsageError
 from nrf_deploy.network import Linear, Network
 from nrf_deploy.quantise.rules import LayerRules, Rules
@@ -172,7 +172,7 @@ def test_weights_that_all_round_to_zero_for_want_of_state_bits_say_so() -> None:
 @pytest.mark.parametrize("bits", [6, 8])
 def test_a_narrow_machine_conforms(bits: int) -> None:
     """With fraction_bits = 6 it failed 16 of 47 cases, with likely causes that were wrong."""
-    found = conform(f"emulator:state_bits=12,weight_bits={bits}")
+    found = run_conformance(f"emulator:state_bits=12,weight_bits={bits}")
     assert found.passed
     refused = [r for r in found.results if r.status != "ok"]
     assert [r.case.name for r in refused] == ["large"]
@@ -180,7 +180,7 @@ def test_a_narrow_machine_conforms(bits: int) -> None:
 
 
 def test_a_machine_too_narrow_for_a_case_is_not_said_to_be_wrong() -> None:
-    found = conform(f"{NARROW},fraction_bits=6", only=["kernel", "fires-at", "leak"])
+    found = run_conformance(f"{NARROW},fraction_bits=6", only=["kernel", "fires-at", "leak"])
     assert {r.case.name: r.status for r in found.results if r.case.arithmetic is None} == {
         "kernel": "refused", "fires-at": "refused", "leak": "ok",
     }  # fmt: skip

@@ -12,7 +12,7 @@ import pytest
 import nrf_deploy as nd
 from nrf_deploy import pipeline
 from nrf_deploy.bundle import Bundle
-from nrf_deploy.conformance import Conformance, conform
+from nrf_deploy.conformance import Conformance, run_conformance
 from nrf_deploy.findings import TargetError
 from nrf_deploy.network import (
     IF,
@@ -193,7 +193,7 @@ def test_a_target_that_forgets_it_is_refused_by_name(
 def test_the_conformance_run_says_so_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """Other refusals are no fault."""
     forgetful(monkeypatch, emulator)
-    made: Conformance = conform("emulator", only=["model/potential-out"])
+    made: Conformance = run_conformance("emulator", only=["model/potential-out"])
     (result,) = made.results
     assert result.status == "broke"
     assert [f.code for f in result.findings if f.severity == "error"] == [UNSAID]

@@ -39,15 +39,15 @@ TYPES: dict[str, tuple[Call, str]] = {
     "limits": (lambda m, b, r: nd.verify(b, r, limits={}), "{} (dict) is not limits"),
     "behind": (lambda m, b, r: nd.verify(b, r, behind=1.0), "behind: 1.0 (float)"),
     "labels": (lambda m, b, r: nd.verify(b, r, labels="x.csv"), "'x.csv' (str) is not labels"),
-    "every limits": (lambda m, b, r: nd.every_engine([b], r, limits={}), "is not limits"),
-    "every labels": (lambda m, b, r: nd.every_engine([b], r, labels="x.csv"), "is not labels"),
-    "one bundle": (lambda m, b, r: nd.every_engine(b, r), "is not a list"),
+    "every limits": (lambda m, b, r: nd.compare_engines([b], r, limits={}), "is not limits"),
+    "every labels": (lambda m, b, r: nd.compare_engines([b], r, labels="x.csv"), "is not labels"),
+    "one bundle": (lambda m, b, r: nd.compare_engines(b, r), "is not a list"),
     "record": (lambda m, b, r: nd.run(b, r, record="last"), "record: 'last' (str)"),
     "record, reference": (lambda m, b, r: nd.run(b, r, "reference", record="last"), "record: "),
     "states": (lambda m, b, r: nd.run(b, r, states="last"), "states: 'last' (str)"),
     "steps": (lambda m, b, r: nd.run(b, r, steps=2.5), "steps: 2.5 (float)"),
     "steps of true": (lambda m, b, r: nd.run(b, r, steps=True), "steps: True (bool)"),
-    "only": (lambda m, b, r: nd.conform("loihi2", only="drift"), "only: 'drift' (str)"),
+    "only": (lambda m, b, r: nd.run_conformance("loihi2", only="drift"), "only: 'drift' (str)"),
 }
 
 
@@ -113,7 +113,7 @@ def test_other_steps_are_a_finding_of_the_report(
     given: tuple[Any, Any, Any], slow: Recording
 ) -> None:
     _, bundle, recording = given
-    for found in (nd.verify(bundle, slow), nd.every_engine([bundle], slow)):
+    for found in (nd.verify(bundle, slow), nd.compare_engines([bundle], slow)):
         (told,) = [f for f in found.findings if f.code == "RECORDING-BIN-DIFFERS"]  # type: ignore[attr-defined]
         assert told.what == "the recording has steps of 0.002 s, the model has dt = 0.001"
     unstated = Recording.from_dense(recording.dense())

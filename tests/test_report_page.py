@@ -20,7 +20,7 @@ from nrf_deploy.recording import Recording
 from nrf_deploy.verbs.provenance import command
 from nrf_deploy.verification import compare
 from nrf_deploy.verification.causes import Attribution, LayerCauses
-from nrf_deploy.verification.page import page
+from nrf_deploy.verification.page import report_html
 from nrf_deploy.verification.page.raster import PIXELS
 
 HOSTILE = (
@@ -87,7 +87,7 @@ def test_a_core_shows_how_full_it_is_only_where_there_is_a_limit(plain: Case, re
     used = plain.bundle.placement.used_cores
     assert sum(a.get("class") == "level" for a in read.all("rect")) == used
     placement = replace(plain.bundle.placement, limits={})
-    bare = page(plain.report, replace(plain.bundle, placement=placement), plain.recording)
+    bare = report_html(plain.report, replace(plain.bundle, placement=placement), plain.recording)
     assert not [a for a in Read.of(bare).all("rect") if a.get("class") == "level"]
     assert "fullest budget" not in bare
 
@@ -110,7 +110,7 @@ def test_the_first_difference_is_marked_in_every_panel_of_its_layer(plain: Case)
     )
     comparison = compare(*traces, order=["hidden"])
     report = replace(plain.report, comparison=comparison, traces=traces)
-    read = Read.of(page(report, plain.bundle, plain.recording))
+    read = Read.of(report_html(report, plain.bundle, plain.recording))
     assert sum(a["class"] == "mark" for a in read.all("circle")) == 3
     text = " ".join(read.text)
     assert "1 place differs" in text
@@ -119,7 +119,7 @@ def test_the_first_difference_is_marked_in_every_panel_of_its_layer(plain: Case)
 
 def test_a_failure_is_named_with_its_findings(plain: Case) -> None:
     found = error("VERIFY-DIVERGED", "v is 3", why="it was 4", fix="look", layer="hidden")
-    made = page(replace(plain.report, findings=(found,)), plain.bundle, plain.recording)
+    made = report_html(replace(plain.report, findings=(found,)), plain.bundle, plain.recording)
     assert 'class="verdict differs"' in made
     for said in ("differs in layer", "VERIFY-DIVERGED", "v is 3", "it was 4", "look"):
         assert said in made
@@ -141,12 +141,12 @@ def test_what_is_measured_besides_is_shown_and_else_left_out(plain: Case) -> Non
     told = {"schema_version": 2, "chip": "x", "tests": {"zero-stuffing": test}, "findings": []}
     shares = LayerCauses("hidden", 9, 0.5, {"weights": 0.25, "decay": 0.0625}, 0, "places")
     report = replace(plain.report, attribution=Attribution((shares,), {}), alone=None)
-    made = page(report, plain.bundle, plain.recording, covariance=told)
+    made = report_html(report, plain.bundle, plain.recording, covariance=told)
     assert "covariance" in [a["id"] for a in Read.of(made).all("section")]
     for said in ("weights", "25.00%", "6.25%", "50.00%", "12.50%", "3.12%", "Euler"):
         assert said in made
     assert "In the run and alone" not in made
-    bare = page(replace(report, attribution=None), plain.bundle, plain.recording)
+    bare = report_html(replace(report, attribution=None), plain.bundle, plain.recording)
     assert "By cause" not in bare
 
 
@@ -157,11 +157,11 @@ def test_distances_in_time_are_shown_where_spikes_were_compared(plain: Case, rea
     assert f"{timing.van_rossum:,.4g}" in text
     layers = tuple(replace(c, timing=None) for c in plain.report.comparison.layers)
     report = replace(plain.report, comparison=replace(plain.report.comparison, layers=layers))
-    assert "Victor-Purpura" not in page(report, plain.bundle, plain.recording)
+    assert "Victor-Purpura" not in report_html(report, plain.bundle, plain.recording)
 
 
 def test_runs_that_were_not_kept_are_said_to_be(plain: Case) -> None:
-    made = page(replace(plain.report, traces=None), plain.bundle, plain.recording)
+    made = report_html(replace(plain.report, traces=None), plain.bundle, plain.recording)
     assert "The runs were not kept." in made
 
 
@@ -221,9 +221,9 @@ def test_any_names_make_the_same_elements(plain: Case, names: list[str]) -> None
         program=replace(program, populations=populations, origins=origins),
         placement=replace(plain.bundle.placement, pieces=pieces),
     )
-    made = page(report, bundle, plain.recording)
+    made = report_html(report, bundle, plain.recording)
     made.encode()
-    usual = page(replace(plain.report, alone=None), plain.bundle, plain.recording)
+    usual = report_html(replace(plain.report, alone=None), plain.bundle, plain.recording)
     assert [t for t, _ in Read.of(made).tags] == [t for t, _ in Read.of(usual).tags]
 
 
@@ -282,7 +282,7 @@ def test_ten_million_spikes_stay_a_few_hundred_kilobytes(plain: Case) -> None:
     )
     comparison = replace(plain.report.comparison, layers=(layer,))
     report = replace(plain.report, comparison=comparison, traces=(left, right))
-    made = page(report, plain.bundle, plain.recording)
+    made = report_html(report, plain.bundle, plain.recording)
     assert 50_000 < len(made) < 500_000
 
 
@@ -292,7 +292,7 @@ def test_pictures_of_many_layers_share_the_room(plain: Case) -> None:
     one, other = (replace(t, outputs=dict.fromkeys(names, noise)) for t in plain.report.traces)
     comparison = compare(one, other, order=names)
     report = replace(plain.report, comparison=comparison, traces=(one, other))
-    pictures = Read.of(page(report, plain.bundle, plain.recording)).all("image")
+    pictures = Read.of(report_html(report, plain.bundle, plain.recording)).all("image")
     assert len(pictures) == 300
     assert sum(len(a["href"] or "") for a in pictures) < PIXELS
 
@@ -333,4 +333,4 @@ def test_the_command_is_told_without_folders_and_without_the_report() -> None:
 
 
 def test_python_has_the_page_too(plain: Case) -> None:
-    assert nd.page is page
+    assert nd.report_html is report_html

@@ -18,7 +18,7 @@ from nrf_deploy.recordings import write
 from nrf_deploy.verification import Comparison, Limits, Report, compare, judge
 from nrf_deploy.verification.advice import Advice
 from nrf_deploy.verification.causes import Attribution, LayerCauses, Ways
-from nrf_deploy.verification.engines import every_engine
+from nrf_deploy.verification.engines import compare_engines
 from nrf_deploy.verification.engines_table import engines_text
 from nrf_deploy.verification.limits import DEFAULTS
 
@@ -113,8 +113,8 @@ def test_speck_says_which_engine_the_silicon_follows(
     report = nd.verify(speck, RECORDING, "steps")
     assert words in unwrapped(report.text())
     assert "no board was at hand" in report.as_json()["context"]["silicon"]
-    assert words.capitalize() in unwrapped(nd.page(report, speck, RECORDING))
-    table = unwrapped(engines_text(every_engine([speck], RECORDING)))
+    assert words.capitalize() in unwrapped(nd.report_html(report, speck, RECORDING))
+    table = unwrapped(engines_text(compare_engines([speck], RECORDING)))
     assert f"Silicon of speck2b: {words.removeprefix('silicon: ')}" in table
     files = [str(tmp_path / n) for n in ("b.nrfb", "e.npz", "o.npz")]
     nd.save(speck, files[0])

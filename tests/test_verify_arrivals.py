@@ -14,7 +14,7 @@ from nrf_deploy.emulator.parameters import Declared
 from nrf_deploy.network import Array
 from nrf_deploy.program import Conv, Dense, Population, Port, Program, Sparse
 from nrf_deploy.recording import Recording
-from nrf_deploy.target import PlainArithmetic
+from nrf_deploy.target import BaseArithmetic
 from nrf_deploy.verification import Arrival, arrivals
 from nrf_deploy.verification.arrived import sentences
 from nrf_deploy.verification.comparison import Divergence
@@ -22,7 +22,7 @@ from nrf_deploy.verification.comparison import Divergence
 IN = (4, 5, 6)
 
 
-class Plain(PlainArithmetic):
+class Plain(BaseArithmetic):
     """An arithmetic without any: a neuron gives what arrives."""
 
     name = "plain"

@@ -25,7 +25,7 @@ from nrf_deploy.program import Program
 from nrf_deploy.recording import Recording, Trace
 from nrf_deploy.sdk.environments import status
 from nrf_deploy.verification import Limits
-from nrf_deploy.verification.engines import Engines, as_json, every_engine
+from nrf_deploy.verification.engines import Engines, as_json, compare_engines
 from nrf_deploy.verification.engines_table import engines_table, engines_text
 from nrf_loihi import lava
 from nrf_loihi import target as loihi
@@ -108,7 +108,7 @@ def wide(share: float = 20.0) -> Limits:
 
 
 def found_by(bundles: list[Bundle], **options: Any) -> Engines:
-    return every_engine(bundles, RECORDING, limits=wide(), **options)
+    return compare_engines(bundles, RECORDING, limits=wide(), **options)
 
 
 def test_every_engine_of_every_bundle_has_its_rows(bundles: list[Bundle], vendors: Any) -> None:
@@ -145,7 +145,7 @@ def test_spikes_of_several_in_a_step_are_all_counted(bundles: list[Bundle], vend
     vendors()
     (_, bundle) = bundles
     flood = replace(RECORDING, value=RECORDING.value * 9)
-    found = every_engine([bundle], flood, limits=wide(1e9))
+    found = compare_engines([bundle], flood, limits=wide(1e9))
     trace = nd.run(bundle, flood)
     assert trace.outputs["first"].value.max() > 1
     assert found.rows[0].spikes["first"] == trace.outputs["first"].value.sum()
@@ -169,7 +169,7 @@ def test_a_simulator_of_another_arithmetic_is_shown_and_not_demanded(
     bundles: list[Bundle], vendors: Any
 ) -> None:
     vendors(specks=simulator(StepsArithmetic(), without_one, arithmetic="speck.steps"))
-    found = every_engine(bundles[1:], RECORDING, limits=wide())
+    found = compare_engines(bundles[1:], RECORDING, limits=wide())
     emulator, steps, _ = found.rows
     assert emulator.vendor is not None
     assert not emulator.vendor.exact
@@ -185,7 +185,7 @@ def test_what_is_missing_is_named_and_the_others_go_on(
     bundles: list[Bundle], vendors: Any, code: str, severity: str
 ) -> None:
     vendors(refusing(code))
-    found = every_engine(bundles[:1], RECORDING, limits=wide())
+    found = compare_engines(bundles[:1], RECORDING, limits=wide())
     assert [row.name for row in found.rows] == ["loihi2 emulator"]
     (told,) = found.findings
     assert (told.code, told.severity, told.fix) == (code, severity, "fetch it")
@@ -199,10 +199,10 @@ def test_bundles_of_two_models_are_refused(bundles: list[Bundle]) -> None:
     for second in (other, slower):
         pair = [replace(b, source_sha256=None) for b in (bundles[0], second)]
         with pytest.raises(UsageError, match="ENGINES-MODELS"):
-            every_engine(pair, RECORDING)
+            compare_engines(pair, RECORDING)
     same_file = [replace(b, source_sha256="1" * 64) for b in (bundles[0], slower)]
     with pytest.raises(UsageError, match="ENGINES-MODELS"):
-        every_engine(same_file, RECORDING)
+        compare_engines(same_file, RECORDING)
 
 
 def test_json_holds_every_number(bundles: list[Bundle], vendors: Any) -> None:
@@ -223,13 +223,13 @@ def test_places_and_values_have_their_columns() -> None:
     from test_verify_task import bundled, labelled, maps, moving
 
     bundle, recording = bundled(maps()), moving()
-    without = every_engine([bundle], recording)
+    without = compare_engines([bundle], recording)
     assert " apart " in engines_table(without).splitlines()[0]
     (row,) = without.rows
     assert row.task is not None
     assert f"{row.task.change:.3g}" in _line(without, "emulator emulator")
     labels = labelled(np.arange(10), np.zeros((10, 2)))
-    told = every_engine([bundle], recording, labels=labels)
+    told = compare_engines([bundle], recording, labels=labels)
     assert " off " in engines_table(told).splitlines()[0]
     assert told.answer is not None
     verdict = unwrapped(engines_text(told)).partition("verdict: ")[2]
@@ -293,7 +293,7 @@ def test_runs_with_the_same_counts_are_one_finding(vendors: Any) -> None:
     """Two chips of one family give the same, and so do an engine and its vendor's simulator."""
     vendors()
     model = nd.model.Model(network())
-    found = every_engine(
+    found = compare_engines(
         [nd.compile(model, chip) for chip in ("speck2b", "speck2f")], RECORDING, limits=wide(0.0)
     )
     text = engines_text(found)

@@ -2,7 +2,7 @@
 
 from .case import Case, Image, Kit, Unknown
 from .result import Conformance, Result
-from .run import conform, kits_of
+from .run import kits_of, run_conformance
 from .store import read_kit, write_kit
 
 __all__ = [
@@ -12,8 +12,8 @@ __all__ = [
     "Kit",
     "Result",
     "Unknown",
-    "conform",
     "kits_of",
     "read_kit",
+    "run_conformance",
     "write_kit",
 ]

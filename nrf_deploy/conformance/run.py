@@ -120,7 +120,7 @@ def _unknown(only: Sequence[str], cases: Sequence[Case]) -> Iterator[Finding]:
             )
 
 
-def conform(
+def run_conformance(
     chip: str,
     engine: str = "emulator",
     folders: Iterable[str | Path] = (),

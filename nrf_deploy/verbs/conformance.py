@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ..cli import emit
-from ..conformance import conform, show
+from ..conformance import run_conformance, show
 from ..files import write_text
 from ..findings import MissingError
 from ..text import Progress
@@ -16,7 +16,7 @@ def conformance(args: argparse.Namespace) -> int:
     if args.junit:
         demand_outputs(args, (args.junit, "a JUnit file"))
     with Progress(f"cases on {args.engine}") as progress:
-        found = conform(args.target, args.engine, args.kit, args.case, progress)
+        found = run_conformance(args.target, args.engine, args.kit, args.case, progress)
     if found.results and all(r.status in ("missing", "refused") for r in found.results):
         missing = [f for r in found.results if r.status == "missing" for f in r.findings]
         if missing:

@@ -14,7 +14,7 @@ from ..findings import UsageError, error
 from ..given import as_bundle, without_steps
 from ..text import Progress
 from ..verification import Labels, Limits
-from ..verification.engines import as_json, every_engine
+from ..verification.engines import as_json, compare_engines
 from ..verification.engines_table import engines_text
 from .common import demand_outputs, demand_steps, recording, say_at_once
 
@@ -39,7 +39,7 @@ def engines(args: argparse.Namespace, limits: Limits, labels: Labels | None) -> 
     shown = [f"running on {chip}{engine}" for chip, engine in runs]
     hints = pipeline.waiting(*(engine for _, engine in runs))
     with Progress(shown, waiting=hints) as progress:
-        found = every_engine(
+        found = compare_engines(
             bundles, given, limits=limits, decay=args.decay, labels=labels, progress=progress
         )
     told: dict[str, Any] = as_json(found)

@@ -22,7 +22,7 @@ from ..verification.bisect import bisect
 from ..verification.chosen import chosen_limits, labels_from
 from ..verification.covariance import Covariance, covariance
 from ..verification.covariance.words import text as in_words
-from ..verification.page import page
+from ..verification.page import report_html
 from ..verification.verify import verify as verify_bundle
 from . import engines
 from .common import asked, demand_outputs, demand_steps, recording, running, say_at_once
@@ -145,7 +145,7 @@ def _written(
 ) -> str:
     told = measured.as_json() if measured else None
     if Path(path).suffix.lower() in (".html", ".htm"):
-        return page(report, bundle, given, covariance=told)
+        return report_html(report, bundle, given, covariance=told)
     document = report.as_json() | ({"covariance": told} if told else {})
     return json.dumps(document, indent=2, allow_nan=False) + "\n"
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ..bundle import Bundle
 from ..pipeline import populations, target_of
 from ..quantise.rules import Rules
-from ..target import Dequantising, Summing
+from ..target import Dequantising, HasStepSums
 from .causes import Attribution, Ways, either
 from .comparison import Comparison, LayerComparison
 
@@ -80,7 +80,7 @@ def ways(bundle: Bundle) -> Ways:
         for name in populations(bundle)
         if any(_fewer(bundle, rules, s.name) for s in program.into(name))
     }
-    by_event = isinstance(target, Summing) and program.arithmetic in target.summed
+    by_event = isinstance(target, HasStepSums) and program.arithmetic in target.summed
     return Ways(frozenset(coarse), bundle.scheme.largest_input > 0, by_event)
 
 

@@ -82,7 +82,7 @@ class Engines:
         return not any(f.severity == "error" for f in self.findings)
 
 
-def every_engine(
+def compare_engines(
     bundles: Sequence[Bundle],
     recording: Recording,
     *,

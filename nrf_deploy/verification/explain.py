@@ -12,7 +12,7 @@ from ..pipeline import emulate, latency, populations, target_of
 from ..program import Program
 from ..progress import Progress, quiet
 from ..recording import Recording, Trace
-from ..target import Dequantising, Summing
+from ..target import Dequantising, HasStepSums
 from .advice import ways
 from .alone import Run, each, unrecorded
 from .attribution import attribute
@@ -85,7 +85,7 @@ def attributed(bundle: Bundle, recording: Recording, progress: Progress = quiet)
     target = dequantising(bundle)
     program, network = bundle.program, bundle.network
     numbers = target.dequantised(program)
-    summed = target.summed.get(program.arithmetic) if isinstance(target, Summing) else None
+    summed = target.summed.get(program.arithmetic) if isinstance(target, HasStepSums) else None
     run = emulating(bundle, progress)
     found = attribute(network, bundle.steps, program, numbers, recording, run, summed, progress)
     return replace(found, ways=ways(bundle))

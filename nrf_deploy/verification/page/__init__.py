@@ -1,5 +1,5 @@
 """The report as one HTML page, that opens from a mail attachment."""
 
-from .document import page
+from .document import report_html
 
-__all__ = ["page"]
+__all__ = ["report_html"]

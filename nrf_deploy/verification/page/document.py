@@ -35,7 +35,7 @@ PARTS = {
 }
 
 
-def page(
+def report_html(
     report: Report,
     bundle: Bundle,
     recording: Recording,
