@@ -28,7 +28,7 @@ from trackers_page import CHIPS, FLOAT, KINDS, SEEDS, document, figure
 import nrf_deploy as nd
 from nrf_deploy.bundle import Bundle
 from nrf_deploy.export import from_torch
-from nrf_deploy.findings import Finding
+from nrf_deploy.findings import Finding, NrfError
 from nrf_deploy.track import followed
 from nrf_models.covariant.shipped import Shipped
 
@@ -96,6 +96,8 @@ def measured(
     """
     try:
         module = tracker.build()
+    except NrfError:
+        raise
     except ValueError as problem:
         return {"refused": str(problem)}
     network, _ = from_torch(module, module.input_shape, None)

@@ -24,7 +24,7 @@ from .archive import LIMIT, Archive, DamagedError, TooLargeError, from_npy, to_n
 from .codec import Codec, fits, from_json, to_json
 from .emulator.soundness import BROKEN
 from .files import reading, write_atomically
-from .findings import Finding, InputError, UsageError, error
+from .findings import Finding, InputError, NrfError, UsageError, error
 from .legalise import Step
 from .network import Array, Network
 from .place.placement import Piece, Placement
@@ -176,6 +176,8 @@ def _faults(bundle: Bundle) -> list[str]:
     """List the faults; pieces that make no sense can make the very check of them fail."""
     try:
         return list(bundle.faults())
+    except NrfError:
+        raise
     except (*BROKEN, MemoryError, RecursionError) as problem:
         return [f"its pieces make no sense ({problem!r:.200})"]
 

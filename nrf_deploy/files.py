@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from .findings import InputError, UsageError, error
+from .findings import InputError, MissingFileError, NrfError, UsageError, error
 from .typed import demand_path
 
 
@@ -18,16 +18,16 @@ from .typed import demand_path
 def reading(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open a file for reading.
 
-    A file that is missing, that we may not read, or that is not a regular file (a pipe would
-    never end) is a UsageError. An OSError or a MemoryError while it is read is an InputError
-    that names the file, unless the reader has a better explanation.
+    A file that is missing is a MissingFileError; one that we may not read, or that is not a
+    regular file (a pipe would never end), is a UsageError. An OSError or a MemoryError while it
+    is read is an InputError that names the file, unless the reader has a better explanation.
     """
     demand_path(path)
     try:
         _demand_plain(Path(path))
         stream = open(path, "rb")  # noqa: SIM115 - closed below; only opening is guarded
     except OSError as problem:
-        raise UsageError(
+        raise _usage_error(problem)(
             error(
                 "INPUT-UNREADABLE",
                 f"{os.fspath(path)} cannot be read: {problem.strerror or problem}",
@@ -37,7 +37,7 @@ def reading(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     try:
         with stream:
             yield stream
-    except BrokenPipeError:
+    except (BrokenPipeError, NrfError):
         raise
     except OSError as problem:
         what = f"reading {os.fspath(path)} failed: {problem.strerror or problem}"
@@ -90,6 +90,8 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[BinaryIO], N
             with contextlib.suppress(OSError):
                 temporary.unlink()
             raise
+    except NrfError:
+        raise
     except OSError as problem:
         raise _unwritable(path, problem) from problem
 
@@ -116,13 +118,18 @@ def _written_to(path: str | os.PathLike[str]) -> Path:
 
 
 def _unwritable(path: str | os.PathLike[str], problem: OSError) -> UsageError:
-    return UsageError(
+    return _usage_error(problem)(
         error(
             "OUTPUT-UNWRITABLE",
             f"{os.fspath(path)} cannot be written: {problem.strerror or problem}",
             fix="name a file in an existing folder with space left that you may write to",
         )
     )
+
+
+def _usage_error(problem: OSError) -> type[UsageError]:
+    """Return the error class for a file that cannot be opened or written."""
+    return MissingFileError if isinstance(problem, FileNotFoundError) else UsageError
 
 
 def _demand_plain(path: Path, missing_ok: bool = False) -> None:

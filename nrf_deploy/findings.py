@@ -1,8 +1,9 @@
-"""What is known about a model or a run, and how it is said.
+"""Findings: facts about a model or a run, and the errors that carry them.
 
 A Finding is one fact: where, what, why, and the way out. Every refusal of the
 toolchain is an `NrfError` that carries all findings of its stage at once, so
-that nobody has to mend a model one error at a time.
+that nobody has to mend a model one error at a time. Where Python has an exception
+for a case (ValueError, TypeError, FileNotFoundError), the refusal is one of these too.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 Severity = Literal["error", "warning", "info"]
 
@@ -89,13 +90,25 @@ def _of_layers(alike: list[Finding]) -> Finding:
 
 
 class NrfError(Exception):
-    """A refusal. It carries every finding of the stage that refused."""
+    """A refusal with every finding of the stage that refused.
+
+    Attributes:
+        findings: All findings of the stage, errors and others, in the order of the checks.
+        exit_code: The exit code of the command line for this refusal.
+    """
 
     exit_code = 70
 
     def __init__(self, findings: Finding | Iterable[Finding]):
         self.findings = (findings,) if isinstance(findings, Finding) else tuple(findings)
         super().__init__("\n".join(f.text() for f in self.findings))
+
+    def __str__(self) -> str:
+        return "\n".join(f.text() for f in self.findings)
+
+    def __reduce__(self) -> tuple[type[Self], tuple[tuple[Finding, ...]]]:
+        """Return how to make this error again in another process."""
+        return type(self), (self.findings,)
 
     def of(self, path: str | os.PathLike[str]) -> NrfError:
         """Return the same refusal with the file's name, where no finding of it says where."""
@@ -123,14 +136,22 @@ class UnjudgedError(NrfError):
     exit_code = 1
 
 
-class UsageError(NrfError):
-    """The call itself is off: a wrong option, a file that is not there."""
+class UsageError(NrfError, ValueError):
+    """A wrong call: an option or an argument that does not fit."""
 
     exit_code = 2
 
 
-class InputError(NrfError):
-    """A file that cannot be read, is hostile, or does not say what it must."""
+class ArgumentTypeError(UsageError, TypeError):
+    """An argument of a wrong type."""
+
+
+class MissingFileError(UsageError, FileNotFoundError):
+    """A file to read, or a folder to write to, that does not exist."""
+
+
+class InputError(NrfError, ValueError):
+    """A file or data that cannot be read, is hostile, or does not state what it must."""
 
     exit_code = 3
 

@@ -20,7 +20,7 @@ from .emulator.events_golden import EventRule
 from .emulator.golden import Arithmetic
 from .emulator.kernels import EventKernels, Kernels
 from .emulator.parameters import Codes, Declared, model_faults
-from .findings import Finding, TargetError, UsageError, error
+from .findings import Finding, NrfError, TargetError, UsageError, error
 from .legalise import EXACT, Pass
 from .legalise.choice import Approximate, allowed
 from .network import Array, Network
@@ -289,6 +289,8 @@ def _declared(target: Target, chip: str) -> Target:
         what = f"kinds({chip!r}) returns a {type(target.kinds(chip)).__name__}; expected Kinds"
     except AttributeError:
         what = "it has no method kinds(chip)"
+    except NrfError:
+        raise
     except (TypeError, ValueError) as problem:
         what = f"kinds({chip!r}) fails: {problem}"
     raise TargetError(

@@ -7,16 +7,16 @@ from collections.abc import Iterable
 from numbers import Integral, Real
 from typing import Any, TypeVar
 
-from .findings import UsageError, error
+from .findings import ArgumentTypeError, error
 
 T = TypeVar("T")
 
 
-def wrong(given: object, wanted: str, fix: str) -> UsageError:
+def wrong(given: object, wanted: str, fix: str) -> ArgumentTypeError:
     """Return the refusal of an argument, shown in one line."""
     shown = " ".join(repr(given).split())
     what = f"{shown:.80} ({type(given).__name__}) is not {wanted}"
-    return UsageError(error("ARGUMENT-TYPE", what, fix=fix))
+    return ArgumentTypeError(error("ARGUMENT-TYPE", what, fix=fix))
 
 
 def demand(given: object, kind: type[T] | tuple[type[T], ...], wanted: str, fix: str) -> T:
@@ -42,9 +42,9 @@ def whole(name: str, given: object) -> int:
     return int(given)
 
 
-def wrong_value(name: str, given: object, wanted: str) -> UsageError:
-    refusal = wrong(given, wanted, f"pass {wanted} as {name}, or leave it out")
-    return UsageError(error(f.code, f"{name}: {f.what}", fix=f.fix) for f in refusal.findings)
+def wrong_value(name: str, given: object, wanted: str) -> ArgumentTypeError:
+    (f,) = wrong(given, wanted, f"pass {wanted} as {name}, or leave it out").findings
+    return ArgumentTypeError(error(f.code, f"{name}: {f.what}", fix=f.fix))
 
 
 def listed(name: str, given: object) -> list[Any]:

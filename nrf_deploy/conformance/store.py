@@ -25,7 +25,7 @@ from .. import archive, nir_io
 from ..bundle import Bundle, load, save
 from ..codec import fits, from_json, to_json
 from ..files import content, reading, write_atomically
-from ..findings import InputError, UsageError, error, refuse
+from ..findings import InputError, MissingFileError, UsageError, error, refuse
 from ..network import Array, Network
 from ..recording import Recording, Trace
 from ..recordings import decode, write
@@ -142,7 +142,7 @@ def _narrow(x: Array) -> Array:
 def read_kit(folder: str | os.PathLike[str]) -> Kit:
     root = Path(folder)
     if not root.is_dir():
-        raise UsageError(
+        raise (UsageError if root.exists() else MissingFileError)(
             error(
                 "KIT-MISSING",
                 f"{root} is no folder",
@@ -161,8 +161,9 @@ def read_kit(folder: str | os.PathLike[str]) -> Kit:
 
 def _manifest(root: Path) -> dict[str, Any]:
     path = root / MANIFEST
+    data = content(path, LIMIT, "KIT-TOO-LARGE")
     try:
-        held = from_json(content(path, LIMIT, "KIT-TOO-LARGE"))
+        held = from_json(data)
     except ValueError as problem:
         raise _damaged(path, f"is no JSON ({problem})") from problem
     if not isinstance(held, dict) or held.get("format") != FORMAT:

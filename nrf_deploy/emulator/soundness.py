@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..findings import Finding, TargetError, error, refuse
+from ..findings import Finding, NrfError, TargetError, error, refuse
 from ..program import Program
 
 BROKEN = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
@@ -32,6 +32,8 @@ def _found(program: Program, arithmetic: Any) -> list[Finding]:
     try:
         found = [error("PROGRAM-UNSOUND", fault) for fault in program.faults()]
         return found or _by_rules(program, arithmetic)
+    except NrfError:
+        raise
     except BROKEN as problem:
         return [error("PROGRAM-UNSOUND", f"its parts make no sense ({problem!r:.200})")]
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
-from ..findings import InputError, MissingError, UsageError, error
+from ..findings import InputError, MissingError, MissingFileError, UsageError, error
 from ..network import Shape
 from .build import need_torch
 
@@ -112,7 +112,7 @@ def _check(module: Any, shape: Any, source: str | Factory) -> None:
 
 def _fill(module: Any, weights: Path) -> None:
     if not weights.is_file():
-        raise UsageError(
+        raise MissingFileError(
             error(
                 "EXPORT-WEIGHTS-MISSING",
                 f"there is no file {str(weights)!r}",

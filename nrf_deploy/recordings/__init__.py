@@ -24,7 +24,7 @@ import numpy as np
 
 from ..archive import Archive, DamagedError, TooLargeError, from_npy
 from ..files import reading, write_atomically
-from ..findings import Finding, InputError, UsageError, error, refuse, warning
+from ..findings import ArgumentTypeError, Finding, InputError, UsageError, error, refuse, warning
 from ..network import Array, Shape
 from ..recording import MAX_STEPS, Recording
 from . import binning, frames, nir, npz, sensor, slow, suit
@@ -89,7 +89,7 @@ def read(
     """
     name = os.fspath(path)
     asked = {"bin": bin, "clip": clip, "crop": crop, "downsample": downsample, "origin": origin}
-    refuse(list(kind_faults(**asked, start=start, until=until)), UsageError)
+    refuse(list(kind_faults(**asked, start=start, until=until)), ArgumentTypeError)
     chosen = choice(crop=crop, downsample=downsample, start=start, until=until, origin=origin)
     held, findings = opened(path, limit=limit, dt=bin, shape=shape)
     events = not isinstance(held, Recording)
