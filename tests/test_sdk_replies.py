@@ -1,4 +1,4 @@
-"""Replies of vendors' workers that are not what was asked for: one Finding each, exit code 5."""
+"""Replies of vendors' workers that do not have the expected form: one Finding each, exit code 5."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_what_was_asked_for_is_given_back(reply: Callable[..., Any]) -> None:
         ({"v": np.full((5, 2), np.nan)}, "'v' with a value that is NaN or infinite"),
         ({"v": np.zeros((4, 2))}, "'v' of the shape (4, 2)"),
         ({"v": None}, "it lacks 'v'"),
-        ({"more": np.zeros(1)}, "nobody asked for 'more'"),
+        ({"more": np.zeros(1)}, "not expected are 'more'"),
         ({"v": np.zeros(10**5)}, "800,770 bytes; the limit is"),
         ({"v": np.array([{}], object)}, "pickle"),
     ],

@@ -5,12 +5,12 @@ virtual environment in the user's cache, named after what it must contain: other
 requirements or another Python make another folder. The requirements name every package,
 those that others depend on too, with the hashes of its wheels: nothing else is installed,
 whatever a package asks for, and no source package is built. A marker, written last, says that
-the folder is whole; one without it is a build that was broken off, and is built anew.
+the folder is complete; a folder without it is an interrupted build, and is built again.
 
 Nothing here runs code of the current folder: interpreters are isolated (-I), and run elsewhere.
 
-A whole environment may still hold an SDK that cannot be imported (it fetches a part of itself,
-or lacks a library of the system). That is tried once, when it is installed, and noted.
+The SDK of a complete environment may still fail to import (it downloads a part of itself, or
+a system library is missing). The import is tried once, after the installation, and recorded.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from . import processes
 
 MARKER = "complete"
 IMPORTED = "imported"
-"""Holds "yes", or why the import failed; absent where nobody has tried."""
+"""A file with "yes", or with why the import failed; absent if it was never tried."""
 IMPORT = "import runpy, sys; sys.exit(runpy.run_path(sys.argv[1], None, 'try').get('LACKING') or 0)"
-"""Runs a worker's imports; one that catches its own says in LACKING what failed."""
+"""Code that runs a worker's imports; a worker that catches failures names them in LACKING."""
 IMPORT_S = 600.0
 UNBOUNDED = 1 << 62
 PROBE = "import sys; print('%d.%d' % sys.version_info[:2]); print(sys.executable)"
@@ -43,7 +43,7 @@ PROBE = "import sys; print('%d.%d' % sys.version_info[:2]); print(sys.executable
 
 @dataclass(frozen=True)
 class Search:
-    """The interpreter that was found, or None, and where it was looked for."""
+    """The interpreter of a version, or None, and the places that were searched."""
 
     python: Path | None
     looked: tuple[str, ...]
@@ -51,7 +51,7 @@ class Search:
 
 @dataclass(frozen=True)
 class Status:
-    """`python` runs the installed tools; `interpreter` could build them."""
+    """State of an SDK: `python` runs the installed tools; `interpreter` can build them."""
 
     sdk: Sdk
     folder: Path
@@ -59,7 +59,7 @@ class Status:
     interpreter: Path | None
     looked: tuple[str, ...]
     importable: bool | None = None
-    """None where nobody has tried."""
+    """None if the import was never tried."""
 
     @property
     def installed(self) -> bool:
@@ -71,7 +71,7 @@ class Status:
 
     @property
     def todo(self) -> str:
-        """What the user has to do; empty when all is there."""
+        """The user's next step; empty if the SDK is installed."""
         if self.importable is False:
             return f"cannot be imported; nrf-deploy sdk install {self.sdk.name} tries it again"
         if self.installed:
@@ -82,24 +82,24 @@ class Status:
 
 
 def cache() -> Path:
-    """NRF_DEPLOY_CACHE, or nrf-deploy/ in the user's cache folder."""
-    own = os.environ.get("NRF_DEPLOY_CACHE")
-    if own:
-        return Path(own)
+    """Return NRF_DEPLOY_CACHE, or nrf-deploy/ in the user's cache folder."""
+    chosen = os.environ.get("NRF_DEPLOY_CACHE")
+    if chosen:
+        return Path(chosen)
     user = os.environ.get("XDG_CACHE_HOME")
     return (Path(user) if user else Path.home() / ".cache") / "nrf-deploy"
 
 
 def clean_environ() -> dict[str, str]:
-    """Ours, less what would let our packages leak into another interpreter."""
+    """Return our environment without the variables that lead others to our packages."""
     ours = {"PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONWARNINGS", "VIRTUAL_ENV"}
     return {name: value for name, value in os.environ.items() if name not in ours}
 
 
 def find_python(version: str) -> Search:
-    """An interpreter of this version ("3.10"): on PATH, in pyenv, by uv, in that order.
+    """Find an interpreter of this version ("3.10"): on PATH, in pyenv, by uv, in that order.
 
-    Each candidate is run: a pyenv shim may be on PATH and yet lead nowhere.
+    Each candidate is run, because a pyenv shim on PATH may not lead to an interpreter.
     """
     looked: list[str] = []
     for place, candidates in _candidates(version):
@@ -116,8 +116,11 @@ def _candidates(version: str) -> Iterator[tuple[str, list[str]]]:
     on_path = [str(Path(d) / name) for d in os.get_exec_path() if os.path.isabs(d)]
     yield f"{name} on PATH", [p for p in on_path if os.access(p, os.X_OK)]
     root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
-    found = [p for p in (root / "versions").glob(f"{version}.*/bin/python") if _patch(p) >= 0]
-    yield f"pyenv ({root}/versions/{version}.*)", [str(p) for p in sorted(found, key=_patch)[::-1]]
+    installed = [p for p in (root / "versions").glob(f"{version}.*/bin/python") if _patch(p) >= 0]
+    yield (
+        f"pyenv ({root}/versions/{version}.*)",
+        [str(p) for p in sorted(installed, key=_patch)[::-1]],
+    )
     uv = shutil.which("uv")
     known = uv is not None and os.path.isabs(uv)
     answer = _output([str(uv), "python", "find", version]) if known else ""
@@ -125,7 +128,7 @@ def _candidates(version: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def _patch(python: Path) -> int:
-    """10 of versions/3.9.10/bin/python; -1 of a name that is no plain version."""
+    """Return 10 for versions/3.9.10/bin/python, and -1 for a name that is not a version."""
     last = python.parents[1].name.rpartition(".")[2]
     return int(last) if last.isdigit() else -1
 
@@ -136,7 +139,7 @@ def _probe(python: str, version: str) -> Path | None:
 
 
 def _output(command: list[str]) -> str:
-    """What it prints; nothing when it cannot be run, fails or hangs."""
+    """Return what a command prints; "" if it cannot be run, fails or hangs."""
     try:
         done = subprocess.run(
             command,
@@ -158,7 +161,7 @@ def folder(sdk: Sdk) -> Path:
 
 
 def installed_python(sdk: Sdk) -> Path | None:
-    """The interpreter of the whole environment, or None; cheap, nothing is run."""
+    """Return the interpreter of a complete environment, or None, without running anything."""
     python = folder(sdk) / "bin" / "python"
     return python if (folder(sdk) / MARKER).is_file() and python.exists() else None
 
@@ -170,24 +173,23 @@ def status(sdk: Sdk) -> Status:
 
 
 def importable(sdk: Sdk) -> bool | None:
-    """Return whether importing the installed SDK worked; None if nobody has tried."""
+    """Return whether importing the installed SDK worked; None if it was never tried."""
     try:
         return (folder(sdk) / IMPORTED).read_text() == "yes"
     except OSError:
         return None
 
 
-def note_import(sdk: Sdk, said: str = "yes") -> None:
-    """Note that the SDK was imported, or what was said where it could not be."""
+def note_import(sdk: Sdk, answer: str = "yes") -> None:
+    """Record that the SDK was imported, or the error of the import."""
     place = folder(sdk) / IMPORTED
     with suppress(OSError):
-        if not place.exists() or place.read_text() != said:
-            place.write_text(said)
+        if not place.exists() or place.read_text() != answer:
+            place.write_text(answer)
 
 
 def install(sdk: Sdk, progress: Callable[[str], None] = lambda line: None) -> Path:
-    """Build the environment where it is not yet whole, prove that the SDK can be imported, and
-    return the interpreter."""
+    """Build the environment if it is incomplete, import the SDK, and return the interpreter."""
     with _lock(folder(sdk)):
         python = installed_python(sdk) or _build(sdk, progress)
         prove(sdk, python, progress)
@@ -195,7 +197,7 @@ def install(sdk: Sdk, progress: Callable[[str], None] = lambda line: None) -> Pa
 
 
 def prove(sdk: Sdk, python: Path, progress: Callable[[str], None] = lambda line: None) -> None:
-    """Import the SDK in its environment, unless that is known to work."""
+    """Import the SDK in its environment, unless this is known to work."""
     if not sdk.module or importable(sdk):
         return
     progress(f"{sdk.name}: import {sdk.module}")
@@ -204,23 +206,23 @@ def prove(sdk: Sdk, python: Path, progress: Callable[[str], None] = lambda line:
     if code == 0:
         note_import(sdk)
         return
-    said = lines[-1] if lines else f"it ended with {code}"
-    note_import(sdk, said)
-    raise MissingError(not_importable(sdk.name, sdk.module, said))
+    reason = lines[-1] if lines else f"it ended with {code}"
+    note_import(sdk, reason)
+    raise MissingError(not_importable(sdk.name, sdk.module, reason))
 
 
-def not_importable(name: str, module: str, said: str) -> Finding:
+def not_importable(name: str, module: str, reason: str) -> Finding:
     return error(
         "SDK-NOT-IMPORTABLE",
         f"{name} is installed, but its module {module} cannot be imported",
-        why=f"{said:.300}",
+        why=f"{reason:.300}",
         fix=f"mend the cause (network, a library of the system), then: "
         f"nrf-deploy sdk install {name}",
     )
 
 
 def remove(sdk: Sdk) -> list[Path]:
-    """Delete every environment of this SDK, those of older requirements too."""
+    """Remove every environment of this SDK, those of older requirements too."""
     named = re.compile(re.escape(sdk.name) + "-[0-9a-f]{12}")
     parent = folder(sdk).parent
     places = sorted(p for p in parent.glob("*") if named.fullmatch(p.name) and p.is_dir())
@@ -242,7 +244,7 @@ def remove(sdk: Sdk) -> list[Path]:
 
 @contextmanager
 def _lock(place: Path) -> Iterator[None]:
-    """One build at a time: a second one waits, and then finds it done."""
+    """Hold a lock, so that a second build waits and then uses the result of the first."""
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         lock = place.with_name(place.name + ".lock").open("w")
@@ -265,7 +267,7 @@ def _build(sdk: Sdk, progress: Callable[[str], None]) -> Path:
         raise MissingError(
             error(
                 "SDK-PYTHON-MISSING",
-                f"{sdk.name} needs Python {sdk.python}, which is not there",
+                f"{sdk.name} needs Python {sdk.python}, which is not installed",
                 why="looked for: " + "; ".join(search.looked),
                 fix=f"install Python {sdk.python}, for example by pyenv or uv, then try again",
             )
@@ -291,7 +293,7 @@ def _run(
     progress: Callable[[str], None],
     extra: Mapping[str, str] | None = None,
 ) -> None:
-    """Run it in the new folder, and report the last lines where it fails."""
+    """Run a command in the new folder, and report its last lines if it fails."""
     code, lines = _lines(command, folder(sdk), progress, extra)
     if code != 0:
         raise MissingError(
@@ -312,7 +314,10 @@ def _lines(
     extra: Mapping[str, str] | None = None,
     patience_s: float | None = None,
 ) -> tuple[int, list[str]]:
-    """The exit code and the lines, passed on as they come. Nothing of it outlives this call."""
+    """Run a command and return its exit code and lines; it does not outlive this call.
+
+    Each line is passed to `progress` as it comes.
+    """
     lines: list[str] = []
     process = processes.start(
         command,

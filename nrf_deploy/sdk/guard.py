@@ -1,13 +1,13 @@
-"""Runs one command that cannot outlive the process that asked for it.
+"""Guard that runs one command, which cannot outlive the process that started it.
 
     python -I -S guard.py BYTES COMMAND...
 
-Standard input is a pipe whose other end the caller holds open. When the caller ends, whatever
-ends it (SIGKILL too), the pipe closes, and the whole process group is killed: the guard, the
-command and its children. The caller starts the guard in a session of its own.
+Standard input is a pipe whose other end the caller keeps open. When the caller ends (by SIGKILL
+too), the pipe closes, and the whole process group is killed: the guard, the command and its
+children. The caller starts the guard in a separate session.
 
 BYTES bounds each file that the command writes, its log included. The exit code is the
-command's; where a signal ended the command, the same signal ends the guard. Exit code 127: the
+command's; if a signal ended the command, the same signal ends the guard. Exit code 127: the
 command cannot be run.
 """
 
@@ -46,9 +46,9 @@ def watch() -> None:
     os.killpg(0, signal.SIGKILL)
 
 
-def bound(what: int, most: int) -> None:
+def bound(what: int, limit: int) -> None:
     soft, hard = resource.getrlimit(what)
-    limits = [n for n in (soft, hard, most) if n != resource.RLIM_INFINITY]
+    limits = [n for n in (soft, hard, limit) if n != resource.RLIM_INFINITY]
     resource.setrlimit(what, (min(limits), hard))
 
 

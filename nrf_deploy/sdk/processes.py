@@ -1,4 +1,4 @@
-"""Child processes that end with the process that started them, and how long they may take."""
+"""Child processes that end with the process that started them, and their time limits."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def end(process: subprocess.Popen[bytes], grace_s: float = GRACE_S) -> None:
 
 
 def patience(usual_s: float) -> float:
-    """Seconds to wait for another program: NRF_DEPLOY_TIMEOUT, or else `usual_s`."""
+    """Return the seconds to wait for another program: NRF_DEPLOY_TIMEOUT, or `usual_s`."""
     stated = os.environ.get(PATIENCE)
     if not stated:
         return usual_s

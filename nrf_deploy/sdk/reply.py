@@ -1,8 +1,8 @@
-"""Replies of vendors' workers: what a caller expects of one, and the check of what came.
+"""Replies of vendors' workers: the form that a caller expects, and its check.
 
-A worker is other people's code in another process: its files may be missing, cut short, links,
-pipes or gigabytes, and its numbers may be of any kind. Nothing is read that is not a regular
-file of bounded size, and nothing is returned that is not exactly what the caller expects.
+A worker is a vendor's code in another process: its files may be missing, truncated, links,
+pipes or gigabytes, and its numbers may be of any kind. Only regular files of bounded size are
+read, and only what the caller expects is returned.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ..network import Array
 from ..toml_json import JSON_LIMIT, FormatError, parse_json
 
 ARRAY_BYTES = 8
-"""Most bytes of one number."""
+"""Largest size of one number."""
 HEADER_BYTES = 1 << 12
 KINDS = {"integers": "iu", "numbers": "iuf"}
 
@@ -33,10 +33,10 @@ class BadReplyError(Exception):
 
 @dataclass(frozen=True)
 class Upto:
-    """A length from 0 to `most`, equal wherever this name stands in a reply."""
+    """A length from 0 to `limit`, the same wherever this name stands in a reply."""
 
     name: str
-    most: int
+    limit: int
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Numbers:
 
     @property
     def most_bytes(self) -> int:
-        lengths = (n.most if isinstance(n, Upto) else n for n in self.shape)
+        lengths = (n.limit if isinstance(n, Upto) else n for n in self.shape)
         return HEADER_BYTES + ARRAY_BYTES * math.prod(lengths)
 
 
@@ -72,7 +72,7 @@ class Expected:
 
 
 def read_json(folder: Path) -> dict[str, Any]:
-    """The object in reply.json, whatever its fields."""
+    """Return the object in reply.json, with any fields."""
     try:
         with _regular(folder / "reply.json", JSON_LIMIT) as stream:
             reply = parse_json(stream.read(JSON_LIMIT + 1))
@@ -85,11 +85,11 @@ def read_json(folder: Path) -> dict[str, Any]:
 
 def demand_form(reply: Mapping[str, Any], expected: Expected) -> None:
     for fault in _unlike(reply, expected.form, "it"):
-        raise BadReplyError(f"is not what was asked for: {fault}")
+        raise BadReplyError(f"does not have the expected form: {fault}")
 
 
 def read_arrays(folder: Path, expected: Expected) -> dict[str, Array]:
-    """Every expected array, in its shape and range; none where none is expected."""
+    """Read the expected arrays; refuse others, and other shapes or ranges."""
     if not expected.arrays:
         return {}
     try:
@@ -106,9 +106,9 @@ def _arrays(stream: BinaryIO, expected: Expected) -> Iterator[tuple[str, Array]]
         lacking = sorted(set(expected.arrays) - names)[:3]
         beyond = sorted(names - set(expected.arrays))[:3]
         raise BadReplyError(
-            "does not hold the arrays that were asked for"
+            "does not hold the expected arrays"
             + (f"; it lacks {', '.join(map(repr, lacking))}" if lacking else "")
-            + (f"; nobody asked for {', '.join(map(repr, beyond))}" if beyond else "")
+            + (f"; not expected are {', '.join(map(repr, beyond))}" if beyond else "")
         )
     lengths: dict[str, int] = {}
     for name, wanted in expected.arrays.items():
@@ -125,13 +125,13 @@ def _demand_numbers(name: str, array: Array, wanted: Numbers, lengths: dict[str,
         _refuse(name, f"of {array.dtype}", wanted.kind)
     if array.ndim != len(wanted.shape):
         _refuse(name, f"of {array.ndim} axes", str(len(wanted.shape)))
-    for found, length in zip(array.shape, wanted.shape, strict=True):
+    for size, length in zip(array.shape, wanted.shape, strict=True):
         if isinstance(length, Upto):
-            exact = lengths.setdefault(length.name, found)
-            if found != exact or found > length.most:
-                _refuse(name, f"of length {found:,}", f"{min(exact, length.most):,}")
-        elif found != length:
-            _refuse(name, f"of the shape {array.shape}", f"length {length} where it has {found}")
+            exact = lengths.setdefault(length.name, size)
+            if size != exact or size > length.limit:
+                _refuse(name, f"of length {size:,}", f"{min(exact, length.limit):,}")
+        elif size != length:
+            _refuse(name, f"of the shape {array.shape}", f"length {length} where it has {size}")
     if not array.size:
         return
     low, high = array.min(), array.max()
@@ -143,24 +143,24 @@ def _demand_numbers(name: str, array: Array, wanted: Numbers, lengths: dict[str,
         _refuse(name, f"with the value {high}", f"at most {wanted.high}")
 
 
-def _refuse(name: str, found: str, wanted: str) -> NoReturn:
-    raise BadReplyError(f"has an array {name!r} {found}; expected {wanted}")
+def _refuse(name: str, problem: str, wanted: str) -> NoReturn:
+    raise BadReplyError(f"has an array {name!r} {problem}; expected {wanted}")
 
 
 def _unlike(value: Any, form: Any, place: str) -> Iterator[str]:
     """Yield the places where the value does not have this form."""
     if isinstance(form, dict):
         if not isinstance(value, dict) or set(value) != set(form):
-            held = sorted(value)[:5] if isinstance(value, dict) else type(value).__name__
-            yield f"{place} holds {held}, expected {sorted(form) or 'no fields'}"
+            fields = sorted(value)[:5] if isinstance(value, dict) else type(value).__name__
+            yield f"{place} holds {fields}, expected {sorted(form) or 'no fields'}"
             return
         for name, inner in form.items():
             yield from _unlike(value[name], inner, f"{place}.{name}")
     elif isinstance(form, list | tuple):
         if not isinstance(value, list) or (isinstance(form, tuple) and len(value) != form[1]):
-            found = f"a list of {len(value)}" if isinstance(value, list) else type(value).__name__
+            actual = f"a list of {len(value)}" if isinstance(value, list) else type(value).__name__
             wanted = f"a list of {form[1]}" if isinstance(form, tuple) else "a list"
-            yield f"{place} is {found}, expected {wanted}"
+            yield f"{place} is {actual}, expected {wanted}"
             return
         for number, each in enumerate(value):
             yield from _unlike(each, form[0], f"{place}[{number}]")
@@ -175,17 +175,17 @@ def _is(value: Any, form: type) -> bool:
 
 
 def _regular(path: Path, limit: int) -> BinaryIO:
-    """The open file; neither a link, a pipe, a device nor more than `limit` bytes."""
+    """Open a regular file of at most `limit` bytes; refuse links, pipes and devices."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         raise BadReplyError(f"lacks the file {path.name}") from None
     except OSError as problem:
         raise BadReplyError(f"cannot be opened: {path.name}: {problem.strerror}") from problem
-    told = os.fstat(handle)
-    if stat.S_ISREG(told.st_mode) and told.st_size <= limit:
+    status = os.fstat(handle)
+    if stat.S_ISREG(status.st_mode) and status.st_size <= limit:
         return os.fdopen(handle, "rb")
     os.close(handle)
-    if not stat.S_ISREG(told.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         raise BadReplyError(f"has {path.name}, which is not a regular file")
-    raise BadReplyError(f"has {path.name} of {told.st_size:,} bytes; the limit is {limit:,}")
+    raise BadReplyError(f"has {path.name} of {status.st_size:,} bytes; the limit is {limit:,}")

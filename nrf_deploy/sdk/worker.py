@@ -1,4 +1,4 @@
-"""Calls a vendor's tools: a request goes in, a reply or one clear failure comes out.
+"""Calls of vendors' tools: a request goes in, a reply or one finding comes out.
 
 A worker is a single script that runs in the vendor's environment as
 
@@ -6,15 +6,14 @@ A worker is a single script that runs in the vendor's environment as
 
 REQUEST_DIR holds `request.json` and `arrays.npz`; the worker writes `arrays.npz` and
 then `reply.json` to REPLY_DIR. A reply that is {"refused": {"what": ..., "why": ...,
-"fix": ...}} is a refusal in the worker's own words. The script is copied into a folder
-of its own first, so that neither it nor the vendor's plug-in discovery can see the
-files beside it.
+"fix": ...}} is a refusal by the worker. The script is copied into an empty folder first, so
+that neither it nor the vendor's plug-in discovery can see the files beside it.
 
 A worker whose SDK cannot be imported writes {"not_importable": {"module": ..., "why": ...}}.
 
-Whatever else happens there (a crash, a signal, silence, garbage, numbers that nobody asked for)
-is one Finding here. The worker ends with this process (guard.py), and no file that it writes,
-its log included, is larger than FILE_BYTES beside the arrays that its caller expects.
+Every other failure (a crash, a signal, no answer, garbage, numbers that were not requested)
+becomes one Finding. The worker ends with this process (guard.py), and no file that it writes,
+its log included, is larger than FILE_BYTES plus the arrays that the caller expects.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ from .reply import BadReplyError, Expected, demand_form, read_arrays, read_json
 Reply = tuple[dict[str, Any], dict[str, Array]]
 TAIL = 4000
 FILE_BYTES = 1 << 30
-"""Room for a worker's log and its own temporary files; no trace is refused for its size."""
+"""Limit of a worker's log and temporary files; no trace is refused for its size."""
 
 
 def call(
@@ -80,13 +79,13 @@ def run_worker(
     timeout_s: float,
 ) -> Reply:
     with tempfile.TemporaryDirectory(prefix="nrf-deploy-", ignore_cleanup_errors=True) as place:
-        asked, answered, script = (Path(place) / d for d in ("request", "reply", "script"))
-        for part in (asked, answered, script):
+        request_dir, reply_dir, script = (Path(place) / d for d in ("request", "reply", "script"))
+        for part in (request_dir, reply_dir, script):
             part.mkdir()
-        (asked / "request.json").write_text(json.dumps(request))
-        np.savez(asked / "arrays.npz", **arrays)  # type: ignore[arg-type]
+        (request_dir / "request.json").write_text(json.dumps(request))
+        np.savez(request_dir / "arrays.npz", **arrays)  # type: ignore[arg-type]
         copy = shutil.copy(worker, script / "worker.py")
-        command = [str(python), "-I", str(copy), str(asked), str(answered)]
+        command = [str(python), "-I", str(copy), str(request_dir), str(reply_dir)]
         log = Path(place) / "output"
         limit = FILE_BYTES + expected.most_bytes
         code = _run(name, command, log, timeout_s, Path(place), limit)
@@ -94,11 +93,11 @@ def run_worker(
             _fail("SDK-CRASHED", f"the worker of {name} cannot be run", log)
         if code != 0:
             _fail("SDK-CRASHED", f"the worker of {name} ended with {_ending(code)}", log)
-        return _read(name, answered, expected, log)
+        return _read(name, reply_dir, expected, log)
 
 
 def bad_reply(name: str, what: str) -> MissingError:
-    """The refusal of a reply that only its caller can judge."""
+    """Return the refusal of a reply that only its caller can judge."""
     fix = "run it again; if it stays so, report it"
     return MissingError(error("SDK-REPLY-BAD", f"the reply of {name} {what}", fix=fix))
 
@@ -106,7 +105,7 @@ def bad_reply(name: str, what: str) -> MissingError:
 def _run(
     name: str, command: list[str], log: Path, timeout_s: float, place: Path, limit: int
 ) -> int:
-    """The exit code; no process of the worker's group outlives this call."""
+    """Run a command and return its exit code; its process group does not outlive this call."""
     with log.open("wb") as output:
         process = processes.start(
             command,
@@ -140,8 +139,8 @@ def _ending(code: int) -> str:
 def _read(name: str, answered: Path, expected: Expected, log: Path) -> Reply:
     try:
         reply = read_json(answered)
-        if isinstance(said := reply.get("refused"), dict):
-            raise MissingError(_in_its_words(name, said))
+        if isinstance(refusal := reply.get("refused"), dict):
+            raise MissingError(_in_its_words(name, refusal))
         if isinstance(lacking := reply.get("not_importable"), dict):
             module, why = (f"{lacking.get(key, '')}" for key in ("module", "why"))
             raise MissingError(not_importable(name, module[:100], why))
@@ -151,22 +150,26 @@ def _read(name: str, answered: Path, expected: Expected, log: Path) -> Reply:
         _fail("SDK-REPLY-BAD", f"the reply of {name} {problem}", log)
 
 
-def _in_its_words(name: str, said: Mapping[str, Any]) -> Finding:
-    more = {key: f"{said[key]:.{TAIL}}" for key in ("why", "fix") if isinstance(said.get(key), str)}
-    what = said.get("what")
-    told = f": {what:.{TAIL}}" if isinstance(what, str) else ""
-    return error("SDK-REFUSED", f"{name} refused{told}", **more)
+def _in_its_words(name: str, refusal: Mapping[str, Any]) -> Finding:
+    more = {
+        key: f"{refusal[key]:.{TAIL}}"
+        for key in ("why", "fix")
+        if isinstance(refusal.get(key), str)
+    }
+    what = refusal.get("what")
+    detail = f": {what:.{TAIL}}" if isinstance(what, str) else ""
+    return error("SDK-REFUSED", f"{name} refused{detail}", **more)
 
 
 def _fail(code: str, what: str, log: Path, fix: str = "") -> NoReturn:
-    said = _tail(log).decode(errors="replace").strip()
-    last = "\n".join(said.splitlines()[-12:])
+    tail = _tail(log).decode(errors="replace").strip()
+    last = "\n".join(tail.splitlines()[-12:])
     raise MissingError(
         error(
             code,
             what,
-            why=f"its last words: {last}" if last else "it said nothing",
-            fix=fix or "run it again; if it stays so, report it with these words",
+            why=f"its last output: {last}" if last else "it printed nothing",
+            fix=fix or "run it again; if it stays so, report it with this output",
         )
     )
 

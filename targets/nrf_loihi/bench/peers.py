@@ -45,7 +45,7 @@ def _expected(problem: Problem) -> dict[str, Numbers]:
     steps, wanted = problem.recording.steps, {}
     for p in problem.program.populations:
         spikes = Upto(p.name, steps * p.size)
-        wanted[p.name + "/start"] = Numbers((steps + 1,), low=0, high=spikes.most)
+        wanted[p.name + "/start"] = Numbers((steps + 1,), low=0, high=spikes.limit)
         wanted[p.name + "/index"] = Numbers((spikes,), low=0, high=p.size - 1)
     return wanted
 
