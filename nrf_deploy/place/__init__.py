@@ -1,1 +1,1 @@
-"""Which piece of which layer sits on which core, with every budget used and left."""
+"""Placement of pieces of layers on cores, with every budget used and left."""

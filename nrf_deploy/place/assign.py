@@ -1,7 +1,7 @@
-"""Which chip holds which core's worth of neurons, so that few messages leave their chip.
+"""Assignment of boxes of neurons to chips, so that few messages leave their chip.
 
 Chips are filled in an order that keeps neighbours together; the best of several orders is
-then refined by moves and exchanges as long as one saves traffic. Nothing is random.
+then refined by moves and exchanges until none saves traffic. Nothing is random.
 """
 
 from __future__ import annotations
@@ -14,29 +14,29 @@ import numpy as np
 
 from ..network import Array
 
-MOST_REFINED = 4_000  # cores; beyond, the best order is taken as it is
+MOST_REFINED = 4_000  # boxes; with more, the best order is not refined
 PASSES = 10
 
 
 @dataclass(frozen=True, eq=False)
 class Edges:
-    """Messages from one item to another; `weight` is how many."""
+    """Messages from one item to another; `weight` is their number."""
 
     source: Array
     target: Array
     weight: Array
 
     def between(self, chip: Array) -> float:
-        """Messages that leave their chip."""
+        """Return the number of messages that leave their chip."""
         return float(self.weight[chip[self.source] != chip[self.target]].sum())
 
     def grouped(self, group: Array) -> Edges:
-        """Among the groups that items belong to."""
+        """Return the messages between the groups that the items belong to."""
         return Edges(group[self.source], group[self.target], self.weight)
 
 
 def assign(orders: Sequence[Array], edges: Edges, capacity: int) -> Array:
-    """The chip of each item: as few chips as hold them, evenly filled.
+    """Assign each item to a chip: the fewest chips that hold them, evenly filled.
 
     Each order is a permutation of the items; chips take them in that order.
     """
@@ -63,7 +63,7 @@ def _refined(chip: Array, edges: Edges, capacity: int) -> Array:
 
 
 class _Graph:
-    """Items, their neighbours, and how many messages bind each item to each chip."""
+    """Items, their neighbours, and the number of messages between each item and each chip."""
 
     def __init__(self, chip: Array, edges: Edges):
         self.chip = chip
@@ -82,18 +82,18 @@ class _Graph:
         self.filled = np.bincount(chip, minlength=chips)
 
     def improve(self, item: int, capacity: int) -> bool:
-        """Move one item to another chip, alone or in exchange, where that saves messages."""
+        """Move an item to another chip, or exchange it, if that saves messages; return whether."""
         here = self.chip[item]
         gain = self.bond[item] - self.bond[item, here]
-        alone = np.where(self.filled < capacity, gain, 0)
-        to = int(alone.argmax())
+        moves = np.where(self.filled < capacity, gain, 0)
+        to = int(moves.argmax())
         exchange = gain[self.chip] + self.bond[:, here] - self._bond_at_home
         exchange[self.near[item]] -= 2 * self.weight[item]
         exchange[self.chip == here] = 0
         other = int(exchange.argmax())
-        if max(alone[to], exchange[other]) < 1e-9:
+        if max(moves[to], exchange[other]) < 1e-9:
             return False
-        if alone[to] >= exchange[other]:
+        if moves[to] >= exchange[other]:
             self._move(item, to)
         else:
             there = int(self.chip[other])

@@ -1,4 +1,4 @@
-"""A population cut into boxes of one size: the ways to do it, and sums over the boxes."""
+"""Grids that cut a population into boxes of one size, and sums over the boxes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..network import Array, Shape
 
 @dataclass(frozen=True)
 class Grid:
-    """`shape` cut every `tile[i]` along axis i; the last tile of an axis may be smaller.
+    """A grid: `shape` cut every `tile[i]` along axis i; the last tile of an axis may be smaller.
 
     Boxes are numbered in C order.
     """
@@ -33,7 +33,7 @@ class Grid:
         return np.minimum(np.arange(self.parts[axis] + 1) * self.tile[axis], self.shape[axis])
 
     def boxes(self) -> Iterator[tuple[Shape, Shape]]:
-        """(start, stop) of each."""
+        """Yield the (start, stop) of each box."""
         edges = [self.edges(axis).tolist() for axis in range(len(self.shape))]
         for at in np.ndindex(*self.parts):
             yield (
@@ -42,11 +42,11 @@ class Grid:
             )
 
     def sizes(self) -> Array:
-        """Neurons in each box."""
+        """Return the number of neurons in each box."""
         return outer([np.diff(self.edges(axis)) for axis in range(len(self.shape))])
 
     def box_of(self, neurons: Array) -> Array:
-        """The box of each flat neuron."""
+        """Return the box of each flat neuron."""
         box = np.zeros(len(neurons), np.int64)
         stride = math.prod(self.shape)
         for size, tile, parts in zip(self.shape, self.tile, self.parts, strict=True):
@@ -55,7 +55,7 @@ class Grid:
         return box
 
     def centres(self) -> Array:
-        """(boxes, axes): where the middle of each box lies, 0 to 1 along each axis."""
+        """Return the middle of each box as (boxes, axes), from 0 to 1 along each axis."""
         middles = [
             (self.edges(axis)[1:] + self.edges(axis)[:-1]) / (2 * size)
             for axis, size in enumerate(self.shape)
@@ -65,7 +65,7 @@ class Grid:
 
 
 def outer(factors: Sequence[Array]) -> Array:
-    """The flat outer product."""
+    """Return the flat outer product."""
     product = np.ones(1, np.int64)
     for factor in factors:
         product = np.multiply.outer(product, factor).ravel()
@@ -73,17 +73,17 @@ def outer(factors: Sequence[Array]) -> Array:
 
 
 def tile_sizes(size: int) -> Array:
-    """The different sizes that cutting `size` into 1, 2, 3 ... parts as equal as can be gives."""
+    """Return the sizes of parts when `size` is cut into 1, 2, 3 ... nearly equal parts."""
     return np.unique(-(-size // np.arange(1, size + 1)))
 
 
-def tilings(shape: Shape, most: int) -> Array:
-    """(n, axes): every tile of at most `most` neurons."""
+def tilings(shape: Shape, limit: int) -> Array:
+    """Return every tile of at most `limit` neurons as (n, axes)."""
     tiles = np.ones((1, 0), np.int64)
     for size in shape:
         sizes = tile_sizes(size)
         tiles = np.concatenate(
             [np.repeat(tiles, len(sizes), axis=0), np.tile(sizes, len(tiles))[:, None]], axis=1
         )
-        tiles = tiles[np.prod(tiles, axis=1) <= most]
+        tiles = tiles[np.prod(tiles, axis=1) <= limit]
     return tiles

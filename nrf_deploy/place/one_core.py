@@ -1,4 +1,4 @@
-"""The placement of a chip that is one core."""
+"""Placement on a chip with one core."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ def on_one_core(
     limits: Mapping[str, int],
     used: Callable[[Population], Mapping[str, int]],
 ) -> Placement:
-    """All of it, or a TargetError with every budget that is too small."""
+    """Place a whole program, or raise a TargetError with every budget that is too small."""
     pieces = tuple(
         Piece(0, p.name, (0,) * len(p.shape), p.shape, used(p)) for p in program.populations
     )
-    found = []
+    findings = []
     for budget, limit in limits.items():
         need = sum(piece.used[budget] for piece in pieces)
         if need > limit:
             largest = max(pieces, key=lambda piece: piece.used[budget])
-            found.append(
+            findings.append(
                 error(
                     "PLACE-ONE-CORE",
-                    f"the program needs {need:,} {budget.replace('_', ' ')}; {limit:,} are there",
+                    f"the chip has {limit:,} {budget.replace('_', ' ')}; {need:,} are needed",
                     layer=largest.population,
                     why=f"this layer alone needs {largest.used[budget]:,}",
                     fix="make it smaller",
                 )
             )
-    if found:
-        raise TargetError(found)
+    if findings:
+        raise TargetError(findings)
     return Placement(chip, 1, dict(limits), pieces)

@@ -1,4 +1,4 @@
-"""The noun: a Placement."""
+"""Placement of a program: its pieces, and the budgets of the cores."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Piece:
 
 @dataclass(frozen=True)
 class Placement:
-    """`limits` is what one core has of each budget; `cores` how many the board has.
+    """A placement: `limits` are the budgets of one core, `cores` the number of the board's cores.
 
     Cores are numbered chip after chip: each of the `chips` has cores / chips of them.
-    `budgets` is the order in which people read them; a bundle sorts the keys of `limits`.
-    A budget without a limit is counted only.
+    `budgets` is the order in which they are shown; a bundle sorts the keys of `limits`.
+    A budget without a limit is only counted.
     """
 
     chip: str
@@ -52,6 +52,6 @@ class Placement:
         return core // (self.cores // self.chips)
 
     def used(self, core: int) -> dict[str, int]:
-        """The budgets used on one core."""
+        """Return the budgets used on one core."""
         here = [p for p in self.pieces if p.core == core]
         return {budget: sum(p.used.get(budget, 0) for p in here) for budget in self.budgets}

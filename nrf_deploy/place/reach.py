@@ -1,7 +1,7 @@
-"""Which sources reach which boxes of neurons, without a matrix of neurons.
+"""Sources that reach boxes of neurons, counted without a matrix of neurons.
 
-A convolution reaches its targets axis by axis (channels, rows, columns), so what holds for
-a box is a product over axes. Dense synapses reach everything. Sparse ones are counted.
+A convolution reaches its targets axis by axis (channels, rows, columns), so a count for a box
+is a product over axes. Dense synapses reach everything. Sparse ones are counted.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .grid import Grid, outer
 
 
 def aligned(shape: Shape, layout: Shape) -> bool:
-    """Whether two shapes differ in axes of size 1 only."""
+    """Return whether two shapes differ only in axes of size 1."""
     return _plain(shape) == _plain(layout)
 
 
@@ -28,7 +28,7 @@ def _plain(shape: Shape) -> Shape:
 
 
 def seen(conv: Conv, axis: int, tile: int) -> Array:
-    """(tiles, sources) of bool: the positions of the input that each tile of an axis sees.
+    """Return the input positions that each tile of an axis sees, as bool (tiles, sources).
 
     Axis 0 is the channels: an output channel sees those of its group.
     """
@@ -49,16 +49,16 @@ def seen(conv: Conv, axis: int, tile: int) -> Array:
 
 
 def widest(conv: Conv, axis: int, tile: int) -> int:
-    """How many positions of the input the tile that sees most of them sees."""
+    """Return the largest number of input positions that a tile of an axis sees."""
     return int(seen(conv, axis, tile).sum(axis=1).max())
 
 
 @dataclass(frozen=True, eq=False)
 class Sources:
-    """Numbers a source neuron (how many cores it sends to), and their sums over boxes.
+    """A number for each source neuron (of cores that it sends to), and the sums over boxes.
 
-    They are kept as factors along the axes of `shape`, or, where they do not factor, as one
-    array of `shape`.
+    The numbers are factors along the axes of `shape`, or one array of `shape` if they do not
+    factor.
     """
 
     shape: Shape
@@ -66,7 +66,7 @@ class Sources:
     full: Array | None = None
 
     def over(self, grid: Grid) -> Array:
-        """The sum in each box."""
+        """Return the sum in each box."""
         axes = range(len(self.shape))
         starts = [grid.edges(axis)[:-1] for axis in axes]
         if self.factors is not None:
@@ -79,7 +79,7 @@ class Sources:
         return total.ravel()
 
     def worst(self, tiles: Array) -> Array:
-        """The largest sum over a box, for each of (n, axes) tiles."""
+        """Return the largest sum over a box, for each of (n, axes) tiles."""
         if self.factors is None:
             return np.array([self.over(Grid(self.shape, tuple(t))).max() for t in tiles.tolist()])
         product = np.ones(len(tiles), np.int64)
@@ -93,13 +93,13 @@ def _largest_sum(numbers: Array, size: int) -> int:
 
 
 def by_size(sizes: Array, value: Callable[[int], int]) -> Array:
-    """value(size) for each, computed once a different size."""
+    """Return value(size) for each size, computed once for equal sizes."""
     different, at = np.unique(sizes, return_inverse=True)
     return np.array([value(int(size)) for size in different], np.int64)[at]
 
 
 def fan_out(synapses: Synapses, source: Shape, target: Grid) -> Sources:
-    """How many boxes of the target each source neuron reaches."""
+    """Return how many boxes of the target each source neuron reaches."""
     if isinstance(synapses, Sparse):
         size = math.prod(source)
         pairs = np.unique(target.box_of(synapses.row) * size + synapses.column)
@@ -116,7 +116,7 @@ def fan_out(synapses: Synapses, source: Shape, target: Grid) -> Sources:
 
 
 def _factors(by_axis: list[Array], source: Shape) -> tuple[Array, ...]:
-    """Factors along the axes of a convolution's input, as factors along those of `source`."""
+    """Convert factors along the axes of a convolution's input to factors along `source`'s."""
     scale = math.prod(int(f[0]) for f in by_axis if len(f) == 1)
     plain = iter([f for f in by_axis if len(f) > 1])
     factors = [np.ones(1, np.int64) if size == 1 else next(plain) for size in source]
@@ -125,13 +125,13 @@ def _factors(by_axis: list[Array], source: Shape) -> tuple[Array, ...]:
 
 
 def layout_tile(shape: Shape, grid: Grid) -> Shape:
-    """The tile of an aligned grid, along the axes of `shape`."""
+    """Return the tile of an aligned grid along the axes of `shape`."""
     plain = iter([t for t, size in zip(grid.tile, grid.shape, strict=True) if size > 1])
     return tuple(1 if size == 1 else next(plain) for size in shape)
 
 
 def pairs(synapses: Synapses, source: Grid, target: Grid) -> tuple[Array, Array, Array]:
-    """(box of the source, box of the target, sources of the one that reach the other)."""
+    """Return source boxes, target boxes, and the number of sources of one that reach the other."""
     if isinstance(synapses, Sparse):
         size = math.prod(source.shape)
         reached = np.unique(target.box_of(synapses.row) * size + synapses.column)
@@ -147,7 +147,7 @@ def pairs(synapses: Synapses, source: Grid, target: Grid) -> tuple[Array, Array,
 
 
 def _overlaps(conv: Conv, source: Grid, target: Grid) -> Iterator[Array]:
-    """Along each axis: (tiles of the target, tiles of the source), how many are seen."""
+    """Yield for each axis how many positions are seen, as (target tiles, source tiles)."""
     source_tile = layout_tile(conv.input_shape, source)
     target_tile = layout_tile(conv.shape, target)
     for axis, (s, t) in enumerate(zip(source_tile, target_tile, strict=True)):
@@ -156,7 +156,7 @@ def _overlaps(conv: Conv, source: Grid, target: Grid) -> Iterator[Array]:
 
 
 def _product(overlaps: list[Array]) -> tuple[Array, Array, Array]:
-    """The entries above 0 of the Kronecker product."""
+    """Return the entries above 0 of the Kronecker product, as (source, target, count)."""
     frm, to, count = (np.zeros(1, np.int64), np.zeros(1, np.int64), np.ones(1, np.int64))
     for overlap in overlaps:
         t, s = np.nonzero(overlap)

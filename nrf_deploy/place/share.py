@@ -1,4 +1,4 @@
-"""Several small pieces on one core, for when there are more pieces than cores."""
+"""Groups of small pieces that share a core, used when there are more pieces than cores."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..network import Array
 
 
 def share(used: Mapping[str, Array], limits: Mapping[str, int]) -> Array:
-    """The group of each piece; a group stays within every limit.
+    """Assign each piece to a group that stays within every limit.
 
     Fullest pieces first, each into the first group with room (first-fit decreasing).
     Groups are numbered in the order of their first piece.

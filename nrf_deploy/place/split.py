@@ -1,7 +1,7 @@
-"""How a population is cut: into the fewest boxes that fit, and of those the tightest.
+"""Choice of the grid that cuts a population into the fewest boxes that fit.
 
-Every box of a grid has the same size but for the last of an axis, so a grid fits where its
-worst box fits, and thousands of grids are judged at once.
+All boxes of a grid but the last of an axis have the same size, so a grid fits if its worst box
+fits, and thousands of grids are judged at once.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from ..network import Array, Shape
 from .grid import Grid, tilings
 
 MESSAGES = "messages"
-"""The key under which a measure says how many sources send to a box: it decides ties."""
+"""The key of a measure for the number of sources that send to a box; it decides ties."""
 
 Measure = Callable[[Array], Mapping[str, Array]]
-"""(n, axes) tiles -> for each budget, what the worst box of each tile's grid uses."""
+"""Function from (n, axes) tiles to what the worst box of each grid uses of each budget."""
 
 
 def split(shape: Shape, limits: Mapping[str, int], worst: Measure, least: int = 1) -> Grid | None:
-    """The grid with the fewest boxes (at least `least`) within the limits, or None.
+    """Return the grid with the fewest boxes (at least `least`) within the limits, or None.
 
-    Among those with equally many, the one whose boxes receive the fewest messages; then the
-    one with whole rows and columns. From counts that do not fit, the next ones are tried in
-    steps that grow with how far off they are.
+    Among grids with equally many boxes it is the one whose boxes receive the fewest messages,
+    then the one with whole rows and columns. After a count that does not fit, the next one is
+    tried in a step that grows with the excess.
     """
     tiles = tilings(shape, limits["neurons"])
     counts = np.prod(-(-np.array(shape) // tiles), axis=1)
@@ -49,5 +49,5 @@ def split(shape: Shape, limits: Mapping[str, int], worst: Measure, least: int = 
 
 
 def tightest(shape: Shape, worst: Measure) -> Mapping[str, int]:
-    """What the worst neuron uses when it has a core to itself."""
+    """Return what the worst neuron uses if it is the only one on its core."""
     return {budget: int(x[0]) for budget, x in worst(np.ones((1, len(shape)), int)).items()}

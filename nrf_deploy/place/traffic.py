@@ -1,5 +1,5 @@
-"""How many messages go from one box of neurons to another in a step in which every neuron
-fires, or in a recording's time where spikes were counted."""
+"""Messages between boxes of neurons: in a step in which every neuron fires, or by counts of
+spikes in a recording."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from .placement import Piece, Placement
 from .reach import pairs
 
 Activity = Mapping[str, Array]
-"""Name of a population -> how often each of its neurons fired."""
+"""Spike count of each neuron, by population."""
 
 
 def edges(program: Program, grids: Mapping[str, Grid], activity: Activity | None = None) -> Edges:
-    """Between the boxes of all populations, numbered one grid after the other.
+    """Return the messages between the boxes of all populations, numbered grid by grid.
 
-    Where activity is given, a box sends as often as its neurons fired on average.
+    With activity, a box sends as often as its neurons fired on average.
     """
     first, total = {}, 0
     for population in program.populations:
@@ -51,7 +51,7 @@ def _rate(grid: Grid, activity: Activity | None, name: str) -> Array:
 def traffic(
     program: Program, placement: Placement, activity: Activity | None = None
 ) -> tuple[float, float]:
-    """(all messages between boxes, those that leave their chip)."""
+    """Return the number of messages between boxes, and of those that leave their chip."""
     grids, chip = {}, []
     for population in program.populations:
         here = [p for p in placement.pieces if p.population == population.name]
@@ -62,5 +62,5 @@ def traffic(
 
 
 def _tile(pieces: list[Piece]) -> tuple[int, ...]:
-    """The first box of a grid is a whole one."""
+    """Return the tile of a grid: its first box, which is never cut."""
     return tuple(b - a for a, b in zip(pieces[0].start, pieces[0].stop, strict=True))
