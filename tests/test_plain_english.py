@@ -81,6 +81,7 @@ def test_a_property_and_a_test_are_no_commands() -> None:
 def test_a_participle_is_not_a_name() -> None:
     assert texts("found = 1") == texts("def f(found): pass") == [(1, "found")]
     assert texts("findings = found.most") == []
+    assert texts("class A:\n    most: int\n    def f(self): most = 1\n") == [(3, "most")]
 
 
 def test_ruff_exempts_the_same_python_files() -> None:

@@ -116,9 +116,16 @@ def _is_noun(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
 
 
 def names(tree: ast.Module) -> Iterator[Problem]:
-    """Yield each participle that is bound as the name of a value or a function."""
+    """Yield each participle that is bound as the name of a value or a function.
+
+    Fields of classes are free: their names may be those of a file.
+    """
+    classes = (n for n in ast.walk(tree) if isinstance(n, ast.ClassDef))
+    fields = {s.target for c in classes for s in c.body if isinstance(s, ast.AnnAssign)}
     for node in ast.walk(tree):
         name = ""
+        if node in fields:
+            continue
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             name = node.id
         elif isinstance(node, ast.arg):
