@@ -1,1 +1,1 @@
-"""How fast the emulator is: cases by name, peers on the same inputs, ratios with their spread."""
+"""Speed of the emulator: named cases, peers on the same inputs, ratios with their spread."""

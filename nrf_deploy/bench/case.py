@@ -1,4 +1,4 @@
-"""What is measured, and against whom. Targets bring both, by the entry points of this group.
+"""Cases and peers of the benchmarks. Targets provide both by entry points.
 
 An entry of the group `nrf_deploy.benchmarks` names a module with `cases()` and `peers()`.
 """
@@ -29,7 +29,7 @@ class Problem:
     recording: Recording
     engine: Engine
     firings: Mapping[str, int] = field(default_factory=dict)
-    """What others have published that each population fires in all steps, where they have."""
+    """Published spike counts of the populations over all steps, if there are any."""
 
     def until(self, steps: int) -> Problem:
         whole = steps >= self.recording.steps
@@ -38,19 +38,18 @@ class Problem:
 
 @dataclass(frozen=True)
 class Case:
-    """`make` builds the problem, or raises MissingError that says how to get what it lacks."""
+    """A benchmark: `make` builds the problem, or raises MissingError with what to install."""
 
     name: str
     about: str
     make: Callable[[], Problem]
     sdk: Sdk | None = None
-    """The environment that brings what it lacks, where there is one."""
+    """The environment with the files that the case needs, if there is one."""
 
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """Seconds of the run alone, and what fired: every event, or (where a peer keeps no more)
-    only how many there were."""
+    """A peer's run: its seconds, and its spikes or (if the peer keeps no spikes) their number."""
 
     seconds: float
     outputs: Mapping[str, Recording]
@@ -66,13 +65,13 @@ class Peer:
     name: str
     about: str
     run: Callable[[Problem, bool], Answer]
-    """Runs all steps of the problem; records what fires only if told to."""
+    """Function that runs all steps of a problem and, if its second argument is true, records."""
     steps: Mapping[str, int]
-    """For each case that it can run, how many steps it is given at most: it takes the first."""
+    """Largest number of steps for each case that the peer can run; it runs the first ones."""
     without: str
-    """Why it does not run the other cases."""
+    """The reason why the peer does not run the other cases."""
     sdk: Sdk | None = None
-    """The environment that it needs."""
+    """The environment that the peer needs."""
 
 
 def _modules() -> Iterable[Any]:
@@ -88,13 +87,15 @@ def peers() -> dict[str, Peer]:
 
 
 def chosen(names: Sequence[str], known: Mapping[str, T], what: str) -> list[T]:
-    """Those of these names, in their order, however they are spelt: sanafe is SANA-FE. All where
-    none is named."""
+    """Return the items of these names in their order, or all items if `names` is empty.
+
+    Case and punctuation are ignored: sanafe is SANA-FE.
+    """
     spelt = {_letters(name): name for name in known}
     unknown = [n for n in names if _letters(n) not in spelt]
     if unknown:
         near = [difflib.get_close_matches(_letters(n), spelt, 1) for n in unknown]
-        meant = " and ".join(spelt[letters] for found in near for letters in found)
+        meant = " and ".join(spelt[letters] for near_names in near for letters in near_names)
         raise UsageError(
             error(
                 f"BENCH-{what.upper()}-UNKNOWN",

@@ -1,8 +1,8 @@
-"""Runs the emulator and its peers in turns on the same input, and holds their answers together.
+"""Measurement of the emulator and its peers, in turns on the same input.
 
 Answers are compared before anything is timed. A peer that takes only the first steps is
-compared, and its ratio taken, on those steps. In each round everyone runs once, the
-emulator as often as it takes to see its spread; a ratio is taken within a round.
+compared, and its ratio taken, on those steps. In each round every peer runs once, and the
+emulator right before it; a ratio is taken within a round.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class Against:
-    """One peer on one case. `ratio` is its time by ours; above 1 we are faster."""
+    """A peer's result on a case. `ratio` is its time divided by ours: above 1 we are faster."""
 
     peer: str
     steps: int
@@ -53,12 +53,12 @@ class Measured:
     firings: int
     firings_of_layers: dict[str, int]
     published: bool | None
-    """Do the firings equal those that others have published? None where nobody has."""
+    """Whether the spike counts equal the published ones; None if none are published."""
     synaptic_events: int
     state_bytes: int
     seconds: Spread
     first_s: float
-    """The first run: building the plan, and compiling where the cache is cold."""
+    """Seconds of the first run, with building the plan and, without a cache, compiling."""
     repeats: int
     against: list[Against] = field(default_factory=list)
     missing: dict[str, str] = field(default_factory=dict)
@@ -68,17 +68,17 @@ class Measured:
         return self.published is not False and all(a.agrees != DIFFER for a in self.against)
 
     def as_json(self) -> dict[str, Any]:
-        found = asdict(self) | {
+        fields = asdict(self) | {
             "seconds": self.seconds.middle,
             "fastest": self.seconds.least,
             "slowest": self.seconds.most,
             "synaptic_events_a_second": self.synaptic_events / self.seconds.middle,
         }
-        return found
+        return fields
 
 
 def timed(problem: Problem, threads: int = 1) -> float:
-    """One whole run from a fresh state, nothing recorded."""
+    """Return the seconds of a run from the initial state without recording."""
     begin = time.perf_counter()
     problem.engine.run(problem.recording, record=(), threads=threads)
     return time.perf_counter() - begin
@@ -87,7 +87,7 @@ def timed(problem: Problem, threads: int = 1) -> float:
 def measure(
     case: Case, peers: Sequence[Peer], repeats: int, rounds: int, say: Say = lambda line: None
 ) -> Measured:
-    """`repeats` runs of ours alone; after them `rounds` in which every peer runs once."""
+    """Measure `repeats` runs of the emulator, then `rounds` in which every peer runs once."""
     problem = case.make()
     begin = time.perf_counter()
     outputs = problem.engine.run(problem.recording).outputs
@@ -133,7 +133,7 @@ def _checked(
     outputs: Mapping[str, Recording],
     say: Say,
 ) -> tuple[dict[Peer, str], dict[str, str]]:
-    """How each peer's answer stands to ours, and why some gave none."""
+    """Return each peer's agreement with our outputs, and why the others did not run."""
     checked: dict[Peer, str] = {}
     missing: dict[str, str] = {}
     for peer in peers:
@@ -152,7 +152,7 @@ def _checked(
 
 
 def agreement(problem: Problem, ours: Mapping[str, Recording], answer: Answer) -> str:
-    """Every spike, the number of firings, or neither."""
+    """Return whether every spike, only the number of spikes, or neither agrees."""
     if answer.firings is not None:
         total = sum(len(r.index) for r in ours.values())
         return COUNT if answer.firings == total else DIFFER
@@ -168,7 +168,7 @@ def agreement(problem: Problem, ours: Mapping[str, Recording], answer: Answer) -
 
 
 def _depths(problem: Problem) -> dict[str, int]:
-    """Steps of delay from the input to each population."""
+    """Return the steps of delay from the input to each population."""
     depth = {p.name: 0 for p in problem.program.ports}
     for p in problem.program.populations:
         depth[p.name] = max(
@@ -178,7 +178,7 @@ def _depths(problem: Problem) -> dict[str, int]:
 
 
 def _repeated(problem: Problem, repeats: int) -> list[float]:
-    """So many runs; of those that are long, as many as fit in the time, but three."""
+    """Return the seconds of `repeats` runs, or of fewer (at least 3) if they take long."""
     own: list[float] = []
     while len(own) < repeats and (len(own) < min(3, repeats) or sum(own) < ENOUGH_S):
         own.append(timed(problem))
@@ -186,7 +186,7 @@ def _repeated(problem: Problem, repeats: int) -> list[float]:
 
 
 def _turn(problem: Problem, peer: Peer, say: Say) -> tuple[float, float]:
-    """(ours, theirs): ours (the median of three where it is short), and right after it theirs."""
+    """Return the seconds of our run (the median of three if short) and of the peer's after it."""
     ours = timed(problem)
     if ours < SHORT_S:
         ours = statistics.median((ours, timed(problem), timed(problem)))

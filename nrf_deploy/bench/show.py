@@ -1,4 +1,4 @@
-"""What was measured, as a person reads it."""
+"""Text of a measurement."""
 
 from __future__ import annotations
 

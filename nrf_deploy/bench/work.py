@@ -1,4 +1,4 @@
-"""How much a run had to do: synaptic events and neuron updates, counted from what fired."""
+"""Work of a run: synaptic events and neuron updates, counted from its spikes."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ..program import Conv, Dense, Program, Sparse, Synapses
 from ..recording import Recording
 
 WORDS = 4
-"""Bytes of a neuron's potential, and of what arrives at it, as a plain program holds them."""
+"""Bytes of a neuron's potential, and of its summed input, in a straightforward program."""
 
 
 def fan_out(s: Synapses) -> Array:
-    """How many weights each source element reaches, in the source's shape."""
+    """Return the number of weights of each source element, in the source's shape."""
     if isinstance(s, Conv):
         return _conv_fan_out(s)
     if isinstance(s, Sparse):
@@ -49,7 +49,7 @@ def _conv_fan_out(conv: Conv) -> Array:
 def synaptic_events(
     program: Program, outputs: Mapping[str, Recording], recording: Recording
 ) -> int:
-    """Weights that the events reach; a synapse that several populations share counts once."""
+    """Count the weights that events reach; synapses shared by populations count once."""
     counts = {name: r.counts().ravel() for name, r in outputs.items()}
     first = 0
     for port in program.ports:
@@ -64,6 +64,6 @@ def neurons(program: Program) -> int:
 
 
 def state_bytes(program: Program) -> int:
-    """What one step reads and writes at least if no neuron rests: potentials and sums."""
+    """Return the bytes that a step reads and writes if every neuron is active."""
     sums = sum(math.prod(s.shape) for s in program.synapses)
     return 2 * WORDS * (neurons(program) + sums)

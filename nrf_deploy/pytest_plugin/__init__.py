@@ -1,4 +1,4 @@
-"""What pytest loads at each start: options, and nothing behind them before one is given.
+"""The plug-in's options, which pytest loads at each start; all else is imported when needed.
 
     pytest --nrf-bundle B.nrfb --nrf-input REC --nrf-bin 1e-3    each layer of a bundle is a test
     pytest --nrf-target CHIP                                     each case of the kits is a test
@@ -66,7 +66,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """With options but no paths only what they ask for is collected; with paths, both."""
+    """Collect only what our options select if no paths are given, and both otherwise."""
     _refuse_repeated(config.invocation_params.args)
     if not any(config.getoption(name) for name in ASKING):
         _refuse_idle(config.invocation_params.args)
@@ -81,7 +81,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _refuse_of_bundles(words: Sequence[str]) -> None:
-    """Refuse options that say how a bundle is run or judged, where only a target is asked for."""
+    """Refuse options about a bundle if only a target is selected."""
     if idle := [name for name in _given(words) if name not in (*SEVERAL, "--nrf-engine")]:
         raise pytest.UsageError(
             f"{', '.join(idle)} would change nothing for a target: give --nrf-bundle B.nrfb too, "
@@ -90,7 +90,7 @@ def _refuse_of_bundles(words: Sequence[str]) -> None:
 
 
 def _refuse_idle(words: Sequence[str]) -> None:
-    """Refuse options that belong to a bundle or a target, where the command line has neither."""
+    """Refuse options about a bundle or a target if neither is selected."""
     if idle := list(_given(words)):
         raise pytest.UsageError(
             f"{', '.join(idle)} without --nrf-bundle or --nrf-target asks for nothing: give "
@@ -106,7 +106,7 @@ def _given(words: Sequence[str]) -> Counter[str]:
 
 
 def _refuse_repeated(words: Sequence[str]) -> None:
-    """Refuse an option given twice. One in addopts may be overridden, as pytest's own can be."""
+    """Refuse an option given twice. One in addopts may be overridden, like pytest's options."""
     for name, times in _given(words).items():
         if name not in SEVERAL and times > 1:
             raise pytest.UsageError(f"{name} is given twice; expected once")

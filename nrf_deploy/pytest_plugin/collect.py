@@ -1,4 +1,4 @@
-"""From options to tests: bundles, recordings and kits are read once, before anything runs."""
+"""Collection of the tests: bundles, recordings and kits are read once, before any test runs."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from ..verification.labels import Labels
 from ..verification.limits import Limits, unknown_layers
 from ..verification.recorded import about_no_recording, is_recording, recorded
 from ..verification.task import kind_of, limit_faults
-from .items import BundleTests, KitTests, Question, told
+from .items import BundleTests, KitTests, Question, findings_text
 
 
 class Collected:
-    """The plug-in proper, registered only where an option asks for it."""
+    """The part of the plug-in that collects tests, registered if an option selects any."""
 
     def __init__(self, config: pytest.Config):
         self.option = config.getoption
@@ -38,38 +38,38 @@ class Collected:
                 for chip in self.option("nrf_target")
             ]
         except NrfError as refusal:
-            said = (f for f in refusal.findings if f.severity == "error")
-            raise pytest.UsageError(told(said, WIDTH - len("ERROR: "))) from None
+            errors = (f for f in refusal.findings if f.severity == "error")
+            raise pytest.UsageError(findings_text(errors, WIDTH - len("ERROR: "))) from None
 
     def pytest_report_header(self) -> list[str]:
         lines = [f"nrf-deploy: {q.name}, {q.engine} against {q.against}" for q in self.questions]
         lines += [f"nrf-deploy: {t.chip} on {t.engine}, {len(t.cases)} cases" for t in self.tasks]
-        every = [f for q in self.questions for f in q.said]
+        every = [f for q in self.questions for f in q.findings]
         lines += dict.fromkeys(f"nrf-deploy: {f.what}" for f in every if f.code == "RECORDING-STEP")
-        return [*lines, *map(told, ([f] for f in self._heard()))]
+        return [*lines, *map(findings_text, ([f] for f in self._shown()))]
 
-    def _heard(self) -> list[Finding]:
+    def _shown(self) -> list[Finding]:
         """Return the warnings about bundles and inputs, and where firing rules come from."""
-        every = [f for q in self.questions for f in q.said]
+        every = [f for q in self.questions for f in q.findings]
         return merged(f for f in every if f.severity == "warning" or rule_findings([f]))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Repeat at the end what the header says: -q and --no-header leave the header out."""
+        """Repeat the header at the end if -q or --no-header leaves it out."""
         quiet = terminalreporter.verbosity < 0 or terminalreporter.no_header
-        if quiet and (heard := self._heard()):
+        if quiet and (shown := self._shown()):
             terminalreporter.section("nrf-deploy")
-            for finding in heard:
-                terminalreporter.write_line(told([finding]))
+            for finding in shown:
+                terminalreporter.write_line(findings_text([finding]))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_make_collect_report(
         self, collector: pytest.Collector
     ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-        """Beside the files that a session collects: so -k, -x and --collect-only hold here too."""
+        """Add our tests to a session's, so that -k, -x and --collect-only apply to them."""
         report = yield
         if isinstance(collector, pytest.Session) and report.result is not None:
             bundles = (BundleTests.of(collector, question) for question in self.questions)
-            kits = (KitTests.of(collector, asked) for asked in self.tasks)
+            kits = (KitTests.of(collector, kit_task) for kit_task in self.tasks)
             report.result = [*report.result, *bundles, *kits]
         return report
 
@@ -81,12 +81,12 @@ class Collected:
         labels = self.option("nrf_labels") or [None]
         if len(labels) == 1:
             labels = labels * len(paths)
-        for path, given, truth in zip(paths, inputs, labels, strict=True):
+        for path, input_path, truth in zip(paths, inputs, labels, strict=True):
             bundle = as_bundle(path)
-            recording, said = self._recording(bundle, given)
+            recording, messages = self._recording(bundle, input_path)
             known = labels_from(truth)
             yield Question(
-                name=path if len(set(inputs)) == 1 else f"{path} with {given}",
+                name=path if len(set(inputs)) == 1 else f"{path} with {input_path}",
                 path=path,
                 bundle=bundle,
                 recording=recording,
@@ -96,7 +96,7 @@ class Collected:
                 behind=self.option("nrf_behind"),
                 limits=self._limits(bundle, known),
                 labels=known,
-                said=(*rule_findings(bundle.findings), *said),
+                findings=(*rule_findings(bundle.findings), *messages),
             )
 
     def _misfits(self, paths: Sequence[str], inputs: Sequence[str]) -> Iterator[Finding]:
@@ -121,7 +121,7 @@ class Collected:
             )
 
     def _recording(self, bundle: Bundle, path: str) -> tuple[Recording, tuple[Finding, ...]]:
-        recording, said = recording_for(
+        recording, messages = recording_for(
             bundle.network,
             path,
             bin=self.option("nrf_bin"),
@@ -144,10 +144,10 @@ class Collected:
                     )
                 )
         self._demand_recording(bundle, recording)
-        return recording, said
+        return recording, messages
 
     def _demand_recording(self, bundle: Bundle, recording: Recording) -> None:
-        """Refuse a recording of no layer, and what only a recording has beside an engine."""
+        """Refuse a recording of an unknown layer, and options of recordings for an engine."""
         against, layer = self.option("nrf_against"), self.option("nrf_layer")
         behind = self.option("nrf_behind")
         refuse(pair_faults(self.option("nrf_engine"), against), UsageError)
@@ -157,7 +157,7 @@ class Collected:
             refuse(about_no_recording(against, layer, behind), UsageError)
 
     def _value(self, name: str, kind: Callable[[str], Any]) -> Any:
-        """Read an option by the command line's own rule for it."""
+        """Read an option as the command line does."""
         text = self.option(f"nrf_{name}")
         try:
             return None if text is None else kind(text)

@@ -1,4 +1,4 @@
-"""The tests: a layer of a bundle, or a case of a kit. What failed is told as the verifier does."""
+"""The tests: a layer of a bundle, or a case of a kit. Failures read like the verifier's."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from ..verification.report import divergence_sentences, labelled_sentence
 from ..verification.verify import verify
 
 WHOLE = "beside the layers"
-"""The test of what concerns no layer alone: it can pass where a layer fails."""
+"""The test of findings that do not concern one layer: it can pass where a layer fails."""
 OPTION = re.compile(
     r"(?<![\w-])--(bin|merge|clip|crop|downsample|origin|from|until|limits?|exact|labels|layer"
     r"|behind|engine|against|input|target|kit)\b(?!-)"
@@ -38,7 +38,7 @@ COMMAND = re.compile(r"(nrf-deploy [a-z].*?(?=, or |; |$))")
 
 
 class UnmetError(Exception):
-    """What a test has to say, ready to be printed."""
+    """The text of a failed test, ready to be printed."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -55,11 +55,11 @@ class Question:
     behind: int
     limits: Limits
     labels: Labels | None
-    said: tuple[Finding, ...]
+    findings: tuple[Finding, ...]
 
     @cached_property
     def report(self) -> Report:
-        """Both engines run when the first layer is asked about."""
+        """The report of both engines, which run when the first layer's test does."""
         return verify(
             self.bundle,
             self.recording,
@@ -72,14 +72,14 @@ class Question:
         )
 
 
-class _Told(pytest.Item):
-    """Failures are texts without a traceback, but for bugs of ours."""
+class _PlainItem(pytest.Item):
+    """A test whose failure is a text; only an error in nrf-deploy shows a traceback."""
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         if isinstance(excinfo.value, UnmetError):
             return str(excinfo.value)
         if isinstance(excinfo.value, NrfError):
-            return told(f for f in excinfo.value.findings if f.severity == "error")
+            return findings_text(f for f in excinfo.value.findings if f.severity == "error")
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[os.PathLike[str] | str, int | None, str]:
@@ -87,62 +87,62 @@ class _Told(pytest.Item):
 
 
 class BundleTests(pytest.Collector):
-    """A test for each layer, and one for what concerns no layer alone."""
+    """A test for each layer, and one for findings that do not concern one layer."""
 
     question: Question
 
     @classmethod
     def of(cls, session: pytest.Session, question: Question) -> BundleTests:
         nodeid = question.name.replace("::", ":")
-        made: BundleTests = cls.from_parent(
+        tests: BundleTests = cls.from_parent(
             session, name=question.name, path=Path(question.path).absolute(), nodeid=nodeid
         )
-        made.question = question
-        return made
+        tests.question = question
+        return tests
 
     def collect(self) -> list[pytest.Item]:
         names = [*populations(self.question.bundle), WHOLE]
         return [LayerTest.from_parent(self, name=name) for name in names]
 
 
-class LayerTest(_Told):
+class LayerTest(_PlainItem):
     parent: BundleTests
 
     def setup(self) -> None:
-        """Keep where the firing rule comes from with the result: --junitxml writes it."""
-        rules = rule_findings(self.parent.question.said)
+        """Store the origin of the firing rule with the result, for --junitxml."""
+        rules = rule_findings(self.parent.question.findings)
         self.user_properties += [(f.code, printable(f.what)) for f in merged(rules)]
 
     def runtest(self) -> None:
         report = self.parent.question.report
         layers = {layer.layer for layer in report.comparison.layers}
-        own = [f for f in report.findings if f.severity == "error" and self._mine(f, layers)]
-        if not own and self.name not in (*layers, WHOLE):
+        errors = [f for f in report.findings if f.severity == "error" and self._mine(f, layers)]
+        if not errors and self.name not in (*layers, WHOLE):
             pytest.skip(f"{self.parent.question.against} has no output of it")
-        if not own:
+        if not errors:
             return
         first = report.comparison.first_divergence
         sentences = divergence_sentences(report.comparison)
         here = first is not None and first.layer == self.name
         where = "\n".join(wrap(s) for s in sentences) if here else ""
         task = wrap(labelled_sentence(report))
-        raise UnmetError("\n\n".join(part for part in (told(own), where, task) if part))
+        raise UnmetError("\n\n".join(part for part in (findings_text(errors), where, task) if part))
 
     def _mine(self, finding: Finding, layers: set[str]) -> bool:
         return finding.layer == self.name or (self.name == WHOLE and finding.layer not in layers)
 
 
 class KitTests(pytest.Collector):
-    """A test for each case."""
+    """A test for each case of a kit."""
 
     task: Task
 
     @classmethod
     def of(cls, session: pytest.Session, task: Task) -> KitTests:
         name = f"{task.chip} on {task.engine}"
-        made: KitTests = cls.from_parent(session, name=name, nodeid=name)
-        made.task, made.results = task, {}
-        return made
+        tests: KitTests = cls.from_parent(session, name=name, nodeid=name)
+        tests.task, tests.results = task, {}
+        return tests
 
     results: dict[Case, Result]
 
@@ -155,20 +155,20 @@ class KitTests(pytest.Collector):
         return self.results[case]
 
     def explained(self, case: Case) -> Result:
-        """Others are run only where nothing else names the cause."""
+        """Run the other cases too if nothing else names the cause."""
         others = (self.result(other) for other in self.task.cases)
         return explained(self.task, self.result(case), others)
 
 
-class CaseTest(_Told):
+class CaseTest(_PlainItem):
     parent: KitTests
     case: Case
 
     @classmethod
     def of(cls, parent: KitTests, case: Case) -> CaseTest:
-        made: CaseTest = cls.from_parent(parent, name=case.title)
-        made.case = case
-        return made
+        test: CaseTest = cls.from_parent(parent, name=case.title)
+        test.case = case
+        return test
 
     def runtest(self) -> None:
         result = self.parent.result(self.case)
@@ -178,14 +178,14 @@ class CaseTest(_Told):
             raise UnmetError(show.told(self.parent.explained(self.case), self.parent.task.engine))
 
 
-def told(findings: Iterable[Finding], width: int = WIDTH) -> str:
-    """With pytest's names of the options: findings name those of the verbs."""
+def findings_text(findings: Iterable[Finding], width: int = WIDTH) -> str:
+    """Return findings as text, with this plug-in's names of the options."""
     return "\n".join(finding_text(_renamed(f), width) for f in findings)
 
 
 def _renamed(finding: Finding) -> Finding:
-    def named(said: str) -> str:
-        parts = COMMAND.split(said)
+    def named(text: str) -> str:
+        parts = COMMAND.split(text)
         return "".join(p if k % 2 else OPTION.sub(r"--nrf-\1", p) for k, p in enumerate(parts))
 
     return replace(
