@@ -81,7 +81,7 @@ def test_a_program_with_one_edit_is_refused(
 def test_events_that_cannot_be_followed_are_a_fault_of_the_file(tmp_path: Path) -> None:
     source = kit("speck.events.threshold")
     made = edited(source, tmp_path / "b", at("program/synapses/0/delay", 3))
-    assert any("back, or with a delay" in what for what in refused(made))
+    assert any("backwards, or with a delay" in what for what in refused(made))
 
 
 WHOLE = [

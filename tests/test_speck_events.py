@@ -151,7 +151,7 @@ def test_what_is_no_number_of_events_is_refused(value: float) -> None:
     made = one_neuron(np.array([3]), 10)
     with pytest.raises(InputError):
         engine(made).run(recording)
-    with pytest.raises(InputError, match="no number of events"):
+    with pytest.raises(InputError, match="not a number of events"):
         events_golden.run(made, EventsRule(), recording)
 
 
@@ -161,7 +161,7 @@ def test_a_way_back_or_a_delay_is_refused() -> None:
     late = Dense(name="late", source="in", targets=("n",), delay=1, **ends)
     back = Dense(name="back", source="n", targets=("n",), delay=0, **ends)
     made = program((port,), late, iaf("n", (1,), 5))
-    for synapses, said in ((late, "back, or with a delay"), (back, "lead back from 'n'")):
+    for synapses, said in ((late, "backwards, or with a delay"), (back, "lead back from 'n'")):
         with pytest.raises(TargetError, match=said):
             EventEngine(replace(made, synapses=(synapses,)), EventsRule(), EventsKernels())
 

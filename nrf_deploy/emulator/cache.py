@@ -1,12 +1,12 @@
-"""Where machine code is kept, so that the second start compiles nothing.
+"""Cache of machine code on disk, so that a second start compiles nothing.
 
 numba chooses the folder: NUMBA_CACHE_DIR if that is set, else beside the source, else the
-user's cache folder. The files are ours, one for each compiled function, because numba's own
-number them in an index: two processes that compile at once can then take each other's code
-for their own. Here the name is a hash of all that the code depends on (the sources, the
-signature, the constants that are closed over, the CPU, numba's version), a file is written
-beside its place and moved there, and it begins with a checksum. So a file is there whole or
-not at all, whoever wrote it, and what cannot be read is compiled again.
+user's cache folder. The files are ours, one for each compiled function, because numba numbers
+its own in an index: two processes that compile at the same time can then load each other's
+code. Here the name is a hash of everything that the code depends on (the sources, the
+signature, the constants of the closure, the CPU, numba's version), a file is written beside its
+place and moved there, and it begins with a checksum. So a file is complete or absent, whichever
+process wrote it, and code that cannot be read is compiled again.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from numba.core.serialize import dumps
 Function = Callable[..., Any]
 
 MARKS = (b"@compiled", b"@inlined", b"@intrinsic")
-"""What is in a file of which something may be compiled into other functions."""
+"""Mark of a file whose functions may be compiled into functions of other files."""
 
 CHECKSUM = 32
-"""Bytes at the beginning of a file."""
+"""Length of the checksum with which a file begins."""
 
 
 @cache
 def has_folder(file: str) -> bool:
-    """Is there a folder that will hold the machine code of the functions in this file?"""
+    """Return whether a folder can be written for the machine code of this file's functions."""
 
     def probe() -> None: ...
 
@@ -50,10 +50,10 @@ def has_folder(file: str) -> bool:
 
 
 class Kept(FunctionCache):  # type: ignore[misc]
-    """The machine code of one function."""
+    """Cache of the machine code of one function."""
 
     failed = False
-    """Could something not be written?"""
+    """Whether a file could not be written."""
 
     def __init__(self, function: Function):
         super().__init__(function)
@@ -67,7 +67,8 @@ class Kept(FunctionCache):  # type: ignore[misc]
 
 
 class Files:
-    """`key` is whatever numba says that a compilation depends on, beside the sources."""
+    """Files of a function's machine code. A key is what numba says a compilation depends on,
+    apart from the sources."""
 
     def __init__(self, folder: Path, function: Function):
         self.folder, self.name = folder, function.__name__
@@ -75,11 +76,14 @@ class Files:
         self.stamp = _stamp(code.co_filename), function.__qualname__, code.co_firstlineno
 
     def path(self, key: Any) -> Path:
-        said = repr((self.stamp, key, numba.__version__, llvmlite.__version__))
-        return self.folder / f"{self.name}-{hashlib.sha256(said.encode()).hexdigest()[:32]}.nrfc"
+        dependencies = repr((self.stamp, key, numba.__version__, llvmlite.__version__))
+        return (
+            self.folder
+            / f"{self.name}-{hashlib.sha256(dependencies.encode()).hexdigest()[:32]}.nrfc"
+        )
 
     def load(self, key: Any) -> Any:
-        """None where there is nothing, or nothing whole."""
+        """Return the code of a key; None if there is no file or it is damaged."""
         try:
             content = self.path(key).read_bytes()
         except OSError:
@@ -106,7 +110,7 @@ class Files:
 
 @cache
 def _stamp(file: str) -> str:
-    """Changes with the function's file and with everything that the engine compiles into it."""
+    """Return a hash of the function's file and of all files that are compiled into it."""
     sources = sorted(Path(__file__).parent.glob("*.py"))
     texts = [text for s in sources if any(mark in (text := s.read_bytes()) for mark in MARKS)]
     hashes = [hashlib.sha256(text).digest() for text in (*texts, Path(file).read_bytes())]

@@ -1,9 +1,8 @@
-"""How the engine and the chips' kernels are compiled; cache.py keeps the machine code.
+"""Compilation of the engine and of the chips' kernels; cache.py keeps the machine code.
 
-Where no folder can be written the engine compiles anew in every process, and says so.
+If no folder can be written, the engine compiles again in every process and reports it.
 
-Only the engine imports this module, and only when it is about to run: starting numba takes
-half a second.
+Only the engine imports this module, right before it runs: starting numba takes half a second.
 """
 
 from __future__ import annotations
@@ -28,20 +27,20 @@ from .cache import Function, Kept, has_folder
 from .kernels import Cell
 
 GRANULE = 64
-"""Bytes that one vector operation moves. Rows of weights are padded to it with zeros."""
+"""Bytes of one vector operation. Rows of weights are padded to it with zeros."""
 
 AT_ONCE = 8
-"""So many firings are written without asking whether they are there: asking costs more."""
+"""Spikes that are written per iteration without a branch; a branch per spike is slower."""
 
 WORTH_SAYING = 2.0
-"""Seconds of compiling that a user notices."""
+"""Seconds of compilation from which it is reported."""
 
 _spent = 0.0
 
 
 @contextmanager
 def compiling(was_compiled: Callable[[], bool]) -> Iterator[None]:
-    """Counts the time within as compilation, if that is what it turns out to have been."""
+    """Count the time inside as compilation if `was_compiled()` is then true."""
     global _spent
     begin = time.perf_counter()
     yield
@@ -50,7 +49,7 @@ def compiling(was_compiled: Callable[[], bool]) -> Iterator[None]:
 
 
 def findings() -> list[Finding]:
-    """What compiling cost since it was last asked, and whether that was the last time."""
+    """Return what compilation cost since the last call, and whether it is kept on disk."""
     global _spent
     seconds, _spent = _spent, 0.0
     if Kept.failed or not has_folder(__file__):
@@ -73,15 +72,15 @@ def findings() -> list[Finding]:
 
 
 def compiled(function: Function) -> Any:
-    """njit without the interpreter lock, kept on disk."""
-    made = njit(nogil=True, error_model="numpy")(function)
+    """Compile a function by njit without the interpreter lock, and keep it on disk."""
+    dispatcher = njit(nogil=True, error_model="numpy")(function)
     if has_folder(function.__code__.co_filename):
-        made._cache = Kept(function)
-    return made
+        dispatcher._cache = Kept(function)
+    return dispatcher
 
 
 def inlined(function: Function) -> Any:
-    """The same, copied into whoever calls it: a call passes eight words for each array."""
+    """Compile a function into its callers: a call passes eight words for each array."""
     return njit(nogil=True, error_model="numpy", forceinline=True)(function)
 
 
@@ -89,7 +88,7 @@ def inlined(function: Function) -> Any:
 
 
 class _NoAlias(Compiler):  # type: ignore[misc]
-    """Says that the arrays handed to a kernel do not overlap: else it does not vectorise."""
+    """Compiler that assumes that a kernel's arrays do not overlap: else it does not vectorise."""
 
     def define_pipelines(self) -> Any:
         self.state.flags.noalias = True
@@ -101,7 +100,7 @@ _made: dict[tuple[Function, tuple[Any, ...], Signature], Any] = {}
 
 
 def kernel_address(cell: Cell, width: int, logged: bool) -> int:
-    """The machine code of a cell's kernel for sums of `width` bytes."""
+    """Return the address of a cell's kernel for sums of `width` bytes."""
     factory = cell.kernel if logged or cell.unseen is None else cell.unseen
     uniform = tuple(np.ndim(value) == 0 for value in cell.params.values())
     arriving = {2: types.int16, 4: types.int32, 8: types.int64}[width]
@@ -125,17 +124,19 @@ def machine_code(
     signature: Signature,
     pipeline: type[Compiler] = Compiler,
 ) -> int:
-    """The address of the function that `factory` makes of some constants."""
+    """Return the address of the compiled function factory(*constants)."""
     key = (factory, constants, signature)
     if key not in _made:
         function = factory(*constants)
         options = {"nopython": True, "error_model": "numpy"}
-        made: Any = CFunc(function, (signature.args, signature.return_type), {}, options, pipeline)
+        kernel: Any = CFunc(
+            function, (signature.args, signature.return_type), {}, options, pipeline
+        )
         if has_folder(function.__code__.co_filename):
-            made._cache = Kept(function)
-        with compiling(lambda: not made.cache_hits):
-            made.compile()
-        _made[key] = made
+            kernel._cache = Kept(function)
+        with compiling(lambda: not kernel.cache_hits):
+            kernel.compile()
+        _made[key] = kernel
     return int(_made[key].address)
 
 
@@ -145,8 +146,8 @@ def machine_code(
 
 @intrinsic  # type: ignore[untyped-decorator]
 def widest_vectors(context: Any) -> tuple[Signature, Function]:
-    """The function that says this uses vectors of 64 bytes where the CPU has them; of itself
-    LLVM stops at 32."""
+    """Let the calling function use vectors of 64 bytes if the CPU has them; LLVM's default is
+    32."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         set.add(builder.function.attributes, '"prefer-vector-width"="512"')
@@ -157,7 +158,7 @@ def widest_vectors(context: Any) -> tuple[Signature, Function]:
 
 @intrinsic  # type: ignore[untyped-decorator]
 def as_pointer(context: Any, address: Any) -> tuple[Signature, Function]:
-    """An address (int64) as a pointer, for carray."""
+    """Convert an address (int64) to a pointer, for carray."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.inttoptr(args[0], cgutils.voidptr_t)
@@ -176,7 +177,7 @@ def vector_of(context: Any, kind: Any, lanes: int) -> ir.VectorType:
 
 @intrinsic  # type: ignore[untyped-decorator]
 def nonzero_bits(context: Any, values: Any, at: Any) -> tuple[Signature, Function]:
-    """Bit k says whether values[at + k] is not 0, for 64 values."""
+    """Return 64 bits: bit k is 1 if values[at + k] is not 0."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         vector = vector_of(context, values, 64)
@@ -190,7 +191,7 @@ def nonzero_bits(context: Any, values: Any, at: Any) -> tuple[Signature, Functio
 
 @intrinsic  # type: ignore[untyped-decorator]
 def lowest_bit(context: Any, bits: Any) -> tuple[Signature, Function]:
-    """The place of the lowest bit that is set; 64 where there is none."""
+    """Return the position of the lowest bit that is set; 64 if none is."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.cttz(args[0], ir.Constant(ir.IntType(1), 0))
@@ -202,8 +203,10 @@ def lowest_bit(context: Any, bits: Any) -> tuple[Signature, Function]:
 def list_bits(
     context: Any, index: Any, to: Any, first: Any, bits: Any
 ) -> tuple[Signature, Function]:
-    """Writes the places of the lowest AT_ONCE bits, plus `first`, to index[to :]; returns the
-    others. Where there are fewer, what is written behind them means nothing."""
+    """Write the positions of the lowest AT_ONCE bits, plus `first`, to index[to :].
+
+    Returns the other bits. With fewer bits, the rest of what is written has no meaning.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         to, first, left = args[1:]
@@ -239,7 +242,7 @@ def call_kernel(
     each: Any,
     one: Any,
 ) -> tuple[Signature, Function]:
-    """Calls the kernel at `address`; arrays are given as addresses."""
+    """Call the kernel at `address`; arrays are passed as addresses."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         word, pointer = ir.IntType(64), cgutils.voidptr_t
@@ -252,12 +255,12 @@ def call_kernel(
 
 
 def address(array: Array) -> int:
-    """Where an array lies. Whoever takes it keeps the array."""
+    """Return the address of an array; the caller must keep the array."""
     return int(array.__array_interface__["data"][0])
 
 
 def aligned(size: int, dtype: Any) -> Array:
-    """Zeros that begin at a cache line, with a line of slack at their end."""
+    """Return zeros that begin at a cache line and are followed by a line of padding."""
     kind = np.dtype(dtype)
     raw = np.zeros(size * kind.itemsize + 192, np.uint8)
     skip = -address(raw) % 64

@@ -1,6 +1,6 @@
-"""A finished sum on its way to a population: shifted and wrapped.
+"""Delivery of a finished sum to a population: shifted and wrapped.
 
-Compiled, like a wire, for the widths that a plan needs.
+It is compiled, like a wire, for the widths that a plan needs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ deliver_type = record(
 
 
 def deliver_address(width: int, to_width: int) -> int:
-    """The machine code for sums of such widths."""
+    """Return the address of the delivery between sums of these widths."""
     return handler(deliver_type, deliver, width, to_width)
 
 

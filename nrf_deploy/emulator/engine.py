@@ -1,17 +1,17 @@
-"""The fast emulator: the bits of golden.run, as fast as a CPU can.
+"""The fast emulator: equal to golden.run in every bit.
 
-    Engine(program, arithmetic, kernels).run(recording)      one recording; threads=2 shares it out
-    Engine(...).run_batch(recordings, threads=2)             several, side by side
+    Engine(program, arithmetic, kernels).run(recording)      one recording, on `threads` threads
+    Engine(...).run_batch(recordings, threads=2)             several recordings in parallel
     stream = Engine(...).stream(); stream.feed(chunk)        a chunk in, a chunk out
 
-docs/engine.md tells how it works. ports.py looks at what comes in. plan.py turns the program into
-work (work.py), plans.py keeps the plans, layout.py lays neurons and weights channels last,
-split.py cuts what is too large for a cache. session.py holds what changes, schedule.py says which
-thread does what next, machine.py does it, and scatter.py and delivery.py what it calls.
-compiled.py and cache.py make and keep the machine code; kernels.py says what a target gives.
+docs/engine.md explains it. ports.py checks the input. plan.py turns the program into work
+(work.py), plans.py keeps the plans, layout.py orders neurons and weights channels last, split.py
+cuts what is too large for a cache. session.py holds the state of a run, schedule.py assigns work
+to threads, machine.py runs it by scatter.py and delivery.py. compiled.py and cache.py build and
+keep the machine code; kernels.py is the contract of a target's kernels.
 
-What the target's kernels do not cover runs in golden.py, exactly, and the trace's notes say
-why ("plain emulator").
+Programs that the target's kernels do not cover run in golden.py, exactly, and the trace's notes
+contain the reason ("plain emulator").
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ from .tuning import Tuning
 
 TUNING = Tuning()
 IDLE = 4
-"""Streams that are kept for the next run: laying their tables costs as much as a short run."""
+"""Streams that are kept for the next run: building their tables costs a short run."""
 
 
 class Engine:
-    """A program made ready to run; it can be run many times, and from several threads."""
+    """A program that is ready to run, many times and from several threads."""
 
     def __init__(
         self, program: Program, arithmetic: Arithmetic, kernels: Kernels, tuning: Tuning = TUNING
@@ -50,7 +50,7 @@ class Engine:
         self._idle: list[Stream] = []
         self.plans = Plans(program, arithmetic, kernels, tuning)
         self.plain: str | None = None
-        """Why the plain emulator runs this program, if it does."""
+        """The reason why the plain emulator runs this program, if it does."""
         try:
             self.plans.up_to([p.peak for p in program.ports])
         except NotCoveredError as reason:
@@ -65,7 +65,7 @@ class Engine:
         progress: Progress = quiet,
         threads: int = 1,
     ) -> Trace:
-        """As golden.run, on so many threads; the trace does not depend on how many."""
+        """Run a recording like golden.run; the trace does not depend on the number of threads."""
         peaks = sound(self.program, recording)
         record = [p.name for p in self.program.populations] if record is None else list(record)
         states = list(states)
@@ -83,7 +83,7 @@ class Engine:
     def _idle_stream(
         self, record: list[str], states: list[str], peaks: list[int], threads: int
     ) -> Stream:
-        """One that has run the same plan before, if there is one: its tables are laid."""
+        """Return a stream that ran the same plan before, or a new one: the tables are reused."""
         plan, wanted = self.plans.up_to(peaks, threads), (record, states)
         with self._lock:
             fits = (
@@ -105,7 +105,7 @@ class Engine:
         steps: int | None = None,
         threads: int = 1,
     ) -> list[Trace]:
-        """Each recording from the same start; the traces come in their order."""
+        """Run each recording from the initial state; return the traces in their order."""
         record = None if record is None else list(record)
         states, left = list(states), iter(range(len(recordings)))
         traces: dict[int, Trace] = {}
@@ -115,7 +115,7 @@ class Engine:
                 for k in left:
                     traces[k] = self.run(recordings[k], record, states, steps)
             except BaseException:
-                list(left)  # nobody begins another
+                list(left)  # no thread begins another
                 raise
 
         helping = min(threads, len(recordings)) - 1
@@ -132,7 +132,7 @@ class Engine:
         states: Iterable[str] = (),
         threads: int = 1,
     ) -> Stream | PlainStream:
-        """What takes a chunk of input after another and gives a chunk of the trace for each."""
+        """Return a stream that takes chunks of input and returns a chunk of the trace for each."""
         record = [p.name for p in self.program.populations] if record is None else list(record)
         if self.plain is not None:
             return PlainStream(self.program, self.arithmetic, self.plain, record, list(states))
@@ -151,6 +151,6 @@ def run(
     progress: Progress = quiet,
     threads: int = 1,
 ) -> Trace:
-    """One run; to run a program many times, keep an Engine."""
+    """Run a program once; to run it many times, keep an Engine."""
     engine = Engine(program, arithmetic, kernels)
     return engine.run(recording, record, states, steps, progress, threads)

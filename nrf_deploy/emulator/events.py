@@ -1,8 +1,8 @@
-"""The events of a source, a chunk of time after another.
+"""Events of a source, in chunks of time.
 
-A chunk's events lie beside those of the `history` steps before it, which delays look back
-upon. There are as many slots as chunks may be under way: while one layer writes the next
-chunk into one slot, those behind it still read the chunk before in another.
+A chunk's events are stored after those of the `history` steps before it, which delays read.
+There is a slot for each chunk that may be in progress: while one layer writes the next chunk
+into one slot, later layers still read the chunk before in another.
 """
 
 from __future__ import annotations
@@ -14,43 +14,43 @@ from .compiled import address
 from .vectors import LOOK
 
 SLACK = LOOK
-"""So many numbers behind the last event may be read, and written by whole vectors."""
+"""Elements after the last event that whole vectors may read and write."""
 
 
 class Events:
-    """Those of step t of the chunk are start[history + t] to start[history + t + 1]."""
+    """Events of a chunk; those of step t are start[history + t] to start[history + t + 1]."""
 
     def __init__(self, history: int, steps: int, valued: bool):
         self.history, self.valued = history, valued
         self.steps = 0
-        """Of the chunk that lies here."""
+        """Steps of the chunk that is stored here."""
         self.start = np.zeros(history + steps + 1, np.int64)
         self.index = np.zeros(SLACK, np.int32)
         self.value = np.zeros(SLACK if valued else 0, np.int32)
         self._place: tuple[int, int, int, int] | None = None
 
     def restart(self) -> None:
-        """Nothing has happened yet; the room stays."""
+        """Remove all events; the capacity stays."""
         self.steps = 0
         self.start[:] = 0
 
     @property
     def used(self) -> int:
-        """Events that lie here, history included."""
+        """Number of stored events, history included."""
         return int(self.start[self.history + self.steps])
 
     @property
     def count(self) -> int:
-        """Events of the chunk."""
+        """Number of events of the chunk."""
         return self.used - int(self.start[self.history])
 
     @property
     def capacity(self) -> int:
-        """Events for which there is room."""
+        """Number of events that can be stored."""
         return len(self.index) - SLACK
 
     def reserve(self, capacity: int) -> None:
-        """Room for this many events in all; what is there stays."""
+        """Reserve capacity for this many events in all; stored events stay."""
         if capacity > self.capacity:
             self._place = None
             for name in ("index", "value") if self.valued else ("index",):
@@ -60,20 +60,20 @@ class Events:
                 setattr(self, name, grown)
 
     def place(self) -> tuple[int, int, int, int]:
-        """As records.EVENTS."""
+        """Return the record (records.EVENTS) of this chunk."""
         if self._place is None:
             value = address(self.value) if self.valued else 0
             self._place = address(self.start), address(self.index), value, self.history
         return self._place
 
     def chunk(self) -> tuple[Array, Array, Array]:
-        """(start, index, value) of the chunk."""
+        """Return (start, index, value) of the chunk."""
         start = self.start[self.history : self.history + self.steps + 1]
         part = slice(start[0], start[-1])
         return start - start[0], self.index[part], self.value[part]
 
     def begin(self, before: Events, steps: int) -> None:
-        """A chunk of `steps` steps begins, after the one in `before` (which may be this slot)."""
+        """Begin a chunk of `steps` steps after the one in `before` (which may be this slot)."""
         kept = before.start[before.steps : before.steps + self.history + 1]
         first, last = int(kept[0]), int(kept[-1])
         count = last - first
@@ -88,7 +88,7 @@ class Events:
 
 
 class Slots:
-    """A source's slots, taken in turn."""
+    """Slots of a source, used in turn."""
 
     def __init__(self, slots: int, history: int, steps: int, valued: bool):
         self.valued = valued

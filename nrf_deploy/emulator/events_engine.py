@@ -1,13 +1,14 @@
-"""The fast emulator of chips without time steps: the bits of events_golden.run.
+"""The fast emulator of chips without time steps: equal to events_golden.run in every bit.
 
-Layer by layer: where the program has no way back, all events of many steps pass one layer
-before the next one starts. Each carries the number of the event from outside that it follows
-from, and where ways meet they are merged by it; so what comes out is in the order of the
-plain emulator, which follows one event from outside to its end.
+It runs layer by layer: in a program without feedback, all events of many steps pass one layer
+before the next one starts. Each event carries the number of the input event that caused it, and
+paths that meet are merged by this number; so the order of the output is that of the plain
+emulator, which follows one input event to its end.
 
-A target gives one kernel a population (kernels.py has its form): for an event the neurons
-are one run of those that it reaches, what arrives are their weights, and the result says
-whether any fired. What it does not cover runs in events_golden.py, and the trace says why.
+A target provides one kernel for a population (kernels.py has its form): for an event, the
+neurons are one run of those that it reaches, the input is their weights, and the result says
+whether any fired. Programs that the kernels do not cover run in events_golden.py, and the trace
+contains the reason.
 """
 
 from __future__ import annotations
@@ -32,19 +33,19 @@ from .plan import NotCoveredError
 from .soundness import demand_sound
 
 STEPS = 256
-"""That pass a layer before the next one starts."""
+"""Steps that pass a layer before the next layer starts."""
 STATE_BYTES = 2**26
-"""Of logged states, at most, before they do."""
+"""Limit on the bytes of logged states of these steps."""
 
 
 class EventEngine:
-    """A program made ready to run; it can be run many times."""
+    """A program that is ready to run, many times."""
 
     def __init__(self, program: Program, rule: EventRule, kernels: EventKernels):
         demand_sound(program, rule)
         self.program, self.rule = program, rule
         self.plain: str | None = None
-        """Why the plain emulator runs this program, if it does."""
+        """The reason why the plain emulator runs this program, if it does."""
         self.layers: list[Neurons | Passing] = []
         try:
             for p in program.populations:
@@ -62,9 +63,9 @@ class EventEngine:
         progress: Progress = quiet,
         shuffle: int | None = None,
     ) -> Trace:
-        """As events_golden.run."""
-        found = ports.input_faults(self.program, recording)
-        refuse([*found, *events_golden.input_faults(recording)], InputError)
+        """Run a recording like events_golden.run."""
+        faults = ports.input_faults(self.program, recording)
+        refuse([*faults, *events_golden.input_faults(recording)], InputError)
         steps = recording.steps if steps is None else steps
         kept = [p.name for p in self.program.populations] if record is None else list(record)
         logged = list(states)
@@ -107,7 +108,7 @@ class _Run:
     def entering(
         self, recording: Recording, first: int, last: int, shuffle: int | None
     ) -> tuple[Array, dict[str, Stream]]:
-        """(the ordinal of each step's tick, the ports' events); an event's is its own."""
+        """Return the ordinal of each step's tick, and the ports' events with theirs."""
         edges = recording.start[np.minimum(np.arange(first, last + 1), recording.steps)]
         part = slice(edges[0], edges[-1])
         many = recording.value[part].astype(np.int64)
@@ -176,7 +177,7 @@ class _Run:
 
 
 def _merged(n: Passing, streams: Mapping[str, Stream], steps: int) -> Stream:
-    """By what each event follows from; of those alike, source after source."""
+    """Merge streams by the ordinals of their events; equal ordinals in the order of sources."""
     parts = []
     for source, table in n.tables:
         s = streams[source]

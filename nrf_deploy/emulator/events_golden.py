@@ -1,16 +1,16 @@
-"""The normative emulator of chips without time steps: one event after another.
+"""The normative emulator of chips without time steps: it runs event by event.
 
-An event from outside is followed to its end before the next one enters: each population,
-in the program's order, takes what the event made of itself at its sources, source after
-source, and gives its own spikes to those behind it. (In a chain this is what queues of any
-length give; where ways meet a chip may mix them otherwise, see events_order.py.) Of the
-neurons that one event reaches, and of those that a tick of the clock moves, the one with
-the lower address comes first: rows, then columns, then channels.
+An input event is followed to its end before the next one enters: each population, in the
+program's order, takes the spikes that the event caused at its sources, source by source, and
+passes its own spikes to its targets. (In a chain, queues of any length give the same; where
+paths meet, a chip may mix them in another order, see events_order.py.) Of the neurons that one
+event reaches, and of those that a tick of the clock updates, the one with the lower address
+comes first: rows, then columns, then channels.
 
 A step of the recording is a tick of the clock, then the step's events: by rising index, one
-of value n as n events, or shuffled. Nothing here knows a chip: what an event does to a
-neuron is said by the target's rule. Every faster engine must equal this one in every spike
-and every value of every state.
+of value n as n events, or shuffled. Nothing here depends on a chip: the target's rule defines
+what an event does to a neuron. Every faster engine must equal this one in every spike and every
+value of every state.
 """
 
 from __future__ import annotations
@@ -44,17 +44,17 @@ class EventRule(Protocol):
     def start(self, population: Population) -> State: ...
 
     def passes(self, population: Population) -> bool:
-        """No neurons: what arrives goes out as it is."""
+        """Return whether the population has no neurons and passes events on unchanged."""
         ...
 
     def tick(self, population: Population) -> Array | None:
-        """What a tick of the clock adds to each neuron, flat; None where it does nothing."""
+        """Return what a tick of the clock adds to each neuron, flat; None if it adds nothing."""
         ...
 
     def arrive(
         self, population: Population, state: State, neurons: Array, weights: Array
     ) -> tuple[Array, State]:
-        """One event reaches these neurons (flat). (whether each fires, new state)"""
+        """Return which of the neurons (flat) that an event reaches fire, and their new state."""
         ...
 
 
@@ -70,7 +70,7 @@ def run(
 ) -> Trace:
     """Run `program` over `recording`; `shuffle` is a seed for the order inside each step.
 
-    A layer's output in a step is how often each neuron fired; states are those after it.
+    A layer's output in a step is the spike count of each neuron; states are those after it.
     """
     demand_sound(program, rule)
     refuse(input_faults(recording), InputError)
@@ -139,21 +139,22 @@ def _arrived(
 
 
 def counted(shape: Shape, step: Array, neuron: Array, steps: int, dt: float | None) -> Recording:
-    """How often each neuron fired in each step."""
+    """Return a recording of how often each neuron fired in each step."""
     return Recording.from_events(step, neuron, np.ones(len(step), np.int64), shape, steps, dt)
 
 
-# --- what an event reaches -----------------------------------------------
+# --- targets of an event -------------------------------------------------
 
 
 def by_address(shape: Shape) -> Array:
-    """Flat indices by rising address: rows, columns, then channels."""
+    """Return flat indices by rising address: rows, columns, then channels."""
     flat = np.arange(math.prod(shape)).reshape(shape)
     return np.moveaxis(flat, 0, -1).ravel()
 
 
 def reached(synapses: Synapses, event: int, shape: Shape) -> tuple[Array, Array]:
-    """(flat neurons of a population of `shape`, by rising address; their weights)."""
+    """Return the neurons of a population of `shape` (flat, by rising address) that an event
+    reaches, and their weights."""
     if isinstance(synapses, Conv):
         return _window(synapses, event)
     if isinstance(synapses, Sparse):
@@ -167,7 +168,7 @@ def reached(synapses: Synapses, event: int, shape: Shape) -> tuple[Array, Array]
 
 
 def _window(conv: Conv, event: int) -> tuple[Array, Array]:
-    """Every feature at every place whose kernel covers the event, weights of 0 included."""
+    """Return the outputs whose kernel covers the event, and their weights, zeros included."""
     c, y, x = (int(i) for i in np.unravel_index(event, conv.input_shape))
     features, height, width = conv.shape
     group, channel = divmod(c, conv.weight.shape[1])
@@ -183,7 +184,7 @@ def _window(conv: Conv, event: int) -> tuple[Array, Array]:
 
 
 def _taps(conv: Conv, axis: int, at: int) -> Iterator[tuple[int, int]]:
-    """(position of the output, tap of the kernel) pairs that see position `at` of the input."""
+    """Yield the (output position, kernel tap) pairs that see position `at` of the input."""
     for out in range(conv.shape[1 + axis]):
         tap = at + conv.padding[axis][0] - out * conv.stride[axis]
         if (
@@ -193,13 +194,13 @@ def _taps(conv: Conv, axis: int, at: int) -> Iterator[tuple[int, int]]:
             yield out, tap // conv.dilation[axis]
 
 
-# --- what comes in -------------------------------------------------------
+# --- input ---------------------------------------------------------------
 
 
 def entering(
     program: Program, recording: Recording, t: int, shuffle: int | None
 ) -> list[tuple[str, int]]:
-    """(port, flat index) of each event of a step, in order."""
+    """Return (port, flat index) of each event of a step, in order."""
     if t >= recording.steps:
         return []
     events = step_events(recording, t, shuffle)
@@ -213,7 +214,7 @@ def entering(
 
 
 def step_events(recording: Recording, t: int, shuffle: int | None) -> Array:
-    """The step's events one by one; a seed gives each step an order of its own."""
+    """Return the step's events one by one; a seed shuffles each step separately."""
     index, value = recording.at(t)
     events = np.repeat(index, value.astype(np.int64))
     return events if shuffle is None else shuffled(events, shuffle, t)
@@ -233,30 +234,30 @@ def input_faults(recording: Recording) -> Iterator[Finding]:
         at = int(np.argmax(wrong))
         yield error(
             "EVENTS-INPUT",
-            f"the value {recording.value[at]} is no number of events",
-            why="events come one by one here: a value of n means that n of them fall into the step",
-            fix="send counts of events; give the two signs of a signal a channel each",
+            f"the value {recording.value[at]} is not a number of events",
+            why="this chip takes event by event: a value of n means n events in the step",
+            fix="send counts of events; use a channel for each sign of a signal",
             step=int(recording.step[at]),
         )
     elif (events := float(recording.value.astype(np.float64).sum())) > MOST_EVENTS:
         yield error(
             "EVENTS-INPUT",
             f"the values count {events:,.0f} events; expected at most {MOST_EVENTS:,}",
-            why="events come one by one here",
+            why="this chip takes event by event",
             fix="give a shorter recording, or smaller counts",
         )
 
 
 def faults(program: Program) -> Iterator[Finding]:
-    """Why events cannot be followed through this program."""
+    """Yield why events cannot be followed through this program."""
     known = {p.name for p in program.ports}
     for p in program.populations:
         for s in program.into(p.name):
             if s.source not in known or s.delay or getattr(s, "delays", None) is not None:
                 yield error(
                     "EVENTS-ORDER",
-                    f"{s.name!r} leads from {s.source!r} to {p.name!r}: back, or with a delay",
-                    why="without time steps an event goes straight on, to layers further down",
+                    f"{s.name!r} leads from {s.source!r} to {p.name!r}: backwards, or with a delay",
+                    why="without time steps an event goes only to later layers, at once",
                     fix="remove the feedback or the delay",
                     layer=p.name,
                 )

@@ -1,4 +1,4 @@
-"""One layer of the fast event engine while it runs: its states, and room for its spikes."""
+"""A running layer of the fast event engine: its states and the buffer of its spikes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .events_tables import Neurons
 
 @dataclass(frozen=True, eq=False)
 class Stream:
-    """Events of a source: addresses, what each follows from, and where each step starts."""
+    """Events of a source: addresses, ordinals of the causing events, and starts of the steps."""
 
     index: Array
     ordinal: Array
@@ -30,12 +30,12 @@ class Running:
         self.spiked = aligned(longest + ROOM, np.int8)
         self.tick = np.zeros(1, np.int16) if n.tick is None else n.tick
         self.kernel = kernel_address(n.cell, 2, True)
-        held = (n.runs.weights, self.tick, self.states, n.each, n.one, self.spiked)
-        self.cell = tuple(address(array) for array in held)
+        arrays = (n.runs.weights, self.tick, self.states, n.each, n.one, self.spiked)
+        self.cell = tuple(address(array) for array in arrays)
         self.room = 2 * (self.size + n.runs.most)
 
     def run(self, events: Stream, ticks: Array, first: int, logged: bool) -> tuple[Stream, Array]:
-        """(its spikes, its states after each step: (steps, variables, neurons) where wanted)."""
+        """Run events; return the spikes and, if logged, states as (steps, variables, neurons)."""
         room = max(self.room, len(events.index))
         index, order = np.empty(room, np.int32), np.empty(room, np.int64)
         start = np.zeros(len(ticks) + 1, np.int64)

@@ -1,4 +1,4 @@
-"""What the fast event engine compiles: a layer's events of several steps, in their order."""
+"""Compiled loop of the fast event engine: a layer's events of several steps, in order."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import numpy as np
 from .compiled import call_kernel, compiled, lowest_bit, nonzero_bits
 
 ROOM = 64
-"""Spikes of a run are looked at so many at a time."""
+"""Neurons of a run whose spikes are examined at a time."""
 T, EVENT, USED, TICKED = range(4)
-"""What `place` holds: the step, the event, the spikes so far, whether the step has ticked."""
+"""Elements of `place`: the step, the event, the spikes so far, whether the step has ticked."""
 
 i32, i64, u64 = np.int32, np.int64, np.uint64
 
 
 @compiled
 def _emit(spiked, n, first, ordinal, index, order, used):  # type: ignore[no-untyped-def]
-    """The run of n addresses from `first` on has spiked where `spiked` says."""
+    """Append the spikes of the run of n addresses from `first` on, by the flags `spiked`."""
     for at in range(0, n, ROOM):
         bits = nonzero_bits(spiked, at)
         if n - at < ROOM:
@@ -34,11 +34,11 @@ def run_layer(  # type: ignore[no-untyped-def]
     kernel, numbers, weights, cell, tick, size, events, ordinals, start, ticks, first_step,
     spiked, index, order, out_start, log, states, place,
 ):  # fmt: skip
-    """Goes on at `place` until the steps are over (true) or `index` is full (false).
+    """Continue at `place` until the steps are done (true) or `index` is full (false).
 
     `cell` holds addresses: of the weights, a tick, the states, and the parameters of each
-    neuron and of all. `ticks` is the ordinal of each step's tick; an event's is that of the
-    event from outside which it follows from.
+    neuron and of all. `ticks` is the ordinal of each step's tick; an event's ordinal is that of
+    the input event that caused it.
     """
     channels, _, columns = numbers[0], numbers[1], numbers[2]
     features, out_rows, out_columns = numbers[3], numbers[4], numbers[5]
@@ -46,7 +46,7 @@ def run_layer(  # type: ignore[no-untyped-def]
     stride_y, stride_x, pad_y, pad_x = numbers[8], numbers[9], numbers[10], numbers[11]
     longest = numbers[12]
     at_weights, at_tick, at_state, at_each, at_one, at_spiked = cell
-    most = ((height + stride_y - 1) // stride_y) * longest * features
+    limit = ((height + stride_y - 1) // stride_y) * longest * features
     capacity, steps = len(index), len(ticks)
     t, e, used, ticked = place[T], place[EVENT], place[USED], place[TICKED]
     while t < steps:
@@ -69,7 +69,7 @@ def run_layer(  # type: ignore[no-untyped-def]
             ticked = 1
         full = False
         while e < start[t + 1]:
-            if used + most > capacity:
+            if used + limit > capacity:
                 full = True
                 break
             where = i64(events[e])

@@ -1,8 +1,8 @@
-"""How much the answer of a chip without time steps hangs on the order of events in a step.
+"""Dependence of a chip without time steps on the order of events in a step.
 
-A chip gives no guarantee there: events of one step come from a camera or a bus within
-microseconds, in any order. So a program is run on the recording as it stands, and with the
-events of each step shuffled, once a seed.
+A chip guarantees no order: events of one step come from a camera or a bus within
+microseconds, in any order. So a program is run on the recording in its order, and with the
+events of each step shuffled, once for each seed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .events_engine import EventEngine
 
 @dataclass(frozen=True)
 class Spread:
-    """One layer: its spikes in order, and the fewest and most of the shuffled runs.
+    """Spike counts of one layer: in order, and the fewest and most of the shuffled runs.
 
     `neurons` is the share of those active in any run whose count is not the same in all.
     `largest` is the largest difference that one neuron's count shows.
@@ -35,7 +35,7 @@ class Spread:
 
     @property
     def share(self) -> float:
-        """How far the shuffled runs lie from the ordered one, at most."""
+        """The largest relative difference between a shuffled run and the ordered one."""
         off = max(abs(self.most - self.spikes), abs(self.fewest - self.spikes))
         return off / max(self.spikes, 1)
 
@@ -56,7 +56,7 @@ def order_dependence(
     record: Iterable[str] | None = None,
     seeds: Iterable[int] = range(4),
 ) -> tuple[Spread, ...]:
-    """Each layer's counts, in order and shuffled, in the program's order."""
+    """Return the spread of each layer's counts, in the program's order."""
     passed = {p.name for p in engine.program.populations if engine.rule.passes(p)}
     names = [p.name for p in engine.program.populations if p.name not in passed]
     names = [n for n in names if record is None or n in set(record)]

@@ -1,13 +1,13 @@
-"""How the fast event engine lays a layer: neurons by address, weights in runs.
+"""Tables of a layer for the fast event engine: neurons by address, weights in runs.
 
-Neurons lie by rising address: rows, columns, then channels. An event at (c, y, x) of the
-input reaches, in each row of the output, one run of addresses: neighbouring columns with all
-their channels. Along it the taps of the kernel fall by the stride, so for each channel, row
-of the kernel and remainder r of the column by the stride, the weights of a run lie ready:
+Neurons are ordered by rising address: rows, columns, then channels. An event at (c, y, x) of
+the input reaches, in each row of the output, one run of addresses: neighbouring columns with
+all their channels. Along it the taps of the kernel fall by the stride, so the weights of a run
+are stored for each channel, row of the kernel and remainder r of the column by the stride:
 
     weights[c, ky, r, j, f],   j = 0 ... : taps kx = r + stride * (M - j) that the kernel has
 
-A matrix is a convolution of one place whose channels are all its inputs.
+A matrix is a convolution of one site whose channels are all its inputs.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ WIDTH = np.iinfo(np.int16)
 
 @dataclass(frozen=True, eq=False)
 class Runs:
-    """Sizes are (channels, rows, columns) of the input and of the output."""
+    """Runs of weights. Sizes are (channels, rows, columns) of the input and of the output."""
 
     source: Shape
     target: Shape
@@ -40,20 +40,20 @@ class Runs:
 
     @property
     def numbers(self) -> Array:
-        """As the machine takes them."""
+        """The sizes in the form that the compiled loop reads."""
         sizes = (*self.source, *self.target, *self.kernel, *self.stride, *self.padding)
         return np.array([*sizes, self.longest], np.int64)
 
     @property
     def most(self) -> int:
-        """Neurons that one event can reach."""
+        """The largest number of neurons that one event can reach."""
         rows = -(-self.kernel[0] // self.stride[0])
         return rows * self.longest * self.target[0]
 
 
 @dataclass(frozen=True, eq=False)
 class Neurons:
-    """A population that has neurons, and the runs that lead to it."""
+    """A population with neurons, and the runs that lead to it."""
 
     population: Population
     source: str
@@ -67,7 +67,7 @@ class Neurons:
 
 @dataclass(frozen=True, eq=False)
 class Passing:
-    """A population that passes events on: for each source, where its addresses lead (-1: off)."""
+    """A population that passes events on: for each source, its addresses' targets (-1: none)."""
 
     population: Population
     tables: tuple[tuple[str, Array], ...]
@@ -100,7 +100,7 @@ def layer(
 
 
 def _rows(values: list[Array], population: Population, order: Array) -> Array:
-    """At least one row, so that there is something to point at."""
+    """Return the values as rows in this order; at least one row, so that an address exists."""
     laid = np.zeros((max(1, len(values)), population.size), np.int32)
     for row, v in zip(laid, values, strict=False):
         row[:] = np.broadcast_to(v, population.shape).ravel()[order]
@@ -120,7 +120,7 @@ def shapes(program: Program) -> Mapping[str, Shape]:
 
 def _table(program: Program, s: Synapses) -> Array:
     if not isinstance(s, Sparse) or len(np.unique(s.column)) != len(s.column):
-        raise NotCoveredError(f"{s.name!r} does not pass each event to one place")
+        raise NotCoveredError(f"{s.name!r} does not pass each event to one neuron")
     source, target = (by_address(shapes(program)[n]) for n in (s.source, s.targets[0]))
     to = np.full(len(source), -1, np.int64)
     to[s.column] = _places(target)[s.row]
@@ -128,26 +128,26 @@ def _table(program: Program, s: Synapses) -> Array:
 
 
 def _places(order: Array) -> Array:
-    """The address of each flat index."""
+    """Return the address of each flat index."""
     places = np.empty_like(order)
     places[order] = np.arange(len(order))
     return places
 
 
 def _runs(program: Program, s: Synapses) -> Runs:
-    own = shapes(program)
+    shapes_of = shapes(program)
     if isinstance(s, Conv):
         plain = s.groups == 1 and set(s.dilation) == {1} and all(a == b for a, b in s.padding)
         alike = all(
-            np.array_equal(by_address(own[name]), by_address(shape))
+            np.array_equal(by_address(shapes_of[name]), by_address(shape))
             for name, shape in ((s.source, s.input_shape), (s.targets[0], s.shape))
         )
         if not plain or not alike:
-            raise NotCoveredError(f"{s.name!r} is no plain convolution")
+            raise NotCoveredError(f"{s.name!r} is not a plain convolution")
         weight = s.weight
         sizes = s.input_shape, s.shape, s.stride, tuple(a for a, _ in s.padding)
     elif isinstance(s, Dense):
-        source, target = by_address(own[s.source]), by_address(own[s.targets[0]])
+        source, target = by_address(shapes_of[s.source]), by_address(shapes_of[s.targets[0]])
         weight = s.weight[np.ix_(target, source)][:, :, None, None]
         sizes = (len(source), 1, 1), (len(target), 1, 1), (1, 1), (0, 0)
     else:

@@ -1,11 +1,10 @@
-"""The normative emulator: what is right, written plainly.
+"""The normative emulator, written for reading instead of speed.
 
-One loop over time. In a step each population, in the program's order, takes what
-arrives, and a target's arithmetic updates it; each of its synapses then turns the
-output into sums that arrive `delay` steps later. Nothing here knows a chip: how a
-weight is held, how a sum is shifted or wrapped and how a neuron moves is said by
-the arithmetic, one step at a time. Every faster engine must equal this one in
-every value of every state.
+It is one loop over time. In a step each population, in the program's order, takes its input,
+and a target's arithmetic updates it; each of its synapses then turns the output into sums
+that arrive `delay` steps later. Nothing here depends on a chip: the arithmetic defines how a
+weight is stored, how a sum is shifted or wrapped and how a neuron is updated, one step at a
+time. Every faster engine must equal this one in every value of every state.
 """
 
 from __future__ import annotations
@@ -28,28 +27,30 @@ State = dict[str, Array]
 
 
 class Arithmetic(Protocol):
-    """A chip's integer rules, one step written plainly."""
+    """A chip's integer rules for one step."""
 
     name: str
     states: Mapping[str, tuple[str, ...]]
     """The state variables of each neuron model, in the order in which a step computes them."""
 
     def faults(self, program: Program) -> Iterable[Finding]:
-        """Yield an error for each model and parameter that these rules do not have, and for each
-        value that is out of range (parameters.py does that by a declaration). It is asked once a
-        program, after Program.faults()."""
+        """Yield an error for each unknown model or parameter and each value out of range.
+
+        parameters.py does this by a declaration. It is called once for a program, after
+        Program.faults().
+        """
         ...
 
     def held(self, synapses: Synapses) -> Array:
-        """The weights as the chip holds them."""
+        """Return the weights as the chip stores them."""
         ...
 
     def message(self, synapses: Synapses, output: Array) -> Array:
-        """What these synapses see of a source's output."""
+        """Return what these synapses receive of a source's output."""
         ...
 
     def deliver(self, synapses: Synapses, total: Array) -> Array:
-        """What a sum of weights becomes on its way to the target; a sum of 0 stays 0."""
+        """Return what a sum of weights becomes before it reaches the target; 0 stays 0."""
         ...
 
     def start(self, population: Population) -> State: ...
@@ -57,7 +58,7 @@ class Arithmetic(Protocol):
     def step(
         self, population: Population, state: State, arriving: Array, t: int
     ) -> tuple[Array, State]:
-        """(output, new state) of step t, counted from 0."""
+        """Return (output, new state) of step t, counted from 0."""
         ...
 
 
@@ -73,8 +74,8 @@ def run(
     """Run `program` over `recording` (a program with several ports takes them stacked, flat).
 
     `record` names the populations whose output is kept (all by default), `states` those
-    whose every state variable is kept after every step. `steps` beyond the recording run on
-    silence, so that what is under way arrives.
+    whose every state variable is kept after every step. `steps` beyond the recording have no
+    input, so that delayed spikes still arrive.
     """
     demand_sound(program, arithmetic)
     steps = recording.steps if steps is None else steps
@@ -101,11 +102,11 @@ def run(
                     pending[target][(t + delay) % horizon] += arrived.ravel()
 
     for t in range(steps):
-        given = recording.frame(t).ravel() if t < recording.steps else np.zeros(recording.size)
+        frame = recording.frame(t).ravel() if t < recording.steps else np.zeros(recording.size)
         first = 0
         for port in program.ports:
             size = math.prod(port.shape)
-            send(port.name, given[first : first + size].astype(np.int64), t)
+            send(port.name, frame[first : first + size].astype(np.int64), t)
             first += size
         for p in program.populations:
             arriving = pending[p.name][t % horizon].copy().reshape(p.shape)
@@ -140,7 +141,7 @@ Wire = tuple[int, Callable[[Array], Array]]  # (delay, flat message -> flat sum)
 
 
 def _wires(synapses: Synapses, weight: Array) -> list[Wire]:
-    """These synapses as one sum for each delay."""
+    """Return these synapses as one sum for each delay."""
     if isinstance(synapses, Conv):
         return [(synapses.delay, lambda x: correlate(synapses, weight, x).ravel())]
     if isinstance(synapses, Sparse):
@@ -162,7 +163,7 @@ def _wires(synapses: Synapses, weight: Array) -> list[Wire]:
 
 
 def exact_matmul(a: Array, b: Array) -> Array:
-    """a @ b in int64, by way of float64 (and so BLAS) where no partial sum can reach 2^53."""
+    """Multiply matrices in int64; in float64 (by BLAS) if no partial sum can reach 2^53."""
     largest = (max(-int(x.min(initial=0)), int(x.max(initial=0))) for x in (a, b))
     if math.prod(largest) * a.shape[-1] < 2**53:
         return np.rint(a.astype(np.float64) @ b.astype(np.float64)).astype(np.int64)
@@ -170,7 +171,7 @@ def exact_matmul(a: Array, b: Array) -> Array:
 
 
 def correlate(conv: Conv, weight: Array, x: Array) -> Array:
-    """Zero-padded cross-correlation of a flat (C, Y, X) message, exact in integers."""
+    """Correlate a flat (C, Y, X) message with zero padding, exactly in integers."""
     channels, height, width = conv.shape
     (dy, dx), (sy, sx) = conv.dilation, conv.stride
     padded = np.pad(x.reshape(conv.input_shape), ((0, 0), *conv.padding))

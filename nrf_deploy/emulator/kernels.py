@@ -1,10 +1,10 @@
-"""What a target says to the fast engine about its chip.
+"""Contract of a target's kernels for the fast engine.
 
-Beside its plain arithmetic a target may give `Kernels`: one small numba function for each
-neuron model, and two facts about each synapse. The engine does the rest (events, layouts,
-widths, delays, threads) and knows no chip. Importing this module does not start numba.
+In addition to its plain arithmetic a target may provide `Kernels`: one small numba function for
+each neuron model, and two facts about each synapse. The engine does the rest (events, layouts,
+widths, delays, threads) and depends on no chip. Importing this module does not start numba.
 
-A kernel moves n neurons by one step:
+A kernel updates n neurons by one step:
 
     def kernel(n, t, stride, arriving, output, state, each, one) -> int
 
@@ -16,10 +16,10 @@ A kernel moves n neurons by one step:
     one         the parameters that all neurons share: parameter k at one[k]
     each        the others, parameter k of neuron i at each[r * stride + i], where r counts
                 the parameters before it that are not shared
-    result      0 if these neurons rest: without arrivals the next step would leave every
-                state as it is and give no output, at whatever step; else anything else
+    result      0 if these neurons rest: without input, no later step would change a state or
+                give an output; otherwise any other number
 
-It is made by a factory that is told which parameters are shared, so that the compiler
+It is made by a factory that receives which parameters are shared, so that the compiler
 sees constants and leaves the other branches out. The machine code is kept on disk by file and
 by these constants: a factory may close over plain values only; helper functions (compiled by
 compiled.compiled) are globals of its module. A kernel that calls compiled.widest_vectors()
@@ -42,24 +42,24 @@ WORD: Range = (-(2**31), 2**31 - 1)
 
 @dataclass(frozen=True)
 class Cell:
-    """How the engine runs one population."""
+    """The kernel of one population."""
 
     kernel: Callable[[tuple[bool, ...]], Callable[..., Any]]
     params: Mapping[str, int | Array] = field(default_factory=dict)
-    """In the order in which the kernel counts them; each fits 32 bits."""
+    """The parameters in the kernel's order; each fits 32 bits."""
     payload: bool = False
-    """The output is an int32 payload; otherwise a spike of -1, 0 or 1."""
+    """Whether the output is an int32 payload; otherwise it is a spike of -1, 0 or 1."""
     output: Callable[[Range], Range] = lambda arriving: (0, 1)
-    """The range of the output for a range of what arrives."""
+    """Function from the range of the summed input to the range of the output."""
     unseen: Callable[[tuple[bool, ...]], Callable[..., Any]] | None = None
-    """Runs instead of `kernel` where nobody logs the states: it need not write those that the
-    next step does not read."""
+    """Kernel that runs instead of `kernel` if states are not logged: it may leave out those that
+    the next step does not read."""
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """What becomes of a synapse's sum: wrapped to `before` bits, shifted left (right and
-    down where negative), wrapped to `after` bits; 64 bits: not wrapped."""
+    """Steps between a synapse's sum and its target: wrapped to `before` bits, shifted left (if
+    negative: right, rounding down), wrapped to `after` bits; 64 bits: not wrapped."""
 
     before: int = 64
     shift: int = 0
@@ -68,18 +68,19 @@ class Delivery:
 
 class Kernels(Protocol):
     def cell(self, population: Population) -> Cell | None:
-        """None where no kernel covers this population: the plain arithmetic runs instead."""
+        """Return the population's kernel; None if there is none and the plain arithmetic runs."""
         ...
 
     def graded(self, synapses: Synapses) -> bool:
-        """Does it see an output's value (wrapped to 32 bits), or only that it is not 0?"""
+        """Return whether the synapses see an output's value (wrapped to 32 bits), or only that it
+        is not 0."""
         ...
 
     def delivery(self, synapses: Synapses) -> Delivery: ...
 
 
 class EventKernels(Protocol):
-    """For chips that take one event after another: `arriving` are then the weights of those
-    neurons that an event reaches, and the result says whether any of them fired."""
+    """Kernels of chips that take event by event: `arriving` are the weights of the neurons that
+    an event reaches, and the result says whether any of them fired."""
 
     def cell(self, population: Population) -> Cell | None: ...

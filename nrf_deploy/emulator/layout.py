@@ -1,15 +1,15 @@
-"""How neurons and weights lie in memory.
+"""Order of neurons and weights in memory.
 
-A population of (C, Y, X) lies channels last, as (Y, X, C): all channels of one place side by
-side. Then whatever one input event adds to a layer is a few contiguous rows:
+A population of (C, Y, X) is stored channels last, as (Y, X, C): all channels of one site are
+contiguous. Then an input event adds a few contiguous rows to a layer:
 
     dense        one row of all targets
     sparse       one list of (target, weight)
     convolution  for each row of the kernel one run along x, all output channels of each place
 
 A run's weights depend on the input's channel, on the kernel's row, and on which of the
-kernel's columns fall inside the output: in the middle, at the borders and for the phases of
-a stride that is another set of columns, a *variant*. Its weights are stored once, in the
+kernel's columns fall inside the output: in the middle, at the borders and for each phase of
+a stride this is another set of columns, a *variant*. Its weights are stored once, in the
 order of the outputs that they reach.
 """
 
@@ -27,10 +27,10 @@ from .compiled import GRANULE, aligned
 
 @dataclass(frozen=True)
 class Layout:
-    """`channels` at each of `sites`; a population without channels is one channel of them.
+    """A layout: `channels` at each of `sites`; a population without channels has one channel.
 
-    `pitch` is the distance of two sites. It is more than `channels` where that lets whole
-    vectors begin at every site; the places between are neurons that nobody hears.
+    `pitch` is the distance of two sites. It is more than `channels` if that lets whole
+    vectors begin at every site; the elements between are padding without a neuron.
     """
 
     channels: int
@@ -41,17 +41,17 @@ class Layout:
     def of(shape: Shape) -> Layout:
         channels, sites = (shape[0], math.prod(shape[1:])) if len(shape) > 1 else (1, shape[0])
         fits = (p for p in (padded(channels, 16), padded(channels, 8)) if 2 * p <= 3 * channels)
-        alone = channels == 1 or sites == 1
-        return Layout(channels, sites, channels if alone else next(fits, channels))
+        one_run = channels == 1 or sites == 1
+        return Layout(channels, sites, channels if one_run else next(fits, channels))
 
     @property
     def size(self) -> int:
-        """With the places that nobody hears."""
+        """The number of elements, padding included."""
         return self.pitch * self.sites
 
     @property
     def same(self) -> bool:
-        """Are both orders one?"""
+        """True if the program's order and the engine's are the same."""
         return self.channels == 1 or self.sites == 1
 
     @property
@@ -59,13 +59,13 @@ class Layout:
         return self.pitch > self.channels
 
     def inward(self, index: Array) -> Array:
-        """Program's indices as the engine's."""
+        """Convert indices from program order to engine order."""
         if self.same:
             return index
         return np.asarray(index % self.sites * self.pitch + index // self.sites)
 
     def inner(self, values: Array) -> Array:
-        """(..., neurons) in the program's order as (..., size); 0 where nobody hears."""
+        """Pad an array from program order to engine order; padding elements are 0."""
         if self.same:
             return values
         apart = values.reshape(*values.shape[:-1], self.channels, self.sites).swapaxes(-1, -2)
@@ -74,7 +74,7 @@ class Layout:
         return laid.reshape(*values.shape[:-1], self.size)
 
     def outer(self, values: Array) -> Array:
-        """(..., size) in the engine's order as (..., neurons)."""
+        """Convert an array from engine order (..., size) to program order (..., neurons)."""
         if self.same:
             return values
         apart = values.reshape(*values.shape[:-1], self.sites, self.pitch)[..., : self.channels]
@@ -86,7 +86,7 @@ def padded(size: int, lanes: int) -> int:
 
 
 def rows(matrix: Array, source: Layout, target: Layout, lanes: int) -> Array:
-    """(out, in) in the program's order as (in, out), each row padded with zeros."""
+    """Transpose (out, in) in program order to (in, out), each row padded with zeros."""
     ordered = source.inner(target.inner(matrix.T).T).T
     width = padded(ordered.shape[1], lanes)
     wide = aligned(len(ordered) * width, matrix.dtype)[: len(ordered) * width]
@@ -98,9 +98,9 @@ def rows(matrix: Array, source: Layout, target: Layout, lanes: int) -> Array:
 def lists(
     row: Array, column: Array, weight: Array, source: Layout, target: Layout
 ) -> tuple[Array, Array, Array]:
-    """(first, target, weight): the weights of source i are those from first[i] to first[i + 1].
+    """Return (first, target, weight): source i has the weights first[i] to first[i + 1].
 
-    What these tables say is written without another look, so it is checked here once more.
+    The compiled loop does not check these tables, so they are checked here.
     """
     to, of = target.inward(row.astype(np.int64)), source.inward(column.astype(np.int64))
     demand_inside(to, target.size)
@@ -118,14 +118,14 @@ def demand_inside(index: Array, size: int) -> None:
 
 @dataclass(frozen=True, eq=False)
 class ConvTables:
-    """Where an event goes, and with which weights; see scatter.py for the loop that reads this.
+    """Targets and weights of a convolution's events; scatter.py has the loop that reads them.
 
     The runs of a site are runs[first[site - site0] : first[site - site0 + 1]], pairs (output,
     weight) that rise: they begin at that output (plus channel_at[channel], where a group's outputs
-    begin) and at that weight (plus row * channel), and are `run` elements long, filled up with
-    zeros where they reach over an edge. Sites before site0 and beyond the end of `first` have
-    none. A channel's group ends before group_end[channel]. A row is so many whole granules
-    (bytes) where `vectors` says so.
+    begin) and at that weight (plus row * channel), and are `run` elements long, padded with
+    zeros if they reach over an edge. Sites before site0 and beyond the end of `first` have
+    none. A channel's group ends before group_end[channel]. If `vectors` is set, a row is a whole
+    number of granules (bytes).
     """
 
     weight: Array
@@ -138,16 +138,16 @@ class ConvTables:
     granule: int
     vectors: bool
     line: int
-    """Outputs of a row: a run stays within one."""
+    """Outputs of a row: a run does not leave its row."""
     site0: int = 0
 
     @property
     def sites(self) -> tuple[int, int]:
-        """From which site to which one there is something to add."""
+        """The first site with weights, and the end of such sites."""
         return self.site0, self.site0 + len(self.first) - 1
 
     def part(self, first: int, last: int) -> ConvTables:
-        """The same weights for the outputs first to last only, which are whole lines."""
+        """Return the tables of the outputs first to last only, which are whole lines."""
         inside = (self.runs[:, 0] >= first) & (self.runs[:, 0] < last)
         before = np.concatenate([[0], np.cumsum(inside)])
         edges = before[self.first]
@@ -187,8 +187,8 @@ def conv_tables(conv: Conv, weight: Array, target: Layout) -> ConvTables:
     pairs, counts = [], []
     for taps_y in _reach(conv, 0, height):
         down = [(oy * line, ky * inputs * row) for ky, oy in taps_y]
-        found = (across + np.array(down, np.int64).reshape(1, -1, 2)).reshape(-1, 2)
-        pairs.append(found[np.lexsort((found[:, 0], np.repeat(place, len(down))))])
+        runs_found = (across + np.array(down, np.int64).reshape(1, -1, 2)).reshape(-1, 2)
+        pairs.append(runs_found[np.lexsort((runs_found[:, 0], np.repeat(place, len(down))))])
         counts.append(np.array([len(place) * len(taps_y) for place in runs]))
     first = np.concatenate([[0], np.cumsum(np.concatenate(counts))]).astype(np.int32)
     table = np.concatenate(pairs).astype(np.int32)
@@ -203,7 +203,7 @@ Tap = tuple[int, int]  # (place in the kernel, place in the output)
 
 
 def _reach(conv: Conv, axis: int, outputs: int) -> list[list[Tap]]:
-    """For each input place along an axis the taps through which it is seen, by output."""
+    """Return for each input position along an axis the taps that see it, by output."""
     kernel, stride = conv.weight.shape[2 + axis], conv.stride[axis]
     dilation, pad = conv.dilation[axis], conv.padding[axis][0]
     return [
@@ -218,7 +218,7 @@ def _reach(conv: Conv, axis: int, outputs: int) -> list[list[Tap]]:
 
 
 def _runs(taps: list[Tap], together: bool) -> list[list[Tap]]:
-    """The taps cut where their outputs do not lie side by side."""
+    """Split the taps where their outputs are not adjacent."""
     runs: list[list[Tap]] = []
     for tap in taps:
         if together and runs and runs[-1][-1][1] + 1 == tap[1]:
@@ -229,7 +229,7 @@ def _runs(taps: list[Tap], together: bool) -> list[list[Tap]]:
 
 
 def conv_lists(conv: Conv, weight: Array) -> tuple[Array, Array, Array]:
-    """(row, column, weight) of every synapse, in the program's order."""
+    """Return (row, column, weight) of every synapse, in program order."""
     channels, height, width = conv.shape
     inputs, each = conv.input_shape[0], channels // conv.groups
     taps_y = [(y, *tap) for y, taps in enumerate(_reach(conv, 0, height)) for tap in taps]
@@ -248,7 +248,7 @@ def conv_lists(conv: Conv, weight: Array) -> tuple[Array, Array, Array]:
 
 
 def conv_synapses(conv: Conv) -> int:
-    """How many weights there would be without sharing."""
+    """Count the weights that the convolution would have without sharing."""
     taps = [
         sum(len(taps) for taps in _reach(conv, axis, size))
         for axis, size in enumerate(conv.shape[1:])

@@ -1,7 +1,7 @@
-"""Pieces that one call runs, one behind the other.
+"""Pieces that one call runs consecutively.
 
-A call lets go of the interpreter and takes it again, for which threads that run samples side
-by side wait; so what one thread runs in turn anyway is one call.
+A call releases the interpreter lock and takes it again, and threads that run samples in
+parallel wait for this; so the pieces that one thread runs in turn are one call.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
 
 class Line:
-    """Each part is a stage and which of its pieces."""
+    """A line of parts, each a stage and the number of one of its pieces."""
 
     def __init__(self, parts: Sequence[tuple[Running, int]]):
         self.parts = parts
         self.pieces = [stage.pieces[piece] for stage, piece in parts]
-        held = [(p.order, p.wires, p.delivers, p.cells) for p in self.pieces]
-        sizes = [[len(table) for table in tables] for tables in held]
+        tables_of = [(p.order, p.wires, p.delivers, p.cells) for p in self.pieces]
+        sizes = [[len(table) for table in tables] for tables in tables_of]
         self.places = np.concatenate([np.zeros((1, 4), np.int64), np.cumsum(sizes, axis=0)])
-        self.tables = [np.concatenate(same) for same in zip(*held, strict=True)]
+        self.tables = [np.concatenate(same) for same in zip(*tables_of, strict=True)]
         for piece, first, last in zip(self.pieces, self.places, self.places[1:], strict=False):
             piece.move(*(t[a:b] for t, a, b in zip(self.tables, first, last, strict=True)))
 
     def run(self, chunk: int, steps: int, t: int) -> None:
-        """A chunk, from step `t` of the run on."""
+        """Run a chunk from step `t` of the run on."""
         events = [stage.begin(piece, chunk, steps) for stage, piece in self.parts]
         at = first = 0
         while at < len(self.pieces):

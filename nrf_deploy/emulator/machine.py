@@ -1,4 +1,4 @@
-"""The compiled loop: it runs a list of small operations, step after step.
+"""The compiled loop, which runs a list of small operations step by step.
 
 A plan turns a Program into three tables of records (addresses and sizes) and the order
 in which a step works through them:
@@ -9,11 +9,12 @@ in which a step works through them:
     CELL     calls the chip's kernel on a population and lists the neurons that fired
 
 Sums and populations are cut into blocks of 2^SHIFT neurons. A block is `dirty` when
-something was added to its sum, and a kernel says when a block rests; a block that rests and
-is not dirty is skipped. So a step costs what happens in it, not what could happen.
+something was added to its sum, and a kernel returns whether a block rests; a block that rests
+and is not dirty is skipped. So the cost of a step depends on its spikes, not on the size of the
+network.
 
 Nothing is compiled for a network: the loop is compiled once, and the records hold the
-addresses of what it calls.
+addresses of the functions that it calls.
 """
 
 from __future__ import annotations
@@ -44,18 +45,18 @@ WIRE, DELIVER, CELL = 0, 1, 2
 cell_type = record(
     *EVENTS,
     *("capacity", "kernel", "size", "stride", "blocks", "width", "total", "dirty", "clear"),
-    *("rest", "state", "states", "each", "one", "payload", "output", "heard", "log"),
+    *("rest", "state", "states", "each", "one", "payload", "output", "occupied", "log"),
 )
 
 
 @compiled
 def run(order, wires, delivers, cells, parts, piece, first, steps, origin):  # type: ignore[no-untyped-def]
-    """One piece after another, each through a chunk of `steps` that begins at step `origin` of
-    the run; `piece` from step `first` on.
+    """Run the pieces in turn, each for a chunk of `steps`; `piece` begins at step `first`.
 
-    Row k of `parts` says where piece k's part of each table begins, and the next row where it
-    ends; what `order` counts is counted within that part. Returns the piece, and its step, that
-    could not begin because a list of events is full; if all went well, how many pieces there are.
+    The chunk begins at step `origin` of the run. Row k of `parts` is where piece k's part of each
+    table begins, and the next row where it ends; indices in `order` count within that part.
+    Returns the piece, and its step, that could not begin because a list of events is full;
+    otherwise (number of pieces, 0).
     """
     widest_vectors()
     for p in range(piece, len(parts) - 1):
@@ -76,7 +77,7 @@ def run(order, wires, delivers, cells, parts, piece, first, steps, origin):  # t
 
 @compiled
 def _through(order, wires, delivers, cells, first, steps, origin):  # type: ignore[no-untyped-def]
-    """A piece; the step that it could not begin."""
+    """Run a piece and return the step that it could not begin, or `steps`."""
     if first == 0:
         for k in range(len(wires)):
             wires[k].tile_at = -TILE
@@ -98,7 +99,7 @@ def _through(order, wires, delivers, cells, first, steps, origin):  # type: igno
 
 
 def advance(*args: Any) -> tuple[int, int]:
-    """run(), which the first call compiles or finds on disk."""
+    """Call run(), which the first call compiles or loads from disk."""
     if not run.overloads:
         with compiling(lambda: any(run.stats.cache_misses.values())):
             return tuple(run(*args))
@@ -107,7 +108,7 @@ def advance(*args: Any) -> tuple[int, int]:
 
 @compiled
 def clear(places):  # type: ignore[no-untyped-def]
-    """Sets arrays to zero, given as rows (address, bytes)."""
+    """Set arrays to zero, passed as rows (address, bytes)."""
     for k in range(len(places)):
         carray(as_pointer(places[k, 0]), places[k, 1], np.uint8)[:] = 0
 
@@ -152,19 +153,19 @@ def _cell(c, t, origin):  # type: ignore[no-untyped-def]
 
 @inlined
 def _fired(c, at, n, used):  # type: ignore[no-untyped-def]
-    """Lists the neurons at to at + n that gave something."""
+    """List the neurons from `at` to at + n whose output is not 0."""
     index = carray(as_pointer(c.index), c.capacity, np.int32)
     value = carray(as_pointer(c.value), c.capacity, np.int32)
     spikes = carray(as_pointer(c.output), 1 << SHIFT, np.int8)
     payloads = carray(as_pointer(c.output), 1 << SHIFT, np.int32)
-    heard = carray(as_pointer(c.heard), c.size, np.uint64)
-    gaps, valued, payload = c.heard != 0, c.value != 0, c.payload
+    occupied = carray(as_pointer(c.occupied), c.size, np.uint64)
+    gaps, valued, payload = c.occupied != 0, c.value != 0, c.payload
     for word in range(0, n, 64):
         bits = nonzero_bits(payloads, word) if payload else nonzero_bits(spikes, word)
         if n - word < 64:
             bits &= (np.uint64(1) << np.uint64(n - word)) - np.uint64(1)
         if gaps:
-            bits &= heard[(at + word) >> 6]
+            bits &= occupied[(at + word) >> 6]
         if not bits:
             continue
         if valued:

@@ -1,4 +1,4 @@
-"""Between the engine's order of events and the program's, and between pieces and the whole."""
+"""Conversion of events between program order and engine order, and from pieces to populations."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ part_type = np.dtype([(name, np.int64) for name in ("start", "index", "value", "
 
 @compiled
 def join(parts, steps, start, index, value):  # type: ignore[no-untyped-def]
-    """The events of pieces, one behind the other in each step, as those of the population;
-    they are written from start[0] on."""
+    """Join the events of pieces to those of their population, step by step.
+
+    They are written from start[0] on.
+    """
     to = start[0]
     for t in range(steps):
         for k in range(len(parts)):
@@ -33,8 +35,10 @@ def join(parts, steps, start, index, value):  # type: ignore[no-untyped-def]
 
 @compiled
 def soundness(start, index, value, size, lowest, highest):  # type: ignore[no-untyped-def]
-    """The largest magnitude of a recording's values; -1 where something may be wrong with it,
-    or a value lies beyond these limits."""
+    """Return the largest magnitude of a recording's values; -1 if it may be unsound.
+
+    A value beyond the limits also gives -1.
+    """
     if len(start) == 0 or start[0] != 0 or start[-1] != len(index) or len(index) != len(value):
         return -1
     largest = 0
@@ -53,14 +57,14 @@ def soundness(start, index, value, size, lowest, highest):  # type: ignore[no-un
 
 
 @compiled
-def inward(given, first, last, port, sites, pitch, sorts, start, index, value):  # type: ignore[no-untyped-def]
-    """Steps first to last of a recording as the events of one port, written from start[0] on.
+def inward(events, first, last, port, sites, pitch, sorts, start, index, value):  # type: ignore[no-untyped-def]
+    """Write steps first to last of a recording as the events of a port, from start[0] on.
 
-    `given` is the recording's (start, index, value), silent beyond its end; `port` says which of
-    its elements belong to the port, (from, to). Each channel comes as a rising run; where order
-    matters (`sorts`) they are merged.
+    `events` is the recording's (start, index, value), without events beyond its end; `port` is
+    the range of the port's elements, (from, to). Each channel is a rising run; if order matters
+    (`sorts`), the runs are merged.
     """
-    starts, indices, values = given
+    starts, indices, values = events
     low, high = port
     per_channel, valued = np.uint32(sites), len(value) > 0
     to, longest = start[0], 0
@@ -85,7 +89,7 @@ def inward(given, first, last, port, sites, pitch, sorts, start, index, value): 
 
 @compiled
 def _sort(index, value, first, last, other, others):  # type: ignore[no-untyped-def]
-    """Sorts events by index, with their values; they come as a few rising runs."""
+    """Sort events, which are a few rising runs, by index, with their values."""
     while True:
         at, merged = first, False
         while at < last:
@@ -101,7 +105,7 @@ def _sort(index, value, first, last, other, others):  # type: ignore[no-untyped-
 
 @compiled
 def _run_end(index, first, last):  # type: ignore[no-untyped-def]
-    """Where the run that begins at `first` stops rising."""
+    """Return where the run that begins at `first` stops rising."""
     if first >= last:
         return last
     at = first + 1
@@ -134,9 +138,9 @@ def _merge(index, value, first, middle, last, other, others):  # type: ignore[no
 
 @compiled
 def outward(start, index, value, channels, sites, pitch, to_index, to_value):  # type: ignore[no-untyped-def]
-    """Events of a channels-last population in the program's order, rising within a step.
+    """Convert a channels-last population's events to program order, rising within a step.
 
-    Within a step they come sorted by site; a counting sort over channels does the rest.
+    Within a step they are sorted by site; a counting sort over channels completes the order.
     """
     place = np.zeros(channels + 1, np.int64)
     for t in range(len(start) - 1):

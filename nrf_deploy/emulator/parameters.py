@@ -1,10 +1,10 @@
-"""The parameters that an arithmetic takes: one declaration, and one check of a program by it.
+"""Declaration of an arithmetic's parameters, and the check of a program by it.
 
     parameters = {"lif": {"decay": Parameter(0, 256), "bias": Parameter(-128, 127, 0)}}
     synapse_parameters = {"graded": Parameter(0, 1, 1)}
 
 Support is declared: a model, or a parameter of it, that is not listed is refused, and so is a
-value out of its range, one that is not an integer, and one that does not spread over the neurons.
+value out of its range, one that is not an integer, and one whose shape is not that of the neurons.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ INT32 = (-(2**31), 2**31 - 1)
 
 @dataclass(frozen=True)
 class Parameter:
-    """An integer from `low` to `high`; it must be given where there is no default.
+    """A parameter: an integer from `low` to `high`, required unless it has a default.
 
     `shared`: one number for the whole population.
     """
@@ -130,6 +130,6 @@ def ranged(params: Params, declared: Declared, shape: Shape) -> Iterator[str]:
 
 
 def as_integers(params: Params, declared: Declared) -> dict[str, Array]:
-    """Return every parameter as int64, those that are not given by their defaults."""
+    """Return every parameter as int64; missing ones have their defaults."""
     usual = {n: p.default for n, p in declared.items() if p.default is not None}
     return {name: np.asarray(value, np.int64) for name, value in {**usual, **params}.items()}

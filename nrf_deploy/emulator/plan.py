@@ -1,15 +1,15 @@
-"""From a Program to what the machine runs; work.py holds the nouns.
+"""Planning: a Program becomes the work that the machine runs; work.py has its records.
 
 Populations that feed back on each other, or share a synapse, advance together, as a segment.
-Segments follow one another, so each runs over a whole chunk of time while its weights and
-states stay in cache; split.py cuts those that are too large for it.
+Segments run consecutively, so each runs over a whole chunk of time while its weights and
+states stay in cache; split.py cuts segments that are too large for it.
 
-A range holds for every input whose values stay within `peaks`, so a narrow sum never wraps.
-Where the arithmetic shifts or wraps a synapse's sum, the range may show that the wrap cannot
-happen, and a shift to the left goes into the weights; only what is left over costs a
-delivery of its own.
+A range is valid for every input whose values stay within `peaks`, so a narrow sum never wraps.
+If the arithmetic shifts or wraps a synapse's sum, the range may show that the wrap cannot
+happen, and a shift to the left is moved into the weights; only the rest needs a separate
+delivery.
 
-What the engine does not cover raises NotCoveredError, with the reason in words.
+What the engine does not cover raises NotCoveredError with the reason.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ from .tuning import Tuning
 from .work import Neurons, Plan, Segment, Stage, Sum, Transfer, Wire
 
 LARGEST = 2**30
-"""Neurons of a population and weights of a wire, so that 32-bit indices hold them."""
+"""Limit of a population's neurons and of a wire's weights, so that indices fit 32 bits."""
 
 
 LISTED = 2**26
-"""Synapses of a convolution that are laid one by one, because its ends are laid otherwise."""
+"""Limit of a convolution's synapses that are listed one by one, if its ends' layouts differ."""
 
 
 class NotCoveredError(Exception):
-    """Something that the plain emulator must run."""
+    """A program that the plain emulator must run."""
 
 
 def plan(
@@ -51,7 +51,7 @@ def plan(
     threads: int,
     tuning: Tuning,
 ) -> Plan:
-    """`peaks` says how large a port's values can be."""
+    """Plan a program for input values up to `peaks` at each port."""
     return _Planner(program, arithmetic, kernels, peaks).plan(threads, tuning)
 
 
@@ -72,7 +72,7 @@ class _Planner:
             **{name: (-peak, peak) for name, peak in peaks.items()},
             **{name: cell.output(WORD) for name, cell in self.cells.items()},
         }
-        """Of what a source gives; narrower once what arrives at it is known."""
+        """Ranges of the sources' outputs; narrower once the range of the input is known."""
 
     def plan(self, threads: int, tuning: Tuning) -> Plan:
         stages = tuple(self.stage(names, threads, tuning) for names in segments(self.program))
@@ -90,7 +90,7 @@ class _Planner:
         return Stage(tuple(names), pieces(whole, self.layouts, threads, tuning), sources)
 
     def segment(self, names: list[str]) -> Segment:
-        made = Segment()
+        segment = Segment()
         members = [p for p in self.program.populations if p.name in names]
         synapses = [s for s in self.program.synapses if set(s.targets) & set(names)]
         wires = {s.name: list(self.wires(s)) for s in synapses}
@@ -100,33 +100,33 @@ class _Planner:
         }
         inputs: dict[str, Sum] = {}
         for p in members:
-            inputs[p.name] = self.arrival(p, arriving[p.name], made)
+            inputs[p.name] = self.arrival(p, arriving[p.name], segment)
         started: set[Wire] = set()
         for p in members:
             total = inputs[p.name]
             for w in dict.fromkeys(arriving[p.name]):
                 if w not in started:
                     started.add(w)
-                    made.order.append((WIRE, len(made.wires)))
-                    made.wires.append(w)
-            for k, transfer in enumerate(made.transfers):
+                    segment.order.append((WIRE, len(segment.wires)))
+                    segment.wires.append(w)
+            for k, transfer in enumerate(segment.transfers):
                 if transfer.to is total:
-                    made.order.append((DELIVER, k))
-            made.order.append((CELL, len(made.neurons)))
+                    segment.order.append((DELIVER, k))
+            segment.order.append((CELL, len(segment.neurons)))
             layout, states = self.layouts[p.name], len(self.arithmetic.states[p.model])
             neurons = Neurons(p, self.cells[p.name], layout, total, states, 0, layout.size)
-            made.neurons.append(neurons)
+            segment.neurons.append(neurons)
             self.ranges[p.name] = neurons.cell.output(total.range)
-        _clear_after_last_use(made)
+        _clear_after_last_use(segment)
         for w in started:
             _lay(w, self.layouts)
-        return made
+        return segment
 
     def wires(self, s: Synapses) -> Iterator[Wire]:
-        """One for each delay, its sum still apart from its targets'."""
+        """Yield a wire for each delay; its sum is still separate from its targets' sums."""
         graded = self.kernels.graded(s)
         source = self.ranges[s.source] if graded else (0, 1)
-        held = self.arithmetic.held(s)
+        stored = self.arithmetic.held(s)
         delivery = self.kernels.delivery(s)
         if abs(delivery.shift) > 62:
             raise NotCoveredError(f"synapses {s.name!r} shift by {delivery.shift} bits")
@@ -135,17 +135,17 @@ class _Planner:
         more = s.delays if isinstance(s, Dense) and s.delays is not None else np.int64(0)
         delays = s.delay + np.asarray(more, np.int64)
         for delay in np.unique(delays):
-            demand_inside(delay, LONGEST_DELAY + 1)  # of the history that a wire looks back upon
+            demand_inside(delay, LONGEST_DELAY + 1)  # the history that a wire reads
             if delay == 0 and any(self.place.get(s.source, -1) >= self.place[t] for t in s.targets):
                 raise NotCoveredError(f"synapses {s.name!r} lead back without a delay")
-            weight = np.where(delays == delay, held, 0) if np.ndim(delays) else held
+            weight = np.where(delays == delay, stored, 0) if np.ndim(delays) else stored
             bounds = _sum_range(s, weight, source)
             total = Sum(self.layouts[s.targets[0]].size, bounds, _width(bounds))
             short = _within(source, 16)
             yield Wire(s, weight, int(delay), graded, delivery, total, short=short)
 
-    def arrival(self, p: Population, wires: list[Wire], made: Segment) -> Sum:
-        """The sum that a population reads; what is not added to it directly is transferred."""
+    def arrival(self, p: Population, wires: list[Wire], segment: Segment) -> Sum:
+        """Return the sum that a population reads; sums not added to it directly are transferred."""
         delivered = [_delivered(w.delivery, w.total.range) for w in wires]
         low = sum(r[0] for r, _ in delivered)
         high = sum(r[1] for r, _ in delivered)
@@ -157,7 +157,7 @@ class _Planner:
                 w.weight = w.weight.astype(np.int64) << w.delivery.shift
                 w.total = total
             else:
-                made.transfers.append(Transfer(w.total, total, w.delivery))
+                segment.transfers.append(Transfer(w.total, total, w.delivery))
         return total
 
 
@@ -171,22 +171,22 @@ def _cell(p: Population, kernels: Kernels) -> Cell:
 
 
 def _layouts(program: Program) -> dict[str, Layout]:
-    """Channels last; a flat population takes the channels of a convolution at its end."""
+    """Return layouts with channels last; a flat population has those of its convolution."""
     ends: tuple[Port | Population, ...] = (*program.ports, *program.populations)
-    found = {p.name: Layout.of(p.shape) for p in ends if len(p.shape) > 1}
+    layouts = {p.name: Layout.of(p.shape) for p in ends if len(p.shape) > 1}
     for s in program.synapses:
         if isinstance(s, Conv):
-            found.setdefault(s.source, Layout.of(s.input_shape))
+            layouts.setdefault(s.source, Layout.of(s.input_shape))
             for t in s.targets:
-                found.setdefault(t, Layout.of(s.shape))
-    return {p.name: found.get(p.name, Layout.of((math.prod(p.shape),))) for p in ends}
+                layouts.setdefault(t, Layout.of(s.shape))
+    return {p.name: layouts.get(p.name, Layout.of((math.prod(p.shape),))) for p in ends}
 
 
 def _lay(w: Wire, layouts: Mapping[str, Layout]) -> None:
-    """Chooses the form of the weights and lays them as the machine reads them.
+    """Choose the form of the weights and order them as the machine reads them.
 
-    Whatever the program calls them: a convolution whose kernel covers most of its input, or
-    a list of most pairs, is added by whole rows; a matrix of few weights as a list.
+    The form depends on the numbers, not on the class: a convolution whose kernel covers most of
+    its input, or a list of most pairs, is added by whole rows; a matrix of few weights as a list.
     """
     s, lanes = w.synapses, GRANULE // w.total.width
     source, target = layouts[s.source], layouts[s.targets[0]]
@@ -220,14 +220,14 @@ def _lay(w: Wire, layouts: Mapping[str, Layout]) -> None:
     w.listed = first, to, weight.astype(kind)
 
 
-def _clear_after_last_use(made: Segment) -> None:
-    """Whoever reads a sum last in a step leaves it empty for the next."""
+def _clear_after_last_use(segment: Segment) -> None:
+    """Mark the last reader of each sum in a step, which clears it for the next step."""
     last: dict[Sum, Transfer | Neurons] = {}
-    for kind, k in made.order:
+    for kind, k in segment.order:
         if kind == DELIVER:
-            last[made.transfers[k].of] = made.transfers[k]
+            last[segment.transfers[k].of] = segment.transfers[k]
         elif kind == CELL:
-            last[made.neurons[k].total] = made.neurons[k]
+            last[segment.neurons[k].total] = segment.neurons[k]
     for reader in last.values():
         reader.clear = True
 
@@ -245,7 +245,7 @@ def _within(r: Range, bits: int) -> bool:
 
 
 def _sum_range(s: Synapses, weight: Array, source: Range) -> Range:
-    """Of the largest sum over any target's weights, whatever of the source's range comes."""
+    """Return the range of sums over any target's weights, for all inputs in the source's range."""
     up, down = np.maximum(weight, 0).astype(float), np.minimum(weight, 0).astype(float)
     if isinstance(s, Sparse):
         size = math.prod(s.shape)
@@ -262,7 +262,7 @@ def _sum_range(s: Synapses, weight: Array, source: Range) -> Range:
 
 
 def _delivered(d: Delivery, r: Range) -> tuple[Range, bool]:
-    """(range after the delivery, is it a mere shift to the left?)"""
+    """Return the range after the delivery, and whether this is only a shift to the left."""
     plain = d.shift >= 0 and _within(r, d.before)
     low, high = _wrapped(r, d.before)
     r = (low << d.shift, high << d.shift) if d.shift >= 0 else (low >> -d.shift, high >> -d.shift)
@@ -277,10 +277,10 @@ def _wrapped(r: Range, bits: int) -> Range:
 
 
 def segments(program: Program) -> list[list[str]]:
-    """Populations in groups, each group after those that feed it.
+    """Group the populations, each group after the groups that feed it.
 
-    Two populations are together if each can reach the other, where those that share a
-    synapse reach each other too.
+    Two populations are in a group if each can reach the other; those that share a synapse
+    count as reaching each other.
     """
     names = [p.name for p in program.populations]
     ahead: dict[str, set[str]] = {name: set() for name in names}

@@ -1,4 +1,4 @@
-"""A program's plans: one for each range of the input and number of threads, made when asked for."""
+"""Plans of a program: one for each range of the input and number of threads, made on demand."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .work import Plan
 
 
 class Plans:
-    """They can be asked for from several threads."""
+    """Plans of a program, which several threads may use."""
 
     def __init__(self, program: Program, arithmetic: Arithmetic, kernels: Kernels, tuning: Tuning):
         self.program, self.arithmetic, self.kernels = program, arithmetic, kernels
@@ -23,15 +23,17 @@ class Plans:
         self._made: dict[tuple[int, ...], Plan] = {}
 
     def up_to(self, peaks: Sequence[int], threads: int = 1) -> Plan:
-        """The plan for input values up to `peaks`, or up to what the ports say if that is more."""
+        """Return the plan for input values up to `peaks`, or up to the ports' ranges if larger."""
         ports = self.program.ports
-        most = tuple(
+        limits = tuple(
             port.peak if peak <= port.peak else 2 ** int(peak).bit_length() - 1
             for port, peak in zip(ports, peaks, strict=True)
         )
         with self._planning:
-            if (threads, *most) not in self._made:
-                peak = dict(zip((p.name for p in ports), most, strict=True))
-                made = plan(self.program, self.arithmetic, self.kernels, peak, threads, self.tuning)
-                self._made[threads, *most] = made
-            return self._made[threads, *most]
+            if (threads, *limits) not in self._made:
+                peak = dict(zip((p.name for p in ports), limits, strict=True))
+                new_plan = plan(
+                    self.program, self.arithmetic, self.kernels, peak, threads, self.tuning
+                )
+                self._made[threads, *limits] = new_plan
+            return self._made[threads, *limits]

@@ -1,4 +1,4 @@
-"""What comes in: recordings, held against a program's ports."""
+"""Check of recordings against a program's ports."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LOWEST, HIGHEST = -(2**31), 2**31 - 1
 
 
 def sound(program: Program, recording: Recording) -> list[int]:
-    """The largest magnitude that enters at each port; refuses what the machine cannot take."""
+    """Return the largest magnitude at each port; refuse a recording that cannot be run."""
     arrays = recording.start, recording.index, recording.value
     usual = (
         len(program.ports) == 1
@@ -33,9 +33,9 @@ def sound(program: Program, recording: Recording) -> list[int]:
 
 
 def input_faults(program: Program, recording: Recording) -> list[Finding]:
-    """What the machine must not be handed: it trusts its input."""
+    """Return the faults of a recording; the machine does not check its input."""
     size = sum(math.prod(p.shape) for p in program.ports)
-    found = [
+    faults = [
         error(
             "EMULATOR-INPUT",
             fault,
@@ -43,10 +43,10 @@ def input_faults(program: Program, recording: Recording) -> list[Finding]:
         )
         for fault in recording.faults()
     ]
-    if found:
-        return found
+    if faults:
+        return faults
     if recording.size != size:
-        found.append(
+        faults.append(
             error(
                 "RECORDING-SHAPE",
                 f"the recording has {recording.size} elements, the program's ports {size}",
@@ -59,7 +59,7 @@ def input_faults(program: Program, recording: Recording) -> list[Finding]:
         beyond = (wide < LOWEST) | (wide > HIGHEST)
         if beyond.any():
             at = int(np.argmax(beyond))
-            found.append(
+            faults.append(
                 error(
                     "EMULATOR-INPUT-VALUE",
                     f"the value {values[at]} does not fit 32 bits",
@@ -69,31 +69,31 @@ def input_faults(program: Program, recording: Recording) -> list[Finding]:
             )
         elif values.dtype.kind == "f" and np.any(values != np.rint(values)):
             at = int(np.argmax(values != np.rint(values)))
-            found.append(
+            faults.append(
                 error(
                     "EMULATOR-INPUT-VALUE",
-                    f"the value {values[at]} is no whole number",
+                    f"input values must be integers; found {values[at]}",
                     step=int(recording.step[at]),
                     fix="send counts of events, or scale the input in the model's first layer",
                 )
             )
-    return found
+    return faults
 
 
 def port_slices(program: Program) -> Mapping[str, tuple[int, int]]:
-    """Where each port lies in the stacked, flat input."""
-    first, found = 0, {}
+    """Return each port's range in the stacked, flat input."""
+    first, slices = 0, {}
     for port in program.ports:
         size = math.prod(port.shape)
-        found[port.name] = (first, first + size)
+        slices[port.name] = (first, first + size)
         first += size
-    return found
+    return slices
 
 
 def recording_peaks(program: Program, recording: Recording) -> list[int]:
-    """The largest magnitude that enters at each port."""
-    found = []
+    """Return the largest magnitude at each port."""
+    peaks = []
     for first, last in port_slices(program).values():
         inside = (recording.index >= first) & (recording.index < last)
-        found.append(int(np.abs(recording.value[inside].astype(np.int64)).max(initial=0)))
-    return found
+        peaks.append(int(np.abs(recording.value[inside].astype(np.int64)).max(initial=0)))
+    return peaks

@@ -1,7 +1,7 @@
-"""Records of addresses and sizes: what the compiled loop and what it calls are told.
+"""Records of addresses and sizes that the compiled loop and its functions read.
 
-A record says which function handles it. So each is compiled for the widths of sums that a
-plan needs, and only then.
+A record has the address of the function that handles it. So functions are compiled only for
+the widths of sums that a plan needs.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from .cache import Function
 from .compiled import element, machine_code
 
 EVENTS = ("start", "index", "value", "history")
-"""A source's events: those of step t are start[history + t] to start[history + t + 1]."""
+"""Fields of a source's events: step t has start[history + t] to start[history + t + 1]."""
 
 NUMBERS = {2: np.int16, 4: np.int32, 8: np.int64}
-"""Of a sum, by its width in bytes."""
+"""Types of a sum's accumulators, by their width in bytes."""
 
 
 def record(*names: str) -> np.dtype[np.void]:
@@ -32,7 +32,7 @@ def record(*names: str) -> np.dtype[np.void]:
 
 
 def handler(kind: np.dtype[np.void], factory: Callable[..., Function], *constants: int) -> int:
-    """The machine code of factory(*constants), which takes a record and two numbers."""
+    """Return the address of factory(*constants), which takes a record and two numbers."""
     signature = types.void(types.CPointer(from_dtype(kind)), types.int64, types.int64)
     return machine_code(factory, constants, signature)
 
@@ -41,7 +41,7 @@ def handler(kind: np.dtype[np.void], factory: Callable[..., Function], *constant
 def handle(
     context: Any, address: Any, table: Any, which: Any, t: Any, steps: Any
 ) -> tuple[Signature, Function]:
-    """Calls the function at `address` with a record of a table and two numbers."""
+    """Call the function at `address` with a record of a table and two numbers."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         word, pointer = ir.IntType(64), cgutils.voidptr_t

@@ -1,4 +1,4 @@
-"""A stage of a plan while it runs: its pieces, and how their events become a population's."""
+"""Running stage of a plan: its pieces, and the join of their events to a population's."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ Lists = dict[str, Events]
 
 
 class Running:
-    """`events` holds every source's slots; `needed` names the populations whose events are
-    read by somebody, `logged` those whose states are kept."""
+    """A running stage. `events` holds every source's slots; `needed` names the populations
+    whose events are read, `logged` those whose states are kept."""
 
     def __init__(
         self,
@@ -47,15 +47,15 @@ class Running:
             {name: Events(0, chunk, events[name].valued) for name in stage.names}
             for _ in stage.pieces[1:] and stage.pieces
         ]
-        """Of each piece, where there are several; a single one writes into the slot."""
+        """Events of each piece if there are several; a single one writes into the slot."""
 
     def restart(self) -> None:
-        """The states with which a run begins."""
+        """Set the initial states of a run."""
         for piece in self.pieces:
             piece.restart()
 
     def begin(self, piece: int, chunk: int, steps: int) -> tuple[Lists, Lists]:
-        """What a piece reads in a chunk, and what it writes, which is empty yet."""
+        """Return the events that a piece reads in a chunk, and the empty lists that it writes."""
         if self.own:
             written = self.own[piece]
             for events in written.values():
@@ -65,7 +65,7 @@ class Running:
         return {name: self.events[name].at(chunk) for name in self.stage.sources} | written, written
 
     def join(self, chunk: int) -> None:
-        """The pieces' events as the population's."""
+        """Join the pieces' events to the population's."""
         if not self.own:
             return
         steps = next(iter(self.own[0].values())).steps
@@ -88,12 +88,12 @@ class Running:
         return self.events[name].at(chunk).count
 
     def log(self, name: str, chunk: int) -> Array:
-        """(steps, variables, neurons) of the chunk, in the engine's order."""
+        """Return the chunk's states as (steps, variables, neurons) in engine order."""
         steps = (self.own[0][name] if self.own else self.events[name].at(chunk)).steps
         return np.concatenate([p.logs[name][:steps] for p in self.pieces], axis=-1)
 
     def take_over(self, before: Running) -> None:
-        """The states of the same populations; what rested there is asked again."""
+        """Copy the states of the same populations; every neuron is then updated once."""
         for name in self.stage.names:
             states = np.concatenate([p.states[name] for p in before.pieces], axis=-1)
             for piece in self.pieces:

@@ -1,11 +1,11 @@
-"""Wires: each event of a source adds its weights to a sum.
+"""Wires, by which each event of a source adds its weights to a sum.
 
 Forms (layout.py): `rows` adds a row of all targets, `pairs` adds pairs of target and weight,
 `conv` a few runs of neighbouring outputs. A wire of a piece reads only the events from `low` to
-`high`; they rise within a step, so two searches find them.
+`high`; events rise within a step, so two searches find them.
 
-Where many of the sources of `rows` fire, a matrix product of TILE steps at once costs less
-than adding rows: it costs the same whatever comes, so the events are counted first.
+If many of the sources of `rows` fire, a matrix product of TILE steps at once costs less than
+adding rows; its cost does not depend on the events, so they are counted first.
 
 Each form is compiled for each width of sums when a plan first needs it; the loop over steps
 (machine.py) calls it by its address.
@@ -26,7 +26,7 @@ from .vectors import LOOK, TILE, count_below, multiply_one, multiply_two, summin
 SHIFT = 10
 """Sums and populations are cut into blocks of 2^SHIFT neurons."""
 FEW = 8
-"""A sum of so few blocks is soiled as a whole."""
+"""Sums of at most this many blocks are marked dirty as a unit."""
 
 wire_type = record(
     *EVENTS,
@@ -34,18 +34,18 @@ wire_type = record(
     *("row", "first", "target"),  # rows: elements of a row; pairs: lists of (target, weight)
     *("pitch", "magic", "magic_shift", "granules", "run", "reach"),  # conv
     *("channel_at", "group_end", "low", "high", "site0"),
-    *("tile_at", "matrix", "given", "product", "pairs", "dense_from"),  # rows, when dense
+    *("tile_at", "matrix", "inputs", "product", "pairs", "dense_from"),  # rows, when dense
 )
 
 
 def wire_address(form: Callable[..., Function], *constants: int) -> int:
-    """The machine code of add(wire, t, steps): what it adds in step t of a chunk of `steps`."""
+    """Return the address of add(wire, t, steps), which adds step t of a chunk of `steps`."""
     return handler(wire_type, form, *constants)
 
 
 @inlined
 def _events(w, t, steps):  # type: ignore[no-untyped-def]
-    """Which step's events are added, the first of them, and that behind the last."""
+    """Return the step whose events are added, their first index and their end."""
     at = w.history + t - w.delay
     start = carray(as_pointer(w.start), at + 2, np.int64)
     return at, start[at], start[at + 1]
@@ -53,7 +53,7 @@ def _events(w, t, steps):  # type: ignore[no-untyped-def]
 
 @inlined
 def _soil(w, first, last):  # type: ignore[no-untyped-def]
-    """Marks the blocks of a sum in which first to last lie."""
+    """Mark the blocks of a sum that contain first to last as dirty."""
     dirty = carray(as_pointer(w.dirty), w.blocks, np.uint8)
     for b in range(first >> SHIFT, min(((last - 1) >> SHIFT) + 1, w.blocks)):
         dirty[b] = 1
@@ -101,7 +101,7 @@ def rows(width: int) -> Function:
 
 @compiled
 def _multiplied(w, at, steps):  # type: ignore[no-untyped-def]
-    """Is the product of this step's tile at hand? Makes it where a tile begins that is dense."""
+    """Return whether a step's sums come from its tile's product; compute it at a tile's start."""
     if 0 <= at - w.tile_at < TILE:
         return True
     end = min(at + TILE, w.history + steps - w.delay)
@@ -111,19 +111,19 @@ def _multiplied(w, at, steps):  # type: ignore[no-untyped-def]
     index = carray(as_pointer(w.index), start[end], np.int32)
     value = carray(as_pointer(w.value), start[end] if w.graded else 0, np.int32)
     length, row = 2 * w.pairs, w.row
-    given = carray(as_pointer(w.given), TILE * length, np.int16)
-    given[:] = 0
+    counts = carray(as_pointer(w.inputs), TILE * length, np.int16)
+    counts[:] = 0
     for t in range(at, end):
         for e in range(start[t], start[t + 1]):
-            given[(t - at) * length + index[e]] = value[e] if w.graded else 1
+            counts[(t - at) * length + index[e]] = value[e] if w.graded else 1
     product = carray(as_pointer(w.product), TILE * row, np.int32)
     matrix = carray(as_pointer(w.matrix), length * row, np.int16)
     k = 0
     while k + 32 <= row:
-        multiply_two(product, k, row, given, length, matrix, w.pairs)
+        multiply_two(product, k, row, counts, length, matrix, w.pairs)
         k += 32
     if k < row:
-        multiply_one(product, k, row, given, length, matrix, w.pairs)
+        multiply_one(product, k, row, counts, length, matrix, w.pairs)
     w.tile_at = at
     return True
 
@@ -161,7 +161,7 @@ def pairs(width: int) -> Function:
 
 
 def conv(width: int, granule: int) -> Function:
-    """An event reaches a few runs of outputs, the same ones from every channel of its site."""
+    """Return the form in which an event reaches a few runs of outputs, equal for all channels."""
     number, half = NUMBERS[width], granule < GRANULE
 
     def add(wire, t, steps):  # type: ignore[no-untyped-def]
@@ -188,7 +188,7 @@ def conv(width: int, granule: int) -> Function:
 
 @inlined
 def _from(index, first, last, low):  # type: ignore[no-untyped-def]
-    """The first of the events first to last whose index is at least `low`."""
+    """Return the first of the events first to last whose index is at least `low`."""
     while first < last:
         middle = (first + last) >> 1
         if index[middle] < low:
@@ -200,8 +200,7 @@ def _from(index, first, last, low):  # type: ignore[no-untyped-def]
 
 @inlined
 def _add_sites(w, half, first, last, index, total, weight):  # type: ignore[no-untyped-def]
-    """The events of one site (and group of channels), which follow each other, are added
-    together."""
+    """Add the events of one site (and group of channels), which are adjacent, together."""
     runs_first = carray(as_pointer(w.first), w.size, np.int32)
     runs = carray(as_pointer(w.target), (w.size, 2), np.int32)
     channel_at = carray(as_pointer(w.channel_at), w.size, np.int32)
@@ -269,7 +268,7 @@ def _add_each(w, first, last, index, total, weight):  # type: ignore[no-untyped-
 
 @inlined
 def _soil_runs(w, first, last, index):  # type: ignore[no-untyped-def]
-    """Marks the blocks that the runs of some events reach."""
+    """Mark the blocks that the runs of some events reach as dirty."""
     runs_first = carray(as_pointer(w.first), w.size, np.int32)
     runs = carray(as_pointer(w.target), (w.size, 2), np.int32)
     magic, shift, site0 = np.uint64(w.magic), np.uint64(w.magic_shift), w.site0

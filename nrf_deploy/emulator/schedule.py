@@ -1,11 +1,11 @@
-"""Which thread runs what next: the stages of a plan over the chunks of a run.
+"""Schedule of the stages of a plan over the chunks of a run, on several threads.
 
-A stage may run a chunk when those that feed it have finished that chunk, and when those that
-it feeds have finished the chunk whose slot it would write into. Its pieces run in any order
+A stage may run a chunk when the stages that feed it have finished that chunk, and when those
+that it feeds have finished the chunk whose slot it would write into. Its pieces run in any order
 and on any thread; the last one finishes the stage. So layer k works on a chunk while layer
-k + 1 works on the one before, and what is computed does not depend on who computes it.
+k + 1 works on the one before, and the result does not depend on the threads.
 
-The earliest chunk goes first: that keeps few events under way.
+The earliest chunk has priority, which keeps few events in memory.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Work:
-    """A stage as the schedule sees it; sources and readers are places of other stages."""
+    """A stage in the schedule; sources and readers are indices of other stages."""
 
     pieces: int
     sources: frozenset[int]
@@ -36,8 +36,10 @@ class Schedule:
         run: Callable[[int, int, int], None],
         finish: Callable[[int, int], None],
     ):
-        """`run` is called with (stage, piece, chunk), and `finish` with (stage, chunk) once all
-        of them ran and before anybody reads what they gave."""
+        """Create a schedule that calls `run(stage, piece, chunk)` and `finish(stage, chunk)`.
+
+        `finish` is called once all pieces ran and before another stage reads their output.
+        """
         self.stages, self.chunks, self.slots = stages, chunks, slots
         self.run, self.finish = run, finish
         self.finished = [0] * len(stages)
@@ -47,7 +49,7 @@ class Schedule:
         self.failure: BaseException | None = None
 
     def work(self, threads: int) -> None:
-        """Runs everything; what a thread raises ends all of them and is raised here."""
+        """Run everything; an exception in a thread ends all threads and is raised here."""
         helpers = [threading.Thread(target=self._help) for _ in range(threads - 1)]
         for helper in helpers:
             helper.start()
@@ -86,7 +88,7 @@ class Schedule:
             self.changed.notify_all()
 
     def _take(self) -> Task | None:
-        """The next task; waits while there is none yet, None when there is none any more."""
+        """Return the next task, and wait for it if there is none yet; None after the last."""
         with self.changed:
             while True:
                 if self.failure or min(self.finished, default=self.chunks) == self.chunks:

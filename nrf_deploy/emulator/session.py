@@ -1,7 +1,7 @@
-"""One run of a plan: what changes while it runs, chunk by chunk.
+"""Session: the state of one run of a plan, which advances chunk by chunk.
 
 Weights belong to the plan and are shared; everything that changes belongs to a session. So
-several samples run side by side on one plan, and the threads of one run share its pieces.
+several samples run in parallel on one plan, and the threads of one run share its pieces.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ TUNING = Tuning()
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """Stages that are run in turn, by lines that do not hear each other: one line for all
-    stages where each is one piece, else a line for each piece of the one stage."""
+    """Stages that run in turn, by independent lines: one line for all stages if each is one
+    piece, otherwise a line for each piece of one stage."""
 
     stages: list[Running]
     lines: list[Line]
 
 
 class Session:
-    """`chunk` is the most steps at once; `values` names the populations whose events keep
-    their value, `taken` those whose events somebody takes, `states` those whose states are
-    logged."""
+    """A run of a plan. `chunk` is the largest number of steps at once; `values` names the
+    populations whose events keep their value, `taken` those whose events are returned, `states`
+    those whose states are logged."""
 
     def __init__(
         self,
@@ -53,9 +53,9 @@ class Session:
     ):
         self.plan, self.chunk, self.threads, self.tuning = plan, chunk, threads, tuning
         self.t = self.chunks = 0
-        """Steps and chunks that are over."""
+        """Steps and chunks that are done."""
         self.under_way = False
-        """True after a run that broke off, too: nobody knows what it had done."""
+        """True also after an interrupted run, whose state is unknown."""
         self.slots = 1 if threads == 1 else 2
         valued = plan.valued | set(values)
         self.events = {
@@ -76,7 +76,7 @@ class Session:
         self._changing = np.array(places, np.int64).reshape(-1, 2)
 
     def restart(self) -> None:
-        """As before the first step; what was planned and reserved stays."""
+        """Return to the state before the first step; plan and memory stay."""
         self.t = self.chunks = 0
         for slots in self.events.values():
             slots.restart()
@@ -85,11 +85,11 @@ class Session:
             stage.restart()
 
     def _blocks(self) -> list[Block]:
-        """A thread that is alone runs stages of one piece in one call."""
+        """Return the blocks; a single thread runs stages of one piece in one call."""
         together: list[list[Running]] = []
         for stage in self.stages:
-            alone = self.threads == 1 and len(stage.pieces) == 1
-            if alone and together and len(together[-1][0].pieces) == 1:
+            single = self.threads == 1 and len(stage.pieces) == 1
+            if single and together and len(together[-1][0].pieces) == 1:
                 together[-1].append(stage)
             else:
                 together.append([stage])
@@ -99,7 +99,7 @@ class Session:
         ]
 
     def _work(self) -> list[Work]:
-        """The ports come first, as a stage of their own."""
+        """Return the stages of the schedule; the ports are the first."""
         stages = self.plan.stages
         place = dict.fromkeys(self.ports, 0)
         place |= {name: k for k, stage in enumerate(stages, 1) for name in stage.names}
@@ -120,16 +120,16 @@ class Session:
         took: Callable[[Running, int], None],
         progress: Callable[[int], None],
     ) -> None:
-        """Moves everything by `steps` steps.
+        """Advance everything by `steps` steps.
 
-        `put(chunk, first, last)` gives the ports' events of these steps, `took(stage, chunk)`
-        is called on some thread when a stage has run a chunk, before another overwrites what
-        it gave; `progress` with the steps that all stages have done.
+        `put(chunk, first, last)` writes the ports' events of these steps; `took(stage, chunk)`
+        is called on any thread when a stage has run a chunk, before its output is overwritten;
+        `progress` is called with the steps that all stages have done.
         """
         self.under_way = True
         edges = self._edges(steps)
         place = {stage: k for k, stage in enumerate(self.stages, 1)}
-        over, said, lock = [0] * len(self.stages), 0, threading.Lock()
+        over, reported, lock = [0] * len(self.stages), 0, threading.Lock()
 
         def run(block: int, piece: int, chunk: int) -> None:
             first, last = edges[chunk]
@@ -138,7 +138,7 @@ class Session:
                 line.run(self.chunks + chunk, last - first, self.t + first)
 
         def finish(stage: int, chunk: int) -> None:
-            nonlocal said
+            nonlocal reported
             if stage == 0:
                 self._put(put, self.chunks + chunk, *edges[chunk])
                 return
@@ -147,8 +147,8 @@ class Session:
             took(running, self.chunks + chunk)
             with lock:
                 over[stage - 1] = chunk + 1
-                if min(over) > said:
-                    said = min(over)
+                if min(over) > reported:
+                    reported = min(over)
                     progress(edges[chunk][1])
 
         if self.threads == 1:
@@ -171,7 +171,7 @@ class Session:
         put(chunk, first, last)
 
     def _edges(self, steps: int) -> list[tuple[int, int]]:
-        """(first, last) of each chunk; they are as even as can be."""
+        """Return (first, last) of each chunk; their lengths differ by at most 1."""
         size = self.chunk
         if self.threads > 1:
             size = min(size, max(self.tuning.shortest, -(-steps // self.tuning.turns)))
@@ -179,7 +179,7 @@ class Session:
         return list(pairwise(steps * k // count for k in range(count + 1))) if count else []
 
     def take_over(self, before: Session) -> None:
-        """Goes on where another plan's session of the same program stands."""
+        """Continue from the state of another plan's session of the same program."""
         self.t, self.chunks = before.t, before.chunks
         self.events.update(before.events)
         for mine, theirs in zip(self.stages, before.stages, strict=True):
@@ -187,8 +187,8 @@ class Session:
 
 
 def steps_a_chunk(
-    plan: Plan, logged: Iterable[str], states: Callable[[str], int], most: int
+    plan: Plan, logged: Iterable[str], states: Callable[[str], int], limit: int
 ) -> int:
-    """Few enough that the logs of a chunk stay below some 64 MiB."""
+    """Return the steps of a chunk whose logs stay below about 64 MiB."""
     bytes_a_step = sum(4 * states(name) * plan.layouts[name].size for name in logged)
-    return max(1, min(most, 2**26 // max(bytes_a_step, 1)))
+    return max(1, min(limit, 2**26 // max(bytes_a_step, 1)))

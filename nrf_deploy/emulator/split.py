@@ -1,12 +1,11 @@
-"""A segment in pieces, so that each stays in a core's cache while it runs a chunk of time.
+"""Split of a segment into pieces that stay in a core's cache during a chunk of time.
 
-Without loops inside it, a segment's neurons do not hear each other: any of them can run a
-whole chunk before the others. So a large one is cut into pieces of neighbouring neurons, each
-with its own states, sums and part of the weights. The pieces are also what several threads
-share out among them.
+The neurons of a segment without loops are independent: any of them can run a whole chunk
+before the others. So a large segment is cut into pieces of neighbouring neurons, each with its
+own states, sums and part of the weights. Several threads run the pieces.
 
 A convolution is cut between the lines of its output; its weights stay shared, and a piece
-looks only at the events of the lines that it sees.
+reads only the events of the lines that it sees.
 """
 
 from __future__ import annotations
@@ -26,22 +25,22 @@ from .work import Segment, Sum, Wire
 def pieces(
     segment: Segment, layouts: Mapping[str, Layout], threads: int, tuning: Tuning
 ) -> tuple[Segment, ...]:
-    """The segment itself, if it is small or if its neurons hear each other."""
+    """Cut a segment into pieces, unless it is small or its neurons depend on each other."""
     size = segment.neurons[0].size
     grain = _grain(segment, layouts)
     if grain is None:
         return (segment,)
-    own = _bytes(segment)
-    wanted = max(math.ceil(own / tuning.cache), threads if size >= tuning.shared_out else 1)
-    most = size // max(grain, tuning.narrowest)
-    width = padded(math.ceil(size / max(1, min(wanted, most))), grain)
+    step_bytes = _bytes(segment)
+    wanted = max(math.ceil(step_bytes / tuning.cache), threads if size >= tuning.shared_out else 1)
+    limit = size // max(grain, tuning.narrowest)
+    width = padded(math.ceil(size / max(1, min(wanted, limit))), grain)
     if width >= size:
         return (segment,)
     return tuple(_piece(segment, k, min(k + width, size)) for k in range(0, size, width))
 
 
 def _grain(segment: Segment, layouts: Mapping[str, Layout]) -> int | None:
-    """Neurons that stay together; None where all do."""
+    """Return the number of neurons that stay together; None if all do."""
     members = {n.population.name for n in segment.neurons}
     if any(w.synapses.source in members for w in segment.wires):
         return None
@@ -55,19 +54,19 @@ def _grain(segment: Segment, layouts: Mapping[str, Layout]) -> int | None:
 
 
 def _bytes(segment: Segment) -> int:
-    """What a step touches that no two neurons share."""
-    found = sum(n.bytes_each * n.size for n in segment.neurons)
+    """Return the bytes of a step that are not shared between neurons."""
+    total = sum(n.bytes_each * n.size for n in segment.neurons)
     for w in segment.wires:
         if w.dense is not None:
-            found += w.dense.nbytes
+            total += w.dense.nbytes
         elif w.listed is not None:
-            found += sum(a.nbytes for a in w.listed[1:])
+            total += sum(a.nbytes for a in w.listed[1:])
     sums = {w.total for w in segment.wires} | {n.total for n in segment.neurons}
-    return found + sum(s.size * s.width for s in sums)
+    return total + sum(s.size * s.width for s in sums)
 
 
 def _piece(segment: Segment, first: int, last: int) -> Segment:
-    """The neurons first to last of each of the segment's populations."""
+    """Return a piece: the neurons first to last of each of the segment's populations."""
     sums: dict[Sum, Sum] = {}
 
     def part(total: Sum) -> Sum:

@@ -1,6 +1,6 @@
-"""A run that goes on: a chunk of input in, a chunk of the trace out, the state kept.
+"""Streams: a chunk of input gives a chunk of the trace, and the state is kept.
 
-However the input is cut, the chunks of the trace joined together are the trace of one run.
+The chunks of the trace, joined, are the trace of one run, for any division of the input.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from .work import Plan
 
 BROKEN_OFF = error(
     "EMULATOR-STREAM",
-    "an earlier chunk broke off in the middle, or is still under way",
-    why="some neurons have moved and others have not",
-    fix="begin another stream, and feed one chunk after another",
+    "an earlier chunk was interrupted, or is still running",
+    why="some neurons were updated and others were not",
+    fix="begin another stream, and feed the chunks consecutively",
 )
 
 
 class Stream:
-    """See Engine.stream. `peaks` are the input values that are expected; larger ones cost a
-    new plan, not an error."""
+    """A stream (see Engine.stream). `peaks` are the largest expected input values; larger ones
+    need a new plan and are not an error."""
 
     def __init__(
         self,
@@ -70,14 +70,14 @@ class Stream:
     def feed(
         self, recording: Recording, steps: int | None = None, progress: Progress = quiet
     ) -> Trace:
-        """The trace of the next `steps` steps; those beyond the recording are silent."""
+        """Run the next `steps` steps, without input after the recording, and return their trace."""
         peaks = sound(self.plans.program, recording)
         return self.advance(recording, steps, progress, peaks)
 
     def advance(
         self, recording: Recording, steps: int | None, progress: Progress, peaks: list[int]
     ) -> Trace:
-        """feed() of a recording that is known to be sound, and how large its values are."""
+        """Run a recording that is known to be sound and to have values up to `peaks`."""
         program = self.plans.program
         steps = recording.steps if steps is None else steps
         refuse([BROKEN_OFF] if self.session.under_way else [], UsageError)
@@ -87,7 +87,7 @@ class Stream:
             self.session = self._session(plan)
             self.session.take_over(before)
         lists = recording.start, recording.index, recording.value
-        given = tuple(np.ascontiguousarray(a, np.int64) for a in lists)
+        arrays = tuple(np.ascontiguousarray(a, np.int64) for a in lists)
         outputs: dict[str, list[tuple[Array, Array, Array]]] = {n: [] for n in self.record}
         logs: dict[str, list[Array]] = {n: [] for n in self.logged}
         fired = dict.fromkeys((p.name for p in program.populations), 0)
@@ -101,29 +101,29 @@ class Stream:
                     logs[name].append(stage.log(name, chunk))
 
         def put(chunk: int, first: int, last: int) -> None:
-            self._put(given, chunk, first, last)
+            self._put(arrays, chunk, first, last)
 
         self.session.advance(steps, put, took, lambda done: progress(done, steps))
-        said = [f.as_json() for f in findings()]
+        costs = [f.as_json() for f in findings()]
         return Trace(
             engine="emulator",
             outputs={n: self._joined(n, parts, recording.dt) for n, parts in outputs.items()},
             states={n: self._states(n, parts) for n, parts in logs.items()},
-            notes={"events": fired} | ({"findings": said} if said else {}),
+            notes={"events": fired} | ({"findings": costs} if costs else {}),
         )
 
-    def _put(self, given: tuple[Array, ...], chunk: int, first: int, last: int) -> None:
-        """Steps first to last of a recording's lists, as events of the ports."""
-        edges, end = given[0], len(given[0]) - 1
-        most = int(edges[min(last, end)] - edges[min(first, end)])
+    def _put(self, arrays: tuple[Array, ...], chunk: int, first: int, last: int) -> None:
+        """Write steps first to last of a recording as events of the ports."""
+        edges, end = arrays[0], len(arrays[0]) - 1
+        new_events = int(edges[min(last, end)] - edges[min(first, end)])
         plan = self.session.plan
         for name, port in port_slices(self.plans.program).items():
             layout, events = plan.layouts[name], self.session.events[name].at(chunk)
-            events.reserve(events.used + most)
+            events.reserve(events.used + new_events)
             sites, pitch = (layout.size, 1) if layout.same else (layout.sites, layout.pitch)
             sorts = name in plan.ordered and not layout.same
             to = events.start[events.history :], events.index, events.value
-            order.inward(given, first, last, port, sites, pitch, sorts, *to)
+            order.inward(arrays, first, last, port, sites, pitch, sorts, *to)
 
     def _outward(self, name: str, chunk: int) -> tuple[Array, Array, Array]:
         start, index, value = self.session.events[name].at(chunk).chunk()
@@ -163,17 +163,17 @@ class Stream:
         population = self.plans.program.population(name)
         names = self.plans.arithmetic.states[population.model]
         layout = self.session.plan.layouts[name]
-        found = {}
+        states = {}
         for k, variable in enumerate(names):
             chunks = [layout.outer(p[:, k, : layout.size]).astype(np.int64) for p in parts]
             whole = np.concatenate(chunks) if chunks else np.zeros((0, population.size), np.int64)
-            found[variable] = whole.reshape(-1, *population.shape)
-        return found
+            states[variable] = whole.reshape(-1, *population.shape)
+        return states
 
 
 class PlainStream:
-    """The same for a program that only the plain emulator runs: it runs from the start again
-    for every chunk, which is slow, and exact."""
+    """A stream of a program that only the plain emulator runs. Every chunk runs again from the
+    start, which is slow and exact."""
 
     def __init__(
         self,

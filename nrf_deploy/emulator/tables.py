@@ -1,4 +1,4 @@
-"""A piece of a plan as the machine reads it: records of addresses, and what they point to.
+"""Tables of a piece that the machine reads: records of addresses, and their arrays.
 
 Weights belong to the plan and are shared; sums, states and rest belong to the piece of one
 session.
@@ -25,13 +25,13 @@ from .work import Neurons, Segment, Sum, Transfer, Wire
 BLOCK = 1 << scatter.SHIFT
 
 Whole = tuple[list[Array | None], list[Array]]
-"""(states at the start, None where all are 0; parameters that differ between neurons) of a
+"""Initial states (None if all are 0) and parameters that differ between neurons, of a
 population: a row over its neurons for each."""
 
 
 class Piece:
-    """`whole` gives a population's start, of which a piece takes its part; `chunk` is the
-    most steps at once, and `logged` names the populations whose states are logged."""
+    """A piece. `whole` returns a population's start, of which the piece takes its part; `chunk`
+    is the largest number of steps, and `logged` names the populations whose states are logged."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Piece:
         self._starts: dict[str, list[Array | None]] = {}
         self._kept: list[Array] = []
         self.changing: list[Array] = []
-        """What a run begins with zeros."""
+        """Arrays that are zero when a run begins."""
         self.order = np.array(segment.order, np.int64).reshape(-1, 2)
         self.wires = np.zeros(len(segment.wires), scatter.wire_type)
         self.delivers = np.zeros(len(segment.transfers), delivery.deliver_type)
@@ -63,7 +63,7 @@ class Piece:
             for k, w in enumerate(segment.wires)
             if w.dense is not None and w.synapses.source not in self.names
         ]
-        """Wires whose events are known ahead, so that several steps can be multiplied at once."""
+        """Wires whose events are known in advance: several steps can be multiplied at once."""
         for row, w in zip(self.wires, segment.wires, strict=True):
             _fill(row, self._wire(w))
         for row, t in zip(self.delivers, segment.transfers, strict=True):
@@ -73,23 +73,23 @@ class Piece:
         self.move(self.order, self.wires, self.delivers, self.cells)
 
     def move(self, order: Array, wires: Array, delivers: Array, cells: Array) -> None:
-        """The same tables, at another place."""
+        """Move the tables to other arrays."""
         self.order, self.wires, self.delivers, self.cells = order, wires, delivers, cells
         self._readers, self._writers = (
             table.view(np.int64).reshape(len(table), len(table.dtype.names or ()))
             for table in (wires, cells)
         )
-        """The records as rows of numbers; they begin with EVENTS."""
+        """Records as rows of numbers; they begin with EVENTS."""
         self._read: list[tuple[int, int, int, int]] | None = None
         self._written: list[tuple[int, int, int, int, int]] | None = None
 
     def restart(self) -> None:
-        """The states that begin with something else than zeros."""
+        """Set the initial states that are not zero."""
         for name in self.states:
             self._begin(name)
 
     def read_and_write(self, read: Mapping[str, Events], written: Mapping[str, Events]) -> None:
-        """Where the events lie; their lists may have moved."""
+        """Set the addresses of the events, whose lists may have moved."""
         from_where = [read[source].place() for source in self.sources]
         if from_where != self._read:
             width = len(EVENTS)
@@ -101,14 +101,14 @@ class Piece:
             self._written = to_where
 
     def multiply_where_it_pays(self, read: Mapping[str, Events]) -> None:
-        """Lays the matrix of a wire whose source fires much."""
+        """Build the matrix of each wire whose source fires often."""
         for k, w in self._wide:
             events = read[w.synapses.source]
             if not self.wires[k]["matrix"] and events.count >= events.steps * self._dense_from(w):
                 _fill(self.wires[k], self._matrix(w))
 
     def grow(self, written: Mapping[str, Events], done: int, steps: int) -> None:
-        """Room for as many events a step as there were so far, and then some."""
+        """Reserve room for more events a step than there were so far."""
         for n in self.segment.neurons:
             events = written[n.population.name]
             used = int(events.start[events.history + done])
@@ -127,7 +127,7 @@ class Piece:
         return address(array)
 
     def _sum(self, total: Sum) -> tuple[int, int]:
-        """Addresses of the accumulators and of their dirty blocks."""
+        """Return the addresses of the accumulators and of their dirty blocks."""
         if total not in self._sums:
             blocks = -(-total.size // BLOCK)
             kind = {2: np.int16, 4: np.int32, 8: np.int64}[total.width]
@@ -165,7 +165,7 @@ class Piece:
         return row | self._conv(w)
 
     def _dense_from(self, w: Wire) -> float:
-        """Events a step from which the matrix is used."""
+        """Return the number of events in a step from which the matrix is used."""
         assert w.dense is not None
         return self.tuning.dense * len(w.dense)
 
@@ -175,7 +175,7 @@ class Piece:
         pairs, row, _ = w.matrix.shape
         return {
             "matrix": address(w.matrix),
-            "given": self._keep(aligned(TILE * 2 * pairs, np.int16)),
+            "inputs": self._keep(aligned(TILE * 2 * pairs, np.int16)),
             "product": self._keep(aligned(TILE * row, np.int32)),
             "pairs": pairs,
             "dense_from": math.ceil(TILE * self._dense_from(w)),
@@ -244,7 +244,7 @@ class Piece:
             "size": size,
             "stride": stride,
             "blocks": -(-size // BLOCK),
-            "heard": self._keep(heard(n.layout, size)) if n.layout.gaps else 0,
+            "occupied": self._keep(occupied(n.layout, size)) if n.layout.gaps else 0,
             "width": n.total.width,
             "total": total,
             "dirty": dirty,
@@ -268,8 +268,8 @@ def _rows(rows: int, stride: int) -> Array:
     return aligned(rows * stride, np.int32)[: rows * stride].reshape(rows, stride)
 
 
-def heard(layout: Layout, size: int) -> Array:
-    """A bit for each of `size` places from a site's first one on: is there a neuron?"""
+def occupied(layout: Layout, size: int) -> Array:
+    """Return a bit for each of `size` elements from a site's first one on: 1 for a neuron."""
     bits = np.zeros((-(-size // 64) * 64,), np.uint8)
     bits[:size] = np.arange(size) % layout.pitch < layout.channels
     return np.packbits(bits, bitorder="little").view(np.uint64)

@@ -1,4 +1,4 @@
-"""The sizes that decide how fast the engine is. None of them changes a result."""
+"""Sizes that determine the speed of the engine. None of them changes a result."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Tuning:
-    """The defaults are what measuring found best; docs/engine.md says how they were measured."""
+    """Sizes for the engine. The defaults are measured (docs/engine.md)."""
 
     chunk: int = 512
-    """Steps that a piece runs before another takes its place in the cache."""
+    """Steps that a piece runs before another one replaces it in the cache."""
     cache: int = 2**20
-    """Bytes of states, sums and own weights that a piece stays below."""
+    """Limit of a piece's bytes: states, sums and its own weights."""
     narrowest: int = 256
-    """Neurons that a piece has at least: shorter rows cost more for their beginning."""
+    """Smallest number of neurons of a piece: the start of a row costs too much for shorter ones."""
     shared_out: int = 2048
-    """Neurons from which a segment is cut only to give every thread its part."""
+    """Number of neurons from which a segment is cut only to use every thread."""
     dense: float = 0.3
-    """Share of the sources that fire from which a matrix product costs less than their rows."""
+    """Share of firing sources from which a matrix product costs less than adding rows."""
     turns: int = 8
-    """Chunks into which several threads like a run to be cut, so that they seldom wait."""
+    """Number of chunks of a run on several threads, so that they seldom wait."""
     shortest: int = 16
-    """Steps that such a chunk has at least."""
+    """Smallest number of steps of such a chunk."""

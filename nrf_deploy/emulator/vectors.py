@@ -1,4 +1,4 @@
-"""What wires are made of: whole vectors added and multiplied, as a few LLVM instructions each."""
+"""Vector operations of wires: whole vectors added and multiplied by a few LLVM instructions."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from .compiled import element, inlined, vector_of
 Function = Callable[..., Any]
 
 TILE = 8
-"""Steps that a matrix is multiplied with at once."""
+"""Steps whose products with a matrix are computed at once."""
 
 LOOK = 16
-"""So many numbers are compared at once; so many may be read behind the last."""
+"""Numbers that are compared at once; as many may be read after the last."""
 
 
 @intrinsic  # type: ignore[untyped-decorator]
 def count_below(context: Any, index: Any, at: Any, limit: Any) -> tuple[Signature, Function]:
-    """How many of index[at : at + LOOK], from the first on, lie below `limit`."""
+    """Count the numbers of index[at : at + LOOK], from the first on, that are below `limit`."""
 
     def count(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         there = element(context, builder, index, args[0], args[1])
         numbers = ir.VectorType(ir.IntType(32), LOOK)
-        found = builder.load(builder.bitcast(there, numbers.as_pointer()), align=4)
+        loaded = builder.load(builder.bitcast(there, numbers.as_pointer()), align=4)
         low = builder.trunc(args[2], ir.IntType(32))
         one = builder.insert_element(ir.Constant(numbers, ir.Undefined), low, cgutils.int32_t(0))
         limits = builder.shuffle_vector(
             one, ir.Constant(numbers, ir.Undefined), ir.Constant(numbers, None)
         )
-        beyond = builder.bitcast(builder.icmp_signed(">=", found, limits), ir.IntType(LOOK))
+        beyond = builder.bitcast(builder.icmp_signed(">=", loaded, limits), ir.IntType(LOOK))
         wide = builder.zext(beyond, ir.IntType(64))
         stop = builder.or_(wide, ir.Constant(ir.IntType(64), 1 << LOOK))
         return builder.cttz(stop, ir.Constant(ir.IntType(1), 1))
@@ -44,12 +44,11 @@ def count_below(context: Any, index: Any, at: Any, limit: Any) -> tuple[Signatur
 
 
 def _sum_rows(granules: int, runs: int, wide: int) -> Any:
-    """total[to + at : to + at + n] += weight[of + at + (i - base) * row :] for each i in
-    index[first : last].
+    """Generate total[to + at : to + at + n] += weight[of + at + (i - base) * row :].
 
-    That for each pair of the tuples `to` and `of`, where `to` rises. All sums, of n elements
-    (so many granules of `wide` bytes) each, stay in registers. Sums may overlap where only
-    zeros are added.
+    It runs for each i in index[first : last] and each pair of the tuples `to` and `of`, where
+    `to` rises. All sums, of n elements (`granules` granules of `wide` bytes) each, stay in
+    registers. Sums may overlap where only zeros are added.
     """
 
     @intrinsic  # type: ignore[untyped-decorator]
@@ -88,12 +87,12 @@ def _sum_rows(granules: int, runs: int, wide: int) -> Any:
             with cgutils.for_range_slice(builder, first, last, ir.Constant(row.type, 1)) as (e, _):
                 which = builder.load(element(context, builder, index, rows, e))
                 begin = builder.mul(builder.sub(builder.sext(which, row.type), base), row)
-                for place, held in zip(places(of, begin), sums, strict=True):
+                for place, total_of in zip(places(of, begin), sums, strict=True):
                     there = granule(weight, weights, place)
-                    added = builder.add(builder.load(held), builder.load(there, align=size))
-                    builder.store(added, held)
-            for t, held in zip(totals, sums, strict=True):
-                builder.store(builder.load(held), t, align=size)
+                    added = builder.add(builder.load(total_of), builder.load(there, align=size))
+                    builder.store(added, total_of)
+            for t, total_of in zip(totals, sums, strict=True):
+                builder.store(builder.load(total_of), t, align=size)
             return context.get_dummy_value()
 
         word = types.int64
@@ -104,15 +103,15 @@ def _sum_rows(granules: int, runs: int, wide: int) -> Any:
 
 
 def summing(runs: int, wide: int) -> Any:
-    """A function that adds `granules` granules of the rows of some events, in few rounds."""
+    """Return a function that adds `granules` granules of the rows of some events."""
     many = 8 if runs == 1 else 6
-    most, three, two, one = (_sum_rows(k, runs, wide) for k in (many, 3, 2, 1))
+    all_rows, three, two, one = (_sum_rows(k, runs, wide) for k in (many, 3, 2, 1))
 
     @inlined
     def add(total, to, weight, of, row, base, index, first, last, granules):  # type: ignore[no-untyped-def]
         lanes, at = wide // total.itemsize, 0
         while granules >= many:
-            most(total, to, weight, of, at, row, base, index, first, last)
+            all_rows(total, to, weight, of, at, row, base, index, first, last)
             at, granules = at + many * lanes, granules - many
         while granules >= 3:
             three(total, to, weight, of, at, row, base, index, first, last)
@@ -126,12 +125,12 @@ def summing(runs: int, wide: int) -> Any:
 
 
 def _multiply(columns: int) -> Any:
-    """out[t * row + at + k] = sum over p of x[t, 2p] * weight[p, k, 0] + x[t, 2p + 1] * ...[1].
+    """Generate a product: out[t * row + at + k] = sum over p of x[t, 2p : 2p + 2] * weight[p, k].
 
     For TILE steps t, 16 * `columns` outputs k and `pairs` pairs p; x and weight are int16 and
-    out is int32, `length` apart in x and 2 * `row` in weight. The sums stay in registers, and
-    what is added to them is written so that LLVM finds the instruction that multiplies and
-    adds pairs (vpmaddwd, vpdpwssd).
+    out is int32, `length` apart in x and 2 * `row` in weight. The sums stay in registers, and the
+    operands are written so that LLVM selects the instruction that multiplies and adds pairs
+    (vpmaddwd, vpdpwssd).
     """
 
     @intrinsic  # type: ignore[untyped-decorator]
@@ -145,7 +144,7 @@ def _multiply(columns: int) -> Any:
         evens, odds = (ir.Constant(sums_of, list(range(k, 32, 2))) for k in (0, 1))
 
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            to, at, row, given, length, of, pairs = args
+            to, at, row, inputs, length, of, pairs = args
 
             def number(n: int) -> Any:
                 return ir.Constant(at.type, n)
@@ -169,14 +168,14 @@ def _multiply(columns: int) -> Any:
                     place = builder.add(
                         builder.mul(number(t), length), builder.mul(loop.index, number(2))
                     )
-                    pair = element(context, builder, x, given, place)
+                    pair = element(context, builder, x, inputs, place)
                     pair = builder.load(builder.bitcast(pair, ir.IntType(32).as_pointer()), align=2)
                     one = builder.insert_element(
                         ir.Constant(sums_of, ir.Undefined), pair, ir.Constant(ir.IntType(32), 0)
                     )
                     spread = builder.shuffle_vector(one, ir.Constant(sums_of, ir.Undefined), zero)
                     spread = builder.bitcast(spread, halves)
-                    for k, held in enumerate(sums[t]):
+                    for k, total_of in enumerate(sums[t]):
                         product = builder.mul(
                             builder.sext(spread, wide), builder.sext(rows[k], wide)
                         )
@@ -184,15 +183,17 @@ def _multiply(columns: int) -> Any:
                             builder.shuffle_vector(product, ir.Constant(wide, ir.Undefined), half)
                             for half in (evens, odds)
                         ]
-                        builder.store(builder.add(builder.load(held), builder.add(*both)), held)
+                        builder.store(
+                            builder.add(builder.load(total_of), builder.add(*both)), total_of
+                        )
             for t in range(TILE):
-                for k, held in enumerate(sums[t]):
+                for k, total_of in enumerate(sums[t]):
                     place = builder.add(
                         builder.mul(number(t), row), builder.add(at, number(16 * k))
                     )
                     there = element(context, builder, out, to, place)
                     there = builder.bitcast(there, sums_of.as_pointer())
-                    builder.store(builder.load(held), there, align=4)
+                    builder.store(builder.load(total_of), there, align=4)
             return context.get_dummy_value()
 
         return types.void(out, word, word, x, word, weight, word), generate

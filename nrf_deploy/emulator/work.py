@@ -1,11 +1,11 @@
-"""The nouns of a plan.
+"""Records of a plan.
 
 Wire      a synapse for one delay: its weights, and the sum that they add to
-Sum       accumulators, as narrow as the range of what can arrive allows
-Transfer  a finished sum on its way into another one
+Sum       accumulators, as narrow as the range of the input allows
+Transfer  a finished sum that is added to another one
 Neurons   a population, or a part of it, and its kernel
-Segment   what must advance together, step by step
-Stage     a segment in pieces that do not hear each other
+Segment   populations that must advance together, step by step
+Stage     a segment in independent pieces
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from .layout import ConvTables, Layout
 
 @dataclass(eq=False)
 class Sum:
-    """What arrives at `size` neurons, in accumulators of `width` bytes."""
+    """The summed input of `size` neurons, in accumulators of `width` bytes."""
 
     size: int
     range: Range
     width: int
     slack: int = 0
-    """Accumulators beyond the last, where a run that reaches over the edge adds zeros."""
+    """Accumulators after the last, to which a run that reaches over the edge adds zeros."""
 
 
 @dataclass(eq=False)
 class Wire:
-    """One synapse's weights for one delay; exactly one of dense, listed and tables is there."""
+    """A synapse's weights for one delay; exactly one of dense, listed and tables is set."""
 
     synapses: Synapses
     weight: Array
@@ -48,11 +48,11 @@ class Wire:
     listed: tuple[Array, Array, Array] | None = None
     tables: ConvTables | None = None
     short: bool = False
-    """Do a source's values fit 16 bits?"""
+    """Whether the source's values fit 16 bits."""
 
     @cached_property
     def matrix(self) -> Array | None:
-        """dense as (pairs of sources, targets, 2), if it can be multiplied in 16 bits."""
+        """The weights as (pairs of sources, targets, 2), if they can be multiplied in 16 bits."""
         w = self.dense
         if w is None or not self.short or w.itemsize > 4 or np.any(np.abs(w) >= 2**15):
             return None
@@ -66,7 +66,7 @@ class Wire:
 
 @dataclass(eq=False)
 class Transfer:
-    """A finished sum on its way into another one."""
+    """A finished sum that is added to another one."""
 
     of: Sum
     to: Sum
@@ -76,7 +76,7 @@ class Transfer:
 
 @dataclass(eq=False)
 class Neurons:
-    """`size` neurons of a population from `first` on, their kernel and what arrives at them."""
+    """Neurons of a population, `size` from `first` on, their kernel and their summed input."""
 
     population: Population
     cell: Cell
@@ -89,13 +89,13 @@ class Neurons:
 
     @property
     def bytes_each(self) -> int:
-        """What a step reads and writes of one neuron."""
+        """The bytes that a step reads and writes for one neuron."""
         return 4 * (self.states + sum(np.ndim(value) > 0 for value in self.cell.params.values()))
 
 
 @dataclass(eq=False)
 class Segment:
-    """What a step does, in order: pairs of WIRE, DELIVER or CELL and a place in its list."""
+    """Operations of a step, in order: pairs of WIRE, DELIVER or CELL and an index in its list."""
 
     wires: list[Wire] = field(default_factory=list)
     transfers: list[Transfer] = field(default_factory=list)
@@ -105,12 +105,12 @@ class Segment:
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """A segment as the pieces that run apart from each other, see split.py."""
+    """A segment as pieces that run independently; see split.py."""
 
     names: tuple[str, ...]
     pieces: tuple[Segment, ...]
     sources: frozenset[str]
-    """Whose events it reads, without its own."""
+    """Other stages whose events it reads."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,8 +118,8 @@ class Plan:
     stages: tuple[Stage, ...]
     layouts: Mapping[str, Layout]
     history: Mapping[str, int]
-    """Source -> steps that its events are looked back upon."""
+    """Steps for which each source's events are kept."""
     valued: frozenset[str]
-    """Sources whose events' values somebody reads."""
+    """Sources whose values are read."""
     ordered: frozenset[str]
-    """Sources of which somebody reads a part, and finds it by its place."""
+    """Sources of which a reader takes a range of sites."""
