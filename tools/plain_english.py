@@ -118,13 +118,14 @@ def _is_noun(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
 def names(tree: ast.Module) -> Iterator[Problem]:
     """Yield each participle that is bound as the name of a value or a function.
 
-    Fields of classes are free: their names may be those of a file.
+    Fields and methods of classes are free: they may be names of a file or of a contract.
     """
     classes = (n for n in ast.walk(tree) if isinstance(n, ast.ClassDef))
-    fields = {s.target for c in classes for s in c.body if isinstance(s, ast.AnnAssign)}
+    members: set[ast.AST] = {member for c in classes for member in c.body}
+    members |= {m.target for m in members if isinstance(m, ast.AnnAssign)}
     for node in ast.walk(tree):
         name = ""
-        if node in fields:
+        if node in members:
             continue
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             name = node.id
