@@ -105,7 +105,7 @@ def model(name: str) -> dict[str, Any]:
     steps = SHORT if name in TRACKERS else STEPS
     typical, given = source.demo_recording(1, TYPICAL), source.demo_recording(0, steps)
     with tempfile.TemporaryDirectory() as folder:
-        exported = shipped.export(name, Path(folder) / f"{name}.nir")
+        exported = nd.export(name, Path(folder) / f"{name}.nir")
     for chip in CHIPS:
         try:
             bundle = nd.compile(exported, chip, typical)
@@ -161,7 +161,7 @@ def camera(file: str) -> dict[str, Any]:
     """The front end in front of a real recording, with its own timestamps."""
     name, found = "covariant-frontend", {}
     with tempfile.TemporaryDirectory() as folder:
-        exported = shipped.export(name, Path(folder) / f"{name}.nir")
+        exported = nd.export(name, Path(folder) / f"{name}.nir")
     given, _ = recording_for(exported.network, file, **WINDOW)  # type: ignore[arg-type]
     real = slower(exported.network, file, **WINDOW)  # type: ignore[arg-type]
     for chip in CHIPS:

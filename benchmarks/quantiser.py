@@ -71,11 +71,10 @@ def nmnist(shared: Path) -> Case:
 
 
 def frontend(judged: Sequence[int] = (0, 1, 2), calibrated: int = 100) -> Case:
-    from nrf_deploy import shipped
     from nrf_models.covariant.frontend import demo_recording
 
     with tempfile.TemporaryDirectory() as folder:
-        network = shipped.export("covariant-frontend", Path(folder) / "m.nir").network
+        network = nd.export("covariant-frontend", Path(folder) / "m.nir").network
     unseen = tuple(demo_recording(seed) for seed in judged)
     return Case("covariant-frontend", network, demo_recording(calibrated), unseen)
 
@@ -141,8 +140,8 @@ def covariance(bundle: Bundle, recording: Recording, engine: str) -> dict[str, t
             differ, spikes_of = 0, 0
             names = {k: _named(bundle, kind, k) for k in range(3)}
             every = list(names.values())
-            fast = nd.run(bundle, recording, engine, record=every).outputs
-            slow = nd.run(bundle, stretched(recording, by), engine, record=every).outputs
+            fast = nd.run(bundle, recording, engine, layer=every).outputs
+            slow = nd.run(bundle, stretched(recording, by), engine, layer=every).outputs
             for k in range(3 - step):
                 a, b = names[k], names[k + step]
                 one = fast[a].dense()[late.get(a, 0) :]

@@ -71,7 +71,7 @@ def _spikes(bundle: Bundle, tracker: Shipped) -> dict[str, float]:
     """Of each layer in a step."""
     layers = [o.node for o in bundle.program.origins]
     given, _ = tracker.demo_truth(100, STEPS, float(TOLD))
-    outputs = nd.run(bundle, given, record=layers).outputs
+    outputs = nd.run(bundle, given, layer=layers).outputs
     return {n: round(float(outputs[n].value.sum()) / STEPS, 1) for n in layers}
 
 

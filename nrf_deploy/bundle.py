@@ -31,6 +31,7 @@ from .place.placement import Piece, Placement
 from .program import Program
 from .quantise.rules import LayerRules, Rules
 from .quantise.scheme import ConnectionScheme, PopulationScheme, Scheme
+from .typed import demand
 
 FORMAT = "nrf-deploy bundle"
 LOOP_START = "loop_start"
@@ -77,9 +78,20 @@ def _codec() -> Codec:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Bundle:
-    """`network` is the model as it was read; `steps` say what was rewritten before lowering.
+    """A compiled model: everything that its chip holds, and how it came about.
 
-    `artefacts` are the vendor's files by name ("speck/config.json"), byte for byte.
+    Attributes:
+        network: The model as it was read.
+        source_sha256: The SHA-256 of its .nir file; None without a file.
+        chip: The full name of the chip.
+        target: The name of the target that compiled it.
+        steps: The rewrites before lowering, each with its findings.
+        scheme: How the integers were chosen.
+        program: The integers.
+        placement: Which core holds what.
+        findings: What was reported on the way.
+        tool_version: The version of nrf-deploy that compiled it.
+        artefacts: The vendor's files by name ("speck/config.json"), byte for byte.
     """
 
     network: Network
@@ -113,6 +125,18 @@ class Bundle:
 
 
 def save(bundle: Bundle, path: str | os.PathLike[str]) -> None:
+    """Write a bundle to a file, whole or not at all: the same bytes for the same bundle.
+
+    Args:
+        bundle: What `compile` returns.
+        path: The file to write (.nrfb).
+
+    Raises:
+        UsageError: An unsound bundle (a ValueError), an argument of a wrong type (a
+            TypeError), or a file that cannot be written.
+    """
+    fix = 'pass what nrf_deploy.compile(model, "CHIP") gives'
+    demand(bundle, Bundle, "a bundle", fix)
     if faults := _faults(bundle):
         raise UsageError(error("BUNDLE-UNSOUND", f"the bundle is not sound: {f}") for f in faults)
     pieces = {name: getattr(bundle, name) for name in _PIECES}
@@ -138,7 +162,19 @@ def save(bundle: Bundle, path: str | os.PathLike[str]) -> None:
 
 
 def load(path: str | os.PathLike[str], *, limit: int = LIMIT) -> Bundle:
-    """Read with suspicion: `limit` bounds the bytes that the members may declare."""
+    """Read a bundle from a file that anyone may have written.
+
+    Args:
+        path: The file that `save` wrote (.nrfb).
+        limit: The most bytes that its members may declare. Default: 1 GiB.
+
+    Returns:
+        The Bundle.
+
+    Raises:
+        MissingFileError: The file does not exist (a FileNotFoundError).
+        InputError: A file that is damaged, hostile or unsound (a ValueError).
+    """
     with reading(path) as stream:
         try:
             archive = Archive(stream, limit=limit, stored=True)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from . import pipeline, shipped, show
+from .api.export import export
 from .bundle import Bundle, save
 from .files import write_text
 from .findings import TargetError, UsageError, error
@@ -25,6 +26,7 @@ from .target import Target, targets
 from .text import Progress, finding_text, several, table, wrap
 from .track import followed
 from .track_picture import Tracks, in_characters, svg
+from .typed import whole
 from .verification.labels import PlaceLabels
 from .verification.page import report_html
 from .verification.verify import verify
@@ -36,11 +38,30 @@ FLOAT = "the float model"
 Say = Callable[[str], Any]
 
 
-def run_demo(folder: Path, *, steps: int, seed: int, say: Say) -> dict[str, Any]:
-    """Every file it makes stays in `folder`."""
+def demo(
+    output: str | Path, *, steps: int = 200, seed: int = 0, say: Say = print
+) -> dict[str, Any]:
+    """Take a shipped model to the chips of every installed target, and verify it there.
+
+    Args:
+        output: The folder for all files that it makes.
+        steps: Steps of the input, 1 or more. Default: 200.
+        seed: The seed of the input. Default: 0.
+        say: Called with each paragraph of the account. Default: print.
+
+    Returns:
+        The report as plain data: `passed`, and one entry in `runs` for each chip and engine.
+
+    Raises:
+        UsageError: A folder that cannot be made, or `steps` below 1 (a ValueError).
+        MissingError: torch or Norse is not installed.
+    """
+    if whole("steps", steps) < 1:
+        raise UsageError(error("DEMO-STEPS", f"steps is {steps}; expected 1 or more"))
+    folder = Path(output)
     _made(folder)
     say(f"1. export: {MODEL}, a trained network of Norse neurons, becomes a NIR graph\n")
-    model = shipped.export(MODEL, folder / f"{MODEL}.nir")
+    model = export(MODEL, folder / f"{MODEL}.nir")
     say(show.network_table(model.network))
 
     say("\n2. record: a disc moves over an event camera\n")

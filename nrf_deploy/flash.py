@@ -1,13 +1,13 @@
-"""From a bundle to a board: the image that a board would receive, and the way there.
+"""Boards: the image that a board would receive for a bundle, and loading a board.
 
-What an image is and how a board is reached is the target's affair (`Flashing`); here is what
-is alike for all: which board is meant, that a file is written whole or not at all, and what is
-said where there is no board, or no way to one.
+A target makes images and reaches boards (`Flashing`). This module does what all targets share:
+it chooses the board, writes a file whole or not at all, and explains a missing board.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,24 +19,30 @@ from .files import write_atomically
 from .findings import Finding, MissingError, UsageError, error
 from .given import as_bundle
 from .pipeline import target_of
+from .typed import demand, demand_number
 
 JSON = ".json"
 
 
 @dataclass(frozen=True)
 class Image:
-    """Byte for byte what goes to a board, or the configuration that says it; counts by name."""
+    """The bytes that a board receives, or the configuration that describes them.
+
+    Attributes:
+        data: The bytes.
+        form: How to read them: "20-bit words, 4 bytes each, the low byte first".
+        counts: What they hold, by name.
+        checks: Sentences on what was checked.
+        unchecked: Sentences on what cannot be judged here.
+        suffix: The suffix of a file that holds them.
+    """
 
     data: bytes
     form: str
-    """How to read the bytes: "20-bit words, 4 bytes each, the low byte first"."""
     counts: Mapping[str, int]
     checks: tuple[str, ...] = ()
-    """What was made sure of, in words."""
     unchecked: tuple[str, ...] = ()
-    """Sentences on what cannot be judged here."""
     suffix: str = ".img"
-    """Suffix of a file that holds the image."""
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -61,7 +67,14 @@ class Boards:
 
 @dataclass(frozen=True)
 class Flashed:
-    """`written` counts what went to the board, `read` what of it was read back and found equal."""
+    """A loaded board.
+
+    Attributes:
+        board: Its name.
+        written: Counts of what went to the board, by name.
+        read: Counts of what was read back and found equal.
+        findings: What differs, and what the vendor's tools reported.
+    """
 
     board: str
     written: Mapping[str, int]
@@ -99,11 +112,24 @@ class Configuring(Protocol):
 
 
 def image(bundle: Bundle | str | Path, suffix: str | None = None) -> Image:
-    """The configuration for a file that ends in `suffix` .json, else the image.
+    """Return what a board would receive for a bundle, without a board.
 
-    Without a suffix: the image, or the configuration where the chip has no other.
+    Args:
+        bundle: What `compile` returns, or the path of a .nrfb file.
+        suffix: ".json" for the configuration as JSON, any other for the image. Default: the
+            image, or the configuration where the chip has no other.
+
+    Returns:
+        The Image: its bytes, their form, counts, and what was checked and what was not.
+
+    Raises:
+        MissingError: The chip has no way to a board here, or its SDK is missing.
+        UsageError: A suffix that the chip has no form for (a ValueError).
+        TargetError: A program that the board would not take.
     """
     bundle = as_bundle(bundle)
+    if suffix is not None:
+        demand(suffix, str, "a suffix", "pass '.json' or '.img', or leave suffix out")
     way = _way(bundle)
     wanted = _usual(bundle, way) if suffix is None else suffix.lower()
     if wanted != JSON:
@@ -121,7 +147,20 @@ def _usual(bundle: Bundle, way: Flashing) -> str:
 
 
 def write_image(bundle: Bundle | str | Path, path: str | os.PathLike[str]) -> Image:
-    """The whole image, or configuration (.json), in one file, or no file."""
+    """Write the image of a bundle to a file, whole or not at all.
+
+    Args:
+        bundle: What `compile` returns, or the path of a .nrfb file.
+        path: The file: .json for the configuration, any other suffix for the image.
+
+    Returns:
+        The Image that was written.
+
+    Raises:
+        MissingError: As in `image`.
+        UsageError: As in `image`, or a file that cannot be written.
+        TargetError: As in `image`.
+    """
     made = image(bundle, Path(path).suffix)
     write_atomically(path, lambda stream: _write(stream, made.data))
     return made
@@ -130,8 +169,30 @@ def write_image(bundle: Bundle | str | Path, path: str | os.PathLike[str]) -> Im
 def flash(
     bundle: Bundle | str | Path, device: str | None = None, tick: float | None = None
 ) -> Flashed:
-    """Onto the one board that is there, or the one named `device`."""
+    """Load a board with a bundle, and read it back.
+
+    Args:
+        bundle: What `compile` returns, or the path of a .nrfb file.
+        device: The name of the board. Default: the only one that is plugged in.
+        tick: Seconds of one step, on a board that has a clock for its leak. Default: the
+            model's dt.
+
+    Returns:
+        The Flashed: what was written, what of it was read back and found equal; `sound` is
+        False where they differ.
+
+    Raises:
+        MissingError: No way to a board, no board, or a vendor's tool that fails.
+        UsageError: An unknown device, several boards and no device, or a tick that is not
+            above 0.
+        TargetError: A program that the board would not take.
+    """
     bundle = as_bundle(bundle)
+    if tick is not None:
+        demand_number("tick", tick, "a number of seconds")
+        if not (math.isfinite(tick) and tick > 0):
+            what = f"tick is {tick}; expected a number of seconds above 0"
+            raise UsageError(error("FLASH-TICK", what, fix="leave tick out to take the model's dt"))
     way = _way(bundle)
     return way.flash(bundle, _chosen(bundle, way, device), tick)
 

@@ -1,4 +1,4 @@
-"""What the verbs are given: a noun, or the path of the file that holds it."""
+"""Arguments of the API: convert an object or a path to a Bundle, Recording or Rules."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, Unpack, get_args
 import numpy as np
 
 from .bundle import Bundle, load
-from .findings import Finding, UsageError, error, refuse
+from .files import content
+from .findings import ArgumentTypeError, Finding, error, naming, refuse
 from .kinds import demand_kind
 from .model import Model, as_model
 from .network import Input, Network, Shape
-from .quantise.rules import nearest
+from .quantise.rules import Rules, demand_sound, nearest, parse_rules
 from .recording import Recording
 from .recordings.suit import PACE, pace
 from .reference.neurons import Decay
 from .text import several
+from .toml_json import TOML_LIMIT
 from .typed import wrong
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ DECAYS = get_args(Decay)
 
 
 def as_bundle(given: object) -> Bundle:
-    """A Bundle, or the one in a .nrfb file."""
+    """Return a Bundle, or the one in a .nrfb file."""
     if isinstance(given, Bundle):
         return given
     if isinstance(given, str | Path):
@@ -43,15 +45,26 @@ def as_bundle(given: object) -> Bundle:
 
 
 def as_recording(given: object) -> Recording:
-    """A Recording. Its path would not do: how it is read depends on the model and on choices."""
+    """Return a Recording; refuse a path: how it is read depends on the model and on options."""
     if isinstance(given, Recording):
         return given
     fix = "pass what nrf_deploy.read_recording(path, bundle, bin=...) gives"
     raise wrong(given, "a recording", fix)
 
 
+def as_scheme(given: object) -> Rules:
+    """Return Rules, or those in a .toml file; without either, no rules."""
+    if given is None or isinstance(given, Rules):
+        return Rules() if given is None else demand_sound(given)
+    if not isinstance(given, str | Path):
+        fix = "pass the path of a .toml file, what nrf_deploy.parse_rules(text) gives, or None"
+        raise wrong(given, "a scheme", fix)
+    with naming(given):
+        return parse_rules(content(given, TOML_LIMIT))
+
+
 def network_of(given: Bundle | Model | Network | File) -> Network:
-    """The float network of whatever holds one."""
+    """Return the float network of a bundle, a model, a network, or the file of one."""
     from .kinds import kind_of
 
     if isinstance(given, str | Path) and kind_of(given) == "bundle":
@@ -94,34 +107,69 @@ def slower(
 
 def read_recording(
     path: File,
-    given: Bundle | Model | Network | File,
+    model: Bundle | Model | Network | File,
     **options: Unpack[Options],
 ) -> Recording:
-    """A recording for this model or bundle; what is to be said about it are Python warnings.
+    """Read a recording for the input of a model; warnings are Python warnings.
 
-    `bin` is the length of a step in seconds for camera events, `merge` ("polarity", "all")
-    counts events together, and values above `clip` become `clip`. `crop` (x, y, width, height)
-    keeps a window of a camera's sensor, `downsample` makes one pixel of N x N. Step 0 begins at
-    `origin`: "first", the first event (default), or "zero", t = 0 of the file's clock; `start`
-    and `until` (seconds after the origin) bound the time. `made` of the recording names them.
+    Args:
+        path: The file: .npz, .npy, .csv, a camera's file or NIR data (docs/recordings.md).
+        model: What is to be run: a bundle, a model, a network, or the path of one. Its input
+            shape and dt are those of the recording.
+        options: How the file is read. For events with timestamps, `bin`: seconds of one
+            step (required), `origin`: where step 0 begins, "first" event (default) or "zero"
+            of the file's clock, `start` and `until`: bounds in seconds after the origin,
+            `crop`: (x, y, width, height) in pixels of the sensor, `downsample`: N, one pixel
+            for N x N. For all files, `merge`: count "polarity" or "all" events together,
+            `clip`: the largest value; larger ones become this one. Default: none of them.
+
+    Returns:
+        The Recording; `made` names the steps that made it of the file.
+
+    Raises:
+        MissingFileError: The file does not exist (a FileNotFoundError).
+        InputError: A file that is damaged, or does not fit the model (a ValueError).
+        UsageError: An unknown option or one of a wrong type (a TypeError), or a wrong value
+            (a ValueError).
     """
-    from .recordings import Options
-
-    known = Options.__annotations__
-    refuse(
-        [
-            error("ARGUMENT-UNKNOWN", f"read_recording takes no {n!r}", fix=nearest(n, known))
-            for n in options
-            if n not in known
-        ],
-        UsageError,
-    )
-    network = network_of(given)
+    demand_options("read_recording", options)
+    network = network_of(model)
     recording, findings = recording_for(network, path, **options)
     for finding in findings:
         if finding.severity == "warning":
             warnings.warn(finding.text(), stacklevel=2)
     return recording
+
+
+def write_recording(recording: Recording, path: File) -> None:
+    """Write a recording to a file: the same bytes for the same recording.
+
+    Args:
+        recording: What `read_recording` returns, or an output of a Trace.
+        path: The file: .npz, which `read_recording` gives back exactly and numpy opens, or
+            .nir as NIR data, which holds the events and their dt.
+
+    Raises:
+        UsageError: Another suffix, an unsound recording, or a file that cannot be written.
+    """
+    from .recordings import write
+
+    write(as_recording(recording), path)
+
+
+def demand_options(function: str, options: Collection[str]) -> None:
+    """Refuse names that are no option of a recording: they would change nothing."""
+    from .recordings import Options
+
+    known = Options.__annotations__
+    unknown = [n for n in options if n not in known]
+    refuse(
+        [
+            error("ARGUMENT-UNKNOWN", f"{function} takes no {n!r}", fix=nearest(n, known))
+            for n in unknown
+        ],
+        ArgumentTypeError,
+    )
 
 
 def other_steps(

@@ -196,6 +196,17 @@ def unsaid(node: str) -> Finding:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Program:
+    """Everything that a chip holds: integers, and the arithmetic that gives them meaning.
+
+    Attributes:
+        arithmetic: The name of the rules of one step.
+        ports: Where input enters, each with the range of its values.
+        synapses: Integer weights between populations.
+        populations: Neurons of one model, with their parameters.
+        outputs: The populations that are read.
+        origins: How each population's integers are read as values of the model.
+    """
+
     arithmetic: str
     ports: tuple[Port, ...]
     synapses: tuple[Synapses, ...]

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from .findings import Finding, info
 from .network import Array, Shape
 
 MAX_STEPS = 10_000_000
@@ -29,12 +30,24 @@ FREE_EVENTS = 1 << 23
 
 @dataclass(frozen=True, eq=False)
 class Recording:
+    """Input or output over time, as events in compressed rows.
+
+    Attributes:
+        shape: The shape of a step, without batch and time.
+        start: int64 (steps + 1,): where the events of each step begin in `index`.
+        index: int64: the flat element of each event, rising within a step.
+        value: The value of each event, not 0: int64 for spikes, counts and payloads, float32
+            for analogue signals.
+        dt: Seconds of one step; None where it is not known.
+        made: The steps that made it of a camera's events, in words.
+    """
+
     shape: Shape
-    start: Array  # int64 (steps + 1,)
-    index: Array  # int64, flat element
-    value: Array  # int64 for spikes, counts and payloads; float32 for analogue signals
-    dt: float | None = None  # seconds of one step, where it is known
-    made: tuple[str, ...] = ()  # the named steps that made it of a camera's events
+    start: Array
+    index: Array
+    value: Array
+    dt: float | None = None
+    made: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         pace = "" if self.dt is None else f" of {self.dt:g} s"
@@ -188,17 +201,34 @@ class Recording:
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """What a run gave: the output of every layer that was asked for, and its states.
+    """The result of a run: outputs and states of the layers that were recorded.
 
-    `outputs[layer]` is a Recording, `states[layer][variable]` a (steps, *shape) array.
-    Layers are named as in the Network (or, without one, as in the Program). `engine`
-    says who ran it.
+    Attributes:
+        engine: The engine that ran it.
+        outputs: A Recording by layer, named as in the Network (or, without one, as in the
+            Program), in the steps of the engine.
+        states: Arrays (steps, *shape) by layer and variable.
+        notes: Plain data from the engine.
     """
 
     engine: str
     outputs: Mapping[str, Recording]
     states: Mapping[str, Mapping[str, Array]]
     notes: Mapping[str, Any]
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What the engine reported on this run, such as an input in other steps."""
+        found = [Finding(**f) for f in self.notes.get("findings", ())]
+        if reason := self.notes.get("plain emulator"):
+            found.append(
+                info(
+                    "EMULATOR-PLAIN",
+                    "the plain emulator ran this program: the same bits, many times slower",
+                    why=str(reason),
+                )
+            )
+        return tuple(found)
 
     def __repr__(self) -> str:
         events = sum(r.events for r in self.outputs.values())

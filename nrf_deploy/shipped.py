@@ -8,22 +8,17 @@ the first step that counts.
 
 from __future__ import annotations
 
-import importlib.util
 from importlib.metadata import entry_points
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .findings import MissingError, UsageError, error
-from .model import Model, read
+from .findings import UsageError, error
 from .network import Array
 from .plugins import demand_sound, loaded
-from .recording import Recording
 from .verification.labels import PlaceLabels
 
 GROUP = "nrf_deploy.models"
-SAMPLE_STEPS = 200
 
 
 def names() -> tuple[str, ...]:
@@ -50,44 +45,3 @@ def labels(source: Any, truth: Array) -> PlaceLabels:
     """The true places from the first step that counts; from the beginning of a shorter run."""
     settled = source.settled if source.settled < len(truth) else 0
     return PlaceLabels(np.arange(settled, len(truth)), False, truth[settled:])
-
-
-def sample(name: str, seed: int = 0) -> tuple[Recording, PlaceLabels | None]:
-    """A recording that suits a shipped model, and what it shows where the model can tell."""
-    source = module(name)
-    if not hasattr(source, "demo_truth"):
-        return source.demo_recording(seed, SAMPLE_STEPS), None
-    recording, truth = source.demo_truth(seed, SAMPLE_STEPS)
-    return recording, labels(source, truth)
-
-
-def export(
-    source: str, output: str | Path, *, weights: str | None = None, dt: float | None = None
-) -> Model:
-    """Write a trained torch or Norse model as .nir, and read it back from there."""
-    _demand_torch()
-    from . import nir_io
-    from .export import from_torch, load
-
-    if ":" in source:
-        built, shape = load(source, weights)
-    else:
-        factory = module(source).build
-        built, shape = load(factory, weights)
-    network, findings = from_torch(built, shape, dt)
-    nir_io.write(network, output)
-    model = read(output)
-    return Model(model.network, (*findings, *model.findings), model.sha256)
-
-
-def _demand_torch() -> None:
-    missing = [p for p in ("torch", "norse") if importlib.util.find_spec(p) is None]
-    if missing:
-        raise MissingError(
-            error(
-                "EXTRA-MISSING",
-                f"{' and '.join(missing)} is not installed",
-                why="exporting runs the model in torch; nothing else here needs it",
-                fix="pip install 'nrf-deploy[models]' with torch pinned (see the README)",
-            )
-        )

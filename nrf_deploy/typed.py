@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any, TypeVar
 
 from .findings import ArgumentTypeError, error
@@ -52,6 +53,13 @@ def listed(name: str, given: object) -> list[Any]:
     if isinstance(given, str | os.PathLike | bytes) or not isinstance(given, Iterable):
         raise wrong_value(name, given, f"a list of names, such as [{_example(given)}]")
     return list(given)
+
+
+def engine_name(name: str, given: object) -> str:
+    """Return the name of an engine, or the path of a recording as text."""
+    if not isinstance(given, str | Path):
+        raise wrong_value(name, given, "the name of an engine")
+    return str(given)
 
 
 def names(name: str, given: object) -> list[str]:

@@ -21,10 +21,10 @@ from nrf_deploy.verification import Limits, Report, compare, judge
 def no_run(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once the bundle is there nothing may start any more.
 
-    verify takes its run from pipeline when it is first imported: its own goes first.
+    verify takes run_engine when it is first imported: its own goes first.
     """
-    monkeypatch.setattr("nrf_deploy.verification.verify.run", None)
-    monkeypatch.setattr("nrf_deploy.pipeline.run", None)
+    monkeypatch.setattr("nrf_deploy.verification.verify.run_engine", None)
+    monkeypatch.setattr("nrf_deploy.run_bundle.run_engine", None)
     monkeypatch.setattr("nrf_deploy.pipeline.check", None)
 
 

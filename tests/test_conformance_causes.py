@@ -72,7 +72,7 @@ def on_engine(
     monkeypatch: pytest.MonkeyPatch, run: Callable[..., Trace], only: tuple[str, ...] = ()
 ) -> Conformance:
     monkeypatch.setattr(LoihiTarget, "engines", {"mine": run})
-    return run_conformance("loihi2", "mine", only=only)
+    return run_conformance("loihi2", "mine", case=only)
 
 
 def mistaken(mistake: str) -> Callable[..., Trace]:

@@ -70,13 +70,13 @@ def kept(case: Case, folder: Path) -> Path:
 def test_what_a_loihi_2_gave_is_met_but_for_what_it_cannot_show(
     recorded: Case, tmp_path: Path
 ) -> None:
-    found = run_conformance("loihi2", folders=[kept(recorded, tmp_path)], only=["drift"])
+    found = run_conformance("loihi2", kit=[kept(recorded, tmp_path)], case=["drift"])
     assert found.passed
     told = unwrapped(show.text(found))
     assert "v of 'n' in loihi/drift: 128 is the code of a neuron that rests" in told
     assert "u of 'n' in loihi/drift: the current is not read out" in told
     bare = replace(recorded, hidden={})
-    found = run_conformance("loihi2", folders=[kept(bare, tmp_path / "bare")], only=["drift"])
+    found = run_conformance("loihi2", kit=[kept(bare, tmp_path / "bare")], case=["drift"])
     (result,) = found.results
     assert result.comparison is not None
     assert result.comparison.layers[0].state_mismatches == {"v": 4}
@@ -87,7 +87,7 @@ def test_a_chip_that_drifts_is_found_by_step_and_neuron(recorded: Case, tmp_path
     v[700] += 1
     drifted = replace(recorded.expected, states={"n": {"v": v}})
     case = replace(recorded, expected=drifted)
-    (result,) = run_conformance("loihi2", folders=[kept(case, tmp_path)], only=["drift"]).results
+    (result,) = run_conformance("loihi2", kit=[kept(case, tmp_path)], case=["drift"]).results
     assert result.comparison is not None
     first = result.comparison.first_divergence
     assert first is not None
@@ -108,7 +108,7 @@ def test_what_is_masked_is_not_compared_and_what_is_not_is(tmp_path: Path) -> No
     ):
         named = replace(made, name=folder)
         folders = [kept(named, tmp_path / folder)]
-        (result,) = run_conformance("loihi2", folders=folders, only=[folder]).results
+        (result,) = run_conformance("loihi2", kit=folders, case=[folder]).results
         assert result.status == status
 
 

@@ -124,7 +124,7 @@ def test_the_emulator_meets_every_case_of_every_chip(chip: str) -> None:
 
 def test_a_machine_of_ones_own_is_held_against_the_models_too() -> None:
     found = run_conformance(
-        "emulator:latency=1,weight_bits=5", only=["leak", "two-layers", "two-ways"]
+        "emulator:latency=1,weight_bits=5", case=["leak", "two-layers", "two-ways"]
     )
     assert [r.status for r in found.results] == ["ok"] * 3
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from xml.etree import ElementTree
@@ -12,7 +13,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from nrf_deploy import demo, pipeline, shipped
+import nrf_deploy as nd
+from nrf_deploy import pipeline, shipped
 from nrf_deploy.findings import TargetError, error
 from nrf_deploy.model import Model
 from nrf_deploy.network import LI, LIF, Conv, Input, Network, Output
@@ -74,7 +76,9 @@ def source(**more: object) -> SimpleNamespace:
 
 @pytest.fixture
 def small_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shipped, "export", lambda name, path: Model(follower()))
+    monkeypatch.setattr(
+        import_module("nrf_deploy.demo"), "export", lambda name, path: Model(follower())
+    )
     monkeypatch.setattr(shipped, "module", lambda name: source())
 
 
@@ -96,7 +100,7 @@ def test_the_demo_takes_the_chips_that_targets_show_and_says_why_one_refuses(
 
     monkeypatch.setattr(pipeline, "compile", refuses)
     said: list[str] = []
-    report = demo.run_demo(tmp_path / "out", steps=4, seed=0, say=said.append)
+    report = nd.demo(tmp_path / "out", steps=4, seed=0, say=said.append)
     shelf = targets().values()
     assert tried == [chip for target in shelf for chip in target.shown]
     assert not report["passed"]
@@ -109,11 +113,13 @@ def test_the_demo_writes_a_page_and_a_picture_for_each_chip_and_the_same_files_a
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The whole way for a small model, without a vendor's SDK."""
-    monkeypatch.setattr(demo, "status", lambda sdk: SimpleNamespace(installed=False))
+    monkeypatch.setattr(
+        import_module("nrf_deploy.demo"), "status", lambda sdk: SimpleNamespace(installed=False)
+    )
     written = []
     for folder in (tmp_path / "one", tmp_path / "two"):
         said: list[str] = []
-        told = demo.run_demo(folder, steps=STEPS, seed=0, say=said.append)
+        told = nd.demo(folder, steps=STEPS, seed=0, say=said.append)
         written.append({p.name: p.read_bytes() for p in folder.iterdir()})
     chips = [run["chip"] for run in told["runs"]]
     assert "loihi2" in chips
@@ -142,7 +148,7 @@ def test_the_demo_writes_a_page_and_a_picture_for_each_chip_and_the_same_files_a
 @pytest.mark.usefixtures("small_model")
 def test_what_the_chip_says_is_measured_against_the_truth(tmp_path: Path) -> None:
     said: list[str] = []
-    demo.run_demo(tmp_path, steps=STEPS, seed=0, say=said.append)
+    nd.demo(tmp_path, steps=STEPS, seed=0, say=said.append)
     text = "\n".join(said)
     (line,) = (row for row in text.splitlines() if row.startswith("the float model"))
     assert 0 < float(line.split()[3]) < 2

@@ -271,8 +271,9 @@ def test_the_nmnist_network_runs_alike(shared: Path, tmp_path: Path) -> None:
 def test_the_demo_model_runs_alike_and_its_steps_are_aligned(tmp_path: Path) -> None:
     pytest.importorskip("norse", reason="the demo model needs the extra [models]")
     from nrf_deploy import shipped
+    from nrf_deploy.api.export import export
 
-    model = shipped.export("covariant-frontend", tmp_path / "front.nir")
+    model = export("covariant-frontend", tmp_path / "front.nir")
     case = Case(
         compile(model, "loihi2").program,
         shipped.module("covariant-frontend").demo_recording(0, 60),

@@ -153,7 +153,7 @@ def test_payloads_are_as_fine_for_a_fast_neuron_as_for_a_slow_one(layer: str) ->
     recording = some_input(network, 200)
     bundle = nd.compile(network, "emulator", recording)
     wanted, sent = (
-        nd.run(bundle, recording, engine, record=[layer]).outputs[layer].dense()
+        nd.run(bundle, recording, engine, layer=[layer]).outputs[layer].dense()
         for engine in ("reference", "emulator")
     )
     off = np.linalg.norm(sent / nd.pipeline.unit(bundle, layer) - wanted, axis=0)  # type: ignore[operator]
@@ -365,8 +365,8 @@ def test_a_scheme_may_use_fewer_bits_but_not_more() -> None:
 
     network = chain(linear(), lif())
     rules = Rules(layers={"w": LayerRules(weight_bits=3)})
-    weight = nd.compile(network, "emulator", rules=rules).program.synapses[0].weight
+    weight = nd.compile(network, "emulator", scheme=rules).program.synapses[0].weight
     assert np.abs(weight).max() == 3
     rules = dataclasses.replace(rules, layers={"w": LayerRules(weight_bits=8)})
     with pytest.raises(TargetError, match="SCHEME-BITS"):
-        nd.compile(network, "emulator:weight_bits=4", rules=rules)
+        nd.compile(network, "emulator:weight_bits=4", scheme=rules)

@@ -31,7 +31,7 @@ def largest(network: Network, chip: str) -> int:
 
 
 def told(network: Network, chip: str, code: str, rules: Rules | None = None) -> list[Finding]:
-    return [f for f in nd.check(network, chip, rules=rules).findings if f.code == code]
+    return [f for f in nd.check(network, chip, scheme=rules).findings if f.code == code]
 
 
 def test_bits_that_were_left_out_let_weights_use_theirs() -> None:
@@ -180,7 +180,7 @@ def test_a_narrow_machine_conforms(bits: int) -> None:
 
 
 def test_a_machine_too_narrow_for_a_case_is_not_said_to_be_wrong() -> None:
-    found = run_conformance(f"{NARROW},fraction_bits=6", only=["kernel", "fires-at", "leak"])
+    found = run_conformance(f"{NARROW},fraction_bits=6", case=["kernel", "fires-at", "leak"])
     assert {r.case.name: r.status for r in found.results if r.case.arithmetic is None} == {
         "kernel": "refused", "fires-at": "refused", "leak": "ok",
     }  # fmt: skip

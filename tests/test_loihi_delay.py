@@ -109,7 +109,7 @@ def test_layers_are_fitted_to_what_arrives_late() -> None:
     """The calibration data reach the fit as late as they reach the neurons."""
     nodes = [late("d", 3), weights("w", 0), weights("v", 1), neurons("n")]
     network = graph(nodes, "x d, d w, x v, w n, v n, n y")
-    assert spikes(network, "loihi2", 4, calibration=noise(5)) > 20
+    assert spikes(network, "loihi2", 4, calibrate=noise(5)) > 20
 
 
 @pytest.mark.parametrize(

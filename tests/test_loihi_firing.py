@@ -56,7 +56,7 @@ def with_fires(network: Network, fires: str) -> Network:
 )  # fmt: skip
 def test_networks_that_fire_at_their_threshold_lose_nothing(network: Network, seed: int) -> None:
     recording = random_recording(network, seed, steps=30)
-    verdict = pipeline.check(network, "loihi2", rules=exact(network))
+    verdict = pipeline.check(network, "loihi2", scheme=exact(network))
     program = verdict.program
     assume(program is not None and not verdict.refused)
     assume(all(np.abs(s.weight).max() < 254 for s in program.synapses))

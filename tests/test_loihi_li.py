@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from loihi_programs import Case, first_difference, run_golden
 
+import nrf_deploy as nd
 from nrf_deploy import pipeline
 from nrf_deploy.bundle import Bundle
 from nrf_deploy.findings import TargetError
@@ -112,7 +113,7 @@ def test_no_input_at_all_makes_a_readout_spike(kind: str, seed: int, tau: float)
     worst = int(np.argmax(np.abs(weight).sum(axis=1)))
     for sign in (1, -1):
         frame = (sign * weight[worst] > 0).astype(np.int64)
-        trace = pipeline.run(bundle, Recording.from_dense(np.tile(frame, (600, 1))), states=["v"])
+        trace = nd.run(bundle, Recording.from_dense(np.tile(frame, (600, 1))), states=["v"])
         v = trace.states["v"]["v"][:, worst]
         assert np.abs(v).max() < VTH_MAX << 6
         assert np.all(np.diff(np.abs(v[2:])) >= 0), "it never starts again at 0"

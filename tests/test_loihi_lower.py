@@ -40,7 +40,7 @@ def exact(network: Network) -> Rules:
 
 
 def demand_equal(network: Network, recording: Recording, chip: str = "loihi2") -> Bundle:
-    bundle = pipeline.compile(network, chip, rules=exact(network))
+    bundle = pipeline.compile(network, chip, scheme=exact(network))
     report = verify(bundle, recording, limits=Limits(exact=True))
     assert report.comparison.exact, report.text()  # silent networks are equal too
     return bundle
@@ -77,7 +77,7 @@ def coarse(network: Network) -> Network:
 )
 def test_integrate_and_fire_networks_lose_nothing(network: Network, seed: int) -> None:
     recording = random_recording(network, seed, steps=30)
-    program = pipeline.check(network, "loihi2", rules=exact(network)).program
+    program = pipeline.check(network, "loihi2", scheme=exact(network)).program
     assume(program is not None and all(np.abs(s.weight).max() < 254 for s in program.synapses))
     demand_equal(network, recording)
 

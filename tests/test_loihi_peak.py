@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_loihi_lower import if_layer, linear, noise
 
+import nrf_deploy as nd
 from nrf_deploy import pipeline
 from nrf_deploy.bundle import Bundle
 from nrf_deploy.findings import InputError
@@ -30,7 +31,7 @@ def model(weight: np.ndarray, population: Population | None = None) -> Network:
 
 def refused(bundle: Bundle, frame: np.ndarray) -> list[str]:
     with pytest.raises(InputError) as refusal:
-        pipeline.run(bundle, Recording.from_dense(frame[None]))
+        nd.run(bundle, Recording.from_dense(frame[None]))
     return [f.code for f in refusal.value.findings]
 
 
@@ -68,7 +69,7 @@ def test_larger_input_is_refused_with_the_way_out_which_works() -> None:
     large = 10 * bundle.program.ports[0].peak
     data = Recording.from_dense(np.stack([frame(300, large), frame(300, -large)]))
     with pytest.raises(InputError) as refusal:
-        pipeline.run(bundle, data)
+        nd.run(bundle, data)
     assert [f.code for f in refusal.value.findings] == ["RECORDING-TOO-LARGE"] * 2
     assert all("--calibrate" in f.fix for f in refusal.value.findings)
     (said,) = (f for f in refusal.value.findings if "beyond" in f.what)
@@ -77,7 +78,7 @@ def test_larger_input_is_refused_with_the_way_out_which_works() -> None:
     assert f"--clip {bundle.program.ports[0].peak}" in said.fix
     calibrated = pipeline.compile(network, "loihi2", data)
     assert calibrated.program.ports[0].peak >= large
-    pipeline.run(calibrated, data)
+    nd.run(calibrated, data)
 
 
 def test_a_potential_that_is_read_stays_below_its_limit_up_to_the_peak() -> None:
@@ -87,7 +88,7 @@ def test_a_potential_that_is_read_stays_below_its_limit_up_to_the_peak() -> None
     bundle = pipeline.compile(model(weight, readout), "loihi2")
     (port,) = bundle.program.ports
     steady = Recording.from_dense(np.full((300, 20), port.peak))
-    v = pipeline.run(bundle, steady, states=["n"]).states["n"]["v"]
+    v = nd.run(bundle, steady, states=["n"]).states["n"]["v"]
     assert np.all(np.diff(v, axis=0) >= 0), "it never starts again at 0"
 
 
@@ -113,6 +114,6 @@ def test_what_a_pool_adds_up_counts_too() -> None:
 def test_four_thousand_inputs_may_spike_at_once(chip: str) -> None:
     """A neuron with 4,000 equal weights and a threshold of 1 fires in each step that has input."""
     bundle = pipeline.compile(model(np.ones((2, 4000))), chip)
-    trace = pipeline.run(bundle, noise((4000,), 3, 0.5))
+    trace = nd.run(bundle, noise((4000,), 3, 0.5))
     latency = bundle.program.origin("n").latency
     assert trace.outputs["n"].dense()[latency:].tolist() == [[1, 1]] * 3

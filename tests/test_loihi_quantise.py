@@ -82,7 +82,7 @@ def test_anchored_decays_keep_the_ratios_of_a_ladder() -> None:
     network = layer(np.ones((4, 1)), tau=tau, r=tau * 1000)
     dv = {}
     for rule in ("nearest", "anchored"):
-        program = check(network, "loihi2", rules=Rules(decay=rule)).program
+        program = check(network, "loihi2", scheme=Rules(decay=rule)).program
         assert program is not None
         dv[rule] = np.asarray(program.population("n").params["dv"])
     assert dv["nearest"].tolist() == np.rint(4096 * 1e-3 / tau).astype(int).tolist()
@@ -95,7 +95,7 @@ def test_anchored_decays_of_an_exponential_ladder_are_the_model_s_own() -> None:
     """There k = 1 - exp(-dt/tau), and S the ratio of log(1 - k): only rounding moves them."""
     tau = np.array([4, 8, 16, 32]) * 1e-3
     network, _ = ExactDecay().apply(layer(np.ones((4, 1)), tau=tau, r=tau * 1000))
-    program = check(network, "loihi2", rules=Rules(decay="anchored")).program
+    program = check(network, "loihi2", scheme=Rules(decay="anchored")).program
     assert program is not None
     kept = 1 - np.asarray(program.population("n").params["dv"]) / 4096
     np.testing.assert_allclose(kept, kept[3] ** np.array([8, 4, 2, 1]), atol=0.51 / 4096)
@@ -110,7 +110,7 @@ def test_what_has_no_leak_keeps_none_and_no_ladder_is_needed(rule: str) -> None:
     other = IF(name="n", r=np.ones(2) * 1e3, v_threshold=np.ones(2), v_reset=np.zeros(2))
     without = replace(network, nodes=tuple(other if n.name == "n" else n for n in network.nodes))
     for given, expected in ((exact, np.exp(-1 / tau)), (without, np.ones(2))):
-        program = check(given, "loihi2", rules=Rules(decay=rule)).program
+        program = check(given, "loihi2", scheme=Rules(decay=rule)).program
         assert program is not None
         kept = 1 - np.asarray(program.population("n").params["dv"]) / 4096
         np.testing.assert_allclose(np.broadcast_to(kept, 2), expected, atol=8 / 4096)
@@ -214,7 +214,7 @@ def test_exponents_leave_room_for_the_current_and_the_threshold() -> None:
 
 def test_an_exponent_in_the_scheme_is_taken_as_it_is() -> None:
     rules = Rules(layers={"w": LayerRules(exponent=3)})
-    made = compile(meeting(1 / 40), "loihi2", rules=rules).scheme.connections
+    made = compile(meeting(1 / 40), "loihi2", scheme=rules).scheme.connections
     assert (made["w"].exponent, made["small"].exponent) == (3, 0)
 
 
@@ -285,7 +285,7 @@ def test_weights_that_all_round_to_zero_are_refused() -> None:
 def test_layers_that_the_network_has_not_are_refused_with_the_nearest_name() -> None:
     rules = Rules(layers={"smal": LayerRules(weight_bits=4), "n": LayerRules(gain=3.0)})
     with pytest.raises(TargetError) as refusal:
-        compile(meeting(1.0), "loihi2", rules=rules)
+        compile(meeting(1.0), "loihi2", scheme=rules)
     found = {f.what: f.fix for f in refusal.value.findings}
     assert found == {
         "the scheme sets a layer 'smal', which the network has not": "did you mean 'small'?",
@@ -296,7 +296,7 @@ def test_layers_that_the_network_has_not_are_refused_with_the_nearest_name() -> 
 def test_spikes_cannot_be_counted_without_data() -> None:
     for rules in (Rules(error="spikes"), Rules(layers={"w": LayerRules(error="spikes")})):
         with pytest.raises(TargetError, match="SCHEME-NO-DATA"):
-            compile(layer(np.eye(2)), "loihi2", rules=rules)
+            compile(layer(np.eye(2)), "loihi2", scheme=rules)
         assert check(layer(np.eye(2)), "loihi2", noise(2, 50, 0), rules).fits
 
 
@@ -322,8 +322,8 @@ def test_bits_method_and_gains_are_set_a_layer(tmp_path: Path) -> None:
 def test_a_decay_is_anchored_for_one_layer() -> None:
     tau = np.array([5.48, 10.95, 21.9, 43.8]) * 1e-3
     network = layer(np.ones((4, 1)), tau=tau, r=tau * 1000)
-    anchored = check(network, "loihi2", rules=Rules(decay="anchored")).scheme
-    own = check(network, "loihi2", rules=Rules(layers={"n": LayerRules(decay="anchored")})).scheme
+    anchored = check(network, "loihi2", scheme=Rules(decay="anchored")).scheme
+    own = check(network, "loihi2", scheme=Rules(layers={"n": LayerRules(decay="anchored")})).scheme
     assert anchored is not None
     assert own is not None
     assert np.array_equal(own.populations["n"].params["dv"], anchored.populations["n"].params["dv"])
@@ -371,7 +371,7 @@ def test_a_threshold_far_above_the_weights_takes_a_smaller_gain() -> None:
 def test_a_gain_that_breaks_a_threshold_is_refused() -> None:
     rules = Rules(layers={"w": LayerRules(gain=1e6)})
     with pytest.raises(TargetError, match="LOIHI-GAIN-TOO-LARGE"):
-        compile(layer(np.eye(2)), "loihi2", rules=rules)
+        compile(layer(np.eye(2)), "loihi2", scheme=rules)
 
 
 def test_a_current_that_wraps_on_the_data_is_refused() -> None:

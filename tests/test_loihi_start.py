@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from test_loihi_lower import demand_equal, if_layer, linear, noise
 
+import nrf_deploy as nd
 from nrf_deploy import pipeline
 from nrf_deploy.findings import Finding, TargetError
 from nrf_deploy.network import IF, LIF, Conv, Flatten, Input, Network, Node, Output
@@ -68,9 +69,9 @@ def test_a_leak_forgets_an_early_spike_after_the_steps_that_are_named() -> None:
     bundle = pipeline.compile(model, "loihi2")
     silence = noise((2,), 100, 0.0)
     late = bundle.program.latency
-    v = pipeline.run(bundle, silence, states=["n"]).states["n"]["v"]
+    v = nd.run(bundle, silence, states=["n"]).states["n"]["v"]
     scale = float(bundle.program.origins[-1].scale["v"])
-    exact = pipeline.run(bundle, silence, "reference", states=["n"]).states["n"]["v"]
+    exact = nd.run(bundle, silence, "reference", states=["n"]).states["n"]["v"]
     off = np.abs(v[late:] / scale - exact)
     assert off[0].min() > 0.5
     assert off[30:].max() < 0.05 * off[0].min()
@@ -127,6 +128,6 @@ def test_a_time_constant_of_one_step_is_told_to_keep_a_4096th() -> None:
     (found,) = said(model, "LOIHI-DECAY-LIMIT")
     assert (found.severity, found.layer) == ("info", "n")
     assert "4095/4096" in found.what
-    assert pipeline.compile(model, "loihi2", rules=Rules()).program.population("n").params[
+    assert pipeline.compile(model, "loihi2", scheme=Rules()).program.population("n").params[
         "dv"
     ] == 4095  # fmt: skip

@@ -181,7 +181,7 @@ def test_loihi_has_the_bias_in_the_model_s_step(start: LoopStart) -> None:
     network = looped(IF(name="n", r=full(1.0, 2), **threshold), back(), start=start)
     bundle = nd.compile(network, "loihi2")
     x = Recording.from_dense(frames().astype(np.int64))
-    first = [nd.run(bundle, x, e, record=["n"]).outputs["n"] for e in ("reference", "emulator")]
+    first = [nd.run(bundle, x, e, layer=["n"]).outputs["n"] for e in ("reference", "emulator")]
     late = bundle.program.origin("n").latency
     assert len(first[0].index) > 20
     np.testing.assert_array_equal(first[0].dense(), first[1].dense()[late:])
@@ -191,7 +191,7 @@ def test_loihi_has_the_bias_in_the_model_s_step(start: LoopStart) -> None:
 def test_no_cause_is_found_where_there_is_no_error(start: LoopStart) -> None:
     network = looped(cell(), back(), start=start)
     bundle = nd.compile(network, WIDE)
-    report = nd.verify(bundle, some_input(network), causes=True)
+    report = nd.verify(bundle, some_input(network), attribute=True)
     assert report.attribution is not None
     assert {k: v for x in report.attribution.layers for k, v in x.causes.items() if v} == {}
 

@@ -88,6 +88,6 @@ def test_a_delay_that_ends_a_model_is_run_and_written_in_the_models_steps(
     capsys.readouterr()
     written, _ = read(tmp_path / "emulator.npz")
     assert written.same(read(tmp_path / "reference.npz")[0])
-    spikes = nd.run(bundle, recording, "reference", record=["a"]).outputs["a"].dense()
+    spikes = nd.run(bundle, recording, "reference", layer=["a"]).outputs["a"].dense()
     np.testing.assert_array_equal(written.dense()[2:], spikes[:-2])
     assert written.dense().any()

@@ -68,7 +68,7 @@ def recording() -> Recording:
 
 
 def mean(bundle: Bundle, recording: Recording, layer: str, engine: str) -> Array:
-    output = nd.run(bundle, recording, engine, record=[layer]).outputs[layer]
+    output = nd.run(bundle, recording, engine, layer=[layer]).outputs[layer]
     late = pipeline.latency(bundle, engine).get(layer, 0)
     unit = pipeline.unit(bundle, layer, engine)
     values = output.shifted(late).dense() / (1.0 if unit is None else unit)
@@ -193,7 +193,7 @@ def test_a_target_that_forgets_it_is_refused_by_name(
 def test_the_conformance_run_says_so_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """Other refusals are no fault."""
     forgetful(monkeypatch, emulator)
-    made: Conformance = run_conformance("emulator", only=["model/potential-out"])
+    made: Conformance = run_conformance("emulator", case=["model/potential-out"])
     (result,) = made.results
     assert result.status == "broke"
     assert [f.code for f in result.findings if f.severity == "error"] == [UNSAID]

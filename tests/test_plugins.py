@@ -15,6 +15,7 @@ import pytest
 from cli_calls import MISSING, USAGE
 from random_networks import random_network, random_recording
 
+import nrf_deploy as nd
 from nrf_deploy import pipeline, plugins
 from nrf_deploy.cli import main
 from nrf_deploy.findings import MissingError
@@ -163,5 +164,5 @@ def test_a_run_looks_for_its_target_once(monkeypatch: pytest.MonkeyPatch) -> Non
         return known
 
     monkeypatch.setattr(pipeline, "targets", targets)
-    pipeline.run(bundle, recording)
+    nd.run(bundle, recording)
     assert asked == [1]

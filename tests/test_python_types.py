@@ -11,7 +11,7 @@ import pytest
 
 import nrf_deploy as nd
 from nrf_deploy.findings import UsageError
-from nrf_deploy.pipeline import check, said_by
+from nrf_deploy.pipeline import check
 from nrf_deploy.recording import Recording
 
 Call = Callable[[Any, Any, Any], object]
@@ -24,30 +24,32 @@ def given(model: Path, bundle: Path, events: Path) -> tuple[Any, Any, Any]:
 
 
 TYPES: dict[str, tuple[Call, str]] = {
-    "read a number": (lambda m, b, r: nd.read(3), "3 (int) is not a path"),  # type: ignore[arg-type]
-    "dt as text": (lambda m, b, r: nd.read("x.nir", dt="1e-3"), "dt: '1e-3' (str)"),  # type: ignore[arg-type]
-    "load a number": (lambda m, b, r: nd.load(3), "3 (int) is not a path"),  # type: ignore[arg-type]
-    "a recording's path": (lambda m, b, r: nd.read_recording(None, b), "None (NoneType) is not"),  # type: ignore[arg-type]
+    "read a number": (lambda m, b, r: nd.read(3), "3 (int) is not a path"),
+    "dt as text": (lambda m, b, r: nd.read("x.nir", dt="1e-3"), "dt: '1e-3' (str)"),
+    "load a number": (lambda m, b, r: nd.load(3), "3 (int) is not a path"),
+    "a recording's path": (lambda m, b, r: nd.read_recording(None, b), "None (NoneType) is not"),
     "chip": (lambda m, b, r: nd.compile(m, None), "is not the name of a chip"),
-    "chip of check": (lambda m, b, r: check(m, 8), "is not the name of a chip"),  # type: ignore[arg-type]
+    "chip of check": (lambda m, b, r: check(m, 8), "is not the name of a chip"),
     "calibration path": (lambda m, b, r: nd.compile(m, "loihi2", "e.npz"), "not a recording"),
     "calibration array": (lambda m, b, r: nd.compile(m, "loihi2", np.ones((5, 3))), "not a rec"),
-    "rules text": (lambda m, b, r: nd.compile(m, "loihi2", rules="x"), "'x' (str) is not rules"),
-    "rules mapping": (lambda m, b, r: nd.compile(m, "loihi2", rules={}), "{} (dict) is not rules"),
+    "scheme of 3": (lambda m, b, r: nd.compile(m, "loihi2", scheme=3), "3 (int) is not a scheme"),
+    "scheme mapping": (lambda m, b, r: nd.compile(m, "loihi2", scheme={}), "{} (dict) is not a"),
     "allow": (lambda m, b, r: nd.compile(m, "loihi2", allow="exact-decay"), "allow: 'exact-decay'"),
     "allow 3": (lambda m, b, r: nd.compile(m, "loihi2", allow=[3]), "3 (int) is not a name"),
     "limits": (lambda m, b, r: nd.verify(b, r, limits={}), "{} (dict) is not limits"),
     "behind": (lambda m, b, r: nd.verify(b, r, behind=1.0), "behind: 1.0 (float)"),
-    "labels": (lambda m, b, r: nd.verify(b, r, labels="x.csv"), "'x.csv' (str) is not labels"),
+    "labels": (lambda m, b, r: nd.verify(b, r, labels=3), "3 (int) is not labels"),
     "every limits": (lambda m, b, r: nd.compare_engines([b], r, limits={}), "is not limits"),
-    "every labels": (lambda m, b, r: nd.compare_engines([b], r, labels="x.csv"), "is not labels"),
+    "every labels": (lambda m, b, r: nd.compare_engines([b], r, labels=3), "is not labels"),
     "one bundle": (lambda m, b, r: nd.compare_engines(b, r), "is not a list"),
-    "record": (lambda m, b, r: nd.run(b, r, record="last"), "record: 'last' (str)"),
-    "record, reference": (lambda m, b, r: nd.run(b, r, "reference", record="last"), "record: "),
+    "layer": (lambda m, b, r: nd.run(b, r, layer=3), "layer: 3 (int)"),
+    "layer, reference": (lambda m, b, r: nd.run(b, r, "reference", layer=[3]), "3 (int) is"),
     "states": (lambda m, b, r: nd.run(b, r, states="last"), "states: 'last' (str)"),
     "steps": (lambda m, b, r: nd.run(b, r, steps=2.5), "steps: 2.5 (float)"),
     "steps of true": (lambda m, b, r: nd.run(b, r, steps=True), "steps: True (bool)"),
-    "only": (lambda m, b, r: nd.run_conformance("loihi2", only="drift"), "only: 'drift' (str)"),
+    "case": (lambda m, b, r: nd.run_conformance("loihi2", case="drift"), "case: 'drift' (str)"),
+    "kit": (lambda m, b, r: nd.run_conformance("loihi2", kit="folder"), "kit: 'folder' (str)"),
+    "limit": (lambda m, b, r: nd.verify(b, r, limit="0.1"), "limit: '0.1' (str)"),
 }
 
 
@@ -68,9 +70,9 @@ def test_another_kind_is_refused_with_what_was_expected(
 @pytest.mark.parametrize(
     ("asked", "code", "says"),
     [
-        ({"record": ["lst"]}, "LAYER-UNKNOWN", "'lst'"),
+        ({"layer": ["lst"]}, "LAYER-UNKNOWN", "'lst'"),
         ({"states": ["lst"]}, "LAYER-UNKNOWN", "'lst'"),
-        ({"record": [], "states": ["last", "in "]}, "LAYER-UNKNOWN", "'in '"),
+        ({"layer": [], "states": ["last", "in "]}, "LAYER-UNKNOWN", "'in '"),
         ({"steps": -1}, "RUN-STEPS", "steps is -1; expected 0 or more"),
     ],
 )
@@ -95,7 +97,7 @@ def test_an_unknown_keyword_of_a_recording_is_named(events: Path, bundle: Path) 
 def test_numbers_of_numpy_and_any_list_of_names_are_taken(given: tuple[Any, Any, Any]) -> None:
     _, bundle, recording = given
     names = (name for name in ("hidden", "last"))
-    trace = nd.run(bundle, recording, record=names, states={"last"}, steps=np.int64(7))
+    trace = nd.run(bundle, recording, layer=names, states={"last"}, steps=np.int64(7))
     assert {n: r.steps for n, r in trace.outputs.items()} == {"hidden": 7, "last": 7}
     assert nd.run(bundle, recording, steps=0).outputs["last"].steps == 0
     assert nd.verify(bundle, recording, behind=np.int32(0)).passed
@@ -139,9 +141,9 @@ def test_other_steps_are_a_finding_of_the_run(
     engine: str, given: tuple[Any, Any, Any], slow: Recording
 ) -> None:
     _, bundle, recording = given
-    codes = [f.code for f in said_by(nd.run(bundle, slow, engine))]
+    codes = [f.code for f in nd.run(bundle, slow, engine).findings]
     assert codes.count("RECORDING-BIN-DIFFERS") == 1
-    codes = [f.code for f in said_by(nd.run(bundle, recording, engine))]
+    codes = [f.code for f in nd.run(bundle, recording, engine).findings]
     assert "RECORDING-BIN-DIFFERS" not in codes
 
 

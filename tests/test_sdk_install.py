@@ -196,12 +196,12 @@ def test_samna_without_its_library_is_one_finding() -> None:
 def test_one_that_was_installed_before_is_tried_by_the_doctor(
     sdk: Sdk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from nrf_deploy.verbs import sdk as verb
+    from nrf_deploy.api import installed
 
     class Acme:
         sdks = (sdk,)
 
-    monkeypatch.setattr(verb, "targets", lambda: {"acme": Acme})
+    monkeypatch.setattr(installed, "installed", lambda: {"acme": Acme})
     install(sdk)
     (folder(sdk) / environments.IMPORTED).unlink()
     assert main(["sdk", "list", "--json"]) == 0
@@ -220,12 +220,12 @@ def test_one_that_was_installed_before_is_tried_by_the_doctor(
 def test_a_name_shows_that_sdk_alone(
     action: str, sdk: Sdk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from nrf_deploy.verbs import sdk as verb
+    from nrf_deploy.api import installed
 
     class Acme:
         sdks = (sdk, replace(sdk, name="other", optional=True))
 
-    monkeypatch.setattr(verb, "targets", lambda: {"acme": Acme})
+    monkeypatch.setattr(installed, "installed", lambda: {"acme": Acme})
     main(["sdk", action, "--json"])
     assert len(json.loads(capsys.readouterr().out)["sdks"]) == 2
     main(["sdk", action, sdk.name, "--json"])
@@ -256,12 +256,12 @@ def test_an_sdk_is_removed_with_its_older_environments_and_nothing_else(
 def test_the_verb_removes_by_name_only(
     sdk: Sdk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from nrf_deploy.verbs import sdk as verb
+    from nrf_deploy.api import installed
 
     class Acme:
         sdks = (sdk,)
 
-    monkeypatch.setattr(verb, "targets", lambda: {"acme": Acme})
+    monkeypatch.setattr(installed, "installed", lambda: {"acme": Acme})
     place = folder(sdk)
     place.mkdir(parents=True)
     assert main(["sdk", "remove"]) == 2

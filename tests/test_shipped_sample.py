@@ -11,6 +11,7 @@ from cli_calls import answer
 pytest.importorskip("torch", reason="torch is absent: pip install '.[models]'")
 
 from nrf_deploy import shipped
+from nrf_deploy.api.export import SAMPLE_STEPS, sample
 from nrf_deploy.cli import main
 from nrf_deploy.recordings import read
 from nrf_deploy.verification import parse_labels
@@ -25,7 +26,7 @@ def test_a_tracker_comes_with_a_recording_and_its_true_places(
     assert main(words) == 0
     assert f"wrote {scene}\nwrote {tmp_path / 'scene.csv'}" in capsys.readouterr().out
     tracker = shipped.module("lif-tracker")
-    expected, truth = tracker.demo_truth(0, shipped.SAMPLE_STEPS)
+    expected, truth = tracker.demo_truth(0, SAMPLE_STEPS)
     recording, _ = read(scene, shape=(2, 64, 64), dt=1e-3)
     assert recording.same(expected)
     labels = parse_labels((tmp_path / "scene.csv").read_text())
@@ -47,5 +48,5 @@ def test_where_nothing_is_tracked_there_is_a_recording_alone(
 
 def test_every_shipped_model_has_one() -> None:
     for name in shipped.names():
-        recording, _ = shipped.sample(name)
+        recording, _ = sample(name)
         assert len(recording.index)

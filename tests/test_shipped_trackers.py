@@ -10,8 +10,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is absent: pip install '.[models]'")
 
 import nrf_deploy as nd  # noqa: E402
+from nrf_deploy.api.export import export  # noqa: E402
 from nrf_deploy.export import from_torch  # noqa: E402
-from nrf_deploy.shipped import export  # noqa: E402
 from nrf_deploy.track import followed  # noqa: E402
 from nrf_models.covariant import checkpoint, shipped  # noqa: E402
 from nrf_models.covariant.card import card  # noqa: E402

@@ -23,7 +23,6 @@ from nrf_deploy.sdk import environments
 from nrf_deploy.sdk.reply import Expected
 from nrf_deploy.sdk.worker import Reply, run_worker
 from nrf_deploy.target import Sdk
-from nrf_deploy.verbs import sdk as verbs_sdk
 from nrf_speck import samna, samna_boards
 from nrf_speck.words import BIAS, NEURON, WEIGHT
 
@@ -238,7 +237,7 @@ def test_the_newer_samna_is_installed_by_its_name_only(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     built: list[str] = []
-    monkeypatch.setattr(verbs_sdk, "install", lambda sdk, progress: built.append(sdk.name))
+    monkeypatch.setattr(environments, "install", lambda sdk, progress: built.append(sdk.name))
     main(["sdk", "install"])
     assert "samna-new" not in built
     capsys.readouterr()

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ from cli_calls import MISSING, USAGE, answer, refusal, small, unwrapped
 from speck_networks import chain, conv, neurons
 
 import nrf_deploy as nd
-from nrf_deploy import flash as flashing
 from nrf_deploy.cli import main
 from nrf_deploy.findings import MissingError, TargetError, error
 from nrf_deploy.flash import Boards, Flashed, Image
@@ -53,7 +53,7 @@ def bundle(tmp_path: Path) -> Path:
 @pytest.fixture
 def acme(monkeypatch: pytest.MonkeyPatch) -> Acme:
     target = Acme()
-    monkeypatch.setattr(flashing, "target_of", lambda bundle: target)
+    monkeypatch.setattr(import_module("nrf_deploy.flash"), "target_of", lambda bundle: target)
     return target
 
 
@@ -201,7 +201,7 @@ def test_a_dry_run_of_a_newer_speck_checks_its_configuration(
     assert max(map(len, text.splitlines())) <= 80
     assert main([*words, "--json"]) == 0
     told = answer(capsys)["image"]
-    assert told["sha256"] == hashlib.sha256(flashing.image(made).data).hexdigest()
+    assert told["sha256"] == hashlib.sha256(nd.image(made).data).hexdigest()
     assert told["unchecked"]
 
     file = tmp_path / "x.img"
@@ -220,7 +220,7 @@ def test_a_configuration_that_a_chip_would_not_take_is_refused(
     wrong = replace(population, params={**population.params, "threshold_low": 0})
     program = replace(made.program, populations=(wrong,))
     with pytest.raises(TargetError, match="SPECK-"):
-        flashing.image(replace(made, program=program))
+        nd.image(replace(made, program=program))
 
 
 # --- the board ----------------------------------------------------------------------

@@ -13,7 +13,6 @@ from speck_configurations import SOUND
 from speck_cores import differing, forked, leaves, nmnist, program, random_chain
 
 import nrf_deploy as nd
-from nrf_deploy import flash
 from nrf_deploy.findings import TargetError
 from nrf_deploy.place.placement import Piece, Placement
 from nrf_deploy.program import Program
@@ -133,7 +132,7 @@ def test_a_model_goes_from_its_file_to_the_words_of_a_board(chip: str, shared: P
     assert bundle.artefacts[image.ARTEFACT].decode() == config_tree.text(made)
     (verdict,) = samna.validate([made])
     assert verdict.ok, verdict.said
-    words = flash.image(bundle)
+    words = nd.image(bundle)
     assert words.counts["weights"] == 39588
     assert words.data == samna.encode(made).to_bytes()
 

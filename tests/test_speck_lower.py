@@ -39,7 +39,7 @@ def compiled(network: Network, **more: Any) -> Bundle:
 
 def same_spikes(bundle: Bundle, recording: Recording, engine: str) -> bool:
     wanted = nd.run(bundle, recording, engine="reference")
-    got = nd.run(bundle, recording, engine=engine, record=list(wanted.outputs))
+    got = nd.run(bundle, recording, engine=engine, layer=list(wanted.outputs))
     return all(got.outputs[n].same(wanted.outputs[n]) for n in wanted.outputs)
 
 
@@ -204,7 +204,7 @@ def test_a_linear_leak_takes_what_an_exponential_one_takes_on_average() -> None:
 def test_a_leaky_network_runs_like_its_rewrite_and_says_what_it_cost() -> None:
     network = chain((3,), linear("l", eighths((2, 3), 0)), leaky("n", (2,), tau=50.0, theta=2.0))
     recording = some_events((3,), 400, 0, 0.3)
-    made = compiled(network, calibration=recording, allow=["linear-leak"])
+    made = compiled(network, calibrate=recording, allow=["linear-leak"])
     codes = [f.code for f in made.findings]
     assert "CHOICE-COST" in codes
     assert "SPECK-LEAK-SHORT" not in codes

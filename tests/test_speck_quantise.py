@@ -89,11 +89,11 @@ def test_biases_that_round_to_nothing_are_warned_of() -> None:
 
 
 def test_rules_are_followed() -> None:
-    assert held(small(), rules=Rules(layers={"l": LayerRules(gain=16)}))[0] == 16
-    theta, weight = held(small(), rules=Rules(weight_bits=4))
+    assert held(small(), scheme=Rules(layers={"l": LayerRules(gain=16)}))[0] == 16
+    theta, weight = held(small(), scheme=Rules(weight_bits=4))
     assert np.abs(weight).max() <= 8
     assert theta <= 10
-    assert held(small(scale=0.9), rules=Rules(method="max"))[0] == 142  # 128 / 0.9
+    assert held(small(scale=0.9), scheme=Rules(method="max"))[0] == 142  # 128 / 0.9
 
 
 def test_with_data_the_spikes_of_a_layer_decide() -> None:
@@ -112,12 +112,12 @@ def test_with_data_the_spikes_of_a_layer_decide() -> None:
         return int(np.abs(got.dense() - wanted.dense()).sum())
 
     for rules in (Rules(), Rules(weight_bits=4)):
-        by_weights, by_spikes = off(rules=rules), off(calibration=recording, rules=rules)
+        by_weights, by_spikes = off(scheme=rules), off(calibrate=recording, scheme=rules)
         assert by_spikes < by_weights
 
 
 def test_what_was_chosen_is_told() -> None:
-    made = nd.compile(small(), "speck2b", calibration=some_events((4,), 50, 0, 0.3))
+    made = nd.compile(small(), "speck2b", calibrate=some_events((4,), 50, 0, 0.3))
     told = {f.code: f.what for f in made.findings}
     assert "the threshold is" in told["SPECK-WEIGHTS"]
     assert "spikes" in told["SPECK-FIT"]
@@ -129,7 +129,7 @@ def test_data_may_move_the_threshold_of_a_rewritten_leak_and_of_no_other() -> No
     def made(population: Any, **more: Any) -> Any:
         kernel = conv("c", eighths((4, 2, 3, 3), 0) / 2, (8, 8), pad=1)
         network = chain((2, 8, 8), kernel, population)
-        return nd.compile(network, "speck2b", calibration=recording, **more)
+        return nd.compile(network, "speck2b", calibrate=recording, **more)
 
     leaking = made(leaky("n", (4, 8, 8), 8.0), allow=["linear-leak"])
     told = [f.what for f in leaking.findings if f.code == "SPECK-THRESHOLD"]

@@ -37,7 +37,7 @@ def constant(frame: Array, steps: int) -> Recording:
 
 def decoded(bundle: Bundle, recording: Recording, layer: str, engine: str = "emulator") -> Array:
     own = unit(bundle, layer, engine)
-    values = nd.run(bundle, recording, engine, record=[layer]).outputs[layer].dense()
+    values = nd.run(bundle, recording, engine, layer=[layer]).outputs[layer].dense()
     return np.asarray(values / (1.0 if own is None else own))
 
 
@@ -92,7 +92,7 @@ def test_a_relu_network_is_decoded_to_its_float_outputs(seed: int) -> None:
     network = relus(seed)
     frame = np.random.default_rng(seed).random((2, 8, 8)) < 0.3
     recording = constant(frame.astype(np.int64), 200)
-    bundle = compiled(network, calibration=recording)
+    bundle = compiled(network, calibrate=recording)
     far = {}
     for layer in ("v1", "v2", "map"):
         value = decoded(bundle, recording, layer, "reference").mean(axis=0)
@@ -152,7 +152,7 @@ def test_a_rest_that_is_not_zero_is_not_lost_in_silence() -> None:
 
 def test_every_choice_stays_in_the_bundle_with_its_cost() -> None:
     recording = constant(np.ones((2, 8, 8)), 5)
-    bundle = compiled(relus(0), calibration=recording)
+    bundle = compiled(relus(0), calibrate=recording)
     steps = [s.rewrite for s in bundle.steps]
     assert {"rate_code", "spike_count"} <= set(steps)
     costs = [f for f in bundle.findings if f.code == "CHOICE-COST"]
@@ -179,11 +179,11 @@ def test_the_rewritten_model_runs_in_float_as_the_chip_does_in_time_steps() -> N
 
 def test_the_data_do_not_move_a_threshold_that_says_what_a_spike_is_worth() -> None:
     network, recording = relus(0), constant(np.ones((2, 8, 8)), 20)
-    with_data, without = compiled(network, calibration=recording), compiled(network)
+    with_data, without = compiled(network, calibrate=recording), compiled(network)
     for name in ("v1", "v2", "map"):
         a, b = (x.program.population(name).params["threshold_high"] for x in (with_data, without))
         assert a == b
-    assert compiled(network, calibration=recording, rules=Rules(error="spikes")).program.origins
+    assert compiled(network, calibrate=recording, scheme=Rules(error="spikes")).program.origins
 
 
 def test_verify_and_causes_read_counts_in_the_model_s_units() -> None:
@@ -196,7 +196,7 @@ def test_verify_and_causes_read_counts_in_the_model_s_units() -> None:
         neurons("n", (2,), 4.0),
     )
     recording = constant(np.array([1, 2, 1]), 300)
-    bundle = compiled(network, calibration=recording)
+    bundle = compiled(network, calibrate=recording)
     report = nd.verify(bundle, recording)
     errors = {c.layer: c.value_error for c in report.comparison.layers if c.analogue}
     assert set(errors) == {"u"}
@@ -210,7 +210,7 @@ def test_what_is_not_the_rate_code_s_is_the_order_of_events() -> None:
     recording = Recording.from_dense((rng.random((40, 2, 8, 8)) < 0.2).astype(np.int64))
     causes = {
         layer.layer: layer.causes
-        for layer in attributed(compiled(network, calibration=recording), recording).layers
+        for layer in attributed(compiled(network, calibrate=recording), recording).layers
     }
     assert all(of["weights"] == of["arithmetic"] == 0 for of in causes.values())
     assert causes["v1"]["order"] > 0.1

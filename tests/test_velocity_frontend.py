@@ -75,7 +75,7 @@ def test_spikes_are_covariant_under_motion_to_the_last_one(
     bundle = nd.compile(network, "loihi2" if run_by == "loihi2" else "emulator")
     behind = latency(bundle, engine).get("field_lif", 0)
     still, going = (
-        nd.run(bundle, r, engine, record=["field_lif"])
+        nd.run(bundle, r, engine, layer=["field_lif"])
         .outputs["field_lif"]
         .shifted(behind)
         .until(STEPS)

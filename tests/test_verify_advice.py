@@ -88,7 +88,7 @@ def test_speck_is_not_told_to_calibrate_where_the_order_of_events_decides(speck:
     assert "--calibrate" not in said(report)
     assert "nrf-deploy verify ... --attribute shows the cause" in said(report)
     assert report.attribution is None
-    report = nd.verify(speck, RECORDING, causes=True)
+    report = nd.verify(speck, RECORDING, attribute=True)
     assert report.attribution is not None
     assert {x.dominant for x in report.attribution.layers} == {"order"}
     assert "order is its largest cause" in said(report)

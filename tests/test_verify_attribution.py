@@ -184,7 +184,7 @@ def test_a_broken_stage_is_named_by_layer_and_cause(
 
 def test_the_run_of_each_layer_and_its_causes_are_parts_with_a_name() -> None:
     heard = Heard()
-    nd.verify(nd.compile(network(), "loihi2"), recording(), causes=True, progress=heard)
+    nd.verify(nd.compile(network(), "loihi2"), recording(), attribute=True, progress=heard)
     running, causes = ([f"{w} {n}" for n in ("first", "last")] for w in ("running", "causes of"))
     told = [p for p in heard.parts if p]
     assert told == ["causes: the model", *(f"{r} by itself" for r in running), *causes]
@@ -266,7 +266,7 @@ def test_a_target_that_does_not_say_what_its_integers_mean_is_refused_before_the
     monkeypatch.setattr("nrf_deploy.verification.explain.target_of", lambda bundle: plain)
     monkeypatch.setattr("nrf_deploy.verification.verify.run", None)
     with pytest.raises(UsageError, match="VERIFY-ATTRIBUTE"):
-        nd.verify(bundle, recording(), causes=True)
+        nd.verify(bundle, recording(), attribute=True)
 
 
 def test_a_rewrite_that_changes_spikes_is_a_cause() -> None:

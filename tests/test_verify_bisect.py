@@ -14,7 +14,7 @@ from nrf_deploy.cli import main
 from nrf_deploy.findings import UsageError, info, warning
 from nrf_deploy.program import Program
 from nrf_deploy.recordings import read, write
-from nrf_deploy.verification.bisect import Part, bisect
+from nrf_deploy.verification.bisect import Part
 
 SOUND = network()
 
@@ -22,7 +22,7 @@ SOUND = network()
 def part(chip: str, broken: Callable[[Program], Program], bias: float = 0.0) -> Part:
     bundle = nd.compile(network(bias=bias) if bias else SOUND, chip)
     bundle = replace(bundle, program=broken(bundle.program))
-    return bisect(bundle, recording(), nd.verify(bundle, recording()), nd.verify)
+    return nd.bisect(bundle, recording(), report=nd.verify(bundle, recording()))
 
 
 @pytest.mark.parametrize("chip", ["loihi2", "emulator"])
@@ -49,7 +49,7 @@ def test_runs_that_do_not_differ_are_refused() -> None:
     same = replace(report.comparison, first_divergence=None)
     report = replace(report, comparison=same, alone=None)
     with pytest.raises(UsageError, match="nothing to find"):
-        bisect(bundle, recording(), report, nd.verify)
+        nd.bisect(bundle, recording(), report=report)
 
 
 def test_the_verb_writes_a_bundle_and_a_recording_that_differ_again(
@@ -81,7 +81,7 @@ def test_a_part_still_says_where_its_firing_rule_comes_from(
     )
     broken = flipped_linear(bundle.program)
     bundle = replace(bundle, program=broken, findings=(*rules, info("OTHER", "of the whole")))
-    found = bisect(bundle, recording(), nd.verify(bundle, recording()), nd.verify)
+    found = nd.bisect(bundle, recording(), report=nd.verify(bundle, recording()))
     assert found.bundle.findings == rules
     nd.save(found.bundle, tmp_path / "part.nrfb")
     assert main(["inspect", str(tmp_path / "part.nrfb")]) == 0
@@ -98,6 +98,6 @@ def test_it_says_why_another_layer_is_handed_on_than_the_one_where_the_runs_part
     assert parts is not None
     elsewhere = replace(parts, layer="first", step=1)
     told = replace(report, comparison=replace(report.comparison, first_divergence=elsewhere))
-    found = bisect(bundle, recording(), told, nd.verify)
+    found = nd.bisect(bundle, recording(), report=told)
     assert found.said().layer == "last"
     assert "the whole runs part first in layer 'first', at step 1" in found.said().why

@@ -189,5 +189,5 @@ def test_every_target_says_that_data_were_used(chip: str) -> None:
 
 @pytest.mark.parametrize(("bits", "can"), [(None, False), (8, False), (4, True)])
 def test_more_bits_are_a_way_out_only_where_the_chip_has_them(bits: int | None, can: bool) -> None:
-    made = nd.compile(network(), "loihi2", rules=Rules(weight_bits=bits))
+    made = nd.compile(network(), "loihi2", scheme=Rules(weight_bits=bits))
     assert ways(made).coarse == (frozenset({"first", "last"}) if can else frozenset())

@@ -119,7 +119,7 @@ def test_a_recording_that_ends_early_is_named(bundle: Path, tmp_path: Path) -> N
     path = tmp_path / "board.npz"
     given = Recording.from_dense(np.repeat([[0, 0, 0], [1, 1, 1]], 9, axis=0))
     held = nd.load(bundle)
-    trace = nd.run(held, given, record=["hidden"])
+    trace = nd.run(held, given, layer=["hidden"])
     late = pipeline.latency(held, "emulator")["hidden"]
     frames = trace.outputs["hidden"].dense()[late:]
     assert not frames[:9].any()

@@ -13,10 +13,11 @@ from typing import Any, Protocol, runtime_checkable
 from ..bundle import Bundle
 from ..findings import Finding, InputError, MissingError, NrfError, UsageError, error, info, refuse
 from ..flash import image
-from ..pipeline import compile, run
+from ..pipeline import compile
 from ..program import UNSAID
 from ..progress import Progress, quiet
 from ..recording import Trace
+from ..run_bundle import run_engine
 from ..target import Target, chip_named
 from ..typed import listed, names
 from ..verification.compare import compare
@@ -121,18 +122,35 @@ def _unknown(only: Sequence[str], cases: Sequence[Case]) -> Iterator[Finding]:
 
 
 def run_conformance(
-    chip: str,
+    target: str,
     engine: str = "emulator",
-    folders: Iterable[str | Path] = (),
-    only: Sequence[str] = (),
+    *,
+    kit: Iterable[str | Path] = (),
+    case: Iterable[str] = (),
     progress: Progress = quiet,
 ) -> Conformance:
-    """Every case that concerns this chip and engine, and the likely cause of what differs."""
-    asked = task(chip, engine, listed("folders", folders), names("only", only))
+    """Run the cases of the conformance kits on a chip's engine.
+
+    Args:
+        target: The name of a chip (`targets`).
+        engine: The engine in question: "emulator" or one of the vendor's. Default:
+            "emulator".
+        kit: Folders of further kits (docs/conformance.md). Default: none.
+        case: Names of the only cases to run. Default: all that concern this engine.
+        progress: Called as progress(done, of) with cases. Default: silent.
+
+    Returns:
+        The Conformance: the result of each case, and the likely cause of a difference.
+
+    Raises:
+        UsageError: An unknown chip, engine or case, or a kit that does not exist.
+        InputError: A kit that is damaged.
+    """
+    asked = task(target, engine, listed("kit", kit), names("case", case))
     results = []
-    for done, case in enumerate(asked.cases):
+    for done, each in enumerate(asked.cases):
         progress(done, len(asked.cases))
-        results.append(held_against(asked, case))
+        results.append(held_against(asked, each))
     return Conformance(asked.chip, engine, tuple(explained(asked, r, results) for r in results))
 
 
@@ -166,7 +184,7 @@ def _ran(asked: Task, case: Case) -> Result:
         return Result(case, "differs" if wrong else "ok", findings=tuple(wrong))
     bundle = case.subject
     if not isinstance(bundle, Bundle):
-        bundle = compile(bundle, asked.chip, calibration=case.recording)
+        bundle = compile(bundle, asked.chip, calibrate=case.recording)
     raw = _run(bundle, case, asked.engine)
     left = in_its_units(bundle, case, raw)
     try:
@@ -225,7 +243,7 @@ def _run(bundle: Bundle, case: Case, engine: str) -> Trace:
     with_states = [n for n in case.layers if case.expected.states.get(n)]
     steps = max(r.steps for r in case.expected.outputs.values()) - case.behind
     latency = bundle.program.latency
-    return run(
+    return run_engine(
         bundle,
         case.recording,
         engine,

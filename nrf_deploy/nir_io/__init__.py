@@ -3,6 +3,8 @@
 from .data import read_data, write_data
 from .read import look, read
 from .scan import LIMITS, Limits, scan
-from .write import write
+from .write import checked, write
 
-__all__ = ["LIMITS", "Limits", "look", "read", "read_data", "scan", "write", "write_data"]
+__all__ = [
+    "LIMITS", "Limits", "checked", "look", "read", "read_data", "scan", "write", "write_data",
+]  # fmt: skip

@@ -67,13 +67,19 @@ def write(network: Network, path: str | Path) -> None:
 
     What `read` would refuse (a NaN, tau below dt, shapes that do not meet) is refused here.
     """
-    data = encode(network)
-    read(io.BytesIO(data))
+    data = checked(network)
 
     def fill(stream: BinaryIO) -> None:
         stream.write(data)
 
     write_atomically(path, fill)
+
+
+def checked(network: Network) -> bytes:
+    """Return the bytes of the .nir file; refuse a network that `read` would refuse."""
+    data = encode(network)
+    read(io.BytesIO(data))
+    return data
 
 
 def encode(network: Network) -> bytes:

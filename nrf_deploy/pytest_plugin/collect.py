@@ -17,7 +17,7 @@ from ..given import as_bundle, recording_for
 from ..model import rule_findings
 from ..recording import Recording
 from ..text import WIDTH, several
-from ..verification.chosen import chosen_limits, labels_from
+from ..verification.chosen import as_labels, chosen_limits
 from ..verification.engine_pair import pair_faults
 from ..verification.labels import Labels
 from ..verification.limits import Limits, unknown_layers
@@ -84,7 +84,7 @@ class Collected:
         for path, input_path, truth in zip(paths, inputs, labels, strict=True):
             bundle = as_bundle(path)
             recording, messages = self._recording(bundle, input_path)
-            known = labels_from(truth)
+            known = as_labels(truth or None)
             yield Question(
                 name=path if len(set(inputs)) == 1 else f"{path} with {input_path}",
                 path=path,
@@ -133,7 +133,7 @@ class Collected:
             start=self.option("nrf_from"),
             until=self.option("nrf_until"),
         )
-        known = pipeline.engines(bundle)
+        known = pipeline.engines_of(bundle)
         for engine in (self.option("nrf_engine"), self.option("nrf_against")):
             if engine not in known and not is_recording(bundle, engine):
                 raise UsageError(
@@ -170,7 +170,7 @@ class Collected:
             self.option("nrf_against"),
             exact=self.option("nrf_exact"),
             limit=self._value("limit", fraction),
-            file=self.option("nrf_limits"),
+            limits=self.option("nrf_limits") or None,
         )
         refuse(unknown_layers(limits, pipeline.populations(bundle)), UsageError)
         refuse(limit_faults(kind_of(bundle, labels), labels, limits), UsageError)

@@ -25,7 +25,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_args, get_type_hints
 
-from ..findings import Finding, InputError, TargetError, error, refuse
+from ..findings import Finding, InputError, TargetError, UsageError, error, refuse
 from ..toml_json import toml_table
 
 WAY = "docs/quantising.md shows what it holds"
@@ -38,7 +38,17 @@ CHOICES = {
 
 @dataclass(frozen=True)
 class LayerRules:
-    """None: as for all layers."""
+    """Rules of one layer; None: as for all layers.
+
+    Attributes:
+        error: What is made small: "spikes" (needs calibration) or "weights".
+        method: "fit", or "max": scale by the largest weight.
+        decay: "nearest", or "anchored": ladders of time constants keep their ratios.
+        weight_bits: Bits of a weight, 1 to 24.
+        per_channel: One gain an output channel in place of one a layer.
+        gain: The gain of the layer, above 0.
+        exponent: Its weights count 2**exponent each, 0 to 7, where several layers meet.
+    """
 
     error: str | None = None
     method: str | None = None
@@ -51,7 +61,18 @@ class LayerRules:
 
 @dataclass(frozen=True)
 class Rules:
-    """`error` is None where it follows from what is there: spikes with data, else weights."""
+    """Rules of a scheme: what a user fixes; the compiler chooses the rest.
+
+    Attributes:
+        error: What is made small: "spikes" (needs calibration) or "weights". None: spikes
+            with calibration, else weights.
+        method: "fit", or "max": scale by the largest weight.
+        decay: "nearest", or "anchored": ladders of time constants keep their ratios.
+        weight_bits: Bits of a weight, 1 to 24. None: as many as the chip has.
+        per_channel: One gain an output channel in place of one a layer. None: where the chip
+            allows it.
+        layers: Rules of single layers, by the name of the connection or population.
+    """
 
     error: str | None = None
     method: str = "fit"
@@ -118,7 +139,17 @@ def keys_of(cls: type) -> list[str]:
 
 
 def parse_rules(text: bytes | str) -> Rules:
-    """Rules from TOML; every mistake in one refusal."""
+    """Return the rules in the text of a .toml file.
+
+    Args:
+        text: The text (docs/quantising.md).
+
+    Returns:
+        The Rules, for `scheme` of `compile`.
+
+    Raises:
+        InputError: A text that is no rules; `findings` names every mistake.
+    """
     table = toml_table(text, "the scheme", "SCHEME-MALFORMED", fix=WAY)
     layers = table.pop("layers", {})
     findings = list(_faults(table, Rules, "the scheme"))
@@ -159,3 +190,20 @@ def _faults(table: Mapping[str, Any], cls: type, where: str) -> Iterator[Finding
             yield error("SCHEME-VALUE", f"{where}: exponent = {value}", fix="use 0 to 7")
         elif key == "gain" and not 0 < value < float("inf"):
             yield error("SCHEME-VALUE", f"{where}: gain = {value}", fix="use a number above 0")
+
+
+def demand_sound(rules: Rules) -> Rules:
+    """Refuse rules made in Python that no file could hold: they would be read as others."""
+    findings = list(_faults(_table(rules), Rules, "the scheme"))
+    for name, own in rules.layers.items():
+        if isinstance(own, LayerRules):
+            findings += _faults(_table(own), LayerRules, f"layer {name!r}")
+        else:
+            what = f"layers[{name!r}] is {own!r:.80}; expected LayerRules"
+            findings.append(error("SCHEME-VALUE", what, layer=str(name)))
+    refuse(findings, UsageError)
+    return rules
+
+
+def _table(rules: Rules | LayerRules) -> dict[str, Any]:
+    return {k: v for k, v in vars(rules).items() if k != "layers" and v is not None}

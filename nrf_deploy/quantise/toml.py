@@ -16,8 +16,15 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 
 
 def scheme_toml(scheme: Scheme) -> str:
-    """The rules as TOML. What was chosen by them stands in comments, a line a connection:
-    with the same rules, network and data it is chosen again."""
+    """Return a scheme as TOML, which `scheme` of `compile` takes back.
+
+    Args:
+        scheme: `scheme` of a bundle or a verdict.
+
+    Returns:
+        The rules. What was chosen by them stands in comments, a line a connection: with the
+        same rules, network and data it is chosen again.
+    """
     chosen = [f"# {_key(name)}: {_said(c)}" for name, c in scheme.connections.items()]
     lines = [*rules_lines(scheme.rules), *(["", "# chosen:", *chosen] if chosen else [])]
     return "\n".join(lines) + "\n"

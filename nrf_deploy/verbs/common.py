@@ -12,27 +12,23 @@ from typing import Any, cast
 from .. import kinds, pipeline, show
 from ..bundle import Bundle
 from ..cli import emit
-from ..files import content
 from ..findings import (
     Finding,
     UnjudgedError,
     UsageError,
     error,
     merged,
-    naming,
     refuse,
 )
 from ..given import recording_for, without_steps
 from ..idle import idle
 from ..model import Model, rule_findings
 from ..network import Network
-from ..quantise.rules import Rules, parse_rules
 from ..recording import Recording
 from ..recordings import STATES, Options
 from ..stages import Verdict
 from ..target import CHOSEN
 from ..text import Progress, finding_text, wrap
-from ..toml_json import TOML_LIMIT
 
 
 def recording(
@@ -105,9 +101,10 @@ def staged(
     if args.calibrate:
         calibration, said = recording(args, args.calibrate, model.network)
         said = tuple(without_steps(said))  # the verdict says it
-    rules = _rules(args)
     with Progress("fitting layers") as progress:
-        verdict = pipeline.check(model, chip, calibration, rules, progress, args.allow)
+        verdict = pipeline.check(
+            model, chip, calibration, args.scheme or None, args.allow, progress=progress
+        )
     return verdict, said
 
 
@@ -116,13 +113,6 @@ def built(args: argparse.Namespace, model: Model, chip: str) -> tuple[Bundle, tu
     verdict, said = staged(args, model, chip)
     bundle = pipeline.bundled(model, chip, verdict)
     return bundle, (*said, *bundle.findings)
-
-
-def _rules(args: argparse.Namespace) -> Rules:
-    if not args.scheme:
-        return Rules()
-    with naming(args.scheme):
-        return parse_rules(content(args.scheme, TOML_LIMIT))
 
 
 def running(*engines: str, why: str = "") -> Progress:

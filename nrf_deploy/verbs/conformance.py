@@ -16,7 +16,9 @@ def conformance(args: argparse.Namespace) -> int:
     if args.junit:
         demand_outputs(args, (args.junit, "a JUnit file"))
     with Progress(f"cases on {args.engine}") as progress:
-        found = run_conformance(args.target, args.engine, args.kit, args.case, progress)
+        found = run_conformance(
+            args.target, args.engine, kit=args.kit, case=args.case, progress=progress
+        )
     if found.results and all(r.status in ("missing", "refused") for r in found.results):
         missing = [f for r in found.results if r.status == "missing" for f in r.findings]
         if missing:

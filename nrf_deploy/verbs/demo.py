@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from ..cli import emit
 from .common import talk
 
 
 def demo(args: argparse.Namespace) -> int:
-    from ..demo import run_demo
+    from ..demo import demo as run_demo
 
-    report = run_demo(Path(args.output), steps=args.steps, seed=args.seed, say=talk(args))
+    report = run_demo(args.output, steps=args.steps, seed=args.seed, say=talk(args))
     if args.json:
         emit(args, {"ok": report["passed"], **report}, ())
     return 0 if report["passed"] else 1

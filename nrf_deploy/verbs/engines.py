@@ -13,7 +13,8 @@ from ..files import write_text
 from ..findings import UsageError, error
 from ..given import as_bundle, without_steps
 from ..text import Progress
-from ..verification import Labels, Limits
+from ..verification.chosen import as_labels, chosen_limits
+from ..verification.engine_pair import OWN
 from ..verification.engines import as_json, compare_engines
 from ..verification.engines_table import engines_text
 from .common import demand_outputs, demand_steps, recording, say_at_once
@@ -27,20 +28,27 @@ def asked(args: argparse.Namespace) -> bool:
     return len(args.bundle) > 1 or args.engine == ALL
 
 
-def engines(args: argparse.Namespace, limits: Limits, labels: Labels | None) -> int:
+def engines(args: argparse.Namespace) -> int:
     _demand_fit(args)
+    limits = chosen_limits(OWN[0], OWN[1], limit=args.limit, limits=args.limits or None)
+    labels = as_labels(args.labels or None)
     bundles = [as_bundle(path) for path in args.bundle]
     given, said = recording(args, args.input, bundles[0].network)
     demand_steps(args.input, given)
     said = tuple(without_steps(said))  # the table says it
     say_at_once(args, said)
-    every = ((f"{b.chip} ", engine) for b in bundles for engine in pipeline.engines(b)[1:])
+    every = ((f"{b.chip} ", engine) for b in bundles for engine in pipeline.engines_of(b)[1:])
     runs = [("", "reference"), *every]
     shown = [f"running on {chip}{engine}" for chip, engine in runs]
     hints = pipeline.waiting(*(engine for _, engine in runs))
     with Progress(shown, waiting=hints) as progress:
         found = compare_engines(
-            bundles, given, limits=limits, decay=args.decay, labels=labels, progress=progress
+            bundles,
+            given,
+            limits=limits,
+            decay=args.decay,
+            labels=labels,
+            progress=progress,
         )
     told: dict[str, Any] = as_json(found)
     told |= {"input_made": list(given.made)} if given.made else {}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from .. import pipeline, shipped, show
+from ..api.export import export as export_module
+from ..api.export import sample
 from ..bundle import Bundle, save
 from ..cli import emit
 from ..files import write_text
@@ -61,11 +62,7 @@ def _kind(source: str) -> str:
 def _model(args: argparse.Namespace, kind: str) -> Model:
     if kind == "graph":
         return read(args.source, args.dt, reset=args.reset, fires=args.fires)
-    if args.output:
-        return shipped.export(args.source, args.output, weights=args.weights, dt=args.dt)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.nir"
-        return shipped.export(args.source, path, weights=args.weights, dt=args.dt)
+    return export_module(args.source, args.output, weights=args.weights, dt=args.dt)
 
 
 def _outputs(args: argparse.Namespace) -> Iterator[tuple[str, str]]:
@@ -94,7 +91,7 @@ def _truth(args: argparse.Namespace) -> str:
 
 def _sampled(args: argparse.Namespace) -> list[str]:
     """Writes a recording, and what it shows where the model can tell."""
-    recording, labels = shipped.sample(args.source)
+    recording, labels = sample(args.source)
     write(recording, args.sample)
     if labels is None:
         return [args.sample]
@@ -104,7 +101,7 @@ def _sampled(args: argparse.Namespace) -> list[str]:
 
 def _emitted(args: argparse.Namespace, bundle: Bundle) -> str:
     form, folder = args.form
-    pipeline.emit(bundle, form, folder)
+    pipeline.export_program(bundle, form, folder)
     return f"{Path(folder)}/"
 
 

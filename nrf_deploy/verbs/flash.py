@@ -6,9 +6,10 @@ import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
-from .. import flash as flashing
 from ..cli import emit
 from ..findings import UsageError, refuse
+from ..flash import JSON, Image, image, write_image
+from ..flash import flash as flash_board
 from ..given import as_bundle
 from ..idle import idle
 from ..model import rule_findings
@@ -24,7 +25,7 @@ def flash(args: argparse.Namespace) -> int:
         fix = "leave --dry-run out to load a board"
         refuse(idle(vars(args), ("device", "tick"), why, fix), UsageError)
     if args.image:
-        is_json = Path(args.image).suffix.lower() == flashing.JSON
+        is_json = Path(args.image).suffix.lower() == JSON
         kind = "a chip configuration" if is_json else "a chip image"
         demand_outputs(args, (args.image, kind))
     bundle = as_bundle(args.bundle)
@@ -32,7 +33,7 @@ def flash(args: argparse.Namespace) -> int:
     say_at_once(args, rule)
     answer: dict[str, object] = {"chip": bundle.chip}
     if args.dry_run or args.image:
-        made = flashing.write_image(bundle, args.image) if args.image else flashing.image(bundle)
+        made = write_image(bundle, args.image) if args.image else image(bundle)
         answer["image"] = {**made.as_json(), "file": args.image}
         if not args.json:
             _print_image(bundle.chip, made, args.image)
@@ -40,7 +41,7 @@ def flash(args: argparse.Namespace) -> int:
         if args.json:
             emit(args, {"ok": True, **answer}, rule)
         return 0
-    done = flashing.flash(bundle, args.device, args.tick)
+    done = flash_board(bundle, args.device, args.tick)
     code = 0 if done.sound else FAILED
     if args.json:
         board = {"board": done.board, "written": dict(done.written), "read": dict(done.read)}
@@ -54,8 +55,8 @@ def flash(args: argparse.Namespace) -> int:
     return code
 
 
-def _print_image(chip: str, made: flashing.Image, path: str | None) -> None:
-    what = "configuration" if made.suffix == flashing.JSON else "image"
+def _print_image(chip: str, made: Image, path: str | None) -> None:
+    what = "configuration" if made.suffix == JSON else "image"
     print(wrap(f"the {what} for {chip}: {len(made.data):,} bytes, {made.form}", then="    "))
     _print_counts("it writes", made.counts)
     for check in made.checks:

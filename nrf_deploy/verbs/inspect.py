@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import argparse
 
+from ..api.inspection import inspect as inspected
 from ..cli import emit
 from .common import asked, print_findings
 
 
 def inspect(args: argparse.Namespace) -> int:
-    from ..look import look
-
     how = {"dt": args.dt, "reset": args.reset, "fires": args.fires}
-    what, data, text, said = look(args.file, **how, cores=args.cores, **asked(args))
+    found = inspected(args.file, **how, cores=args.cores, **asked(args))
     if args.json:
-        emit(args, {"ok": True, "kind": what, **data}, said)
+        emit(args, {"ok": True, "kind": found.kind, **found.data}, found.findings)
     else:
-        print(text)
-        print_findings(said)
+        print(found.text())
+        print_findings(found.findings)
     return 0

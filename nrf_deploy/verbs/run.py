@@ -10,12 +10,13 @@ from pathlib import Path
 from .. import pipeline, show
 from ..bundle import Bundle
 from ..cli import emit
-from ..findings import Finding, UsageError, error, warning
+from ..findings import UsageError, error
 from ..given import as_bundle, without_steps
 from ..model import rule_findings
-from ..recording import Trace
 from ..recordings import STATES
-from ..text import several, wrap
+from ..run_bundle import align
+from ..run_bundle import run as run_bundle
+from ..text import wrap
 from .common import demand_outputs, print_findings, recording, running, say_at_once
 
 
@@ -33,28 +34,25 @@ def run(args: argparse.Namespace) -> int:
     paths = _paths(args.output, layers)
     demand_outputs(args, *_outputs(args, paths))
     with running(args.engine) as progress:
-        trace = pipeline.run(
+        trace = run_bundle(
             bundle,
             given,
             args.engine,
-            record=layers,
-            states=layers if args.states else (),
+            layer=layers,
+            states=args.states,
             decay=args.decay,
             progress=progress,
         )
-    said = (*said, *(nothing := tuple(_silent(trace))))
-    ran = without_steps(pipeline.said_by(trace))
-    behind = pipeline.latency(bundle, args.engine)
+    ran = without_steps(trace.findings)
+    trace = align(bundle, trace, given.steps)
     units = {layer: pipeline.unit(bundle, layer, args.engine) for layer in layers}
     valued = {layer: pipeline.unit(bundle, layer) is not None for layer in layers}
     rows = []
     for layer, path in zip(layers, paths, strict=True):
-        late = behind.get(layer, 0)
-        out = trace.outputs[layer].shifted(late).until(given.steps)
+        out = trace.outputs[layer]
         write(out, path)
         if args.states:
-            states = trace.states.get(layer, {})
-            write_states(path, {k: v[late:][: given.steps] for k, v in states.items()})
+            write_states(path, trace.states.get(layer, {}))
         places = len(out.index)
         size = (out.shape, out.steps, places if valued[layer] else out.events, places)
         rows.append(show.Written(layer, *size, path, valued[layer], units[layer]))
@@ -66,22 +64,8 @@ def run(args: argparse.Namespace) -> int:
         print(show.run_text(rows))
         if follows := pipeline.silicon(bundle):
             print(f"\n{wrap(f'silicon: {follows}')}")
-        print_findings((*ran, *nothing), infos=True)
+        print_findings(ran, infos=True)
     return 0
-
-
-def _silent(trace: Trace) -> Iterator[Finding]:
-    """A file without an event is an answer that looks like a fault, and often is one."""
-    if not any(len(r.index) for r in trace.outputs.values()):
-        steps = max((r.steps for r in trace.outputs.values()), default=0)
-        yield warning(
-            "RUN-NO-SPIKES",
-            f"no layer that was asked for gave anything in {several(steps, 'step')}: "
-            f"{', '.join(map(repr, trace.outputs))}",
-            why="the input is too weak, too short, or on another scale of time than the model",
-            fix="look at the layers before with --layer; compare --bin and --dt with the time "
-            "constants (nrf-deploy inspect shows them)",
-        )
 
 
 def _demand_layers(bundle: Bundle, layers: Sequence[str]) -> None:

@@ -17,9 +17,9 @@ from ..given import as_bundle, slower, without_steps
 from ..recording import Recording
 from ..recordings import write
 from ..text import Progress
-from ..verification import Labels, Limits, Report, junit
+from ..verification import Limits, Report, junit
 from ..verification.bisect import bisect
-from ..verification.chosen import chosen_limits, labels_from
+from ..verification.chosen import as_labels, chosen_limits
 from ..verification.covariance import Covariance, covariance
 from ..verification.covariance.words import text as in_words
 from ..verification.page import report_html
@@ -31,12 +31,12 @@ from .provenance import provenance
 
 def verify(args: argparse.Namespace) -> int:
     if engines.asked(args):
-        return engines.engines(args, _limits(args), _labels(args))
+        return engines.engines(args)
     (args.bundle,) = args.bundle
     demand_outputs(args, *_outputs(args))
     if args.report:
         _demand_form(args.report)
-    limits, labels = _limits(args), _labels(args)
+    limits, labels = _limits(args), as_labels(args.labels or None)
     bundle = as_bundle(args.bundle)
     given, said = recording(args, args.input, bundle.network)
     demand_steps(args.input, given)
@@ -51,7 +51,7 @@ def verify(args: argparse.Namespace) -> int:
             limits=limits,
             decay=args.decay,
             context=provenance(args),
-            causes=args.attribute,
+            attribute=args.attribute,
             layer=args.layer,
             behind=args.behind,
             labels=labels,
@@ -93,20 +93,18 @@ def _bisected(args: argparse.Namespace, report: Report, bundle: Bundle, given: R
         same = info("VERIFY-BISECT-NOTHING", f"the runs do not differ: {args.bisect} is not made")
         return replace(report, said=(*report.said, same))
 
-    def again(part: Bundle, recording: Recording) -> Report:
-        pair = (args.engine, args.against)
-        with running(*pair, why="bisecting: ") as progress:
-            return verify_bundle(
-                part,
-                recording,
-                *pair,
-                decay=args.decay,
-                layer=args.layer,
-                behind=args.behind,
-                progress=progress,
-            )
-
-    part = bisect(bundle, given, report, again)
+    pair = (args.engine, args.against)
+    with running(*pair, why="bisecting: ") as progress:
+        part = bisect(
+            bundle,
+            given,
+            *pair,
+            report=report,
+            layer=args.layer,
+            behind=args.behind,
+            decay=args.decay,
+            progress=progress,
+        )
     files = (f"{args.bisect}.nrfb", f"{args.bisect}.npz")
     save(part.bundle, files[0])
     write(part.recording, files[1])
@@ -150,11 +148,8 @@ def _written(
     return json.dumps(document, indent=2, allow_nan=False) + "\n"
 
 
-def _labels(args: argparse.Namespace) -> Labels | None:
-    return labels_from(args.labels)
-
-
 def _limits(args: argparse.Namespace) -> Limits:
+    """Return the limits before the runs: a bad file is refused at once."""
     return chosen_limits(
-        args.engine, args.against, exact=args.exact, limit=args.limit, file=args.limits
+        args.engine, args.against, exact=args.exact, limit=args.limit, limits=args.limits or None
     )

@@ -11,19 +11,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from ..bundle import Bundle
 from ..findings import Finding, UsageError, error, info
+from ..given import as_bundle
 from ..layers import layers
 from ..legalise import parse
 from ..model import rule_findings
 from ..network import Edge, Input, Network, Node, Output, Population
 from ..program import Program
+from ..progress import Progress, quiet
 from ..recording import Recording
+from ..reference.neurons import Decay
 from ..text import several
 from .alone import alone
 from .comparison import Comparison, Divergence
 from .report import Report
+from .verify import verify
 
 Verify = Callable[[Bundle, Recording], Report]
 
@@ -51,8 +56,59 @@ class Part:
         )
 
 
-def bisect(bundle: Bundle, recording: Recording, report: Report, verify: Verify) -> Part:
-    """`report` is that of the whole run; `verify` runs a part on the same engines."""
+def bisect(
+    bundle: Bundle | str | Path,
+    input: Recording,
+    engine: str = "emulator",
+    against: str | Path = "reference",
+    *,
+    report: Report | None = None,
+    layer: str | None = None,
+    behind: int = 0,
+    decay: Decay = "euler",
+    progress: Progress = quiet,
+) -> Part:
+    """Return the smallest part of a bundle, and the shortest input, that still differ.
+
+    Args:
+        bundle: What `compile` returns, or the path of a .nrfb file.
+        input: What `read_recording` returns.
+        engine: The engine in question, as in `verify`. Default: "emulator".
+        against: The engine to trust, as in `verify`. Default: "reference".
+        report: What `verify` returned for the same arguments. Default: it is made here.
+        layer: Of a recording from silicon: its layer, as in `verify`.
+        behind: Of a recording from silicon: its steps, as in `verify`. Default: 0.
+        decay: How the reference steps, as in `verify`. Default: "euler".
+        progress: Called as progress(done, of) with steps of each run. Default: silent.
+
+    Returns:
+        The Part: a bundle and a recording to hand on, where they differ, and why this part.
+
+    Raises:
+        UsageError: The runs do not differ (a ValueError), or as in `verify`.
+        InputError: As in `verify`.
+        MissingError: As in `verify`.
+    """
+    bundle = as_bundle(bundle)
+
+    def again(part: Bundle, recording: Recording) -> Report:
+        return verify(
+            part,
+            recording,
+            engine,
+            against,
+            decay=decay,
+            layer=layer,
+            behind=behind,
+            progress=progress,
+        )
+
+    first = again(bundle, input) if report is None else report
+    return smallest_part(bundle, input, first, again)
+
+
+def smallest_part(bundle: Bundle, recording: Recording, report: Report, verify: Verify) -> Part:
+    """Return the smallest part that differs; `verify` runs a part on the engines of `report`."""
     found = _first(report)
     if found is None:
         raise UsageError(

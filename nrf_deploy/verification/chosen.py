@@ -1,16 +1,17 @@
-"""Limits and labels as the options of a front end choose them."""
+"""Limits and labels as the options of a verification choose them."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
 
 from ..files import content
 from ..findings import UsageError, error, naming
 from ..toml_json import TOML_LIMIT
-from .labels import LABELS_LIMIT, Labels, parse_labels
-from .limits import Limits, parse_limits
-from .verify import default_limits
+from ..typed import demand_number, wrong
+from .labels import LABELS_LIMIT, ClassLabel, Labels, PlaceLabels, parse_labels
+from .limits import Limits, default_limits, demand_sound, parse_limits
 
 
 def chosen_limits(
@@ -19,10 +20,10 @@ def chosen_limits(
     *,
     exact: bool = False,
     limit: float | None = None,
-    file: Any = None,
+    limits: Limits | str | Path | None = None,
 ) -> Limits:
-    """Return the limits of --exact, --limit or --limits FILE; else the defaults of this pair."""
-    if file and (exact or limit is not None):
+    """Return the limits of `exact`, `limit` or `limits`; else the defaults of this pair."""
+    if limits is not None and (exact or limit is not None):
         raise UsageError(
             error(
                 "LIMITS-TWICE",
@@ -38,17 +39,30 @@ def chosen_limits(
     if exact:
         return replace(usual, exact=True, defaults=usual.defaults - {"exact"})
     if limit is not None:
+        demand_number("limit", limit, "a number")
+        if not (math.isfinite(limit) and limit >= 0):
+            what = f"limit is {limit}; expected a number of at least 0"
+            raise UsageError(error("LIMITS-VALUE", what, fix="give 0.1 for 10 %"))
         chosen = usual.defaults - {"exact", "spike_count_error"}
-        return replace(usual, exact=False, spike_count_error=limit, defaults=chosen)
-    if not file:
+        return replace(usual, exact=False, spike_count_error=float(limit), defaults=chosen)
+    if limits is None:
         return usual
-    with naming(file):
-        limits = parse_limits(content(file, TOML_LIMIT), usual)
-    return replace(limits, file=str(file))
+    if isinstance(limits, Limits):
+        return demand_sound(limits)
+    if not isinstance(limits, str | Path):
+        fix = "pass nrf_deploy.Limits(exact=...), the path of a .toml file, or None"
+        raise wrong(limits, "limits", fix)
+    with naming(limits):
+        found = parse_limits(content(limits, TOML_LIMIT), usual)
+    return replace(found, file=str(limits))
 
 
-def labels_from(file: Any) -> Labels | None:
-    if not file:
-        return None
-    with naming(file):
-        return parse_labels(content(file, LABELS_LIMIT))
+def as_labels(given: object) -> Labels | None:
+    """Return labels, or those in a .csv file; None without either."""
+    if given is None or isinstance(given, ClassLabel | PlaceLabels):
+        return given
+    if not isinstance(given, str | Path):
+        fix = "pass the path of a .csv file, what nrf_deploy.parse_labels(text) gives, or None"
+        raise wrong(given, "labels", fix)
+    with naming(given):
+        return parse_labels(content(given, LABELS_LIMIT))

@@ -10,23 +10,25 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from ..bundle import Bundle
 from ..findings import Finding, MissingError, TargetError, UsageError, error, info, refuse, warning
 from ..given import as_bundle, as_recording, other_steps, without_steps
 from ..model import rule_findings
-from ..pipeline import engines as engines_of
-from ..pipeline import latency, populations, run, said_by, silicon, target_of
+from ..pipeline import latency, populations, silicon, target_engines, target_of
 from ..progress import Progress, quiet
 from ..recording import Recording, Trace
 from ..reference.neurons import Decay
+from ..run_bundle import run_engine
 from ..typed import listed
 from .advice import Advice, attributing, ways
+from .chosen import as_labels, chosen_limits
 from .comparison import Comparison
 from .judge import judge, judge_task
-from .labels import Labels, as_labels
-from .limits import DEFAULTS, Limits, as_limits, unknown_layers
+from .labels import Labels
+from .limits import Limits, unknown_layers
 from .report import comparison_json, plain
 from .task import Answer, Task, kind_of, limit_faults, task
 from .verify import compared, spiking, states_kept
@@ -83,42 +85,67 @@ class Engines:
 
 
 def compare_engines(
-    bundles: Sequence[Bundle],
-    recording: Recording,
+    bundles: Sequence[Bundle | str | Path],
+    input: Recording,
     *,
-    limits: Limits | None = None,
+    limit: float | None = None,
+    limits: Limits | str | Path | None = None,
+    labels: Labels | str | Path | None = None,
     decay: Decay = "euler",
-    labels: Labels | None = None,
     progress: Progress = quiet,
 ) -> Engines:
-    """All that is installed runs; what is missing is told, and the others go on."""
-    bundles = [as_bundle(b) for b in listed("bundles", bundles)]
-    if not bundles:
+    """Run the bundles of one model on every installed engine, and compare them in one table.
+
+    A missing engine is reported as a finding, and the others continue.
+
+    Args:
+        bundles: Bundles of one model, or the paths of .nrfb files.
+        input: What `read_recording` returns for the model.
+        limit: Largest relative error of a layer's spike count against the reference, 0.1 for
+            10 %. Default: 0.1.
+        limits: Limits, or the path of a .toml file with them, in place of `limit`. Default:
+            none.
+        labels: What the recording shows (`parse_labels`), or the path of a .csv file.
+            Default: none.
+        decay: How the reference steps: "euler" or "exact", as in `run`. Default: "euler".
+        progress: Called as progress(done, of) with steps of each run. Default: silent.
+
+    Returns:
+        The Engines: one row for each run, held against the reference and against the
+        simulator of the chip's vendor, and the findings.
+
+    Raises:
+        UsageError: No bundle, or bundles of two models (a ValueError), or an argument of a
+            wrong type (a TypeError).
+        InputError: A file that cannot be read, or a recording that does not fit.
+    """
+    held = [as_bundle(b) for b in listed("bundles", bundles)]
+    if not held:
         what = "bundles is an empty list; expected at least 1"
         raise UsageError(error("ENGINES-NONE", what, fix="pass the bundles of one model"))
-    recording = as_recording(recording)
-    limits = Limits(exact=False, defaults=DEFAULTS) if limits is None else as_limits(limits)
+    recording = as_recording(input)
+    limits = chosen_limits("emulator", REFERENCE, limit=limit, limits=limits)
     labels = as_labels(labels)
-    refuse(_faults(bundles, limits, labels), UsageError)
-    first = bundles[0]
+    refuse(_faults(held, limits, labels), UsageError)
+    first = held[0]
     kept, findings = states_kept(first, recording, populations(first))
-    every_rule = (f for bundle in bundles for f in rule_findings(bundle.findings))
+    every_rule = (f for bundle in held for f in rule_findings(bundle.findings))
     paced = other_steps(first.network, recording)
     findings = [*dict.fromkeys(every_rule), *paced, *findings]
     model = _run(first, recording, REFERENCE, kept, decay, progress)
     rows: list[Row] = []
     said: list[Finding] = []
-    for bundle in bundles:
+    for bundle in held:
         kept, _ = states_kept(bundle, recording, populations(bundle))
         traces: dict[str, Trace] = {}
-        for engine in engines_of(bundle)[1:]:
+        for engine in target_engines(target_of(bundle))[1:]:
             try:
                 traces[engine] = _run(bundle, recording, engine, kept, decay, progress)
             except (MissingError, TargetError) as refused:
                 findings += [_lacking(f, bundle, engine) for f in refused.findings]
-        said += without_steps(f for trace in traces.values() for f in said_by(trace))
+        said += without_steps(f for trace in traces.values() for f in trace.findings)
         rows += _rows(bundle, recording, model, traces, labels)
-    of = {b.chip: b for b in bundles}
+    of = {b.chip: b for b in held}
     rows = [
         replace(r, findings=tuple(_judged(r, limits, _advice(of[r.chip], r.engine)))) for r in rows
     ]
@@ -161,7 +188,7 @@ def _run(
 ) -> Trace:
     progress(0, recording.steps)
     how: Decay = decay if engine == REFERENCE else "euler"
-    return run(
+    return run_engine(
         bundle,
         recording,
         engine,

@@ -8,10 +8,11 @@ from dataclasses import replace
 from ..bundle import Bundle
 from ..findings import Finding, UsageError, error, info
 from ..network import Array
-from ..pipeline import emulate, latency, populations, target_of
+from ..pipeline import latency, populations, target_of
 from ..program import Program
 from ..progress import Progress, quiet
 from ..recording import Recording, Trace
+from ..run_bundle import emulate
 from ..target import Dequantising, HasStepSums
 from .advice import ways
 from .alone import Run, each, unrecorded

@@ -12,7 +12,14 @@ from .report import Report
 
 
 def junit(report: Report) -> str:
-    """Without times and dates: the same report gives the same file."""
+    """Return a report as JUnit XML, one test a layer: the same text for the same report.
+
+    Args:
+        report: What `verify` returns.
+
+    Returns:
+        The XML, without times and dates.
+    """
     c = report.comparison
     errors = [f for f in report.findings if f.severity == "error"]
     layers = {layer.layer for layer in c.layers}

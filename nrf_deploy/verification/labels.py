@@ -20,7 +20,6 @@ import numpy as np
 
 from ..findings import Finding, InputError, error, refuse
 from ..network import Array
-from ..typed import wrong
 
 WAY = "docs/report-schema.md shows what it holds: a class, or lines of step,x,y or t,x,y"
 LABELS_LIMIT = 8 << 20  # bytes
@@ -74,15 +73,19 @@ class PlaceLabels:
 Labels = ClassLabel | PlaceLabels
 
 
-def as_labels(given: object) -> Labels | None:
-    if given is None or isinstance(given, ClassLabel | PlaceLabels):
-        return given
-    fix = "pass what nrf_deploy.parse_labels(text of the file) gives, or leave labels out"
-    raise wrong(given, "labels", fix)
-
-
 def parse_labels(text: bytes | str) -> Labels:
-    """Return the labels in a file's text; refuse it with its faults all at once."""
+    """Return the labels in the text of a .csv file.
+
+    Args:
+        text: The text: a class, or places over time in pixels of the model's input
+            (docs/report-schema.md).
+
+    Returns:
+        A ClassLabel or PlaceLabels, for `labels` of `verify`.
+
+    Raises:
+        InputError: A text that is no labels; `findings` names every wrong line.
+    """
     lines = list(_lines(text))
     head = [c.lower() for c in lines[0][1]] if lines else []
     rows = lines[1:]

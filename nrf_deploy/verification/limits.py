@@ -21,21 +21,31 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
-from ..findings import Finding, InputError, error, refuse
+from ..findings import Finding, InputError, UsageError, error, refuse
 from ..quantise.rules import nearest
 from ..toml_json import toml_table
-from ..typed import demand
 
 
 @dataclass(frozen=True)
 class Limits:
-    """`exact`: equal in every output, and in every state of one kind. Otherwise (a float model
-    against its integers) the metrics hold, as far as they have a limit (see LayerComparison).
-    `value_error` holds for layers whose outputs are integers on one side and fractions on the
-    other, exact or not. `task_error` is the left run's against the labels, `task_change` that
-    against the right run (task.py). `layers` has what is different for one layer. `file` is where
-    they stand, to be named in a way out: not a limit, and not in reports. `defaults` names those
-    that nobody chose: a run beyond them differs, one beyond a chosen limit fails.
+    """Limits that a verification is judged by; a metric with None has no limit.
+
+    Attributes:
+        exact: True: every output must be equal, and every state of one kind. False: the
+            metrics below hold, as far as they have a limit.
+        spike_count_error: Largest relative error of a layer's spike count, 0.1 for 10 %.
+        value_error: Largest relative error of a layer whose outputs are integers on one side
+            and fractions on the other, exact or not.
+        mismatches: Most neurons and steps whose outputs differ, per spike.
+        victor_purpura: Largest spike-time distance of Victor and Purpura, per spike.
+        van_rossum: Largest spike-time distance of van Rossum.
+        cosine: Smallest cosine of the neurons' mean activities.
+        task_error: Largest error against the labels: 1 for a wrong class, or pixels.
+        task_change: Largest change of the answer between both runs, counted likewise.
+        layers: Limits of single layers by name, {"conv1": {"cosine": 0.999}}.
+        file: The file that states them, named in advice; not a limit.
+        defaults: The limits that nobody chose: a run beyond them differs, a run beyond a
+            chosen one fails.
     """
 
     exact: bool
@@ -71,13 +81,40 @@ WHOLE = ("task_error", "task_change")
 """Of the whole run: no layer has its own."""
 
 
-def as_limits(given: object) -> Limits:
-    fix = "pass what nrf_deploy.verification.Limits(exact=...) gives, or leave limits out"
-    return demand(given, Limits, "limits", fix)
+def default_limits(engine: str, against: str) -> Limits:
+    """Return the limits where nobody chose any.
+
+    Integers against integers must be equal; against floats they cannot be.
+    """
+    return Limits(exact="reference" not in (engine, against), defaults=DEFAULTS)
 
 
-def parse_limits(text: bytes | str, default: Limits) -> Limits:
-    """From TOML; what it does not say is as in `default`."""
+def demand_sound(limits: Limits) -> Limits:
+    """Refuse limits made in Python that no file could hold: a NaN would pass every run."""
+    unset = {"file", "defaults", "layers"}
+    table = {k: v for k, v in vars(limits).items() if k not in unset and v is not None}
+    findings = list(_faults(table, None))
+    for name, own in limits.layers.items():
+        findings += _faults(own, name)
+    refuse(findings, UsageError)
+    return limits
+
+
+def parse_limits(text: bytes | str, default: Limits | None = None) -> Limits:
+    """Return the limits in the text of a .toml file.
+
+    Args:
+        text: The text (docs/report-schema.md).
+        default: The limits that hold where the text states none. Default: those of an engine
+            against the reference.
+
+    Returns:
+        The Limits.
+
+    Raises:
+        InputError: A text that is no limits; `findings` names every mistake.
+    """
+    default = default_limits("emulator", "reference") if default is None else default
     fix = "docs/report-schema.md shows what it holds"
     table = toml_table(text, "the file of limits", "LIMITS-MALFORMED", fix=fix)
     layers = table.pop("layers", {})

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ..bundle import Bundle
 from ..findings import Finding, InputError, UsageError, error, refuse, warning
-from ..pipeline import engines, populations
+from ..pipeline import engines_of, populations
 from ..recording import Recording, Trace
 from ..recordings import STATES, decode, read_states
 from ..text import several
@@ -25,7 +25,7 @@ SAME_DT = 1e-6  # relative: what a dt loses when it is stored as float32
 
 def is_recording(bundle: Bundle, against: str) -> bool:
     """A file rather than an engine."""
-    return against not in engines(bundle) and (
+    return against not in engines_of(bundle) and (
         Path(against).suffix == ".npz" or os.path.exists(against)
     )
 

@@ -15,21 +15,23 @@ from ..findings import Finding, UsageError, info, refuse
 from ..given import as_bundle, as_recording, decay_faults, other_steps, without_steps
 from ..model import rule_findings
 from ..network import Array
-from ..pipeline import latency, populations, run, said_by, silicon, target_of
+from ..pipeline import latency, populations, silicon, target_of
 from ..progress import Progress, quiet
 from ..recording import Recording, Trace
 from ..reference.neurons import Decay
-from ..typed import whole
+from ..run_bundle import run_engine
+from ..typed import engine_name, whole
 from .activity import activity
 from .advice import Advice, attributing, ways
 from .arrivals import arrivals
+from .chosen import as_labels, chosen_limits
 from .compare import compare
 from .comparison import Comparison
 from .engine_pair import OWN, pair_faults
 from .explain import alone, attributed, dequantising
 from .judge import judge, judge_task, silent
-from .labels import Labels, as_labels
-from .limits import DEFAULTS, Limits, as_limits, unknown_layers
+from .labels import Labels
+from .limits import Limits, unknown_layers
 from .recorded import about_no_recording, is_recording, recorded
 from .report import Report
 from .task import kind_of, limit_faults, task
@@ -38,38 +40,66 @@ STATE_BYTES = 512 * 2**20
 """States of both runs are kept, and compared, up to this much memory."""
 
 
-def default_limits(engine: str, against: str) -> Limits:
-    """Integers against integers must be equal; against floats they cannot be."""
-    return Limits(exact="reference" not in (engine, against), defaults=DEFAULTS)
-
-
 def verify(
     bundle: Bundle | str | Path,
-    recording: Recording,
+    input: Recording,
     engine: str = "emulator",
-    against: str = "reference",
+    against: str | Path = "reference",
     *,
-    limits: Limits | None = None,
-    decay: Decay = "euler",
-    context: Mapping[str, Any] | None = None,
-    causes: bool = False,
+    limit: float | None = None,
+    exact: bool = False,
+    limits: Limits | str | Path | None = None,
+    labels: Labels | str | Path | None = None,
     layer: str | None = None,
     behind: int = 0,
-    labels: Labels | None = None,
+    attribute: bool = False,
+    decay: Decay = "euler",
+    context: Mapping[str, Any] | None = None,
     progress: Progress = quiet,
 ) -> Report:
-    """Compare two engines on one recording, layer by layer in the model's order.
+    """Run a bundle on two engines, compare them layer by layer, and judge.
 
-    The emulator's layers are also run one by one on what the other run gave to them, where
-    the two runs differ. `causes` divides their errors against the model among the chip's
-    numbers (attribution.py). `against` may be a file: what silicon gave for one `layer`,
-    `behind` by some steps (recorded.py). `labels` say what the recording shows (labels.py).
+    Where the two runs differ, the emulator's layers are also run in isolation, each on what
+    the other run gave to it.
+
+    Args:
+        bundle: What `compile` returns, or the path of a .nrfb file.
+        input: What `read_recording` returns.
+        engine: The engine in question (`engines_of`). Default: "emulator".
+        against: The engine to trust, or the path of a recording of one `layer` from silicon
+            (.npz, states beside it in .states.npz). Default: "reference".
+        limit: Largest relative error of a layer's spike count, 0.1 for 10 %. Default: 0.1
+            against the reference; between integer engines every value must be equal.
+        exact: Every spike must be equal. Default: False.
+        limits: Limits, or the path of a .toml file with them (docs/report-schema.md), in
+            place of `limit` and `exact`. Default: none.
+        labels: What the recording shows (`parse_labels`), or the path of a .csv file: the
+            error of both runs is judged too. Default: none.
+        layer: Of a recording from silicon: the layer that it is of.
+        behind: Of a recording from silicon: by how many steps it is later than the model.
+            Default: 0.
+        attribute: Divide each layer's error against the reference among its causes.
+            Default: False.
+        decay: How the reference steps: "euler" or "exact", as in `run`. Default: "euler".
+        context: Plain data for the report, such as the names of files. Default: none.
+        progress: Called as progress(done, of) with steps of each run. Default: silent.
+
+    Returns:
+        The Report: `passed`, the verdict, the numbers of each layer, and the findings.
+
+    Raises:
+        UsageError: Engines, limits, labels or a layer that do not fit (a ValueError), or an
+            argument of a wrong type (a TypeError).
+        InputError: A file that cannot be read, or a recording that does not fit.
+        MissingError: The SDK of an engine is missing or fails.
     """
-    bundle, recording = as_bundle(bundle), as_recording(recording)
+    bundle, recording = as_bundle(bundle), as_recording(input)
+    engine, against = engine_name("engine", engine), engine_name("against", against)
     refuse(
-        (*pair_faults(engine, against, causes), *decay_faults(decay, (engine, against))), UsageError
+        (*pair_faults(engine, against, attribute), *decay_faults(decay, (engine, against))),
+        UsageError,
     )
-    limits = default_limits(engine, against) if limits is None else as_limits(limits)
+    limits = chosen_limits(engine, against, exact=exact, limit=limit, limits=limits)
     labels, behind = as_labels(labels), whole("behind", behind)
     names = populations(bundle)
     faults = (
@@ -77,7 +107,7 @@ def verify(
         *limit_faults(kind_of(bundle, labels), labels, limits),
     )
     refuse(faults, UsageError)
-    if causes:
+    if attribute:
         dequantising(bundle)
     from_file = is_recording(bundle, against)
     if not from_file:
@@ -95,11 +125,11 @@ def verify(
             continue
         progress(0, recording.steps)  # a new stage, even where an engine only tells its end
         how: Decay = decay if which == "reference" else "euler"
-        trace = run(
+        trace = run_engine(
             bundle, recording, which, record=names, states=kept, decay=how, progress=progress
         )
         traces.append(trace)
-        said += without_steps(said_by(trace))
+        said += without_steps(trace.findings)
     left, right = traces
     late = dict.fromkeys(names, behind) if from_file else latency(bundle, against)
     comparison = compared(bundle, recording, traces, engine, late)
@@ -114,10 +144,10 @@ def verify(
     by_itself, left_out = None, list[Finding]()
     if engine == "emulator" and not comparison.exact:
         by_itself, left_out = alone(bundle, recording, right, late, scales(bundle), progress)
-    shares = attributed(bundle, recording, progress) if causes else None
+    shares = attributed(bundle, recording, progress) if attribute else None
     advice = Advice(
         ways(bundle),
-        "" if causes else attributing(bundle, engine, against),
+        "" if attribute else attributing(bundle, engine, against),
         shares if (engine, against) == OWN else None,
         by_itself,
         from_file,

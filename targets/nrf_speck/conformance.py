@@ -17,12 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from nrf_deploy import __version__, flash
+from nrf_deploy import __version__
 from nrf_deploy.bundle import Bundle
 from nrf_deploy.conformance import Case, Image, Kit, write_kit
 from nrf_deploy.conformance.case import by_hand
 from nrf_deploy.conformance.programs import Made, conv, port, program, some
 from nrf_deploy.emulator import events_golden, golden
+from nrf_deploy.flash import image as board_image
 from nrf_deploy.network import Shape
 from nrf_deploy.program import Conv, Population, Port, Program, Sparse, Synapses
 from nrf_deploy.recording import Recording, Trace
@@ -168,7 +169,7 @@ def _by_events(made: Made) -> Case:
     held = _placed(made.program) if made.name in IMAGES else _unplaced(made.program)
     picture = None
     if made.name in IMAGES:
-        picture = Image(flash.image(held).as_json()["sha256"], BY_SAMNA)
+        picture = Image(board_image(held).as_json()["sha256"], BY_SAMNA)
     return _case(made, held, trace, BY_RULES, picture)
 
 

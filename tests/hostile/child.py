@@ -201,7 +201,7 @@ def _compared(bundle: str, recording: str) -> str:
     steps = given.steps + held.program.latency
     if steps * sum(p.size for p in held.program.populations) > MOST_GOLDEN:
         return ""
-    fast = pipeline.run(held, given, record=names, states=logged, steps=steps)
+    fast = nd.run(held, given, layer=names, states=logged, steps=steps)
     if isinstance(rules, EventRule):
         slow = events_golden.run(held.program, rules, given, names, logged, steps)
     else:

@@ -14,11 +14,11 @@ from ...legalise.choice import Approximate
 from ...legalise.exact_decay import ExactDecay
 from ...network import Input, Network, Population
 from ...pipeline import compile, latency, unit
-from ...pipeline import run as run_engine
 from ...progress import Progress, part, quiet
 from ...quantise.rules import Rules
 from ...recording import Recording
 from ...reference import run as run_reference
+from ...run_bundle import run_engine
 from ..units import in_units
 from .nouns import ANCHORED, CHIP, CHIP_EXACT, EULER, EXACT, NEAREST
 
@@ -91,7 +91,7 @@ def _compiled(
         allow -= {ExactDecay.choice}
     try:
         given = busiest(recording, CALIBRATION)
-        return compile(network, bundle.chip, given, rules, progress, sorted(allow)), []
+        return compile(network, bundle.chip, given, rules, sorted(allow), progress=progress), []
     except NrfError as refusal:
         return None, [replace(f, severity="warning") for f in refusal.findings]
 

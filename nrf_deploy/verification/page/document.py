@@ -38,13 +38,20 @@ PARTS = {
 def report_html(
     report: Report,
     bundle: Bundle,
-    recording: Recording,
+    input: Recording,
     *,
     covariance: Mapping[str, Any] | None = None,
 ) -> str:
-    """The report as HTML, the same bytes for the same report.
+    """Return a report as one HTML page that loads nothing: the same bytes for the same report.
 
-    `covariance` is what `Covariance.as_json()` gives; what was not measured is left out.
+    Args:
+        report: What `verify` returns.
+        bundle: The bundle that was verified.
+        input: The recording that it was verified on.
+        covariance: What `Covariance.as_json()` returns. Default: no section on it.
+
+    Returns:
+        The page, to be written as UTF-8.
     """
     layers = Layers(bundle)
     left, right = sides(report.comparison)
@@ -62,7 +69,7 @@ def report_html(
     parts["chip"] = chip(layers)
     if covariance:
         parts["covariance"] = covariance_section(covariance)
-    parts["reproduce"] = reproduce(report, bundle, recording)
+    parts["reproduce"] = reproduce(report, bundle, input)
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
