@@ -27,6 +27,8 @@ from .files import reading, write_atomically
 from .findings import Finding, InputError, NrfError, UsageError, error
 from .legalise import Step
 from .network import Array, Network
+from .neurons import MEMBRANES, PARTS, RULES
+from .nodes import told
 from .place.placement import Piece, Placement
 from .program import Program
 from .quantise.rules import LayerRules, Rules
@@ -56,6 +58,8 @@ def _codec() -> Codec:
         {f"network.{kind}": cls for kind, cls in net.KINDS.items()}
         | {
             "network.Network": Network,
+            "network.Population": net.Population,
+            **{f"neurons.{cls.__name__}": cls for cls in (*MEMBRANES, *RULES, *PARTS)},
             "program.Program": Program,
             "program.Port": prog.Port,
             "program.Dense": prog.Dense,
@@ -72,7 +76,8 @@ def _codec() -> Codec:
             "scheme.Population": PopulationScheme,
             "legalise.Step": Step,
             "findings.Finding": Finding,
-        }
+        },
+        told,
     )
 
 

@@ -13,7 +13,8 @@ import numpy as np
 
 from .findings import Finding, warning
 from .ladders import Rung, gain, rungs
-from .network import LIF, CubaLIF, Network, exact
+from .network import Array, Network, Population
+from .neurons import Spikes
 
 SAME = 1e-3  # relative: thresholds in units of the gain that count as equal
 
@@ -28,18 +29,25 @@ def thresholds(network: Network, lost: Mapping[str, float] | None = None) -> lis
 
 
 def _follows(network: Network, rung: Rung) -> bool:
-    if not exact(network[rung.faster], LIF, CubaLIF):
+    if not _tests(network, rung.faster):
         return True
     ours, theirs = (_events(network, n) for n in (rung.faster, rung.slower))
     return bool(np.allclose(ours, theirs, rtol=SAME, atol=0, equal_nan=True))
 
 
-def _events(network: Network, name: str) -> np.typing.NDArray[np.float64]:
-    """The threshold in units of what one event adds."""
+def _tests(network: Network, name: str) -> bool:
     node = network[name]
-    assert exact(node, LIF, CubaLIF)
+    return type(node) is Population and type(node.rule) is Spikes
+
+
+def _events(network: Network, name: str) -> Array:
+    """Return the threshold in units of what one event adds."""
+    node = network[name]
+    assert type(node) is Population
+    assert type(node.rule) is Spikes
+    rest = node.membrane.start(node.rule)["v"]
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(np.ravel(node.v_threshold - node.v_leak) / gain(network, name))
+        return np.asarray(np.ravel(node.rule.threshold - rest) / gain(network, name))
 
 
 def _said(network: Network, rung: Rung, lost: float | None) -> Finding:

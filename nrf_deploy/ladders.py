@@ -13,23 +13,18 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TypeGuard
+from typing import Protocol
 
 import numpy as np
 
 from .capabilities import kind_name
-from .network import (
-    LI,
-    LIF,
-    Array,
-    CubaLI,
-    CubaLIF,
-    Network,
-    Node,
-    Population,
-    RectifiedLI,
-    exact,
-)
+from .network import Array, Network, Node, Population
+from .neurons import Part
+
+
+class Hash(Protocol):
+    def update(self, data: bytes, /) -> None: ...
+
 
 SLACK = 1e-3  # of a ratio that counts as a whole number
 
@@ -53,7 +48,7 @@ def rungs(network: Network) -> tuple[Rung, ...]:
     for name in network.order:
         alike[name], depth[name] = _alike(network, network[name], alike, depth)
         node = network[name]
-        if (_leaky(node) or _with_current(node)) and _one_time(node):
+        if _times(node) and _one_time(node):
             ladders.setdefault((alike[name],), []).append(name)
     return tuple(rung for names in ladders.values() for rung in _neighbours(network, names, depth))
 
@@ -72,19 +67,38 @@ def _alike(
 ) -> tuple[str, int]:
     """A hash that channels of one another share, and the populations on the way to here."""
     sources = [s for s in network.sources(node.name) if s in alike]
-    digest = hashlib.sha256(kind_name(type(node)).encode())
+    digest = hashlib.sha256(_kind(node).encode())
     digest.update(repr(sorted(alike[s] for s in sources)).encode())
-    for f in dataclasses.fields(node):
-        value = getattr(node, f.name)
-        if f.name == "name" or (isinstance(node, Population) and f.name in _OWN):
-            continue
-        digest.update(value.tobytes() if isinstance(value, np.ndarray) else repr(value).encode())
+    for part in (node.membrane, node.rule) if type(node) is Population else (node,):
+        _hash(part, digest)
     deep = max((depth[s] for s in sources), default=0)
-    return digest.hexdigest(), deep + isinstance(node, Population)
+    return digest.hexdigest(), deep + (type(node) is Population)
 
 
-_OWN = frozenset(("tau", "tau_mem", "tau_syn", "r", "w_in", "v_threshold"))
-"""What differs from channel to channel."""
+def _kind(node: Node) -> str:
+    if type(node) is Population:
+        return f"{type(node.membrane).__name__} {type(node.rule).__name__}"
+    return kind_name(type(node))
+
+
+def _hash(noun: Node | Part, digest: Hash) -> None:
+    """Add every field that channels of one another have in common."""
+    for f in dataclasses.fields(noun):
+        value = getattr(noun, f.name)
+        if isinstance(noun, Part) and (f.metadata.get("unit") in OWN or f.name == "threshold"):
+            continue
+        if f.name == "name":
+            continue
+        if isinstance(value, Part):
+            digest.update(type(value).__name__.encode())
+            _hash(value, digest)
+        else:
+            array = isinstance(value, np.ndarray)
+            digest.update(value.tobytes() if array else repr(value).encode())
+
+
+OWN = frozenset(("time", "input", "current"))
+"""Units of what differs from channel to channel; thresholds do too."""
 
 
 def _time(node: Node) -> float:
@@ -93,16 +107,9 @@ def _time(node: Node) -> float:
 
 
 def _times(node: Node) -> tuple[Array, ...]:
-    names = ("tau",) if _leaky(node) else ("tau_mem", "tau_syn")
-    return tuple(getattr(node, n) for n in names)
-
-
-def _leaky(node: Node) -> TypeGuard[LI]:
-    return exact(node, LI, RectifiedLI, LIF)
-
-
-def _with_current(node: Node) -> TypeGuard[CubaLI]:
-    return exact(node, CubaLI, CubaLIF)
+    if type(node) is not Population:
+        return ()
+    return tuple(x for _, unit, x in node.membrane.numbers() if unit == "time")
 
 
 def _one_time(node: Node) -> bool:
@@ -110,9 +117,9 @@ def _one_time(node: Node) -> bool:
 
 
 def gain(network: Network, name: str) -> Array:
-    """What one event adds to the value."""
+    """Return what one event adds to the value."""
     node = network[name]
-    if _leaky(node):
-        return np.ravel(node.r * network.dt / node.tau)
-    assert _with_current(node)
-    return np.ravel(node.r * node.w_in * network.dt**2 / (node.tau_mem * node.tau_syn))
+    form = node.membrane.form(network.dt) if type(node) is Population else None
+    if form is None:
+        raise ValueError(f"{name} has no gain: it holds no neurons, or their step is not linear")
+    return np.ravel(form.drive)

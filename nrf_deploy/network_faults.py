@@ -32,6 +32,7 @@ from .network import (
     Shape,
     Threshold,
 )
+from .neurons import MEMBRANES, PARTS, RULES
 from .time_constants import timeless
 
 MOST_NODES = 2_000
@@ -88,14 +89,25 @@ def _node_faults(node: Node) -> Iterator[str]:
         case Delay():
             yield from _numbers("delay", node.delay, None)
         case Population():
-            arrays = {k: x for k, x in vars(node).items() if isinstance(x, np.ndarray)}
-            if not arrays:
-                yield "it has no parameters"
-            shape = next((array.shape for array in arrays.values()), ())
-            for key, array in arrays.items():
-                yield from _numbers(key, array, shape)
+            yield from _population(node)
         case _:
             yield f"there is no {type(node).__name__}"
+
+
+def _population(node: Population) -> Iterator[str]:
+    parts = [node.membrane, node.rule]
+    for part in parts:  # grows by the parts inside
+        if type(part) not in (*MEMBRANES, *RULES, *PARTS):
+            yield f"there is no {type(part).__name__}"
+            return
+        if found := [*misfits(part, type(part).__name__)]:
+            yield from found
+            return
+        parts += [inner for _, inner in part.parts()]
+    for part in parts:
+        for key, _, array in part.numbers():
+            scalar = array.ndim == 0 and not isinstance(getattr(part, key), np.ndarray)
+            yield from _numbers(key, array, None if scalar else node.shape)
 
 
 def _linear(node: Linear) -> Iterator[str]:

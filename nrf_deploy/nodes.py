@@ -6,18 +6,37 @@ nodes hold the same array they share it, at no cost.
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, TypeGuard, TypeVar, overload
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, TypeGuard, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from . import neurons
+from .neurons import (
+    CurrentLeaky,
+    Leaky,
+    LinearLeak,
+    Membrane,
+    Part,
+    Rule,
+    Spikes,
+    Value,
+)
+from .neurons import (
+    Fires as Fires,
+)
+from .neurons import (
+    Reset as Reset,
+)
+
 Shape = tuple[int, ...]
 Pads = tuple[tuple[int, int], ...]
 Array = NDArray[Any]
-Reset = Literal["value", "subtract"]
-Fires = Literal["above", "at"]  # where v > v_threshold, or where v >= v_threshold
 
 
 def first(mask: Array) -> tuple[int, ...]:
@@ -59,7 +78,7 @@ def exact(
 ) -> TypeGuard[A | B | C | D]: ...
 def exact(node: Node | None, *kinds: type[Node]) -> bool:
     """Return True if the node is of one of these kinds itself: a subclass is another kind."""
-    return type(node) in kinds
+    return type(node) in kinds or (type(node) is Population and kind_of(node) in kinds)
 
 
 # --- ports ---------------------------------------------------------------
@@ -234,122 +253,234 @@ class Delay(Node):
         return self.delay.shape
 
 
-class Population(Node):
-    """Neurons: they have state, and in a step they update it and give a value."""
-
-    states: ClassVar[tuple[str, ...]]
-    spikes: ClassVar[bool]
-
-
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Integrator(Population):
-    """NIR `I`: v += dt*r*x; the value is v."""
+class Population(Node):
+    """Neurons: a membrane, and the rule of what leaves it (neurons/). It is never subclassed."""
 
-    kind, states, spikes = "I", ("v",), False
-    r: Array
+    membrane: Membrane
+    rule: Rule
+
+    @property
+    def kind(self) -> str:  # type: ignore[override]
+        old = kind_of(self)
+        return old.kind if old else type(self.membrane).__name__  # type: ignore[attr-defined]
 
     @property
     def shape(self) -> Shape:
-        return self.r.shape
+        return self.membrane.shape
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        return (*self.membrane.states, *self.rule.states)
+
+    @property
+    def spikes(self) -> bool:
+        return self.rule.spikes
+
+    @cached_property
+    def features(self) -> frozenset[str]:
+        """Return every feature that is not neutral; those of the membrane bear its name."""
+        own = {f"{type(self.membrane).__name__}.{x}" for x in self.membrane.features()}
+        return frozenset(own) | self.rule.features()
+
+    def every_part(self) -> Iterator[Part]:
+        """Yield the membrane, the rule, and the parts inside them."""
+        ahead: list[Part] = [self.membrane, self.rule]
+        for part in ahead:  # grows
+            yield part
+            ahead += [inner for _, inner in part.parts()]
+
+    def with_(self, **changes: Any) -> Population:
+        """Return these neurons with other values of some fields of the membrane or the rule."""
+        own = {RENAMED.get(k, k): v for k, v in changes.items()}
+        inner = {f.name for f in dataclasses.fields(self.membrane)}
+        membrane = {k: v for k, v in own.items() if k in inner}
+        rule = {k: v for k, v in own.items() if k not in inner}
+        return dataclasses.replace(
+            self,
+            membrane=dataclasses.replace(self.membrane, **membrane) if membrane else self.membrane,
+            rule=dataclasses.replace(self.rule, **rule) if rule else self.rule,
+        )
+
+    def __getattr__(self, key: str) -> Any:
+        """BRIDGE: return a number by its old name."""
+        if not key.startswith("_") and key not in ("membrane", "rule", "name", "features"):
+            for part in (self.membrane, self.rule):
+                if any(f.name == RENAMED.get(key, key) for f in dataclasses.fields(part)):
+                    value = getattr(part, RENAMED.get(key, key))
+                    if value is not None:
+                        return value
+        raise AttributeError(key)
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+RENAMED = {"v_threshold": "threshold", "v_reset": "reset_to", "v_floor": "floor"}
+
+# --- BRIDGE: the old names, as constructors and as questions -----------------
+
+
+class Old(type):
+    """Calling an old kind makes a Population; isinstance asks whether it is no more than that."""
+
+    def __call__(cls, *, name: str, **values: Any) -> Population:
+        fields = dataclasses.fields(cls)  # type: ignore[arg-type]
+        known = {f.name for f in fields}
+        needed = {f.name for f in fields if f.default is dataclasses.MISSING}
+        if wrong := (set(values) - known) | (needed - {"name"} - set(values)):
+            raise TypeError(f"{cls.__name__}: {sorted(wrong)}")
+        return population(cls, name, values)
+
+    def __instancecheck__(cls, node: object) -> bool:
+        kind = kind_of(node)
+        return kind is not None and issubclass(kind, cls)
+
+
+def population(cls: Any, name: str, values: Mapping[str, Any]) -> Population:
+    own = {RENAMED.get(k, k): v for k, v in values.items()}
+    inner = {f.name for f in dataclasses.fields(cls.membrane)}
+    rule = {k: v for k, v in own.items() if k not in inner}
+    return Population(
+        name=name,
+        membrane=cls.membrane(**{k: v for k, v in own.items() if k in inner}),
+        rule=cls.rule(**{**rule, **cls.fixed}),
+    )
+
+
+def kind_of(node: object) -> type | None:
+    """The old kind that says all of this population; None where there is none."""
+    if type(node) is not Population or node.membrane.features():
+        return None
+    more = node.rule.features() - {"reset=subtract", "fires=at", "reset_to"}
+    return _KINDS.get((type(node.membrane), type(node.rule), more))
+
+
+def told(value: object) -> tuple[type, dict[str, Any]] | None:
+    """A population by its old name and fields, where it has one: bundles keep their bytes."""
+    cls: Any = kind_of(value)
+    if cls is None or cls.kind not in KINDS:
+        return None
+    names = [f.name for f in dataclasses.fields(cls)]
+    if isinstance(value.rule, Spikes) and np.ndim(value.rule.reset_to) == 0:  # type: ignore[attr-defined]
+        return None
+    plain = {"reset": "value", "fires": "above"} if "per_step" in cls.fixed else {}
+    return cls, {n: plain.get(n, getattr(value, n)) for n in names}
+
+
+_KINDS: dict[tuple[type, type, frozenset[str]], type] = {}
+T = TypeVar("T", bound=type)
+
+
+def _old(membrane: type[Membrane], rule: type[Rule], *more: str, **fixed: Any) -> Callable[[T], T]:
+    def register(cls: T) -> T:
+        cls.membrane, cls.rule, cls.fixed = membrane, rule, fixed  # type: ignore[attr-defined]
+        cls.kind = "I" if cls.__name__ == "Integrator" else cls.__name__  # type: ignore[attr-defined]
+        cls.spikes = rule.spikes  # type: ignore[attr-defined]
+        _KINDS[membrane, rule, frozenset(more)] = cls
+        return cls
+
+    return register
+
+
+if TYPE_CHECKING:
+
+    class _Named(Population):
+        def __init__(self, **values: Any) -> None: ...
+else:
+
+    @dataclass(frozen=True, eq=False, kw_only=True)
+    class _Named(metaclass=Old):
+        name: str
+
+
+@_old(neurons.Integrator, Value)
+@dataclass(frozen=True, eq=False, kw_only=True, init=False)
+class Integrator(_Named):
+    """NIR `I`: v += dt*r*x; the value is v."""
+
+    r: Array
+
+
+@_old(neurons.Integrator, Spikes)
+@dataclass(frozen=True, eq=False, kw_only=True, init=False)
 class IF(Integrator):
     """v += dt*r*x; spike where v > v_threshold (see Fires); starts at v_reset."""
 
-    kind, spikes = "IF", True
     v_threshold: Array
     v_reset: Array
     reset: Reset = "value"
     fires: Fires = "above"
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@_old(neurons.Integrator, Spikes, "floor")
+@dataclass(frozen=True, eq=False, kw_only=True, init=False)
 class FlooredIF(IF):
-    """v = max(v + dt*r*x, v_floor); spike as an IF. NIR has no such neuron: rewrites make it."""
+    """v = max(v + dt*r*x, v_floor); spike as an IF."""
 
-    kind = "FlooredIF"
     v_floor: Array
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@_old(LinearLeak, Spikes, "floor")
+@dataclass(frozen=True, eq=False, kw_only=True, init=False)
 class LinearLeakIF(FlooredIF):
-    """v = max(v + dt*(r*x - leak), v_floor), for chips whose clock takes the same off each time."""
+    """v = max(v + dt*(r*x - leak), v_floor)."""
 
-    kind = "LinearLeakIF"
     leak: Array
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@_old(
+    neurons.Integrator, Spikes, "floor", "worth", "per_step=many",
+    per_step="many", reset="subtract", fires="at",
+)  # fmt: skip
+@dataclass(frozen=True, eq=False, kw_only=True, init=False)
 class RateIF(FlooredIF):
-    """It stands for a neuron whose value is its potential: each spike is `worth` of that value.
+    """It stands for a neuron whose value is its potential: each spike is `worth` of that value."""
 
-    In a step it spikes as often as v holds its threshold, which it subtracts each time.
-    """
-
-    kind = "RateIF"
     worth: Array
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class LI(Population):
+@_old(Leaky, Value)
+@dataclass(frozen=True, eq=False, kw_only=True, init=False)
+class LI(_Named):
     """v += dt/tau * (v_leak - v + r*x); the value is v; starts at v_leak."""
 
-    kind, states, spikes = "LI", ("v",), False
     tau: Array
     r: Array
     v_leak: Array
 
-    @property
-    def shape(self) -> Shape:
-        return self.tau.shape
 
-
-@dataclass(frozen=True, eq=False, kw_only=True)
+@_old(Leaky, Value, "rectified", rectified=True)
+@dataclass(frozen=True, eq=False, kw_only=True, init=False)
 class RectifiedLI(LI):
-    """An LI whose value is v where v > 0, and else 0: one that is followed by a ReLU.
-
-    NIR has no ReLU; in a file it is an LI with the metadata rectify = "yes".
-    """
-
-    kind = "RectifiedLI"
+    """An LI whose value is v where v > 0, and else 0."""
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@_old(Leaky, Spikes)
+@dataclass(frozen=True, eq=False, kw_only=True, init=False)
 class LIF(LI):
     """An LI that spikes where v > v_threshold (see Fires)."""
 
-    kind, spikes = "LIF", True
     v_threshold: Array
     v_reset: Array
     reset: Reset = "value"
     fires: Fires = "above"
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class CubaLI(Population):
-    """i += dt/tau_syn * w_in * x first; v sees that i; then i decays by dt/tau_syn.
+@_old(CurrentLeaky, Value)
+@dataclass(frozen=True, eq=False, kw_only=True, init=False)
+class CubaLI(_Named):
+    """i += dt/tau_syn * w_in * x first; v sees that i; then i decays by dt/tau_syn."""
 
-    With w_in = tau_syn/dt this is Norse's LICell. `i` is recorded after its decay.
-    """
-
-    kind, states, spikes = "CubaLI", ("i", "v"), False
     tau_syn: Array
     tau_mem: Array
     r: Array
     v_leak: Array
     w_in: Array
 
-    @property
-    def shape(self) -> Shape:
-        return self.tau_mem.shape
 
-
-@dataclass(frozen=True, eq=False, kw_only=True)
+@_old(CurrentLeaky, Spikes)
+@dataclass(frozen=True, eq=False, kw_only=True, init=False)
 class CubaLIF(CubaLI):
-    """A CubaLI that spikes where v > v_threshold: with w_in = tau_syn/dt Norse's LIFCell."""
+    """A CubaLI that spikes where v > v_threshold."""
 
-    kind, spikes = "CubaLIF", True
     v_threshold: Array
     v_reset: Array
     reset: Reset = "value"
@@ -357,7 +488,7 @@ class CubaLIF(CubaLI):
 
 
 KINDS: dict[str, type[Node]] = {
-    cls.kind: cls
+    str(cls.kind): cls
     for cls in (
         Input, Output, Linear, Conv, SumPool, AvgPool, Flatten, Scale, Threshold, Delay,
         Integrator, IF, LI, RectifiedLI, LIF, CubaLI, CubaLIF,

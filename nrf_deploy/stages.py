@@ -99,13 +99,13 @@ def stages(
     network, steps = legalise(model, target.passes(chip, allow), calibration)
     findings = [*read, *(f for step in steps for f in step.findings)]
     findings += [*misplaced(rules, network, calibration), *thresholds(model)]
-    kinds = target.kinds(chip)
-    if foreign := unknown(network, kinds, chip):
+    domain = target.accepts(chip)
+    if foreign := unknown(network, domain, chip):
         return Verdict(network, steps, (*findings, *foreign), model=model)
     checked = (*findings, *target.check(network, chip))
     verdict = Verdict(network, steps, checked, model=model, chip=chip)
     if not verdict.refused:
-        verdict = verdict.with_(unrun(network, kinds, chip))
+        verdict = verdict.with_(unrun(network, domain, chip))
     if verdict.refused:
         return verdict
     if isinstance(target, Settling):

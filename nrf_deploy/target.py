@@ -15,7 +15,8 @@ from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
 from . import plugins
-from .capabilities import Kinds as Kinds
+from .capabilities import Accepts as Accepts
+from .capabilities import Domain as Domain
 from .emulator.events_golden import EventRule
 from .emulator.golden import Arithmetic
 from .emulator.kernels import EventKernels, Kernels
@@ -92,11 +93,13 @@ class Target(Protocol):
     choices: Sequence[Approximate]
     """Rewrites that change spikes, which a user may allow by their `choice`."""
 
-    def kinds(self, chip: str) -> Kinds:
-        """Return the exact types of nodes that this chip runs, after its rewrites.
+    def accepts(self, chip: str) -> Domain:
+        """Return the neurons, with their features, and the other nodes that this chip runs.
 
-        The compiler refuses every other type before `check` is called (KIND-UNSUPPORTED).
-        A target without this method is refused when one of its chips is named.
+        It speaks of the network after the rewrites. The compiler refuses everything else before
+        `check` is called (KIND-UNSUPPORTED, RULE-UNSUPPORTED). To name a feature is to say that
+        `check` and `lower` read it. A target without this method is refused when one of its chips
+        is named.
         """
         ...
 
@@ -281,23 +284,23 @@ def _demand_loaded(name: str, close: Sequence[str]) -> None:
 
 
 def _declared(target: Target, chip: str) -> Target:
-    """Refuse a target that does not declare which kinds of nodes its chips run."""
+    """Refuse a target that does not declare which nodes its chips run."""
     why = "without it a kind of neuron that the target does not know would run as another one"
     try:
-        if isinstance(target.kinds(chip), Kinds):
+        if isinstance(domain := target.accepts(chip), Domain):
             return target
-        what = f"kinds({chip!r}) returns a {type(target.kinds(chip)).__name__}; expected Kinds"
+        what = f"accepts({chip!r}) returns a {type(domain).__name__}; expected a Domain"
     except AttributeError:
-        what = "it has no method kinds(chip)"
+        what = "it has no method accepts(chip)"
     except NrfError:
         raise
     except (TypeError, ValueError) as problem:
-        what = f"kinds({chip!r}) fails: {problem}"
+        what = f"accepts({chip!r}) fails: {problem}"
     raise TargetError(
         error(
-            "TARGET-KINDS",
+            "TARGET-ACCEPTS",
             f"the target {target.name!r} ({type(target).__module__}) is not complete: {what}",
             why=why,
-            fix="declare the exact types of nodes that the chip runs (docs/add-a-target.md)",
+            fix="declare the neurons and the other nodes that the chip runs (docs/add-a-target.md)",
         )
     )

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-import numpy as np
-
 from .findings import Finding, error
 from .network import Array, Network, Population
 from .nodes import first
@@ -53,7 +51,8 @@ def timeless(network: Network) -> list[Finding]:
     return [
         finding
         for node in network.of(Population)
-        for key in TIMES
-        if hasattr(node, key)
-        for finding in faults(node.name, key, np.asarray(getattr(node, key)), network.dt)
+        for part in node.every_part()
+        for key, unit, tau in part.numbers()
+        if unit == "time"
+        for finding in faults(node.name, key, tau, network.dt)
     ]

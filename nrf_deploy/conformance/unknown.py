@@ -7,6 +7,7 @@ its base would compile it as that base wherever it is called in another way, so 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -16,20 +17,18 @@ from ..capabilities import unknown
 from ..findings import Finding, error
 from ..legalise import apply_all
 from ..network import (
-    IF,
-    LI,
-    LIF,
     Array,
     Conv,
-    CubaLIF,
     Flatten,
     Input,
     Linear,
     Network,
     Node,
     Output,
+    Population,
     SumPool,
 )
+from ..neurons import CurrentLeaky, Integrator, Leaky, Spikes, Value
 from ..recording import Recording, Trace
 from ..target import Target
 from .case import Case
@@ -38,19 +37,34 @@ PROBE = "unknown"
 """The name of the foreign node in each network."""
 
 
-class UnknownIF(IF):
+class UnknownIntegrator(Integrator):
     pass
 
 
-class UnknownLIF(LIF):
+class UnknownLeaky(Leaky):
     pass
 
 
-class UnknownCubaLIF(CubaLIF):
+class UnknownCurrentLeaky(CurrentLeaky):
     pass
 
 
-class UnknownLI(LI):
+class UnknownSpikes(Spikes):
+    pass
+
+
+class UnknownValue(Value):
+    pass
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class UnnamedFeature(Spikes):
+    """A rule with one more field: what a later version may add."""
+
+    unnamed: float | None = None
+
+
+class UnknownPopulation(Population):
     pass
 
 
@@ -67,20 +81,27 @@ class UnknownSumPool(SumPool):
 
 
 def probes() -> Iterator[Network]:
-    """A small network in its plainest form for each foreign kind."""
+    """Yield a small network in its plainest form for each foreign kind."""
     one, zero = np.ones(4, np.float32), np.zeros(4, np.float32)
-    fires: dict[str, Any] = {"r": one, "v_threshold": one, "v_reset": zero}
-    leaks: dict[str, Any] = {"tau": 2 * one, "v_leak": zero}
-    yield _flat(UnknownIF(name=PROBE, **fires))
-    yield _flat(UnknownLIF(name=PROBE, **fires, **leaks))
-    yield _flat(UnknownLI(name=PROBE, r=one, **leaks))
+    leaks: dict[str, Any] = {"tau": 2 * one, "r": one, "v_leak": zero}
     currents: dict[str, Any] = {
         "tau_syn": 2 * one,
         "tau_mem": 2 * one,
+        "r": one,
         "w_in": 2 * one,
         "v_leak": zero,
     }
-    yield _flat(UnknownCubaLIF(name=PROBE, **fires, **currents))
+    spikes = Spikes(threshold=one, reset_to=zero)
+    known = (Integrator(r=one), Leaky(**leaks), CurrentLeaky(**currents))
+    foreign = (UnknownIntegrator(r=one), UnknownLeaky(**leaks), UnknownCurrentLeaky(**currents))
+    for rule in (spikes, Value()):
+        yield from (_flat(Population(name=PROBE, membrane=m, rule=rule)) for m in foreign)
+    for membrane in known:
+        for other in (UnknownSpikes(threshold=one, reset_to=zero), UnknownValue()):
+            yield _flat(Population(name=PROBE, membrane=membrane, rule=other))
+        more = UnnamedFeature(threshold=one, reset_to=zero, unnamed=1.0)
+        yield _flat(Population(name=PROBE, membrane=membrane, rule=more))
+        yield _flat(UnknownPopulation(name=PROBE, membrane=membrane, rule=spikes))
     weight = UnknownLinear(name=PROBE, weight=np.eye(4, dtype=np.float32))
     yield _chain((4,), weight, _if((4,)))
     yield _chain((1, 4, 4), _conv(UnknownConv, PROBE), _if((1, 2, 2)))
@@ -96,9 +117,10 @@ def _flat(neurons: Node) -> Network:
     return _chain((4,), Linear(name="w", weight=np.eye(4, dtype=np.float32)), neurons)
 
 
-def _if(shape: tuple[int, ...]) -> IF:
+def _if(shape: tuple[int, ...]) -> Population:
     one: Array = np.ones(shape, np.float32)
-    return IF(name="n", r=one, v_threshold=one, v_reset=0 * one)
+    rule = Spikes(threshold=one, reset_to=0 * one)
+    return Population(name="n", membrane=Integrator(r=one), rule=rule)
 
 
 def _conv(kind: type[Conv], name: str) -> Conv:
@@ -139,9 +161,18 @@ def accepted(target: Target, chip: str) -> list[Finding]:
     return [f for probe in probes() for f in _taken(target, chip, probe)]
 
 
+def _foreign(node: Node) -> tuple[type, str]:
+    """Return the foreign class of a probe, and the name of what it could be taken for."""
+    kinds: list[type] = [type(node)]
+    if isinstance(node, Population):
+        kinds += [type(node.membrane), type(node.rule)]
+    kind = next(k for k in kinds if k.__module__ == __name__)
+    return kind, kind.__mro__[1].__name__
+
+
 def _taken(target: Target, chip: str, probe: Network) -> Iterator[Finding]:
-    kind = type(probe[PROBE])
-    name, base = kind.__name__, kind.__mro__[1].__name__
+    kind, base = _foreign(probe[PROBE])
+    name, taken = kind.__name__, f"takes {kind.__name__}, a subclass of {base}, for {base}"
 
     def fault(what: str) -> Finding:
         return error(
@@ -149,21 +180,28 @@ def _taken(target: Target, chip: str, probe: Network) -> Iterator[Finding]:
             what,
             layer=PROBE,
             why="support is declared by exact type; what a subclass adds would be lost",
-            fix="compare type(node), not isinstance(node, ...)",
+            fix="compare types as they are, or ask accepted(node, domain); not isinstance",
         )
 
-    if not unknown(probe, target.kinds(chip), chip):
-        yield fault(f"kinds({chip!r}) holds {name}, a kind that nobody declared")
+    if not unknown(probe, target.accepts(chip), chip):
+        yield fault(f"accepts({chip!r}) names {name}, a kind that nobody declared")
     rewritten, _ = apply_all(probe, target.passes(chip))
     networks = [rewritten, *(choice.apply(rewritten)[0] for choice in target.choices)]
     for network in networks:
-        if PROBE not in network or type(network[PROBE]) is not kind:
-            yield fault(f"a rewrite takes {name}, a subclass of {base}, for {base}")
+        if PROBE not in network or _foreign_or_none(network[PROBE]) is not kind:
+            yield fault(f"a rewrite {taken}")
             return
     try:
         found = target.check(rewritten, chip)
     except Exception as problem:  # whatever it is, the kind was not refused but read
-        yield fault(f"check takes {name}, a subclass of {base}, for {base}: {problem!r:.200}")
+        yield fault(f"check {taken}: {problem!r:.200}")
         return
     if not any(f.severity == "error" and f.layer == PROBE for f in found):
-        yield fault(f"check takes {name}, a subclass of {base}, for {base}")
+        yield fault(f"check {taken}")
+
+
+def _foreign_or_none(node: Node) -> type | None:
+    try:
+        return _foreign(node)[0]
+    except StopIteration:
+        return None

@@ -18,10 +18,8 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-import numpy as np
-
 from ..findings import Finding, info
-from ..network import LI, LIF, Array, CubaLI, CubaLIF, Network, RectifiedLI, exact
+from ..network import Network, Population
 from .base import register
 from .choice import Approximate
 from .graph import replace
@@ -42,26 +40,13 @@ class ExactDecay(Approximate):
     def apply(self, network: Network) -> tuple[Network, list[Finding]]:
         found: list[Finding] = []
         for node in network.nodes:
-            if exact(node, LI, RectifiedLI, LIF) or exact(node, CubaLI, CubaLIF):
-                network = replace(network, exactly(node, network.dt))
+            if type(node) is Population and (exact := exactly(node, network.dt)) is not node:
+                network = replace(network, exact)
                 found.append(info(self.code, "it decays by exp(-dt/tau)", layer=node.name))
         return network, found
 
 
-def exactly(node: LI | CubaLI, dt: float) -> LI | CubaLI:
-    """The node whose Euler step is the exact step of this one."""
-    if isinstance(node, LI):
-        tau, factor = _exact(node.tau, dt)
-        return dataclasses.replace(node, tau=tau, r=node.r * factor)
-    tau_mem, mem = _exact(node.tau_mem, dt)
-    tau_syn, syn = _exact(node.tau_syn, dt)
-    return dataclasses.replace(
-        node, tau_mem=tau_mem, tau_syn=tau_syn, r=node.r * mem, w_in=node.w_in * syn
-    )
-
-
-def _exact(tau: Array, dt: float) -> tuple[Array, Array]:
-    """(the time constant for Euler, by how much an event must count more)."""
-    k = dt / tau.astype(np.float64)
-    exact = -np.expm1(-k)
-    return dt / exact, k / exact
+def exactly(node: Population, dt: float) -> Population:
+    """Return the neurons whose Euler step is the exact step of these."""
+    membrane = node.membrane.exactly(dt)
+    return node if membrane is node.membrane else dataclasses.replace(node, membrane=membrane)

@@ -24,37 +24,28 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import TypeGuard
 
 import numpy as np
 
 from ..network import (
-    IF,
-    LI,
-    LIF,
     Array,
     AvgPool,
     Connection,
     Conv,
-    CubaLI,
-    CubaLIF,
     Delay,
     Flatten,
-    FlooredIF,
-    Integrator,
     Linear,
-    LinearLeakIF,
     Network,
     Node,
     Output,
     Pool,
-    RateIF,
-    RectifiedLI,
+    Population,
     Scale,
     SumPool,
     Threshold,
     exact,
 )
+from ..neurons import MEMBRANES, Membrane
 from .base import Done, Left, LocalPass, Outcome, register
 from .graph import bypass, fresh, insert_after, own, replace, splice_out
 
@@ -117,10 +108,9 @@ def _before(network: Network, node: Scale, target: Node) -> Outcome:
         if (node.scale <= 0).any():
             return Left(f"a factor that is not positive turns the comparison in {target.name!r}")
         into: Node = dataclasses.replace(target, threshold=_wide(target.threshold) / node.scale)
-    elif exact(target, CubaLI, CubaLIF):
-        into = dataclasses.replace(target, w_in=_wide(target.w_in) * node.scale)
-    elif _takes_r(target):
-        into = dataclasses.replace(target, r=_wide(target.r) * node.scale)
+    elif type(target) is Population and _scales(target.membrane):
+        scaled = target.membrane.by_unit("input", lambda x: _wide(x) * node.scale)
+        into = dataclasses.replace(target, membrane=scaled)
     else:
         return Left(f"a {target.kind} has no factor of its input")
     return Done(
@@ -129,11 +119,9 @@ def _before(network: Network, node: Scale, target: Node) -> Outcome:
     )
 
 
-def _takes_r(target: Node) -> TypeGuard[Integrator | LI]:
-    """Return True for kinds whose input counts r times, and that read it nowhere else."""
-    return exact(target, Integrator, LI, RectifiedLI, LIF) or exact(
-        target, IF, FlooredIF, LinearLeakIF, RateIF
-    )
+def _scales(membrane: Membrane) -> bool:
+    """Return True for a known membrane that multiplies its input by a number of its own."""
+    return type(membrane) in MEMBRANES and any(u == "input" for _, u, _ in membrane.numbers())
 
 
 def _before_connection(network: Network, node: Scale, target: Connection) -> Outcome:

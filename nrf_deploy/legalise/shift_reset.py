@@ -18,7 +18,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..network import IF, LIF, CubaLIF, Network, Node, exact
+from ..capabilities import Accepts, accepted
+from ..network import Network, Node, Population
+from ..neurons import MEMBRANES, Spikes
 from .base import Done, LocalPass, Outcome, register
 from .graph import replace
 
@@ -31,14 +33,24 @@ class ShiftReset(LocalPass):
     name = "shift_reset"
 
     def at(self, network: Network, node: Node) -> Outcome:
-        if not exact(node, IF, LIF, CubaLIF) or not np.any(node.v_reset):
+        if type(node) is not Population or accepted(node, SHIFTED) is None:
             return None
-        if node.reset != "value":
+        rule = node.rule
+        if type(rule) is not Spikes or not np.any(rule.reset_to):
             return None
-        origin = node.v_reset.astype(np.float64)
+        origin = np.asarray(rule.reset_to, np.float64)
         shifted = dataclasses.replace(
-            node, v_threshold=node.v_threshold - origin, v_reset=np.zeros_like(node.v_reset)
+            node,
+            membrane=node.membrane.by_unit("potential", lambda x: x - origin),
+            rule=dataclasses.replace(
+                rule.by_unit("potential", lambda x: x - origin),
+                reset_to=np.zeros_like(rule.reset_to),
+            ),
         )
-        if exact(shifted, LIF, CubaLIF):
-            shifted = dataclasses.replace(shifted, v_leak=shifted.v_leak - origin)
         return Done(replace(network, shifted), "the potential is counted from v_reset")
+
+
+SHIFTED = (
+    Accepts("shifted", frozenset(MEMBRANES), Spikes, frozenset(("reset_to", "fires=at", "floor"))),
+)
+"""Rules that mean the same from another origin; a reset by subtraction does not."""

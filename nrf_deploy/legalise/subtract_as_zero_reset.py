@@ -17,7 +17,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..network import IF, LIF, CubaLIF, Network, Node, exact
+from ..capabilities import Accepts, accepted
+from ..network import Network, Node, Population
+from ..neurons import MEMBRANES, Spikes
 from .base import Done, Outcome, register
 from .choice import Approximate
 from .graph import replace
@@ -33,10 +35,25 @@ class SubtractAsZeroReset(Approximate):
     about = "a spike resets the potential to 0; what it was above the threshold is lost"
 
     def at(self, network: Network, node: Node) -> Outcome:
-        if not exact(node, IF, LIF, CubaLIF) or node.reset != "subtract":
+        if type(node) is not Population or accepted(node, SUBTRACTS) is None:
             return None
-        zero = np.zeros_like(node.v_reset)
+        rule = node.rule
+        if type(rule) is not Spikes or rule.reset != "subtract":
+            return None
+        zero = np.zeros_like(np.broadcast_to(rule.reset_to, node.shape))
+        reset = dataclasses.replace(rule, reset="value", reset_to=zero)
         return Done(
-            replace(network, dataclasses.replace(node, reset="value", v_reset=zero)),
+            replace(network, dataclasses.replace(node, rule=reset)),
             "the potential is reset to 0 instead of by subtraction",
         )
+
+
+SUBTRACTS = (
+    Accepts(
+        "subtracts",
+        frozenset(MEMBRANES),
+        Spikes,
+        frozenset(("reset=subtract", "reset_to", "fires=at")),
+    ),
+)
+"""Rules whose reset can be exchanged; of several spikes in a step each takes its own part."""

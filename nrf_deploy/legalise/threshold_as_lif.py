@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..network import LIF, Network, Node, Threshold, exact
+from ..network import Network, Node, Population, Threshold, exact
+from ..neurons import Leaky, Spikes
 from .base import Done, LocalPass, Outcome, register
 from .graph import replace
 
@@ -29,12 +30,9 @@ class ThresholdAsLif(LocalPass):
         if not exact(node, Threshold):
             return None
         zero = np.zeros(node.shape)
-        neurons = LIF(
+        neurons = Population(
             name=node.name,
-            tau=zero + network.dt,
-            r=zero + 1,
-            v_leak=zero,
-            v_threshold=node.threshold.astype(np.float64),
-            v_reset=zero,
+            membrane=Leaky(tau=zero + network.dt, r=zero + 1, v_leak=zero),
+            rule=Spikes(threshold=node.threshold.astype(np.float64), reset_to=zero),
         )
         return Done(replace(network, neurons), "a LIF that forgets all in a step")

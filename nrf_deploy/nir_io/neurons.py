@@ -3,67 +3,75 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
 from ..findings import error, warning
-from ..network import (
-    IF,
-    LI,
-    LIF,
-    Array,
-    CubaLI,
-    CubaLIF,
-    Delay,
-    Integrator,
-    Node,
-    Population,
-    RectifiedLI,
-    Shape,
-)
+from ..network import Array, Delay, Node, Population, Shape
+from ..neurons import MEMBRANES, Membrane, Rule, Spikes, Value
 from ..nodes import first
-from ..time_constants import TIMES, faults
+from ..time_constants import faults
 from .fields import Fields
 from .kinds import Builder, Reading
-from .rules import SAID, rule
+from .rules import rule
 
-POPULATIONS: dict[str, type[Population]] = {
-    cls.kind: cls for cls in (Integrator, IF, LI, LIF, CubaLI, CubaLIF)
+POPULATIONS: dict[str, tuple[type[Membrane], type[Rule]]] = {
+    kind: (membrane, rule)
+    for membrane in MEMBRANES
+    for kind, rule in zip(membrane.nir, (Value, Spikes), strict=True)
+    if membrane.near is None
 }
-SPIKING = tuple(kind for kind, cls in POPULATIONS.items() if cls.spikes)
+"""Node of NIR -> the membrane and the rule that it stands for."""
+SPIKING = tuple(kind for kind, (_, rule) in POPULATIONS.items() if rule.spikes)
+FIELDS: dict[type[Rule], dict[str, str]] = {
+    Value: {},
+    Spikes: {"threshold": "v_threshold", "reset_to": "v_reset"},
+}
+"""Fields of a rule that NIR has a field for, and its name."""
 RECTIFY = "rectify"
 """What an LI says in its metadata where a ReLU follows it."""
 DEFAULTS = {"v_reset": ("v_threshold", 0.0), "w_in": ("v_leak", 1.0)}
 SLACK = 1e-6  # of a step: what float32 loses in a delay that is a whole number of steps
 
 
-def parameters(population: type[Population]) -> list[str]:
-    """The fields of NIR that this population takes; they have the same names here."""
-    names = (f.name for f in dataclasses.fields(population))
-    return [n for n in names if n not in ("name", *SAID)]
+def parameters(membrane: type[Membrane], rule: type[Rule]) -> list[str]:
+    """Return the fields of the NIR node; those of a membrane have the same names here."""
+    return [*(f.name for f in dataclasses.fields(membrane)), *FIELDS[rule].values()]
 
 
 def build_population(f: Fields, given: Shape | None, how: Reading) -> Node | None:
-    cls = POPULATIONS[f.node.kind]
-    said = rule(f, how.rules) if cls.spikes else {}
-    values = {key: _value(f, key, (said or {}).get("reset")) for key in parameters(cls)}
+    membrane, kind = POPULATIONS[f.node.kind]
+    said = rule(f, how.rules) if kind.spikes else {}
+    values = {key: _value(f, key, (said or {}).get("reset")) for key in parameters(membrane, kind)}
     if said is None:
         return None
-    rectify = f.word(RECTIFY) if cls is LI else None
+    rectify = f.word(RECTIFY) if f.node.kind == "LI" else None
     if rectify not in (None, "yes", "no"):
         f.error("NIR-RECTIFY", f"rectify is {rectify!r:.80}; expected yes or no")
         return None
-    if rectify == "yes":
-        cls = RectifiedLI
+    more: dict[str, Any] = {"rectified": True} if rectify == "yes" else {}
     known = {key: a for key, a in values.items() if a is not None}
     full = f.fit(known, given) if len(known) == len(values) else None
     if full is None:
         return None
-    wrong = [x for key in TIMES if key in full for x in faults(f.name, key, full[key], how.dt)]
+    times = [key for key in full if _unit(membrane, key) == "time"]
+    wrong = [x for key in times for x in faults(f.name, key, full[key], how.dt)]
     f.findings.extend(wrong)
-    if cls.spikes:
+    if kind.spikes:
         _check_threshold(f, full, said["reset"])
-    return None if wrong else cls(name=f.name, **full, **said)
+    if wrong:
+        return None
+    own = [x.name for x in dataclasses.fields(membrane)]
+    return Population(
+        name=f.name,
+        membrane=membrane(**{key: full[key] for key in own}),
+        rule=kind(**{key: full[name] for key, name in FIELDS[kind].items()}, **said, **more),
+    )
+
+
+def _unit(membrane: type[Membrane], key: str) -> str | None:
+    return next((f.metadata["unit"] for f in dataclasses.fields(membrane) if f.name == key), None)
 
 
 def _value(f: Fields, key: str, reset: str | None) -> Array | None:

@@ -12,6 +12,7 @@ order of nodes, the readout or receptive fields: they go to the metadata.
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 from collections.abc import Callable, Iterable
@@ -21,17 +22,14 @@ from typing import Any, BinaryIO
 import h5py
 import numpy as np
 
-from ..capabilities import kind_name
+from ..capabilities import kind_name, neurons_name
 from ..files import write_atomically
 from ..findings import Finding, UsageError, error, refuse
 from ..network import (
     DATA,
-    IF,
     KINDS,
-    LIF,
     Array,
     Conv,
-    CubaLIF,
     Delay,
     Flatten,
     Linear,
@@ -41,21 +39,21 @@ from ..network import (
     Pool,
     Population,
     Port,
-    RectifiedLI,
     Scale,
     Shape,
     Threshold,
 )
+from ..neurons import MEMBRANES, Spikes, Value
 from .kinds import same_padding
 from .metadata import LOOP_START, NODE_ORDER
-from .neurons import RECTIFY, parameters
+from .neurons import FIELDS, RECTIFY
 from .read import read
 
 NIR_VERSION = "1.0.8"
 PACK_FROM = 4096  # bytes; below, the chunk index of HDF5 costs more than packing saves
 
-Value = str | int | Array
-Said = dict[str, Value]
+Field = str | int | Array
+Said = dict[str, Field]
 
 
 class UnsayableError(Exception):
@@ -122,7 +120,7 @@ class _Writer:
             for key, text in metadata.items():
                 self.put(inner, key, text)
 
-    def put(self, group: h5py.Group, key: str, value: Value) -> None:
+    def put(self, group: h5py.Group, key: str, value: Field) -> None:
         if isinstance(value, str):
             group.create_dataset(key, data=value, dtype=h5py.string_dtype())
         elif isinstance(value, int):
@@ -143,7 +141,7 @@ def _said(node: Node, findings: list[Finding]) -> Said:
         what = f"{node.name!r} cannot be the name of a node in a .nir file"
         findings.append(error("NIR-NAME", what, fix="rename the layer", layer=node.name))
     try:
-        if type(node) not in KINDS.values():
+        if type(node) is not Population and type(node) not in KINDS.values():
             raise UnsayableError(f"NIR has no node of the kind {kind_name(type(node))}")
         for kind, say in SAYINGS:
             if isinstance(node, kind):
@@ -160,10 +158,12 @@ def _metadata(node: Node) -> dict[str, str]:
     metadata = {}
     if isinstance(node, Conv) and node.bias is None:
         metadata["bias"] = "absent"
-    if isinstance(node, IF | LIF | CubaLIF):
-        metadata |= {"reset": node.reset, "fires": node.fires}
-    if isinstance(node, RectifiedLI):
-        metadata[RECTIFY] = "yes"
+    if type(node) is Population:
+        rule = node.rule
+        if type(rule) is Spikes:
+            metadata |= {"reset": rule.reset, "fires": rule.fires}
+        if type(rule) is Value and rule.rectified:
+            metadata[RECTIFY] = "yes"
     return metadata
 
 
@@ -201,11 +201,11 @@ def _conv(node: Conv) -> Said:
     }
 
 
-def _axes(values: Shape) -> Value:
+def _axes(values: Shape) -> Field:
     return values[0] if len(values) == 1 else _sizes(values)
 
 
-def _conv_padding(node: Conv) -> Value:
+def _conv_padding(node: Conv) -> Field:
     if (even := _even(node.padding)) is not None:
         return _axes(even)
     if set(node.stride) == {1} and node.padding == same_padding(node.kernel, node.dilation):
@@ -239,8 +239,19 @@ def _flatten(node: Flatten) -> Said:
 
 
 def _population(node: Population) -> Said:
-    kind = "LI" if isinstance(node, RectifiedLI) else node.kind
-    return {"type": kind, **{key: getattr(node, key) for key in parameters(type(node))}}
+    kind = node.membrane.nir[node.spikes]
+    if type(node.membrane) not in MEMBRANES or type(node.rule) not in FIELDS or node.membrane.near:
+        kinds = neurons_name(type(node.membrane), type(node.rule))
+        raise UnsayableError(f"NIR has no node for {kinds}")
+    sayable = {"reset=subtract", "reset_to", "fires=at"}
+    sayable |= {"rectified"} if kind == "LI" else set()
+    if more := sorted(node.features - sayable):
+        raise UnsayableError(f"NIR has no field for {', '.join(more)} of {kind} neurons")
+    said = {f.name: getattr(node.membrane, f.name) for f in dataclasses.fields(node.membrane)}
+    for key, name in FIELDS[type(node.rule)].items():
+        value = np.asarray(getattr(node.rule, key))
+        said[name] = value if value.shape else np.full(node.shape, value, np.float32)
+    return {"type": kind, **said}
 
 
 SAYINGS: tuple[tuple[type[Node], Callable[[Any], Said]], ...] = (

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..capabilities import demand, exactly
+from ..capabilities import Domain, demand, exactly
 from ..layers import Layers, Link
 from ..network import Array, AvgPool, Conv, Linear, Network, Pool, Population, Scale, SumPool, exact
 from .rules import Rules
 
-WEIGHTED = exactly(Conv, Linear, Scale, SumPool, AvgPool)
+WEIGHTED = Domain(nodes=exactly(Conv, Linear, Scale, SumPool, AvgPool))
 """Connections that a link can hold."""
 
 

@@ -7,7 +7,7 @@ v_int' = (1 - k) v_int + u_int + bias_int, so with v_int = S v
     bias = S k (v_leak + r b)            for a constant input b (a layer's bias).
 
 The weights hold g * w, so g alone is chosen and S = g / (k r) follows for each neuron. A
-current with its own time constant (CubaLIF) decays by ks = dt/tau_syn, and its input counts
+current with its own time constant (CurrentLeaky) decays by ks = dt/tau_syn, and its input counts
 ks * w_in.
 """
 
@@ -17,26 +17,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..capabilities import demand, exactly
-from ..network import (
-    IF,
-    LI,
-    LIF,
-    Array,
-    CubaLI,
-    CubaLIF,
-    FlooredIF,
-    Integrator,
-    LinearLeakIF,
-    Population,
-    RateIF,
-    RectifiedLI,
-)
+from ..capabilities import Accepts, Domain, demand, known_features
+from ..findings import TargetError, error
+from ..network import Array, Population
+from ..neurons import MEMBRANES, RULES, Spikes
 
-FORMS = exactly(
-    Integrator, IF, FlooredIF, LinearLeakIF, RateIF, LI, RectifiedLI, LIF, CubaLI, CubaLIF
+FORMS = Domain(
+    tuple(
+        Accepts("integers", frozenset(MEMBRANES), rule, known_features(MEMBRANES, rule))
+        for rule in RULES
+    )
 )
-"""Kinds with this form. What a target's own kind has besides (a floor), the target reads."""
+"""Kinds with this form. What a rule has besides (a floor), the target reads."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,44 +44,28 @@ class Neuron:
 
 
 def neuron(population: Population, dt: float) -> Neuron:
-    shape = population.shape
+    """Return the decays, the gain and the constants of these neurons, in float64."""
+    demand(population, FORMS, "quantisation")
+    membrane, rule = population.membrane, population.rule
+    if (form := membrane.form(dt)) is None:
+        raise TargetError(
+            error(
+                "KIND-UNSUPPORTED",
+                f"a step of {type(membrane).__name__} is not linear",
+                layer=population.name,
+                why="it has no decay and no gain that a machine of integers could hold",
+                fix="train with one of the linear kinds (docs/how-it-works.md)",
+            )
+        )
 
     def full(x: Array | float) -> Array:
-        return np.broadcast_to(np.asarray(x, np.float64), shape)
+        return np.broadcast_to(np.asarray(x, np.float64), population.shape)
 
-    demand(population, FORMS, "quantisation")
-    threshold = None
-    if isinstance(population, IF | LIF | CubaLIF):
-        threshold = full(population.v_threshold)
-    match population:
-        case Integrator():
-            return Neuron(
-                decay=full(0.0),
-                current_decay=full(1.0),
-                drive=full(dt * population.r.astype(np.float64)),
-                rest=full(0.0),
-                threshold=threshold,
-                first=full(population.v_reset if isinstance(population, IF) else 0.0),
-            )
-        case LI():
-            k = full(dt / population.tau.astype(np.float64))
-            return Neuron(
-                decay=k,
-                current_decay=full(1.0),
-                drive=full(k * population.r),
-                rest=full(k * population.v_leak),
-                threshold=threshold,
-                first=full(population.v_leak),
-            )
-        case CubaLI():
-            k = full(dt / population.tau_mem.astype(np.float64))
-            ks = full(dt / population.tau_syn.astype(np.float64))
-            return Neuron(
-                decay=k,
-                current_decay=ks,
-                drive=full(k * population.r * ks * population.w_in),
-                rest=full(k * population.v_leak),
-                threshold=threshold,
-                first=full(population.v_leak),
-            )
-    raise TypeError(f"{population.kind} has no such form")  # FORMS and the cases differ
+    return Neuron(
+        decay=full(form.decay),
+        current_decay=full(form.current_decay),
+        drive=full(form.drive),
+        rest=full(form.rest),
+        threshold=full(rule.threshold) if type(rule) is Spikes else None,
+        first=full(membrane.start(rule)["v"]),
+    )

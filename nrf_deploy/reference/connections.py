@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..capabilities import demand, exactly
+from ..capabilities import Domain, demand, exactly
 from ..network import (
     Array,
     AvgPool,
@@ -40,7 +40,7 @@ Chunk = Callable[[Array], Array]
 """(steps, *input_shape) -> (steps, *shape), float32"""
 
 
-CONNECTIONS = exactly(Linear, Conv, SumPool, AvgPool, Flatten, Scale)
+CONNECTIONS = Domain(nodes=exactly(Linear, Conv, SumPool, AvgPool, Flatten, Scale))
 
 
 def connection(node: Connection) -> Chunk:

@@ -10,19 +10,19 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..capabilities import demand
+from ..capabilities import Domain, demand, exactly
 from ..findings import Finding, InputError, error
 from ..network import Array, Connection, Delay, Node, Population, Threshold, exact
 from .connections import CONNECTIONS, Chunk, connection
-from .neurons import EULER, Decay, neuron
+from .neurons import NEURONS, Decay, neuron
 
-RUNS: frozenset[type[Node]] = frozenset((*CONNECTIONS, *EULER, Delay, Threshold))
-"""Kinds that the float reference runs, beside Input and Output."""
+RUNS = Domain(NEURONS, CONNECTIONS.nodes | exactly(Delay, Threshold))
+"""What the float reference runs, beside Input and Output."""
 
 
 def at_work(node: Node, dt: float, decay: Decay, keep_states: bool) -> Chunk:
     """This node, ready for its first chunk."""
-    if isinstance(node, Population):
+    if type(node) is Population:
         return Neurons(node, dt, decay, keep_states)
     if isinstance(node, Connection):
         return connection(node)

@@ -75,7 +75,7 @@ def attribute(
         if name not in numbers or name not in actual:
             left_out[name] = ELSEWHERE
             continue
-        if why := unexpressed(final[name], numbers[name]):  # type: ignore[arg-type]
+        if why := unexpressed(final[name], numbers[name]):
             left_out[name] = why
             continue
         pooled = _pooling(program, name, recording, reference, run)

@@ -18,24 +18,23 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from ..capabilities import kind_name
+from .. import neurons
+from ..capabilities import Accepts, Domain, outside
 from ..layers import Layers
 from ..network import (
     IF,
-    LI,
     LIF,
     Array,
     CubaLI,
     CubaLIF,
     FlooredIF,
-    Integrator,
-    LinearLeakIF,
     Network,
+    Node,
     Population,
     RateIF,
     RectifiedLI,
-    exact,
 )
+from ..neurons import CurrentLeaky, Leaky, LinearLeak, Spikes, Value
 from ..quantise.drive import constant
 from ..quantise.neuron import neuron
 
@@ -78,29 +77,24 @@ class Numbers:
     floor: Array
 
 
-SPIKING = frozenset(("v_threshold", "v_reset", "reset", "fires"))
-READS: Mapping[type[Population], frozenset[str]] = {
-    Integrator: frozenset(("r",)),
-    IF: SPIKING | {"r"},
-    FlooredIF: SPIKING | {"r", "v_floor"},
-    LinearLeakIF: SPIKING | {"r", "v_floor", "leak"},
-    RateIF: SPIKING | {"r", "v_floor", "worth"},
-    LI: frozenset(("tau", "r", "v_leak")),
-    RectifiedLI: frozenset(("tau", "r", "v_leak")),
-    LIF: SPIKING | {"tau", "r", "v_leak"},
-    CubaLI: frozenset(("tau_syn", "tau_mem", "r", "v_leak", "w_in")),
-    CubaLIF: SPIKING | {"tau_syn", "tau_mem", "r", "v_leak", "w_in"},
-}
-"""The kinds that `Variants` simulates, and the fields of each that it reads."""
+FIRING = frozenset(("reset=subtract", "reset_to", "fires=at", "floor"))
+DOMAIN = Domain(
+    (
+        Accepts("values", frozenset((neurons.Integrator, Leaky, CurrentLeaky)), Value,
+                frozenset(("rectified",))),
+        Accepts("spikes", frozenset((neurons.Integrator, Leaky, CurrentLeaky, LinearLeak)), Spikes,
+                FIRING),
+        Accepts("counts", frozenset((neurons.Integrator,)), Spikes,
+                FIRING | {"per_step=many", "worth"}),
+    )
+)  # fmt: skip
+"""What `Variants` simulates."""
 
 
-def unexpressed(node: Population, numbers: Mapping[str, Array]) -> str:
+def unexpressed(node: Node, numbers: Mapping[str, Array]) -> str:
     """Return why this simulation cannot stand for the layer, or "" where it can."""
-    if type(node) not in READS:
-        return f"the simulation that finds causes does not run the kind {kind_name(type(node))}"
-    own = {f.name for f in fields(node)} - {"name"}
-    if unread := sorted(own - READS[type(node)]):
-        return f"the simulation that finds causes does not read {', '.join(unread)}"
+    if wrong := outside(node, DOMAIN):
+        return f"the simulation that finds causes does not run {wrong}"
     if foreign := sorted(set(numbers) - {f.name for f in fields(Numbers)}):
         return f"the simulation that finds causes has no {', '.join(foreign)} as the chip has"
     return ""
@@ -112,13 +106,12 @@ def ideal(network: Network, view: Layers, name: str) -> Numbers:
     assert isinstance(node, Population)
     form = neuron(node, network.dt)
     cell = node if isinstance(node, IF | LIF | CubaLIF) else None
-    linear = node if exact(node, LinearLeakIF) else None
     floored = node if isinstance(node, FlooredIF) else None
     no, endless = np.zeros(()), np.full((), np.inf)
     return Numbers(
         decay=form.decay,
         current_decay=form.current_decay if isinstance(node, CubaLI) else np.ones(()),
-        bias=form.rest if linear is None else form.rest - network.dt * linear.leak,
+        bias=form.rest,
         current_bias=constant(view, name, form) - form.rest,
         threshold=endless if form.threshold is None else form.threshold,
         at=np.array(float(cell is not None and cell.fires == "at")),

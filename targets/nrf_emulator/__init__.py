@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nrf_deploy.capabilities import Kinds
+from nrf_deploy.capabilities import Domain
 from nrf_deploy.findings import Finding
 from nrf_deploy.legalise import EXACT, Pass, ThresholdAsLif
 from nrf_deploy.legalise.choice import Approximate, allowed
@@ -74,8 +74,8 @@ class EmulatorTarget:
     def passes(self, chip: str, allow: Collection[str] = ()) -> Sequence[Pass]:
         return (*EXACT, ThresholdAsLif(), *allowed(self.choices, allow))
 
-    def kinds(self, chip: str) -> Kinds:
-        return _check.KINDS
+    def accepts(self, chip: str) -> Domain:
+        return _check.DOMAIN
 
     def check(self, network: Network, chip: str) -> list[Finding]:
         return _check.check(network, settings(chip))

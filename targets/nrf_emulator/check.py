@@ -6,29 +6,24 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from nrf_deploy.capabilities import Kinds, exactly, unknown
+from nrf_deploy import neurons
+from nrf_deploy.capabilities import Accepts, Domain, exactly, unknown
 from nrf_deploy.findings import Finding, error, warning
 from nrf_deploy.layers import Layers, layers
 from nrf_deploy.legalise.subtract_as_zero_reset import SubtractAsZeroReset
 from nrf_deploy.network import (
-    IF,
-    LI,
-    LIF,
     Conv,
-    CubaLI,
-    CubaLIF,
     Delay,
     Flatten,
-    Integrator,
     Linear,
     Network,
     Output,
     Pool,
     Population,
-    RectifiedLI,
     Scale,
     SumPool,
 )
+from nrf_deploy.neurons import CurrentLeaky, Leaky, Spikes, Value
 from nrf_deploy.quantise.reach import analogue, in_a_loop
 from nrf_deploy.reference.nodes import delay_faults, delay_steps
 
@@ -37,27 +32,19 @@ from .ranges import analogue_inside
 from .settings import Settings
 from .units import Unit
 
-KINDS = Kinds(
-    runs=exactly(
-        Linear,
-        Conv,
-        SumPool,
-        Flatten,
-        Scale,
-        Delay,
-        Integrator,
-        IF,
-        LI,
-        RectifiedLI,
-        LIF,
-        CubaLI,
-        CubaLIF,
-    )
+MEMBRANES = frozenset((neurons.Integrator, Leaky, CurrentLeaky))
+DOMAIN = Domain(
+    (
+        Accepts("spikes", MEMBRANES, Spikes, frozenset(("reset=subtract", "reset_to", "fires=at"))),
+        Accepts("values", frozenset((neurons.Integrator,)), Value),
+        Accepts("values", frozenset((Leaky, CurrentLeaky)), Value, frozenset(("rectified",))),
+    ),
+    exactly(Linear, Conv, SumPool, Flatten, Scale, Delay),
 )
 
 
 def check(network: Network, s: Settings) -> list[Finding]:
-    if foreign := unknown(network, KINDS, "this machine"):
+    if foreign := unknown(network, DOMAIN, "this machine"):
         return foreign
     view = layers(network)
     findings = [*_structure(network, view), *loops(view, s)]

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nrf_deploy.capabilities import Kinds
+from nrf_deploy.capabilities import Domain
 from nrf_deploy.findings import Finding
 from nrf_deploy.legalise import EXACT, Pass, ShiftReset
 from nrf_deploy.legalise.choice import Approximate, allowed
@@ -54,8 +54,8 @@ class LoihiTarget:
     def passes(self, chip: str, allow: Collection[str] = ()) -> Sequence[Pass]:
         return (*EXACT, ShiftReset(), *allowed(CHOICES, allow))
 
-    def kinds(self, chip: str) -> Kinds:
-        return _check.KINDS
+    def accepts(self, chip: str) -> Domain:
+        return _check.DOMAIN
 
     def check(self, network: Network, chip: str) -> list[Finding]:
         return _check.check(network, Chip.load(chip))

@@ -6,30 +6,29 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from nrf_deploy.capabilities import Kinds, exactly, unknown
+from nrf_deploy import neurons
+from nrf_deploy.capabilities import Accepts, Domain, exactly, unknown
 from nrf_deploy.findings import Finding, error, info, warning
 from nrf_deploy.layers import Layers, Link, layers
 from nrf_deploy.network import (
     IF,
-    LI,
     LIF,
     Conv,
     CubaLI,
     CubaLIF,
     Delay,
     Flatten,
-    Integrator,
     Linear,
     Network,
     Node,
     Output,
     Pool,
     Population,
-    RectifiedLI,
     Scale,
     SumPool,
     Threshold,
 )
+from nrf_deploy.neurons import CurrentLeaky, Leaky, Spikes, Value
 from nrf_deploy.quantise.reach import feeds_on, in_a_loop
 
 from .chip import Chip
@@ -46,28 +45,20 @@ INSTEAD = {
 }
 
 
-KINDS = Kinds(
-    runs=exactly(
-        Linear,
-        Conv,
-        SumPool,
-        Flatten,
-        Scale,
-        Delay,
-        Integrator,
-        IF,
-        LI,
-        RectifiedLI,
-        LIF,
-        CubaLI,
-        CubaLIF,
+MEMBRANES = frozenset((neurons.Integrator, Leaky, CurrentLeaky))
+DOMAIN = Domain(
+    (
+        Accepts("spikes", MEMBRANES, Spikes, frozenset(("reset=subtract", "reset_to", "fires=at"))),
+        Accepts("values", frozenset((neurons.Integrator,)), Value),
+        Accepts("values", frozenset((Leaky, CurrentLeaky)), Value, frozenset(("rectified",))),
     ),
-    explained=exactly(Threshold),
+    exactly(Linear, Conv, SumPool, Flatten, Scale, Delay),
+    exactly(Threshold),
 )
 
 
 def check(network: Network, chip: Chip) -> list[Finding]:
-    if foreign := unknown(network, KINDS, chip.name):
+    if foreign := unknown(network, DOMAIN, chip.name):
         return foreign
     view = layers(network, through_delays=True)
     findings = [*_structure(network, view), *latencies(network, view)[1]]

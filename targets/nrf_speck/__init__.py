@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nrf_deploy.bundle import Bundle
-from nrf_deploy.capabilities import Kinds
+from nrf_deploy.capabilities import Domain
 from nrf_deploy.findings import Finding
 from nrf_deploy.flash import Boards, Flashed, Image
 from nrf_deploy.legalise import Pass
@@ -62,8 +62,8 @@ class SpeckTarget:
     def passes(self, chip: str, allow: Collection[str] = ()) -> Sequence[Pass]:
         return (*PASSES, *allowed(CHOICES, allow))
 
-    def kinds(self, chip: str) -> Kinds:
-        return _check.KINDS
+    def accepts(self, chip: str) -> Domain:
+        return _check.DOMAIN
 
     def check(self, network: Network, chip: str) -> list[Finding]:
         return _check.check(network, Chip.load(chip))

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from nrf_deploy.capabilities import Kinds, exactly, unknown
+from nrf_deploy import neurons
+from nrf_deploy.capabilities import Accepts, Domain, exactly, unknown
 from nrf_deploy.findings import Finding, error, warning
 from nrf_deploy.layers import Layers, layers
 from nrf_deploy.lowering import outputs
@@ -15,12 +16,8 @@ from nrf_deploy.network import (
     LI,
     LIF,
     Conv,
-    CubaLI,
-    CubaLIF,
     Delay,
     Flatten,
-    FlooredIF,
-    Integrator,
     Linear,
     LinearLeakIF,
     Network,
@@ -28,12 +25,11 @@ from nrf_deploy.network import (
     Output,
     Pool,
     Population,
-    RateIF,
-    RectifiedLI,
     Scale,
     SumPool,
     Threshold,
 )
+from nrf_deploy.neurons import CurrentLeaky, Leaky, LinearLeak, Spikes, Value
 
 from .branches import branches, disagreement, wires
 from .check_links import link_faults
@@ -42,14 +38,31 @@ from .choices import INSIDE, LEAK, READ
 from .legalise_leak import SHORT, shortest
 from .unit import UnevenError, Unit
 
-KINDS = Kinds(
-    runs=exactly(Linear, Conv, SumPool, Flatten, Scale, IF, FlooredIF, LinearLeakIF, RateIF),
-    explained=exactly(Integrator, LI, RectifiedLI, LIF, CubaLI, CubaLIF, Threshold, Delay),
+FIRING = frozenset(("reset=subtract", "reset_to", "fires=at", "floor"))
+DOMAIN = Domain(
+    (
+        Accepts("spikes", frozenset((neurons.Integrator, LinearLeak)), Spikes, FIRING),
+        Accepts(
+            "counts",
+            frozenset((neurons.Integrator,)),
+            Spikes,
+            FIRING | {"per_step=many", "worth"},
+        ),
+        Accepts(None, frozenset((Leaky, CurrentLeaky)), Spikes, FIRING),
+        Accepts(
+            None,
+            frozenset((neurons.Integrator, Leaky, CurrentLeaky)),
+            Value,
+            frozenset(("rectified",)),
+        ),
+    ),
+    exactly(Linear, Conv, SumPool, Flatten, Scale),
+    explained=exactly(Threshold, Delay),
 )
 
 
 def check(network: Network, chip: Chip) -> list[Finding]:
-    if foreign := unknown(network, KINDS, chip.name):
+    if foreign := unknown(network, DOMAIN, chip.name):
         return foreign
     view = layers(network)
     findings = [*_structure(network, view)]

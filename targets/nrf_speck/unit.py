@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nrf_deploy.layers import Layers
-from nrf_deploy.network import IF, Array, FlooredIF, LinearLeakIF, Network, RateIF
+from nrf_deploy.network import IF, Array, FlooredIF, Network, RateIF
 from nrf_deploy.quantise.drive import constant
 from nrf_deploy.quantise.neuron import neuron
 from nrf_deploy.quantise.scheme import single
@@ -64,8 +64,6 @@ class Unit:
         drive, floor = constant(view, name, form) / theta, None
         if isinstance(node, FlooredIF) and np.isfinite(node.v_floor).all():
             floor = even("v_floor", node.v_floor / theta)
-        if isinstance(node, LinearLeakIF):
-            drive = drive - network.dt * node.leak / theta
         return Unit(
             drive=even("r / v_threshold", form.drive / theta),
             bias=even("the bias", drive),

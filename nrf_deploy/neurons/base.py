@@ -1,0 +1,187 @@
+"""Membranes and rules: what all of them share.
+
+A population of neurons is a membrane (how input moves the potential v) and a rule (what leaves,
+and what that does to v). Both are closed sets of small frozen dataclasses, one file each. Every
+field belongs to one of two groups:
+
+- a field without a default is part of the kind;
+- a field with a default is a *feature*, and its default is neutral.
+
+Code that interprets neurons lists the exact types and every feature that it reads
+(capabilities.py). Whatever it does not list is refused before it runs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from dataclasses import MISSING, dataclass, field
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+State = dict[str, Array]
+Advance = Callable[[State, Array], State]
+"""(state, input) -> state, before any spike"""
+Fire = Callable[[State, State], tuple[Array, State]]
+"""(state before the step, state after the membrane moved) -> (value, state after the step)"""
+
+Unit = Literal[
+    "time",  # a time constant, in the units of dt
+    "input",  # what an input is multiplied by
+    "current",  # what a current is multiplied by
+    "potential",  # a place on the axis of v: moves with its origin
+    "amount",  # a distance on that axis
+    "rate",  # an amount per unit of time
+    "steps",  # a number of steps
+    "value",  # what a spike stands for
+]
+
+
+def number(unit: Unit, about: str = "", **more: Any) -> Any:
+    """Return a field that holds one number per neuron.
+
+    Args:
+        unit: what the number counts
+        about: the feature in a few words, for messages ("a floor of the potential")
+        more: arguments of dataclasses.field, such as a neutral default
+    """
+    return field(metadata={"unit": unit, "about": about}, **more)
+
+
+def choice(about: str, default: Any) -> Any:
+    """Return a field that holds one word, flag or part for all neurons of a population.
+
+    Args:
+        about: the feature in a few words, for messages
+        default: the neutral value
+    """
+    return field(metadata={"about": about}, default=default)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Part:
+    """A frozen piece of a population."""
+
+    def numbers(self) -> Iterator[tuple[str, Unit, Array]]:
+        """Yield (name, unit, array) of every number per neuron; None is left out."""
+        for f in dataclasses.fields(self):
+            value = getattr(self, f.name)
+            if "unit" in f.metadata and value is not None:
+                yield f.name, f.metadata["unit"], np.asarray(value)
+
+    def by_unit(self, unit: Unit, of: Callable[[Array], Array]) -> Self:
+        """Return this part with every number of a unit replaced."""
+        return dataclasses.replace(self, **{n: of(x) for n, u, x in self.numbers() if u == unit})
+
+    def parts(self) -> Iterator[tuple[str, Part]]:
+        """Yield (name, part) of every field that holds a part of its own."""
+        for f in dataclasses.fields(self):
+            if isinstance(value := getattr(self, f.name), Part):
+                yield f.name, value
+
+    def features(self) -> frozenset[str]:
+        """Return the features that are not neutral: "floor", "reset=subtract".
+
+        A choice adds name=value; a part adds name=Type and its own features, after a dot; a
+        number or a flag adds its name.
+        """
+        found: set[str] = set()
+        for f in dataclasses.fields(self):
+            value = getattr(self, f.name)
+            if f.default is MISSING or _same(value, f.default):
+                continue
+            if isinstance(value, str):
+                found.add(f"{f.name}={value}")
+            elif isinstance(value, Part):
+                found.add(f"{f.name}={type(value).__name__}")
+                found |= {f"{f.name}.{x}" for x in value.features()}
+            else:
+                found.add(f.name)
+        return frozenset(found)
+
+
+def _same(value: Any, neutral: Any) -> bool:
+    if value is None or neutral is None or isinstance(value, str | Part):
+        return value is neutral or (isinstance(value, str) and value == neutral)
+    return bool(np.all(np.asarray(value) == neutral))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Form:
+    """A linear step: v' = (1 - decay) v + drive x + rest.
+
+    x passes through a current that keeps 1 - current_decay of itself in each step;
+    `current_decay` is 1 where the current has no memory.
+    """
+
+    decay: Array
+    current_decay: Array
+    drive: Array
+    rest: Array
+
+
+class Membrane(Part):
+    """How input moves the potential v, before any spike."""
+
+    states: ClassVar[tuple[str, ...]]
+    """State variables; the last one is "v"."""
+    nir: ClassVar[tuple[str, str]]
+    """The NIR nodes that stand for it: (with a value, with spikes)."""
+    near: ClassVar[type[Membrane] | None] = None
+    """If NIR has no such node: the kind whose node is written, with this one's name beside it."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return next(np.shape(x) for _, _, x in self.numbers())
+
+    def start(self, rule: Rule) -> State:
+        """Return the state before the first step."""
+        raise NotImplementedError
+
+    def euler(self, dt: float, spiking: bool) -> Advance:
+        """Return a step of Euler's method in float32, operation by operation as the framework."""
+        raise NotImplementedError
+
+    def exact(self, dt: float) -> Advance | None:
+        """Return the exact solution over a step in float64; None where Euler's step is exact."""
+        raise NotImplementedError
+
+    def form(self, dt: float) -> Form | None:
+        """Return the step as a linear form; None where it is not linear."""
+        return None
+
+    def exactly(self, dt: float) -> Self:
+        """Return the membrane whose Euler step is the exact step of this one."""
+        return self
+
+    def full(self, values: Any, dtype: Any = np.float32) -> Array:
+        return np.broadcast_to(values, self.shape).astype(dtype)
+
+    def rate(self, dt: float, tau: Array) -> Array:
+        """Return float32(dt) * float32(1/tau)."""
+        return np.asarray(np.float32(dt) * self.full(1.0 / tau.astype(np.float64)))
+
+
+class Rule(Part):
+    """What leaves a population, given the potential, and what that does to the potential."""
+
+    spikes: ClassVar[bool]
+    runs: ClassVar[frozenset[str]] = frozenset()
+    """The features that `fire` reads."""
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """Return the state variables beyond the membrane's."""
+        return ()
+
+    @property
+    def origin(self) -> Array | float:
+        """Return the potential at which an integrator starts."""
+        return 0.0
+
+    def fire(self, shape: tuple[int, ...], dt: float, dtype: Any) -> tuple[State, Fire]:
+        """Return the first values of `states`, and the function that ends a step."""
+        raise NotImplementedError

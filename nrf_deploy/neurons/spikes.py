@@ -1,0 +1,58 @@
+"""The rule of neurons that spike, and what a spike does to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from .base import Array, Fire, Rule, State, choice, number
+
+Reset = Literal["value", "subtract"]
+Fires = Literal["above", "at"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Spikes(Rule):
+    """A spike leaves where v passes `threshold`; then v = reset_to, or v -= threshold.
+
+    The order in a step: v is held at `floor` or above, tested, and reset.
+    """
+
+    spikes = True
+    runs = frozenset({"reset=subtract", "reset_to", "fires=at", "per_step=many", "floor", "worth"})
+
+    threshold: Array = number("potential")
+    reset: Reset = choice("a reset that subtracts the threshold", "value")
+    reset_to: Array | float = number("potential", "a reset to a value", default=0.0)
+    fires: Fires = choice("a spike at v = threshold too", "above")
+    per_step: Literal["one", "many"] = choice("as many spikes as v holds thresholds", "one")
+    floor: Array | None = number("potential", "a floor of the potential", default=None)
+    worth: Array | None = number("value", "spikes that stand for a value", default=None)
+
+    @property
+    def origin(self) -> Array | float:
+        return self.reset_to
+
+    def fire(self, shape: tuple[int, ...], dt: float, dtype: Any) -> tuple[State, Fire]:
+        def full(x: Array | float) -> Array:
+            return np.broadcast_to(x, shape).astype(dtype)
+
+        threshold, to = full(self.threshold), full(self.reset_to)
+        over = np.greater if self.fires == "above" else np.greater_equal
+        floor = None if self.floor is None else full(self.floor)
+        subtract, many = self.reset == "subtract", self.per_step == "many"
+
+        def fire(before: State, s: State) -> tuple[Array, State]:
+            v = s["v"] if floor is None else np.maximum(s["v"], floor)
+            z: Array
+            if many:
+                z = np.floor(np.maximum(v, 0) / threshold)
+                v = v - z * threshold
+            else:
+                z = over(v - threshold, 0).astype(dtype)
+                v = (1 - z) * v + z * (v - threshold if subtract else to)
+            return z, {**s, "v": v}
+
+        return {}, fire
