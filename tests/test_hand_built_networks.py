@@ -23,11 +23,11 @@ def network(neurons: LIF = NEURONS, weight: Linear = WEIGHT) -> Network:
 
 
 UNSOUND = {
-    "reset": network(replace(NEURONS, reset="late")),  # type: ignore[arg-type]
-    "fires": network(replace(NEURONS, fires="x")),  # type: ignore[arg-type]
+    "reset": network(NEURONS.with_(reset="late")),  # type: ignore[arg-type]
+    "fires": network(NEURONS.with_(fires="x")),  # type: ignore[arg-type]
     "loop_start": replace(network(), loop_start="late"),  # type: ignore[arg-type]
     "there twice": replace(network(), edges=(*network().edges, ("w", "n"))),
-    "not finite": network(replace(NEURONS, v_threshold=np.array([1, np.nan, 1], np.float32))),
+    "not finite": network(NEURONS.with_(v_threshold=np.array([1, np.nan, 1], np.float32))),
     "complex": network(weight=replace(WEIGHT, weight=np.eye(3) * 1j)),
 }
 

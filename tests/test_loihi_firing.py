@@ -24,7 +24,7 @@ def at_whole_units(network: Network) -> Network:
     def one(node: Node) -> Node:
         if isinstance(node, IF):
             whole = np.maximum(np.rint(node.v_threshold * 8), 1) / 8
-            return replace(node, fires="at", v_threshold=whole, v_reset=0 * whole)
+            return node.with_(fires="at", v_threshold=whole, v_reset=0 * whole)
         if isinstance(node, Linear | Conv):
             bias = None if node.bias is None else np.rint(node.bias * 8) / 8
             return replace(node, weight=np.rint(node.weight * 8) / 8, bias=bias)
@@ -34,7 +34,7 @@ def at_whole_units(network: Network) -> Network:
 
 
 def with_fires(network: Network, fires: str) -> Network:
-    nodes = (replace(n, fires=fires) if isinstance(n, IF) else n for n in network.nodes)  # type: ignore[arg-type]
+    nodes = (n.with_(fires=fires) if isinstance(n, IF) else n for n in network.nodes)  # type: ignore[arg-type]
     return replace(network, nodes=tuple(nodes))
 
 
@@ -80,7 +80,7 @@ def test_the_two_ways_to_fire_differ() -> None:
 @pytest.mark.parametrize(
     ("last", "bias", "severity"),
     [
-        (replace(leaky(10), fires="at"), 0.0, "info"),
+        (leaky(10).with_(fires="at"), 0.0, "info"),
         (replace(behind(0, 0, leaky(3))["n"]), 0.0, None),
     ],
 )

@@ -204,7 +204,7 @@ def test_neurons_that_share_weights_must_share_units() -> None:
 
 def test_payloads_that_leave_before_the_first_input_are_said() -> None:
     model = network(analogue("LI"), inner=True)
-    early = replace(model["v"], v_leak=np.ones(WIDTH))  # type: ignore[type-var]
+    early = model["v"].with_(v_leak=np.ones(WIDTH))  # type: ignore[type-var]
     nodes = tuple(early if n.name == "v" else n for n in model.nodes)
     for change, expected in ((model, False), (replace(model, nodes=nodes), True)):
         found = [f.code for f in pipeline.check(change, "loihi2", noise()).findings]

@@ -59,7 +59,7 @@ def coarse(network: Network) -> Network:
         elif isinstance(n, Scale):
             n = replace(n, scale=rounded(n.scale, 32))
         elif isinstance(n, IF):
-            n = replace(n, v_threshold=rounded(n.v_threshold, 64), v_reset=rounded(n.v_reset, 64))
+            n = n.with_(v_threshold=rounded(n.v_threshold, 64), v_reset=rounded(n.v_reset, 64))
         nodes.append(n)
     return replace(network, nodes=tuple(nodes))
 

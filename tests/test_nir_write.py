@@ -34,6 +34,7 @@ from nrf_deploy.network import (
     Output,
     Threshold,
 )
+from nrf_deploy.neurons import Part
 from nrf_deploy.nir_io import read, write
 from nrf_deploy.nir_io.write import encode
 
@@ -43,13 +44,20 @@ def assert_same(a: Network, b: Network) -> None:
     assert (a.edges, a.dt, dict(a.readout)) == (b.edges, b.dt, dict(b.readout))
     assert [(n.name, type(n)) for n in a.nodes] == [(n.name, type(n)) for n in b.nodes]
     for ours, theirs in zip(a.nodes, b.nodes, strict=True):
-        for field in dataclasses.fields(ours):
-            x, y = getattr(ours, field.name), getattr(theirs, field.name)
-            if isinstance(x, np.ndarray):
-                assert (x.dtype, x.shape) == (y.dtype, y.shape), (ours.name, field.name)
-                assert x.tobytes() == y.tobytes(), (ours.name, field.name)
-            else:
-                assert x == y, (ours.name, field.name)
+        assert_same_fields(ours, theirs, ours.name)
+
+
+def assert_same_fields(ours: Any, theirs: Any, name: str) -> None:
+    assert type(ours) is type(theirs)
+    for field in dataclasses.fields(ours):
+        x, y = getattr(ours, field.name), getattr(theirs, field.name)
+        if isinstance(x, np.ndarray):
+            assert (x.dtype, x.shape) == (y.dtype, y.shape), (name, field.name)
+            assert x.tobytes() == y.tobytes(), (name, field.name)
+        elif isinstance(x, Part):
+            assert_same_fields(x, y, name)
+        else:
+            assert x == y, (name, field.name)
 
 
 def line(*nodes: Node, dt: float = 1e-3, **more: Any) -> Network:

@@ -115,11 +115,10 @@ def test_a_cell_is_its_population(name: str) -> None:
     make, kind = CELLS[name]
     network = assert_same(net(nn.Conv2d(2, 2, 3), make()))
     population = network["1"]
-    assert type(population) is kind
+    assert isinstance(population, kind)
     assert population.shape == (2, 4, 4)
-    assert all(
-        value.shape == (2, 4, 4) for value in vars(population).values() if hasattr(value, "shape")
-    )
+    for part in (population.membrane, population.rule):
+        assert all(value.shape == (2, 4, 4) for _, _, value in part.numbers())
 
 
 def test_time_constants_stay_as_exact_as_norse_holds_them() -> None:

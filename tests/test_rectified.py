@@ -56,8 +56,8 @@ def test_the_value_is_cut_at_0_and_the_potential_is_not(decay: str) -> None:
 def test_a_file_keeps_it(tmp_path: Path) -> None:
     nir_io.write(network(), tmp_path / "m.nir")
     read, _ = nir_io.read(tmp_path / "m.nir")
-    assert type(read["cell"]) is RectifiedLI
-    assert type(read["last"]) is LI
+    assert isinstance(read["cell"], RectifiedLI)
+    assert isinstance(read["last"], LI)
 
 
 def test_a_word_that_is_neither_yes_nor_no_is_refused(tmp_path: Path) -> None:

@@ -251,7 +251,7 @@ def test_integrator_is_the_if_that_never_fires() -> None:
     recording = random_recording(network, 2, STEPS)
     nodes = tuple(
         n
-        if type(n) is not Integrator
+        if not isinstance(n, Integrator)
         else IF(
             name=n.name,
             r=n.r,

@@ -143,7 +143,7 @@ def test_a_bias_below_zero_is_taken_off_in_each_step() -> None:
 
 
 def test_a_rest_that_is_not_zero_is_not_lost_in_silence() -> None:
-    resting = replace(li("v", (2,)), v_leak=np.ones(2))
+    resting = li("v", (2,)).with_(v_leak=np.ones(2))
     findings = nd.check(
         chain((2,), linear("l", np.eye(2)), resting), "speck2b", allow=BOTH
     ).findings

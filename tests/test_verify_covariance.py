@@ -220,7 +220,7 @@ def test_thresholds_that_do_not_follow_their_time_constants_are_warned_of() -> N
     fixed = replace(
         fair,
         nodes=tuple(
-            replace(n, v_threshold=0.1 * np.ones(WIDTH)) if isinstance(n, LIF) else n
+            n.with_(v_threshold=0.1 * np.ones(WIDTH)) if isinstance(n, LIF) else n
             for n in fair.nodes
         ),
     )
@@ -236,8 +236,7 @@ def test_thresholds_that_do_not_follow_their_time_constants_are_warned_of() -> N
 def test_the_lint_is_part_of_a_check() -> None:
     fair = channels("LIF", depth=1)
     nodes = tuple(
-        replace(n, v_threshold=0.1 * np.ones(WIDTH)) if isinstance(n, LIF) else n
-        for n in fair.nodes
+        n.with_(v_threshold=0.1 * np.ones(WIDTH)) if isinstance(n, LIF) else n for n in fair.nodes
     )
     found = nd.check(replace(fair, nodes=nodes), "loihi2").findings
     assert [f.layer for f in found if f.code == "COVARIANCE-THRESHOLD"] == ["n0.0", "n0.1"]
