@@ -86,6 +86,14 @@ def exactly(*types: type[Node]) -> frozenset[type[Node]]:
     return frozenset(types)
 
 
+def ours(node: Node) -> bool:
+    """Return True for a node whose every class is one of this package's own."""
+    if type(node) is not Population:
+        return type(node) in KINDS.values()
+    parts = (type(part) for part in node.every_part())
+    return all(kind in (*MEMBRANES, *RULES, *PARTS) for kind in parts)
+
+
 def accepted(node: Node, rows: Domain | Iterable[Accepts]) -> Accepts | None:
     """Return the first row that accepts a population; None if there is none."""
     rows = rows.neurons if isinstance(rows, Domain) else rows

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from . import network_faults
-from .capabilities import unknown, unrun
+from .capabilities import ours, unknown, unrun
 from .findings import Finding, InputError, TargetError, UsageError, error, refuse
 from .given import other_steps
 from .ladder_lint import thresholds
 from .legalise import Step
 from .legalise.choice import legalise
 from .lowering import unsaid
-from .network import KINDS, Network
+from .network import Network
 from .place.placement import Placement
 from .program import Program
 from .progress import Progress
@@ -71,7 +71,7 @@ def _uncalibrated(calibration: Recording | None) -> Iterator[Finding]:
 
 def _unsound(model: Network) -> Iterator[Finding]:
     """Yield why no file could hold this network; kinds that are not ours are refused later."""
-    known = all(type(node) in KINDS.values() for node in model.nodes)
+    known = all(ours(node) for node in model.nodes)
     for fault in network_faults.faults(model) if known else ():
         yield error("NETWORK-FAULT", fault, fix="build the network as nrf_deploy.read would")
 

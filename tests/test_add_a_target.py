@@ -164,11 +164,11 @@ def test_other_mistakes_are_named_or_what_was_seen_of_them(
 @pytest.mark.parametrize(
     ("where", "instead", "said"),
     [
-        ("type(node) in (IF, LIF)", "isinstance(node, (IF, LIF))",
-         "check takes UnknownIF, a subclass of IF, for IF"),
-        ("type(node) not in {*self.kinds(chip).runs, Input, Output}",
-         "not isinstance(node, (*self.kinds(chip).runs, Input, Output))",
+        ("if foreign := unknown(network, self.accepts(chip), chip):", "if foreign := []:",
          "check takes UnknownConv, a subclass of Conv, for Conv"),
+        ("        if foreign := unknown(network, self.accepts(chip), chip):\n"
+         "            return foreign\n", "",
+         "check takes UnknownLinear, a subclass of Linear, for Linear"),
     ],
 )  # fmt: skip
 def test_a_target_that_takes_a_subclass_for_its_base_fails(
@@ -190,12 +190,12 @@ def test_a_target_that_takes_a_subclass_for_its_base_fails(
 @pytest.mark.parametrize(
     ("where", "instead"),
     [
-        ("def kinds(self, chip):", "def sorts(self, chip):"),
-        ("return Kinds({Linear", "return frozenset({Linear"),
-        ("return Kinds({Linear", 'return Kinds({"Linear", Linear'),
+        ("def accepts(self, chip):", "def takes(self, chip):"),
+        ("return Domain((neurons,), {Linear", "return frozenset({Linear"),
+        ("return Domain((neurons,), {Linear", 'return Domain((neurons,), {"Linear", Linear'),
     ],
 )
-def test_a_target_that_does_not_declare_its_kinds_is_refused(
+def test_a_target_that_does_not_declare_what_it_runs_is_refused(
     site: Path, tmp_path: Path, model: Path, where: str, instead: str
 ) -> None:
     path = tmp_path / "site"
@@ -206,7 +206,7 @@ def test_a_target_that_does_not_declare_its_kinds_is_refused(
     code.write_text(text.replace(where, instead))
     done = call(path, "check", model, "--target", "toy8")
     assert done.returncode == 4
-    assert "TARGET-KINDS" in done.stdout + done.stderr
+    assert "TARGET-ACCEPTS" in done.stdout + done.stderr
 
 
 def test_what_the_toy_cannot_hold_is_refused_by_name(

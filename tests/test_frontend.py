@@ -129,7 +129,9 @@ def first_layer(network: Network, spiking: bool) -> Network:
         li = LI(name=lif.name, tau=lif.tau, r=r, v_leak=lif.v_leak)
         threshold = np.full(lif.shape, frontend.FIELD_THRESHOLD)
         fire = {"v_threshold": threshold, "v_reset": lif.v_reset}
-        populations.append(LIF(**vars(li), **fire) if spiking else li)
+        populations.append(
+            LIF(name=lif.name, tau=lif.tau, r=r, v_leak=lif.v_leak, **fire) if spiking else li
+        )
     ports = tuple(network.of(Input))
     fields: Conv = network["fields"]  # type: ignore[assignment]
     edges = ((ports[0].name, "fields"), *(("fields", p.name) for p in populations))

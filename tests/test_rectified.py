@@ -109,4 +109,4 @@ def test_torchs_relu_behind_a_cell_becomes_a_part_of_it() -> None:
 def test_a_bundle_keeps_it(tmp_path: Path) -> None:
     bundle = nd.compile(replace(network()), "loihi2", noise())
     nd.save(bundle, tmp_path / "b.nrfb")
-    assert type(nd.load(tmp_path / "b.nrfb").network["cell"]) is RectifiedLI
+    assert isinstance(nd.load(tmp_path / "b.nrfb").network["cell"], RectifiedLI)
