@@ -95,18 +95,15 @@ def _node_faults(node: Node) -> Iterator[str]:
 
 
 def _population(node: Population) -> Iterator[str]:
-    parts = [node.membrane, node.rule]
-    for part in parts:  # grows by the parts inside
+    for part in node.every_part():
         if type(part) not in (*MEMBRANES, *RULES, *PARTS):
             yield f"there is no {type(part).__name__}"
             return
-        if found := [*misfits(part, type(part).__name__)]:
+        if found := [*misfits(part, type(part).__name__)] or [*part.faults()]:
             yield from found
             return
-        parts += [inner for _, inner in part.parts()]
-    for part in parts:
         for key, _, array in part.numbers():
-            scalar = array.ndim == 0 and not isinstance(getattr(part, key), np.ndarray)
+            scalar = not isinstance(getattr(part, key), np.ndarray)
             yield from _numbers(key, array, None if scalar else node.shape)
 
 

@@ -65,3 +65,10 @@ def test_pools_over_one_axis_are_sound() -> None:
     names = [node.name for node in nodes]
     made = Network(nodes, tuple(pairwise(names)), 1.0)
     assert pipeline.check(made, "emulator").fits
+
+
+def test_a_rule_that_contradicts_itself_is_refused() -> None:
+    many = network(NEURONS.with_(per_step="many", fires="at"))  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="per_step is many with reset=value") as refusal:
+        pipeline.compile(many, "emulator")
+    assert {f.code for f in refusal.value.findings} == {"NETWORK-FAULT"}

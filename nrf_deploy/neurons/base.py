@@ -82,6 +82,12 @@ class Part:
             if isinstance(value := getattr(self, f.name), Part):
                 yield f.name, value
 
+    def faults(self) -> Iterator[str]:
+        """Yield in words what no such part can hold: values, and fields that contradict."""
+        for name, unit, values in self.numbers():
+            if unit == "steps" and (np.any(values < 0) or np.any(values != np.rint(values))):
+                yield f"{name} is {float(np.min(values)):g}; expected whole numbers from 0"
+
     def features(self) -> frozenset[str]:
         """Return the features that are not neutral: "floor", "reset=subtract".
 

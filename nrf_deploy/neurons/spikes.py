@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -30,6 +31,14 @@ class Spikes(Rule):
     per_step: Literal["one", "many"] = choice("as many spikes as v holds thresholds", "one")
     floor: Array | None = number("potential", "a floor of the potential", default=None)
     worth: Array | None = number("value", "spikes that stand for a value", default=None)
+
+    def faults(self) -> Iterator[str]:
+        yield from super().faults()
+        if self.per_step == "many" and (self.reset, self.fires) != ("subtract", "at"):
+            yield (
+                f"per_step is many with reset={self.reset} and fires={self.fires}; expected "
+                "subtract and at: each spike takes one threshold off"
+            )
 
     @property
     def origin(self) -> Array | float:
