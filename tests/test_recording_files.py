@@ -114,7 +114,7 @@ def changed_file(folder: Path, **changed: Any) -> Path:
         ({"value": [1.0, np.nan, 1.0]}, "NaN"),
         ({"value": ["a", "b", "c"]}, "not of plain numbers"),
         ({"start": [0, 1, 2, 4]}, "start does not rise"),
-        ({"shape": 3}, "no list of sizes"),
+        ({"shape": 3}, "not a list of sizes"),
         ({"shape": [-3]}, "holds nothing"),
         ({"dt": [1.0, 2.0]}, "several dt"),
         ({"dt": np.nan}, "dt is nan"),
@@ -437,10 +437,10 @@ def test_an_n_mnist_overflow_moves_the_clock(tmp_path):
         ("e.bin", bytes(13), "3 are left over"),
         ("e.csv", b"a,b,c,d\n1,2,3,4\n", "the columns 'a,b,c,d'"),
         ("e.csv", b"1,2,3\n", "3 columns"),
-        ("e.csv", b"1,2,3,4\n1,2\n", "no table"),
+        ("e.csv", b"1,2,3,4\n1,2\n", "not a table"),
         ("e.csv", b"1,2,3,z\n", "columns"),
-        ("e.csv", b"t,x,y,p\n1,2,3,z\n", "no table"),
-        ("e.csv", b"t,x,y,p\n1,2,3,\xff\n", "no table"),
+        ("e.csv", b"t,x,y,p\n1,2,3,z\n", "not a table"),
+        ("e.csv", b"t,x,y,p\n1,2,3,\xff\n", "not a table"),
     ],
 )
 def test_broken_files_are_refused(tmp_path, name, content, reason):

@@ -122,7 +122,7 @@ def test_a_damaged_list_of_steps_is_refused(tmp_path, camera):
     with np.load(tmp_path / "r.npz") as arrays:
         held = dict(arrays) | {"made": np.array("decode")}
     np.savez(tmp_path / "r.npz", **held)
-    with pytest.raises(Exception, match="steps that are no list"):
+    with pytest.raises(Exception, match="steps that are not a list"):
         read(tmp_path / "r.npz")
 
 

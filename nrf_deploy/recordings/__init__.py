@@ -1,4 +1,4 @@
-"""Recordings in files: what a file holds is recognised by its content, then by its suffix.
+"""Recordings in files. The format is recognised by a file's content, then by its suffix.
 
 | content | recognised by |
 |---|---|
@@ -54,7 +54,7 @@ _EVENT_FILES: Mapping[str, tuple[Callable[[bytes], dict[str, Array]], int]] = {
     ".bin": (sensor.nmnist, 64 << 20),
     ".csv": (sensor.csv, 128 << 20),
 }
-"""The reader of a table, and the bytes that it reads: all events are in memory at once."""
+"""The reader of a table, and its limit in bytes: all events are in memory at once."""
 
 
 def read(
@@ -74,51 +74,51 @@ def read(
     limit: int = LIMIT,
     max_steps: int = MAX_STEPS,
 ) -> tuple[Recording, list[Finding]]:
-    """A file as a Recording for an input of `shape`, and what is to be said about it.
+    """Read a file as a Recording for an input of `shape`, with findings about it.
 
     Camera events are counted in steps of `bin` seconds. Step 0 begins at `origin`: at the first
-    event ("first", the default), at t = 0 of the file's clock ("zero"), or at so many
-    microseconds of it; and `start` seconds later where that is given. From `until` seconds after
-    the origin on nothing is taken. `crop` (x, y, width, height) keeps a window of the sensor,
+    event ("first", the default), at t = 0 of the file's clock ("zero"), or at a number of
+    microseconds of it; and `start` seconds later if this is set. Events from `until` seconds after
+    the origin on are left out. `crop` (x, y, width, height) keeps a window of the sensor,
     `downsample` makes one pixel of N x N. `dt` is the model's time step: a recording in other
-    steps is warned of, and one that does not say its own takes it (1 or more counts steps, and
-    says nothing of seconds). Values above `clip` become `clip`. `stretch` makes the times of
-    events so many times as long, in the same steps. `limit` bounds the bytes that are read at
-    once, `max_steps` the steps that events may span. A camera's file of any size is read packet
-    by packet: only what comes out is held.
+    steps gets a warning, and one without a time step takes it (1 or more counts steps and has no
+    length in seconds). Values above `clip` become `clip`. `stretch` multiplies the times of events
+    by a number, in the same steps. `limit` bounds the bytes that are read at once, `max_steps` the
+    steps that events may span. A camera's file of any size is read packet by packet: only the
+    result is kept in memory.
     """
     name = os.fspath(path)
-    asked = {"bin": bin, "clip": clip, "crop": crop, "downsample": downsample, "origin": origin}
-    refuse(list(kind_faults(**asked, start=start, until=until)), ArgumentTypeError)
+    options = {"bin": bin, "clip": clip, "crop": crop, "downsample": downsample, "origin": origin}
+    refuse(list(kind_faults(**options, start=start, until=until)), ArgumentTypeError)
     chosen = choice(crop=crop, downsample=downsample, start=start, until=until, origin=origin)
-    held, findings = opened(path, limit=limit, dt=bin, shape=shape)
-    events = not isinstance(held, Recording)
+    content, findings = opened(path, limit=limit, dt=bin, shape=shape)
+    events = not isinstance(content, Recording)
     slow.demand(stretch, name, in_steps=not events)
-    if isinstance(held, Recording):
-        recording, said = suit.in_steps(
-            held, name, shape=shape, dt=dt, bin=bin, merge=merge, origin=origin, chosen=chosen
+    if isinstance(content, Recording):
+        recording, messages = suit.in_steps(
+            content, name, shape=shape, dt=dt, bin=bin, merge=merge, origin=origin, chosen=chosen
         )
     else:
-        size = held.size if isinstance(held, Camera) else None
+        size = content.size if isinstance(content, Camera) else None
         refuse(beyond(chosen, size, name), UsageError)
         try:
-            recording, said = binning.binned(
-                slow.stretched(held.packets, stretch), name, slow.chosen(chosen, stretch),
+            recording, messages = binning.binned(
+                slow.stretched(content.packets, stretch), name, slow.chosen(chosen, stretch),
                 shape=shape, bin=bin, merge=merge, max_steps=max_steps,
             )  # fmt: skip
         except DamagedError as damage:
             raise damage.refusal(path, "RECORDING") from damage
-        form = [f"decode {held.form}", *chosen.made(usual=True)]
+        form = [f"decode {content.form}", *chosen.made(usual=True)]
         form += [f"merge {merge}"] if merge else []
         form += [f"time x{stretch}"] if stretch > 1 else []
         recording = replace(recording, made=(*form, f"bin {bin:g} s"))
-        said += held.findings if isinstance(held, Camera) else []
-    findings += said
+        messages += content.findings if isinstance(content, Camera) else []
+    findings += messages
     findings += suit.pace(recording, name, dt, events)
-    recording, said = suit.clipped(recording, name, clip)
-    findings += said
+    recording, messages = suit.clipped(recording, name, clip)
+    findings += messages
     if not len(recording.index):
-        fix = "look at whether this is the file that was meant"
+        fix = "check that this is the right file"
         findings.append(warning("RECORDING-EMPTY", f"{name} holds no event", fix=fix))
     return recording, findings
 
@@ -130,46 +130,49 @@ def opened(
     dt: float | None = None,
     shape: Shape | None = None,
 ) -> tuple[Recording | Camera | Table, list[Finding]]:
-    """What a file holds; of a camera's file nothing but the header is read yet."""
+    """Open a file and return its content; of a camera's file only the header is read."""
     with reading(path) as stream:
         try:
             if camera := recognise(stream, Path(path)):
                 return camera, []
             stream.seek(0)
-            held, findings = _decode(stream, Path(path), limit, dt, shape)
+            content, findings = _decode(stream, Path(path), limit, dt, shape)
         except DamagedError as damage:
             raise damage.refusal(path, "RECORDING") from damage
-    if isinstance(held, Recording):
-        return held, findings
-    return Table(held, Path(path).suffix.lower().removeprefix(".")), findings
+    if isinstance(content, Recording):
+        return content, findings
+    return Table(content, Path(path).suffix.lower().removeprefix(".")), findings
 
 
 def decode(
     path: str | os.PathLike[str], *, limit: int = LIMIT
 ) -> tuple[Recording | Events, list[Finding]]:
-    """All that a file holds, before anything is asked of it: steps, or the events of a camera."""
-    held, findings = opened(path, limit=limit)
-    if isinstance(held, Recording):
-        return held, findings
-    if isinstance(held, Table):
-        return held.events, findings
+    """Read a whole file without options: steps, or the events of a camera."""
+    content, findings = opened(path, limit=limit)
+    if isinstance(content, Recording):
+        return content, findings
+    if isinstance(content, Table):
+        return content.events, findings
     try:
-        events, said = sensor.events(whole(held, limit), os.fspath(path))
+        events, messages = sensor.events(whole(content, limit), os.fspath(path))
     except DamagedError as damage:
         raise damage.refusal(path, "RECORDING") from damage
-    return events, [*findings, *held.findings, *said]
+    return events, [*findings, *content.findings, *messages]
 
 
 def demand_npz(path: str | os.PathLike[str]) -> None:
-    """Recordings are written as .npz, or as NIR data; asked before a long run, not after it."""
+    """Refuse a path that does not end in .npz or .nir; called before a long run."""
     if Path(path).suffix not in (".npz", ".nir"):
         what = f"{os.fspath(path)} does not end in .npz or .nir (NIR data)"
         raise UsageError(error("RECORDING-SUFFIX", what, fix="name it .npz"))
 
 
 def write(recording: Recording, path: str | os.PathLike[str]) -> None:
-    """As .npz that `read` gives back exactly and numpy opens, the same bytes every time; or as
-    NIR data, which has the events and their dt, but not `made`."""
+    """Write a recording as .npz or, by its suffix, as NIR data.
+
+    `read` returns an .npz exactly and numpy opens it; its bytes are always the same. NIR data
+    has the events and their dt, but not `made`.
+    """
     name = os.fspath(path)
     demand_npz(path)
     refuse(
@@ -183,14 +186,14 @@ def write(recording: Recording, path: str | os.PathLike[str]) -> None:
 
 
 def write_states(path: str | os.PathLike[str], states: Mapping[str, Array]) -> Path:
-    """A layer's states (steps, *shape) by name, as SPIKES.states.npz beside its SPIKES.npz."""
+    """Write a layer's states (steps, *shape) by name to SPIKES.states.npz beside SPIKES.npz."""
     beside = Path(path).with_suffix(STATES)
     write_atomically(beside, partial(npz.encode_states, states))
     return beside
 
 
 def read_states(path: str | os.PathLike[str], *, limit: int = LIMIT) -> dict[str, Array]:
-    """What `write_states` left: (steps, *shape) by name."""
+    """Read the states that `write_states` wrote: (steps, *shape) by name."""
     with reading(path) as stream:
         try:
             archive = Archive(stream, limit=limit)
@@ -211,11 +214,11 @@ def _decode(
     if head.startswith(b"\x89HDF"):
         return nir.decode(path, dt, shape), []
     size = stream.seek(0, os.SEEK_END)
-    reader, most = (None, limit)
+    reader, limit_of_kind = (None, limit)
     if head != b"\x93NUMPY":
-        reader, most = _EVENT_FILES.get(path.suffix.lower(), (None, limit))
-    if size > min(limit, most):
-        raise TooLargeError(f"has {size:,} bytes; the limit is {min(limit, most):,}")
+        reader, limit_of_kind = _EVENT_FILES.get(path.suffix.lower(), (None, limit))
+    if size > min(limit, limit_of_kind):
+        raise TooLargeError(f"has {size:,} bytes; the limit is {min(limit, limit_of_kind):,}")
     stream.seek(0)
     if head == b"\x93NUMPY":
         return frames.decode(from_npy(stream.read(size)), None, size), []
@@ -235,7 +238,7 @@ def _from_zip(archive: Archive, path: Path) -> tuple[Recording | Events, list[Fi
     if "frames" in members:
         dt = from_npy(archive.read("dt.npy")) if "dt" in members else None
         if dt is not None and (dt.size != 1 or not (np.isfinite(dt).all() and dt.item() > 0)):
-            raise DamagedError("has a dt that is no positive number")
+            raise DamagedError("has a dt that is not a positive number")
         dense = from_npy(archive.read("frames.npy"))
         return frames.decode(dense, None if dt is None else float(dt.item()), archive.size), []
     raise _unknown(path, f"is a zip archive with {', '.join(sorted(members)) or 'nothing'}")
@@ -245,8 +248,8 @@ def _unknown(path: Path, what: str) -> InputError:
     return InputError(
         error(
             "RECORDING-UNKNOWN",
-            f"{path} is of no known format: it {what:.200}",
-            why=f"known are: {KNOWN}",
+            f"{path} is not of a known format: it {what:.200}",
+            why=f"known formats: {KNOWN}",
             fix="decode the file and save t, x, y, p with numpy.savez",
         )
     )

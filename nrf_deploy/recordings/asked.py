@@ -1,4 +1,4 @@
-"""Whether what Python asks of a recording is of its kind; a command line sees to that itself."""
+"""Check of the types of a recording's options in Python; the command line has its own."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ SECONDS = ("bin", "start", "until")
 WHOLE = ("clip", "downsample")
 
 
-def kind_faults(**asked: object) -> Iterator[Finding]:
-    """Every option that is neither None nor of its kind: half a pixel would be a guess."""
-    for name, given in asked.items():
-        if given is None:
+def kind_faults(**options: object) -> Iterator[Finding]:
+    """Yield an error for every option that is neither None nor of its type."""
+    for name, value in options.items():
+        if value is None:
             continue
-        if name in SECONDS and not _is(given, Real):
-            yield _wrong(name, given, "a number of seconds")
-        elif name in WHOLE and not _is(given, Integral):
-            yield _wrong(name, given, "a whole number")
-        elif name == "origin" and not (isinstance(given, str) or _is(given, Integral)):
-            yield _wrong(name, given, "'first', 'zero' or a whole number of microseconds")
-        elif name == "crop" and not _window(given):
-            yield _wrong(name, given, "four whole numbers: x, y, width, height")
+        if name in SECONDS and not _is(value, Real):
+            yield _wrong(name, value, "a number of seconds")
+        elif name in WHOLE and not _is(value, Integral):
+            yield _wrong(name, value, "a whole number")
+        elif name == "origin" and not (isinstance(value, str) or _is(value, Integral)):
+            yield _wrong(name, value, "'first', 'zero' or a whole number of microseconds")
+        elif name == "crop" and not _window(value):
+            yield _wrong(name, value, "four whole numbers: x, y, width, height")
 
 
-def _is(given: object, kind: type) -> bool:
-    return isinstance(given, kind) and not isinstance(given, bool)
+def _is(value: object, kind: type) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
-def _window(given: object) -> bool:
+def _window(value: object) -> bool:
     return (
-        isinstance(given, Sequence)
-        and len(given) == 4
-        and all(_is(number, Integral) for number in given)
+        isinstance(value, Sequence)
+        and len(value) == 4
+        and all(_is(number, Integral) for number in value)
     )
 
 
-def _wrong(name: str, given: object, wanted: str) -> Finding:
-    what = f"{name}={given!r:.80} is not {wanted}"
+def _wrong(name: str, value: object, wanted: str) -> Finding:
+    what = f"{name}={value!r:.80} is not {wanted}"
     return error("ARGUMENT-TYPE", what, fix=f"give {wanted}, or leave {name} out")

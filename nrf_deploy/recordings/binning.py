@@ -1,7 +1,7 @@
-"""Events of a camera become steps, packet by packet: what is held is what comes out.
+"""Binning of a camera's events into steps, packet by packet; only the result is in memory.
 
 Times are whole microseconds of the camera's clock. The first event is at the beginning
-of step 0, unless an origin says where step 0 begins; step k holds the events from
+of step 0, unless an origin sets where step 0 begins; step k has the events from
 origin + k*bin up to, but not including, origin + (k+1)*bin, in exact arithmetic: a bin of
 0.000255 s is 255 microseconds, not a float near it.
 """
@@ -25,7 +25,7 @@ from .sensor import Columns
 from .suit import misuse, polarities
 
 Packets = Callable[[], Generator[Columns]]
-ROOM = 1 << 20  # events, before those of one place and step are brought together
+ROOM = 1 << 20  # events, before those of one element and step are added together
 
 
 def binned(
@@ -38,7 +38,7 @@ def binned(
     merge: Merge | None = None,
     max_steps: int,
 ) -> tuple[Recording, list[Finding]]:
-    """The number of events of each element in each step of `bin` seconds.
+    """Count the events of each element in each step of `bin` seconds.
 
     `shape` is (P, H, W), with polarity as the channel. Polarities merge into a shape of
     (1, H, W) or (H, W), all events into a shape of one element.
@@ -49,8 +49,8 @@ def binned(
     origin = first = choice.origin
     while True:
         tally = _Tally(path, choice, shape, Fraction(repr(float(bin))) * 1_000_000, merge, first)
-        with closing(packets()) as given:
-            tally.take(given, max_steps)
+        with closing(packets()) as columns:
+            tally.take(columns, max_steps)
         if first is not None or tally.least >= tally.first:
             break
         first = tally.least  # a later event is the earliest: count again from there
@@ -89,14 +89,14 @@ class _Outside:
 
 @dataclass
 class _Tally:
-    """What the packets have given so far."""
+    """Counts of the packets so far."""
 
     path: str
     choice: Choice
     shape: Shape
     size: Fraction  # microseconds of a step
     merge: Merge | None
-    origin: int | None  # where time is counted from; None: at the first event
+    origin: int | None  # start of time; None: the first event
     first: int = 0
     least: int = 0
     latest: int = 0
@@ -109,7 +109,7 @@ class _Tally:
     axes: dict[str, _Outside] = field(default_factory=dict)
     parts: list[tuple[Array, Array]] = field(default_factory=list)  # place and step, count
     done: list[tuple[Array, Array]] = field(default_factory=list)  # in order, before `parts`
-    held: int = 0  # events in `parts`
+    pending: int = 0  # events in `parts`
     room: int = field(default_factory=lambda: ROOM)
 
     def take(self, packets: Iterator[Columns], max_steps: int) -> None:
@@ -129,7 +129,7 @@ class _Tally:
             self._add(chosen, max_steps)
 
     def _watch(self, t: Array) -> None:
-        """The extent of the time, and where it falls."""
+        """Update the extent of the time, and count where it falls."""
         if not self.seen:
             self.first = int(t[0]) if self.origin is None else self.origin
             self.least = self.latest = int(t[0])
@@ -160,14 +160,14 @@ class _Tally:
         self._hold(step * math.prod(self.shape) + index, np.ones_like(step))
 
     def _hold(self, key: Array, count: Array) -> None:
-        """Keep them, and no more than the output and a bounded rest beside it."""
+        """Store counts, in memory bounded by the output and a constant."""
         self.parts.append(_together([(key, count)]))
-        self.held += len(self.parts[-1][0])
-        if self.held > self.room:
+        self.pending += len(self.parts[-1][0])
+        if self.pending > self.room:
             self._settle()
 
     def _settle(self) -> None:
-        """Bring the parts together. All steps before the last are done, unless time falls."""
+        """Add the parts together. All steps before the last are complete, unless time falls."""
         key, count = _together(self.parts)
         if self.done and key[0] <= self.done[-1][0][-1]:
             key, count = _together([*self.done, (key, count)])
@@ -177,8 +177,8 @@ class _Tally:
         if cut:
             self.done.append((key[:cut], count[:cut]))
         self.parts = [(key[cut:], count[cut:])]
-        self.held = len(key) - cut
-        self.room = 2 * self.held + ROOM
+        self.pending = len(key) - cut
+        self.room = 2 * self.pending + ROOM
 
     def _step(self, since: Array) -> Array:
         over, under = self.size.denominator, self.size.numerator
@@ -202,11 +202,11 @@ class _Tally:
             yield error(
                 "RECORDING-TOO-LONG",
                 f"{self.path} would have {self.steps:,} steps; the limit is {max_steps:,}",
-                why="one wrong time can stretch a recording without end"
+                why="one wrong time can make a recording arbitrarily long"
                 if self.choice.origin is None
                 else f"they are counted from {self.first:,} us on, and the first event is at "
                 f"{self.least:,} us",
-                fix="give a longer --bin, or look at the last times of the file"
+                fix="give a longer --bin, or check the last times of the file"
                 if self.choice.origin is None
                 else "count from the first event (--origin first), give a --from near it, or a "
                 "longer --bin",
@@ -237,8 +237,8 @@ class _Tally:
         if steps:
             yield info(
                 "RECORDING-MADE",
-                f"of {self.path}, {self.taken:,} of the {self.seen:,} events that were read went "
-                f"on: {', '.join(steps)}",
+                f"{self.taken:,} of the {self.seen:,} events of {self.path} that were read are "
+                f"used: {', '.join(steps)}",
             )
         if self.falls:
             yield warning(
@@ -272,7 +272,7 @@ class _Tally:
 
 
 def _together(parts: list[tuple[Array, Array]]) -> tuple[Array, Array]:
-    """Each key once, in order, with the sum of its counts."""
+    """Return each key once, in order, with the sum of its counts."""
     none = np.zeros(0, np.int64)
     key, count = (np.concatenate([none, *(part[k] for part in parts)]) for k in range(2))
     order = np.argsort(key, kind="stable")

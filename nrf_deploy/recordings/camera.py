@@ -1,4 +1,4 @@
-"""The files of event cameras: which is which, and their events packet by packet.
+"""Files of event cameras: their formats, and their events packet by packet.
 
 | format | recognised by | decoded by |
 |---|---|---|
@@ -28,13 +28,13 @@ from .sensor import Columns
 MAGIC = {b"#!AER-DAT": "AEDAT4", b"Event Stream": "ES", b"%": "%"}
 SUFFIXES = (".raw", ".dat", ".aedat4", ".es")
 ES_HEADER = 20  # bytes
-IDLE = (0xFE, 0xFF)  # a byte of .es that is no event
+IDLE = (0xFE, 0xFF)  # bytes of .es that are not an event
 
 
 @dataclass
 class Camera:
-    """A camera's file. `packets` may be asked for again; `findings` and `words` are of the
-    last time, and whole when its packets are used up."""
+    """A camera's file. `packets` may be called again; `findings` and `words` are those of the
+    last call, and complete when its packets are used up."""
 
     path: Path
     form: str  # "EVT3"
@@ -87,26 +87,26 @@ class Camera:
         with reading(self.path) as stream:
             evt.demand_whole(stream, self.head.length, version)
             start = evt.count_words(stream, self.head.length, version, to_the_clock=True)
-            early, given, time = start.early, 0, 0
+            early, decoded, time = start.early, 0, 0
             for packet in self._decoded("evt"):
-                given += len(packet["t"])
+                decoded += len(packet["t"])
                 time = int(packet["t"][-1])
                 skip = min(early, len(packet["t"]))
                 early -= skip
                 if skip < len(packet["t"]):
                     yield {name: column[skip:] for name, column in packet.items()}
             self.words = evt.count_words(stream, self.head.length, version)
-        self.findings += self._judge(version, given, time)
+        self.findings += self._judge(version, decoded, time)
 
-    def _judge(self, version: str, given: int, time: int) -> Iterator[Finding]:
-        """What the words say about the events that the decoder gave."""
+    def _judge(self, version: str, decoded: int, time: int) -> Iterator[Finding]:
+        """Yield findings from comparing the words with the decoded events."""
         words = self.words
         if words.unknown:
             kinds = ", ".join(f"{count:,} of type {n}" for n, count in words.unknown.items())
             raise DamagedError(f"holds words that {self.form} does not know: {kinds}")
-        if given != words.events:
+        if decoded != words.events:
             raise DamagedError(
-                f"holds {words.events:,} events, and {given:,} could be decoded: "
+                f"holds {words.events:,} events, and {decoded:,} could be decoded: "
                 "the others lie beyond the edge of its sensor"
             )
         assert self.head is not None
@@ -120,28 +120,28 @@ class Camera:
         if words.backward and version == "2":
             raise DamagedError(
                 f"has a clock that goes back {words.backward:,} times, which the decoder takes "
-                "for so many turns of 4.8 hours"
+                "for turns of 4.8 hours"
             )
         if words.backward:
             yield warning(
                 "RECORDING-CLOCK-BACK",
                 f"the clock of {self.path} goes back {words.backward:,} times by 4096 us or more",
                 why="the decoder holds the time there until the clock has caught up",
-                fix="look at how it was recorded: packets may have been lost or repeated",
+                fix="check how it was recorded: packets may have been lost or repeated",
             )
-        if words.held:
+        if words.stalls:
             yield info(
                 "RECORDING-CLOCK-HELD",
-                f"the clock of {self.path} goes back {words.held:,} times, by up to "
+                f"the clock of {self.path} goes back {words.stalls:,} times, by up to "
                 f"{words.furthest} us; the time is held there until it has caught up",
             )
         exact = not words.backward and "t0" not in self.head.fields
-        if given and exact and time >> evt.LOW_BITS[version] != words.last:
+        if decoded and exact and time >> evt.LOW_BITS[version] != words.last:
             raise DamagedError("has a clock that the decoder does not follow: it leaps")
 
 
 def recognise(stream: BinaryIO, path: Path) -> Camera | None:
-    """Which camera's file this is, from its first bytes; None where they name no camera."""
+    """Identify a camera's file by its first bytes; None if they are not a camera's."""
     stream.seek(0)
     first = stream.read(16)
     form = next((f for magic, f in MAGIC.items() if first.startswith(magic)), None)
@@ -182,13 +182,13 @@ def _demand_dvs(stream: BinaryIO) -> None:
 
 
 def _es_bytes(packet: Columns, last: int) -> int:
-    """How many bytes of an .es file these events took: 5 each, and 1 for each 127 us between."""
+    """Return the bytes of these events in an .es file: 5 each, and 1 for each 127 us between."""
     pause = np.diff(packet["t"], prepend=last)
     return 5 * len(pause) + int((pause // 127).sum())
 
 
 def _demand_whole_es(path: Path, rest: int) -> None:
-    """What no event took may be bytes that only move the clock, not the start of an event."""
+    """Refuse bytes after the last event, except those that only advance the clock."""
     if rest <= 0:
         return
     with reading(path) as stream:
@@ -199,20 +199,20 @@ def _demand_whole_es(path: Path, rest: int) -> None:
 
 
 def whole(camera: Camera, limit: int) -> dict[str, np.ndarray]:
-    """All events at once, for as much memory as `limit` bytes."""
+    """Read all events at once, in at most `limit` bytes."""
     from ..archive import TooLargeError
 
     parts: list[Columns] = []
-    held = 0
+    total = 0
     for packet in camera.packets():
         parts.append(packet)
-        held += sum(column.nbytes for column in packet.values())
-        if held > limit:
+        total += sum(column.nbytes for column in packet.values())
+        if total > limit:
             raise TooLargeError(f"holds more events than {limit:,} bytes take")
     empty = np.zeros(0, np.int64)
     return {name: np.concatenate([empty, *(p[name] for p in parts)]) for name in "txyp"}
 
 
 def is_camera(head: bytes, suffix: str) -> bool:
-    """Whether these first bytes, or else the suffix, promise a camera's file."""
+    """Return whether the first bytes or the suffix are those of a camera's file."""
     return head.startswith(tuple(MAGIC)) or suffix.lower() in SUFFIXES

@@ -1,8 +1,8 @@
-"""What of a camera's events is asked for: named steps, applied in this order.
+"""Choice of a camera's events: named steps, applied in this order.
 
-origin (where time is counted from: the first event, or t = 0 of the file's clock), from/until
-(seconds after the origin), crop (a window of the sensor), downsample (N x N pixels become one).
-Merging, binning and clipping follow.
+origin (the start of time: the first event, or t = 0 of the file's clock), from/until (seconds
+after the origin), crop (a window of the sensor), downsample (N x N pixels become one). Merging,
+binning and clipping follow.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ORIGINS: tuple[Origin, ...] = get_args(Origin)
 
 
 class Options(TypedDict, total=False):
-    """What may be asked of a recording when it is read."""
+    """Options for reading a recording."""
 
     bin: float | None  # seconds of one step
     merge: Merge | None
@@ -40,7 +40,7 @@ class Options(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Choice:
-    """Times in whole microseconds after the origin, which is None at the first event."""
+    """A choice of events. Times are microseconds after the origin; None is the first event."""
 
     origin: int | None = None
     begin: int = 0
@@ -61,15 +61,15 @@ class Choice:
             x, y = x - left, y - top
         if self.downsample > 1:
             x, y = x // self.downsample, y // self.downsample
-        held = {"t": events["t"], "x": x, "y": y, "p": events["p"]}
-        return held if keep.all() else {name: column[keep] for name, column in held.items()}
+        columns = {"t": events["t"], "x": x, "y": y, "p": events["p"]}
+        return columns if keep.all() else {name: column[keep] for name, column in columns.items()}
 
     def is_over(self, t: Array, origin: int) -> bool:
-        """Whether nothing of this packet, and so of later ones, is asked for."""
+        """Return whether this packet, and so every later one, is after the end of the choice."""
         return self.end is not None and bool((t >= origin + self.end).all())
 
     def size(self, sensor: tuple[int, int]) -> tuple[int, int]:
-        """Width and height of what comes out of this sensor."""
+        """Return the width and height of the result for a sensor."""
         width, height = self.crop[2:] if self.crop else sensor
         return -(-width // self.downsample), -(-height // self.downsample)
 
@@ -81,7 +81,7 @@ class Choice:
         return f"origin {self.origin:,} us"
 
     def made(self, usual: bool = False) -> Iterator[str]:
-        """The steps by name; the `usual` origin too if asked for."""
+        """Yield the steps by name, and the default origin if `usual`."""
         if usual or self.origin is not None:
             yield self.counted
         if self.begin:
@@ -102,19 +102,19 @@ def choice(
     until: float | None = None,
     origin: Origin | int | None = None,
 ) -> Choice:
-    """The choice, or every reason why it is none."""
+    """Create a choice, or refuse the options with every reason."""
     problems = [*_large(crop=crop, downsample=downsample, origin=origin)]
     problems += [] if problems else [*_crop_faults(crop, downsample or 1)]
     if isinstance(origin, str) and origin not in ORIGINS:
         what = f"the origin is {origin!r:.40}; expected {' or '.join(ORIGINS)}"
         problems.append(error("RECORDING-ORIGIN", what, fix="give --origin first or --origin zero"))
     if downsample is not None and downsample < 1:
-        what = f"pixels cannot be brought together by {downsample}"
+        what = f"--downsample is {downsample}; expected 1 or more"
         problems.append(error("RECORDING-DOWNSAMPLE", what, fix="give --downsample 2 or more"))
     times = {"--from": start, "--until": until}
     for name, seconds in times.items():
         if seconds is not None and (not math.isfinite(seconds) or _micro(seconds) is None):
-            what = f"{name} {seconds} is no time in whole microseconds from 0 to 2^52"
+            what = f"{name} is {seconds}; expected whole microseconds from 0 to 2^52"
             fix = f"give {name} a number of seconds with at most 6 decimals"
             problems.append(error("RECORDING-WINDOW", what, fix=fix))
     if not problems and start is not None and until is not None and until <= start:
@@ -131,9 +131,9 @@ def _micro(seconds: float) -> int | None:
     return int(exact) if exact.denominator == 1 and 0 <= exact < LATEST else None
 
 
-def _large(**given: object) -> Iterator[Finding]:
-    """Whole numbers that no sensor has and that 64 bits could not compute with."""
-    for name, value in given.items():
+def _large(**options: object) -> Iterator[Finding]:
+    """Yield an error for integers too large for any sensor and for 64-bit arithmetic."""
+    for name, value in options.items():
         limit = LATEST if name == "origin" else FARTHEST
         numbers = value if isinstance(value, tuple | list) else [value]
         if any(isinstance(n, int) and abs(n) >= limit for n in numbers):
@@ -146,7 +146,7 @@ def _crop_faults(crop: Crop | None, downsample: int) -> Iterator[Finding]:
         return
     x, y, width, height = crop
     if min(x, y) < 0 or min(width, height) < 1:
-        what = f"a window of {width} x {height} at {x}, {y} holds nothing of a sensor"
+        what = f"a window of {width} x {height} at {x}, {y} does not contain a pixel of a sensor"
         fix = "give --crop X,Y,W,H with X and Y of 0 or more, W and H of 1 or more"
         yield error("RECORDING-CROP", what, fix=fix)
     elif width % downsample or height % downsample:
@@ -155,7 +155,7 @@ def _crop_faults(crop: Crop | None, downsample: int) -> Iterator[Finding]:
 
 
 def beyond(chosen: Choice, sensor: tuple[int, int] | None, path: str) -> list[Finding]:
-    """A window that reaches over the edge of a sensor whose size is known."""
+    """Return an error if the window reaches over the edge of a sensor of known size."""
     if chosen.crop is None or sensor is None:
         return []
     x, y, width, height = chosen.crop

@@ -22,7 +22,7 @@ FIELDS = {"1": ((0, 9), (9, 8), (17, 1)), "2": ((0, 14), (14, 14), (28, 4))}
 
 
 def chunks(stream: BinaryIO, head: Header, words: Words) -> Iterator[Columns]:
-    """The events, and in `words` how often the clock wrapped."""
+    """Yield the events, and count in `words` how often the clock wrapped."""
     places = _places(head)
     size = stream.seek(0, os.SEEK_END)
     if size == head.length:

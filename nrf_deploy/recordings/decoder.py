@@ -1,4 +1,4 @@
-"""Events of a camera through faery, decoded in a process of its own, packet by packet."""
+"""Decoding of a camera's events by faery, in a separate process, packet by packet."""
 
 from __future__ import annotations
 
@@ -81,13 +81,13 @@ class Decoding:
         return int(width), int(height)
 
     def _take(self, length: int) -> bytearray:
-        """The next bytes; all of them must come within the patience for one packet."""
+        """Return the next bytes, which must arrive within the time limit for one packet."""
         data, handle = bytearray(), self._stream.fileno()
         until = time.monotonic() + self._patience
         while len(data) < length:
             if not select.select([handle], [], [], max(until - time.monotonic(), 0))[0]:
                 raise DamagedError(
-                    f"could not be decoded: the decoder gave nothing in {self._patience:g} s "
+                    f"could not be decoded: the decoder sent nothing in {self._patience:g} s "
                     f"({processes.PATIENCE}=SECONDS waits longer)"
                 )
             part = os.read(handle, min(length - len(data), MOST_READ))

@@ -1,10 +1,9 @@
-"""Prophesee's EVT2 and EVT3 (.raw): the header, and what the words of a file say by themselves.
+"""Prophesee's EVT2 and EVT3 (.raw): the header, and the counts of a file's words.
 
-faery decodes the events. It passes over in silence what a user must hear of: a clock that
-runs back, words of no known type, bits beyond the sensor's edge, events before the clock's
-first word, half a word at the end. So the words are counted here as well, and what faery
-gives must be as many events as the file holds. Layout: Prophesee's documentation of its
-data formats, EVT 2.0 and EVT 3.0.
+faery decodes the events. It does not report a clock that runs back, words of an unknown type,
+bits beyond the sensor's edge, events before the clock's first word, or half a word at the end.
+So the words are counted here too, and faery must return as many events as the file has.
+Layout: Prophesee's documentation of its data formats, EVT 2.0 and EVT 3.0.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ class Header:
     length: int  # bytes
 
     def size(self) -> tuple[int, int] | None:
-        """Width and height, in one of the three ways that Prophesee's tools write them."""
+        """Return width and height, in one of the three forms that Prophesee's tools write."""
         if "geometry" in self.fields:
             parts = self.fields["geometry"].lower().split("x")
         elif "width" in self.fields and "height" in self.fields:
@@ -47,14 +46,14 @@ class Header:
         return int(parts[0]), int(parts[1])
 
     def version(self) -> str | None:
-        """ "2.0", "3.0" or what else the header says."""
+        """Return the header's version: "2.0", "3.0" or another."""
         stated = self.fields.get("evt")
         form = self.fields.get("format", "").split(";")[0].upper()
         return stated or (form.removeprefix("EVT") if form.startswith("EVT") else None)
 
 
 def header(stream: BinaryIO) -> Header:
-    """The lines that begin with %, up to "% end" where there is one."""
+    """Read the lines that begin with %, up to "% end" if there is one."""
     stream.seek(0)
     fields = {}
     length = 0
@@ -78,23 +77,23 @@ def header(stream: BinaryIO) -> Header:
 
 @dataclass
 class Words:
-    """What was counted in the words of a file."""
+    """Counts of the words of a file."""
 
     events: int = 0
     early: int = 0  # events before the clock's first word
     wraps: int = 0
     backward: int = 0  # the upper bits fall, and not for a wrap
-    held: int = 0  # the lower bits fall while the upper stay,
-    furthest: int = 0  # by so many microseconds at most
+    stalls: int = 0  # the lower bits fall while the upper stay,
+    furthest: int = 0  # by at most this many microseconds
     unknown: dict[int, int] = field(default_factory=dict)  # type -> count
     clock: int | None = None  # the last of the upper bits
     last: int | None = None  # the upper bits with all wraps, at the last event
     low: tuple[int, int] | None = None  # the last time: upper bits, lower bits
 
     def turn(self, high: Array, bits: int) -> Array:
-        """The upper bits of the clock, in order: a fall by more than half of them is a wrap.
+        """Count the wraps of the clock's upper bits: a fall by more than half of them is a wrap.
 
-        Gives the wraps before each of them, those of earlier calls included.
+        Returns the wraps before each value, those of earlier calls included.
         """
         before = high[:1] if self.clock is None else np.array([self.clock])
         fall = -np.diff(np.concatenate([before, high]))
@@ -124,7 +123,7 @@ def demand_whole(stream: BinaryIO, start: int, version: str) -> None:
 
 
 def count_words(stream: BinaryIO, start: int, version: str, *, to_the_clock: bool = False) -> Words:
-    """The words from byte `start` on, chunk by chunk: all, or until the clock is known."""
+    """Count the words from byte `start` on, chunk by chunk: all, or until the clock is known."""
     stream.seek(start)
     words = Words()
     while data := stream.read(CHUNK):
@@ -150,16 +149,16 @@ def _count(words: Words, raw: Array, version: str) -> None:
         before = int(np.searchsorted(at, last))
         words.last = int(clock[before - 1]) if before else earlier
     _count_low(words, raw, kind, version, np.concatenate([[earlier], clock]), at)
-    found = np.bincount(kind, minlength=16)
-    for name in np.flatnonzero(found).tolist():
+    counts = np.bincount(kind, minlength=16)
+    for name in np.flatnonzero(counts).tolist():
         if name not in _KNOWN[version]:
-            words.unknown[name] = words.unknown.get(name, 0) + int(found[name])
+            words.unknown[name] = words.unknown.get(name, 0) + int(counts[name])
 
 
 def _count_low(
     words: Words, raw: Array, kind: Array, version: str, clock: Array, at: Array
 ) -> None:
-    """Where the time falls by its lower bits alone; `clock` changes to clock[k] at at[k - 1]."""
+    """Count where only the lower bits of the time fall; `clock` is clock[k] from at[k - 1] on."""
     if version == "2":
         timed = np.flatnonzero(kind <= 1)
         low = (raw[timed] >> 22 & 63).astype(np.int64)
@@ -173,12 +172,12 @@ def _count_low(
     words.low = int(high[-1]), int(low[-1])
     stays = np.diff(high, prepend=before[0]) == 0
     falls = np.where(stays, -np.diff(low, prepend=before[1]), 0)
-    words.held += int(np.count_nonzero(falls > 0))
+    words.stalls += int(np.count_nonzero(falls > 0))
     words.furthest = max(words.furthest, int(falls.max()))
 
 
 def _events_of_words(raw: Array, kind: Array, version: str) -> Array:
-    """How many events each word holds: a vector of EVT3 one for each of its bits."""
+    """Return the number of events in each word: a vector of EVT3 has one for each bit."""
     if version == "2":
         return (kind <= 1).astype(np.int64)
     vector = np.where(kind == 4, 0xFFF, np.where(kind == 5, 0xFF, 0)).astype(np.uint16)

@@ -1,11 +1,11 @@
-"""Decodes one camera file with faery, in a process of its own: what it sends is plain numbers.
+"""Worker that decodes a camera file with faery in a separate process and sends numbers.
 
     python faery_worker.py FORMAT FILE
 
-A decoder that panics, aborts or unpacks without end must not take the caller with it. To the
-standard output goes a line of JSON (the sensor's size, or null), then for each packet the
-number of its events (8 bytes, little-endian) and the events themselves; at the very end comes
-END instead of a number. What went wrong goes to the standard error.
+A decoder that panics, aborts or unpacks without end must not end the caller. The standard
+output is a line of JSON (the sensor's size, or null), then for each packet the number of its
+events (8 bytes, little-endian) and the events, and at the end END instead of a number. Errors
+go to the standard error.
 """
 
 import contextlib
@@ -52,7 +52,7 @@ def event_tracks(path):
 
 
 def bound_memory():
-    """A packet that claims to unpack to more than this ends the process, not the machine."""
+    """Limit the memory, so that a packet that unpacks to more ends only this process."""
     with contextlib.suppress(ImportError):
         import resource
 
@@ -64,9 +64,9 @@ def bound_memory():
 if __name__ == "__main__":
     try:
         main(*sys.argv[1:])
-    except BrokenPipeError:  # the caller has all that it wants
+    except BrokenPipeError:  # the caller has all that it needs
         sys.stderr.close()
         sys.exit(1)
-    except BaseException as problem:  # a panic of Rust is no Exception
+    except BaseException as problem:  # a panic of Rust is not an Exception
         print(f"{problem}".split("\n", 1)[0], file=sys.stderr)
         sys.exit(1)

@@ -11,9 +11,9 @@ from .room import demand_elements, demand_events, demand_steps
 
 
 def decode(frames: Array, dt: float | None, stored: int) -> Recording:
-    """Integers stay integers; floats become float32, and none may vanish or overflow there.
+    """Convert frames: integers stay integers, floats become float32 if none vanishes or overflows.
 
-    `stored` are the bytes of the file: a value that is not 0 takes far more than its own.
+    `stored` is the size of the file in bytes, which bounds the number of values above 0.
     """
     if frames.ndim < 2 or not frames[:1].size:
         raise DamagedError(f"holds frames of shape {frames.shape}, not (steps, *shape)")

@@ -14,9 +14,9 @@ from ..recording import Recording
 
 
 def decode(path: Path, dt: float | None, shape: Shape | None) -> Recording:
-    """The one recording that the file holds; one of several would be a guess.
+    """Read the only recording of a file; refuse a file with several.
 
-    NIR numbers neurons and knows no shape: as many as `shape` holds are taken row by row.
+    NIR numbers neurons and has no shapes: with as many neurons as `shape`, it is taken row by row.
     """
     from ..nir_io.data import read_data  # h5py is slow to start
 
@@ -24,24 +24,24 @@ def decode(path: Path, dt: float | None, shape: Shape | None) -> Recording:
         nodes = read_data(path, dt)
     except InputError as refusal:
         raise refusal.of(path) from refusal
-    held = {
+    recordings = {
         f"{node}/{name}": recording
         for node, observables in nodes.items()
         for name, recording in observables.items()
     }
-    if len(held) != 1:
-        names = ", ".join(held) or "none"
+    if len(recordings) != 1:
+        names = ", ".join(recordings) or "none"
         raise DamagedError(
-            f"holds {len(held)} recordings ({names:.200}), and one is wanted: write it alone"
+            f"holds {len(recordings)} recordings ({names:.200}); expected one: write it separately"
         )
-    recording = next(iter(held.values()))
+    recording = next(iter(recordings.values()))
     if shape is not None and recording.shape == (math.prod(shape),):
         recording = replace(recording, shape=shape)
     return recording
 
 
 def write(recording: Recording, path: str | os.PathLike[str]) -> None:
-    """As the spikes of one node; NIR counts in seconds, so a dt must be known."""
+    """Write a recording as the spikes of one node; NIR uses seconds, so it needs a dt."""
     from ..nir_io.data import write_data
 
     write_data({"recording": recording}, path)
@@ -50,7 +50,7 @@ def write(recording: Recording, path: str | os.PathLike[str]) -> None:
 def is_data(path: Path) -> bool:
     """Return whether an HDF5 file is built as recordings are; refuse one that is unsound.
 
-    The names of its groups tell: an attribute is not read before its length was looked at.
+    The names of its groups decide; an attribute is not read before its length is checked.
     """
     from ..nir_io.scan import opened
 

@@ -1,7 +1,7 @@
-"""Our own file: a Recording's arrays as an .npz that numpy reads, the same bytes every time.
+"""Our .npz file: a Recording's arrays, readable by numpy, with reproducible bytes.
 
-Members: format ("nrf-deploy recording 1"), shape, start, index, value and, where it is
-known, dt in seconds, and "made": the named steps that it was made by.
+Members: format ("nrf-deploy recording 1"), shape, start, index, value and, if known, dt in
+seconds, and "made": the named steps by which it was made.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ VERSION = "1"
 
 _ARRAYS = ("shape", "start", "index", "value")
 _SMALL = {"format.npy": 1 << 12, "shape.npy": 1 << 10, "dt.npy": 1 << 10, "made.npy": 1 << 20}
-"""Most bytes of a member: text takes four a character, and objects many more."""
+"""Limits of members in bytes: text takes four a character, and objects many more."""
 
 
 def is_recording(archive: Archive) -> bool:
@@ -52,14 +52,14 @@ def encode(recording: Recording, stream: BinaryIO) -> None:
 
 
 def encode_states(states: Mapping[str, Array], stream: BinaryIO) -> None:
-    """State variables by name, for numpy.load."""
+    """Write state variables by name, for numpy.load."""
     write(stream, ((f"{name}.npy", to_npy(array)) for name, array in states.items()))
 
 
 def decode(archive: Archive) -> Recording:
-    for member, most in _SMALL.items():
-        if (size := archive.sizes.get(member, 0)) > most:
-            raise TooLargeError(f"has {size:,} bytes of {member}; the limit is {most:,}")
+    for member, limit in _SMALL.items():
+        if (size := archive.sizes.get(member, 0)) > limit:
+            raise TooLargeError(f"has {size:,} bytes of {member}; the limit is {limit:,}")
     stated = str(from_npy(archive.read("format.npy"), "U"))
     name, _, version = stated.rpartition(" ")
     if name != FORMAT:
@@ -77,15 +77,15 @@ def decode(archive: Archive) -> Recording:
     if strange := [n for n, a in arrays.items() if n != "value" and a.dtype.kind not in "iu"]:
         raise DamagedError(f"has {' and '.join(strange)} that are not integers")
     if arrays["shape"].ndim != 1:
-        raise DamagedError("has a shape that is no list of sizes")
+        raise DamagedError("has a shape that is not a list of sizes")
     shape = tuple(int(n) for n in arrays["shape"])
     demand_elements(shape)
     dt = from_npy(archive.read("dt.npy"), NUMBERS) if "dt.npy" in archive.sizes else None
     if dt is not None and dt.size != 1:
         raise DamagedError("has several dt")
-    made = from_npy(archive.read("made.npy"), "U") if "made.npy" in archive.sizes else np.zeros(0)
-    if made.ndim != 1:
-        raise DamagedError("has steps that are no list")
+    steps = from_npy(archive.read("made.npy"), "U") if "made.npy" in archive.sizes else np.zeros(0)
+    if steps.ndim != 1:
+        raise DamagedError("has steps that are not a list")
     integral = arrays["value"].dtype.kind in "biu"
     recording = Recording(
         shape,
@@ -93,7 +93,7 @@ def decode(archive: Archive) -> Recording:
         arrays["index"].astype(np.int64, copy=False),
         arrays["value"].astype(np.int64 if integral else np.float32, copy=False),
         None if dt is None else float(dt.item()),
-        tuple(str(step) for step in made),
+        tuple(str(step) for step in steps),
     )
     if faults := list(recording.faults()):
         raise DamagedError(f"is not sound: {'; '.join(faults)}")

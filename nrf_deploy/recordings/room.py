@@ -1,4 +1,4 @@
-"""Limits of recordings in files, asked for before arrays are made of what a file declares."""
+"""Limits of recordings in files, checked before an array of a declared size is allocated."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def demand_elements(shape: Sequence[int]) -> None:
 
 
 def demand_events(events: int, stored: int) -> None:
-    """Refuse more events than bytes in the file: no event that is not packed takes less."""
+    """Refuse more events than bytes in the file: an unpacked event takes at least one."""
     if events > FREE_EVENTS + stored:
         raise TooLargeError(
             f"holds {events:,} events in {stored:,} bytes; the limit is {FREE_EVENTS + stored:,}"

@@ -1,4 +1,4 @@
-"""What an event camera saw: columns of t (whole microseconds), x, y and polarity."""
+"""Events of a camera: columns of t (whole microseconds), x, y and polarity."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from ..network import Array
 
 Columns = Mapping[str, Array]  # t, x, y and p
 _COLUMNS = ("t", "x", "y", "p")
-PACKET = 1 << 20  # events: what is made of a packet takes many times its memory
+PACKET = 1 << 20  # events: processing a packet takes many times its memory
 LATEST = 1 << 52  # microseconds: 142 years
 FARTHEST = 1 << 31  # of x, y and p
 
 
 class OtherColumnsError(DamagedError):
-    """A table of something else: no copy of it would be a recording."""
+    """A table with other columns, which is not a recording."""
 
     fix = "name the columns t,x,y,p; a file of labels goes to verify --labels"
 
@@ -37,22 +37,22 @@ class Events:
 
 @dataclass(frozen=True)
 class Table:
-    """Events that are in memory already, as a camera's file gives them."""
+    """Events in memory, with the interface of a camera's file."""
 
     events: Events
     form: str
 
     def packets(self) -> Generator[Columns]:
-        held = self.events
-        columns = {"t": held.t, "x": held.x, "y": held.y, "p": held.p}
-        for at in range(0, len(held.t), PACKET):
+        events = self.events
+        columns = {"t": events.t, "x": events.x, "y": events.y, "p": events.p}
+        for at in range(0, len(events.t), PACKET):
             yield {name: column[at : at + PACKET] for name, column in columns.items()}
 
 
 def nmnist(data: bytes) -> dict[str, Array]:
-    """N-MNIST and N-Caltech101: 40 bits an event, x 8, y 8, p 1, t 23, big-endian.
+    """Decode N-MNIST and N-Caltech101: 40 bits an event, x 8, y 8, p 1, t 23, big-endian.
 
-    A y of 240 is no event: it says that the clock went on by 2^13 microseconds.
+    A y of 240 is not an event: it advances the clock by 2^13 microseconds.
     """
     if rest := len(data) % 5:
         raise DamagedError(f"was cut short: an event takes 5 bytes, and {rest} are left over")
@@ -64,7 +64,7 @@ def nmnist(data: bytes) -> dict[str, Array]:
 
 
 def csv(data: bytes) -> dict[str, Array]:
-    """Lines of t,x,y,p, or of the order that a first line of names gives."""
+    """Decode lines of t,x,y,p, or of the order in a first line of names."""
     head = data.split(b"\n", 1)[0].decode("ascii", "replace").strip()
     names: tuple[str, ...] = _COLUMNS
     if any(c.isalpha() for c in head):
@@ -74,7 +74,7 @@ def csv(data: bytes) -> dict[str, Array]:
         raise OtherColumnsError(f"has the columns {head!r:.80}, not t,x,y,p")
     if not data.strip():
         return {name: np.zeros(0, np.int64) for name in names}
-    with damage("is no table of t,x,y,p"):
+    with damage("is not a table of t,x,y,p"):
         table = np.loadtxt(io.BytesIO(data), delimiter=",", ndmin=2, encoding="ascii")
     if table.shape[1] != len(names):
         raise DamagedError(f"has {table.shape[1]} columns, not t,x,y,p")
@@ -82,17 +82,17 @@ def csv(data: bytes) -> dict[str, Array]:
 
 
 def events(columns: Mapping[str, Array], path: str) -> tuple[Events, list[Finding]]:
-    """The columns as whole numbers in the order of time, or every reason why not."""
-    held = {name: columns[name] for name in _COLUMNS}
-    if len({c.shape for c in held.values()}) != 1 or held["t"].ndim != 1:
-        shapes = ", ".join(f"{name} {column.shape}" for name, column in held.items())
+    """Convert the columns to integers in the order of time, or refuse them with every reason."""
+    arrays = {name: columns[name] for name in _COLUMNS}
+    if len({c.shape for c in arrays.values()}) != 1 or arrays["t"].ndim != 1:
+        shapes = ", ".join(f"{name} {column.shape}" for name, column in arrays.items())
         raise DamagedError(f"has columns that do not match: {shapes}")
     problems = [
         _not_whole(path, name, column) or _beyond(path, name, column)
-        for name, column in held.items()
+        for name, column in arrays.items()
     ]
     refuse([p for p in problems if p], InputError)
-    t, x, y, p = (held[name].astype(np.int64) for name in _COLUMNS)
+    t, x, y, p = (arrays[name].astype(np.int64) for name in _COLUMNS)
     if negative := int(np.count_nonzero(t < 0)):
         raise InputError(
             error(
@@ -118,14 +118,14 @@ def events(columns: Mapping[str, Array], path: str) -> tuple[Events, list[Findin
 
 
 def _beyond(path: str, name: str, column: Array) -> Finding | None:
-    """Numbers that no sensor gives, and that integers of 64 bits could not be computed with."""
+    """Return an error for numbers too large for any sensor and for 64-bit arithmetic."""
     limit = LATEST if name == "t" else FARTHEST
     low, high = int(column.min(initial=0)), int(column.max(initial=0))
     if -limit < low and high < limit:
         return None
     worst = high if high >= limit else low
     what = f"{path} has a value of {name} of {worst:,}; expected at most {limit - 1:,}"
-    return error("RECORDING-VALUES", what, fix="look at how the file was made")
+    return error("RECORDING-VALUES", what, fix="check how the file was made")
 
 
 def _not_whole(path: str, name: str, column: Array) -> Finding | None:

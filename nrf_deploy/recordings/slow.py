@@ -1,6 +1,6 @@
-"""The events of a camera in front of a slower scene: all times are so many times as long.
+"""Events of a camera in front of a slower scene: all times are multiplied by a number.
 
-What is chosen of the events (a window, from and until) is what was chosen of the original.
+The choice of events (a window, from and until) is that of the original events.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ MOST = 512  # so that a time of 2^52 stays within 64 bits
 
 def stretched(packets: Packets, by: int) -> Packets:
     def slow() -> Generator[Columns]:
-        given = packets()
+        original = packets()
         try:
-            for packet in given:
+            for packet in original:
                 yield {**packet, "t": packet["t"] * by}
         finally:
-            given.close()
+            original.close()
 
     return packets if by == 1 else slow
 
@@ -34,7 +34,7 @@ def chosen(choice: Choice, by: int) -> Choice:
 
 
 def demand(by: int, name: str, in_steps: bool) -> None:
-    """Only timestamps can be stretched, and only by a whole number."""
+    """Refuse to stretch anything but timestamps, or by a number out of range."""
     if not 1 <= by <= MOST:
         what = f"time cannot be stretched by {by:.6g}; expected 1 to {MOST}"
         raise UsageError(error("RECORDING-STRETCH", what))

@@ -1,4 +1,4 @@
-"""How a recording meets the model that it is for: its steps, its shape, its largest values."""
+"""Match of a recording to its model: steps, shape and largest values."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ..recording import Recording
 from .choice import Choice, Merge, Origin
 
 PACE = "RECORDING-BIN-DIFFERS"
-SAME = 1e-6  # relative: what a length of time loses on its way through float32
+SAME = 1e-6  # relative: the error of a length of time in float32
 
 
 def in_steps(
-    held: Recording,
+    recording: Recording,
     name: str,
     *,
     shape: Shape | None,
@@ -27,42 +27,42 @@ def in_steps(
     origin: Origin | int | None,
     chosen: Choice,
 ) -> tuple[Recording, list[Finding]]:
-    """A recording that has its steps already: nothing may be asked that would change it."""
+    """Check a recording that is already in steps; refuse options that would change it."""
     if merge is not None or origin is not None or chosen != Choice():
         what = f"{name} is already in steps: nothing of its events can be chosen or merged"
         fix = "leave --merge, --crop, --downsample, --from, --until and --origin out"
         raise UsageError(error("RECORDING-OPTION", what, fix=fix))
-    if bin is not None and held.dt is not None and not close(held.dt, bin):
-        what = f"{name} is already in steps of {held.dt:g} s, not of {bin:g} s"
+    if bin is not None and recording.dt is not None and not close(recording.dt, bin):
+        what = f"{name} is already in steps of {recording.dt:g} s, not of {bin:g} s"
         raise UsageError(error("RECORDING-BIN", what, fix="leave --bin out"))
-    if shape is not None and held.shape != shape:
+    if shape is not None and recording.shape != shape:
         raise InputError(
             error(
                 "RECORDING-SHAPE",
-                f"{name} has steps of shape {held.shape}; the model's input is {shape}",
+                f"{name} has steps of shape {recording.shape}; the model's input is {shape}",
                 fix="give a recording of the input's shape",
             )
         )
     findings = []
-    if bin is not None and held.dt is None:
+    if bin is not None and recording.dt is None:
         findings.append(
             warning(
                 "RECORDING-BIN-UNUSED",
                 f"{name} is already in steps: --bin {bin:g} changes none of them",
-                why="only events with timestamps are cut into steps; it says nothing of how long "
-                "its own are, so they now count as that long",
-                fix="leave --bin out, and a step of the file is one of the model",
+                why="only events with timestamps are cut into steps; the file does not state the "
+                "length of its steps, so they now have this length",
+                fix="leave --bin out: then a step of the file is a step of the model",
             )
         )
-    known = held.dt or bin or (dt if dt is not None and dt < 1 else None)
-    return replace(held, dt=known), findings
+    known = recording.dt or bin or (dt if dt is not None and dt < 1 else None)
+    return replace(recording, dt=known), findings
 
 
 def pace(recording: Recording, name: str, dt: float | None, binned: bool) -> list[Finding]:
-    """Whether the steps of the recording are as long as the model's.
+    """Return a finding if the recording's steps are not as long as the model's.
 
-    A model whose dt is 1 or more counts in steps, not in seconds: each of the recording's
-    steps is one of its own.
+    A model whose dt is 1 or more counts in steps, not in seconds: each step of the recording
+    is one of its steps.
     """
     length = recording.dt
     if dt is None or length is None or close(length, dt):
@@ -81,23 +81,23 @@ def pace(recording: Recording, name: str, dt: float | None, binned: bool) -> lis
     ]
 
 
-def clipped(recording: Recording, name: str, most: int | None) -> tuple[Recording, list[Finding]]:
-    """With every value above `most` brought down to it."""
-    if most is None:
+def clipped(recording: Recording, name: str, limit: int | None) -> tuple[Recording, list[Finding]]:
+    """Reduce every value above `limit` to it."""
+    if limit is None:
         return recording, []
-    if not 1 <= most < 1 << 31:
-        what = f"values cannot be clipped to {most:,}" if most < 1 else "--clip is 2^31 or more"
+    if not 1 <= limit < 1 << 31:
+        what = f"values cannot be clipped to {limit:,}" if limit < 1 else "--clip is 2^31 or more"
         fix = "give --clip a number of 1 or more, below 2^31"
         raise UsageError(error("RECORDING-CLIP", what, fix=fix))
-    over = recording.value > most
+    over = recording.value > limit
     count = int(np.count_nonzero(over))
-    recording = replace(recording, made=(*recording.made, f"clip {most}"))
+    recording = replace(recording, made=(*recording.made, f"clip {limit}"))
     if not count:
         return recording, []
-    value = np.where(over, most, recording.value).astype(recording.value.dtype)
+    value = np.where(over, limit, recording.value).astype(recording.value.dtype)
     finding = warning(
         "RECORDING-CLIPPED",
-        f"{count:,} of {len(value):,} values of {name} were above {most} and are now {most}; "
+        f"{count:,} of {len(value):,} values of {name} were above {limit} and are now {limit}; "
         f"the largest was {recording.value.max():g}",
         why="--clip asked for it",
     )
@@ -108,7 +108,7 @@ def close(a: float, b: float) -> bool:
     return abs(a - b) <= SAME * abs(b)
 
 
-# --- the shape that events go into ---------------------------------------------
+# --- the shape of binned events --------------------------------------------------
 
 
 def polarities(shape: Shape) -> str:
@@ -118,27 +118,27 @@ def polarities(shape: Shape) -> str:
 
 
 def misuse(shape: Shape | None, bin: float | None, merge: Merge | None) -> list[Finding]:
-    found = []
+    findings = []
     if bin is None:
-        found.append(
+        findings.append(
             error(
                 "RECORDING-BIN-MISSING",
-                "the recording holds events in microseconds, and no length of a step is given",
-                why="how many events meet in a step decides what the network sees",
+                "the recording has events in microseconds, and the length of a step is missing",
+                why="the number of events in a step decides what the network sees",
                 fix="give the length of a step in seconds (--bin 0.001)",
             )
         )
     elif not (math.isfinite(bin) and bin > 0):
         fix = "give --bin a positive number of seconds"
-        found.append(error("RECORDING-BIN", f"a step of {bin} s is no length", fix=fix))
+        findings.append(error("RECORDING-BIN", f"a step is {bin} s; expected more than 0", fix=fix))
     if merge not in (None, "polarity", "all"):
         fix = "give --merge polarity or --merge all, or leave it out"
-        found.append(error("RECORDING-MERGE", f"there is no way to merge {merge!r}", fix=fix))
+        findings.append(error("RECORDING-MERGE", f"there is no way to merge {merge!r}", fix=fix))
     elif shape is None:
         fix = "give the shape of the model's input (shape=)"
-        found.append(error("RECORDING-SHAPE-MISSING", "events need a shape to go in", fix=fix))
+        findings.append(error("RECORDING-SHAPE-MISSING", "events need a shape to go in", fix=fix))
     elif not _suits(shape, merge):
-        found.append(
+        findings.append(
             error(
                 "RECORDING-SHAPE",
                 f"events{f' merged by {merge!r}' if merge else ''} go into a shape of "
@@ -146,7 +146,7 @@ def misuse(shape: Shape | None, bin: float | None, merge: Merge | None) -> list[
                 fix=_fitting(shape),
             )
         )
-    return found
+    return findings
 
 
 _WANTED: dict[Merge | None, str] = {
@@ -157,9 +157,9 @@ _WANTED: dict[Merge | None, str] = {
 
 
 def _fitting(shape: Shape) -> str:
-    """The option that brings events into this shape."""
+    """Return a fix that gives events this shape."""
     if len(shape) == 3 and shape[0] > 1:
-        return "leave --merge out: each polarity has a channel of its own"
+        return "leave --merge out: each polarity has a separate channel"
     if _suits(shape, "all"):
         return "give --merge all: all events of a step are counted together"
     if _suits(shape, "polarity"):

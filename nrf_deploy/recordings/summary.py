@@ -1,4 +1,4 @@
-"""What a camera's events are like, counted packet by packet."""
+"""Summary of a camera's events, counted packet by packet."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Summary:
     events: int = 0
     extent: dict[str, tuple[int, int]] = field(default_factory=dict)  # t, x, y, p
     polarities: dict[int, int] = field(default_factory=dict)
-    crowded: int = 0  # at the place, polarity and time of another before
+    crowded: int = 0  # with the pixel, polarity and time of an earlier one
     falls: int = 0  # the time goes back
     largest_fall: int = 0
 
@@ -34,17 +34,17 @@ class Summary:
 
     @property
     def rate(self) -> float | None:
-        """Events a second, where there is a duration."""
+        """Events a second, if there is a duration."""
         return self.events / self.seconds if self.seconds else None
 
 
 def summarise(packets: Packets, chosen: Choice) -> Summary:
-    found = Summary()
+    summary = Summary()
     origin = chosen.origin
     last: int | None = None
     moment: Columns = {name: np.zeros(0, np.int64) for name in "txyp"}
-    with closing(packets()) as given:
-        for packet in given:
+    with closing(packets()) as packet_list:
+        for packet in packet_list:
             if not len(packet["t"]):
                 continue
             origin = int(packet["t"][0]) if origin is None else origin
@@ -52,26 +52,26 @@ def summarise(packets: Packets, chosen: Choice) -> Summary:
                 break
             fall = -np.diff(packet["t"], prepend=packet["t"][0] if last is None else last)
             last = int(packet["t"][-1])
-            found.falls += int(np.count_nonzero(fall > 0))
-            found.largest_fall = max(found.largest_fall, int(fall.max()))
+            summary.falls += int(np.count_nonzero(fall > 0))
+            summary.largest_fall = max(summary.largest_fall, int(fall.max()))
             part = chosen.of(packet, origin)
             if len(part["t"]):
-                moment = _add(found, part, moment)
-    return found
+                moment = _add(summary, part, moment)
+    return summary
 
 
-def _add(found: Summary, part: Columns, moment: Columns) -> Columns:
+def _add(summary: Summary, part: Columns, moment: Columns) -> Columns:
     """Count a packet; `moment` holds the events of the last time of the one before."""
-    found.events += len(part["t"])
+    summary.events += len(part["t"])
     for name in "txyp":
         low, high = int(part[name].min()), int(part[name].max())
-        before = found.extent.get(name, (low, high))
-        found.extent[name] = (min(low, before[0]), max(high, before[1]))
+        before = summary.extent.get(name, (low, high))
+        summary.extent[name] = (min(low, before[0]), max(high, before[1]))
     for polarity, count in zip(*np.unique(part["p"], return_counts=True), strict=True):
-        held = found.polarities.get(int(polarity), 0)
-        found.polarities[int(polarity)] = held + int(count)
+        earlier = summary.polarities.get(int(polarity), 0)
+        summary.polarities[int(polarity)] = earlier + int(count)
     both = {name: np.concatenate([moment[name], part[name]]) for name in "txyp"}
-    found.crowded += _doubles(both) - _doubles(moment)
+    summary.crowded += _doubles(both) - _doubles(moment)
     latest = both["t"] == part["t"][-1]
     return {name: column[latest] for name, column in both.items()}
 
@@ -88,7 +88,7 @@ def _doubles(events: Mapping[str, Array]) -> int:
 
 @dataclass(frozen=True)
 class Look:
-    """A camera's file for the eyes."""
+    """A camera's file as `inspect` shows it."""
 
     form: str
     size: tuple[int, int] | None  # width, height of the sensor, where the file states them
@@ -100,7 +100,7 @@ class Look:
     chosen: Choice
 
     def shape(self, merge: Merge | None) -> Shape:
-        """The shape that all of it goes into."""
+        """Return the shape for all of the events."""
         if merge == "all":
             return (1,)
         seen = [self.summary.extent.get(name, (0, 0))[1] + 1 for name in "xy"]
@@ -114,30 +114,30 @@ class Look:
         return (channels if merge is None else 1, height, width)
 
 
-def looked(path: str | os.PathLike[str], held: Camera | Table, options: Options) -> Look:
-    """What `held`, the opened file of that path, is like in the part that is asked for."""
+def looked(path: str | os.PathLike[str], content: Camera | Table, options: Options) -> Look:
+    """Describe the opened file of a path, in the part that the options choose."""
     keys = ("crop", "downsample", "start", "until", "origin")
     chosen = choice(**{key: options.get(key) for key in keys})  # type: ignore[arg-type]
-    size = held.size if isinstance(held, Camera) else None
+    size = content.size if isinstance(content, Camera) else None
     refuse(beyond(chosen, size, os.fspath(path)), UsageError)
     try:
-        found = summarise(held.packets, chosen)
+        summary = summarise(content.packets, chosen)
     except DamagedError as damage:
         raise damage.refusal(path, "RECORDING") from damage
-    made = tuple(chosen.made())
-    if not isinstance(held, Camera):
-        return Look(held.form, None, made, found, None, 0, (), chosen)
-    told = held.form != "AEDAT4" and held.form != "ES" and chosen.end is None
-    wraps = held.words.wraps if told else None
-    back = 0 if held.form == "DAT" else held.words.backward + held.words.held
-    said = tuple(held.findings)
+    steps = tuple(chosen.made())
+    if not isinstance(content, Camera):
+        return Look(content.form, None, steps, summary, None, 0, (), chosen)
+    known = content.form != "AEDAT4" and content.form != "ES" and chosen.end is None
+    wraps = content.words.wraps if known else None
+    back = 0 if content.form == "DAT" else content.words.backward + content.words.stalls
+    findings = tuple(content.findings)
     return Look(
-        held.form,
-        held.size,
-        made,
-        found,
+        content.form,
+        content.size,
+        steps,
+        summary,
         wraps,
         back,
-        said,
+        findings,
         chosen,
     )
