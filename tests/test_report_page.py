@@ -113,7 +113,7 @@ def test_the_first_difference_is_marked_in_every_panel_of_its_layer(plain: Case)
     read = Read.of(report_html(report, plain.bundle, plain.recording))
     assert sum(a["class"] == "mark" for a in read.all("circle")) == 3
     text = " ".join(read.text)
-    assert "1 place differs" in text
+    assert "1 mismatch" in text
     assert f"the first difference, at step {step}, neuron ({neuron},), in the output" in text
 
 
@@ -145,7 +145,7 @@ def test_what_is_measured_besides_is_shown_and_else_left_out(plain: Case) -> Non
     assert "covariance" in [a["id"] for a in Read.of(made).all("section")]
     for said in ("weights", "25.00%", "6.25%", "50.00%", "12.50%", "3.12%", "Euler"):
         assert said in made
-    assert "In the run and alone" not in made
+    assert "In the run and in isolation" not in made
     bare = report_html(replace(report, attribution=None), plain.bundle, plain.recording)
     assert "By cause" not in bare
 

@@ -210,5 +210,5 @@ def test_attributes_are_left_out_only_where_they_say_nothing() -> None:
 
 
 def test_what_is_no_content_is_a_bug() -> None:
-    with pytest.raises(TypeError, match="object is no content"):
+    with pytest.raises(TypeError, match="a child is object"):
         tag("p", object())

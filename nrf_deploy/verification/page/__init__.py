@@ -1,4 +1,4 @@
-"""The report as one HTML page, that opens from a mail attachment."""
+"""The report as one HTML page, which can be opened from a mail attachment."""
 
 from .document import report_html
 

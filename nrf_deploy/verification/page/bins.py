@@ -1,7 +1,7 @@
-"""The outputs of a layer in both runs as pictures: what falls on a pixel is added up.
+"""Pictures of a layer's outputs in both runs; the events on a pixel are added.
 
-However many events there are, a picture has a bounded number of pixels, and millions of
-events cost a few passes over them, some at a time.
+A picture has a bounded number of pixels for any number of events, and millions of events need
+a few passes over blocks of them.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from ...network import Array
 from ..events import Window, overlay, unequal
 
 SOME = 1 << 20
-"""Events that are looked at in one go."""
+"""Events of a block."""
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Steps go to columns and neurons to rows: one each where there is room."""
+    """A grid of pixels: steps are columns and neurons rows, one each if they fit."""
 
     steps: int
     neurons: int
@@ -32,7 +32,7 @@ class Grid:
         return Grid(steps, neurons, max(1, min(steps, columns)), max(1, min(neurons, rows)))
 
     def add(self, keys: Array, weights: Array | None = None) -> Array:
-        """(rows, columns): the events, or their weights, on each pixel."""
+        """Return the events, or their weights, on each pixel as (rows, columns)."""
         total = np.zeros(self.rows * self.columns)
         for first in range(0, len(keys), SOME):
             part = slice(first, first + SOME)
@@ -44,7 +44,7 @@ class Grid:
         return total.reshape(self.rows, self.columns)
 
     def area(self) -> Array:
-        """(rows, columns): how many places, a neuron in a step, share each pixel."""
+        """Return how many pairs of a neuron and a step share each pixel, as (rows, columns)."""
         across = np.bincount(np.arange(self.steps) * self.columns // self.steps)
         down = np.bincount(np.arange(self.neurons) * self.rows // self.neurons)
         return np.outer(down, across).astype(float)
@@ -58,8 +58,7 @@ class Grid:
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """What each pixel holds of the left run, of the right run, and where they differ:
-    of each pixel more on the left (positive in `left_only`) and more on the right."""
+    """Sums of each pixel: of the left run, of the right run, and the excess of either."""
 
     grid: Grid
     left: Array
@@ -69,7 +68,7 @@ class Pictures:
 
 
 def spikes(grid: Grid, left: Window, right: Window) -> Pictures:
-    """Events as they are; a value that differs counts on the side where it is larger."""
+    """Add up events; a value that differs counts on the side where it is larger."""
     both = overlay(left, right)
     changed = unequal(left.value[both.shared_left], right.value[both.shared_right])
     at = both.shared_left[changed]
@@ -84,7 +83,7 @@ def spikes(grid: Grid, left: Window, right: Window) -> Pictures:
 
 
 def values(grid: Grid, left: Window, right: Window) -> Pictures:
-    """The mean of the values on a pixel, and how much larger it is on either side."""
+    """Average the values on a pixel, and their excess on either side."""
     area = grid.area()
     means = [grid.add(w.key, np.asarray(w.value, float)) / area for w in (left, right)]
     more = means[0] - means[1]
@@ -92,10 +91,10 @@ def values(grid: Grid, left: Window, right: Window) -> Pictures:
 
 
 def levels(density: Array, count: int, top: float | None = None) -> Array:
-    """0 where there is nothing, else 1 to `count`, by the logarithm of the share of the top."""
+    """Return 0 for an empty pixel, else 1 to `count` by the logarithm of its share of the top."""
     top = float(np.abs(density).max(initial=0)) if top is None else top
     if top <= 0:
         return np.zeros(density.shape, np.uint8)
     share = np.log1p(np.abs(density) * (math.e**3 - 1) / top) / 3
-    found = np.where(density != 0, np.clip(np.ceil(share * count), 1, count), 0)
-    return found.astype(np.uint8)
+    level = np.where(density != 0, np.clip(np.ceil(share * count), 1, count), 0)
+    return level.astype(np.uint8)

@@ -1,4 +1,4 @@
-"""The chip as a picture: each core in the colour of the layer it holds, and how full it is."""
+"""Picture of the chip: each core in the colour of its layer, with how full it is."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from .html import Markup, details, name, scrolled, section, table, tag
 from .layers import Layers
 
 MOST_CORES = 512
-"""What is drawn, and listed one by one, at most: `inspect --cores` lists them all."""
+"""Limits on the cores that are drawn and listed; `inspect --cores` lists all of them."""
 CELL, GAP, HEAD = 46.0, 4.0, 20.0
 
 
 def chip(layers: Layers) -> Markup:
     placement = layers.bundle.placement
-    held = _held(placement)
-    chips = sorted({placement.chip_of(core) for core in held})
+    pieces_of_cores = _pieces_of_cores(placement)
+    chips = sorted({placement.chip_of(core) for core in pieces_of_cores})
     board = f" on {len(chips)} of {placement.chips} chips" if placement.chips > 1 else ""
     gauge = ", the bar at the foot of a core its fullest budget" if placement.limits else ""
     drawn = list(_drawn(placement, chips))
-    more = len([c for c in held if c not in set(drawn)])
+    more = len([c for c in pieces_of_cores if c not in set(drawn)])
     left_out = tag("p", f"{more:,} more used cores are not drawn.") if more else None
     return section(
         "chip",
@@ -33,22 +33,22 @@ def chip(layers: Layers) -> Markup:
             f"used{board}. In the plan a number is a layer's{gauge}; the order is that of the "
             "cores' numbers, not of the silicon.",
         ),
-        scrolled("floor plan", _plan(layers, held, drawn)),
+        scrolled("floor plan", _plan(layers, pieces_of_cores, drawn)),
         left_out,
         _resources(layers),
-        details("What each core holds, uses and has left", _cores(layers, held)),
+        details("Layers, used and free budgets of each core", _cores(layers, pieces_of_cores)),
     )
 
 
-def _held(placement: Placement) -> dict[int, list[Piece]]:
-    held: dict[int, list[Piece]] = {}
+def _pieces_of_cores(placement: Placement) -> dict[int, list[Piece]]:
+    pieces_of_cores: dict[int, list[Piece]] = {}
     for piece in sorted(placement.pieces, key=lambda p: p.core):
-        held.setdefault(piece.core, []).append(piece)
-    return held
+        pieces_of_cores.setdefault(piece.core, []).append(piece)
+    return pieces_of_cores
 
 
 def _drawn(placement: Placement, chips: Sequence[int]) -> Iterator[int]:
-    """All cores of the chips that hold anything, up to the limit."""
+    """Yield the cores of the used chips, up to the limit."""
     each = placement.cores // placement.chips
     for count, core in enumerate(
         c for chip in chips for c in range(chip * each, (chip + 1) * each)
@@ -58,8 +58,10 @@ def _drawn(placement: Placement, chips: Sequence[int]) -> Iterator[int]:
         yield core
 
 
-def _plan(layers: Layers, held: Mapping[int, list[Piece]], drawn: Sequence[int]) -> Markup:
-    """Chip under chip, each a block of cores."""
+def _plan(
+    layers: Layers, pieces_of_cores: Mapping[int, list[Piece]], drawn: Sequence[int]
+) -> Markup:
+    """Draw the chips in a column, each a block of cores."""
     placement = layers.bundle.placement
     each = placement.cores // placement.chips
     columns = min(20, max(4, math.ceil(math.sqrt(2 * min(each, MOST_CORES)))))
@@ -72,12 +74,12 @@ def _plan(layers: Layers, held: Mapping[int, list[Piece]], drawn: Sequence[int])
             y += HEAD
         for k, core in enumerate(here):
             x, down = k % columns * (CELL + GAP), y + k // columns * (CELL + GAP)
-            parts.append(_core(layers, core, held.get(core, []), x, down))
+            parts.append(_core(layers, core, pieces_of_cores.get(core, []), x, down))
         y += math.ceil(len(here) / columns) * (CELL + GAP) + HEAD / 2
     width = columns * (CELL + GAP)
     return tag(
         "svg",
-        tag("title", f"floor plan of {layers.bundle.chip}; the tables below say the same"),
+        tag("title", f"floor plan of {layers.bundle.chip}; the tables below have the same numbers"),
         parts,
         class_="plan",
         role="img",
@@ -97,10 +99,10 @@ def _core(layers: Layers, core: int, pieces: Sequence[Piece], x: float, y: float
     for p in pieces:
         by_layer[p.population] = by_layer.get(p.population, 0) + p.size
     budgets = (_use(b, used[b], placement.limits.get(b)) for b in placement.budgets)
-    said = f"core {core}: {', '.join(_holds(p) for p in pieces)}; {'; '.join(budgets)}"
+    label = f"core {core}: {', '.join(_holds(p) for p in pieces)}; {'; '.join(budgets)}"
     return tag(
         "g",
-        tag("title", said),
+        tag("title", label),
         _strips(layers, by_layer, x, y),
         tag("text", _label(layers, by_layer), x=x + CELL / 2, y=y + CELL / 2 + 3),
         _gauge(full, x, y + CELL - 6) if placement.limits else None,
@@ -115,7 +117,7 @@ def _gauge(full: float, x: float, y: float) -> list[Markup]:
 
 
 def _strips(layers: Layers, by_layer: Mapping[str, int], x: float, y: float) -> Iterator[Markup]:
-    """A core of several layers is divided by their neurons."""
+    """Yield the strips of a core, which divide it by the neurons of its layers."""
     total = sum(by_layer.values())
     for population, size in by_layer.items():
         width = CELL * size / total
@@ -133,8 +135,8 @@ def _fullness(used: Mapping[str, int], limits: Mapping[str, int]) -> float:
 
 
 def _use(budget: str, used: int, limit: int | None) -> str:
-    said = budget.replace("_", " ")
-    return f"{said} {used:,}" if limit is None else f"{said} {used:,} of {limit:,}"
+    label = budget.replace("_", " ")
+    return f"{label} {used:,}" if limit is None else f"{label} {used:,} of {limit:,}"
 
 
 def _holds(piece: Piece) -> str:
@@ -143,7 +145,7 @@ def _holds(piece: Piece) -> str:
 
 
 def _resources(layers: Layers) -> Markup:
-    """The fullest core of each layer, as `nrf-deploy compile` prints it."""
+    """Return the table of the fullest core of each layer, as `nrf-deploy compile` prints it."""
     placement, program = layers.bundle.placement, layers.bundle.program
     by_layer: dict[str, list[Piece]] = {}
     for piece in placement.pieces:
@@ -151,8 +153,8 @@ def _resources(layers: Layers) -> Markup:
     rows = []
     for p in program.populations:
         pieces = by_layer.get(p.name, [])
-        most = [max((q.used.get(b, 0) for q in pieces), default=0) for b in placement.budgets]
-        cells = zip(placement.budgets, most, strict=True)
+        largest = [max((q.used.get(b, 0) for q in pieces), default=0) for b in placement.budgets]
+        cells = zip(placement.budgets, largest, strict=True)
         rows.append(
             (
                 (layers.key(p.name), " ", name(p.name)),
@@ -183,10 +185,10 @@ def _share(share: float) -> str:
     return "<1%" if 0 < share < 0.01 else f"{share:.0%}"
 
 
-def _cores(layers: Layers, held: Mapping[int, list[Piece]]) -> list[Markup]:
+def _cores(layers: Layers, pieces_of_cores: Mapping[int, list[Piece]]) -> list[Markup]:
     placement = layers.bundle.placement
     rows = []
-    for core, pieces in list(held.items())[:MOST_CORES]:
+    for core, pieces in list(pieces_of_cores.items())[:MOST_CORES]:
         used = {b: sum(p.used.get(b, 0) for p in pieces) for b in placement.budgets}
         rows.append(
             (
@@ -196,15 +198,15 @@ def _cores(layers: Layers, held: Mapping[int, list[Piece]]) -> list[Markup]:
             )
         )
     heads = [b.replace("_", " ") for b in placement.budgets]
-    made = table(
+    cores = table(
         "Every used core: used/left of each budget",
         ("core", "holds", *heads),
         rows,
         "rl" + "r" * len(heads),
     )
-    more = len(held) - len(rows)
+    more = len(pieces_of_cores) - len(rows)
     note = f"{number(more)} more cores: nrf-deploy inspect BUNDLE --cores lists them all."
-    return [made, *([tag("p", note)] if more > 0 else [])]
+    return [cores, *([tag("p", note)] if more > 0 else [])]
 
 
 def _left(used: int, limit: int | None) -> str:

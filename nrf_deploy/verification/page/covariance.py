@@ -1,4 +1,4 @@
-"""How covariant the model is at each stage, as `Covariance.as_json()` tells it."""
+"""Covariance of the model at each stage, from `Covariance.as_json()`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from .html import Markup, name, scrolled, section, table, tag
 WIDTH, LEFT, RIGHT, BAR, GAP = 640, 190, 70, 14, 10
 
 
-def covariance(told: Mapping[str, Any]) -> Markup:
-    """For each test its bars by depth, its rows, the causes, and what is to be said."""
-    parts = [part for test in told["tests"].values() for part in _test(test)]
-    return section("covariance", "Covariance", parts, _findings(told["findings"]))
+def covariance(measured: Mapping[str, Any]) -> Markup:
+    """Return the section: for each test bars by depth, rows and causes, then the findings."""
+    parts = [part for test in measured["tests"].values() for part in _test(test)]
+    return section("covariance", "Covariance", parts, _findings(measured["findings"]))
 
 
 def _test(test: Mapping[str, Any]) -> Iterator[object]:
@@ -30,37 +30,37 @@ def _test(test: Mapping[str, Any]) -> Iterator[object]:
 
 
 def _rows(title: str, rows: Sequence[Mapping[str, Any]], stages: Sequence[str]) -> Markup:
-    most = max((error for row in rows for error in row["errors"].values()), default=0.0)
-    held = [
+    largest = max((error for row in rows for error in row["errors"].values()), default=0.0)
+    cells = [
         (
             _pair(row),
             name(row["transform"]),
             f"{row['depth']}",
             "-" if row["spikes"] is None else f"{row['spikes']:,}",
-            *(bar(row["errors"].get(stage), most) for stage in stages),
+            *(bar(row["errors"].get(stage), largest) for stage in stages),
         )
         for row in rows
     ]
     header = ("channels", "to", "depth", "spikes", *stages)
-    return table(f"{title}, row by row", header, held, "llrr" + "r" * len(stages))
+    return table(f"{title}, row by row", header, cells, "llrr" + "r" * len(stages))
 
 
 def _causes(title: str, rows: Sequence[Mapping[str, Any]]) -> Markup | None:
-    """By row, what each cause makes by itself; causes without any error are left out."""
+    """Return the error of each cause in isolation, by row; causes without an error are left out."""
     named = list(dict.fromkeys(c for row in rows for c, off in row["causes"].items() if off))
     if not named:
         return None
-    most = max(row["causes"].get(c, 0.0) for row in rows for c in named)
-    held = [
+    largest = max(row["causes"].get(c, 0.0) for row in rows for c in named)
+    cells = [
         (
             f"{_pair(row)}, {name(row['transform'])}",
-            *(bar(row["causes"].get(c), most) for c in named),
+            *(bar(row["causes"].get(c), largest) for c in named),
             row["dominant"] or "-",
         )
         for row in rows
     ]
     header = ("channels", *named, "most by")
-    return table(f"{title}: each cause by itself", header, held, "l" + "r" * len(named) + "l")
+    return table(f"{title}: each cause in isolation", header, cells, "l" + "r" * len(named) + "l")
 
 
 def _pair(row: Mapping[str, Any]) -> str:
@@ -70,9 +70,9 @@ def _pair(row: Mapping[str, Any]) -> str:
 
 
 def _figure(title: str, rows: Sequence[Mapping[str, Any]], stages: Sequence[str]) -> Markup:
-    """Means over the rows of a depth, a bar a stage."""
+    """Draw the means over the rows of a depth, with a bar for each stage."""
     drawn: list[Markup] = []
-    most = max((error for row in rows for error in row["errors"].values()), default=0.0)
+    largest = max((error for row in rows for error in row["errors"].values()), default=0.0)
     y = 4.0
     for depth in sorted({row["depth"] for row in rows}):
         drawn.append(tag("text", f"depth {depth}", x=0, y=y + 11, class_="strong label"))
@@ -84,7 +84,7 @@ def _figure(title: str, rows: Sequence[Mapping[str, Any]], stages: Sequence[str]
             if not errors:
                 continue
             mean = sum(errors) / len(errors)
-            drawn += _bar(y, stage, mean, mean / most if most else 0.0, k)
+            drawn += _bar(y, stage, mean, mean / largest if largest else 0.0, k)
             y += BAR + 3
         y += GAP
     svg = tag(
@@ -108,10 +108,10 @@ def _bar(y: float, stage: str, mean: float, share: float, colour: int) -> tuple[
     )
 
 
-def _findings(found: Sequence[Mapping[str, Any]]) -> Markup | None:
-    if not found:
+def _findings(findings: Sequence[Mapping[str, Any]]) -> Markup | None:
+    if not findings:
         return None
-    return tag("ul", map(_finding, found), class_="findings")
+    return tag("ul", map(_finding, findings), class_="findings")
 
 
 def _finding(finding: Mapping[str, Any]) -> Markup:

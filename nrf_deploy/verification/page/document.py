@@ -1,4 +1,4 @@
-"""The whole page: one file without scripts, that loads nothing."""
+"""The whole page: one file without scripts, which loads nothing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .style import sheet
 from .verdict import findings, verdict
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-"""What a browser may do with this page: show it. Not even a mistake of ours could load a thing."""
+"""Policy by which a browser only shows this page and loads nothing, even after our mistakes."""
 
 PARTS = {
     "findings": "Findings",

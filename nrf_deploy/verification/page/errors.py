@@ -1,4 +1,4 @@
-"""How far each layer is off, what causes it, and every other number there is a layer."""
+"""Errors of each layer, their causes, and the other numbers of a layer."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from .layers import Layers
 from .raster import sides
 
 Numbers = Mapping[str, Mapping[str, float | None]]
-"""{layer: {what: value}}; None where it could not be measured."""
+"""Values by layer and quantity; None if one was not measured."""
 
 
 def errors(report: Report, layers: Layers) -> Markup:
     comparison = report.comparison
     left, right = sides(comparison)
     header = ("layer", "neurons", "steps", left, right, "differ", "off", "cosine", "exact")
-    most = max((_off(c) or 0.0 for c in comparison.layers), default=0.0)
+    largest = max((_off(c) or 0.0 for c in comparison.layers), default=0.0)
     rows = [
         (
             (layers.key(c.layer), " ", name(c.layer)),
             f"{math.prod(c.shape):,}",
             f"{c.steps:,}",
             *_counted(c),
-            bar(_off(c), most),
+            bar(_off(c), largest),
             "-" if c.cosine is None else f"{c.cosine:.4f}",
             {True: "yes", False: "no", None: "-"}[c.exact],
         )
@@ -39,8 +39,8 @@ def errors(report: Report, layers: Layers) -> Markup:
         table(f"Every layer in both runs: {left} against {right}", header, rows, "lrrrrrrrl"),
         tag(
             "p",
-            "differ: places (a neuron in a step) with unequal outputs; off: of the number of "
-            "spikes, and of values their root mean square; cosine: of the mean activities.",
+            "differ: mismatches (a neuron and step whose outputs differ); off: relative error of "
+            "the spike count, or root mean square of values; cosine: of the mean activities.",
         ),
         _uncompared(comparison),
         _alone(report),
@@ -49,33 +49,33 @@ def errors(report: Report, layers: Layers) -> Markup:
 
 
 def _counted(c: LayerComparison) -> tuple[str, str, str]:
-    """How many values there are, and that they are not equal, says nothing."""
+    """Return the counts of spikes and mismatches; counts of values would say nothing."""
     if c.analogue:
         return "values", "values", "-"
     return f"{c.spikes_left:,}", f"{c.spikes_right:,}", f"{c.mismatches:,}"
 
 
 def _alone(report: Report) -> list[Markup] | None:
-    """What a layer adds itself, beside what it was given."""
+    """Return each layer's error in the run, and in isolation (fed by the other run)."""
     if report.alone is None or not report.alone.layers:
         return None
-    by_itself = {c.layer: c for c in report.alone.layers}
+    isolated = {c.layer: c for c in report.alone.layers}
     shares = {
-        c.layer: {"in the run": _share(c), "alone": _share(by_itself[c.layer])}
+        c.layer: {"in the run": _share(c), "in isolation": _share(isolated[c.layer])}
         for c in report.comparison.layers
-        if c.layer in by_itself
+        if c.layer in isolated
     }
     return [
-        tag("h3", "In the run and alone"),
+        tag("h3", "In the run and in isolation"),
         numbers(
-            "Places that differ, for a spike (of values, how far they are off)",
+            "Mismatches per spike (of values: the relative error)",
             shares,
             _most(shares),
         ),
         tag(
             "p",
-            "In the run a layer also shows the errors of those before it; alone it was fed "
-            "with what the other run gave.",
+            "In the run a layer also shows the errors of the layers before it; in isolation its "
+            "input is that of the other run.",
         ),
     ]
 
@@ -84,14 +84,14 @@ def _share(c: LayerComparison) -> float | None:
     return c.value_error if c.analogue else c.mismatches / max(c.spikes_right, 1)
 
 
-def _by_cause(found: Attribution | None) -> list[Markup] | None:
-    """Causes without any error are left out."""
-    if found is None or not found.layers:
+def _by_cause(attribution: Attribution | None) -> list[Markup] | None:
+    """Return the errors by cause; causes without an error are left out."""
+    if attribution is None or not attribution.layers:
         return None
-    named = dict.fromkeys(c for x in found.layers for c, off in x.causes.items() if off)
+    named = dict.fromkeys(c for x in attribution.layers for c, off in x.causes.items() if off)
     shares = {
         x.layer: {"in all": x.error, **{c: x.causes.get(c, 0.0) for c in named}}
-        for x in found.layers
+        for x in attribution.layers
     }
     return [
         tag("h3", "By cause"),
@@ -102,8 +102,8 @@ def _by_cause(found: Attribution | None) -> list[Markup] | None:
         ),
         tag(
             "p",
-            "Places that differ for a spike of the model; of values, how far they are off. "
-            "Causes may hide one another: they need not add up.",
+            "Mismatches per spike of the model; of values, the relative error. Causes may hide one "
+            "another, so their sum need not be the total.",
         ),
     ]
 
@@ -124,7 +124,7 @@ def _uncompared(comparison: Comparison) -> Markup | None:
 
 
 def metrics(comparison: Comparison) -> Markup | None:
-    """Distances in time, and by how many steps spikes moved."""
+    """Return the distances of spikes in time, and the steps by which they moved."""
     times = {c.layer: c.timing for c in comparison.layers if c.timing is not None}
     if not times:
         return None
@@ -144,22 +144,25 @@ def metrics(comparison: Comparison) -> Markup | None:
     return section(
         "metrics",
         "Metrics",
-        numbers("Distances between the spikes of both runs, for a spike", distances),
+        numbers("Distances between the spikes of both runs, per spike", distances),
         numbers(
             f"Spikes of {left}, by how many steps they are later than the nearest of {right}", moved
         ),
     )
 
 
-def numbers(caption: str, found: Numbers, most: float | None = None) -> Markup:
-    """A row a layer, a column a number; as bars where they are shares of one whole."""
-    heads = list(dict.fromkeys(k for row in found.values() for k in row))
+def numbers(caption: str, rows_of: Numbers, largest: float | None = None) -> Markup:
+    """Return a table with a row for each layer and a column for each number or share."""
+    heads = list(dict.fromkeys(k for row in rows_of.values() for k in row))
     rows = [
         (
             name(layer),
-            *(bar(row.get(h), most) if most is not None else plain(row.get(h)) for h in heads),
+            *(
+                bar(row.get(h), largest) if largest is not None else plain(row.get(h))
+                for h in heads
+            ),
         )
-        for layer, row in found.items()
+        for layer, row in rows_of.items()
     ]
     return table(caption, ("layer", *map(name, heads)), rows, "l" + "r" * len(heads))
 
@@ -170,11 +173,11 @@ def plain(value: float | None) -> str:
     return f"{value:,.4g}" if isinstance(value, float) else f"{value:,}"
 
 
-def bar(value: float | None, most: float) -> list[object]:
-    """A share as a number, and as a bar beside it."""
+def bar(value: float | None, largest: float) -> list[object]:
+    """Return a share as a bar and a number."""
     if value is None or not math.isfinite(value):
         return ["-" if value is None else str(value)]
-    width = 60 * min(abs(value) / most, 1.0) if most else 0
+    width = 60 * min(abs(value) / largest, 1.0) if largest else 0
     return [
         tag("span", class_="bar", aria_hidden="true", style=f"width:{width:.0f}px"),
         f"{value:.2%}",

@@ -1,4 +1,4 @@
-"""The model as a picture: a box for each layer, with what leads into it, and every edge."""
+"""Picture of the model: a box for each layer with its connections, and every edge."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from .layered import Layout, Point, layered
 from .layers import Layers, sort
 
 MOST_BOXES = 300
-WIDE = 1120.0  # a graph that is wider from left to right goes from top to bottom
+WIDE = 1120.0  # a wider graph is drawn from top to bottom
 LETTER, LINE, PAD = 6.7, 16.0, 9.0
 CHARACTERS = 34
 
 
 @dataclass(frozen=True, eq=False)
 class Box:
-    """Nodes of which each feeds only the next: connections, and the neurons they lead to."""
+    """A chain of nodes: connections, and the neurons to which they lead."""
 
     nodes: tuple[Node, ...]
 
@@ -35,38 +35,38 @@ class Box:
 
     @property
     def size(self) -> Point:
-        """Width and height."""
+        """Return the width and height of the box."""
         longest = max(map(len, self.lines))
         return (longest * LETTER + 2 * PAD, len(self.lines) * LINE + 2 * PAD - 4)
 
 
 def boxes(network: Network) -> list[Box]:
-    """In topological order. A node joins the one before where nothing else meets or parts."""
-    made: dict[str, list[Node]] = {}
+    """Return the boxes in topological order. A node joins its only source's box."""
+    chains: dict[str, list[Node]] = {}
     for key in network.order:
         before = network.sources(key)
-        alone = (
+        joined = (
             len(before) == 1
-            and before[0] in made
+            and before[0] in chains
             and (before[0], key) not in network.back_edges
             and len(network.targets(before[0])) == 1
             and _joins(network[before[0]])
             and _joins(network[key], last=True)
         )
-        chain = made.pop(before[0]) if alone else []
-        made[key] = [*chain, network[key]]
-    return [Box(tuple(nodes)) for nodes in made.values()]
+        chain = chains.pop(before[0]) if joined else []
+        chains[key] = [*chain, network[key]]
+    return [Box(tuple(nodes)) for nodes in chains.values()]
 
 
 def _joins(node: Node, last: bool = False) -> bool:
-    """Connections go with what follows; neurons and ports end a box."""
+    """Return whether a node stays with the next one: neurons and ports end a box."""
     return not (hasattr(node, "port_shape") or (hasattr(node, "states") and not last))
 
 
 def graph(network: Network, layers: Layers) -> Markup:
-    found = boxes(network) if len(network.nodes) <= 20 * MOST_BOXES else []
-    if 0 < len(found) <= MOST_BOXES:
-        drawn = scrolled("the model as a graph", _svg(network, found, layers))
+    found_boxes = boxes(network) if len(network.nodes) <= 20 * MOST_BOXES else []
+    if 0 < len(found_boxes) <= MOST_BOXES:
+        drawn = scrolled("the model as a graph", _svg(network, found_boxes, layers))
     else:
         drawn = tag("p", f"The model has {len(network.nodes):,} nodes: too many to draw.")
     back = len(network.back_edges)
@@ -81,30 +81,35 @@ def graph(network: Network, layers: Layers) -> Markup:
         tag(
             "p",
             f"{len(network.nodes):,} nodes, {len(network.edges):,} edges, one step is "
-            f"{network.dt:g} in the units of its time constants. Each box is a layer: what leads "
-            f"into it, and its neurons.{feedback}",
+            f"{network.dt:g} in the units of its time constants. Each box is a layer: its "
+            f"connections and its neurons.{feedback}",
         ),
         drawn,
         details("The same as a table", _nodes(network)),
     )
 
 
-def _svg(network: Network, found: Sequence[Box], layers: Layers) -> Markup:
-    held = {n.name: b.key for b in found for n in b.nodes}
-    inner = {(a.name, b.name) for box in found for a, b in itertools.pairwise(box.nodes)}
+def _svg(network: Network, boxes_drawn: Sequence[Box], layers: Layers) -> Markup:
+    box_of = {n.name: b.key for b in boxes_drawn for n in b.nodes}
+    inner = {(a.name, b.name) for box in boxes_drawn for a, b in itertools.pairwise(box.nodes)}
     edges = [e for e in network.edges if e not in inner]
-    drawn = [(held[a], held[b]) for a, b in edges]
+    drawn = [(box_of[a], box_of[b]) for a, b in edges]
     back = {i for i, e in enumerate(edges) if e in network.back_edges}
-    across = layered({b.key: b.size for b in found}, drawn, back)
+    across = layered({b.key: b.size for b in boxes_drawn}, drawn, back)
     sideways = across.size[0] <= WIDE
-    layout = across if sideways else layered({b.key: b.size[::-1] for b in found}, drawn, back)
+    layout = (
+        across if sideways else layered({b.key: b.size[::-1] for b in boxes_drawn}, drawn, back)
+    )
     width, height = _place(layout.size, sideways)
     return tag(
         "svg",
-        tag("title", f"{len(found)} boxes and {len(edges)} edges; the table below says the same"),
+        tag(
+            "title",
+            f"{len(boxes_drawn)} boxes and {len(edges)} edges; the table below lists them",
+        ),
         tag("defs", _arrow()),
         (_edge(layout, i, i in back, sideways) for i in range(len(edges))),
-        (_box(b, _place(layout.corners[b.key], sideways), layers) for b in found),
+        (_box(b, _place(layout.corners[b.key], sideways), layers) for b in boxes_drawn),
         class_="graph",
         role="img",
         viewBox=f"0 0 {width + 4:.0f} {height + 4:.0f}",
@@ -114,7 +119,7 @@ def _svg(network: Network, found: Sequence[Box], layers: Layers) -> Markup:
 
 
 def _place(point: Point, sideways: bool) -> Point:
-    """(main, cross) as (x, y)."""
+    """Convert (main, cross) to (x, y)."""
     main, cross = point
     return (main + 2, cross + 2) if sideways else (cross + 2, main + 2)
 
@@ -157,10 +162,10 @@ def _box(box: Box, corner: Point, layers: Layers) -> Markup:
         )
         for i, line in enumerate(box.lines)
     ]
-    said = "; ".join(f"{name(n.name)}: {sort(n)}" for n in box.nodes)
+    label = "; ".join(f"{name(n.name)}: {sort(n)}" for n in box.nodes)
     return tag(
         "g",
-        tag("title", said),
+        tag("title", label),
         tag(
             "rect", x=x, y=y, width=width, height=height, rx=5, class_=f"box {colour or ''}".strip()
         ),
@@ -185,6 +190,6 @@ def _nodes(network: Network) -> Markup:
 
 
 def _constants(node: Node) -> str:
-    """The range of every parameter of its neurons."""
+    """Return the range of every parameter of a node's neurons."""
     shown = ("tau", "tau_syn", "tau_mem", "v_threshold", "v_reset", "delay", "scale", "threshold")
     return "; ".join(f"{k} {span(getattr(node, k))}" for k in shown if hasattr(node, k))

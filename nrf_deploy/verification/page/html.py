@@ -1,4 +1,4 @@
-"""Elements of HTML and SVG as text, in which nothing that comes from a file is markup."""
+"""Elements of HTML and SVG as text, in which no text of a file is markup."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from ...text import printable, shorten
 
 VOID = frozenset({"br", "img", "meta", "wbr"})
 NAME = 60
-"""A name longer than this is shortened in the middle: both ends tell it apart."""
+"""Length above which a name is shortened in the middle: its ends distinguish it."""
 
 
 class Markup(str):
-    """Text that is HTML already. Any other text is escaped where it is put into an element."""
+    """Text that is HTML. Any other text is escaped when it is put into an element."""
 
     __slots__ = ()
 
@@ -22,15 +22,15 @@ Child = object  # Markup, text, a number, None (nothing), or an iterable of thes
 
 
 def tag(element: str, /, *children: Child, **attributes: object) -> Markup:
-    """<element attributes>children</element>.
+    """Return <element attributes>children</element>.
 
     An attribute that is None or False is left out, one that is True has no value. A trailing
-    underscore is taken off (`class_`), others become hyphens (`stroke_width`, `aria_label`).
+    underscore is removed (`class_`), others become hyphens (`stroke_width`, `aria_label`).
     """
-    given = "".join(_attribute(k, v) for k, v in attributes.items() if v is not None)
+    pairs = "".join(_attribute(k, v) for k, v in attributes.items() if v is not None)
     if element in VOID:
-        return Markup(f"<{element}{given}>")
-    return Markup(f"<{element}{given}>{join(children)}</{element}>")
+        return Markup(f"<{element}{pairs}>")
+    return Markup(f"<{element}{pairs}>{join(children)}</{element}>")
 
 
 def join(children: Iterable[Child]) -> Markup:
@@ -46,24 +46,24 @@ def _child(child: Child) -> str:
         return escape(printable(str(child)))
     if isinstance(child, Iterable):
         return join(child)
-    raise TypeError(f"{type(child).__name__} is no content of an element")
+    raise TypeError(f"a child is {type(child).__name__}; expected text, a number or a list")
 
 
 def _attribute(key: str, value: object) -> str:
     name = key.rstrip("_").replace("_", "-")
     if isinstance(value, bool):
         return f" {name}" if value else ""
-    return f' {name}="{escape(printable(_said(value)))}"'
+    return f' {name}="{escape(printable(_attribute_text(value)))}"'
 
 
-def _said(value: object) -> str:
-    """Coordinates to a hundredth: enough for a pixel, and the same on every machine."""
+def _attribute_text(value: object) -> str:
+    """Return an attribute's value; coordinates to a hundredth, the same on every machine."""
     return f"{round(value, 2):g}" if isinstance(value, float) else str(value)
 
 
-def name(text: str, most: int = NAME) -> str:
-    """A name from a file, fit for one line."""
-    return shorten(printable(text), most)
+def name(text: str, limit: int = NAME) -> str:
+    """Return a name from a file as printable text for one line."""
+    return shorten(printable(text), limit)
 
 
 def table(
@@ -74,14 +74,14 @@ def table(
     *,
     foot: Sequence[Child] | None = None,
 ) -> Markup:
-    """A table that scrolls by itself, with its first cell a row's name; `align` as in text.py."""
+    """Return a table that scrolls separately; a row begins with its name; `align` as in text.py."""
     sides = [None if a == "l" else "n" for a in align]
     heads = [tag("th", h, scope="col", class_=s) for h, s in zip(header, sides, strict=True)]
 
     def row(cells: Sequence[Child]) -> Markup:
         first, *rest = cells
-        held = [tag("td", c, class_=s) for c, s in zip(rest, sides[1:], strict=True)]
-        return tag("tr", tag("th", first, scope="row", class_=sides[0]), held)
+        cells_of = [tag("td", c, class_=s) for c, s in zip(rest, sides[1:], strict=True)]
+        return tag("tr", tag("th", first, scope="row", class_=sides[0]), cells_of)
 
     return scrolled(
         caption,
@@ -96,7 +96,7 @@ def table(
 
 
 def scrolled(label: str, *children: Child) -> Markup:
-    """What may be wider than a screen: it scrolls alone, by the keyboard too."""
+    """Return a block that may be wider than a screen and scrolls, also by the keyboard."""
     return tag("div", children, class_="scroll", tabindex=0, role="region", aria_label=label)
 
 

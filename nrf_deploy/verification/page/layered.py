@@ -1,8 +1,8 @@
-"""Where the boxes of a directed graph stand, and where its edges run, rank after rank.
+"""Layout of a directed graph: the positions of its boxes and edges, by ranks.
 
 Ranks follow each other along the *main* axis (down a page, or to the right), boxes of one
-rank stand side by side along the *cross* axis. An edge over several ranks passes a place of
-its own in each of them. An edge that closes a cycle runs round the outside, in its own lane.
+rank stand side by side along the *cross* axis. An edge over several ranks has a position in
+each of them. An edge that closes a cycle runs round the outside, in a separate lane.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LANE = 9.0  # between edges that run back
 
 @dataclass(frozen=True)
 class Layout:
-    """Along (main, cross): the whole size, the corners of the boxes, the points of the edges."""
+    """A layout in (main, cross): its size, the corners of the boxes, the points of the edges."""
 
     size: Point
     corners: Mapping[str, Point]
@@ -33,7 +33,7 @@ class Layout:
 def layered(
     sizes: Mapping[str, Point], edges: Sequence[Edge], back: Collection[int] = ()
 ) -> Layout:
-    """`sizes` in topological order of all edges but those whose number is in `back`."""
+    """Arrange boxes whose `sizes` are in topological order, without the edges in `back`."""
     ahead = {i: e for i, e in enumerate(edges) if i not in back}
     rank = _ranks(sizes, list(ahead.values()))
     rows: list[list[Key]] = [[] for _ in range(max(rank.values(), default=-1) + 1)]
@@ -65,7 +65,7 @@ def layered(
 
 
 def _ranks(names: Mapping[str, Point], edges: Sequence[Edge]) -> dict[str, int]:
-    """The longest way from a beginning."""
+    """Return the rank of each box: the length of the longest path to it."""
     into: dict[str, list[str]] = {n: [] for n in names}
     for a, b in edges:
         into[b].append(a)
@@ -81,7 +81,7 @@ def _chain(i: int, edge: Edge, rank: Mapping[str, int]) -> list[Key]:
 
 
 def _neighbours(links: Sequence[tuple[Key, Key]]) -> tuple[dict[Key, list[Key]], ...]:
-    """Who stands before each, and who after."""
+    """Return the neighbours of each box in the rank before, and in the rank after."""
     before: dict[Key, list[Key]] = {}
     after: dict[Key, list[Key]] = {}
     for a, b in links:
@@ -91,7 +91,7 @@ def _neighbours(links: Sequence[tuple[Key, Key]]) -> tuple[dict[Key, list[Key]],
 
 
 def _order(rows: list[list[Key]], near: tuple[dict[Key, list[Key]], ...]) -> None:
-    """Each where its neighbours are on average, down and up in turn: few edges cross."""
+    """Sort each rank by the mean position of its neighbours, so that few edges cross."""
     for sweep in range(SWEEPS):
         side = near[sweep % 2]
         for row in rows[:: -1 if sweep % 2 else 1]:
@@ -125,9 +125,9 @@ def _middles(
 def _spread(
     row: Sequence[Key], wanted: Mapping[Key, float], width: Mapping[Key, float]
 ) -> dict[Key, float]:
-    """Near where they want to be, in this order, and apart.
+    """Place boxes near the wanted positions, in this order and without overlap.
 
-    Pushing to the right only and pushing to the left only are both apart, and so is their mean.
+    Pushing only to the right and pushing only to the left avoid overlap, and so does their mean.
     """
     apart = [(width[a] + width[b]) / 2 + APART for a, b in itertools.pairwise(row)]
     right: list[float] = []
@@ -140,7 +140,7 @@ def _spread(
 
 
 def _tops(rows: Sequence[Sequence[Key]], sizes: Mapping[str, Point]) -> list[float]:
-    """Where each rank begins, and where all ends."""
+    """Return where each rank begins, and where the last one ends."""
     tops = [GAP]
     for row in rows:
         tops.append(tops[-1] + GAP + max(sizes[k][0] for k in row if isinstance(k, str)))
@@ -169,7 +169,7 @@ def _ahead(
 def _round(
     a: str, b: str, corners: Mapping[str, Point], sizes: Mapping[str, Point], lane: float
 ) -> list[Point]:
-    """Out behind one box, along the lane, and in again before the other."""
+    """Return the points of an edge out of one box, along the lane, and into the other."""
     end, start = corners[a][0] + sizes[a][0], corners[b][0]
     out, into = (corners[n][1] + sizes[n][1] * 0.7 for n in (a, b))
     behind, before = end + GAP * 0.45, start - GAP * 0.45

@@ -1,4 +1,4 @@
-"""What the parts of the page say alike of a layer: its number, its colour, what it is."""
+"""A layer's number, colour and description, shared by the parts of the page."""
 
 from __future__ import annotations
 
@@ -13,40 +13,40 @@ from ...text import number
 from .html import Markup, tag
 
 COLOURS = 12
-"""More cannot be told apart by eye: the next layers take them again, and their numbers tell."""
+"""Number of colours that the eye distinguishes; further layers repeat them, with numbers."""
 
 
 @dataclass(frozen=True, eq=False)
 class Layers:
-    """The populations of a bundle's program, numbered from 1 in its order."""
+    """Populations of a bundle's program, numbered from 1 in its order."""
 
     bundle: Bundle
 
     @cached_property
     def numbers(self) -> Mapping[str, int]:
-        """By the name on the chip, and by the name in the model."""
-        found = {p.name: i for i, p in enumerate(self.bundle.program.populations, 1)}
-        return found | {o.node: found[o.population] for o in self.bundle.program.origins}
+        """Numbers by the name on the chip, and by the name in the model."""
+        numbers_of = {p.name: i for i, p in enumerate(self.bundle.program.populations, 1)}
+        return numbers_of | {o.node: numbers_of[o.population] for o in self.bundle.program.origins}
 
     def colour(self, name: str) -> str | None:
-        """A class of the style sheet."""
+        """Return a layer's class of the style sheet."""
         k = self.numbers.get(name)
         return None if k is None else f"c{(k - 1) % COLOURS}"
 
     def key(self, name: str) -> Markup | None:
-        """The number in its colour, as it stands before a name."""
+        """Return a layer's number in its colour, which stands before its name."""
         if name not in self.numbers:
             return None
         return tag("span", self.numbers[name], class_=f"key {self.colour(name)}")
 
 
 def _once(sizes: Shape) -> str:
-    """One number where they are all equal."""
+    """Return sizes as text: one number if all are equal."""
     return str(sizes[0]) if len(set(sizes)) == 1 else dims(sizes)
 
 
 def sort(node: Node) -> str:
-    """What a node is, in a few words."""
+    """Return a short description of a node."""
     match node:
         case Conv():
             stride = "" if set(node.stride) == {1} else f" /{_once(node.stride)}"

@@ -1,4 +1,4 @@
-"""A picture of few colours as the smallest PNG that any browser reads."""
+"""PNG pictures of few colours, as small as possible."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Colour = tuple[int, int, int, int]  # red, green, blue, and how opaque
 
 
 def png(pixels: Array, colours: Sequence[Colour]) -> bytes:
-    """`pixels` (rows, columns) number the `colours`, of which there are at most 16."""
+    """Encode `pixels` (rows, columns), which are indices of at most 16 `colours`."""
     if len(colours) > 16 or pixels.min(initial=0) < 0 or pixels.max(initial=0) >= len(colours):
-        raise ValueError("a pixel has a number from 0 to 15, and a colour of that number")
+        raise ValueError("a pixel is outside of the colours; expected 0 to 15")
     rows, columns = pixels.shape
     padded = np.zeros((rows, columns + columns % 2), np.uint8)
     padded[:, :columns] = pixels

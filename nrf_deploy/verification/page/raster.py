@@ -1,4 +1,4 @@
-"""Both runs of a layer, one above the other, and beneath them where they differ."""
+"""Rasters: both runs of a layer, and below them their differences."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from .layers import Layers
 from .png import Colour, data_uri
 
 PIXELS = 450_000
-"""Of all pictures together: at half a byte each, some 300 kB as text."""
+"""Limit of the pixels of all pictures: at half a byte each, about 300 kB as text."""
 COLUMNS, ROWS = 640, 120
 OPEN = 12
-"""Layers beyond these are folded where both runs agree in them."""
+"""Number of layers from which layers without a difference are folded."""
 LEFT, RIGHT, BOTH = (37, 112, 201), (190, 98, 0), (192, 38, 170)
 EDGE, WIDTH, TICKS = 118.0, 1000.0, 8
 
@@ -58,9 +58,9 @@ def rasters(comparison: Comparison, traces: tuple[Trace, Trace], layers: Layers)
         "Both runs",
         tag(
             "p",
-            "Steps go to the right, neurons go down; where there is no room for each, what falls "
-            "on a point is added up, and a stronger colour is more. The steps are the model's: the "
-            "latency of each run is taken off.",
+            "Steps go to the right, neurons go down. If several share a point, their outputs are "
+            "added, and a stronger colour is more. The steps are the model's: the latency of "
+            "each run is subtracted.",
         ),
         _legend(comparison),
         none,
@@ -70,20 +70,20 @@ def rasters(comparison: Comparison, traces: tuple[Trace, Trace], layers: Layers)
 
 def _legend(c: Comparison) -> Markup:
     left, right = sides(c)
-    said = ((LEFT, f"{left}, or only there"), (RIGHT, f"{right}, or only there"),
+    entries = ((LEFT, f"{left}, or only there"), (RIGHT, f"{right}, or only there"),
             (BOTH, "differences of both kinds on one point"))  # fmt: skip
     return tag(
         "ul",
         (
             tag("li", tag("span", class_="swatch", style=f"background:rgb{rgb}"), words)
-            for rgb, words in said
+            for rgb, words in entries
         ),
         class_="legend",
     )
 
 
 def sides(c: Comparison) -> tuple[str, str]:
-    """The engines' names, told apart."""
+    """Return the engines' names, made different if they are equal."""
     left, right = name(c.left, 24), name(c.right, 24)
     return (left, right) if left != right else (f"{left} (left)", f"{right} (right)")
 
@@ -91,7 +91,7 @@ def sides(c: Comparison) -> tuple[str, str]:
 def _folded(c: LayerComparison, figure: Markup, k: int, layers: Layers) -> Markup:
     number = layers.numbers.get(c.layer, k + 1)
     n = c.mismatches
-    differ = "1 place differs" if n == 1 else f"{n:,} places differ" if n else "no difference"
+    differ = "1 mismatch" if n == 1 else f"{n:,} mismatches" if n else "no difference"
     if c.analogue:
         off = "unknown" if c.value_error is None else f"{c.value_error:.2%}"
         differ = f"values, {off} off"
@@ -122,13 +122,13 @@ def _figure(
 
 
 def _room(room: int, steps: int) -> tuple[int, int]:
-    """Columns and rows of a picture of at most `room` points, not much higher than it is shown."""
+    """Return columns and rows of a picture of at most `room` points, near its shown height."""
     columns = min(COLUMNS, steps, max(40, math.isqrt(room * 6)))
     return columns, max(1, min(ROWS, room // columns))
 
 
 def _in_units(bundle: Bundle, c: LayerComparison, a: Window, b: Window) -> Iterator[Window]:
-    """The side of integers in the model's units, where their scale is known."""
+    """Yield both sides; integers in the model's units if their scale is known."""
     scale = unit(bundle, c.layer)
     for w in (a, b):
         if scale is None or w.value.dtype.kind == "f":
@@ -158,15 +158,15 @@ def _panels(comparison: Comparison, c: LayerComparison, p: Pictures) -> Iterator
 
 
 def _off(p: Pictures, analogue: bool, top: float) -> Array:
-    """Numbers of colours: only left, only right, or some of both.
+    """Return indices of colours: only left, only right, or both.
 
-    A value is never quite equal: what is less than a hundredth of the largest is left out.
+    Values are never quite equal: differences below a hundredth of the largest are left out.
     """
     left, right = p.left_only, p.right_only
     if analogue:
         left, right = (np.where(x > top / 100, x, 0) for x in (left, right))
-    most = top if analogue else None
-    code = levels(left + right, OFF, most)
+    largest = top if analogue else None
+    code = levels(left + right, OFF, largest)
     side = np.where(right == 0, 0, np.where(left == 0, 1, 2))
     return np.where(code > 0, code + OFF * side, 0).astype(np.uint8)
 
@@ -190,7 +190,7 @@ def _svg(c: LayerComparison, grid: Grid, panels: Sequence[Panel]) -> Markup:
     total = foot + 30
     return tag(
         "svg",
-        tag("title", f"rasters of {name(c.layer)} in both runs; the caption says the same"),
+        tag("title", f"rasters of {name(c.layer)} in both runs; the caption has the same numbers"),
         parts,
         class_="raster",
         role="img",
@@ -203,7 +203,7 @@ def _svg(c: LayerComparison, grid: Grid, panels: Sequence[Panel]) -> Markup:
 def _mark(
     first: Divergence, c: LayerComparison, grid: Grid, y: float, height: float
 ) -> Iterator[Markup]:
-    """A line at the step, a ring round the neuron."""
+    """Yield a line at the step and a ring around the neuron of the first mismatch."""
     neuron = int(np.ravel_multi_index(first.neuron, c.shape))
     x = EDGE + (grid.column(first.step) + 0.5) * WIDTH / grid.columns
     down = y + (grid.row(neuron) + 0.5) * height / grid.rows
@@ -220,7 +220,7 @@ def _axis(steps: int, y: float) -> Iterator[Markup]:
 
 
 def _ticks(steps: int) -> list[int]:
-    """Round steps, some eight of them."""
+    """Return about eight round steps."""
     raw = max(steps / TICKS, 1)
     power = 10 ** math.floor(math.log10(raw))
     unit = next(power * k for k in (1, 2, 5, 10) if power * k >= raw)
@@ -229,10 +229,10 @@ def _ticks(steps: int) -> list[int]:
 
 def _caption(comparison: Comparison, c: LayerComparison) -> str:
     left, right = sides(comparison)
-    said = f"{left}: {c.spikes_left:,} events; {right}: {c.spikes_right:,}; {c.steps:,} steps. "
+    text = f"{left}: {c.spikes_left:,} events; {right}: {c.spikes_right:,}; {c.steps:,} steps. "
     if c.first is None:
-        return said + ("Only values were compared." if c.analogue else "They agree everywhere.")
-    return said + (
+        return text + ("Only values were compared." if c.analogue else "They agree everywhere.")
+    return text + (
         f"The dashed line and the rings: the first difference, at step {c.first.step:,}, "
         f"neuron {c.first.neuron}, in {output_or_state(c.first.variable)}."
     )

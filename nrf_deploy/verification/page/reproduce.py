@@ -1,4 +1,4 @@
-"""All that another person needs to make this page again."""
+"""Everything that another person needs to make this page again."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def reproduce(report: Report, bundle: Bundle, recording: Recording) -> Markup:
         "reproduce",
         "To reproduce",
         tag("pre", tag("code", "\n".join(commands)), tabindex=0) if commands else None,
-        table("What was run, with what", ("what", "value"), rows, "ll"),
+        table("Inputs and versions of the runs", ("what", "value"), rows, "ll"),
     )
 
 
@@ -43,15 +43,15 @@ def _recording(recording: Recording) -> Iterator[tuple[str, object]]:
     yield "input's shape", dims(recording.shape)
 
 
-def _plain(prefix: str, told: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
-    for key, value in told.items():
+def _plain(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    for key, value in values.items():
         if value is None:
             continue
         if isinstance(value, Mapping):
             yield from _plain(f"{prefix}{key} ", value)
         else:
-            said = ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
-            yield f"{prefix}{key.replace('_', ' ')}", str(said)
+            text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
+            yield f"{prefix}{key.replace('_', ' ')}", str(text)
 
 
 def _versions() -> Iterator[tuple[str, object]]:

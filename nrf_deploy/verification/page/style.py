@@ -1,4 +1,4 @@
-"""How the page looks: in light, in dark, and on paper. Text keeps a contrast of 4.5 and more."""
+"""Style of the page in light, in dark and on paper. Text has a contrast of at least 4.5."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the page says first: good or not, by how much, and every finding."""
+"""First part of the page: the verdict, the largest error, and every finding."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def verdict(report: Report) -> Markup:
         (f"{exact} of {len(c.layers)}", "layers are equal in every bit that was compared"),
         (
             f"{sum(x.mismatches for x in c.layers if not x.analogue):,}",
-            "places where spikes differ",
+            "mismatches of spikes",
         ),
-        (_worst(report), "off in the layer that is farthest off"),
+        (_worst(report), "off in the layer with the largest error"),
         (f"{sum(x.spikes_left for x in c.layers if not x.analogue):,}", f"spikes in {left}"),
     )
     return tag(
@@ -38,7 +38,7 @@ def verdict(report: Report) -> Markup:
 
 
 def _colour(report: Report) -> str:
-    """Beyond a default limit a run differs: that informs, and is no alarm."""
+    """Return the verdict's colour; a run beyond only a default limit is not a failure."""
     if report.passed:
         return "good"
     return "differs" if report.verdict.startswith("differs") else "bad"
@@ -51,21 +51,23 @@ def _worst(report: Report) -> str:
 
 def _limits(report: Report) -> str:
     limits = report.limits
-    said = [f"values at most {limits.value_error:.0%} off"]
+    texts = [f"values at most {limits.value_error:.0%} off"]
     if limits.exact:
-        said.insert(0, "every spike equal")
+        texts.insert(0, "every spike equal")
     else:
-        said.insert(0, f"spike counts at most {limits.spike_count_error:.0%} off")
-    return f"{', '.join(said)}; all of them stand under To reproduce"
+        texts.insert(0, f"spike counts at most {limits.spike_count_error:.0%} off")
+    return f"{', '.join(texts)}; all of them are under To reproduce"
 
 
 def findings(report: Report) -> Markup:
-    """The worst first. What the engines said of this one run, such as how long they compiled,
-    is left out: equal runs have equal pages."""
+    """Return the findings, errors first, without those of one run such as compile times.
+
+    So equal runs have equal pages.
+    """
     rank = {"error": 0, "warning": 1, "info": 2}
-    found = sorted(merged(report.findings), key=lambda f: rank[f.severity])
-    facts = [f for f in found if f.severity == "info"]
-    worse = [f for f in found if f.severity != "info"]
+    merged_findings = sorted(merged(report.findings), key=lambda f: rank[f.severity])
+    facts = [f for f in merged_findings if f.severity == "info"]
+    worse = [f for f in merged_findings if f.severity != "info"]
     return section(
         "findings",
         "Findings",
@@ -74,8 +76,8 @@ def findings(report: Report) -> Markup:
     )
 
 
-def _list(found: Iterable[Finding]) -> Markup:
-    return tag("ul", map(_finding, found), class_="findings")
+def _list(shown: Iterable[Finding]) -> Markup:
+    return tag("ul", map(_finding, shown), class_="findings")
 
 
 def _finding(f: Finding) -> Markup:
