@@ -1,6 +1,6 @@
-"""The command line: parse, call, print, exit. It has no logic that the Python functions lack.
+"""The command line: parse, call, print, exit. All logic is in the Python functions.
 
-Nothing heavy is imported before a verb needs it: `--help` must answer at once.
+Large modules are imported only when a verb needs them, so that `--help` answers at once.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ SCHEMA_VERSION = 1
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb and give its exit code, whatever becomes of what it prints."""
+    """Run one verb and return its exit code, also if its output cannot be printed."""
     with guarded(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r"warning\[PLUGIN-BROKEN\]")  # told as a finding
+        warnings.filterwarnings("ignore", r"warning\[PLUGIN-BROKEN\]")  # reported as a finding
         return _main(argv)
 
 
@@ -62,7 +62,7 @@ def _main(argv: Sequence[str] | None) -> int:
         if args.json:
             emit(args, {"ok": False, "exit_code": 70}, [error("BUG", f"{bug!r:.200}")])
         print(
-            f"nrf-deploy {__version__}: this is a bug of ours, not of your model. "
+            f"nrf-deploy {__version__}: this is a bug in nrf-deploy, not in your model. "
             "Please report the lines above.",
             file=sys.stderr,
         )
@@ -70,14 +70,16 @@ def _main(argv: Sequence[str] | None) -> int:
 
 
 def _too_large(words: Sequence[str]) -> InputError:
-    """Return the refusal of files that need more memory than there is: most often the fault of
-    a number in one of them, and never one of ours that its traceback would explain."""
+    """Return the refusal of files that need more memory than the machine has.
+
+    The cause is mostly a number in a file, so a traceback would not explain it.
+    """
     read = ", ".join(word for word in words if os.path.isfile(word)) or "this call"
     return InputError(
         error(
             "TOO-LARGE",
-            f"{read}: more memory is needed than there is",
-            why="what these files hold or ask for does not fit into the memory of this machine",
+            f"{read}: more memory is needed than this machine has",
+            why="the content of these files does not fit into the memory",
             fix="use a smaller model or a shorter recording (--until S), or a larger machine",
         )
     )
@@ -87,8 +89,8 @@ def _refuse(refusal: NrfError, args: argparse.Namespace) -> int:
     if args.json:
         emit(args, {"ok": False, "exit_code": refusal.exit_code}, refusal.findings)
     else:
-        said = merged(f for f in refusal.findings if f.severity != "info")
-        _print([*said, *_broken(refusal.findings)])
+        findings = merged(f for f in refusal.findings if f.severity != "info")
+        _print([*findings, *_broken(refusal.findings)])
     return refusal.exit_code
 
 
@@ -97,22 +99,22 @@ def _print(findings: Sequence[Finding]) -> None:
         print("\n".join(finding_text(f) for f in findings), file=sys.stderr)
 
 
-def _broken(told: Sequence[Finding]) -> list[Finding]:
-    """Plug-ins that could not be loaded, but those that were told already."""
+def _broken(shown: Sequence[Finding]) -> list[Finding]:
+    """Return the plug-ins that could not be loaded, without those in `shown`."""
     plugins = sys.modules.get(f"{__package__}.plugins")  # imported where one was looked for
-    found = plugins.broken().values() if plugins is not None else ()
-    return [f for f in found if f.what not in {t.what for t in told}]
+    broken = plugins.broken().values() if plugins is not None else ()
+    return [f for f in broken if f.what not in {t.what for t in shown}]
 
 
 def emit(args: argparse.Namespace, result: dict[str, Any], findings: Sequence[Finding]) -> None:
-    """The answer of a verb as JSON."""
+    """Print the answer of a verb as JSON."""
     document = {"schema_version": SCHEMA_VERSION, "verb": args.verb, **result}
     document["findings"] = [f.as_json() for f in (*findings, *_broken(findings))]
     print(json.dumps(document, indent=2, sort_keys=True, allow_nan=False))
 
 
 def _verb(name: str) -> Callable[[argparse.Namespace], int]:
-    """The function of that name, in the module of that name under verbs/."""
+    """Return the function of a verb: verbs.NAME.NAME."""
     return getattr(import_module(f".verbs.{name}", __package__), name)  # type: ignore[no-any-return]
 
 

@@ -12,21 +12,21 @@ from .findings import UsageError, error
 
 
 class MisuseError(UsageError):
-    """Words that are no call of a verb, with that verb's own usage."""
+    """A wrong call of a verb, with that verb's usage."""
 
     def __init__(self, parser: argparse.ArgumentParser, message: str, hints: Sequence[str] = ()):
-        asked = f"did you mean {' and '.join(hints)}?" if hints else f"see {parser.prog} --help"
-        super().__init__(error("USAGE", message, fix=asked))
+        hint = f"did you mean {' and '.join(hints)}?" if hints else f"see {parser.prog} --help"
+        super().__init__(error("USAGE", message, fix=hint))
         self.parser, self.message = parser, message
         self.usage = parser.format_usage()
         self.verb = parser.prog.partition(" ")[2] or None
 
 
 class Once(argparse.Action):
-    """Stores the value of an option, and refuses the option if it is given again.
+    """An action that stores the value of an option and refuses the option if it is repeated.
 
     argparse keeps the last value and drops the others. Options that are meant to be repeated
-    have the action "append"; flags may be repeated, since they say the same each time.
+    have the action "append"; flags may be repeated, since their value is the same each time.
     """
 
     def __call__(
@@ -48,7 +48,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(*args, **more)
         self.verbs: dict[str, argparse.ArgumentParser] = {}
         self.seen: set[str] = set()
-        """The options with a value that this call has given so far."""
+        """Options with a value that this call has used so far."""
         for name in (None, "store"):
             self.register("action", name, Once)
 
@@ -77,13 +77,13 @@ class Parser(argparse.ArgumentParser):
 
 
 def nearest(parser: argparse.ArgumentParser, message: str, words: Sequence[str]) -> list[str]:
-    """For each mistyped option, and a mistyped choice, the one that was probably meant."""
+    """Return the nearest known option for each mistyped one, and for a mistyped choice."""
     options = parser.format_help().replace(",", " ").replace("[", " ").replace("]", " ").split()
     known = sorted({w for w in options if w.startswith("--")})
-    given = [w.partition("=")[0] for w in words if w.startswith("--")]
-    mistyped = [w for w in given if not any(k.startswith(w) for k in known)]
+    names = [w.partition("=")[0] for w in words if w.startswith("--")]
+    mistyped = [w for w in names if not any(k.startswith(w) for k in known)]
     hints = [m for w in mistyped for m in difflib.get_close_matches(w, known, 1)]
-    if found := re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message):
-        choices = re.findall(r"[\w-]+", found[2])
-        hints += difflib.get_close_matches(found[1], choices, 1, cutoff=0.5)
+    if bad_choice := re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message):
+        choices = re.findall(r"[\w-]+", bad_choice[2])
+        hints += difflib.get_close_matches(bad_choice[1], choices, 1, cutoff=0.5)
     return hints

@@ -60,8 +60,8 @@ def test_nothing_is_asked_of_a_calibration_that_is_not_given(
         (["inspect", "{states}", "--bin", "1e-3"], "--bin", "holds states"),
         (["export", "{bundle}", "--as", "lava", "{out}", "--bin", "1"], "--bin", "a bundle"),
         (["export", "a.module:build", "-o", "{out}.nir", "--from", "0"], "--from", "--target too"),
-        (["flash", "{bundle}", "--dry-run", "--device", "D"], "--device", "touches no board"),
-        (["flash", "{bundle}", "--dry-run", "--tick", "1e-3"], "--tick", "touches no board"),
+        (["flash", "{bundle}", "--dry-run", "--device", "D"], "--device", "does not use a board"),
+        (["flash", "{bundle}", "--dry-run", "--tick", "1e-3"], "--tick", "does not use a board"),
         (["bench", "yardstick", "--rounds", "3"], "--rounds", "give --peers too"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The words of the command line: every verb with its options, its help and its examples."""
+"""Arguments of the command line: every verb with its options, help and examples."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .running import add_bench, add_conformance, add_run, add_verify
 
 EPILOG = """\
 examples:
-  nrf-deploy demo               the whole way, for the shipped model
+  nrf-deploy demo               take a shipped model to a verified bundle
   nrf-deploy VERB --help        options and examples of a verb
   nrf-deploy check model.nir --target loihi2 --dt 1e-3
   nrf-deploy compile model.nir --target loihi2 --dt 1e-3 -o model.nrfb

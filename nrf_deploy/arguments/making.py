@@ -1,4 +1,4 @@
-"""Verbs that take a model to a chip, and look at what was made."""
+"""Arguments of the verbs that take a model to a chip and inspect the result."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ def add_demo(root: Parser, verbs: Any) -> None:
     demo = root.add_verb(
         verbs,
         "demo",
-        "the whole way for the shipped model",
+        "take a shipped model to a verified bundle",
         "nrf-deploy demo",
         "nrf-deploy demo -o demo-out --steps 1000 --seed 3",
     )
-    demo.add_argument("-o", "--output", default="demo-out", help="folder for what it makes")
+    demo.add_argument("-o", "--output", default="demo-out", help="folder for the results")
     demo.add_argument("--steps", type=positive, default=200, help="length of the input")
     demo.add_argument("--seed", type=int, default=0, help="seed of the input")
 
@@ -35,7 +35,7 @@ def add_export(root: Parser, verbs: Any) -> None:
     export.add_argument(
         "source",
         help="a shipped model's name, or package.module:factory of a torch module; the factory "
-        "takes nothing and ends in: return module, (2, 34, 34), the input's shape without batch "
+        "has no arguments and ends in: return module, (2, 34, 34), the input's shape without batch "
         "and time (or it sets module.input_shape). With --as also a .nir or .nrfb file",
     )
     export.add_argument("--weights", help="file of weights (state_dict) to load into the module")
@@ -43,8 +43,8 @@ def add_export(root: Parser, verbs: Any) -> None:
     export.add_argument(
         "--sample",
         metavar="REC",
-        help="of a shipped model: also write a recording to try it on (.npz), and beside it, where "
-        "the model can tell, the true places (.csv, for verify --labels)",
+        help="for a shipped model: also write a recording for it (.npz) and, if the model has "
+        "them, the true places beside it (.csv, for verify --labels)",
     )
     export.add_argument("--target", action="append", default=[], help="also compile for this chip")
     export.add_argument(
@@ -52,11 +52,11 @@ def add_export(root: Parser, verbs: Any) -> None:
         dest="form",
         nargs=2,
         metavar=("FORM", "FOLDER"),
-        help="write the compiled network to FOLDER as a program of the vendor's (lava)",
+        help="write the compiled network to FOLDER as a vendor's program (lava)",
     )
     dt(
         export,
-        "time step: in seconds for a module without Norse cells (they know theirs), in the units "
+        "time step: in seconds for a module without Norse cells (these have one), in the units "
         "of the time constants for a .nir file that has none",
     )
     rule(export)
@@ -67,7 +67,7 @@ def add_check(root: Parser, verbs: Any) -> None:
     check = root.add_verb(
         verbs,
         "check",
-        "every layer's verdict on a chip, without building",
+        "report every layer's verdict on a chip, without building",
         "nrf-deploy check model.nir --target loihi2",
         "nrf-deploy check model.nir --target loihi2 --dt 1e-3 --calibrate events.npz --bin 1e-3",
     )
@@ -107,7 +107,9 @@ def add_inspect(root: Parser, verbs: Any) -> None:
     )
     inspect.add_argument("file", help=".nir, .nrfb or a recording")
     inspect.add_argument(
-        "--cores", action="store_true", help="of a bundle: what each core holds, uses and has"
+        "--cores",
+        action="store_true",
+        help="for a bundle: layers, used and free budgets of each core",
     )
     dt(inspect)
     rule(inspect)
@@ -118,19 +120,19 @@ def add_flash(root: Parser, verbs: Any) -> None:
     flash = root.add_verb(
         verbs,
         "flash",
-        "load a board, or write what it would receive",
+        "load a board, or write its image",
         "nrf-deploy flash model.nrfb --dry-run --image model.img",
         "nrf-deploy flash model.nrfb --dry-run --image model.json",
         "nrf-deploy flash model.nrfb",
         "nrf-deploy flash model.nrfb --device Speck2fDevKit:1234",
     )
     flash.add_argument("bundle", help="a .nrfb file")
-    flash.add_argument("--device", metavar="D", help="the board, where several are plugged in")
+    flash.add_argument("--device", metavar="D", help="the board, if several are connected")
     flash.add_argument(
         "--image", metavar="F", help="also write the image to this file; .json: the configuration"
     )
     flash.add_argument(
-        "--dry-run", action="store_true", help="make the image and check it, touch no board"
+        "--dry-run", action="store_true", help="build and check the image without a board"
     )
     flash.add_argument(
         "--tick",
@@ -145,7 +147,7 @@ def add_targets(root: Parser, verbs: Any) -> None:
     shown = root.add_verb(
         verbs,
         "targets",
-        "the chips that are installed, their limits, and what --allow takes",
+        "list the installed chips, their limits, and the names for --allow",
         "nrf-deploy targets",
         "nrf-deploy targets speck",
         "nrf-deploy targets --json",

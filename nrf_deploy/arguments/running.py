@@ -1,4 +1,4 @@
-"""Verbs that run a model, and hold runs against each other."""
+"""Arguments of the verbs that run a model and compare runs."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def add_run(root: Parser, verbs: Any) -> None:
     run.add_argument(
         "--layer",
         action="append",
-        help="layer to write (default: the outputs); can be given several times. Of several layers "
-        "each has a file of its own: -o z.npz writes z.LAYER.npz",
+        help="layer to write (default: the outputs); can be given several times. Several layers "
+        "have separate files: -o z.npz writes z.LAYER.npz",
     )
     run.add_argument(
         "--states",
@@ -35,7 +35,7 @@ def add_run(root: Parser, verbs: Any) -> None:
         "-o",
         "--output",
         required=True,
-        help="where the spikes go (.npz, or .nir as NIR data); of several layers see --layer",
+        help="file for the spikes (.npz, or .nir as NIR data); for several layers see --layer",
     )
     decay(run)
     reading(run)
@@ -59,7 +59,7 @@ def add_verify(root: Parser, verbs: Any) -> None:
     verify.add_argument(
         "bundle",
         nargs="+",
-        help="a .nrfb file; of several (one model on several chips) every engine is shown in one "
+        help="a .nrfb file; for several (one model on several chips) every engine is shown in one "
         "table",
     )
     verify.add_argument("--input", required=True, metavar="REC", help="the recording")
@@ -106,7 +106,7 @@ def add_verify(root: Parser, verbs: Any) -> None:
         "--labels",
         metavar="L.csv",
         help="what the recording shows, a class or places over time: the error of both runs is "
-        "told too (docs/report-schema.md)",
+        "reported too (docs/report-schema.md)",
     )
     verify.add_argument("--junit", metavar="F.xml", help="also write one test a layer here, for CI")
     verify.add_argument(
@@ -119,14 +119,13 @@ def add_verify(root: Parser, verbs: Any) -> None:
     verify.add_argument(
         "--covariance",
         action="store_true",
-        help="also stretch the input in time, turn and scale it, let it move faster, and see "
-        "whether the channels that stand for this answer alike; says what costs most and what "
-        "would mend it (docs/covariance.md)",
+        help="also stretch, turn, scale and move the input, compare the responses of the channels "
+        "for it, and report the largest cause of an error and its fix (docs/covariance.md)",
     )
     verify.add_argument(
         "--report",
         metavar="R.html",
-        help="also write the report here: as one page to open (.html), or for programs (.json)",
+        help="also write the report to this file: as one page (.html), or for programs (.json)",
     )
     decay(verify)
     reading(verify)
@@ -136,7 +135,7 @@ def add_conformance(root: Parser, verbs: Any) -> None:
     conformance = root.add_verb(
         verbs,
         "conformance",
-        "what a target or an engine gets wrong, case by case",
+        "test a target or an engine, case by case",
         "nrf-deploy conformance --target loihi2",
         "nrf-deploy conformance --target loihi2 --engine lava",
         "nrf-deploy conformance --target loihi2 --kit recorded-on-silicon --case drift",
@@ -163,7 +162,7 @@ def add_bench(root: Parser, verbs: Any) -> None:
     bench = root.add_verb(
         verbs,
         "bench",
-        "how fast the emulator runs known networks, alone or beside other tools",
+        "measure the emulator on known networks, alone or beside other tools",
         "nrf-deploy bench yardstick --install",
         "nrf-deploy bench yardstick --json --repeats 30",
         "nrf-deploy bench nmnist dense --peers scipy sinabs --install",
@@ -172,7 +171,7 @@ def add_bench(root: Parser, verbs: Any) -> None:
         "case",
         nargs="*",
         metavar="CASE",
-        help="which networks, as docs/performance.md names them (default: all)",
+        help="networks, by the names in docs/performance.md (default: all)",
     )
     bench.add_argument(
         "--peers", nargs="*", metavar="NAME", help="also run these tools (no name: all of them)"

@@ -1,11 +1,11 @@
-"""Options that several verbs share, and the numbers that they take."""
+"""Options that several verbs share, and the types of their numbers."""
 
 from __future__ import annotations
 
 import argparse
 from typing import Any
 
-FILE_DT = "time step, in the units of the file's time constants, where the file has none"
+FILE_DT = "time step, in the units of the file's time constants, if the file has none"
 
 
 def dt(parser: argparse.ArgumentParser, about: str = FILE_DT) -> None:
@@ -18,7 +18,7 @@ def rule(parser: argparse.ArgumentParser) -> None:
         "--reset",
         choices=["value", "subtract"],
         help="after a spike set the potential to v_reset, or subtract v_threshold: for all "
-        "spiking neurons, where the file does not state it",
+        "spiking neurons whose reset the file does not state",
     )
     parser.add_argument(
         "--fires",
@@ -28,7 +28,7 @@ def rule(parser: argparse.ArgumentParser) -> None:
 
 
 def compiling(parser: argparse.ArgumentParser) -> None:
-    """What decides the integers, and with them the verdict."""
+    """Add the options that decide the integers, and so the verdict."""
     parser.add_argument(
         "--allow",
         action="append",
@@ -79,7 +79,7 @@ def reading(parser: argparse.ArgumentParser) -> None:
         "--crop",
         type=window,
         metavar="X,Y,W,H",
-        help="of a camera's events only those in this window of the sensor",
+        help="use only events of a camera in this window of the sensor",
     )
     parser.add_argument(
         "--downsample",
@@ -90,8 +90,8 @@ def reading(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--origin",
         choices=["first", "zero"],
-        help="where step 0 of events begins, and what --from and --until count from: first, the "
-        "first event (default); zero, t = 0 of the file's clock",
+        help="start of step 0 of events, and of --from and --until: first, the first event "
+        "(default); zero, t = 0 of the file's clock",
     )
     parser.add_argument(
         "--from",

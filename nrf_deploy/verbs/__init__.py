@@ -1,1 +1,1 @@
-"""One verb a module: call the Python function of the same name, and print what it says."""
+"""Verbs, one a module: each calls the Python function of its name and prints the result."""

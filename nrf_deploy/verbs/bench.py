@@ -1,4 +1,4 @@
-"""How fast the emulator runs known networks, alone or beside its peers."""
+"""The verb bench: the speed of the emulator on known networks, and of its peers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ALONE = ("firings", "synaptic_events", "seconds")
 
 
 def bench(args: argparse.Namespace) -> int:
-    found = measured_cases(
+    results = measured_cases(
         args.case,
         peers=args.peers,
         repeats=args.repeats,
@@ -25,13 +25,13 @@ def bench(args: argparse.Namespace) -> int:
         say=_progress,
         each=None if args.json else _print,
     )
-    code = 0 if found.good else 1
+    code = 0 if results.good else 1
     if args.json:
-        each = [m.as_json() for m in found.measured]
+        each = [m.as_json() for m in results.measured]
         one = {key: each[0][key] for key in ALONE} if len(each) == 1 else {}
-        emit(args, {**one, "ok": code == 0, "exit_code": code, "cases": each}, found.findings)
+        emit(args, {**one, "ok": code == 0, "exit_code": code, "cases": each}, results.findings)
     else:
-        for finding in found.findings:
+        for finding in results.findings:
             print(finding_text(finding), file=sys.stderr)
     return code
 

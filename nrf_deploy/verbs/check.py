@@ -1,4 +1,4 @@
-"""Every layer's verdict, under the options that `compile` would be given."""
+"""The verb check: every layer's verdict, under the options of `compile`."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from .common import demand_calibrate, staged
 def check(args: argparse.Namespace) -> int:
     demand_calibrate(args)
     model = read(args.model, args.dt, reset=args.reset, fires=args.fires)
-    verdict, said = staged(args, model, args.target)
+    verdict, messages = staged(args, model, args.target)
     rows = show.verdicts(verdict)
     good = verdict.fits
     if args.json:
         layers = [dict(zip(show.VERDICT_KEYS, row, strict=True)) for row in rows]
         answer = {"ok": good, "exit_code": 0 if good else 4, "target": args.target}
-        emit(args, {**answer, "layers": layers}, (*said, *verdict.findings))
+        emit(args, {**answer, "layers": layers}, (*messages, *verdict.findings))
     else:
-        print("".join(f"{finding_text(f)}\n\n" for f in said if f.severity != "info"), end="")
+        print("".join(f"{finding_text(f)}\n\n" for f in messages if f.severity != "info"), end="")
         print(show.verdict_text(args.model, args.target, verdict))
     return 0 if good else 4

@@ -1,4 +1,4 @@
-"""What several verbs do alike: read what they are given, and say what was found."""
+"""Parts that several verbs share: reading of the inputs, and printing of findings."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ from ..text import Progress, finding_text, wrap
 def recording(
     args: argparse.Namespace, path: str, network: Network
 ) -> tuple[Recording, tuple[Finding, ...]]:
-    return recording_for(network, path, **asked(args))
+    return recording_for(network, path, **recording_options(args))
 
 
-def demand_steps(path: str, given: Recording) -> None:
-    """Without a step there is nothing to compare. Silence is something: a bias fires in it."""
-    if not given.steps:
+def demand_steps(path: str, stimulus: Recording) -> None:
+    """Refuse a recording without steps. One without events is compared: a bias fires in it."""
+    if not stimulus.steps:
         raise UnjudgedError(
             error(
                 "VERIFY-NOTHING-COMPARED",
                 f"{path} holds no event and no step: there is nothing to compare",
-                fix="give a recording with events in it; look at whether this is the file that was "
-                "meant, and whether --crop, --from and --until leave anything",
+                fix="give a recording with events; check that this is the right file, and that "
+                "--crop, --from and --until leave any of them",
             )
         )
 
@@ -54,9 +54,9 @@ READ = (
     "bundle", "model", "file", "source", "input", "against", "limits", "labels", "calibrate",
     "scheme", "weights", "target", "kit",
 )  # fmt: skip
-"""Options and arguments that may name a file which is read."""
+"""Options and arguments that may be the path of a file to read."""
 MOST_FILES = 10_000
-"""Of one kit."""
+"""Options of a kit."""
 
 
 def demand_outputs(args: argparse.Namespace, *outputs: tuple[str | Path, str]) -> None:
@@ -79,40 +79,42 @@ def _read_by(args: argparse.Namespace) -> Iterator[Path]:
                     yield path.with_suffix(STATES)
 
 
-def asked(args: argparse.Namespace) -> Options:
-    """What the options ask of a recording."""
+def recording_options(args: argparse.Namespace) -> Options:
+    """Return the options for reading a recording."""
     names = Options.__annotations__
     return cast(Options, {name: getattr(args, name) for name in names})
 
 
 def demand_calibrate(args: argparse.Namespace) -> None:
-    """Refuse what is asked of a calibration recording where none is given."""
+    """Refuse options of a calibration recording if there is none."""
     if not args.calibrate:
-        why = "it says how the recording of --calibrate is read, and there is none"
-        refuse(idle(vars(args), asked(args), why, "give --calibrate REC too"), UsageError)
+        why = "it is an option of the recording of --calibrate, which is missing"
+        refuse(
+            idle(vars(args), recording_options(args), why, "give --calibrate REC too"), UsageError
+        )
 
 
 def staged(
     args: argparse.Namespace, model: Model, chip: str
 ) -> tuple[Verdict, tuple[Finding, ...]]:
-    """The verdict under the options of `check`, `compile` and `export`, and what reading said."""
+    """Return the verdict under the options of `check`, `compile` and `export`, with findings."""
     calibration: Recording | None = None
-    said: tuple[Finding, ...] = ()
+    messages: tuple[Finding, ...] = ()
     if args.calibrate:
-        calibration, said = recording(args, args.calibrate, model.network)
-        said = tuple(without_steps(said))  # the verdict says it
+        calibration, messages = recording(args, args.calibrate, model.network)
+        messages = tuple(without_steps(messages))  # the verdict has them
     with Progress("fitting layers") as progress:
         verdict = pipeline.check(
             model, chip, calibration, args.scheme or None, args.allow, progress=progress
         )
-    return verdict, said
+    return verdict, messages
 
 
 def built(args: argparse.Namespace, model: Model, chip: str) -> tuple[Bundle, tuple[Finding, ...]]:
-    """The bundle under these options, and everything that was said on the way."""
-    verdict, said = staged(args, model, chip)
+    """Compile the bundle under these options; return it with all findings."""
+    verdict, messages = staged(args, model, chip)
     bundle = pipeline.bundled(model, chip, verdict)
-    return bundle, (*said, *bundle.findings)
+    return bundle, (*messages, *bundle.findings)
 
 
 def running(*engines: str, why: str = "") -> Progress:
@@ -121,10 +123,10 @@ def running(*engines: str, why: str = "") -> Progress:
     )
 
 
-def say_at_once(args: argparse.Namespace, said: Iterable[Finding]) -> None:
-    """Before a run, which may be refused for just what these findings say."""
+def say_at_once(args: argparse.Namespace, messages: Iterable[Finding]) -> None:
+    """Print findings before a run, which may be refused because of them."""
     if not args.json:
-        for finding in merged(said):
+        for finding in merged(messages):
             if finding.severity != "info":
                 print(finding_text(finding) + "\n")
             elif finding.code == "RECORDING-STEP":
@@ -133,10 +135,10 @@ def say_at_once(args: argparse.Namespace, said: Iterable[Finding]) -> None:
 
 
 def print_findings(findings: Iterable[Finding], infos: bool = False) -> None:
-    """Warnings, errors, choices and where the firing rule comes from; `infos` if asked for."""
+    """Print warnings, errors, choices and the origin of the firing rule; with `infos` the rest."""
     for finding in merged(findings):
-        told = finding.severity != "info" or finding.code == CHOSEN or rule_findings([finding])
-        if infos or told:
+        shown = finding.severity != "info" or finding.code == CHOSEN or rule_findings([finding])
+        if infos or shown:
             print("\n" + finding_text(finding))
 
 

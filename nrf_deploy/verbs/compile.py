@@ -1,4 +1,4 @@
-"""A model becomes a bundle."""
+"""The verb compile: a model becomes a bundle."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def compile(args: argparse.Namespace) -> int:
     demand_calibrate(args)
     demand_outputs(args, (args.output, "a bundle"))
     model = read(args.model, args.dt, reset=args.reset, fires=args.fires)
-    bundle, said = built(args, model, args.target)
+    bundle, messages = built(args, model, args.target)
     save(bundle, args.output)
-    bundle_answer(args, bundle, args.output, said)
+    bundle_answer(args, bundle, args.output, messages)
     return 0

@@ -1,4 +1,4 @@
-"""A back end is held against the programs and traces of the conformance kits."""
+"""The verb conformance: a back end runs the programs of the kits, whose traces are known."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ def conformance(args: argparse.Namespace) -> int:
     if args.junit:
         demand_outputs(args, (args.junit, "a JUnit file"))
     with Progress(f"cases on {args.engine}") as progress:
-        found = run_conformance(
+        outcome = run_conformance(
             args.target, args.engine, kit=args.kit, case=args.case, progress=progress
         )
-    if found.results and all(r.status in ("missing", "refused") for r in found.results):
-        missing = [f for r in found.results if r.status == "missing" for f in r.findings]
+    if outcome.results and all(r.status in ("missing", "refused") for r in outcome.results):
+        missing = [f for r in outcome.results if r.status == "missing" for f in r.findings]
         if missing:
             raise MissingError(dict.fromkeys(missing))
     if args.junit:
-        write_text(args.junit, show.junit(found))
+        write_text(args.junit, show.junit(outcome))
     if args.json:
-        answer = {"ok": found.passed, "exit_code": found.exit_code, **show.as_json(found)}
-        emit(args, answer, show.findings(found))
+        answer = {"ok": outcome.passed, "exit_code": outcome.exit_code, **show.as_json(outcome)}
+        emit(args, answer, show.findings(outcome))
     else:
-        print(show.text(found))
+        print(show.text(outcome))
         if args.junit:
             print(f"\nwrote {args.junit}")
-    return found.exit_code
+    return outcome.exit_code

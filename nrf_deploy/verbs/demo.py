@@ -1,4 +1,4 @@
-"""The whole way for the shipped model."""
+"""The verb demo: a shipped model is exported, compiled, run and verified."""
 
 from __future__ import annotations
 

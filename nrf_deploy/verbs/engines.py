@@ -1,4 +1,4 @@
-"""`verify` of several bundles, or with `--engine all`: every engine in one table."""
+"""The verb verify of several bundles, or with `--engine all`: every engine in one table."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from .common import demand_outputs, demand_steps, recording, say_at_once
 
 ALL = "all"
 ONE_PAIR = ("layer", "behind", "exact", "bisect", "junit", "attribute", "covariance")
-"""Options that speak of two engines."""
+"""Options for a comparison of two engines."""
 
 
-def asked(args: argparse.Namespace) -> bool:
+def is_requested(args: argparse.Namespace) -> bool:
     return len(args.bundle) > 1 or args.engine == ALL
 
 
@@ -33,33 +33,33 @@ def engines(args: argparse.Namespace) -> int:
     limits = chosen_limits(OWN[0], OWN[1], limit=args.limit, limits=args.limits or None)
     labels = as_labels(args.labels or None)
     bundles = [as_bundle(path) for path in args.bundle]
-    given, said = recording(args, args.input, bundles[0].network)
-    demand_steps(args.input, given)
-    said = tuple(without_steps(said))  # the table says it
-    say_at_once(args, said)
+    stimulus, messages = recording(args, args.input, bundles[0].network)
+    demand_steps(args.input, stimulus)
+    messages = tuple(without_steps(messages))  # the table has them
+    say_at_once(args, messages)
     every = ((f"{b.chip} ", engine) for b in bundles for engine in pipeline.engines_of(b)[1:])
     runs = [("", "reference"), *every]
     shown = [f"running on {chip}{engine}" for chip, engine in runs]
     hints = pipeline.waiting(*(engine for _, engine in runs))
     with Progress(shown, waiting=hints) as progress:
-        found = compare_engines(
+        results = compare_engines(
             bundles,
-            given,
+            stimulus,
             limits=limits,
             decay=args.decay,
             labels=labels,
             progress=progress,
         )
-    told: dict[str, Any] = as_json(found)
-    told |= {"input_made": list(given.made)} if given.made else {}
+    document: dict[str, Any] = as_json(results)
+    document |= {"input_made": list(stimulus.made)} if stimulus.made else {}
     if args.report:
-        write_text(args.report, json.dumps(told, indent=2, allow_nan=False) + "\n")
-    code = 0 if found.passed else 1
+        write_text(args.report, json.dumps(document, indent=2, allow_nan=False) + "\n")
+    code = 0 if results.passed else 1
     if args.json:
-        answer = {"ok": found.passed, "exit_code": code, "engines": told}
-        emit(args, answer, (*said, *found.said, *found.findings))
+        answer = {"ok": results.passed, "exit_code": code, "engines": document}
+        emit(args, answer, (*messages, *results.said, *results.findings))
     else:
-        print(engines_text(found))
+        print(engines_text(results))
         if args.report:
             print(f"\nwrote {args.report}")
     return code
@@ -74,12 +74,12 @@ def _demand_fit(args: argparse.Namespace) -> None:
             error(
                 "ENGINES-OPTION",
                 f"{', '.join(beside)} is about two engines, and here all of them run",
-                fix="give one bundle, and --engine and --against as you like",
+                fix="give one bundle, with --engine and --against",
             )
         )
     if args.report:
         demand_outputs(args, (args.report, "a report"))
         if Path(args.report).suffix.lower() != ".json":
-            what = f"{args.report}: the table of all engines is written as .json alone"
+            what = f"{args.report}: the table of all engines is written only as .json"
             fix = "verify one bundle against one engine for a page"
             raise UsageError(error("OUTPUT-SUFFIX", what, fix=fix))

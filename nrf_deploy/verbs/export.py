@@ -1,4 +1,4 @@
-"""A trained model becomes a .nir file, bundles, and a program in a vendor's own terms."""
+"""The verb export: a trained model becomes a .nir file, bundles, and a vendor's program."""
 
 from __future__ import annotations
 
@@ -37,23 +37,23 @@ def export(args: argparse.Namespace) -> int:
         bundle = as_bundle(args.source)
         return _answer(args, [_emitted(args, bundle)], bundle.network, ())
     model = _model(args, kind)
-    said = model.findings
+    messages = model.findings
     wrote = [args.output] if args.output else []
     if args.sample:
         wrote += _sampled(args)
     for chip in args.target:
-        bundle, said = built(args, model, chip)
+        bundle, messages = built(args, model, chip)
         if args.form:
             wrote.append(_emitted(args, bundle))
         else:
             path = _bundle_path(args, chip)
             save(bundle, path)
             wrote.append(path)
-    return _answer(args, wrote, model.network, said)
+    return _answer(args, wrote, model.network, messages)
 
 
 def _kind(source: str) -> str:
-    """What SOURCE is: a file of ours, or else the name of something that torch builds."""
+    """Return the kind of SOURCE: one of our files, or the name of a torch module."""
     if Path(source).suffix.lower() in (".nir", ".nrfb") or Path(source).is_file():
         return kind_of(source) or "torch"
     return "torch"
@@ -81,7 +81,7 @@ def _bundle_path(args: argparse.Namespace, chip: str) -> str:
 
 def _demand_sample(args: argparse.Namespace) -> None:
     if Path(args.sample).suffix.lower() != ".npz":
-        what = f"{args.sample} would hold a recording, which is written as .npz alone"
+        what = f"{args.sample} is for a recording, which is written only as .npz"
         raise UsageError(error("OUTPUT-SUFFIX", what, fix="name it .npz"))
 
 
@@ -90,7 +90,7 @@ def _truth(args: argparse.Namespace) -> str:
 
 
 def _sampled(args: argparse.Namespace) -> list[str]:
-    """Writes a recording, and what it shows where the model can tell."""
+    """Write a recording of the model, and its labels if the model has them."""
     recording, labels = sample(args.source)
     write(recording, args.sample)
     if labels is None:
@@ -106,7 +106,7 @@ def _emitted(args: argparse.Namespace, bundle: Bundle) -> str:
 
 
 def _answer(
-    args: argparse.Namespace, wrote: list[str], network: Network, said: Iterable[Finding]
+    args: argparse.Namespace, wrote: list[str], network: Network, messages: Iterable[Finding]
 ) -> int:
     if args.json:
         bundles = [path for path in wrote if path.endswith(".nrfb")]
@@ -114,15 +114,15 @@ def _answer(
         if args.sample:
             answer["sample"] = args.sample
             answer["truth"] = _truth(args) if _truth(args) in wrote else None
-        emit(args, answer | ({"folder": args.form[1]} if args.form else {}), tuple(said))
+        emit(args, answer | ({"folder": args.form[1]} if args.form else {}), tuple(messages))
         return 0
     print(show.network_table(network))
-    print_findings(said)
+    print_findings(messages)
     print("\n" + "\n".join(f"wrote {path}" for path in wrote))
     return 0
 
 
-# --- what makes no sense together ------------------------------------------
+# --- options that exclude each other ---------------------------------------
 
 COMPILING = ("allow", "calibrate", "scheme", *Options.__annotations__)
 RULE = ("reset", "fires")
@@ -134,19 +134,19 @@ NAMES = {"graph": "a NIR graph", "bundle": "a bundle", "torch": "a torch module"
 
 
 def _misused(args: argparse.Namespace, kind: str) -> Iterator[Finding]:
-    """Options that would be dropped in silence, and those that are wanting."""
+    """Yield an error for each option that would have no effect, and for each that is missing."""
     if kind == "bundle" and not args.form:
-        yield _wrong(f"{args.source} is compiled already", "add --as FORM FOLDER, e.g. --as lava")
+        yield _wrong(f"{args.source} is already compiled", "add --as FORM FOLDER, e.g. --as lava")
     elif kind == "graph" and not args.form:
         fix = f"nrf-deploy compile {args.source} --target CHIP -o FILE.nrfb, or add --as"
-        yield _wrong(f"{args.source} is a NIR graph already", fix)
+        yield _wrong(f"{args.source} is already a NIR graph", fix)
     elif not args.form and not args.output:
-        yield _wrong("nothing says where to write", "give -o FILE.nir, or --as FORM FOLDER")
+        yield _wrong("there is no output", "give -o FILE.nir, or --as FORM FOLDER")
     if args.form and kind != "bundle" and len(args.target) != 1:
         yield _wrong(f"--as needs one chip, not {len(args.target)}", "give --target CHIP once")
     if args.sample and kind == "torch" and args.source not in shipped.names():
         ours = ", ".join(shipped.names())
-        what = f"--sample: {args.source} comes without a recording, only shipped models have one"
+        what = f"--sample: {args.source} has no recording; only shipped models have one"
         yield _wrong(what, f"leave it out, or export one of: {ours}")
     idle = IDLE.get(kind, RULE if args.target else (*RULE, *COMPILING))
     if dropped := [option for option in idle if is_given(getattr(args, option))]:

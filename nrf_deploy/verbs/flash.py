@@ -1,4 +1,4 @@
-"""A bundle goes to a board, or to the file that holds what a board would receive."""
+"""The verb flash: a bundle is loaded to a board, or its image is written to a file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FAILED = 1
 
 def flash(args: argparse.Namespace) -> int:
     if args.dry_run:
-        why = "--dry-run touches no board"
+        why = "--dry-run does not use a board"
         fix = "leave --dry-run out to load a board"
         refuse(idle(vars(args), ("device", "tick"), why, fix), UsageError)
     if args.image:
@@ -33,10 +33,10 @@ def flash(args: argparse.Namespace) -> int:
     say_at_once(args, rule)
     answer: dict[str, object] = {"chip": bundle.chip}
     if args.dry_run or args.image:
-        made = write_image(bundle, args.image) if args.image else image(bundle)
-        answer["image"] = {**made.as_json(), "file": args.image}
+        chip_image = write_image(bundle, args.image) if args.image else image(bundle)
+        answer["image"] = {**chip_image.as_json(), "file": args.image}
         if not args.json:
-            _print_image(bundle.chip, made, args.image)
+            _print_image(bundle.chip, chip_image, args.image)
     if args.dry_run:
         if args.json:
             emit(args, {"ok": True, **answer}, rule)
@@ -55,18 +55,22 @@ def flash(args: argparse.Namespace) -> int:
     return code
 
 
-def _print_image(chip: str, made: Image, path: str | None) -> None:
-    what = "configuration" if made.suffix == JSON else "image"
-    print(wrap(f"the {what} for {chip}: {len(made.data):,} bytes, {made.form}", then="    "))
-    _print_counts("it writes", made.counts)
-    for check in made.checks:
+def _print_image(chip: str, chip_image: Image, path: str | None) -> None:
+    what = "configuration" if chip_image.suffix == JSON else "image"
+    print(
+        wrap(
+            f"the {what} for {chip}: {len(chip_image.data):,} bytes, {chip_image.form}", then="    "
+        )
+    )
+    _print_counts("it writes", chip_image.counts)
+    for check in chip_image.checks:
         print(wrap(f"checked: {check}", then="    "))
-    for gap in made.unchecked:
+    for gap in chip_image.unchecked:
         print(wrap(f"not checked: {gap}", then="    "))
-    kept = f"nothing was written; --image F{made.suffix} keeps it"
+    kept = f"nothing was written; --image F{chip_image.suffix} keeps it"
     print(f"\nwrote {path}" if path else f"\n{kept}")
 
 
 def _print_counts(what: str, counts: Mapping[str, int]) -> None:
-    said = ", ".join(f"{count:,} {name}" for name, count in counts.items())
-    print(wrap(f"{what}: {said or 'nothing'}", then="    "))
+    numbers = ", ".join(f"{count:,} {name}" for name, count in counts.items())
+    print(wrap(f"{what}: {numbers or 'nothing'}", then="    "))

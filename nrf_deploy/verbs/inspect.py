@@ -1,4 +1,4 @@
-"""What is in a file, as tables."""
+"""The verb inspect: the content of a file, as tables."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import argparse
 
 from ..api.inspection import inspect as inspected
 from ..cli import emit
-from .common import asked, print_findings
+from .common import print_findings, recording_options
 
 
 def inspect(args: argparse.Namespace) -> int:
     how = {"dt": args.dt, "reset": args.reset, "fires": args.fires}
-    found = inspected(args.file, **how, cores=args.cores, **asked(args))
+    content = inspected(args.file, **how, cores=args.cores, **recording_options(args))
     if args.json:
-        emit(args, {"ok": True, "kind": found.kind, **found.data}, found.findings)
+        emit(args, {"ok": True, "kind": content.kind, **content.data}, content.findings)
     else:
-        print(found.text())
-        print_findings(found.findings)
+        print(content.text())
+        print_findings(content.findings)
     return 0

@@ -1,4 +1,4 @@
-"""What a report says of the call that made it: the files and their hashes, and the words."""
+"""Origin of a report: the files of the call with their hashes, and its words."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from typing import Any, BinaryIO
 from ..files import reading
 
 NOT_SAID = "--report"
-"""Where the answer goes does not change it."""
+"""Options that only decide where the answer is written."""
 
 
 def provenance(args: argparse.Namespace) -> dict[str, Any]:
-    """Of files only the names, so that equal calls in two places are told alike."""
+    """Return the files and the command; files without folders, so that equal calls are equal."""
     files = {"bundle": args.bundle, "input": args.input}
     if args.labels:
         files["labels"] = args.labels
-    told: dict[str, Any] = {}
+    answer: dict[str, Any] = {}
     for what, path in files.items():
         with reading(path) as stream:
-            told[what] = Path(path).name
-            told[f"{what}_sha256"] = _sha256(stream)
-    return told | {"commands": [command(args.words)]}
+            answer[what] = Path(path).name
+            answer[f"{what}_sha256"] = _sha256(stream)
+    return answer | {"commands": [command(args.words)]}
 
 
 def _sha256(stream: BinaryIO) -> str:
@@ -37,10 +37,10 @@ def _sha256(stream: BinaryIO) -> str:
 
 
 def command(words: Sequence[str]) -> str:
-    return shlex.join(["nrf-deploy", *_said(words)])
+    return shlex.join(["nrf-deploy", *_relevant(words)])
 
 
-def _said(words: Sequence[str]) -> Iterator[str]:
+def _relevant(words: Sequence[str]) -> Iterator[str]:
     rest = iter(words)
     for word in rest:
         key, equals, value = word.partition("=")

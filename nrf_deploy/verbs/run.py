@@ -1,4 +1,4 @@
-"""A bundle runs on a recording; what its layers gave is written."""
+"""The verb run: a bundle runs on a recording, and its layers' outputs are written."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ def run(args: argparse.Namespace) -> int:
     demand_outputs(args, *_outputs(args, [args.output]))
     demand_npz(args.output)
     bundle = as_bundle(args.bundle)
-    given, said = recording(args, args.input, bundle.network)
+    stimulus, messages = recording(args, args.input, bundle.network)
     layers = args.layer or list(bundle.program.outputs)
     _demand_layers(bundle, layers)
-    said = (*rule_findings(bundle.findings), *said)
-    say_at_once(args, said)
+    messages = (*rule_findings(bundle.findings), *messages)
+    say_at_once(args, messages)
     paths = _paths(args.output, layers)
     demand_outputs(args, *_outputs(args, paths))
     with running(args.engine) as progress:
         trace = run_bundle(
             bundle,
-            given,
+            stimulus,
             args.engine,
             layer=layers,
             states=args.states,
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
             progress=progress,
         )
     ran = without_steps(trace.findings)
-    trace = align(bundle, trace, given.steps)
+    trace = align(bundle, trace, stimulus.steps)
     units = {layer: pipeline.unit(bundle, layer, args.engine) for layer in layers}
     valued = {layer: pipeline.unit(bundle, layer) is not None for layer in layers}
     rows = []
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         layers_json = [row.as_json() for row in rows]
         answer = {"ok": True, "engine": trace.engine, "layers": layers_json}
-        emit(args, answer, (*said, *ran))
+        emit(args, answer, (*messages, *ran))
     else:
         print(show.run_text(rows))
         if follows := pipeline.silicon(bundle):
@@ -86,7 +86,7 @@ def _demand_layers(bundle: Bundle, layers: Sequence[str]) -> None:
 
 
 def _outputs(args: argparse.Namespace, paths: Sequence[str]) -> Iterator[tuple[str | Path, str]]:
-    """Every file that is written: the spikes, and the states beside them."""
+    """Yield every file that is written: spikes, and states beside them."""
     for path in paths:
         yield path, "a recording"
         if args.states:
@@ -94,7 +94,7 @@ def _outputs(args: argparse.Namespace, paths: Sequence[str]) -> Iterator[tuple[s
 
 
 def _paths(output: str, layers: Sequence[str]) -> list[str]:
-    """One layer goes to the file itself, several to files beside it."""
+    """Return a path for each layer: one layer is written to `output`, several beside it."""
     if len(layers) == 1:
         return [output]
     path = Path(output)

@@ -1,4 +1,4 @@
-"""The vendors' environments: which are there, and building those that are not."""
+"""The verb sdk: list, build, check and remove the vendors' environments."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from ..text import WIDTH, shorten
 
 
 def sdk(args: argparse.Namespace) -> int:
-    found = environments(args.action, args.name, say=_to_terminal)
-    code = 5 if found.unusable and args.action == "doctor" else 0
+    states = environments(args.action, args.name, say=_to_terminal)
+    code = 5 if states.unusable and args.action == "doctor" else 0
     if args.json:
         answer: dict[str, Any] = {}
         if args.action == "remove":
-            answer["removed"] = [str(place) for place in found.removed]
-        answer |= {"ok": not found.unusable, "exit_code": code}
-        emit(args, {**answer, "sdks": [_row(s) for s in found.status]}, ())
+            answer["removed"] = [str(place) for place in states.removed]
+        answer |= {"ok": not states.unusable, "exit_code": code}
+        emit(args, {**answer, "sdks": [_row(s) for s in states.status]}, ())
         return code
     if args.action == "remove":
-        lines = [f"removed {place}" for place in found.removed]
+        lines = [f"removed {place}" for place in states.removed]
         print("\n".join(lines or [f"{args.name} is not installed: nothing was removed"]))
         return code
-    print(show_installed.sdk_text(found.status, doctor=args.action == "doctor"))
+    print(show_installed.sdk_text(states.status, doctor=args.action == "doctor"))
     return code
 
 
-def _row(found: Status) -> dict[str, Any]:
+def _row(state: Status) -> dict[str, Any]:
     return {
-        "sdk": found.sdk.name,
-        "about": found.sdk.about,
-        "installed": found.installed,
-        "importable": found.importable,
-        "python": found.sdk.python,
-        "interpreter": str(found.interpreter) if found.interpreter else None,
-        "folder": str(found.folder),
-        "todo": found.todo,
+        "sdk": state.sdk.name,
+        "about": state.sdk.about,
+        "installed": state.installed,
+        "importable": state.importable,
+        "python": state.sdk.python,
+        "interpreter": str(state.interpreter) if state.interpreter else None,
+        "folder": str(state.folder),
+        "todo": state.todo,
     }
 
 

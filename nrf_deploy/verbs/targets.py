@@ -1,4 +1,4 @@
-"""The chips that are installed."""
+"""The verb targets: the installed chips."""
 
 from __future__ import annotations
 

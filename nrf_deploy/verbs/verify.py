@@ -1,4 +1,4 @@
-"""Two engines run a bundle, and are compared and judged."""
+"""The verb verify: two engines run a bundle and are compared and judged."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from ..verification.covariance.words import text as in_words
 from ..verification.page import report_html
 from ..verification.verify import verify as verify_bundle
 from . import engines
-from .common import asked, demand_outputs, demand_steps, recording, running, say_at_once
+from .common import demand_outputs, demand_steps, recording, recording_options, running, say_at_once
 from .provenance import provenance
 
 
 def verify(args: argparse.Namespace) -> int:
-    if engines.asked(args):
+    if engines.is_requested(args):
         return engines.engines(args)
     (args.bundle,) = args.bundle
     demand_outputs(args, *_outputs(args))
@@ -38,15 +38,15 @@ def verify(args: argparse.Namespace) -> int:
         _demand_form(args.report)
     limits, labels = _limits(args), as_labels(args.labels or None)
     bundle = as_bundle(args.bundle)
-    given, said = recording(args, args.input, bundle.network)
-    demand_steps(args.input, given)
-    said = tuple(without_steps(said))  # the report says it
-    say_at_once(args, said)
+    stimulus, messages = recording(args, args.input, bundle.network)
+    demand_steps(args.input, stimulus)
+    messages = tuple(without_steps(messages))  # the report has them
+    say_at_once(args, messages)
     pair = (args.engine, args.against)
     with running(*pair) as progress:
         report = verify_bundle(
             bundle,
-            given,
+            stimulus,
             *pair,
             limits=limits,
             decay=args.decay,
@@ -57,18 +57,18 @@ def verify(args: argparse.Namespace) -> int:
             labels=labels,
             progress=progress,
         )
-    measured = _covariance(args, bundle, given) if args.covariance else None
+    measured = _covariance(args, bundle, stimulus) if args.covariance else None
     if args.junit:
         write_text(args.junit, junit(report))
     if args.report:
-        write_text(args.report, _written(args.report, report, bundle, given, measured))
+        write_text(args.report, _written(args.report, report, bundle, stimulus, measured))
     if args.bisect:
-        report = _bisected(args, report, bundle, given)
+        report = _bisected(args, report, bundle, stimulus)
     if args.json:
         answer = {"ok": report.passed, "exit_code": report.exit_code, "report": report.as_json()}
         if measured:
             answer["covariance"] = measured.as_json()
-        emit(args, answer, (*said, *report.said, *report.findings))
+        emit(args, answer, (*messages, *report.said, *report.findings))
     else:
         print(report.text())
         if measured:
@@ -87,17 +87,21 @@ def _outputs(args: argparse.Namespace) -> Iterator[tuple[str, str]]:
         yield f"{args.bisect}.npz", "a recording"
 
 
-def _bisected(args: argparse.Namespace, report: Report, bundle: Bundle, given: Recording) -> Report:
-    """Writes the part that still differs; where nothing differs there is none, and it says so."""
+def _bisected(
+    args: argparse.Namespace, report: Report, bundle: Bundle, stimulus: Recording
+) -> Report:
+    """Write the smallest part that still differs, or report that nothing differs."""
     if report.comparison.first_divergence is None:
-        same = info("VERIFY-BISECT-NOTHING", f"the runs do not differ: {args.bisect} is not made")
+        same = info(
+            "VERIFY-BISECT-NOTHING", f"the runs do not differ: {args.bisect} is not written"
+        )
         return replace(report, said=(*report.said, same))
 
     pair = (args.engine, args.against)
     with running(*pair, why="bisecting: ") as progress:
         part = bisect(
             bundle,
-            given,
+            stimulus,
             *pair,
             report=report,
             layer=args.layer,
@@ -109,13 +113,13 @@ def _bisected(args: argparse.Namespace, report: Report, bundle: Bundle, given: R
     save(part.bundle, files[0])
     write(part.recording, files[1])
     again_by = shlex.join(_repeated(args, files))
-    hand_on = f"{files[0]} and {files[1]} hold it, to hand on; they fail with {again_by}"
-    said = replace(part.said(), fix=hand_on)
-    return replace(report, said=(*report.said, said))
+    hand_on = f"{files[0]} and {files[1]} contain it; they fail with {again_by}"
+    messages = replace(part.said(), fix=hand_on)
+    return replace(report, said=(*report.said, messages))
 
 
 def _repeated(args: argparse.Namespace, files: tuple[str, str]) -> Iterator[str]:
-    """The command that holds the part to exactness: within the usual limits it may pass."""
+    """Yield the words of the command that verifies the part exactly, not within limits."""
     yield from ("nrf-deploy", "verify", files[0], "--input", files[1])
     usual = {"engine": "emulator", "against": "reference", "layer": None, "behind": 0}
     for option, default in {**usual, "decay": "euler"}.items():
@@ -124,27 +128,27 @@ def _repeated(args: argparse.Namespace, files: tuple[str, str]) -> Iterator[str]
     yield "--exact"
 
 
-def _covariance(args: argparse.Namespace, bundle: Bundle, given: Recording) -> Covariance:
-    real = slower(bundle.network, args.input, **asked(args))
+def _covariance(args: argparse.Namespace, bundle: Bundle, stimulus: Recording) -> Covariance:
+    real = slower(bundle.network, args.input, **recording_options(args))
     with Progress("covariance") as progress:
-        return covariance(bundle, given, progress, real)
+        return covariance(bundle, stimulus, progress, real)
 
 
 def _demand_form(path: str) -> None:
-    """The suffix says whether people or programs read it; another one says neither."""
+    """Refuse a path of a report whose suffix is neither .html nor .json."""
     if Path(path).suffix.lower() not in (".html", ".htm", ".json"):
         what = f"--report is {path}; expected a name that ends in .html or .json"
-        fix = "name it .html for a page to open, or .json for programs"
+        fix = "name it .html for a page, or .json for programs"
         raise UsageError(error("OUTPUT-SUFFIX", what, fix=fix))
 
 
 def _written(
-    path: str, report: Report, bundle: Bundle, given: Recording, measured: Covariance | None
+    path: str, report: Report, bundle: Bundle, stimulus: Recording, measured: Covariance | None
 ) -> str:
-    told = measured.as_json() if measured else None
+    measured_json = measured.as_json() if measured else None
     if Path(path).suffix.lower() in (".html", ".htm"):
-        return report_html(report, bundle, given, covariance=told)
-    document = report.as_json() | ({"covariance": told} if told else {})
+        return report_html(report, bundle, stimulus, covariance=measured_json)
+    document = report.as_json() | ({"covariance": measured_json} if measured_json else {})
     return json.dumps(document, indent=2, allow_nan=False) + "\n"
 
 
