@@ -297,4 +297,4 @@ def test_a_count_is_at_least_one(
     config.write_text(TOML)
     with pytest.raises(SystemExit):
         main(["times", str(config), "-o", str(tmp_path / "s.json"), option, "0"])
-    assert f"argument {option}: '0' is no whole number above 0" in capsys.readouterr().err
+    assert f"argument {option}: '0' is not a whole number above 0" in capsys.readouterr().err

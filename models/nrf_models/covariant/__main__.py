@@ -1,4 +1,4 @@
-"""python -m nrf_models.covariant: train trackers, test them, compare how they begin."""
+"""The command python -m nrf_models.covariant: train and test trackers, compare their starts."""
 
 from __future__ import annotations
 
@@ -52,25 +52,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(finding_text(error("TRAINING-REFUSED", str(problem))), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("interrupted: the same command goes on from the last checkpoint", file=sys.stderr)
+        print("interrupted: the same command continues from the last checkpoint", file=sys.stderr)
         return 130
 
 
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m nrf_models.covariant",
-        description="Train trackers, test them, compare how they begin.",
+        description="Train trackers, test them, compare their starts.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    train = verbs.add_parser("train", help="train a tracker; goes on where it was stopped")
+    train = verbs.add_parser("train", help="train a tracker, or continue where it was stopped")
     train.add_argument("config", help="a .toml with the tables tracker and training")
     train.add_argument("-o", "--output", help="the checkpoint (default: CONFIG.safetensors)")
     train.add_argument("--seed", type=int, help="of the first weights and the scenes")
@@ -79,22 +79,28 @@ def _parser() -> argparse.ArgumentParser:
     draw = verbs.add_parser("draw", help="make the batches of a training beforehand")
     draw.add_argument("config")
     draw.add_argument("--seed", type=int, help="of the scenes")
-    draw.add_argument("--data", metavar="FOLDER", required=True, help="what train --data names")
-    draw.add_argument("--threads", type=_count, default=2, help="that make them")
+    draw.add_argument("--data", metavar="FOLDER", required=True, help="the folder of train --data")
+    draw.add_argument("--threads", type=_count, default=2, help="threads that make them")
     test = verbs.add_parser("test", help="error in pixels against velocity")
     test.add_argument("checkpoint", nargs="+")
     test.add_argument("--scenes", type=_count, default=32, help="of each velocity")
-    times = verbs.add_parser("times", help="which ladder of time constants suits a tracker")
-    starts = verbs.add_parser("starts", help="what kernels and times by theory or uniform do")
+    times = verbs.add_parser("times", help="compare ladders of time constants")
+    starts = verbs.add_parser("starts", help="compare starts by theory and uniform ones")
     for verb in (times, starts):
         verb.add_argument("config", nargs="+")
-        verb.add_argument("-o", "--output", required=True, metavar="JSON", help="goes on with it")
+        verb.add_argument(
+            "-o",
+            "--output",
+            required=True,
+            metavar="JSON",
+            help="file of results; extended if it exists",
+        )
         verb.add_argument("--batches", type=_count, default=60, help="of each training")
         verb.add_argument("--seeds", type=_count, default=3, help="trainings of each variant")
     publish = verbs.add_parser(
         "publish", help="test checkpoints, and keep weights and errors without the optimiser"
     )
-    publish.add_argument("checkpoint", nargs="*", help="none: only write the page anew")
+    publish.add_argument("checkpoint", nargs="*", help="none: only write the page again")
     publish.add_argument("-o", "--output", required=True, metavar="FOLDER")
     publish.add_argument("--scenes", type=_count, default=64, help="of each velocity")
     shown = verbs.add_parser("fields", help="draw the fields in space, in time and moving")
@@ -123,27 +129,27 @@ def _train(args: argparse.Namespace) -> int:
     torch.set_num_threads(args.threads)
     began = time.perf_counter()
     with Bar("training") as bar:
-        said: list[Progress] = []
+        reports: list[Progress] = []
 
         def report(progress: Progress) -> None:
-            said[1:] = [progress]  # the first, and the last
+            reports[1:] = [progress]  # the first and the last
             bar(progress.number, progress.of)
             if progress.number % 20 == 0:
-                done = progress.number - said[0].number + 1
+                done = progress.number - reports[0].number + 1
                 each = (time.perf_counter() - began) / done
                 print(_progress_line(progress, each), flush=True)
 
         mixed = None if args.precision is None else args.precision == "bfloat16"
         train(config, path, report, args.device, args.data, mixed)
     took = time.perf_counter() - began
-    if said:
-        print(f"stood still for events {duration(said[-1].waited)} of {duration(took)}")
+    if reports:
+        print(f"stood still for events {duration(reports[-1].waited)} of {duration(took)}")
     print(f"wrote {path}")
     return 0
 
 
 def _progress_line(progress: Progress, each: float) -> str:
-    """`each`: seconds that a batch took so far."""
+    """Return a line of progress; `each` is the mean time of a batch in seconds."""
     left = progress.of - progress.number
     return (
         f"batch {progress.number:4} of {progress.of}: {progress.pixels:6.2f} px, "
@@ -152,8 +158,8 @@ def _progress_line(progress: Progress, each: float) -> str:
 
 
 def _lint(tracker: Tracker) -> None:
-    for found in tracker.lint():
-        print(finding_text(found), file=sys.stderr)
+    for finding in tracker.lint():
+        print(finding_text(finding), file=sys.stderr)
 
 
 def _fields(args: argparse.Namespace) -> int:
@@ -246,13 +252,13 @@ def _sweep(args: argparse.Namespace) -> int:
         for variant in variants(config_of(path))
     ]
     with Bar("training") as bar:
-        found = sweep.sweep(wanted, Path(args.output), args.device, bar)
+        swept = sweep.sweep(wanted, Path(args.output), args.device, bar)
     print(f"mean error in pixels by velocity, after {args.batches} batches\n")
     rows = []
-    for row in found:
+    for row in swept:
         t = row.config.tracker
-        said = t.space if args.verb == "starts" else " ".join(f"{mu:g}" for mu in t.time_constants)
-        rows.append((t.neuron, said, t.time, t.seed, *(f"{e:.2f}" for e in row.errors.values())))
+        label = t.space if args.verb == "starts" else " ".join(f"{mu:g}" for mu in t.time_constants)
+        rows.append((t.neuron, label, t.time, t.seed, *(f"{e:.2f}" for e in row.errors.values())))
     head = ("tracker", "kernels" if args.verb == "starts" else "ladder", "times", "seed")
     print(table((*head, *(f"{v:g}" for v in VELOCITIES)), rows))
     print(f"\nwrote {args.output}")

@@ -1,4 +1,4 @@
-"""The model card beside the weights: written from what is in their folder, never by hand."""
+"""The model card beside the weights, generated from the files in their folder."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ outside what they were trained on. Three seeds show a trend, and no more.
 
 
 def files(folder: Path) -> dict[str, str]:
-    """What belongs beside the weights, by name."""
+    """Return the files that belong beside the weights, by name."""
     return {PAGE: card(folder), FIGURE: _drawn(folder)}
 
 
@@ -99,7 +99,7 @@ def _single(every: Mapping[str, Checkpoint]) -> dict[str, Checkpoint]:
 
 
 def _common(kept: Mapping[str, Checkpoint]) -> Config:
-    """What all were trained with; one page describes one recipe."""
+    """Return the configuration of all checkpoints; refuse different ones in one folder."""
     if not kept:
         raise ValueError("there is no tracker of one shape in the folder: publish one there")
     first = next(iter(kept.values())).config

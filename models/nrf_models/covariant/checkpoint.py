@@ -1,8 +1,8 @@
-"""Checkpoints that keep everything: the configuration, and every tensor by name.
+"""Checkpoints: the configuration, and every tensor by name.
 
-A safetensors file holds the tensors (time constants and the optimiser's moments among
-them: Norse's own state_dict has no time constants), and the configuration as JSON in its
-header. Nothing in it can run code. It is written beside itself and renamed.
+A safetensors file has the tensors (also time constants, which Norse's state_dict lacks, and the
+optimiser's moments), and the configuration as JSON in its header. It cannot run code. It is
+written to a temporary file and renamed.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def read(path: str | Path) -> Checkpoint:
         raise InputError(
             error(
                 "CHECKPOINT-UNREADABLE",
-                f"{path} is no checkpoint of a tracker: {problem}",
+                f"{path} is not a checkpoint of a tracker: {problem}",
                 fix="give a file that `python -m nrf_models.covariant train` wrote",
             )
         ) from problem

@@ -1,4 +1,4 @@
-"""What the paper found, and whether the shipped trackers find it too, velocity by velocity."""
+"""Comparison of the paper's results with those of the shipped trackers, by velocity."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ published figures (Nature Communications 16, 8231); both baselines started by th
 
 @dataclass(frozen=True)
 class Claim:
-    """Of two trackers, which the paper found the better one."""
+    """A result of the paper: the better one of two trackers."""
 
     what: str
     better: str
     worse: str
 
     def verdict(self, curves: Curves, velocity: float) -> str:
-        """ "yes" where every seed of one beats every seed of the other, "no" the other way
-        round, "open" where they overlap."""
+        """Return "yes" if every seed agrees with the paper, "no" if every seed contradicts it, or
+        "open"."""
         ours, theirs = curves[self.better][velocity], curves[self.worse][velocity]
         if max(ours) < min(theirs):
             return "yes"
@@ -47,18 +47,18 @@ CLAIMS = (
 
 
 def comparison(curves: Curves, velocities: Sequence[float]) -> Iterator[str]:
-    """The claims as a table: the paper's figures, and whether they hold at each velocity."""
+    """Yield a table of the claims: the paper's figures, and whether they hold at each velocity."""
     yield f"| the paper found | spatial | temporal | {' | '.join(f'{v:g}' for v in velocities)} |"
     yield f"|---|---|---|{'---|' * len(velocities)}"
     for claim in CLAIMS:
         better, worse = PAPER[claim.better], PAPER[claim.worse]
         pairs = " | ".join(f"{a} / {b}" for a, b in zip(better, worse, strict=True))
-        said = " | ".join(claim.verdict(curves, v) for v in velocities)
-        yield f"| {claim.what} | {pairs} | {said} |"
+        verdicts = " | ".join(claim.verdict(curves, v) for v in velocities)
+        yield f"| {claim.what} | {pairs} | {verdicts} |"
 
 
 def not_reproduced(curves: Curves, velocities: Sequence[float]) -> Iterator[str]:
-    """A sentence for each claim that some of these velocities contradict."""
+    """Yield a sentence for each claim that is contradicted at any of these velocities."""
     for claim in CLAIMS:
         against = [f"{v:g}" for v in velocities if claim.verdict(curves, v) == "no"]
         if against:

@@ -1,4 +1,4 @@
-"""One description for every tracker of the paper: what differs between them is data."""
+"""Description of a tracker, by which all trackers of the paper can be configured."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ MOTIONS = ("straight", "rotation", "scaling", "shear")
 
 @dataclass(frozen=True)
 class Block:
-    """Average pooling, a convolution to `features` maps (odd width, same size but for the
-    stride), normalisation, and neurons."""
+    """A block: average pooling, a convolution to `features` maps (odd width, size reduced only
+    by the stride), normalisation, and neurons."""
 
     features: int
     kernel: int
@@ -37,10 +37,10 @@ class Tracker:
     """A network that follows shapes: blocks, the mean over the temporal channels, a last
     convolution with a leaky integrator, and the coordinates of its soft maximum.
 
-    The temporal channels are parallel copies of the blocks, alike but for the time
+    The temporal channels are parallel copies of the blocks, which differ only in the time
     constants (in steps) of their neurons; `share` gives them the same kernels, so that a
-    change of speed moves a response from one channel to the next. "relu" has no memory at
-    all, "relu-frames" sees the last `frames` frames at once.
+    change of speed moves a response from one channel to the next. "relu" has no memory,
+    "relu-frames" sees the last `frames` frames at once.
     """
 
     neuron: Neuron = "lif"
@@ -53,7 +53,7 @@ class Tracker:
     threshold: float = 3.0  # of a spike, in units of what one unit of input adds
     share: bool = True
     norm: Norm = "scale"
-    learn_time: bool = False  # a ladder that is learned is none afterwards
+    learn_time: bool = False  # learned time constants are no longer a ladder
     space: Start = "theory"
     time: Start = "theory"
     scales: tuple[float, ...] = (0.5, 1.0, 2.0)  # variances, on the first block's grid
@@ -70,28 +70,28 @@ class Tracker:
     def faults(self) -> list[str]:
         side = self.size
         counts = (("shapes", self.shapes), ("frames", self.frames), ("directions", self.directions))
-        found = [f"{count} {what}" for what, count in counts if count < 1]
-        found += [] if self.blocks else ["no block"]
+        faults = [f"{count} {what}" for what, count in counts if count < 1]
+        faults += [] if self.blocks else ["no block"]
         for k, block in enumerate(self.blocks):
             if min(block.features, block.kernel, block.pool, block.stride) < 1:
-                found.append(f"block {k}: {block} has a number below 1")
+                faults.append(f"block {k}: {block} has a number below 1")
                 break
             if block.kernel % 2 == 0:
-                found.append(f"block {k}: a kernel of {block.kernel} pixels has no middle")
+                faults.append(f"block {k}: a kernel of {block.kernel} pixels has no middle")
             side //= block.pool * block.stride
             if side < 1:
-                found.append(f"block {k}: nothing is left of {self.size} pixels")
+                faults.append(f"block {k}: nothing is left of {self.size} pixels")
         if self.neuron not in NEURONS:
-            found.append(f"{self.neuron!r} is none of {', '.join(NEURONS)}")
+            faults.append(f"{self.neuron!r} is none of {', '.join(NEURONS)}")
         if min((*self.time_constants, self.head_time), default=0) < 1:
-            found.append("a time constant is shorter than a step")
+            faults.append("a time constant is shorter than a step")
         if self.head % 2 == 0:
-            found.append(f"a head of {self.head} pixels has no middle")
-        return found
+            faults.append(f"a head of {self.head} pixels has no middle")
+        return faults
 
     @property
     def channels(self) -> int:
-        """Parallel temporal channels: without neurons that remember there is one."""
+        """Number of parallel temporal channels: 1 if the neurons have no memory."""
         return len(self.time_constants) if self.remembers else 1
 
     @property
@@ -104,12 +104,12 @@ class Tracker:
 
     @property
     def stride(self) -> int:
-        """Pixels of the sensor in one of the last map."""
+        """Pixels of the sensor in a pixel of the last map."""
         return math.prod(b.pool * b.stride for b in self.blocks)
 
     @property
     def offset(self) -> float:
-        """Where on the sensor the middle of the last map's first pixel lies."""
+        """Position on the sensor of the middle of the last map's first pixel."""
         offset, step = 0.0, 1
         for block in self.blocks:
             offset += step * (block.pool - 1) / 2
@@ -117,16 +117,16 @@ class Tracker:
         return offset
 
     def fields(self) -> tuple[Field, ...]:
-        """What the first block's kernels start from, where theory says so."""
+        """Return the fields from which the first block's kernels start by theory."""
         return family(self.scales, self.ratios, self.directions)
 
     def first_fields(self) -> list[Field]:
-        """One for each map, evenly: all kinds are there also where there are fewer maps."""
+        """Return a field for each map, evenly, so that few maps also have all orders."""
         fields, count = self.fields(), self.blocks[0].features
         return [fields[k * len(fields) // count] for k in range(count)]
 
     def lint(self) -> list[Finding]:
-        """Fields that the first block's kernel cuts off, where it starts from fields."""
+        """Return a warning for fields that the first block's kernel truncates."""
         if self.space == "uniform":
             return []
         return truncated(self.first_fields(), self.blocks[0].kernel)
@@ -134,7 +134,7 @@ class Tracker:
 
 @dataclass(frozen=True)
 class Training:
-    """How a tracker is trained: on scenes drawn afresh for each batch."""
+    """Training of a tracker, on new scenes for each batch."""
 
     batches: int = 240
     batch: int = 8
@@ -177,7 +177,7 @@ class Training:
 
 @dataclass(frozen=True)
 class Config:
-    """A tracker and its training: what a file holds, and what a checkpoint keeps."""
+    """Configuration of a tracker and its training, as files and checkpoints contain it."""
 
     tracker: Tracker = field(default_factory=Tracker)
     training: Training = field(default_factory=Training)
@@ -187,18 +187,18 @@ class Config:
 
 
 class UnknownKeysError(ValueError):
-    """Keys that nobody knows, and which were probably meant."""
+    """Unknown keys, with the nearest known ones."""
 
     def __init__(self, where: str, unknown: Collection[str], known: Collection[str]):
         super().__init__(f"{where} has no {', '.join(map(repr, sorted(unknown)))}")
         near = [difflib.get_close_matches(name, known, 1) for name in sorted(unknown)]
         meant = " and ".join(name for names in near for name in names)
-        asked = f"did you mean {meant}? " if meant else ""
-        self.fix = f"{asked}its keys are {', '.join(known)} (docs/training.md)"
+        hint = f"did you mean {meant}? " if meant else ""
+        self.fix = f"{hint}its keys are {', '.join(known)} (docs/training.md)"
 
 
 def config_from(data: Mapping[str, Any]) -> Config:
-    """From a dictionary; a key that nobody knows is refused."""
+    """Create a configuration from a dictionary; refuse unknown keys."""
     tables = ("tracker", "training")
     if unknown := set(data) - set(tables):
         raise UnknownKeysError("a configuration", unknown, tables)
@@ -216,8 +216,8 @@ def config_of(path: str | Path) -> Config:
     try:
         return config_from(parse_toml(Path(path).read_bytes()))
     except UnknownKeysError as unknown:
-        found = error("TRAINING-KEY-UNKNOWN", f"{path}: {unknown}", fix=unknown.fix)
-        raise UsageError(found) from unknown
+        finding = error("TRAINING-KEY-UNKNOWN", f"{path}: {unknown}", fix=unknown.fix)
+        raise UsageError(finding) from unknown
     except (ValueError, OSError) as problem:
         what = f"{path}: {getattr(problem, 'strerror', None) or problem}"
         fix = "give a .toml with the keys of docs/training.md"
@@ -230,14 +230,14 @@ def _made(kind: Any, data: Mapping[str, Any], where: str) -> Any:
         raise UnknownKeysError(where, unknown, known)
     lists = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
     wrong = (_wrong(f.name, str(f.type), lists[f.name]) for f in fields(kind) if f.name in lists)
-    said = [w for w in wrong if w]
-    if said:
-        raise ValueError("; ".join(said))
+    problems = [w for w in wrong if w]
+    if problems:
+        raise ValueError("; ".join(problems))
     return kind(**lists)
 
 
 def _wrong(name: str, annotated: str, value: Any) -> str | None:
-    """What a value is instead of what its field asks for, if it is not that."""
+    """Return what is wrong with the value of a field, or None."""
     numbers = isinstance(value, tuple) and all(type(v) in (int, float) for v in value)
     wanted = {
         "int": ("a whole number", type(value) is int),

@@ -1,4 +1,4 @@
-"""How far from the true places a tracker's are, in pixels, on scenes that it has not seen."""
+"""Errors of a tracker in pixels, on scenes that are not used in training."""
 
 from __future__ import annotations
 
@@ -23,15 +23,17 @@ SEED = 7
 def errors(
     net: TrackerNet, config: Config, speed: float, count: int = 32, seed: int = SEED
 ) -> Array:
-    """(count,) mean distances in pixels between the found and the true places."""
+    """Return (count,) mean distances in pixels between the tracker's and the true places."""
     return np.asarray(distances(net, config, speed, count, seed).mean(axis=-1))
 
 
 def distances(
     net: TrackerNet, config: Config, speed: float, count: int = 32, seed: int = SEED
 ) -> Array:
-    """(count, shapes): the same for each shape. The scenes are other than those of training,
-    and the same for every tracker."""
+    """Return (count, shapes) mean distances for each shape.
+
+    The scenes are not those of training, and the same for every tracker.
+    """
     drawn = unseen(config, speed, count, seed)
     device = net.head.weight.device
     with torch.no_grad():
@@ -48,8 +50,10 @@ def distances(
 
 
 def tested(net: TrackerNet, config: Config, scenes: int) -> dict[str, Any]:
-    """What a published checkpoint says of itself: means and medians by velocity, and where it
-    follows several shapes, the means for each."""
+    """Return the notes of a published checkpoint: mean and median errors by velocity.
+
+    With several shapes they also have the means for each shape.
+    """
     away = {f"{v:g}": distances(net, config, v, scenes) for v in VELOCITIES}
     notes: dict[str, Any] = {
         "errors": {v: round(float(a.mean()), 3) for v, a in away.items()},
@@ -65,8 +69,10 @@ def tested(net: TrackerNet, config: Config, scenes: int) -> dict[str, Any]:
 
 
 def _together(config: Config, speed: float, scenes: int) -> float:
-    """The error of one that knows where the shapes are, and not which is which: it says the
-    middle of all."""
+    """Return the error of the mean of all true places, for each shape.
+
+    A tracker that locates the shapes but confuses them has about this error.
+    """
     places = unseen(config, speed, scenes).places[:, config.training.warm_up :]
     middle = places.mean(axis=2, keepdims=True)
     return float(np.linalg.norm(places - middle, axis=-1).mean())

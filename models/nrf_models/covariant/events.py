@@ -1,9 +1,9 @@
 """Shapes that move over a sensor of signed integrate-and-fire pixels, as events.
 
-A pixel adds up the change of the light that falls on it. When the sum reaches the
-threshold it gives an ON event, at minus the threshold an OFF event, and the threshold
-is taken off the sum; at most one event a step, the rest waits for the next. Background
-noise is independent of all that: each pixel and polarity, at each step, with one chance.
+A pixel integrates the change of the light on it. When the sum reaches the threshold it gives an
+ON event, at minus the threshold an OFF event, and the threshold is subtracted from the sum; at
+most one event a step, the rest waits for the next. Background noise is independent: each pixel
+and polarity has the same probability of an event at each step.
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ DT = 1e-3
 Outline = Literal["disc", "square", "triangle"]
 OUTLINES: tuple[Outline, ...] = get_args(Outline)
 CORNER: dict[Outline, float] = {"disc": 1.0, "square": 2**0.5, "triangle": 1.0}
-"""How far a shape of radius 1 reaches from its middle, however it is turned."""
+"""Largest distance of an outline of radius 1 from its middle, at any angle."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """Lengths in pixels, rates a step. At step t a point of the outline stands at
+    """A moving shape, with lengths in pixels and rates per step.
+
+    At step t a point of the outline is at
 
         middle(t) + growth^t * R(angle + spin t) * [[1, shear(t)], [0, 1]] * point
 
@@ -46,7 +48,7 @@ class Shape:
     shear_rate: float = 0.0  # of the swing, in radians a step
 
     def matrices(self, steps: int) -> Array:
-        """(steps + 1, 2, 2): from a point of the unit outline to pixels."""
+        """Return matrices (steps + 1, 2, 2) from the unit outline to pixels."""
         t = np.arange(steps + 1)
         span = np.log(self.most) if self.growth != 1 else 1.0
         size = np.exp(_folded(np.log(self.growth) * t, span)) if self.growth != 1 else np.ones(1)
@@ -61,14 +63,14 @@ class Shape:
 
     @property
     def reach(self) -> float:
-        """The farthest that any point comes from the middle, at whatever step."""
+        """The largest distance of a point from the middle, at any step."""
         size = self.most if self.growth != 1 else 1.0
         slant = np.linalg.norm(np.array([[1, abs(self.shear)], [0, 1]]), 2) if self.shear else 1.0
         corner = CORNER[self.outline] if self.angle or self.spin or self.shear else 1.0
         return float(self.radius * size * slant * corner)
 
     def path(self, sensor: int, steps: int) -> Array:
-        """(steps + 1, 2): x and y of the middle before the first step and after each."""
+        """Return x and y of the middle before the first step and after each: (steps + 1, 2)."""
         t = np.arange(steps + 1)[:, None]
         free = np.array(self.start) + np.array(self.velocity) * t
         span = sensor - 1 - 2 * self.reach
@@ -82,7 +84,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Scene:
-    """What one recording shows: a square sensor, and the shapes that move over it."""
+    """The scene of a recording: a square sensor, and the shapes that move over it."""
 
     size: int = 32
     shapes: tuple[Shape, ...] = (Shape(),)
@@ -92,14 +94,16 @@ class Scene:
 
 
 def record(scene: Scene, steps: int, seed: int = 0) -> tuple[Recording, Array]:
-    """Events of shape (2, size, size), ON before OFF, and the true x and y of the middles:
-    (steps, 2) for one shape, (steps, shapes, 2) for several."""
+    """Record a scene: events of shape (2, size, size), ON before OFF, and the true middles.
+
+    The middles are (steps, 2) for one shape, (steps, shapes, 2) for several.
+    """
     frames, places = dense(scene, steps, seed)
     return Recording.from_dense(frames, DT), places[:, 0] if places.shape[1] == 1 else places
 
 
 def dense(scene: Scene, steps: int, seed: int = 0) -> tuple[Array, Array]:
-    """The same as bool frames (steps, 2, size, size), and (steps, shapes, 2)."""
+    """Record a scene as bool frames (steps, 2, size, size), and middles (steps, shapes, 2)."""
     from .pixels import fire
 
     places = np.stack([s.path(scene.size, steps) for s in scene.shapes])
@@ -111,7 +115,7 @@ def dense(scene: Scene, steps: int, seed: int = 0) -> tuple[Array, Array]:
 
 
 def light(scene: Scene, step: int = 0) -> Array:
-    """How much of each pixel the shapes cover after so many steps, [y, x]."""
+    """Return the share of each pixel that the shapes cover at a step, [y, x]."""
     from .pixels import cover
 
     places = np.stack([s.path(scene.size, step) for s in scene.shapes])
@@ -122,14 +126,14 @@ def light(scene: Scene, step: int = 0) -> Array:
 
 
 def _drawn(scene: Scene, places: Array, steps: int) -> tuple[Array, Array, Array, Array]:
-    """(kind, middles, inverse matrices, reach) of each shape: what the compiled loop needs."""
+    """Return (kind, middles, inverse matrices, reach) of each shape for the compiled loop."""
     kinds = np.array([OUTLINES.index(s.outline) for s in scene.shapes])
     inverses = np.linalg.inv(np.stack([s.matrices(steps) for s in scene.shapes]))
     return kinds, places, inverses, np.array([s.reach for s in scene.shapes])
 
 
 def _noise(chance: float, places: int, rng: np.random.Generator) -> Array:
-    """Where, of so many places, each with this chance: the gaps between them are geometric."""
+    """Draw the indices of noise events, each with this probability, by geometric gaps."""
     if chance <= 0:
         return np.zeros(0, np.int64)
     if chance >= 1:
@@ -142,7 +146,7 @@ def _noise(chance: float, places: int, rng: np.random.Generator) -> Array:
 
 
 def _folded(x: Array, span: float) -> Array:
-    """Back and forth between 0 and the span."""
+    """Fold x to move back and forth between 0 and the span."""
     if span == 0:
         return np.zeros_like(x)
     x = np.mod(x, 2 * span)

@@ -1,4 +1,4 @@
-"""Every field as a picture: in space, in time, and moving. One SVG, without any library."""
+"""Picture of all fields in space, in time, and moving, as one SVG without a library."""
 
 from __future__ import annotations
 
@@ -28,8 +28,7 @@ SEEN = 0.7  # of the reach of a kernel: 2.5 of 3.5 standard deviations
 def picture(
     fields: Sequence[Field], times: Sequence[float], convention: Convention = "sigma"
 ) -> str:
-    """The fields, block by block of one order; the temporal kernels of these time constants;
-    and what the finest first derivative becomes where it moves."""
+    """Draw the fields by order, the temporal kernels, and a moving first derivative."""
     top, parts = 40, list[str]()
     for drawn in (
         _space(fields, convention, top),
@@ -38,7 +37,7 @@ def picture(
     ):
         parts += drawn
     height = top + _space_height(fields) + 2 * GAP + 250 + _motion_height() + MARGIN
-    said = (
+    text = (
         f"{len(fields)} spatial fields, the temporal kernels of {len(times)} time constants, and "
         f"velocity-adapted fields. Normalisation: {convention}."
     )
@@ -46,7 +45,7 @@ def picture(
         (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
             f'font-family="sans-serif" role="img" width="{WIDTH}">',
-            f"<title>Receptive fields</title><desc>{escape(said)}</desc>",
+            f"<title>Receptive fields</title><desc>{escape(text)}</desc>",
             f'<rect width="{WIDTH}" height="{height}" fill="white"/>',
             *parts,
             "</svg>",
@@ -59,7 +58,7 @@ def picture(
 
 
 def _space(fields: Sequence[Field], convention: Convention, top: int) -> Iterator[str]:
-    """Blocks of one order, two abreast; each row a scale, each column a shape."""
+    """Draw a block for each order, two side by side: a row is a scale, a column a shape."""
     factor = "sigma^(m+n)" if convention == "sigma" else "s^(m+n), as published"
     heading = f"{len(fields)} fields in space, derivatives times {factor}"
     yield _text(MARGIN, top - 16, heading, size=15)
@@ -74,8 +73,8 @@ def _space(fields: Sequence[Field], convention: Convention, top: int) -> Iterato
             _text(x + 40, y + 48 + (row + 0.5) * tile + 4, f"s = {scale:g}", "end")
             for row, scale in enumerate(scales)
         )
-        made = {f: f.scale * _middle(f, fields, convention) for f in block}
-        table = [[made.get(Field(s, a, r, along, across)) for r, a in shapes] for s in scales]
+        kernels = {f: f.scale * _middle(f, fields, convention) for f in block}
+        table = [[kernels.get(Field(s, a, r, along, across)) for r, a in shapes] for s in scales]
         yield _image(_tiles(table), x + 46, y + 48, len(shapes) * tile, len(scales) * tile)
 
 
@@ -87,7 +86,7 @@ def _blocks(fields: Sequence[Field]) -> Mapping[tuple[int, int], list[Field]]:
 
 
 def _middle(field: Field, fields: Sequence[Field], convention: Convention) -> Array:
-    """Its kernel, as far as anything of the largest of them is seen."""
+    """Return the field's kernel, cut to the visible part of the largest one."""
     size = max(size_needed(f) for f in fields)
     cut = size // 2 - math.ceil(size // 2 * SEEN)
     whole = kernel(field, size, convention=convention)
@@ -100,7 +99,7 @@ def _axes(fields: Sequence[Field]) -> tuple[list[float], list[tuple[float, float
 
 
 def _tile(fields: Sequence[Field]) -> int:
-    """How wide a field is drawn, so that two blocks stand side by side."""
+    """Return the width of a field, so that two blocks fit side by side."""
     shapes = len(_axes(fields)[1])
     return min(64, ((WIDTH - 3 * MARGIN) // 2 - 46) // shapes)
 
@@ -128,12 +127,12 @@ def _shape_names(
 
 
 def _time(times: Sequence[float], top: int) -> Iterator[str]:
-    """Exponentials, and beside them cascades with the same standard deviations."""
+    """Draw exponentials, and beside them cascades with the same standard deviations."""
     steps = math.ceil(4 * max(times))
     yield _text(MARGIN, top - 16, "Temporal kernels, by the step", size=15)
     half = (WIDTH - 3 * MARGIN) // 2
-    alone = [exponential(mu, 40 * steps)[:steps] for mu in times]
-    yield from _curves("one leaky integrator, mu", times, alone, MARGIN, top, half)
+    integrators = [exponential(mu, 40 * steps)[:steps] for mu in times]
+    yield from _curves("one leaky integrator, mu", times, integrators, MARGIN, top, half)
     ratio = _ratio(times)
     if ratio:
         m = means(max(times) ** 2, ratio, len(times))
@@ -143,7 +142,7 @@ def _time(times: Sequence[float], top: int) -> Iterator[str]:
 
 
 def _ratio(times: Sequence[float]) -> float | None:
-    """Of neighbours, where the times are one ladder."""
+    """Return the ratio of neighbours if the times are a ladder."""
     ordered = sorted(times)
     ratios = [b / a for a, b in pairwise(ordered)]
     if not ratios or ordered != list(times) or max(ratios) > 1.01 * min(ratios):
@@ -181,7 +180,7 @@ def _motion_height() -> int:
 
 
 def _motion(scale: float, top: int) -> Iterator[str]:
-    """Row by row a velocity: its taps, and the cut through the middle over x and time."""
+    """Draw a row for each velocity: its taps, and the section through x and time."""
     yield _text(MARGIN, top - 16, f"Velocity-adapted: s = {scale:g}, m = 1 along x", size=15)
     for d in range(TAPS):
         words = "this step" if d == 0 else f"{d} step{'s' if d > 1 else ''} ago"
@@ -204,24 +203,24 @@ def _motion(scale: float, top: int) -> Iterator[str]:
 
 
 def _tiles(table: Sequence[Sequence[Array | None]]) -> Array:
-    """All tiles on one scale of colours, with lines between them."""
-    made = [k for row in table for k in row if k is not None]
-    most, size = max(float(np.abs(k).max()) for k in made), len(made[0])
+    """Return all tiles on one scale of colours, with lines between them."""
+    tiles = [k for row in table for k in row if k is not None]
+    largest, size = max(float(np.abs(k).max()) for k in tiles), len(tiles[0])
     rows = len(table), len(table[0])
     out = np.full((rows[0] * (size + 1) + 1, rows[1] * (size + 1) + 1), LINES)
     for r, row in enumerate(table):
         for c, k in enumerate(row):
             y, x = 1 + r * (size + 1), 1 + c * (size + 1)
-            out[y : y + size, x : x + size] = LEVELS if k is None else _shades(k, most)
+            out[y : y + size, x : x + size] = LEVELS if k is None else _shades(k, largest)
     return out
 
 
-def _shades(values: Array, most: float) -> Array:
-    return np.asarray(np.rint(values / most * LEVELS).astype(int) + LEVELS)
+def _shades(values: Array, largest: float) -> Array:
+    return np.asarray(np.rint(values / largest * LEVELS).astype(int) + LEVELS)
 
 
 def _palette() -> list[Colour]:
-    """From blue through white to red, and grey for lines."""
+    """Return colours from blue through white to red, and grey for lines."""
     low, high = np.array((27, 108, 168)), np.array((200, 60, 40))
     shades = []
     for k in range(-LEVELS, LEVELS + 1):

@@ -1,4 +1,4 @@
-"""The error of every tracker against velocity, as one SVG: seeds' mean, best and worst."""
+"""Figure of the error of every tracker against velocity: the seeds' mean, best and worst."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from .description import Neuron, Tracker
 
 Curves = Mapping[str, Mapping[float, Sequence[float]]]
-"""By tracker and velocity, the errors of its seeds."""
+"""Errors of the seeds, by tracker and velocity."""
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 680, 400, 60, 150, 40, 56
 COLOURS: Mapping[Neuron, str] = {
     "li": "#1b6ca8",
@@ -23,23 +23,25 @@ TICKS = (0.5, 1, 2, 5, 10, 20, 50)
 
 
 def figure(curves: Curves, trackers: Mapping[str, Tracker], trained: tuple[float, float]) -> str:
-    """Both axes logarithmic; the velocities outside `trained` are shaded. The colour is the
-    neuron's, and kernels that start uniform are dashed."""
+    """Draw the curves with logarithmic axes; velocities outside `trained` are shaded.
+
+    The colour is the neuron's; trackers whose kernels start uniform are dashed.
+    """
     velocities = sorted({v for curve in curves.values() for v in curve})
     every = [e for curve in curves.values() for seeds in curve.values() for e in seeds]
     low, high = _round(min(every), max(every))
     scale = _Scale(velocities[0], velocities[-1], low, high)
     title = "Error against velocity: mean, best and worst seed"
-    said = (
+    text = (
         "Mean distance in pixels by velocity in pixels a step: "
-        + "; ".join(f"{name} {_said(curve)}" for name, curve in curves.items())
+        + "; ".join(f"{name} {_values_text(curve)}" for name, curve in curves.items())
         + "."
     )
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
         f'font-family="sans-serif" role="img" width="{WIDTH}">',
         f"<title>{escape(title)}</title>",
-        f"<desc>{escape(said)}</desc>",
+        f"<desc>{escape(text)}</desc>",
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
         *_shades(scale, trained),
         *_axes(scale, velocities, low, high),
@@ -53,7 +55,7 @@ def figure(curves: Curves, trackers: Mapping[str, Tracker], trained: tuple[float
 
 
 class _Scale:
-    """From velocity and error to the page."""
+    """Scale from velocity and error to the page."""
 
     def __init__(self, left: float, right: float, low: float, high: float):
         self.x = math.log(left), math.log(right)
@@ -70,12 +72,12 @@ class _Scale:
 
 
 def _round(low: float, high: float) -> tuple[float, float]:
-    """The ticks around both, as far as there are any."""
+    """Return the nearest ticks below and above, if there are any."""
     below, above = [t for t in TICKS if t <= low], [t for t in TICKS if t >= high]
     return max(below, default=low), min(above, default=high)
 
 
-def _said(curve: Mapping[float, Sequence[float]]) -> str:
+def _values_text(curve: Mapping[float, Sequence[float]]) -> str:
     return ", ".join(f"{np.mean(seeds):.1f} at {v:g}" for v, seeds in sorted(curve.items()))
 
 

@@ -1,8 +1,8 @@
-"""The covariant front end: what the demo runs. Its weights are computed, not trained.
+"""The covariant front end. Its weights are computed, not trained.
 
     events -> fields (one convolution) -> three populations with rising time constants
     each population -> pooling over place and scale -> a population with the same time constant
-    all of them -> a map of where something moves
+    all of them -> a map of moving objects
 
 `fields` holds first derivatives of Gaussians in four directions at two scales. A change
 of size moves the response from one scale to the other, a turn from one direction to the
@@ -38,27 +38,27 @@ FIELD_THRESHOLD, POOL_THRESHOLD, MAP_THRESHOLD = 0.1, 0.6, 3.0
 
 
 def fields(scales: Sequence[float] = SCALES, directions: int = DIRECTIONS) -> list[Field]:
-    """Scale by scale, the directions evenly round the circle."""
+    """Return the fields by scale, with directions evenly round the circle."""
     angles = [2 * math.pi * k / directions for k in range(directions)]
     return [Field(s, angle, along=1) for s in scales for angle in angles]
 
 
 def field_weights() -> Array:
-    """(fields, 2, K, K): OFF events count against ON events; turned, as torch correlates."""
+    """Return kernels (fields, 2, K, K), ON minus OFF, turned for torch's correlation."""
     size = max(size_needed(f) for f in fields())
     turned = bank(fields(), size)[:, ::-1, ::-1]
     return np.stack([turned, -turned], axis=1).astype(np.float32)
 
 
 def pool_weights() -> Array:
-    """(directions, fields, K, K): each direction gathers its fields of all scales."""
+    """Return kernels (directions, fields, K, K) that add a direction's fields of all scales."""
     gauss = bank([POOL], size_needed(POOL))
     same = np.tile(np.eye(DIRECTIONS), len(SCALES))
     return (same[:, :, None, None] * gauss).astype(np.float32)
 
 
 def build(size: int = SIZE) -> Any:
-    """The torch module, for events of shape (2, size, size) in steps of 1 ms."""
+    """Build the torch module, for events of shape (2, size, size) in steps of 1 ms."""
     import torch
 
     from .given_layers import convolution, population
@@ -101,7 +101,7 @@ def build(size: int = SIZE) -> Any:
 
 
 def demo_scene(seed: int = 0) -> Scene:
-    """A disc whose size, place and course come from the seed."""
+    """Return a scene of a disc whose size, place and course depend on the seed."""
     rng = np.random.default_rng(seed)
     course, speed = rng.uniform(0, 2 * math.pi), rng.uniform(0.1, 0.2)
     x, y = rng.uniform(10, SIZE - 11, 2)
@@ -114,5 +114,5 @@ def demo_scene(seed: int = 0) -> Scene:
 
 
 def demo_recording(seed: int = 0, steps: int = 300) -> Recording:
-    """What the demo puts in: a moving disc with noise, 1 ms a step."""
+    """Record a moving disc with noise, 1 ms a step."""
     return record(demo_scene(seed), steps, seed)[0]

@@ -1,4 +1,4 @@
-"""Layers of a front end whose numbers are given, not trained. Importing this starts torch."""
+"""Layers of a front end with computed, not trained, parameters. Importing this imports torch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .events import DT
 
 
 def convolution(weight: Array, stride: int = 1) -> Any:
-    """Padded so that the middle of the kernel stands on every pixel."""
+    """Create a convolution, padded so that the middle of its kernel visits every pixel."""
     out, into, kernel, _ = weight.shape
     layer = torch.nn.Conv2d(into, out, kernel, stride, kernel // 2, bias=False)
     with torch.no_grad():
@@ -26,7 +26,7 @@ def convolution(weight: Array, stride: int = 1) -> Any:
 
 
 def population(tau: float, threshold: float) -> Any:
-    """LIF neurons; the threshold is in units of dt/tau, of what one event adds."""
+    """Create LIF neurons; the threshold is in units of dt/tau, which is what an event adds."""
     p = norse.LIFBoxParameters(
         tau_mem_inv=torch.tensor(1 / tau), v_th=torch.tensor(threshold * DT / tau)
     )

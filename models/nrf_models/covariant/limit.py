@@ -26,24 +26,24 @@ from nrf_deploy.network import Array
 
 
 def levels(slowest: float, ratio: float, count: int) -> Array:
-    """tau_1 ... tau_K, up to `slowest`; neighbours differ by ratio^2."""
+    """Return tau_1 ... tau_K, up to `slowest`; neighbours differ by ratio^2."""
     if ratio <= 1 or count < 1 or slowest <= 0:
         raise ValueError(f"no cascade of {count} integrators, ratio {ratio}, up to {slowest}")
     return np.asarray(slowest * float(ratio) ** (2 * np.arange(1 - count, 1)))
 
 
 def constants(slowest: float, ratio: float, count: int) -> Array:
-    """mu_1 ... mu_K of the integrators in continuous time."""
+    """Return mu_1 ... mu_K of the integrators in continuous time."""
     return np.asarray(np.sqrt(_added(levels(slowest, ratio, count))))
 
 
 def means(slowest: float, ratio: float, count: int) -> Array:
-    """m_1 ... m_K of the integrators in steps; 1 + m is a leaky integrator's time constant."""
+    """Return m_1 ... m_K in steps; 1 + m is the time constant of a leaky integrator."""
     return np.asarray((np.sqrt(1 + 4 * _added(levels(slowest, ratio, count))) - 1) / 2)
 
 
 def cascade(means: Sequence[float] | Array, x: Array) -> Array:
-    """(stages, steps, ...): what x (steps, ...) becomes behind each integrator."""
+    """Return x (steps, ...) after each integrator, as (stages, steps, ...)."""
     stages = []
     signal = np.asarray(x, np.float64)
     for m in means:
@@ -57,7 +57,7 @@ def cascade(means: Sequence[float] | Array, x: Array) -> Array:
 
 
 def impulse(means: Sequence[float] | Array, steps: int) -> Array:
-    """(stages, steps): the kernel of every stage, as far as it is looked at."""
+    """Return the first `steps` steps of every stage's kernel, as (stages, steps)."""
     x = np.zeros(steps)
     x[:1] = 1
     return cascade(means, x)

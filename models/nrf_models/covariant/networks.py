@@ -1,8 +1,8 @@
-"""The trackers in torch: a fast form that is trained, and Norse cells that are exported.
+"""The trackers in torch: a fast form for training, and Norse cells for export.
 
-Training looks at a whole stretch of time at once: each layer runs over all its steps
-before the next. `stepwise` gives the same network with Norse's own cells, one step a
-call, which is what `nrf-deploy export` reads; a test holds the two together.
+Training runs each layer over all its steps before the next layer. `stepwise` is the same
+network with Norse's cells, one step a call, which `nrf-deploy export` reads; a test compares
+the two.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SHARPNESS = 10.0  # of the surrogate derivative of a spike
 
 
 class Spike(torch.autograd.Function):
-    """1 where x > 0; backwards as Norse's "super": 1 / (1 + a |x|)^2."""
+    """The step x > 0; its gradient is that of Norse's "super": 1 / (1 + a |x|)^2."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
@@ -47,7 +47,7 @@ class Neurons(nn.Module):
 
     @property
     def gain(self) -> Tensor:
-        """dt/tau of each channel; no time constant is shorter than a step."""
+        """Return dt/tau of each channel; no time constant is shorter than a step."""
         return torch.exp(-self.log_mu.clamp(min=0.0))
 
     def forward(self, x: Tensor, v: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -67,8 +67,8 @@ class Neurons(nn.Module):
 
 
 class Scaled(nn.Module):
-    """To a root mean square of 1, channel by channel, and times a weight. It shifts nothing:
-    without events there is no signal, which is what covariance in time asks for."""
+    """Normalisation of each channel to a root mean square of 1, times a weight. It adds nothing:
+    without events there is no signal, as covariance in time requires."""
 
     MOMENTUM, EPSILON = 0.1, 1e-5
     running: Tensor
@@ -88,13 +88,13 @@ class Scaled(nn.Module):
 
     @property
     def factor(self) -> Tensor:
-        """What it multiplies by after training."""
+        """Return the factor of each channel after training."""
         return (self.weight * (self.running + self.EPSILON).rsqrt()).detach()
 
 
 class Convolution(nn.Module):
-    """Pooling and convolution. "scale" normalises what comes out, "batch" puts a BatchNorm
-    before the convolution, as the paper does."""
+    """Pooling and convolution. "scale" normalises the output, "batch" puts a BatchNorm before
+    the convolution, as the paper does."""
 
     def __init__(self, inputs: int, block: Block, norm: str):
         super().__init__()
@@ -114,7 +114,7 @@ State = list[Tensor | None]
 
 
 class TrackerNet(nn.Module):
-    """(B, T, 2, H, W) events -> (B, T, shapes, h, w) maps, whose soft maximum is the place."""
+    """A tracker: (B, T, 2, H, W) events to (B, T, shapes, h, w) maps of the places."""
 
     def __init__(self, tracker: Tracker):
         super().__init__()
@@ -124,8 +124,8 @@ class TrackerNet(nn.Module):
         self.convs, self.neurons = nn.ModuleList(), nn.ModuleList()
         inputs = t.inputs
         for k, block in enumerate(t.blocks):
-            own = 1 if t.share or k == 0 else t.channels
-            convs = nn.ModuleList(Convolution(inputs, block, t.norm) for _ in range(own))
+            copies = 1 if t.share or k == 0 else t.channels
+            convs = nn.ModuleList(Convolution(inputs, block, t.norm) for _ in range(copies))
             for conv in convs:
                 first_weights(conv.conv, t, k, generator)
             self.convs.append(convs)
@@ -140,7 +140,7 @@ class TrackerNet(nn.Module):
         self.sharpness = nn.Parameter(torch.tensor(1.0))
 
     def forward(self, x: Tensor, states: State | None = None) -> tuple[Tensor, State, Tensor]:
-        """(maps, states to go on with, mean activity of the neurons)."""
+        """Return (maps, states for the next call, mean activity of the neurons)."""
         before: State = [None] * (len(self.neurons) + 1) if states is None else states
         after: State = []
         x = stacked(x, self.tracker.frames) if self.tracker.neuron == "relu-frames" else x
@@ -165,7 +165,7 @@ class TrackerNet(nn.Module):
 
 
 def over_channels(convs: nn.ModuleList, x: Tensor) -> Tensor:
-    """(B, T, channels, F, H, W): one convolution for all channels, or one for each."""
+    """Apply one convolution to all channels, or one to each: (B, T, channels, F, H, W)."""
     if len(convs) == 1:
         y = convs[0](x.flatten(0, 2))
         return y.reshape(*x.shape[:3], *y.shape[1:])
@@ -174,7 +174,7 @@ def over_channels(convs: nn.ModuleList, x: Tensor) -> Tensor:
 
 
 def stacked(x: Tensor, frames: int) -> Tensor:
-    """Each step with the frames before it as further maps, newest first; zeros at the start."""
+    """Stack each step with the frames before it as maps, newest first; zeros at the start."""
     back = [
         torch.cat([torch.zeros_like(x[:, :k]), x[:, : x.shape[1] - k]], 1) for k in range(frames)
     ]
@@ -182,7 +182,7 @@ def stacked(x: Tensor, frames: int) -> Tensor:
 
 
 def first_times(t: Tracker, generator: torch.Generator) -> Tensor:
-    """(blocks, channels) time constants: the ladder, or uniform between its ends."""
+    """Return time constants (blocks, channels): the ladder, or uniform between its ends."""
     ladder = torch.tensor(t.time_constants[: t.channels])
     if t.time == "theory":
         return ladder.repeat(len(t.blocks), 1)
@@ -191,8 +191,10 @@ def first_times(t: Tracker, generator: torch.Generator) -> Tensor:
 
 
 def first_weights(conv: nn.Conv2d, t: Tracker, k: int, generator: torch.Generator) -> None:
-    """Fields in the first block where theory says so, else uniform. ON and OFF events are
-    seen with random signs, the same field as often as there are maps for it."""
+    """Set the first weights: fields in the first block if it starts by theory, else uniform.
+
+    ON and OFF events have random signs; a field is repeated for all of its maps.
+    """
     uniform(conv.weight, generator)
     if k > 0 or t.space == "uniform":
         return

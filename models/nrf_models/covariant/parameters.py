@@ -1,8 +1,8 @@
 """Receptive fields whose scale, angle, ratio, velocity and times can be learned, in torch.
 
-The same numbers as receptive_fields.py, velocity.py and limit.py, with gradients. What
-must stay positive is kept as a logarithm. A ladder keeps its slowest constant and its
-ratio, not its rungs: learned or not, it stays a ladder, and its channels covariant.
+The numbers are those of receptive_fields.py, velocity.py and limit.py, with gradients.
+Positive parameters are stored as logarithms. A ladder stores its slowest constant and its
+ratio, not its rungs: so it stays a ladder when it is learned, and its channels covariant.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .velocity import Moving
 
 
 class Fields(nn.Module):
-    """A bank of affine Gaussian derivatives; the orders are fixed, all else is learned."""
+    """A bank of affine Gaussian derivatives; the orders are fixed, the rest is learned."""
 
     def __init__(self, fields: Sequence[Field], dtype: torch.dtype = torch.float32):
         super().__init__()
@@ -31,26 +31,26 @@ class Fields(nn.Module):
         self.log_ratio = _parameter([math.log(f.ratio) for f in fields], dtype)
 
     def fields(self) -> list[Field]:
-        """What has been learned so far, in numpy's terms."""
+        """Return the present fields, as numpy numbers."""
         learned = (self.log_scale.exp(), self.angle, self.log_ratio.exp())
         values = zip(*(p.tolist() for p in learned), self.orders, strict=True)
         return [Field(s, angle, ratio, *order) for s, angle, ratio, order in values]
 
     def forward(self, size: int, samples: int = 1, convention: Convention = "sigma") -> Tensor:
-        """(fields, size, size), as receptive_fields.bank."""
+        """Return kernels (fields, size, size), as receptive_fields.bank does."""
         return self.kernels(size, samples, convention, torch.zeros(len(self.orders), 2), None)
 
     def kernels(
         self, size: int, samples: int, convention: Convention, middle: Tensor, seen: Tensor | None
     ) -> Tensor:
-        """With middles (fields, 2) at (x, y), and only those pixels of each field `seen`."""
+        """Return kernels with middles (fields, 2) at (x, y), and only the `seen` pixels of each."""
         gauss = self._on_pixels([(0, 0)] * len(self.orders), size, samples, middle)
         values = self._on_pixels(self.orders, size, samples, middle)
         if seen is not None:
             gauss, values = gauss * seen, values * seen
         gauss = gauss / gauss.sum((1, 2), keepdim=True)
         values = values - values.sum((1, 2), keepdim=True) * gauss
-        # exp(1)^power: how the factor of each order goes with the scale
+        # exp(1)^power: the dependence of each order's factor on the scale
         powers = [math.log(Field(math.e, 0, 1, *o).factor(convention)) for o in self.orders]
         factor = torch.exp(self.log_scale * torch.tensor(powers).to(self.log_scale))
         smooth = torch.tensor([o == (0, 0) for o in self.orders], device=values.device)
@@ -76,19 +76,19 @@ class Fields(nn.Module):
 
 
 class MovingFields(Fields):
-    """The same with a velocity each, which is learned too: the kernels of every tap."""
+    """Fields with a velocity each, which is learned too."""
 
     def __init__(self, moving: Sequence[Moving], dtype: torch.dtype = torch.float32):
         super().__init__([m.field for m in moving], dtype)
         self.velocity = _parameter([m.velocity for m in moving], dtype)
 
     def taps(self, temporal: Sequence[float] | Tensor, samples: int = 1) -> list[Tensor]:
-        """As velocity.taps: for each tap (fields, size, size), weighted."""
+        """Return for each tap its weighted kernels (fields, size, size), as velocity.taps does."""
         sizes = [size_needed(f) for f in self.fields()]
         return [h * self._tap(tap, sizes, samples) for tap, h in enumerate(temporal)]
 
     def _tap(self, tap: int, sizes: Sequence[int], samples: int) -> Tensor:
-        """Whole pixels move a kernel, the rest is in its samples, as in numpy."""
+        """Return the kernels of a tap: shifted by whole pixels, and sampled at the rest."""
         at = self.velocity * tap
         whole = torch.floor(at.detach() + 0.5)
         size = max(sizes)
@@ -113,17 +113,17 @@ class Ladder(nn.Module):
         self, slowest: float, ratio: float, count: int, dtype: torch.dtype = torch.float32
     ):
         super().__init__()
-        time_constants(slowest, ratio, count)  # refuses what is no ladder
+        time_constants(slowest, ratio, count)  # refuses what is not a ladder
         self.count = count
         self.log_slowest = _parameter(math.log(slowest), dtype)
         self.log_log_ratio = _parameter(math.log(math.log(ratio)), dtype)
 
     def forward(self) -> Tensor:
-        """As receptive_fields.time_constants."""
+        """Return the time constants, as receptive_fields.time_constants does."""
         return torch.exp(self.log_slowest + self._rungs())
 
     def decays(self) -> Tensor:
-        """What a step leaves of a potential, exp(-1/mu)."""
+        """Return the share of a potential that is left after a step, exp(-1/mu)."""
         return torch.exp(-1 / self())
 
     def _rungs(self) -> Tensor:
@@ -135,13 +135,13 @@ class Limit(Ladder):
     """The cascade of the time-causal limit kernel; its slowest scale is a variance."""
 
     def forward(self) -> Tensor:
-        """The integrators' means in steps, as limit.means."""
+        """Return the integrators' means in steps, as limit.means does."""
         levels = torch.exp(self.log_slowest + 2 * self._rungs())
         added = torch.diff(levels, prepend=levels.new_zeros(1))
         return (torch.sqrt(1 + 4 * added) - 1) / 2
 
     def cascade(self, x: Tensor) -> Tensor:
-        """(stages, steps, ...) from (steps, ...), as limit.cascade."""
+        """Return (stages, steps, ...) from (steps, ...), as limit.cascade does."""
         stages = []
         for m in self():
             y, out = torch.zeros_like(x[0]), []
@@ -158,7 +158,7 @@ def _parameter(values: object, dtype: torch.dtype) -> nn.Parameter:
 
 
 def _derivative(place: Tensor, variance: Tensor, orders: Sequence[int]) -> Tensor:
-    """(fields, y, x): the derivatives of a Gaussian in one direction, by Hermite polynomials."""
+    """Return derivatives of a Gaussian in one direction, by Hermite polynomials: (fields, y, x)."""
     if not bool((variance > 0).all()):
         raise ValueError(f"a field with the variance {variance.min():.3g} is narrower than a pixel")
     sigma = variance.sqrt()[:, None, None]

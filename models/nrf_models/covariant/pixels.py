@@ -1,4 +1,4 @@
-"""The sensor's pixels, compiled: light from covered points, and the events of its change."""
+"""Compiled loops of the sensor's pixels: light from covered points, and its events."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nrf_deploy.network import Array
 
 @njit(cache=True, nogil=True)
 def inside(kind: int, x: float, y: float) -> bool:
-    """Whether a point is inside an outline of radius 1 (events.OUTLINES), y downwards."""
+    """Return whether a point is inside an outline of radius 1 (events.OUTLINES), y downwards."""
     if kind == 0:
         return x * x + y * y <= 1
     if kind == 1:
@@ -24,7 +24,7 @@ def inside(kind: int, x: float, y: float) -> bool:
 def cover(
     kinds: Array, middles: Array, inverses: Array, reaches: Array, samples: int, covered: Array
 ) -> None:
-    """`covered` [y, x] becomes the part of each pixel that lies in at least one shape."""
+    """Set `covered` [y, x] to the part of each pixel that is in at least one shape."""
     size = covered.shape[0]
     covered[:] = 0
     for k in range(len(kinds)):
@@ -59,7 +59,7 @@ def fire(
     threshold: float,
     frames: Array,
 ) -> None:
-    """Sets ON and OFF events in frames (steps, 2, size, size)."""
+    """Set ON and OFF events in frames (steps, 2, size, size)."""
     steps, _, size, _ = frames.shape
     before, now = np.zeros((size, size)), np.zeros((size, size))
     charge = np.zeros((size, size))

@@ -28,7 +28,7 @@ from numpy.polynomial.legendre import leggauss
 from nrf_deploy.findings import Finding, warning
 from nrf_deploy.network import Array
 
-REACH = 3.5  # standard deviations that a kernel must cover on either side
+REACH = 3.5  # standard deviations that a kernel must cover on each side
 PIXEL_VARIANCE = 1 / 12  # of a box one pixel wide
 Convention = Literal["sigma", "published"]
 Velocity = tuple[float, float]  # x and y, in pixels a step
@@ -47,7 +47,7 @@ class Field:
         return math.sqrt(self.scale)
 
     def factor(self, convention: Convention = "sigma") -> float:
-        """What the derivatives of this order are multiplied by."""
+        """Return the factor of derivatives of this order."""
         if convention not in get_args(Convention):
             raise ValueError(f"{convention!r} is none of {', '.join(get_args(Convention))}")
         base = self.sigma if convention == "sigma" else self.scale
@@ -55,7 +55,7 @@ class Field:
 
     @property
     def covariance(self) -> Array:
-        """Over (x, y)."""
+        """Return the covariance over (x, y)."""
         c, s = math.cos(self.angle), math.sin(self.angle)
         rotation = np.array([[c, -s], [s, c]])
         axes = np.diag([self.ratio**2, self.ratio**-2])
@@ -63,8 +63,10 @@ class Field:
 
 
 def family(scales: Sequence[float], ratios: Sequence[float], directions: int) -> tuple[Field, ...]:
-    """Orders 0 and 1 along and across, at every scale and ratio; a ratio of 1 needs one
-    angle, since the two first derivatives there can be steered to any other."""
+    """Return orders 0 and 1 along and across, at every scale and ratio.
+
+    A ratio of 1 has one angle: its two first derivatives can be steered to any other.
+    """
     return tuple(
         Field(scale, math.pi * k / directions, ratio, along, across)
         for scale in scales
@@ -86,16 +88,17 @@ def kernel(
     convention: Convention = "sigma",
     middle: tuple[float, float] = (0.0, 0.0),
 ) -> Array:
-    """The field on a size x size grid of pixels, indexed [y, x], its middle at (x, y) from
-    the grid's.
+    """Sample a field on a grid of size x size pixels, indexed [y, x].
+
+    The field's middle is at (x, y) from the grid's.
 
     It is the kernel of a convolution: a framework that correlates needs it turned by
     180 degrees. With samples = 1 the field is read at the middle of each pixel, which is
     accurate to exp(-2 pi^2 variance) of its narrow axis. More samples integrate it over
-    the pixel with as many Gauss nodes along x and y; a pixel then adds its own variance
-    of 1/12, which is taken off the field's before, so that the sum is right.
+    the pixel with as many Gauss nodes along x and y; a pixel then adds its variance of 1/12,
+    which is subtracted from the field's before, so that the sum is right.
 
-    What truncation leaves is taken out: the Gaussian sums to 1, derivatives to 0.
+    The error of truncation in the sum is removed: the Gaussian sums to 1, derivatives to 0.
     """
     if size % 2 == 0:
         raise ValueError(f"a kernel of {size} pixels has no middle: make it odd")
@@ -121,7 +124,7 @@ def kernel(
 
 
 def _derivative(field: Field, along: int, across: int, x: Array, y: Array, off: float) -> Array:
-    """The Gaussian's derivative at all (y, x), by Hermite polynomials.
+    """Return the Gaussian's derivative at all (y, x), by Hermite polynomials.
 
     d^m/du^m exp(-u^2/2) = (-1)^m He_m(u) exp(-u^2/2), along each axis of the ellipse.
     """
@@ -143,20 +146,22 @@ def _derivative(field: Field, along: int, across: int, x: Array, y: Array, off: 
 def bank(
     fields: Sequence[Field], size: int, samples: int = 1, convention: Convention = "sigma"
 ) -> Array:
-    """(fields, size, size): small fields stand in the middle of zeros."""
+    """Return kernels (fields, size, size); small fields are in the middle of zeros."""
     return np.stack([kernel(f, size, samples, convention) for f in fields])
 
 
 def size_needed(field: Field) -> int:
-    """The smallest odd width that holds 3.5 standard deviations of the long axis."""
+    """Return the smallest odd width that covers 3.5 standard deviations of the long axis."""
     return 2 * math.ceil(REACH * field.sigma * max(field.ratio, 1 / field.ratio)) + 1
 
 
 def described(
     fields: Sequence[Field], stride: int = 1, velocities: Sequence[Velocity] | None = None
 ) -> dict[str, Any]:
-    """What a network's `receptive_fields` say of a population that sees its input through
-    these fields, channel by channel (docs/receptive-fields.md)."""
+    """Describe a population that sees its input through these fields, channel by channel.
+
+    The form is that of a network's `receptive_fields` (docs/receptive-fields.md).
+    """
     moving = velocities or [(0.0, 0.0)] * len(fields)
     channels = [
         asdict(field) | {"velocity": [float(u) for u in velocity]}
@@ -166,7 +171,7 @@ def described(
 
 
 def truncated(fields: Sequence[Field], size: int) -> list[Finding]:
-    """A lint: a kernel of this size cuts fields off so far that covariance suffers."""
+    """Return a warning if a kernel of this size truncates fields and so spoils covariance."""
     cut = [field for field in fields if size < size_needed(field)]
     if not cut:
         return []
@@ -183,7 +188,7 @@ def truncated(fields: Sequence[Field], size: int) -> list[Finding]:
 
 
 def time_constants(slowest: float, ratio: float, count: int) -> tuple[float, ...]:
-    """A geometric ladder, fastest first: a change of speed by `ratio` moves one rung."""
+    """Return a geometric ladder, fastest first: a change of speed by `ratio` is one rung."""
     if ratio <= 1 or count < 1 or slowest <= 0:
         raise ValueError(f"no ladder of {count} rungs, ratio {ratio}, up to {slowest}")
     return tuple(slowest / ratio ** (count - 1 - k) for k in range(count))

@@ -1,4 +1,4 @@
-"""Batches of scenes for training and test: drawn from a seed, made while the last one is used.
+"""Batches of scenes for training and test, drawn from a seed and made in advance.
 
 In memory and on disk a batch is the list of its events, a hundred times smaller than its
 frames at the paper's size; those of a folder are mapped into memory.
@@ -27,13 +27,13 @@ from .events import OUTLINES, Scene, Shape, dense
 WORKERS = 2  # threads that make batches before they are needed
 
 READING = Lock()
-"""Headers of arrays are parsed by ast, whose depth count CPython 3.11 shares between threads: two
-at once can end in a SystemError."""
+"""Lock for parsing headers of arrays: ast's depth counter in CPython 3.11 is shared by threads,
+and two at once can end in a SystemError."""
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Where the events are in frames of `shape` (B, T, 2, H, W), flat and in order, and the
+    """A batch: flat indices of events in frames of `shape` (B, T, 2, H, W), in order, and the
     middles of the shapes (B, T, shapes, 2)."""
 
     at: Array
@@ -42,7 +42,7 @@ class Batch:
 
     @property
     def events(self) -> Array:
-        """The frames, as bools."""
+        """Return the frames, as bools."""
         frames = np.zeros(math.prod(self.shape), bool)
         frames[self.at] = True
         return frames.reshape(self.shape)
@@ -51,17 +51,17 @@ class Batch:
 def scene(
     tracker: Tracker, training: Training, rng: np.random.Generator, speed: float | None = None
 ) -> Scene:
-    """Shapes of random size, place and course; `speed` is drawn log-uniformly if not given."""
+    """Draw shapes of random size, place and course; `speed` is log-uniform if it is None."""
     shapes = []
     for k in range(tracker.shapes):
         low, high = training.velocities
-        own = math.exp(rng.uniform(math.log(low), math.log(high))) if speed is None else speed
+        velocity = math.exp(rng.uniform(math.log(low), math.log(high))) if speed is None else speed
         course, radius = rng.uniform(0, 2 * math.pi), rng.uniform(*training.radii)
         motion = _motion(training.motions[rng.integers(len(training.motions))], rng)
         shape = Shape(
             outline=OUTLINES[k % len(OUTLINES)],
             radius=radius,
-            velocity=(own * math.cos(course), own * math.sin(course)),
+            velocity=(velocity * math.cos(course), velocity * math.sin(course)),
             **motion,
         )
         reach = shape.reach
@@ -92,7 +92,7 @@ def _motion(name: str, rng: np.random.Generator) -> dict[str, Any]:
 def batch(
     tracker: Tracker, training: Training, seed: tuple[int, ...], speed: float | None = None
 ) -> Batch:
-    """The batch of this seed, the same on every machine."""
+    """Return the batch of a seed, the same on every machine."""
     shape = _shape(tracker, training)
     events, places = [], np.zeros((*shape[:2], tracker.shapes, 2))
     for k in range(training.batch):
@@ -116,24 +116,28 @@ def batches(
     folder: str | Path | None = None,
     workers: int = WORKERS,
 ) -> Iterator[tuple[int, Batch]]:
-    """Training batches from number `first` on, made in threads of their own. With a folder
-    each is kept there, and read instead of made when it is wanted again."""
-    made = partial(_kept, Path(folder)) if folder else batch
+    """Yield training batches from number `first` on, made in threads.
+
+    With a folder each batch is kept there, and read the next time.
+    """
+    make = partial(_kept, Path(folder)) if folder else batch
     with ThreadPoolExecutor(workers) as pool:
         waiting: list[tuple[int, Future[Batch]]] = []
         number = first
         while number < training.batches or waiting:
             while number < training.batches and len(waiting) <= workers:
                 seed = (training.seed, 1, number)
-                waiting.append((number, pool.submit(made, tracker, training, seed)))
+                waiting.append((number, pool.submit(make, tracker, training, seed)))
                 number += 1
             done, future = waiting.pop(0)
             yield done, future.result()
 
 
 def _kept(folder: Path, tracker: Tracker, training: Training, seed: tuple[int, ...]) -> Batch:
-    """The names of a batch's files hold what it was made from. The events are written last:
-    where they are, all is there."""
+    """Read a batch from the folder, or make and keep it. File names contain its configuration.
+
+    The events are written last: if they exist, the batch is complete.
+    """
     made_from = repr((tracker.size, tracker.shapes, replace(training, batches=1), seed))
     name = hashlib.sha256(made_from.encode()).hexdigest()[:24]
     places, events = folder / f"{name}-places.npy", folder / f"{name}-events.npy"
@@ -162,4 +166,4 @@ def _array(path: Path, mapped: Literal["r"] | None = None) -> Array:
         with READING:
             return np.asanyarray(np.load(path, mmap_mode=mapped, allow_pickle=False))
     except (ValueError, EOFError) as problem:
-        raise ValueError(f"{path} is no array: {problem}; delete it") from problem
+        raise ValueError(f"{path} is not an array: {problem}; delete it") from problem

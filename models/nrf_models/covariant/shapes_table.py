@@ -1,4 +1,4 @@
-"""Trackers of several shapes at once, as a section of the model card."""
+"""Section of the model card about trackers of several shapes at once."""
 
 from __future__ import annotations
 

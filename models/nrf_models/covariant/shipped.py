@@ -1,4 +1,4 @@
-"""The trained trackers that come with the package: what `nrf-deploy export NAME` builds."""
+"""The trained trackers of the package, which `nrf-deploy export NAME` builds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .events import Scene, record
 
 @dataclass(frozen=True)
 class Shipped:
-    """One of the checkpoints in weights/. Building it takes torch, its recordings do not."""
+    """One of the checkpoints in weights/. Building it needs torch, its recordings do not."""
 
     name: str
 
@@ -32,7 +32,7 @@ class Shipped:
 
     @property
     def config(self) -> Config:
-        """Read from the header alone."""
+        """The configuration, read from the header only."""
         with as_file(files(__package__) / "weights" / f"{self.name}.safetensors") as path:
             data = path.read_bytes()
         (length,) = struct.unpack("<Q", data[:8])
@@ -41,7 +41,7 @@ class Shipped:
 
     @property
     def settled(self) -> int:
-        """The first step that counts: training looked at none before, while neurons fill."""
+        """The first step that counts: earlier steps were not trained, because neurons fill."""
         return self.config.training.warm_up
 
     def demo_scene(self, seed: int = 0, speed: float | None = None) -> Scene:
@@ -57,7 +57,7 @@ class Shipped:
     def demo_truth(
         self, seed: int = 0, steps: int = 300, speed: float | None = None
     ) -> tuple[Recording, Array]:
-        """Events, and the true places (steps, shapes, 2) of what moves."""
+        """Return events, and the true places (steps, shapes, 2) of the shapes."""
         recording, places = record(self.demo_scene(seed, speed), steps, seed)
         return recording, places.reshape(steps, -1, 2)
 

@@ -1,9 +1,9 @@
-"""A trained tracker as Norse cells, one step a call: the form that is exported.
+"""A trained tracker as Norse cells, one step a call, which is the form for export.
 
-The mean over the temporal channels goes into the last convolution's weights, the
-normalisation behind a convolution into its own; a BatchNorm before one stays, and the
-export folds it with its borders right. An LI block is followed by torch's ReLU. What has no
-memory is an LI whose time constant is one step: it holds what arrived, and nothing else.
+The mean over the temporal channels is folded into the last convolution's weights, the
+normalisation after a convolution into its weights; a BatchNorm before one stays, and the
+export folds it with correct borders. An LI block is followed by torch's ReLU. A layer without
+memory is an LI whose time constant is one step: its state is its present input.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from .networks import Convolution, Neurons, Scaled, TrackerNet
 
 
 def stepwise(net: TrackerNet) -> nn.Module:
-    """For events of (2, size, size) in steps of 1 ms."""
+    """Convert a tracker to Norse cells, for events of (2, size, size) in steps of 1 ms."""
     if net.tracker.neuron == "relu-frames":
         raise ValueError(
-            f"it looks at {net.tracker.frames} frames at once, and no neuron holds a frame back"
+            f"it reads {net.tracker.frames} frames at once, and no neuron delays a frame"
         )
     return Stepwise(net).eval()
 
@@ -39,8 +39,8 @@ class Stepwise(nn.Module):
         self.blocks = nn.ModuleList()
         for k, scaled in enumerate(net.convs):
             convs = nn.ModuleList(folded(conv) for conv in scaled)
-            own = cells(net.neurons[k]) if t.remembers else [at_once()]
-            self.blocks.append(nn.ModuleDict({"conv": convs, "cell": nn.ModuleList(own)}))
+            cell_list = cells(net.neurons[k]) if t.remembers else [at_once()]
+            self.blocks.append(nn.ModuleDict({"conv": convs, "cell": nn.ModuleList(cell_list)}))
         self.rectified = t.neuron != "lif"
         self.relu = nn.ReLU()
         self.head = copy.deepcopy(net.head)
@@ -53,7 +53,7 @@ class Stepwise(nn.Module):
         after = {}
         signals = [x]
         for b, block in enumerate(self.blocks):
-            convs, found = block["conv"], []
+            convs, outputs = block["conv"], []
             if len(convs) == 1 and len(signals) == 1:
                 signals = [convs[0](signals[0])] * self.channels
             else:
@@ -63,41 +63,41 @@ class Stepwise(nn.Module):
             for k, signal in enumerate(signals):
                 name = f"{b}.{k}"
                 y, after[name] = block["cell"][k](signal, before.get(name))
-                found.append(self.relu(y) if self.rectified else y)
-            signals = found
+                outputs.append(self.relu(y) if self.rectified else y)
+            signals = outputs
         y, after["head"] = self.integrator(self.head(sum(signals)), before.get("head"))
         return y, after
 
 
 def folded(conv: Convolution) -> nn.Module:
-    """The normalisation behind the convolution as a part of its weights."""
-    made = copy.deepcopy(conv)
+    """Fold the normalisation after a convolution into its weights."""
+    copied = copy.deepcopy(conv)
     if isinstance(conv.after, Scaled):
         with torch.no_grad():
-            made.conv.weight *= conv.after.factor[:, None, None, None]
-        made.after = nn.Identity()
-    return made
+            copied.conv.weight *= conv.after.factor[:, None, None, None]
+        copied.after = nn.Identity()
+    return copied
 
 
 def cells(neurons: Neurons) -> list[Any]:
-    """One cell of Norse for each temporal channel."""
+    """Create a Norse cell for each temporal channel."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # Norse's import, torch.jit
         import norse.torch as norse
-    made = []
+    cells_made = []
     for gain in neurons.gain.detach():
         inverse = gain / DT
         if neurons.spiking:
             threshold = neurons.threshold * gain
             p = norse.LIFBoxParameters(tau_mem_inv=inverse, v_th=threshold)
-            made.append(norse.LIFBoxCell(p, dt=DT))
+            cells_made.append(norse.LIFBoxCell(p, dt=DT))
         else:
-            made.append(norse.LIBoxCell(norse.LIBoxParameters(tau_mem_inv=inverse), dt=DT))
-    return made
+            cells_made.append(norse.LIBoxCell(norse.LIBoxParameters(tau_mem_inv=inverse), dt=DT))
+    return cells_made
 
 
 def at_once() -> Any:
-    """No memory: dt/tau is 1."""
+    """Create a cell without memory: dt/tau is 1."""
     return cells(Neurons(False, False, 1.0, torch.ones(1)))[0]
 
 

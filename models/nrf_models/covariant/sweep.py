@@ -1,7 +1,7 @@
-"""Short trainings side by side: which time constants suit a tracker, what its start does.
+"""Sweeps of short trainings, which compare time constants and starts of a tracker.
 
-Every training is one row of a file, written as soon as it is there: a sweep that was stopped
-goes on with the rows that are missing, and two sweeps may share a file, and trainings.
+Every training is one row of a file, written when it ends: a sweep that was stopped continues
+with the missing rows, and two sweeps may share a file and its trainings.
 """
 
 from __future__ import annotations
@@ -32,22 +32,24 @@ SCENES = 16  # of each velocity
 
 @dataclass(frozen=True)
 class Row:
-    """One training, and its mean error in pixels at each velocity."""
+    """A training, and its mean error in pixels at each velocity."""
 
     config: Config
     errors: Mapping[str, float]
 
 
 def ladders(config: Config) -> list[Config]:
-    """The same tracker with each ladder of time constants; the last one is the paper's."""
+    """Return the tracker with each ladder of time constants; the last one is the paper's."""
     if not config.tracker.remembers:
         raise ValueError(f"a tracker of {config.tracker.neuron!r} has no time constants")
     return [_with(config, time_constants=ladder) for ladder in LADDERS]
 
 
 def starts(config: Config) -> list[Config]:
-    """Kernels and time constants by theory or uniform; a tracker without memory has only
-    kernels to start."""
+    """Return the tracker with each start of kernels and time constants, by theory or uniform.
+
+    A tracker without memory has only the starts of kernels.
+    """
     if not config.tracker.remembers:
         return [_with(config, space=space) for space in STARTS]
     return [_with(config, space=space, time=time) for space, time in product(STARTS, STARTS)]
@@ -64,8 +66,10 @@ def sweep(
     device: str = "cpu",
     report: Progress = quiet,
 ) -> list[Row]:
-    """The row of every configuration, in order. Those that the file at `path` has are not
-    trained again, and what else it has stays."""
+    """Return the row of every configuration, in order.
+
+    Rows in the file at `path` are not trained again, and its other rows stay.
+    """
     known = rows(path) if path.exists() else []
     for k, config in enumerate(wanted):
         if all(row.config != config for row in known):
@@ -83,12 +87,12 @@ def rows(path: Path) -> list[Row]:
 
 
 def _write(path: Path, known: Sequence[Row]) -> None:
-    """One row a line."""
-    said = (
+    """Write a line for each row."""
+    lines = (
         json.dumps({"config": row.config.as_dict(), "errors": row.errors}, sort_keys=True)
         for row in known
     )
-    write_text(path, "[\n" + ",\n".join(said) + "\n]\n")
+    write_text(path, "[\n" + ",\n".join(lines) + "\n]\n")
 
 
 def _tried(config: Config, device: str) -> Row:

@@ -1,4 +1,4 @@
-"""The sweeps as sections of the model card: ladders of time constants, and starts."""
+"""Sections of the model card about the sweeps: ladders of time constants, and starts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Groups = Mapping[Label, Sequence[Row]]
 
 
 def times(swept: Sequence[Row], trained: Sequence[float]) -> Iterator[str]:
-    """From the rows that start by theory, where every ladder has been tried."""
+    """Yield the section on ladders, from trackers with every ladder and starts by theory."""
     groups = _grouped([r for r in swept if _start(r) == ("theory", "theory")], _ladder)
     if not set(LADDERS) <= {r.config.tracker.time_constants for g in groups.values() for r in g}:
         return
@@ -44,8 +44,10 @@ def times(swept: Sequence[Row], trained: Sequence[float]) -> Iterator[str]:
 
 
 def starts(swept: Sequence[Row], trained: Sequence[float]) -> Iterator[str]:
-    """From the rows with a ladder that uniform starts have too, of the trackers whose every
-    start has been tried."""
+    """Yield the section on starts, from trackers with every start.
+
+    It uses the rows whose ladder the uniform starts have too.
+    """
     ladders = {r.config.tracker.time_constants for r in swept if _start(r) != ("theory", "theory")}
     rows = [r for r in swept if r.config.tracker.time_constants in ladders]
     tried = {_named(r.config) for r in rows}
@@ -63,13 +65,13 @@ def starts(swept: Sequence[Row], trained: Sequence[float]) -> Iterator[str]:
 
 
 def spread(errors: Sequence[float], digits: int = 1) -> str:
-    """The mean, and from the best to the worst."""
+    """Return the mean, and the best and the worst, as text."""
     low, high = f"{min(errors):.{digits}f}", f"{max(errors):.{digits}f}"
     return f"{np.mean(errors):.{digits}f}" + (f" ({low}-{high})" if len(errors) > 1 else "")
 
 
 def _effects(groups: Groups, trained: Sequence[float]) -> Iterator[str]:
-    """What each part of a start changes alone, tracker by tracker."""
+    """Yield the effect of each part of a start, by tracker."""
     for neuron in dict.fromkeys(label[0] for label in groups):
         theory = _over(groups[neuron, "theory", "theory"], trained)
         parts = (("kernels", "uniform", "theory"), ("time constants", "theory", "uniform"))
@@ -94,8 +96,7 @@ def _table(head: Label, groups: Groups, trained: Sequence[float]) -> Iterator[st
 
 
 def _grouped(swept: Sequence[Row], label: Callable[[Row], Label]) -> Groups:
-    """By tracker and label; of the seeds, those that all have, so that none is compared with
-    the luck of another."""
+    """Group rows by tracker and label, with only the seeds that all groups have."""
     groups: dict[Label, list[Row]] = {}
     for row in sorted(swept, key=lambda r: NEURONS.index(r.config.tracker.neuron)):
         groups.setdefault((row.config.tracker.neuron, *label(row)), []).append(row)
@@ -126,7 +127,7 @@ def _over(group: Sequence[Row], velocities: Sequence[float]) -> float:
 
 
 def _counts(groups: Groups) -> dict[str, str]:
-    """How long, and from how many seeds; trainings of several lengths are refused."""
+    """Return the numbers of batches and seeds; refuse trainings of several lengths."""
     batches = {r.config.training.batches for g in groups.values() for r in g}
     seeds = {len(g) for g in groups.values()}
     if len(batches) > 1:

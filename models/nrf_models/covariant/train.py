@@ -2,8 +2,8 @@
 
 The loss is the squared distance of the coordinates (in half widths of the sensor), the
 cross entropy of the heat map against a Gaussian round the true place, and the neurons'
-activity. The first steps of every batch run without gradient, so that slow neurons have
-filled before they are judged.
+activity. The first steps of every batch run without gradient, so that slow neurons are
+filled before their output counts.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Progress:
     of: int
     loss: float
     pixels: float
-    waited: float  # seconds that training stood still for events, up to now
+    waited: float  # seconds that training waited for events so far
 
 
 def train(
@@ -47,10 +47,10 @@ def train(
     data: str | Path | None = None,
     mixed: bool | None = None,
 ) -> TrackerNet:
-    """Train, or go on where the checkpoint at `path` stopped; what comes of it is the same.
+    """Train a tracker, or continue from the checkpoint at `path` with the same result.
 
-    `mixed` computes convolutions in bfloat16; without a word, wherever there is a GPU. Weights,
-    potentials and the loss stay in 32 bits.
+    `mixed` computes convolutions in bfloat16 (default: on a GPU). Weights, potentials and the
+    loss stay in 32 bits.
     """
     where = device_of(device)
     mixed = where.type != "cpu" if mixed is None else mixed
@@ -74,18 +74,18 @@ def train(
 
 
 def device_of(name: str) -> torch.device:
-    """The device of this name, if it is here."""
+    """Return the device of this name; refuse one that does not exist."""
     try:
-        found = torch.device(name)
+        device = torch.device(name)
     except RuntimeError as problem:
         raise UsageError(
-            error("DEVICE-UNKNOWN", f"{name!r} is no device", fix="give cpu or cuda")
+            error("DEVICE-UNKNOWN", f"{name!r} is not a device", fix="give cpu or cuda")
         ) from problem
-    if found.type not in ("cpu", "cuda"):
+    if device.type not in ("cpu", "cuda"):
         raise UsageError(
             error("DEVICE-UNKNOWN", f"trackers do not train on {name!r}", fix="give cpu or cuda")
         )
-    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise MissingError(
             error(
                 "DEVICE-MISSING",
@@ -93,18 +93,18 @@ def device_of(name: str) -> torch.device:
                 fix="train with --device cpu, or install a torch and a driver for the GPU",
             )
         )
-    return found
+    return device
 
 
 def rate(config: Config, number: int) -> float:
-    """Falls as a cosine from the rate to nothing."""
+    """Return the learning rate of a batch, which falls to 0 as a cosine."""
     return config.training.rate * 0.5 * (1 + math.cos(math.pi * number / config.training.batches))
 
 
 def step(
     config: Config, net: TrackerNet, drawn: Batch, optimiser: Any, mixed: bool
 ) -> tuple[float, float]:
-    """One batch: (loss, mean error in pixels)."""
+    """Train on one batch and return (loss, mean error in pixels)."""
     device = net.head.weight.device
     events = _frames(drawn, device)
     places = torch.from_numpy(drawn.places).float().to(device)
@@ -126,7 +126,7 @@ def step(
 
 
 def _frames(drawn: Batch, device: torch.device) -> Tensor:
-    """The events as bools: only their list goes to the device."""
+    """Return the events as bools; only their indices are copied to the device."""
     frames = torch.zeros(math.prod(drawn.shape), dtype=torch.bool, device=device)
     frames[torch.from_numpy(drawn.at.astype(np.int64)).to(device)] = True
     return frames.reshape(drawn.shape)
@@ -139,8 +139,8 @@ def _loss(config: Config, maps: Tensor, places: Tensor, active: Tensor) -> tuple
     x = t.offset + t.stride * torch.arange(width, device=maps.device)
     y = t.offset + t.stride * torch.arange(height, device=maps.device)
     p = chance.exp().unflatten(-1, (height, width))
-    found = torch.stack([(p.sum(-2) * x).sum(-1), (p.sum(-1) * y).sum(-1)], -1)
-    away = (found - places).square().sum(-1)
+    places_found = torch.stack([(p.sum(-2) * x).sum(-1), (p.sum(-1) * y).sum(-1)], -1)
+    away = (places_found - places).square().sum(-1)
     spread = WIDTH * t.stride
     wanted = torch.softmax(
         (
@@ -156,13 +156,13 @@ def _loss(config: Config, maps: Tensor, places: Tensor, active: Tensor) -> tuple
 
 
 def _moments(net: TrackerNet, optimiser: Any, number: int) -> dict[str, Tensor]:
-    """The optimiser's state by the parameter's name, and how many batches are done."""
+    """Return the optimiser's state by the parameter's name, and the number of finished batches."""
     names = {id(p): name for name, p in net.named_parameters()}
-    found = {"done": torch.tensor(number)}
+    moments = {"done": torch.tensor(number)}
     for p, state in optimiser.state.items():
         for key, value in state.items():
-            found[f"{names[id(p)]}/{key}"] = torch.as_tensor(value).detach().cpu()
-    return found
+            moments[f"{names[id(p)]}/{key}"] = torch.as_tensor(value).detach().cpu()
+    return moments
 
 
 def _resume(config: Config, path: str | Path, net: TrackerNet, optimiser: Any) -> int:

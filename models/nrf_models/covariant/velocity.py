@@ -1,4 +1,4 @@
-"""Velocity-adapted fields: covariant under x' = x + w t.
+"""Velocity-adapted fields, which are covariant under x' = x + w t.
 
 A field that moves with the velocity u, and the temporal kernel h, make
 
@@ -17,7 +17,7 @@ exact on integers too, since rounding sees the same numbers. Between pixels the 
 sampled where it stands, and the image moves by rounded places: that is nearly covariant.
 
 The exponential h(d) ~ a^d has a second form, v(x, t) = a v(x - u, t - 1) + (g * f)(x, t):
-a potential that travels. It needs graded loops, which chips of binary spikes have not.
+a potential that travels. It needs graded loops, which chips with binary spikes do not have.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ from .receptive_fields import Field, Velocity, kernel, size_needed
 
 @dataclass(frozen=True)
 class Moving:
-    """A spatial field and the velocity that it is adapted to."""
+    """A spatial field and the velocity to which it is adapted."""
 
     field: Field
     velocity: Velocity = (0.0, 0.0)
 
     def place(self, tap: int) -> tuple[tuple[int, int], Velocity]:
-        """Where its middle is after `tap` steps: whole pixels, and what is left, at most half."""
+        """Return its middle after `tap` steps: whole pixels, and a rest of at most half."""
         at = [u * tap for u in self.velocity]
         whole = [math.floor(a + 0.5) for a in at]
         return (whole[0], whole[1]), (at[0] - whole[0], at[1] - whole[1])
 
 
 def exponential(constant: float, taps: int) -> Array:
-    """exp(-d / constant) for d = 0 ... taps - 1, with the sum 1."""
+    """Return exp(-d / constant) for d = 0 ... taps - 1, with the sum 1."""
     if constant <= 0 or taps < 1:
         raise ValueError(f"no kernel of {taps} taps with the time constant {constant:g}")
     decay = np.exp(-np.arange(taps) / constant)
@@ -56,12 +56,12 @@ def exponential(constant: float, taps: int) -> Array:
 
 
 def reach(moving: Sequence[Moving], tap: int) -> int:
-    """How far the kernels of this tap go to either side of the middle."""
+    """Return how far the kernels of a tap reach on each side of the middle."""
     return max(size_needed(m.field) // 2 + max(abs(p) for p in m.place(tap)[0]) for m in moving)
 
 
 def taps(moving: Sequence[Moving], temporal: Array, samples: int = 1) -> list[Array]:
-    """For each tap its kernels (fields, size, size), indexed [y, x], weighted by h(d)."""
+    """Return for each tap its kernels (fields, size, size), indexed [y, x], weighted by h(d)."""
     return [
         weight * np.stack([_placed(m, tap, reach(moving, tap), samples) for m in moving])
         for tap, weight in enumerate(temporal)
@@ -69,8 +69,10 @@ def taps(moving: Sequence[Moving], temporal: Array, samples: int = 1) -> list[Ar
 
 
 def _placed(moving: Moving, tap: int, far: int, samples: int) -> Array:
-    """The kernel of one tap in the middle of zeros that reach `far`: whole shifts move it
-    without changing a bit, the rest is in the samples."""
+    """Return the kernel of a tap in zeros that reach `far`.
+
+    Whole shifts move it without changing a bit, the rest is in the samples.
+    """
     (x, y), left = moving.place(tap)
     part = kernel(moving.field, size_needed(moving.field), samples, middle=left)
     half = len(part) // 2

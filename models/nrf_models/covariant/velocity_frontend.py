@@ -1,13 +1,13 @@
-"""A front end of velocity-adapted fields: which way does something move, and where?
+"""A front end of velocity-adapted fields, which finds the direction and place of motion.
 
     events -> taps of a delay line, each with kernels that stand where the motion has come to
            -> field_lif: one channel for each velocity and direction of a first derivative
            -> motion: one channel for each velocity, pooled over place and direction
 
-Nothing is trained. `field_lif` has no memory of its own (tau = dt): what it sees of the
-past comes through the delays, so that its spikes are covariant under a change of velocity
-(velocity.py), for whole pixels a step to the last spike, on a chip too. `motion` gathers
-them in place, with a time constant. torch and Norse are imported when the model is built.
+Nothing is trained. `field_lif` has no memory (tau = dt): it sees the past only through the
+delays, so that its spikes are covariant under a change of velocity (velocity.py), exactly for
+whole pixels a step, on a chip too. `motion` adds them with a time constant. torch and Norse are
+imported when the model is built.
 """
 
 from __future__ import annotations
@@ -35,24 +35,24 @@ MOTION_THRESHOLD = 0.5  # in units of dt/tau, so of what one spike with the weig
 
 
 def fields() -> list[Moving]:
-    """Velocity by velocity, a first derivative in each direction."""
+    """Return a first derivative in each direction, for each velocity."""
     return [Moving(Field(SCALE, angle, along=1), v) for v in VELOCITIES for angle in DIRECTIONS]
 
 
 def field_weights() -> list[Array]:
-    """For each tap (channels, 2, K, K): OFF counts against ON; turned, as torch correlates."""
+    """Return for each tap kernels (channels, 2, K, K), ON minus OFF, turned for correlation."""
     turned = (kernels[:, ::-1, ::-1] for kernels in taps(fields(), TEMPORAL))
     return [np.stack([k, -k], axis=1).astype(np.float32) for k in turned]
 
 
 def motion_weights() -> Array:
-    """(velocities, channels, K, K): each velocity gathers its directions."""
-    own = np.repeat(np.eye(len(VELOCITIES)), len(DIRECTIONS), axis=1)
-    return (own[:, :, None, None] * bank([POOL], size_needed(POOL))).astype(np.float32)
+    """Return kernels (velocities, channels, K, K) that add a velocity's directions."""
+    selection = np.repeat(np.eye(len(VELOCITIES)), len(DIRECTIONS), axis=1)
+    return (selection[:, :, None, None] * bank([POOL], size_needed(POOL))).astype(np.float32)
 
 
 def build(size: int = SIZE) -> Any:
-    """The torch module, for events of shape (2, size, size) in steps of 1 ms."""
+    """Build the torch module, for events of shape (2, size, size) in steps of 1 ms."""
     import torch
 
     from nrf_deploy.export.delay import Delay
@@ -88,7 +88,7 @@ def build(size: int = SIZE) -> Any:
 
 
 def demo_scene(seed: int = 0) -> Scene:
-    """A disc that goes one pixel a step along x or y, there and back."""
+    """Return a scene of a disc that moves one pixel a step along x or y, back and forth."""
     rng = np.random.default_rng(seed)
     radius = rng.uniform(5, 8)
     start = rng.uniform(radius + 1, SIZE - radius - 2, 2)
