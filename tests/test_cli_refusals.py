@@ -195,7 +195,7 @@ def test_misuse_of_every_verb_answers_in_json(
 def test_a_bug_of_ours_is_no_broken_json(
     model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def broken(*given: object) -> None:
+    def broken(*inputs: object, **options: object) -> None:
         raise RuntimeError("a wheel came off")
 
     monkeypatch.setattr("nrf_deploy.pipeline.check", broken)
