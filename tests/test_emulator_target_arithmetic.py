@@ -15,8 +15,9 @@ from nrf_deploy.emulator import golden
 from nrf_deploy.emulator.engine import Engine
 from nrf_deploy.findings import TargetError
 from nrf_deploy.program import Population
-from nrf_emulator.arithmetic import FixedArithmetic, fit, rounded
+from nrf_emulator.arithmetic import FixedArithmetic
 from nrf_emulator.kernels import FixedKernels
+from nrf_emulator.steps import fit, rounded
 
 
 def after(steps: int, model: str, arriving: int, **params: Any) -> tuple[list[int], list[int]]:

@@ -1,27 +1,6 @@
-"""The arithmetic "fixed": a spiking neuron in integers of any width.
+"""The machine of the arithmetic "fixed": its models, and what their parameters may be.
 
-This is the normative text of a machine that a user describes (settings.py). What a
-machine says of itself stands among the parameters of each population, so a program is
-complete by itself. One step, with >> after `rounded` as below:
-
-    x = fit(sum, sum_bits) << fraction_bits           what arrives, in units of the state
-    j = fit(i + x + input_bias, state_bits)           with a current; i starts at i0
-    i = rounded(j * (2^decay_bits - current_decay))   ... it decays after it was used
-    v = rounded(v * (2^decay_bits - decay))           exponential leak
-    v = v moved by `leak` toward `rest`               subtractive leak, never past it
-    v = fit(v + j + bias, state_bits)                 j is x (fitted) without a current
-    spike where v > vth, or v >= vth (`at`)
-    v = v_reset, or fit(v - vth) (`subtract`)         where it spiked
-
-A neuron without threshold sends v / 2^shift, rounded by message_rounding, fitted to
-message_bits.
-
-    fit(x, bits)   two's complement: saturates at its ends, or wraps (`wrap`)
-    rounded(x)     x / 2^decay_bits, rounded: 0 down, 1 toward zero, 2 to nearest, halves
-                   away from zero
-
-Nothing moves before step `wait`, the first at which a model's first input can be there.
-A sum is exact before it is fitted, once, whatever number of synapses it comes from.
+The steps of the neurons stand in steps.py.
 """
 
 from __future__ import annotations
@@ -49,7 +28,7 @@ from nrf_deploy.findings import Finding, TargetError
 from nrf_deploy.network import Array
 from nrf_deploy.program import Population, Program, Synapses
 
-ROUNDING = {"floor": 0, "zero": 1, "nearest": 2}
+from .steps import Params, graded, passing, spiking
 
 MACHINE: Declared = {
     "decay_bits": Parameter(1, 24, 12, shared=True),
@@ -88,66 +67,6 @@ CODES = Codes(
     parameters="FIXED-MODEL-PARAMETERS",
     synapses="FIXED-SYNAPSE-PARAMETERS",
 )
-
-Params = Mapping[str, Array]
-
-
-def fit(x: Array, bits: Array | int, wrap: Array | int) -> Array:
-    half = np.int64(1) << (np.asarray(bits, np.int64) - 1)
-    return np.where(wrap, ((x + half) & (2 * half - 1)) - half, np.clip(x, -half, half - 1))
-
-
-def rounded(x: Array, bits: Array | int, rounding: Array | int) -> Array:
-    """x / 2^bits as a whole number."""
-    bits = np.asarray(bits, np.int64)
-    half = np.int64(1) << bits >> 1
-    size = np.abs(x)
-    to_nearest = np.sign(x) * ((size + half) >> bits)
-    return np.asarray(np.choose(rounding, [x >> bits, np.sign(x) * (size >> bits), to_nearest]))
-
-
-def toward(v: Array, rest: Array, leak: Array) -> Array:
-    away = v - rest
-    return np.asarray(rest + np.sign(away) * np.maximum(np.abs(away) - leak, 0))
-
-
-def leaked(p: Params, v: Array) -> Array:
-    kept = rounded(v * ((1 << p["decay_bits"]) - p["decay"]), p["decay_bits"], p["rounding"])
-    return toward(kept, p["rest"], p["leak"])
-
-
-def moved(p: Params, state: State, arriving: Array) -> State:
-    """Current and potential after what arrived, before any spike."""
-    x = fit(arriving, p["sum_bits"], p["wrap"]) << p["fraction_bits"]
-    if "current_decay" not in p:
-        j, current = fit(x, p["state_bits"], p["wrap"]), {}
-    else:
-        j = fit(state["i"] + x + p["input_bias"], p["state_bits"], p["wrap"])
-        keep = (1 << p["decay_bits"]) - p["current_decay"]
-        current = {"i": rounded(j * keep, p["decay_bits"], p["rounding"])}
-    v = fit(leaked(p, state["v"]) + j + p["bias"], p["state_bits"], p["wrap"])
-    return {**current, "v": v}
-
-
-def spiking(p: Params, state: State, arriving: Array) -> tuple[Array, State]:
-    state = moved(p, state, arriving)
-    v = state["v"]
-    spike = (v > p["vth"]) | ((v == p["vth"]) & (p["at"] != 0))
-    less = fit(v - p["vth"], p["state_bits"], p["wrap"])
-    after = np.where(p["subtract"], less, p["v_reset"])
-    return spike.astype(np.int64), {**state, "v": np.where(spike, after, v)}
-
-
-def graded(p: Params, state: State, arriving: Array) -> tuple[Array, State]:
-    state = moved(p, state, arriving)
-    sent = rounded(state["v"], p["shift"], p["message_rounding"])
-    sent = fit(sent, p["message_bits"], p["wrap"])
-    return np.where(p["rectify"], np.maximum(sent, 0), sent), state
-
-
-def passing(p: Params, state: State, arriving: Array) -> tuple[Array, State]:
-    """What arrives goes out in the same step, as a payload."""
-    return fit(arriving, p["sum_bits"], p["wrap"]), {}
 
 
 @dataclass(frozen=True)

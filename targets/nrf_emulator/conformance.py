@@ -2,7 +2,7 @@
 
     python -m nrf_emulator.conformance FOLDER
 
-Nobody else has this machine, so the plain rules of arithmetic.py give what is expected: the kit
+Nobody else has this machine, so the plain rules of steps.py give what is expected: the kit
 keeps them as they are, and tells an engine that is written anew what it gets wrong.
 """
 

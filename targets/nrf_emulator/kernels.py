@@ -16,7 +16,8 @@ import numpy as np
 from nrf_deploy.emulator.kernels import Cell, Delivery, Range
 from nrf_deploy.program import Population, Synapses
 
-from .arithmetic import Params, parameters
+from .arithmetic import parameters
+from .steps import Params
 
 EACH = {
     "leak": 0,

@@ -32,10 +32,11 @@ from nrf_deploy.quantise.scheme import (
 from nrf_deploy.quantise.signals import Signals, distance
 from nrf_deploy.recording import Recording
 
-from .arithmetic import ROUNDING, FixedArithmetic
+from .arithmetic import FixedArithmetic
 from .lost import lost
 from .ranges import Ranges, analogue_inside, per_payload
 from .settings import Settings
+from .steps import ROUNDING
 from .units import Unit, in_ratio, integers
 from .unused import Unused, told, unused
 

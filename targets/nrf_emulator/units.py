@@ -24,8 +24,8 @@ from nrf_deploy.quantise.drive import constant
 from nrf_deploy.quantise.neuron import Neuron, neuron
 from nrf_deploy.quantise.rules import Rules
 
-from .arithmetic import ROUNDING, leaked
 from .settings import Settings
+from .steps import ROUNDING, leaked
 
 
 @dataclass(frozen=True, eq=False)
