@@ -15,7 +15,8 @@ from nrf_deploy.emulator import golden
 from nrf_deploy.network import Array, Shape
 from nrf_deploy.program import Conv, Dense, Population, Port, Program, Sparse, Synapses
 from nrf_deploy.recording import Recording, Trace
-from nrf_emulator.arithmetic import MODELS, FixedArithmetic
+from nrf_emulator.arithmetic import FixedArithmetic
+from nrf_emulator.models import MODELS
 
 
 @dataclass(frozen=True, eq=False)

@@ -59,7 +59,7 @@ def test_every_code_of_export_is_explained() -> None:
 
 def test_every_integer_that_inspect_sends_to_the_semantics_is_explained_there() -> None:
     """`inspect` of a bundle names this page for what it shows of neurons."""
-    from nrf_emulator import arithmetic as fixed
+    from nrf_emulator import models as fixed
     from nrf_loihi.neurons import PARAMETERS
     from nrf_speck.arithmetic import DECLARED
 

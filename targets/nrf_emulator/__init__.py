@@ -29,6 +29,7 @@ from . import quantise as _quantise
 from .arithmetic import FixedArithmetic
 from .dequantised import dequantised
 from .kernels import FixedKernels
+from .models import DOMAIN
 from .settings import (
     full_name,
     has_own_bits,
@@ -75,7 +76,7 @@ class EmulatorTarget:
         return (*EXACT, ThresholdAsLif(), *allowed(self.choices, allow))
 
     def accepts(self, chip: str) -> Domain:
-        return _check.DOMAIN
+        return DOMAIN
 
     def check(self, network: Network, chip: str) -> list[Finding]:
         return _check.check(network, settings(chip))

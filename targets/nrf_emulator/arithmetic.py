@@ -1,12 +1,11 @@
-"""The machine of the arithmetic "fixed": its models, and what their parameters may be.
+"""The machine of the arithmetic "fixed": its rules in steps.py, its models in models.py.
 
-The steps of the neurons stand in steps.py.
+Nothing moves before step `wait`, and parameters are held to what the models declare.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -18,7 +17,6 @@ from nrf_deploy.emulator.parameters import (
     as_integers,
     flag,
     named,
-    of_word,
     ranged,
     synapse_faults,
     unknown_model,
@@ -28,39 +26,8 @@ from nrf_deploy.findings import Finding, TargetError
 from nrf_deploy.network import Array
 from nrf_deploy.program import Population, Program, Synapses
 
-from .steps import Params, graded, passing, spiking
+from .models import DECAY, MACHINE, MODELS, PARAMETERS, words
 
-MACHINE: Declared = {
-    "decay_bits": Parameter(1, 24, 12, shared=True),
-    "state_bits": Parameter(4, 32, 24, shared=True),
-    "sum_bits": Parameter(4, 32, 24, shared=True),
-    "fraction_bits": Parameter(0, 16, 6, shared=True),
-    "rounding": Parameter(0, 2, 1, shared=True),
-    "wrap": flag(0, shared=True),
-    "wait": Parameter(0, 2**31 - 1, 0, shared=True),
-}
-"""What all neurons of a population have in common."""
-DECAY = Parameter(0, 2**24, 0)
-LEAKY: Declared = {
-    "decay": DECAY,
-    "leak": of_word(0),
-    "rest": of_word(0),
-    "bias": of_word(0),
-    "v0": of_word(0),
-}
-CURRENT: Declared = {"current_decay": DECAY, "input_bias": of_word(0), "i0": of_word(0)}
-SPIKING: Declared = {
-    "vth": of_word(),
-    "v_reset": of_word(0),
-    "at": flag(0, shared=True),
-    "subtract": flag(0, shared=True),
-}
-GRADED: Declared = {
-    "shift": Parameter(0, 31, 0),
-    "message_bits": Parameter(2, 32, 16, shared=True),
-    "message_rounding": Parameter(0, 2, 1, shared=True),
-    "rectify": flag(0, shared=True),
-}
 SYNAPSES: Declared = {"graded": flag(1)}
 CODES = Codes(
     unknown="FIXED-MODEL-UNKNOWN",
@@ -69,26 +36,12 @@ CODES = Codes(
 )
 
 
-@dataclass(frozen=True)
-class Model:
-    step: Callable[[Params, State, Array], tuple[Array, State]]
-    states: tuple[str, ...]
-    parameters: Declared
-
-
-MODELS = {
-    "lif": Model(spiking, ("v",), {**MACHINE, **LEAKY, **SPIKING}),
-    "cuba_lif": Model(spiking, ("i", "v"), {**MACHINE, **LEAKY, **CURRENT, **SPIKING}),
-    "li": Model(graded, ("v",), {**MACHINE, **LEAKY, **GRADED}),
-    "cuba_li": Model(graded, ("i", "v"), {**MACHINE, **LEAKY, **CURRENT, **GRADED}),
-    "pass": Model(passing, (), {name: MACHINE[name] for name in ("sum_bits", "wrap")}),
-}
-PARAMETERS: Mapping[str, Declared] = {name: model.parameters for name, model in MODELS.items()}
-
-
 def parameters(population: Population) -> dict[str, Array]:
-    """Return every parameter of the population's model as int64; refuse what is unknown or
-    beyond its range."""
+    """Return every parameter of the population's model as int64.
+
+    Raises:
+        TargetError: the model or a parameter is unknown, or a value is beyond its range
+    """
     declared = PARAMETERS.get(population.model)
     if declared is None:
         raise TargetError(unknown_model(population, PARAMETERS, CODES))
@@ -104,11 +57,10 @@ def _ranged(population: Population, declared: Declared) -> list[str]:
         return wrong
     bits, whole = (int(params.get(n, MACHINE[n].default)) for n in ("state_bits", "decay_bits"))
     half = 1 << bits - 1
-    state = ("rest", "bias", "input_bias", "v0", "i0", "vth", "v_reset")
     narrow = {
-        **{name: Parameter(-half, half - 1) for name in state},
+        **dict.fromkeys(words(declared), Parameter(-half, half - 1)),
+        **{name: Parameter(0, 1 << whole) for name, own in declared.items() if own == DECAY},
         "leak": Parameter(0, half - 1),
-        **dict.fromkeys(("decay", "current_decay"), Parameter(0, 1 << whole)),
     }
     return list(ranged(params, narrow, shape))
 

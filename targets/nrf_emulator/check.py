@@ -6,41 +6,19 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from nrf_deploy import neurons
-from nrf_deploy.capabilities import Accepts, Domain, exactly, unknown
+from nrf_deploy.capabilities import unknown
 from nrf_deploy.findings import Finding, error, warning
 from nrf_deploy.layers import Layers, layers
 from nrf_deploy.legalise.subtract_as_zero_reset import SubtractAsZeroReset
-from nrf_deploy.network import (
-    Conv,
-    Delay,
-    Flatten,
-    Linear,
-    Network,
-    Output,
-    Pool,
-    Population,
-    Scale,
-    SumPool,
-)
-from nrf_deploy.neurons import CurrentLeaky, Leaky, Spikes, Value
+from nrf_deploy.network import Delay, Network, Output, Population, SumPool, exact
 from nrf_deploy.quantise.reach import analogue, in_a_loop
 from nrf_deploy.reference.nodes import delay_faults, delay_steps
 
 from .latency import loops
+from .models import DOMAIN
 from .ranges import analogue_inside
 from .settings import Settings
 from .units import Unit
-
-MEMBRANES = frozenset((neurons.Integrator, Leaky, CurrentLeaky))
-DOMAIN = Domain(
-    (
-        Accepts("spikes", MEMBRANES, Spikes, frozenset(("reset=subtract", "reset_to", "fires=at"))),
-        Accepts("values", frozenset((neurons.Integrator,)), Value),
-        Accepts("values", frozenset((Leaky, CurrentLeaky)), Value, frozenset(("rectified",))),
-    ),
-    exactly(Linear, Conv, SumPool, Flatten, Scale, Delay),
-)
 
 
 def check(network: Network, s: Settings) -> list[Finding]:
@@ -49,11 +27,11 @@ def check(network: Network, s: Settings) -> list[Finding]:
     view = layers(network)
     findings = [*_structure(network, view), *loops(view, s)]
     for node in network.nodes:
-        if isinstance(node, Population):
+        if type(node) is Population:
             findings += _population(Unit.of(network, view, node.name), network.dt, s)
             if analogue_inside(network, view, node.name) and in_a_loop(network, node.name):
                 findings.append(_graded_loop(node))
-        elif isinstance(node, Delay):
+        elif type(node) is Delay:
             findings += _delay(node, network, view, s)
     return findings
 
@@ -72,10 +50,10 @@ def _structure(network: Network, view: Layers) -> Iterator[Finding]:
         yield no_population(name, "the connection does not lead to one population of neurons")
     for link in view.links:
         ends = [network[t] for t in link.targets]
-        if any(isinstance(end, Output) for end in ends):
+        if any(type(end) is Output for end in ends):
             yield no_population(link.name, "the connection leads to an output without neurons")
-        bare = isinstance(link.node, Pool) or link.node is None
-        if not bare and any(isinstance(end, Pool | Delay) for end in ends):
+        bare = link.node is None or exact(link.node, SumPool)
+        if not bare and any(exact(end, SumPool, Delay) for end in ends):
             yield no_population(link.name, "weights lead to a pool or a delay without neurons")
         weight = getattr(link.node, "weight", None)
         if weight is not None and not np.any(weight):
@@ -86,7 +64,7 @@ def _structure(network: Network, view: Layers) -> Iterator[Finding]:
                 why="the layer can never pass anything on",
                 fix="check that the weights were loaded; remove the layer if it is meant",
             )
-        passed = isinstance(ends[0], Pool | Delay)
+        passed = exact(ends[0], SumPool, Delay)
         if passed and analogue(network, link.source) and len(view.into(link.targets[0])) > 1:
             yield error(
                 "EMULATOR-GRADED-UNITS",

@@ -24,12 +24,13 @@ from nrf_deploy.network import Shape
 from nrf_deploy.program import Population, Port, Program, Sparse, Synapses
 
 from .arithmetic import FixedArithmetic
+from .models import PARAMETERS
 
 BY_RULES = f"the plain rules of nrf_emulator {__version__} (golden.py)"
 
 
 def neurons(shape: Shape = (1,), model: str = "lif", name: str = "n", **params: Any) -> Population:
-    usual = {"vth": 2500} if model.endswith("lif") else {}
+    usual = {"vth": 2500} if "vth" in PARAMETERS[model] else {}
     return Population(name=name, shape=shape, model=model, params={**usual, **params})
 
 

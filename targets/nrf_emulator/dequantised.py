@@ -10,15 +10,14 @@ from nrf_deploy.network import Array
 from nrf_deploy.program import Population, Program
 
 from .arithmetic import parameters
-
-PASSING = "pass"
+from .models import MODELS
 
 
 def dequantised(program: Program) -> dict[str, Mapping[str, Array]]:
     found: dict[str, Mapping[str, Array]] = {}
     fraction = {}
     for population in program.populations:
-        if population.model != PASSING:
+        if MODELS[population.model].sends != "what arrives":
             p = parameters(population)
             found[population.name] = _neurons(population, p)
             fraction[population.name] = int(p["fraction_bits"])

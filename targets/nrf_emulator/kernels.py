@@ -17,6 +17,7 @@ from nrf_deploy.emulator.kernels import Cell, Delivery, Range
 from nrf_deploy.program import Population, Synapses
 
 from .arithmetic import parameters
+from .models import MODELS
 from .steps import Params
 
 EACH = {
@@ -39,17 +40,19 @@ class FixedKernels:
         return Delivery()
 
     def cell(self, population: Population) -> Cell | None:
+        p, model = parameters(population), MODELS[population.model]
+        if model.compiled is None:
+            return None
         from . import neurons_compiled as compiled
 
-        p = parameters(population)
-        if population.model == "pass":
+        if model.compiled in compiled.STATELESS:
             bits = int(p["sum_bits"])
             said = {"sum_bits": bits, "wrap": int(p["wrap"])}
-            return Cell(compiled.passing, said, payload=True, output=_within(bits))
-        payload = "shift" in p
+            passing = compiled.STATELESS[model.compiled]
+            return Cell(passing, said, payload=True, output=_within(bits))
         leaky = bool(np.any(p["decay"]) or np.any(p["leak"]))
-        kernel = compiled.NEURONS["current_decay" in p, leaky, payload]
-        if not payload:
+        kernel = compiled.NEURONS[model.compiled, leaky]
+        if model.sends == "spikes":
             return Cell(kernel, _numbers(p))
         return Cell(kernel, _numbers(p), payload=True, output=_within(int(p["message_bits"])))
 

@@ -9,10 +9,9 @@ import numpy as np
 from nrf_deploy.findings import Finding, error, warning
 from nrf_deploy.quantise.scheme import PopulationScheme
 
+from .models import MODELS, words
 from .settings import Settings
 from .units import Unit
-
-STATES = ("v_reset", "bias", "input_bias", "v0", "i0", "rest", "leak")
 
 
 def lost(unit: Unit, scheme: PopulationScheme, s: Settings) -> Iterator[Finding]:
@@ -57,8 +56,9 @@ def lost(unit: Unit, scheme: PopulationScheme, s: Settings) -> Iterator[Finding]
 
 
 def _beyond(unit: Unit, scheme: PopulationScheme, s: Settings) -> Iterator[Finding]:
-    limits = {"vth": (s.largest_threshold, "threshold_bits" if s.threshold_bits else "state_bits")}
-    limits |= dict.fromkeys(STATES, (s.largest_state, "state_bits"))
+    held = words(MODELS[unit.model].parameters)
+    limits = dict.fromkeys(held, (s.largest_state, "state_bits"))
+    limits["vth"] = s.largest_threshold, "threshold_bits" if s.threshold_bits else "state_bits"
     for name, (limit, bits) in limits.items():
         largest = int(np.abs(np.asarray(scheme.params.get(name, 0))).max(initial=0))
         if largest > limit:

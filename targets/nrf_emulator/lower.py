@@ -10,26 +10,27 @@ from nrf_deploy import program as chip
 from nrf_deploy.findings import Finding, info
 from nrf_deploy.layers import Link, layers
 from nrf_deploy.lowering import outputs, synapses
-from nrf_deploy.network import Delay, Input, Network, Output, Population, RectifiedLI
+from nrf_deploy.network import Delay, Input, Network, Node, Output, Population, exact
 from nrf_deploy.program import Origin, Port, Program
 from nrf_deploy.quantise.scheme import Scheme
 from nrf_deploy.reference.nodes import delay_steps
 
 from .latency import delay, latencies
+from .models import MODELS, PASSING, runs_on
 from .place import need
 from .settings import Settings
-from .units import Unit, machine
+from .units import machine
 
 
 def lower(network: Network, scheme: Scheme, s: Settings) -> tuple[Program, list[Finding]]:
     view = layers(network)
     latency = latencies(view, s)
     populations = [
-        _population(network, Unit.of(network, view, stop).model, scheme, stop, latency[stop])
-        if isinstance(network[stop], Population)
-        else _passing(network, stop, s)
+        _population(node, scheme, latency[stop])
+        if type(node := network[stop]) is Population
+        else _passing(node, s)
         for stop in view.stops
-        if not isinstance(network[stop], Input | Output)
+        if not exact(network[stop], Input, Output)
     ]
     leaving = outputs(network, [p.name for p in populations])
     program = Program(
@@ -50,7 +51,7 @@ def lower(network: Network, scheme: Scheme, s: Settings) -> tuple[Program, list[
                 scale=scheme.populations[stop].scale if stop in scheme.populations else {},
             )
             for stop in view.stops
-            if isinstance(network[stop], Population) or stop in leaving
+            if type(network[stop]) is Population or stop in leaving
         ),
     )
     used = need(program, s)
@@ -62,20 +63,17 @@ def lower(network: Network, scheme: Scheme, s: Settings) -> tuple[Program, list[
     return program, [said]
 
 
-def _population(
-    network: Network, model: str, scheme: Scheme, name: str, latency: int
-) -> chip.Population:
-    params = {**scheme.populations[name].params, "wait": latency}
-    if isinstance(network[name], RectifiedLI):
-        params["rectify"] = 1
-    return chip.Population(name=name, shape=network[name].shape, model=model, params=params)
+def _population(node: Population, scheme: Scheme, latency: int) -> chip.Population:
+    model, more = runs_on(node)
+    params = {**scheme.populations[node.name].params, "wait": latency, **more}
+    return chip.Population(name=node.name, shape=node.shape, model=model, params=params)
 
 
-def _passing(network: Network, name: str, s: Settings) -> chip.Population:
+def _passing(node: Node, s: Settings) -> chip.Population:
     """A pool that could not be folded, or a delay: what arrives goes on."""
     held = machine(s)
-    params = {"sum_bits": held["sum_bits"], "wrap": held["wrap"]}
-    return chip.Population(name=name, shape=network[name].shape, model="pass", params=params)
+    params = {name: held[name] for name in MODELS[PASSING].parameters}
+    return chip.Population(name=node.name, shape=node.shape, model=PASSING, params=params)
 
 
 def _synapses(
@@ -83,7 +81,7 @@ def _synapses(
 ) -> Iterator[chip.Synapses]:
     """One for each length of the way to its targets, and of a delay's elements."""
     source, weight = network[link.source], scheme.connections[link.name].weight
-    params = {"graded": int(not (isinstance(source, Population) and source.spikes))}
+    params = {"graded": int(type(source) is not Population or not source.spikes)}
     waits = {t: delay(latency, link, t) for t in link.targets}
     for steps in sorted(set(waits.values())):
         targets = tuple(t for t in link.targets if waits[t] == steps)
@@ -91,7 +89,7 @@ def _synapses(
         ends = {"name": name, "source": link.source, "targets": targets, "delay": steps}
         made = synapses(link, ends, weight, source.shape, params)
         end = network[targets[0]]
-        if isinstance(end, Delay) and isinstance(made, chip.Sparse):
+        if type(end) is Delay and isinstance(made, chip.Sparse):
             yield from _delayed(made, delay_steps(end, network.dt).ravel())
         else:
             yield made

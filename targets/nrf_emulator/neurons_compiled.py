@@ -9,6 +9,7 @@ differs for values below 0: see kernels.py of this folder.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -123,14 +124,6 @@ def neurons(current: bool, leaky: bool, payload: bool) -> Callable[[Uniform], Ke
     return factory
 
 
-NEURONS = {
-    (current, leaky, payload): neurons(current, leaky, payload)
-    for current in (False, True)
-    for leaky in (False, True)
-    for payload in (False, True)
-}
-
-
 def passing(uniform: Uniform) -> Kernel:
     def kernel(n, t, stride, arriving, output, state, each, one):  # type: ignore[no-untyped-def]
         bits, wrap, busy = one[0], one[1] != 0, i64(0)
@@ -141,3 +134,14 @@ def passing(uniform: Uniform) -> Kernel:
         return busy
 
     return kernel
+
+
+PARTS = ("current", "payload")
+"""What a kernel can have beyond a threshold and a potential: the names in Model.compiled."""
+NEURONS = {
+    (frozenset(parts), leaky): neurons("current" in parts, leaky, "payload" in parts)
+    for size in range(len(PARTS) + 1)
+    for parts in combinations(PARTS, size)
+    for leaky in (False, True)
+}
+STATELESS = {frozenset(("passing",)): passing}

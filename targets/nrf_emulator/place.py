@@ -8,7 +8,7 @@ from nrf_deploy.findings import TargetError, error
 from nrf_deploy.place.placement import Piece, Placement
 from nrf_deploy.program import Population, Program
 
-from .arithmetic import MODELS
+from .models import MODELS
 from .settings import Settings
 
 CORE_BUDGETS = ("neurons", "weights", "memory_bytes")

@@ -65,7 +65,7 @@ def quantise(
     connections = {
         k.name: ConnectionScheme(np.array(1.0), _ones(k, network), s.weight_bits)
         for k in view.links
-        if not isinstance(network[k.targets[0]], Population)
+        if type(network[k.targets[0]]) is not Population
     }
     populations: dict[str, PopulationScheme] = {}
     losing: list[Unused] = []

@@ -14,7 +14,7 @@ import numpy as np
 
 from nrf_deploy.findings import Finding, error, info, warning
 from nrf_deploy.layers import Layers, Link
-from nrf_deploy.network import Array, Conv, Input, Network, Pool, Population
+from nrf_deploy.network import Array, Conv, Input, Linear, Network, Population, Scale, SumPool
 from nrf_deploy.quantise.reach import (
     FEW_LEVELS,
     MARGIN,
@@ -67,7 +67,7 @@ class Ranges:
         for stop in view.stops:
             self.peaks[stop] = np.full(network[stop].shape, self._first(stop, peak), np.float64)
         for stop in view.stops:
-            if isinstance(network[stop], Input):
+            if type(network[stop]) is Input:
                 continue
             arriving = self.bound(stop)
             if stop not in units_of:
@@ -82,9 +82,9 @@ class Ranges:
     def _first(self, stop: str, peak: int) -> float:
         """Before its sources are known: what matters in loops, which hold spikes only."""
         node = self.network[stop]
-        if isinstance(node, Pool):
+        if type(node) is SumPool:
             return float(np.prod(node.window))
-        return peak if isinstance(node, Input) else 1
+        return peak if type(node) is Input else 1
 
     def bound(self, stop: str, weights: Mapping[str, Array] | None = None) -> Array:
         """The largest sums, of floats, or of these integers and payloads."""
@@ -264,13 +264,12 @@ def per_payload(ranges: Ranges, link: Link, rows: Array) -> Array | None:
         return rows
     if np.all(unit == unit.flat[0]):
         return np.asarray(rows / unit.flat[0])
-    kind = "" if link.node is None else link.node.kind
-    if kind == "Linear":
+    if type(link.node) is Linear:
         return np.asarray(rows / unit.ravel())
-    if kind in ("", "Scale"):
+    if link.node is None or type(link.node) is Scale:
         return np.asarray(rows / unit.reshape(len(rows), -1))
     each = unit.reshape(len(unit), -1)
-    if isinstance(link.node, Conv) and np.all(each == each[:, :1]):
+    if type(link.node) is Conv and np.all(each == each[:, :1]):
         groups = link.node.groups
         a_row = np.repeat(each[:, 0].reshape(groups, -1), len(rows) // groups, axis=0)
         return np.asarray(rows / np.repeat(a_row, int(np.prod(link.node.kernel)), axis=1))
@@ -280,7 +279,7 @@ def per_payload(ranges: Ranges, link: Link, rows: Array) -> Array | None:
 def analogue_inside(network: Network, view: Layers, name: str) -> bool:
     node = network[name]
     return (
-        isinstance(node, Population)
+        type(node) is Population
         and not node.spikes
         and any(link.source == name for link in view.links)
     )

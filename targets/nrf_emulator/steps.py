@@ -1,7 +1,7 @@
 """The arithmetic "fixed": one step of a neuron in integers of any width.
 
 This is the normative text of a machine that a user describes (settings.py). What a
-machine says of itself stands among the parameters of each population, so a
+machine says of itself stands among the parameters of each population (models.py), so a
 program is complete by itself. One step, with >> after `rounded` as below:
 
     x = fit(sum, sum_bits) << fraction_bits           what arrives, in units of the state

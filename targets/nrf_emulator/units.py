@@ -18,21 +18,25 @@ from typing import Any
 import numpy as np
 
 from nrf_deploy.layers import Layers
-from nrf_deploy.network import IF, LIF, Array, CubaLI, CubaLIF, Network, Population
+from nrf_deploy.network import Array, Network, Population
+from nrf_deploy.neurons import CurrentLeaky, Leaky, Spikes
 from nrf_deploy.quantise.anchored import anchored
 from nrf_deploy.quantise.drive import constant
 from nrf_deploy.quantise.neuron import Neuron, neuron
 from nrf_deploy.quantise.rules import Rules
 
+from .models import MODELS, runs_on
 from .settings import Settings
 from .steps import ROUNDING, leaked
 
 
 @dataclass(frozen=True, eq=False)
 class Unit:
-    """A population, its form, and what its layers' biases add: all in floats, a neuron."""
+    """A population, its model here, its form, and what its layers' biases add: in floats, a
+    neuron."""
 
     node: Population
+    model: str
     form: Neuron
     rest: Array  # what v_leak adds to v in a step
     bias: Array  # what the layers' biases add
@@ -41,10 +45,12 @@ class Unit:
     @staticmethod
     def of(network: Network, view: Layers, name: str) -> Unit:
         node = network[name]
-        assert isinstance(node, Population)
+        if type(node) is not Population:
+            raise TypeError(f"{name!r} has no neurons")
+        model, _ = runs_on(node)
         form = neuron(node, network.dt)
         bias = constant(view, name, form) - form.rest
-        return Unit(node, form, form.rest, bias, constant(view, name, form, late_only=True))
+        return Unit(node, model, form, form.rest, bias, constant(view, name, form, late_only=True))
 
     @property
     def spiking(self) -> bool:
@@ -52,31 +58,43 @@ class Unit:
 
     @property
     def current(self) -> bool:
-        return isinstance(self.node, CubaLI)
+        return "i" in MODELS[self.model].states
 
     @property
     def current_drive(self) -> Array:
         """What one unit of the current adds to v in a step."""
-        assert isinstance(self.node, CubaLI)
-        return np.asarray(self.form.decay * self.node.r)
+        membrane = self.node.membrane
+        if type(membrane) is not CurrentLeaky:
+            raise TypeError(f"{self.node.name!r} has no current with a memory")
+        return np.asarray(self.form.decay * membrane.r)
 
     @property
-    def model(self) -> str:
-        return ("cuba_" if self.current else "") + ("lif" if self.spiking else "li")
+    def firing(self) -> Spikes | None:
+        """Return the rule of neurons that spike; None where the value is v."""
+        return self.node.rule if type(self.node.rule) is Spikes else None
 
     @property
     def v_reset(self) -> Array:
-        assert isinstance(self.node, IF | LIF | CubaLIF)
-        return np.broadcast_to(self.node.v_reset.astype(np.float64), self.node.shape)
+        """Return where a spike sets the potential; 0 where there are none."""
+        to = 0.0 if self.firing is None else self.firing.reset_to
+        return np.broadcast_to(np.asarray(to, np.float64), self.node.shape)
+
+    @property
+    def v_leak(self) -> Array:
+        """Return where the potential leaks to; 0 where it has no leak."""
+        membrane = self.node.membrane
+        if type(membrane) is Leaky or type(membrane) is CurrentLeaky:
+            return membrane.v_leak.astype(np.float64)
+        return np.zeros(self.node.shape)
 
     @property
     def subtracts(self) -> bool:
-        return isinstance(self.node, IF | LIF | CubaLIF) and self.node.reset == "subtract"
+        return self.firing is not None and self.firing.reset == "subtract"
 
     @property
     def fires_at(self) -> bool:
         """Does a potential that meets its threshold exactly spike?"""
-        return isinstance(self.node, IF | LIF | CubaLIF) and self.node.fires == "at"
+        return self.firing is not None and self.firing.fires == "at"
 
     @property
     def forgets(self) -> bool:
@@ -84,10 +102,10 @@ class Unit:
         return bool(np.all(self.form.decay == 1))
 
     def amount(self) -> Array:
-        """What a subtractive leak takes in a step, in floats."""
-        assert isinstance(self.node, LIF | CubaLIF)
-        above = np.abs(self.node.v_threshold.astype(np.float64) - self.node.v_leak)
-        return np.asarray(self.form.decay * above / 2)
+        """Return what a subtractive leak takes in a step, in floats; 0 without a threshold."""
+        if self.form.threshold is None:
+            return np.zeros(self.node.shape)
+        return np.asarray(self.form.decay * np.abs(self.form.threshold - self.v_leak) / 2)
 
     def scale(self, gain: Array, s: Settings) -> Array:
         """State units of one float unit of v; `gain` is one a channel, or one."""
@@ -152,8 +170,7 @@ def _leak(unit: Unit, whole: Any, s: Settings) -> dict[str, Array]:
     decay = unit.form.decay
     if s.leak == "exponential" or not np.any(decay) or unit.forgets:
         return {"decay": np.rint(decay * 2**s.decay_bits).astype(np.int64)}
-    assert isinstance(unit.node, LIF | CubaLIF)
-    return {"leak": whole(unit.amount()), "rest": whole(unit.node.v_leak.astype(np.float64))}
+    return {"leak": whole(unit.amount()), "rest": whole(unit.v_leak)}
 
 
 def started(p: Mapping[str, Any], first: Array, late: Array) -> Array:
