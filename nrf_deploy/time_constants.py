@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator
 
 from .findings import Finding, error
 from .network import Array, Network, Population
+from .neurons import MEMBRANES
 from .nodes import first
 
-TIMES = ("tau", "tau_mem", "tau_syn")
-"""The parameters of neurons that are times."""
+TIMES = tuple(
+    sorted(
+        {
+            f.name
+            for membrane in MEMBRANES
+            for f in dataclasses.fields(membrane)
+            if f.metadata.get("unit") == "time"
+        }
+    )
+)
+"""The parameters of membranes that are times."""
 
 
 def faults(layer: str, key: str, tau: Array, dt: float | None) -> Iterator[Finding]:

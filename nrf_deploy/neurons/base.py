@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator
-from dataclasses import MISSING, dataclass, field
+from dataclasses import MISSING, Field, dataclass, field
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -27,6 +27,8 @@ Advance = Callable[[State, Array], State]
 """(state, input) -> state, before any spike"""
 Fire = Callable[[State, State], tuple[Array, State]]
 """(state before the step, state after the membrane moved) -> (value, state after the step)"""
+
+MOST_STEPS = 2**31 - 1
 
 Unit = Literal[
     "time",  # a time constant, in the units of dt
@@ -85,8 +87,22 @@ class Part:
     def faults(self) -> Iterator[str]:
         """Yield in words what no such part can hold: values, and fields that contradict."""
         for name, unit, values in self.numbers():
-            if unit == "steps" and (np.any(values < 0) or np.any(values != np.rint(values))):
-                yield f"{name} is {float(np.min(values)):g}; expected whole numbers from 0"
+            if unit == "steps":
+                wrong = (values < 0) | (values > MOST_STEPS) | (values != np.rint(values))
+                expected = f"whole numbers from 0 to {MOST_STEPS:,}"
+            elif unit == "amount":
+                wrong, expected = values < 0, "numbers from 0"
+            else:
+                continue
+            if np.any(wrong):
+                yield f"{name} is {float(values[wrong].flat[0]):g}; expected {expected}"
+
+    def stated(self) -> Iterator[tuple[Field[Any], Any]]:
+        """Yield (field, value) of every feature that is not neutral."""
+        for f in dataclasses.fields(self):
+            value = getattr(self, f.name)
+            if f.default is not MISSING and not _same(value, f.default):
+                yield f, value
 
     def features(self) -> frozenset[str]:
         """Return the features that are not neutral: "floor", "reset=subtract".
@@ -95,10 +111,7 @@ class Part:
         number or a flag adds its name.
         """
         found: set[str] = set()
-        for f in dataclasses.fields(self):
-            value = getattr(self, f.name)
-            if f.default is MISSING or _same(value, f.default):
-                continue
+        for f, value in self.stated():
             if isinstance(value, str):
                 found.add(f"{f.name}={value}")
             elif isinstance(value, Part):

@@ -3,8 +3,9 @@
 from .data import read_data, write_data
 from .read import look, read
 from .scan import LIMITS, Limits, scan
-from .write import checked, write
+from .write import checked, foreign, write
 
 __all__ = [
-    "LIMITS", "Limits", "checked", "look", "read", "read_data", "scan", "write", "write_data",
+    "LIMITS", "Limits", "checked", "foreign", "look", "read", "read_data", "scan", "write",
+    "write_data",
 ]  # fmt: skip

@@ -66,7 +66,7 @@ class Fields:
         if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiub" or not value.size:
             self.error("NIR-FIELD-TYPE", f"{key!r} is not made of numbers")
             return None
-        array = _as_float(value)
+        array = as_float(value)
         if array is None:
             self.error("NIR-FIELD-TYPE", f"{key!r} holds integers too large for a float")
             return None
@@ -156,9 +156,7 @@ class Fields:
                 return None
             if array.shape != shape:
                 stretched.append(key)
-                lean = array.reshape(_strip(array.shape, len(shape)))
-                array = np.ascontiguousarray(np.broadcast_to(lean, shape))
-            full[key] = array
+            full[key] = stretch(array, shape)
         if stretched:
             plain = all(values[key].ndim == 0 for key in stretched)
             what = f"{', '.join(stretched)} repeated to the full shape {shape}"
@@ -166,12 +164,22 @@ class Fields:
         return full
 
 
+def stretch(array: Array, shape: Shape) -> Array:
+    """Return an array that fits a shape in that shape; raise ValueError where it does not."""
+    if array.shape == shape:
+        return array
+    if not _fits(array.shape, shape):
+        raise ValueError(f"the shape is {array.shape}; expected {shape}")
+    lean = array.reshape(_strip(array.shape, len(shape)))
+    return np.ascontiguousarray(np.broadcast_to(lean, shape))
+
+
 def _known(kind: str, words: set[str]) -> str:
     """Say which metadata of a node are read."""
     return f"of a {kind} {' and '.join(sorted(words)) or 'nothing'} can be read"
 
 
-def _as_float(value: Array) -> Array | None:
+def as_float(value: Array) -> Array | None:
     if value.dtype.kind == "f":
         return value.astype(np.float32) if value.dtype.itemsize < 4 else value
     for dtype in (np.float32, np.float64):

@@ -8,6 +8,7 @@ from typing import Any
 from ..findings import Finding, error, warning
 from ..network import DATA, LoopStart
 from ..toml_json import parse_json
+from .beyond import OURS
 from .graph import RawGraph
 from .neurons import RECTIFY
 from .rules import SAID
@@ -29,11 +30,12 @@ def unread(graph: RawGraph) -> Iterator[Finding]:
     for name, metadata in graph.metadata:
         where = f"the nested graph {name!r:.80}" if name else "the graph"
         for key in sorted(metadata.keys() - set(NESTED if name else OUTER)):
-            if key in OF_NODES or (name and key == LOOP_START and metadata[key] != "bias"):
+            of_node = key in OF_NODES or key.startswith(OURS)
+            if of_node or (name and key == LOOP_START and metadata[key] != "bias"):
                 yield error(
                     "NIR-METADATA-UNKNOWN",
-                    f"the metadata {key!r} cannot be read of {where}",
-                    why=f"it is of {'a node' if key in OF_NODES else 'the outer graph'}",
+                    f"the metadata {key!r:.80} cannot be read of {where}",
+                    why=f"it is of {'a node' if of_node else 'the outer graph'}",
                     fix=f"move it there{' or give --' + key if key in SAID else ''}",
                 )
             else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,8 @@ from ..network import Array, Delay, Node, Population, Shape
 from ..neurons import MEMBRANES, Membrane, Rule, Spikes, Value
 from ..nodes import first
 from ..time_constants import faults
+from .beyond import FIELDS, FLAGS, WORDS, membrane_of, nir_fields
+from .beyond import read as read_beyond
 from .fields import Fields
 from .kinds import Builder, Reading
 from .rules import rule
@@ -24,54 +25,51 @@ POPULATIONS: dict[str, tuple[type[Membrane], type[Rule]]] = {
 }
 """Node of NIR -> the membrane and the rule that it stands for."""
 SPIKING = tuple(kind for kind, (_, rule) in POPULATIONS.items() if rule.spikes)
-FIELDS: dict[type[Rule], dict[str, str]] = {
-    Value: {},
-    Spikes: {"threshold": "v_threshold", "reset_to": "v_reset"},
-}
-"""Fields of a rule that NIR has a field for, and its name."""
-RECTIFY = "rectify"
-"""What an LI says in its metadata where a ReLU follows it."""
+RECTIFY = WORDS[Value]["rectified"]
+"""What neurons with a value say in their metadata where a ReLU follows them."""
 DEFAULTS = {"v_reset": ("v_threshold", 0.0), "w_in": ("v_leak", 1.0)}
 SLACK = 1e-6  # of a step: what float32 loses in a delay that is a whole number of steps
 
 
-def parameters(membrane: type[Membrane], rule: type[Rule]) -> list[str]:
-    """Return the fields of the NIR node; those of a membrane have the same names here."""
-    return [*(f.name for f in dataclasses.fields(membrane)), *FIELDS[rule].values()]
-
-
 def build_population(f: Fields, given: Shape | None, how: Reading) -> Node | None:
-    membrane, kind = POPULATIONS[f.node.kind]
-    said = rule(f, how.rules) if kind.spikes else {}
-    values = {key: _value(f, key, (said or {}).get("reset")) for key in parameters(membrane, kind)}
-    if said is None:
-        return None
-    rectify = f.word(RECTIFY) if f.node.kind == "LI" else None
-    if rectify not in (None, "yes", "no"):
-        f.error("NIR-RECTIFY", f"rectify is {rectify!r:.80}; expected yes or no")
-        return None
-    more: dict[str, Any] = {"rectified": True} if rectify == "yes" else {}
+    near, kind = POPULATIONS[f.node.kind]
+    membrane = membrane_of(f, near)
+    said = rule(f, how.rules) if kind.spikes else _rectified(f)
+    own, outer = nir_fields(near), FIELDS[kind]
+    values = {key: _value(f, key, (said or {}).get("reset")) for key in (*own, *outer.values())}
     known = {key: a for key, a in values.items() if a is not None}
-    full = f.fit(known, given) if len(known) == len(values) else None
-    if full is None:
+    full = f.fit(known, given) if said is not None and len(known) == len(values) else None
+    shape = full[own[0]].shape if full else None
+    more = None if membrane is None else read_beyond(f, membrane, kind, shape, how.dt)
+    if full is None or said is None:
         return None
-    times = [key for key in full if _unit(membrane, key) == "time"]
+    times = [key for key in own if near.__dataclass_fields__[key].metadata["unit"] == "time"]
     wrong = [x for key in times for x in faults(f.name, key, full[key], how.dt)]
     f.findings.extend(wrong)
     if kind.spikes:
         _check_threshold(f, full, said["reset"])
-    if wrong:
+    if wrong or membrane is None or more is None:
         return None
-    own = [x.name for x in dataclasses.fields(membrane)]
-    return Population(
+    node = Population(
         name=f.name,
-        membrane=membrane(**{key: full[key] for key in own}),
-        rule=kind(**{key: full[name] for key, name in FIELDS[kind].items()}, **said, **more),
+        membrane=membrane(**{key: full[key] for key in own}, **more[0]),
+        rule=kind(**{key: full[name] for key, name in outer.items()}, **said, **more[1]),
     )
+    unsound = [what for part in node.every_part() for what in part.faults()]
+    for what in unsound:
+        f.error("NIR-RULE", what)
+    return None if unsound else node
 
 
-def _unit(membrane: type[Membrane], key: str) -> str | None:
-    return next((f.metadata["unit"] for f in dataclasses.fields(membrane) if f.name == key), None)
+def _rectified(f: Fields) -> dict[str, Any] | None:
+    """Return whether a ReLU follows these neurons; None (and an error) where that is unclear."""
+    word = f.word(RECTIFY)
+    if word is None:
+        return {}
+    if isinstance(word, str) and word in FLAGS:
+        return {"rectified": FLAGS[word]}
+    f.error("NIR-RECTIFY", f"rectify is {word!r:.80}; expected yes or no")
+    return None
 
 
 def _value(f: Fields, key: str, reset: str | None) -> Array | None:

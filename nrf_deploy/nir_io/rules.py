@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from ..findings import Finding, UsageError, error, info, refuse, warning
+from ..neurons import Spikes
+from .beyond import WORDS, words
 from .fields import Fields
 from .graph import RawGraph, RawNode
 
-SAID = {"reset": ("value", "subtract"), "fires": ("above", "at")}
+SAID = {key: words(Spikes, field) for field, key in WORDS[Spikes].items()}
 """The words of each key; the first is meant where nobody states one."""
 UNSTATED, BY_OPTION, RESET_ZERO = "NIR-RULE-UNSTATED", "NIR-RULE-OPTION", "NIR-RULE-RESET-ZERO"
 MEANS = {
@@ -92,9 +94,10 @@ def origin(graph: RawGraph, spiking: Sequence[str], stated: Rules) -> Iterator[F
         yield _unstated(nodes, silent, asked)
     for key in SAID:
         if silent[key] and key in stated:
+            word = stated[key]
             yield info(
                 BY_OPTION,
-                f"{key} = {stated[key]} ({MEANS[stated[key]]}) is stated by --{key}, not by the "
+                f"{key} = {word} ({MEANS.get(word, word)}) is stated by --{key}, not by the "
                 f"file{_where(nodes, silent[key])}",
             )
     zero = [n for n in silent["reset"] if "v_reset" not in n.fields]

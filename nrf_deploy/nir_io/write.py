@@ -7,15 +7,15 @@ weights that several layers share are stored once (a hard link) and come back
 shared, and so that the same network gives the same bytes.
 
 NIR has no word for the time step, how neurons reset, when they fire, how loops start, the
-order of nodes, the readout or receptive fields: they go to the metadata.
+order of nodes, the readout or receptive fields: they go to the metadata. So does what NIR has no
+field for in neurons (beyond.py); a finding then says that other readers see plain ones.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -24,7 +24,7 @@ import numpy as np
 
 from ..capabilities import kind_name, neurons_name
 from ..files import write_atomically
-from ..findings import Finding, UsageError, error, refuse
+from ..findings import Finding, UsageError, error, refuse, warning
 from ..network import (
     DATA,
     KINDS,
@@ -43,10 +43,10 @@ from ..network import (
     Shape,
     Threshold,
 )
-from ..neurons import MEMBRANES, Spikes, Value
+from .beyond import FIELDS, WORDS, full, is_known, nir_fields
+from .beyond import say as say_beyond
 from .kinds import same_padding
 from .metadata import LOOP_START, NODE_ORDER
-from .neurons import FIELDS, RECTIFY
 from .read import read
 
 NIR_VERSION = "1.0.8"
@@ -60,8 +60,8 @@ class UnsayableError(Exception):
     """NIR has no form for this."""
 
 
-def write(network: Network, path: str | Path) -> None:
-    """Write `network` to `path`, whole or not at all.
+def write(network: Network, path: str | Path) -> list[Finding]:
+    """Write `network` to `path`, whole or not at all; return what other readers will not see.
 
     What `read` would refuse (a NaN, tau below dt, shapes that do not meet) is refused here.
     """
@@ -71,6 +71,21 @@ def write(network: Network, path: str | Path) -> None:
         stream.write(data)
 
     write_atomically(path, fill)
+    return [*foreign(network)]
+
+
+def foreign(network: Network) -> Iterator[Finding]:
+    """Yield the neurons that other readers of the file take for plain ones."""
+    for node in network.nodes:
+        if type(node) is Population and (more := say_beyond(node)):
+            kind = node.membrane.nir[node.spikes]
+            yield warning(
+                "NIR-FOREIGN",
+                f"other readers of this file see a plain {kind}",
+                why=f"NIR has no field for what stands in its metadata: {', '.join(sorted(more))}",
+                fix="read the file with nrf-deploy",
+                layer=node.name,
+            )
 
 
 def checked(network: Network) -> bytes:
@@ -112,13 +127,13 @@ class _Writer:
     def __init__(self) -> None:
         self.stored: dict[int, tuple[Array, h5py.Dataset]] = {}
 
-    def fields(self, group: h5py.Group, said: Said, metadata: dict[str, str]) -> None:
+    def fields(self, group: h5py.Group, said: Said, metadata: Said) -> None:
         for key, value in said.items():
             self.put(group, key, value)
         if metadata:
             inner = group.create_group("metadata")
-            for key, text in metadata.items():
-                self.put(inner, key, text)
+            for key, value in metadata.items():
+                self.put(inner, key, value)
 
     def put(self, group: h5py.Group, key: str, value: Field) -> None:
         if isinstance(value, str):
@@ -154,16 +169,18 @@ def _said(node: Node, findings: list[Finding]) -> Said:
         return {}
 
 
-def _metadata(node: Node) -> dict[str, str]:
-    metadata = {}
+def _metadata(node: Node) -> Said:
+    metadata: Said = {}
     if isinstance(node, Conv) and node.bias is None:
         metadata["bias"] = "absent"
     if type(node) is Population:
-        rule = node.rule
-        if type(rule) is Spikes:
-            metadata |= {"reset": rule.reset, "fires": rule.fires}
-        if type(rule) is Value and rule.rectified:
-            metadata[RECTIFY] = "yes"
+        for field, key in WORDS[type(node.rule)].items():
+            value = getattr(node.rule, field)
+            if isinstance(value, str):
+                metadata[key] = value
+            elif value:
+                metadata[key] = "yes"
+        metadata |= say_beyond(node)
     return metadata
 
 
@@ -239,19 +256,14 @@ def _flatten(node: Flatten) -> Said:
 
 
 def _population(node: Population) -> Said:
-    kind = node.membrane.nir[node.spikes]
-    if type(node.membrane) not in MEMBRANES or type(node.rule) not in FIELDS or node.membrane.near:
-        kinds = neurons_name(type(node.membrane), type(node.rule))
-        raise UnsayableError(f"NIR has no node for {kinds}")
-    sayable = {"reset=subtract", "reset_to", "fires=at"}
-    sayable |= {"rectified"} if kind == "LI" else set()
-    if more := sorted(node.features - sayable):
-        raise UnsayableError(f"NIR has no field for {', '.join(more)} of {kind} neurons")
-    said = {f.name: getattr(node.membrane, f.name) for f in dataclasses.fields(node.membrane)}
-    for key, name in FIELDS[type(node.rule)].items():
-        value = np.asarray(getattr(node.rule, key))
-        said[name] = value if value.shape else np.full(node.shape, value, np.float32)
-    return {"type": kind, **said}
+    membrane, rule = type(node.membrane), type(node.rule)
+    if not is_known(node):
+        raise UnsayableError(f"NIR has no node for {neurons_name(membrane, rule)}")
+    said: Said = {"type": node.membrane.nir[node.spikes]}
+    said |= {key: getattr(node.membrane, key) for key in nir_fields(membrane)}
+    for key, name in FIELDS[rule].items():
+        said[name] = full(getattr(node.rule, key), node.shape)
+    return said
 
 
 SAYINGS: tuple[tuple[type[Node], Callable[[Any], Said]], ...] = (
