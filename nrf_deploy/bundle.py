@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from . import bundle_v2
 from . import network as net
 from . import program as prog
 from .archive import LIMIT, Archive, DamagedError, TooLargeError, from_npy, to_npy, write
@@ -28,7 +29,7 @@ from .findings import Finding, InputError, NrfError, UsageError, error
 from .legalise import Step
 from .network import Array, Network
 from .neurons import MEMBRANES, PARTS, RULES
-from .nodes import told
+from .nodes import Node
 from .place.placement import Piece, Placement
 from .program import Program
 from .quantise.rules import LayerRules, Rules
@@ -39,7 +40,9 @@ FORMAT = "nrf-deploy bundle"
 LOOP_START = "loop_start"
 """A field of the network that is stored only where it matters. Bundles of before it was there
 lack it; their loops start at zero."""
-SCHEMA = "2"  # 1 stored every integer array as it was in memory
+SCHEMA = "3"
+"""2 had a name for each kind of neurons; 1 stored every integer array as it was in memory."""
+READ = (bundle_v2.SCHEMA, SCHEMA)
 
 _PIECES = {
     "network": Network,
@@ -55,7 +58,7 @@ _NAME = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)*", re.A
 @cache
 def _codec() -> Codec:
     return Codec(
-        {f"network.{kind}": cls for kind, cls in net.KINDS.items()}
+        {f"network.{kind}": cls for kind, cls in net.KINDS.items() if issubclass(cls, Node)}
         | {
             "network.Network": Network,
             "network.Population": net.Population,
@@ -76,8 +79,7 @@ def _codec() -> Codec:
             "scheme.Population": PopulationScheme,
             "legalise.Step": Step,
             "findings.Finding": Finding,
-        },
-        told,
+        }
     )
 
 
@@ -186,6 +188,8 @@ def load(path: str | os.PathLike[str], *, limit: int = LIMIT) -> Bundle:
             manifest = _manifest(archive, path)
             members = _members(archive, manifest)
             content = _json(members.pop("content.json"), "content.json")
+            if manifest["schema_version"] == bundle_v2.SCHEMA:
+                content = bundle_v2.upgraded(content)
             arrays = _arrays(members, limit)
         except DamagedError as damage:
             raise damage.refusal(path, "BUNDLE") from damage
@@ -230,13 +234,13 @@ def _manifest(archive: Archive, path: str | os.PathLike[str]) -> dict[str, Any]:
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise DamagedError("is no bundle: its manifest does not say so")
     version = manifest.get("schema_version")
-    if version != SCHEMA:
+    if version not in READ:
         raise InputError(
             error(
                 "BUNDLE-SCHEMA",
                 f"{os.fspath(path)} has the schema {version!r:.20}, "
                 f"written by nrf-deploy {manifest.get('tool_version')!r:.20}; "
-                f"this one reads the schema {SCHEMA!r}",
+                f"this one reads the schemas {' and '.join(map(repr, READ))}",
                 fix="update nrf-deploy, or compile the model anew",
             )
         )

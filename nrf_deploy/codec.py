@@ -16,7 +16,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -35,14 +35,8 @@ _NUMBERS: dict[Any, tuple[type, ...]] = {
 
 
 class Codec:
-    def __init__(
-        self,
-        classes: Mapping[str, type],
-        told: Callable[[Any], tuple[type, dict[str, Any]] | None] = lambda value: None,
-    ) -> None:
-        """`told` gives the class and the fields as which a value is written, or None."""
+    def __init__(self, classes: Mapping[str, type]) -> None:
         self._classes = dict(classes)
-        self._told = told
         self._names = {cls: name for name, cls in classes.items()}
         self._fields = {cls: _fields(cls) for cls in classes.values()}
 
@@ -77,12 +71,6 @@ class Codec:
             if not all(isinstance(key, str) for key in value):
                 raise TypeError(f"{at} has keys that are not text")
             return {"map": {k: self._encode(value[k], f"{at}/{k}", arrays) for k in sorted(value)}}
-        if told := self._told(value):
-            cls, given = told
-            tree = {"type": self._names[cls]}
-            for name in self._fields[cls]:
-                tree[name] = self._encode(given[name], f"{at}/{name}", arrays)
-            return tree
         if type(value) not in self._names:
             raise TypeError(f"{at} is a {type(value).__name__}, which is not in the registry")
         tree = {"type": self._names[type(value)]}

@@ -353,18 +353,6 @@ def kind_of(node: object) -> type | None:
     return _KINDS.get((type(node.membrane), type(node.rule), more))
 
 
-def told(value: object) -> tuple[type, dict[str, Any]] | None:
-    """A population by its old name and fields, where it has one: bundles keep their bytes."""
-    cls: Any = kind_of(value)
-    if cls is None or cls.kind not in KINDS:
-        return None
-    names = [f.name for f in dataclasses.fields(cls)]
-    if isinstance(value.rule, Spikes) and np.ndim(value.rule.reset_to) == 0:  # type: ignore[attr-defined]
-        return None
-    plain = {"reset": "value", "fires": "above"} if "per_step" in cls.fixed else {}
-    return cls, {n: plain.get(n, getattr(value, n)) for n in names}
-
-
 _KINDS: dict[tuple[type, type, frozenset[str]], type] = {}
 T = TypeVar("T", bound=type)
 

@@ -194,7 +194,7 @@ def test_the_layout_is_fixed(path):
         (3, 0o100644 << 16, zipfile.ZIP_STORED)
     }
     assert manifest["members"] == listed
-    assert manifest["schema_version"] == "2"
+    assert manifest["schema_version"] == "3"
     assert manifest["source_sha256"] == "0" * 64
     assert manifest["tool_version"] == "0.1.0"
 
@@ -463,9 +463,9 @@ def test_a_bundle_above_the_limit_is_not_read(path):
 
 
 def test_a_newer_schema_is_named(path):
-    code, what = refusal(forged(path, lambda _, manifest: manifest.update(schema_version="3")))
+    code, what = refusal(forged(path, lambda _, manifest: manifest.update(schema_version="4")))
     assert code == "BUNDLE-SCHEMA"
-    assert "'3'" in what
+    assert "'4'" in what
     assert "0.1.0" in what
 
 

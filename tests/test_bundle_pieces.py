@@ -107,16 +107,16 @@ def test_a_compiled_bundle_with_one_edit_is_refused(
 
 
 def population(content: Content) -> Any:
-    return next(n for n in content["map"]["network"]["nodes"] if "v_threshold" in n)
+    return next(n for n in content["map"]["network"]["nodes"] if "rule" in n)
 
 
-@pytest.mark.parametrize("key", ["v_threshold", "r"])
+@pytest.mark.parametrize(("part", "key"), [("rule", "threshold"), ("membrane", "r")])
 @pytest.mark.parametrize("odd", [np.ones(77), np.array([np.inf]), np.zeros((0,)), np.ones(3, bool)])
 def test_neurons_whose_numbers_do_not_fit_them_are_refused(
-    key: str, odd: Any, tmp_path: Path, compiled: Path
+    part: str, key: str, odd: Any, tmp_path: Path, compiled: Path
 ) -> None:
     def change(content: Content) -> None:
-        population(content)[key] = {"array": "odd"}
+        population(content)[part][key] = {"array": "odd"}
 
     assert refused(edited(compiled, tmp_path / "b", change, {"odd": odd}))
 
