@@ -17,6 +17,8 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing takes longer to import than a Ctrl-C to press
+    from .abilities import Flashed as Flashed
+    from .abilities import Image as Image
     from .api.covariance import covariance as covariance
     from .api.export import export as export
     from .api.export import from_torch as from_torch
@@ -40,8 +42,6 @@ if TYPE_CHECKING:  # typing takes longer to import than a Ctrl-C to press
     from .findings import NrfError as NrfError
     from .findings import TargetError as TargetError
     from .findings import UsageError as UsageError
-    from .flash import Flashed as Flashed
-    from .flash import Image as Image
     from .flash import flash as flash
     from .flash import image as image
     from .flash import write_image as write_image
@@ -89,8 +89,8 @@ _HOME = {
     "Covariance": "verification.covariance.nouns",
     "Engines": "verification.engines",
     "Finding": "findings",
-    "Flashed": "flash",
-    "Image": "flash",
+    "Flashed": "abilities",
+    "Image": "abilities",
     "InputError": "findings",
     "Inspection": "api.inspection",
     "Labels": "verification.labels",

@@ -6,109 +6,20 @@ it chooses the board, writes a file whole or not at all, and explains a missing 
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, runtime_checkable
+from typing import BinaryIO
 
+from .abilities import Configuring, Flashed, Flashing, Image, NoBoard
 from .bundle import Bundle
 from .files import write_atomically
-from .findings import Finding, MissingError, UsageError, error
+from .findings import MissingError, UsageError, error
 from .given import as_bundle
 from .pipeline import target_of
 from .typed import demand, demand_number
 
 JSON = ".json"
-
-
-@dataclass(frozen=True)
-class Image:
-    """The bytes that a board receives, or the configuration that describes them.
-
-    Attributes:
-        data: The bytes.
-        form: How to read them: "20-bit words, 4 bytes each, the low byte first".
-        counts: What they hold, by name.
-        checks: Sentences on what was checked.
-        unchecked: Sentences on what cannot be judged here.
-        suffix: The suffix of a file that holds them.
-    """
-
-    data: bytes
-    form: str
-    counts: Mapping[str, int]
-    checks: tuple[str, ...] = ()
-    unchecked: tuple[str, ...] = ()
-    suffix: str = ".img"
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "bytes": len(self.data),
-            "sha256": hashlib.sha256(self.data).hexdigest(),
-            "form": self.form,
-            "counts": dict(self.counts),
-            "checks": list(self.checks),
-            "unchecked": list(self.unchecked),
-        }
-
-
-@dataclass(frozen=True)
-class Boards:
-    """`suiting` boards can take the bundle; `others` were found too."""
-
-    suiting: tuple[str, ...]
-    others: tuple[str, ...]
-    looked: str
-    """What was looked for, and by what."""
-
-
-@dataclass(frozen=True)
-class Flashed:
-    """A loaded board.
-
-    Attributes:
-        board: Its name.
-        written: Counts of what went to the board, by name.
-        read: Counts of what was read back and found equal.
-        findings: What differs, and what the vendor's tools reported.
-    """
-
-    board: str
-    written: Mapping[str, int]
-    read: Mapping[str, int]
-    findings: tuple[Finding, ...] = ()
-
-    @property
-    def sound(self) -> bool:
-        return not any(f.severity == "error" for f in self.findings)
-
-
-@runtime_checkable
-class Flashing(Protocol):
-    """A target that has a way to its boards."""
-
-    def image(self, bundle: Bundle) -> Image: ...
-
-    def boards(self, bundle: Bundle) -> Boards: ...
-
-    def flash(self, bundle: Bundle, board: str, tick: float | None) -> Flashed:
-        """Loads the board and reads back. `tick` is the length of a step in seconds, where the
-        chip needs a clock and the model's own dt is not meant."""
-        ...
-
-
-@runtime_checkable
-class Configuring(Protocol):
-    """A target that can write as JSON what a board is told, also where it has no image."""
-
-    def configuration(self, bundle: Bundle) -> Image: ...
-
-    def has_image(self, chip: str) -> bool:
-        """Can `image` be made without a board of this chip?"""
-        ...
 
 
 def image(bundle: Bundle | str | Path, suffix: str | None = None) -> Image:
@@ -201,11 +112,12 @@ def _way(bundle: Bundle) -> Flashing:
     target = target_of(bundle)
     if isinstance(target, Flashing):
         return target
+    none = f"the target {bundle.target!r} brings none"
     raise MissingError(
         error(
             "FLASH-NO-WAY",
             f"there is no way to a board of {bundle.chip} here",
-            why=getattr(target, "no_flash", f"the target {bundle.target!r} brings none"),
+            why=target.no_flash if isinstance(target, NoBoard) else none,
             fix="run the bundle on the emulator: nrf-deploy run",
         )
     )

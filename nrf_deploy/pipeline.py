@@ -11,6 +11,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from . import __version__, plugins
+from .abilities import HasArtefacts, Silicon
 from .bundle import Bundle
 from .emulator.events_golden import EventRule
 from .emulator.golden import Arithmetic
@@ -25,7 +26,7 @@ from .quantise.rules import Rules
 from .quantise.scheme import single
 from .recording import Recording
 from .stages import Verdict, stages
-from .target import GROUP, Exporter, HasArtefacts, Silicon, Target, chip_named, targets
+from .target import GROUP, Exporter, Target, chip_named, targets
 from .typed import names
 
 

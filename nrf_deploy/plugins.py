@@ -7,12 +7,14 @@ distribution, once a process, and an error only for whoever asks for that plug-i
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection
+from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from .findings import Finding, MissingError, error, warning
 
+MOST_WHY = 500
+"""Characters of the reason that are shown."""
 _broken: dict[tuple[str, str], Finding] = {}
 _sound: dict[tuple[str, str], Any] = {}
 """Plug-ins that have what is needed: it is looked at once, since a run asks for its target."""
@@ -22,10 +24,13 @@ class PluginWarning(UserWarning):
     """A plug-in that cannot be loaded; the command line shows it as a finding (`broken`)."""
 
 
-def loaded(group: str, needs: Collection[str] = (), only: str = "") -> dict[str, Any]:
+def loaded(
+    group: str, check: Callable[[Any], None] | None = None, only: str = ""
+) -> dict[str, Any]:
     """Return every plug-in of an entry-point group by name, without those that are broken.
 
-    `needs` are attributes that each must have; `only` names the one that is wanted.
+    `check` raises where a plug-in does not keep its contract; it is called once for each.
+    `only` names the one that is wanted.
     """
     found = {}
     for entry in sorted(entry_points(group=group), key=lambda e: e.name):
@@ -33,8 +38,8 @@ def loaded(group: str, needs: Collection[str] = (), only: str = "") -> dict[str,
             continue
         try:
             plugin = entry.load()
-            if _sound.get((group, entry.name)) is not plugin:
-                _demand(plugin, needs, entry.value)
+            if check is not None and _sound.get((group, entry.name)) is not plugin:
+                check(plugin)
                 _sound[group, entry.name] = plugin
         except (Exception, SystemExit) as problem:
             _note(group, entry, problem)
@@ -43,10 +48,14 @@ def loaded(group: str, needs: Collection[str] = (), only: str = "") -> dict[str,
     return found
 
 
-def _demand(plugin: Any, needs: Collection[str], source: str) -> None:
-    lacking = [name for name in needs if not hasattr(plugin, name)]
-    if lacking:
-        raise AttributeError(f"{source} has no {', '.join(lacking)}")
+def has(*names: str) -> Callable[[Any], None]:
+    """Return a check for `loaded` that a plug-in has these attributes."""
+
+    def check(plugin: Any) -> None:
+        if lacking := [name for name in names if not hasattr(plugin, name)]:
+            raise AttributeError(f"it has no {', '.join(lacking)}")
+
+    return check
 
 
 def broken(group: str | None = None) -> dict[str, Finding]:
@@ -66,7 +75,7 @@ def _note(group: str, entry: EntryPoint, problem: BaseException) -> None:
     said = warning(
         "PLUGIN-BROKEN",
         f"the plug-in {entry.name!r} of the distribution {source} cannot be loaded",
-        why=f"{entry.value}: {type(problem).__name__}: {problem}"[:300],
+        why=f"{entry.value}: {type(problem).__name__}: {problem}"[:MOST_WHY],
         fix=f"repair or remove {source}; everything else works without it",
     )
     _broken[group, entry.name] = said

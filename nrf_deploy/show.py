@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .abilities import CHOSEN
 from .bundle import Bundle
 from .findings import Finding, merged
 from .model import rule_findings
@@ -16,7 +17,6 @@ from .network import IF, LIF, Array, CubaLIF, Input, Network, Node, Output, Shap
 from .place.placement import Piece, Placement
 from .program import Program
 from .stages import Verdict
-from .target import CHOSEN
 from .text import finding_text, number, several, table, wrap
 
 VERDICT_KEYS = ("layer", "kind", "shape", "verdict", "code", "into")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from .abilities import Detailed
 from .sdk.environments import Status
-from .target import Detailed, Target
+from .target import Target
 from .text import table, wrap
 
 FEW = 4

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from . import network_faults
+from .abilities import Settling
 from .capabilities import ours, unknown, unrun
 from .findings import Finding, InputError, TargetError, UsageError, error, refuse
 from .given import other_steps
@@ -22,7 +23,7 @@ from .quantise.misplaced import misplaced
 from .quantise.rules import Rules
 from .quantise.scheme import Scheme
 from .recording import Recording
-from .target import Settling, chip_named
+from .target import chip_named
 from .time_constants import timeless
 
 

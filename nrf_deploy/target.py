@@ -1,8 +1,8 @@
-"""What a target is, and how the toolchain finds those that are installed.
+"""Targets: their contract, and how the toolchain finds those that are installed.
 
 A target is an object that a plug-in registers under the entry-point group
-`nrf_deploy.targets`. The toolchain asks it for the rules of its chips and hands
-it the nouns; it never imports one by name.
+`nrf_deploy.targets`. The toolchain asks it for the rules of its chips and passes
+networks and programs to it; it never imports one by name.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast
 
 from . import plugins
+from .abilities import ABILITIES, HasCustomChips
 from .capabilities import Accepts as Accepts
 from .capabilities import Domain as Domain
+from .contract import ContractError, demand_members, takes
 from .emulator.events_golden import EventRule
 from .emulator.golden import Arithmetic
 from .emulator.kernels import EventKernels, Kernels
@@ -59,7 +61,7 @@ Exporter = Callable[[Program, Path], None]
 
 
 class Engine(Protocol):
-    """Runs a program somewhere and gives back the trace."""
+    """An engine of the vendor: it runs a program somewhere and returns the trace."""
 
     def __call__(
         self,
@@ -70,46 +72,91 @@ class Engine(Protocol):
         states: Iterable[str] = (),
         steps: int | None = None,
         progress: Progress = ...,
-    ) -> Trace: ...
+    ) -> Trace:
+        """Run a program.
+
+        Args:
+            program: What `lower` returned; it has no faults.
+            recording: Integer input for its ports.
+            record: The populations whose output is recorded. Default: the outputs.
+            states: The populations whose states are recorded. Default: none.
+            steps: How many steps to run. Default: those of the recording.
+            progress: Called as progress(done, of) with steps.
+
+        Returns:
+            The Trace, in the steps of the program.
+        """
+        ...
 
 
 class Target(Protocol):
+    """The contract of a target: what the compiler and the engines ask of it.
+
+    Optional abilities are in abilities.py. Any other public attribute is refused when the
+    target is loaded: it would be a misspelt one. Members of the target's own begin with _.
+    """
+
     name: str
+    """The name, as bundles keep it: letters, digits and hyphens."""
     about: str
+    """What the target is, in one line."""
     chips: Mapping[str, Mapping[str, Any]]
-    """Name of a chip -> its table in chips.toml."""
+    """The table of each chip in chips.toml, by the name of the chip."""
     shown: Sequence[str]
-    """Those of them that the demo takes; the others would show little that is new."""
+    """The chips that the demo takes."""
     arithmetics: Mapping[str, Arithmetic | EventRule]
+    """The rules of one step, by the name that programs give."""
     kernels: Mapping[str, Kernels | EventKernels]
-    """The same rules for the fast engine, by arithmetic, as far as the target gives them."""
+    """The same rules for the fast engine, by arithmetic, as far as the target has them."""
     sdks: Sequence[Sdk]
+    """The environments of the vendor's tools."""
     engines: Mapping[str, Engine]
-    """Engines of the vendor, by name: they run in the environment of the SDK of that name."""
-
+    """Engines of the vendor by name; each runs in the environment of the SDK of that name."""
     exporters: Mapping[str, Exporter]
-    """What writes a program to a folder in the vendor's own terms, by the name of the form."""
-
+    """Functions that write a program to a folder in a form of the vendor, by form."""
     choices: Sequence[Approximate]
     """Rewrites that change spikes, which a user may allow by their `choice`."""
 
     def accepts(self, chip: str) -> Domain:
-        """Return the neurons, with their features, and the other nodes that this chip runs.
+        """Return the neurons, with their features, and the other nodes that a chip runs.
 
-        It speaks of the network after the rewrites. The compiler refuses everything else before
+        It concerns the network after the rewrites. The compiler refuses everything else before
         `check` is called (KIND-UNSUPPORTED, RULE-UNSUPPORTED). To name a feature is to say that
-        `check` and `lower` read it. A target without this method is refused when one of its chips
-        is named.
+        `check` and `lower` read it. A target without this method is refused when one of its
+        chips is named.
+
+        Args:
+            chip: The full name of a chip.
+
+        Returns:
+            The rows of neurons, the exact types of other nodes, and those that `check` refuses
+            itself with a better fix.
         """
         ...
 
     def passes(self, chip: str, allow: Collection[str] = ()) -> Sequence[Pass]:
-        """The exact rewrites that bring a network into a form this chip can hold, and those
-        that are not exact and that the user allowed."""
+        """Return the rewrites that bring a network into a form that a chip can hold.
+
+        Args:
+            chip: The full name of a chip.
+            allow: Names of rewrites that change spikes and that the user allowed. Default:
+                none.
+
+        Returns:
+            The rewrites in their order: exact ones, and those that were allowed.
+        """
         ...
 
     def check(self, network: Network, chip: str) -> list[Finding]:
-        """A verdict on every layer of a legalised network."""
+        """Return the problems of a network on a chip, all at once.
+
+        Args:
+            network: The network after the rewrites; it holds only what `accepts` names.
+            chip: The full name of a chip.
+
+        Returns:
+            An error for everything that the chip cannot hold, a warning for what it changes.
+        """
         ...
 
     def quantise(
@@ -119,18 +166,54 @@ class Target(Protocol):
         calibration: Recording | None,
         rules: Rules,
         progress: Progress,
-    ) -> tuple[Scheme, list[Finding]]: ...
+    ) -> tuple[Scheme, list[Finding]]:
+        """Return the integers of a network.
 
-    def lower(self, network: Network, scheme: Scheme, chip: str) -> tuple[Program, list[Finding]]:
-        """The program; its origins say how it is read, of each layer that gives values also what
-        1 of the model is in them (program.Origin)."""
+        Args:
+            network: The network that `check` accepted.
+            chip: The full name of a chip.
+            calibration: Typical input, to which the integers are fitted; None without.
+            rules: The rules of the user; a rule that the chip does not follow is an error.
+            progress: Called as progress(done, of) with layers.
+
+        Returns:
+            The Scheme: weights by connection, parameters and units by population; and the
+            findings, such as an error for a weight that rounds to 0.
+        """
         ...
 
-    def place(self, program: Program, chip: str) -> Placement: ...
+    def lower(self, network: Network, scheme: Scheme, chip: str) -> tuple[Program, list[Finding]]:
+        """Return the program of a network.
+
+        Args:
+            network: The network that was quantised.
+            scheme: What `quantise` returned.
+            chip: The full name of a chip.
+
+        Returns:
+            The Program, and findings. Its origins say how it is read; of each layer that
+            gives values they also say what 1 of the model is in them (program.Origin).
+        """
+        ...
+
+    def place(self, program: Program, chip: str) -> Placement:
+        """Return which core holds what.
+
+        Args:
+            program: What `lower` returned.
+            chip: The full name of a chip.
+
+        Returns:
+            The Placement, with every budget that is used and its limit.
+
+        Raises:
+            TargetError: The program does not fit on the chip.
+        """
+        ...
 
 
 class BaseArithmetic:
-    """Weights, outputs and sums as they are: a base class that leaves the neurons to be said."""
+    """A base class of an arithmetic: weights, outputs and sums unchanged, no neurons."""
 
     name: str
     parameters: Mapping[str, Declared] = MappingProxyType({})
@@ -153,8 +236,7 @@ class BaseArithmetic:
 
 
 class BaseTarget:
-    """What a small target has none of: a base class that leaves only what it must say
-    (docs/add-a-target.md)."""
+    """A base class of a target: nothing of what a small target does not have."""
 
     shown: Sequence[str] = ()
     kernels: Mapping[str, Kernels | EventKernels] = MappingProxyType({})
@@ -168,80 +250,11 @@ class BaseTarget:
 
 
 def targets() -> dict[str, Target]:
-    """Every installed target, by name, but those that cannot be loaded (plugins.py)."""
-    return plugins.loaded(GROUP, ("name", "chips", "arithmetics"))
+    """Return every installed target by name, without those that cannot be loaded.
 
-
-@runtime_checkable
-class HasCustomChips(Protocol):
-    """A target that has more chips than `chips` lists: those that a user describes."""
-
-    def chip_from(self, given: str) -> str | None:
-        """The full name of the chip that `given` (a file, a name with options) describes, with
-        which every other method can be called and which a bundle keeps; None where it is not
-        one of this target's."""
-        ...
-
-
-CHOSEN = "TARGET-CHOSEN"
-"""The finding with which a target names what it chose for a model, and why."""
-
-
-@runtime_checkable
-class Detailed(Protocol):
-    """A target that can show the chips that a user describes."""
-
-    def table_of(self, chip: str) -> Mapping[str, Any]:
-        """The table of a chip by its full name, of the form that `chips` has."""
-        ...
-
-
-@runtime_checkable
-class Settling(Protocol):
-    """A target whose chips can leave something to the model."""
-
-    def settled(
-        self, network: Network, chip: str, calibration: Recording | None, rules: Rules
-    ) -> tuple[str, list[Finding]]:
-        """Return the full name of the chip for a legalised and checked network, and findings on
-        what was chosen (CHOSEN). A name that leaves nothing open is returned unchanged."""
-        ...
-
-
-@runtime_checkable
-class HasArtefacts(Protocol):
-    """A target that keeps files of the vendor's in every bundle."""
-
-    def artefacts(self, program: Program, placement: Placement) -> Mapping[str, bytes]:
-        """By name ("acme/config.json"); a TargetError where the chip would not take them."""
-        ...
-
-
-@runtime_checkable
-class Dequantising(Protocol):
-    """A target that says what its integers mean, so that errors can be given their causes."""
-
-    def dequantised(self, program: Program) -> Mapping[str, Mapping[str, Array]]:
-        """By name of synapses {"weight": what one event adds to a potential}; by name of
-        populations their numbers as verification/ideal.py names them. Amounts are in the units
-        of the program's v, decays are the part that is lost in a step."""
-        ...
-
-
-@runtime_checkable
-class HasStepSums(Protocol):
-    """A target with arithmetics in which a step's events come one by one."""
-
-    summed: Mapping[str, str]
-    """Name of such an arithmetic -> the one that adds up a step's events, for the same program."""
-
-
-@runtime_checkable
-class Silicon(Protocol):
-    """A target whose engines do not all compute what its chips do."""
-
-    silicon: str
-    """Which engine the silicon follows, and how that is known: one sentence without a period."""
+    A target that does not keep the contract is one of these (contract.py).
+    """
+    return plugins.loaded(GROUP, demand_contract)
 
 
 def target_of_chip(given: str) -> Target:
@@ -249,7 +262,7 @@ def target_of_chip(given: str) -> Target:
 
 
 def chip_named(given: str) -> tuple[Target, str]:
-    """The target and the full name of a chip."""
+    """Return the target of a chip and the full name of the chip; refuse an unknown name."""
     demand(given, str, "the name of a chip", "pass a name such as 'loihi2' (nrf-deploy targets)")
     shelf = targets()
     for target in shelf.values():
@@ -304,3 +317,11 @@ def _declared(target: Target, chip: str) -> Target:
             fix="declare the neurons and the other nodes that the chip runs (docs/add-a-target.md)",
         )
     )
+
+
+def demand_contract(target: object) -> None:
+    """Refuse a target that does not keep the contract, with all its faults."""
+    demand_members(target, Target, ABILITIES, late=("accepts",))
+    for name, engine in cast(Target, target).engines.items():
+        if not (callable(engine) and takes(engine, Engine.__call__)):
+            raise ContractError(f"its engine {name!r} cannot be called as an Engine")

@@ -164,9 +164,9 @@ def test_other_mistakes_are_named_or_what_was_seen_of_them(
 @pytest.mark.parametrize(
     ("where", "instead", "said"),
     [
-        ("if foreign := unknown(network, self.accepts(chip), chip):", "if foreign := []:",
+        ("if foreign := nrf.unknown(network, self.accepts(chip), chip):", "if foreign := []:",
          "check takes UnknownConv, a subclass of Conv, for Conv"),
-        ("        if foreign := unknown(network, self.accepts(chip), chip):\n"
+        ("        if foreign := nrf.unknown(network, self.accepts(chip), chip):\n"
          "            return foreign\n", "",
          "check takes UnknownLinear, a subclass of Linear, for Linear"),
     ],
@@ -190,9 +190,9 @@ def test_a_target_that_takes_a_subclass_for_its_base_fails(
 @pytest.mark.parametrize(
     ("where", "instead"),
     [
-        ("def accepts(self, chip):", "def takes(self, chip):"),
-        ("return Domain((neurons,), {Linear", "return frozenset({Linear"),
-        ("return Domain((neurons,), {Linear", 'return Domain((neurons,), {"Linear", Linear'),
+        ("def accepts(self, chip):", "def _accepts(self, chip):"),
+        ("return nrf.Domain((neurons,), {nrf.Linear", "return frozenset({nrf.Linear"),
+        ("return nrf.Domain((neurons,), {nrf.Linear", 'return nrf.Domain((neurons,), {"Linear", 3'),
     ],
 )
 def test_a_target_that_does_not_declare_what_it_runs_is_refused(
@@ -207,6 +207,35 @@ def test_a_target_that_does_not_declare_what_it_runs_is_refused(
     done = call(path, "check", model, "--target", "toy8")
     assert done.returncode == 4
     assert "TARGET-ACCEPTS" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("where", "instead", "says"),
+    [
+        ("def accepts(self, chip):", "def takes(self, chip):",
+         "it has 'takes', which no target has"),
+        ("def lower(self, network, scheme, chip):", "def lower(self, network, scheme):",
+         "lower(network, scheme) cannot be called as lower(network, scheme, chip)"),
+        ("def place(self, program, chip):", "def places(self, program, chip):",
+         "did you mean 'place'?"),
+    ],
+)  # fmt: skip
+def test_a_target_that_does_not_keep_the_contract_is_named_when_it_is_loaded(
+    site: Path, tmp_path: Path, model: Path, where: str, instead: str, says: str
+) -> None:
+    path = tmp_path / "site"
+    subprocess.run(["cp", "-r", str(site), str(path)], check=True)
+    code = path / "toy8" / "__init__.py"
+    text = code.read_text()
+    assert text.count(where) == 1
+    code.write_text(text.replace(where, instead))
+    done = subprocess.run(
+        [sys.executable, "-m", "nrf_deploy", "check", str(model), "--target", "toy8"],
+        env={**os.environ, **first(path)}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 5
+    assert "PLUGIN-BROKEN" in done.stderr
+    assert says in unwrapped(done.stderr)
 
 
 def test_what_the_toy_cannot_hold_is_refused_by_name(

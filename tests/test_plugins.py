@@ -131,7 +131,7 @@ def test_entries_are_looked_up_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     """A plug-in that is sound is given as its entry point names it."""
     entry = EntryPoint("json", "json", "some.group")
     monkeypatch.setattr(plugins, "entry_points", lambda group: [entry])
-    assert plugins.loaded("some.group", ("loads",)) == {"json": json}
+    assert plugins.loaded("some.group", plugins.has("loads")) == {"json": json}
     assert plugins.broken() == {}
 
 
@@ -148,7 +148,7 @@ def test_what_a_plugin_needs_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) 
     entry = SimpleNamespace(name="acme", value="acme:target", load=lambda: plugin)
     monkeypatch.setattr(plugins, "entry_points", lambda group: [entry])
     for _ in range(3):
-        assert plugins.loaded("some.group", ("chips",)) == {"acme": plugin}
+        assert plugins.loaded("some.group", plugins.has("chips")) == {"acme": plugin}
     assert looked == [1]
 
 

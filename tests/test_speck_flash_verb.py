@@ -16,9 +16,9 @@ from cli_calls import MISSING, USAGE, answer, refusal, small, unwrapped
 from speck_networks import chain, conv, neurons
 
 import nrf_deploy as nd
+from nrf_deploy.abilities import Boards, Flashed, Image
 from nrf_deploy.cli import main
 from nrf_deploy.findings import MissingError, TargetError, error
-from nrf_deploy.flash import Boards, Flashed, Image
 
 DATA = bytes(range(256)) * 5
 

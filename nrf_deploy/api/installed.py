@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from .. import plugins, show_installed
+from ..abilities import Detailed
 from ..bench.case import cases, chosen
 from ..bench.case import peers as _peers
 from ..bench.measure import Measured, measure
@@ -16,7 +17,7 @@ from ..findings import Finding, MissingError, UsageError, error, refuse, warning
 from ..idle import idle
 from ..sdk import environments
 from ..sdk.environments import Status
-from ..target import GROUP, Detailed, Sdk, Target, chip_named
+from ..target import GROUP, Sdk, Target, chip_named
 from ..target import targets as installed
 from ..typed import listed, whole
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from ..emulator.engine import Engine
 from ..findings import UsageError, error
-from ..plugins import loaded
+from ..plugins import has, loaded
 from ..program import Program
 from ..recording import Recording
 from ..target import Sdk
@@ -75,7 +75,7 @@ class Peer:
 
 
 def _modules() -> Iterable[Any]:
-    return loaded("nrf_deploy.benchmarks", ("cases", "peers")).values()
+    return loaded("nrf_deploy.benchmarks", has("cases", "peers")).values()
 
 
 def cases() -> dict[str, Case]:

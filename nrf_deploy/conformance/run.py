@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
+from ..abilities import Coarse, Conforming
 from ..bundle import Bundle
 from ..findings import Finding, InputError, MissingError, NrfError, UsageError, error, info, refuse
 from ..flash import image
@@ -31,26 +32,6 @@ from .store import read_kit
 from .suspects import hint, likely
 
 LEFT_OUT = "CONFORMANCE-IMAGE-LEFT-OUT"
-
-
-@runtime_checkable
-class Conforming(Protocol):
-    """A target that brings programs of its own arithmetic, with the traces they must give."""
-
-    @property
-    def kit(self) -> Path:
-        """The folder of its kit."""
-        ...
-
-
-@runtime_checkable
-class Coarse(Protocol):
-    """A target whose chips can be too narrow for a model that they take."""
-
-    @property
-    def coarse(self) -> Sequence[str]:
-        """The codes of the warnings that say so: such a model says nothing of the arithmetic."""
-        ...
 
 
 @cache

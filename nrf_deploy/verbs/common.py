@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from .. import kinds, pipeline, show
+from ..abilities import CHOSEN
 from ..bundle import Bundle
 from ..cli import emit
 from ..findings import (
@@ -27,7 +28,6 @@ from ..network import Network
 from ..recording import Recording
 from ..recordings import STATES, Options
 from ..stages import Verdict
-from ..target import CHOSEN
 from ..text import Progress, finding_text, wrap
 
 

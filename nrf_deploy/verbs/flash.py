@@ -6,9 +6,10 @@ import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
+from ..abilities import Image
 from ..cli import emit
 from ..findings import UsageError, refuse
-from ..flash import JSON, Image, image, write_image
+from ..flash import JSON, image, write_image
 from ..flash import flash as flash_board
 from ..given import as_bundle
 from ..idle import idle

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ..abilities import Dequantising, HasStepSums
 from ..bundle import Bundle
 from ..pipeline import populations, target_of
 from ..quantise.rules import Rules
-from ..target import Dequantising, HasStepSums
 from .causes import Attribution, Ways, either
 from .comparison import Comparison, LayerComparison
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from ..abilities import Dequantising, HasStepSums
 from ..bundle import Bundle
 from ..findings import Finding, UsageError, error, info
 from ..network import Array
@@ -13,7 +14,6 @@ from ..program import Program
 from ..progress import Progress, quiet
 from ..recording import Recording, Trace
 from ..run_bundle import emulate
-from ..target import Dequantising, HasStepSums
 from .advice import ways
 from .alone import Run, each, unrecorded
 from .attribution import attribute

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nrf_deploy.abilities import CHOSEN
 from nrf_deploy.findings import Finding, info, warning
-from nrf_deploy.target import CHOSEN
 
 from .settings import Settings
 

@@ -6,10 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nrf_deploy.abilities import Boards, Flashed, Image
 from nrf_deploy.bundle import Bundle
 from nrf_deploy.capabilities import Domain
 from nrf_deploy.findings import Finding
-from nrf_deploy.flash import Boards, Flashed, Image
 from nrf_deploy.legalise import Pass
 from nrf_deploy.legalise.choice import Approximate, allowed
 from nrf_deploy.network import Array, Network

@@ -12,9 +12,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from nrf_deploy.abilities import Flashed, Image
 from nrf_deploy.bundle import Bundle
 from nrf_deploy.findings import Finding, TargetError, error, refuse
-from nrf_deploy.flash import JSON, Flashed, Image
+from nrf_deploy.flash import JSON
 from nrf_deploy.place.placement import Placement
 from nrf_deploy.program import Program
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nrf_deploy.abilities import Boards, Flashed
 from nrf_deploy.findings import Finding, MissingError, TargetError, error, refuse, warning
-from nrf_deploy.flash import Boards, Flashed
 from nrf_deploy.network import Array
 from nrf_deploy.sdk.environments import installed_python, status
 from nrf_deploy.sdk.reply import Expected, Numbers, Upto

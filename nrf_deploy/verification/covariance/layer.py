@@ -12,6 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
+from ...abilities import Dequantising
 from ...bundle import Bundle
 from ...layers import Layers, layers
 from ...legalise import parse
@@ -21,7 +22,6 @@ from ...program import spread
 from ...progress import Progress, quiet
 from ...recording import Recording, Trace
 from ...reference import run as run_reference
-from ...target import Dequantising
 from ..alone import alone
 from ..attribution import joined
 from ..explain import emulating
