@@ -31,7 +31,7 @@ def test_how_it_works_prints_the_numbers_that_it_tells(shared: Path, tmp_path: P
 
 
 def test_every_link_of_the_documents_leads_to_a_file() -> None:
-    documents = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    documents = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
     links = [
         (document.name, link)
         for document in documents
