@@ -1,4 +1,4 @@
-"""Small pictures of bars, in groups, as SVG."""
+"""Small charts of bars in groups, as SVG."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ COLOURS = ("#9aa5b1", "#c8553d", "#1b6ca8", "#588157", "#7b4b94", "#d9a441", "#5
 WIDTH, LEFT, RIGHT, BAR, TOP = 640, 210, 76, 13, 40
 
 Groups = Mapping[str, Mapping[str, float]]
-"""{group: {bar: share}}; a bar has the same colour in every group."""
+"""Shares by group and bar; a bar has the same colour in every group."""
 
 
 def bars(title: str, groups: Groups) -> str:
-    """Lying bars, each with its number in per cent."""
+    """Draw horizontal bars, each with its number in per cent."""
     names = list(dict.fromkeys(name for group in groups.values() for name in group))
-    most = max((x for group in groups.values() for x in group.values()), default=0.0) or 1.0
+    largest = max((x for group in groups.values() for x in group.values()), default=0.0) or 1.0
     parts, y = [_text(0, 20, title, size=14, weight="bold")], TOP
-    for group, held in groups.items():
+    for group, shares in groups.items():
         parts.append(_text(0, y + 11, group, weight="bold"))
         y += BAR + 5
-        for name, share in held.items():
-            long = max(share / most * (WIDTH - LEFT - RIGHT), 0.5)
+        for name, share in shares.items():
+            long = max(share / largest * (WIDTH - LEFT - RIGHT), 0.5)
             colour = COLOURS[names.index(name) % len(COLOURS)]
             parts.append(_text(12, y + 11, name))
             parts.append(

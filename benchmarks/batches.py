@@ -1,4 +1,4 @@
-"""What a second thread makes of a batch: recordings side by side on one engine."""
+"""Gain of a second thread for a batch: recordings in parallel on one engine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RECORDINGS, ROUNDS = 16, 7
 
 
 def batches(say: Callable[[str], None]) -> Iterator[dict[str, Any]]:
-    """By case: seconds on one thread and on two, of rounds in which one follows the other."""
+    """Yield for each case the seconds on one thread and on two, measured in the same rounds."""
     for name in NAMES:
         say(f"batch: {name}")
         try:

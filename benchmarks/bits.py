@@ -1,10 +1,10 @@
-"""How many places differ from the float model as the bits of a machine grow.
+"""Mismatches with the float model against the bits of a machine.
 
     python benchmarks/bits.py MODEL.nir --input REC [--bin 1e-3] [--dt 1]
         [--base emulator-float-like] [--sweep weight_bits=2,3,4,6,8,12,16]
 
-Each row is the target `BASE:KEY=VALUE`, compiled and verified like any other. A place is a
-neuron in a step whose spike is not the model's.
+Each row is the target `BASE:KEY=VALUE`, compiled and verified like any other. A mismatch is a
+neuron and step whose output is not the model's.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="mismatches with the model against bits")
     parser.add_argument("model", help="a .nir file")
     parser.add_argument("--input", required=True, help="a recording")
-    parser.add_argument("--reset", choices=["value", "subtract"], help="where its file says none")
-    parser.add_argument("--fires", choices=["above", "at"], help="where its file says none")
-    parser.add_argument("--dt", type=float, help="the model's time step, where its file says none")
+    parser.add_argument("--reset", choices=["value", "subtract"], help="if the file has none")
+    parser.add_argument("--fires", choices=["above", "at"], help="if the file has none")
+    parser.add_argument("--dt", type=float, help="the model's time step, if the file has none")
     parser.add_argument("--bin", type=float, help="seconds of a step of camera events")
-    parser.add_argument("--base", default=WIDE, help="what holds the settings not swept")
+    parser.add_argument("--base", default=WIDE, help="the target with the other settings")
     parser.add_argument("--sweep", action="append", metavar="KEY=A,B,...", help="may be repeated")
     args = parser.parse_args()
     try:
@@ -38,7 +38,7 @@ def main() -> int:
         for sweep in args.sweep or SWEEPS:
             key, _, values = sweep.partition("=")
             rows = [row(model, recording, args.base, key, v) for v in values.split(",")]
-            print(table((key, "spikes", "model's", "places that differ", "of the spikes"), rows))
+            print(table((key, "spikes", "model's", "mismatches", "per spike"), rows))
             print()
     except NrfError as refusal:
         print(refusal, file=sys.stderr)

@@ -1,12 +1,12 @@
-"""Covariance on the chips: writes docs/covariance.md and its figures.
+"""Measurement of covariance on the chips, which writes docs/covariance.md and its figures.
 
     python benchmarks/covariant.py [--camera FILE]   measure all, then write
-    python benchmarks/covariant.py --only NAME       measure one model anew; keep the others
-    python benchmarks/covariant.py --again           write from what was measured
+    python benchmarks/covariant.py --only NAME       measure one model again; keep the others
+    python benchmarks/covariant.py --again           write the stored measurements
 
 The front ends and the trained trackers are compiled for each chip; each goes through the tests
 of `verify --covariance`. FILE is a camera's recording for the test of real timestamps
-(N-MNIST's, of 34 x 34 pixels). What was measured is kept in docs/covariance/measured.json.
+(N-MNIST's, of 34 x 34 pixels). Measurements are stored in docs/covariance/measured.json.
 """
 
 from __future__ import annotations
@@ -58,29 +58,29 @@ def main() -> int:
     )
     parser.add_argument("--camera", help="a recording of N-MNIST, with timestamps")
     parser.add_argument(
-        "--only", choices=[*MODELS, *OTHERS], help="measure this anew; keep the others"
+        "--only", choices=[*MODELS, *OTHERS], help="measure this again; keep the others"
     )
-    parser.add_argument("--again", action="store_true", help="only write the document anew")
-    asked = parser.parse_args()
-    if asked.only == "camera" and not asked.camera:
+    parser.add_argument("--again", action="store_true", help="only write the document again")
+    options = parser.parse_args()
+    if options.only == "camera" and not options.camera:
         parser.error("--camera FILE is needed to measure it")
     FOLDER.mkdir(exist_ok=True)
-    held = json.loads(KEPT.read_text("utf-8")) if KEPT.exists() else {}
-    for name in () if asked.again else everything(asked):
+    measured = json.loads(KEPT.read_text("utf-8")) if KEPT.exists() else {}
+    for name in () if options.again else everything(options):
         print(f"measuring {name}", file=sys.stderr, flush=True)
-        held[name] = anew(name, asked.camera)
-        KEPT.write_text(json.dumps(held, indent=1, sort_keys=True) + "\n", "utf-8")
-    for name, drawn in pictures(held).items():
+        measured[name] = anew(name, options.camera)
+        KEPT.write_text(json.dumps(measured, indent=1, sort_keys=True) + "\n", "utf-8")
+    for name, drawn in pictures(measured).items():
         (FOLDER / f"{name}.svg").write_text(drawn, "utf-8")
-    (DOCS / "covariance.md").write_text(document(held), "utf-8")
+    (DOCS / "covariance.md").write_text(document(measured), "utf-8")
     print(f"wrote {DOCS / 'covariance.md'}")
     return 0
 
 
-def everything(asked: argparse.Namespace) -> tuple[str, ...]:
-    if asked.only:
-        return (asked.only,)
-    others = (name for name in OTHERS if name != "camera" or asked.camera)
+def everything(options: argparse.Namespace) -> tuple[str, ...]:
+    if options.only:
+        return (options.only,)
+    others = (name for name in OTHERS if name != "camera" or options.camera)
     return (*others, *MODELS)
 
 
@@ -99,25 +99,25 @@ def anew(name: str, file: str | None) -> Any:
 
 
 def model(name: str) -> dict[str, Any]:
-    """By chip what the tests say, and where the trackers find the disc."""
-    found: dict[str, Any] = {}
+    """Return the results of the tests by chip."""
+    results: dict[str, Any] = {}
     source = shipped.module(name)
     steps = SHORT if name in TRACKERS else STEPS
-    typical, given = source.demo_recording(1, TYPICAL), source.demo_recording(0, steps)
+    typical, stimulus = source.demo_recording(1, TYPICAL), source.demo_recording(0, steps)
     with tempfile.TemporaryDirectory() as folder:
         exported = nd.export(name, Path(folder) / f"{name}.nir")
     for chip in CHIPS:
         try:
             bundle = nd.compile(exported, chip, typical)
         except TargetError as refusal:
-            found[chip] = {"refused": [f.what for f in refusal.findings]}
+            results[chip] = {"refused": [f.what for f in refusal.findings]}
             continue
-        found[chip] = {"covariance": covariance(bundle, given).as_json()}
-    return found
+        results[chip] = {"covariance": covariance(bundle, stimulus).as_json()}
+    return results
 
 
 def integrators() -> dict[str, Any]:
-    """The front end's fields with neurons that do not leak, which Speck has too."""
+    """Measure the front end's fields with neurons without a leak, which Speck has too."""
     weight = frontend.field_weights()
     reach, size = weight.shape[-1] // 2, (frontend.SIZE, frontend.SIZE)
     conv = Conv(
@@ -139,39 +139,41 @@ def integrators() -> dict[str, Any]:
     edges = (("x", "fields"), ("fields", "field_if"), ("field_if", "y"))
     seen = {"field_if": described(frontend.fields(), frontend.STRIDE)}
     network = Network(nodes, edges, 1e-3, receptive_fields=seen)
-    typical, given = (frontend.demo_recording(s, n) for s, n in ((1, TYPICAL), (0, STEPS)))
-    found: dict[str, Any] = {}
+    typical, stimulus = (frontend.demo_recording(s, n) for s, n in ((1, TYPICAL), (0, STEPS)))
+    results: dict[str, Any] = {}
     for chip in ("loihi2", "speck2f"):
         bundle = nd.compile(network, chip, typical)
-        found[chip] = {"covariance": covariance(bundle, given).as_json()}
-    found["speck2f"]["summed"] = summed(bundle, given)
-    return found
+        results[chip] = {"covariance": covariance(bundle, stimulus).as_json()}
+    results["speck2f"]["summed"] = summed(bundle, stimulus)
+    return results
 
 
-def summed(bundle: Bundle, given: Recording) -> dict[str, float]:
-    """By transform, how far the answers are off where the chip's events are added up step by
-    step and not taken one by one."""
+def summed(bundle: Bundle, stimulus: Recording) -> dict[str, float]:
+    """Return the errors by transform if the chip's events are added step by step.
+
+    The chip itself takes them one by one.
+    """
     program = replace(bundle.program, arithmetic="speck.steps")
     stage = Stage(CHIP, bundle.network, replace(bundle, program=program))
-    rows = in_space(bundle, given, fields.seen(bundle.network)[0], [stage]).rows
+    rows = in_space(bundle, stimulus, fields.seen(bundle.network)[0], [stage]).rows
     return {row.transform: row.errors[CHIP] for row in rows}
 
 
 def camera(file: str) -> dict[str, Any]:
-    """The front end in front of a real recording, with its own timestamps."""
-    name, found = "covariant-frontend", {}
+    """Measure the front end on a real recording with its timestamps."""
+    name, results = "covariant-frontend", {}
     with tempfile.TemporaryDirectory() as folder:
         exported = nd.export(name, Path(folder) / f"{name}.nir")
-    given, _ = recording_for(exported.network, file, **WINDOW)  # type: ignore[arg-type]
+    stimulus, _ = recording_for(exported.network, file, **WINDOW)  # type: ignore[arg-type]
     real = slower(exported.network, file, **WINDOW)  # type: ignore[arg-type]
     for chip in CHIPS:
-        bundle = nd.compile(exported, chip, given.until(TYPICAL))
-        found[chip] = covariance(bundle, given, slower=real).as_json()
-    return {"file": Path(file).name, "steps": given.steps, "chips": found}
+        bundle = nd.compile(exported, chip, stimulus.until(TYPICAL))
+        results[chip] = covariance(bundle, stimulus, slower=real).as_json()
+    return {"file": Path(file).name, "steps": stimulus.steps, "chips": results}
 
 
 def ladder(chip: str) -> dict[str, Any]:
-    """One leaky integrator after another, each twice as slow, on the same random events."""
+    """Measure a ladder of leaky integrators, each twice as slow, on the same random events."""
     rng = np.random.default_rng(0)
     events = Recording.from_dense((rng.random((400, 16)) < 0.1).astype(np.int64), 1e-3)
     nodes: list[Node] = [Input(name="x", port_shape=(16,))]
@@ -187,9 +189,12 @@ def ladder(chip: str) -> dict[str, Any]:
 
 
 def truncation() -> dict[str, Any]:
-    """How far a kernel is from the one of 4 times the variance, scaled by 2, when both are cut to
-    a width; by the smaller variance and the orders of derivative."""
-    found: dict[str, Any] = {}
+    """Return the error of truncation, by the smaller variance and the orders of derivative.
+
+    It is the difference between a kernel and the one of 4 times the variance, scaled by 2, if
+    both are cut to the same width.
+    """
+    curves: dict[str, Any] = {}
     reach = max(WIDTHS)
     take = transformed(2 * np.eye(2), reach)
     for variance, (along, across) in itertools.product((1.0, 2.0), ((0, 0), (1, 0), (1, 1))):
@@ -200,8 +205,8 @@ def truncation() -> dict[str, Any]:
             small, large = (np.pad(sampled(f, half), reach - half) for f in fields)
             off = np.linalg.norm(small - 4 * take(large)) / np.linalg.norm(small)
             points.append((width, float(off)))
-        found[f"{variance:g} to {4 * variance:g}, orders {along}, {across}"] = points
-    return found
+        curves[f"{variance:g} to {4 * variance:g}, orders {along}, {across}"] = points
+    return curves
 
 
 if __name__ == "__main__":

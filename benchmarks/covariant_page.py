@@ -1,4 +1,4 @@
-"""docs/covariance.md and its figures, from what was measured: every number comes from there."""
+"""The page docs/covariance.md and its figures, written from the stored measurements."""
 
 from __future__ import annotations
 
@@ -30,32 +30,32 @@ SHOWN = "covariant-frontend"
 FLOOR = 1e-6  # where a curve with a logarithmic axis ends
 
 
-def document(held: Found) -> str:
-    """The words are in covariant.md."""
+def document(measured: Found) -> str:
+    """Return the page; its text is in covariant.md."""
     return (
         (Path(__file__).parent / "covariant.md")
         .read_text("utf-8")
         .format(
-            time=_by_model(held, ZERO, IN_TIME),
-            causes=_causes(held),
-            real=_real(held),
-            space=_by_model(held, AFFINE, IN_SPACE),
-            truncation=_widths(held),
-            motion=_by_model(held, GALILEAN, IN_MOTION),
-            rows="\n".join(_every_row(held)).strip(),
-            **_camera(held),
-            **_ladder_means(held),
-            **_one_by_one(held),
+            time=_by_model(measured, ZERO, IN_TIME),
+            causes=_causes(measured),
+            real=_real(measured),
+            space=_by_model(measured, AFFINE, IN_SPACE),
+            truncation=_widths(measured),
+            motion=_by_model(measured, GALILEAN, IN_MOTION),
+            rows="\n".join(_every_row(measured)).strip(),
+            **_camera(measured),
+            **_ladder_means(measured),
+            **_one_by_one(measured),
         )
     )
 
 
-def tests(held: Found) -> Iterator[tuple[str, str, Found]]:
-    """(model, chip, its tests), in a fixed order."""
-    for name in sorted(held):
-        for chip, found in sorted(held[name].items()) if name not in _OTHER else ():
-            if "covariance" in found:
-                yield name, chip, found["covariance"]["tests"]
+def tests(measured: Found) -> Iterator[tuple[str, str, Found]]:
+    """Yield (model, chip, its tests) in a fixed order."""
+    for name in sorted(measured):
+        for chip, tests_of in sorted(measured[name].items()) if name not in _OTHER else ():
+            if "covariance" in tests_of:
+                yield name, chip, tests_of["covariance"]["tests"]
 
 
 _OTHER = ("ladder", "truncation", "camera")
@@ -66,11 +66,11 @@ def mean(rows: Sequence[Found], stage: str) -> float | None:
     return sum(values) / len(values) if values else None
 
 
-def _by_model(held: Found, key: str, stages: Sequence[str]) -> str:
-    """Means over the rows of a depth, or of a transform where all are of one."""
+def _by_model(measured: Found, key: str, stages: Sequence[str]) -> str:
+    """Return the means over the rows of a depth, or of a transform if all have one depth."""
     lines = [f"| model | chip | | {' | '.join(stages)} |", f"|---|---|---|{'---|' * len(stages)}"]
-    for name, chip, found in tests(held):
-        rows = found[key]["rows"]
+    for name, chip, tests_of in tests(measured):
+        rows = tests_of[key]["rows"]
         for part, of in _groups(rows, key):
             cells = " | ".join(percent(mean(of, s)) for s in stages)
             lines.append(f"| {name} | {chip} | {part} | {cells} |")
@@ -94,8 +94,8 @@ def _shares(rows: Sequence[Found]) -> dict[str, float]:
     return {c: sum(row["causes"].get(c, 0.0) for row in rows) / len(rows) for c in names}
 
 
-def _causes(held: Found) -> str:
-    every = [(n, c, _shares(t[ZERO]["rows"])) for n, c, t in tests(held)]
+def _causes(measured: Found) -> str:
+    every = [(n, c, _shares(t[ZERO]["rows"])) for n, c, t in tests(measured)]
     every = [e for e in every if e[2]]
     largest = {c: max(shares.get(c, 0.0) for _, _, shares in every) for c in every[0][2]}
     names = sorted((c for c in largest if largest[c] >= 5e-5), key=lambda c: -largest[c])
@@ -106,41 +106,41 @@ def _causes(held: Found) -> str:
     return "\n".join(lines)
 
 
-def _real(held: Found) -> str:
-    """Binned again beside stuffed: of the camera's recording, then of drawn events."""
+def _real(measured: Found) -> str:
+    """Return the errors with timestamps beside those of stuffed steps, as a table."""
     lines = [
         "| input | model | chip | stuffed, float exact | times, float exact | times, chip |",
         "|---|---|---|---|---|---|",
     ]
-    given: list[tuple[str, str, str, Found]] = []
-    if "camera" in held:
-        shot = held["camera"]
-        given += [(shot["file"], SHOWN, c, t["tests"]) for c, t in sorted(shot["chips"].items())]
-    given += [("drawn", name, chip, found) for name, chip, found in tests(held)]
-    for source, name, chip, found in given:
-        zero, real = found[ZERO]["rows"], found[TIMES]["rows"]
+    inputs: list[tuple[str, str, str, Found]] = []
+    if "camera" in measured:
+        shot = measured["camera"]
+        inputs += [(shot["file"], SHOWN, c, t["tests"]) for c, t in sorted(shot["chips"].items())]
+    inputs += [("drawn", name, chip, tests_of) for name, chip, tests_of in tests(measured)]
+    for source, name, chip, tests_of in inputs:
+        zero, real = tests_of[ZERO]["rows"], tests_of[TIMES]["rows"]
         if real:
             cells = (mean(zero, EXACT), mean(real, EXACT), mean(real, CHIP))
             lines.append(f"| {source} | {name} | {chip} | {' | '.join(map(percent, cells))} |")
     return "\n".join(lines)
 
 
-def _camera(held: Found) -> dict[str, Any]:
-    shot = held.get("camera", {"file": "none", "steps": 0})
+def _camera(measured: Found) -> dict[str, Any]:
+    shot = measured.get("camera", {"file": "none", "steps": 0})
     return {"file": shot["file"], "steps": shot["steps"]}
 
 
-def _ladder_means(held: Found) -> dict[str, str]:
-    rows = held["ladder"]["loihi2"]["tests"][ZERO]["rows"]
+def _ladder_means(measured: Found) -> dict[str, str]:
+    rows = measured["ladder"]["loihi2"]["tests"][ZERO]["rows"]
     return {
         "ladder_exact": percent(mean(rows, CHIP_EXACT)),
         "ladder_anchored": percent(mean(rows, ANCHORED)),
     }
 
 
-def _one_by_one(held: Found) -> dict[str, str]:
-    """Of a quarter turn on the chip that takes events as they come."""
-    speck = held["fields-if"]["speck2f"]
+def _one_by_one(measured: Found) -> dict[str, str]:
+    """Return the errors of a quarter turn on the chip that takes event by event."""
+    speck = measured["fields-if"]["speck2f"]
     rows = speck["covariance"]["tests"][AFFINE]["rows"]
     turn = next(row for row in rows if row["transform"].startswith("turn"))
     return {
@@ -149,8 +149,8 @@ def _one_by_one(held: Found) -> dict[str, str]:
     }
 
 
-def _widths(held: Found) -> str:
-    curves = held["truncation"]
+def _widths(measured: Found) -> str:
+    curves = measured["truncation"]
     widths = [str(width) for width, _ in next(iter(curves.values()))]
     lines = [f"| | {' | '.join(widths)} |", f"|---|{'---|' * len(widths)}"]
     for name, points in curves.items():
@@ -158,13 +158,13 @@ def _widths(held: Found) -> str:
     return "\n".join(lines)
 
 
-def _every_row(held: Found) -> Iterator[str]:
-    for name, chip, found in tests(held):
+def _every_row(measured: Found) -> Iterator[str]:
+    for name, chip, tests_of in tests(measured):
         yield f"\n### {name}, {chip}\n"
         for key in (ZERO, TIMES, AFFINE, GALILEAN):
-            if found[key]["rows"]:
-                yield f"{found[key]['title']}.\n"
-                yield from _rows(found[key]["rows"])
+            if tests_of[key]["rows"]:
+                yield f"{tests_of[key]['title']}.\n"
+                yield from _rows(tests_of[key]["rows"])
                 yield ""
 
 
@@ -177,25 +177,27 @@ def _rows(rows: Sequence[Found]) -> Iterator[str]:
         spikes = "-" if row["spikes"] is None else f"{row['spikes']:,}"
         to = row["transform"] if row["first"] == row["second"] else f"{row['second']}"
         lost = percent(row["lost"].get(CHIP))
-        most = row["dominant"] or "-"
+        largest = row["dominant"] or "-"
         head = f"| {row['first']} | {to} | {row['depth']} | {spikes}"
-        yield f"{head} | {cells} | {lost} | {most} |"
+        yield f"{head} | {cells} | {lost} | {largest} |"
 
 
 # --- figures --------------------------------------------------------------------
 
 
-def pictures(held: Found) -> dict[str, str]:
-    drawn = {"ladder": _ladder(held), "truncation": _cut(held)}
-    drawn |= {"time": bars("A stretch in time: means by depth", dict(_time_bars(held)))}
-    drawn |= {"causes": bars("What each cause makes by itself", dict(_cause_bars(held)))}
-    drawn |= {"space": bars("The image turned, scaled; the scene moving", dict(_space_bars(held)))}
+def pictures(measured: Found) -> dict[str, str]:
+    drawn = {"ladder": _ladder(measured), "truncation": _cut(measured)}
+    drawn |= {"time": bars("A stretch in time: means by depth", dict(_time_bars(measured)))}
+    drawn |= {"causes": bars("Error of each cause in isolation", dict(_cause_bars(measured)))}
+    drawn |= {
+        "space": bars("The image turned, scaled; the scene moving", dict(_space_bars(measured)))
+    }
     return drawn
 
 
-def _ladder(held: Found) -> str:
-    """By the faster channel's time constant, which doubles from rung to rung."""
-    rows = held["ladder"]["loihi2"]["tests"][ZERO]["rows"]
+def _ladder(measured: Found) -> str:
+    """Draw errors against the faster channel's time constant, which doubles by rung."""
+    rows = measured["ladder"]["loihi2"]["tests"][ZERO]["rows"]
     lines = {
         stage: [(2.0 ** (k + 2), max(row["errors"][stage], FLOOR)) for k, row in enumerate(rows)]
         for stage in (EULER, CHIP_EXACT, ANCHORED)
@@ -211,39 +213,39 @@ def _ladder(held: Found) -> str:
     )
 
 
-def _cut(held: Found) -> str:
+def _cut(measured: Found) -> str:
     return picture(
         "A field against 4 times its variance, cut to the same width",
         "width of the kernel (pixels)",
         "relative deviation",
         {
             n: [(w, max(x, FLOOR)) for w, x in points]
-            for n, points in held["truncation"].items()
+            for n, points in measured["truncation"].items()
             if not n.endswith("1, 0")
         },
     )
 
 
-def _time_bars(held: Found) -> Iterator[tuple[str, dict[str, float]]]:
-    for name, chip, found in tests(held):
-        for part, rows in _groups(found[ZERO]["rows"], ZERO) if chip == "loihi2" else ():
+def _time_bars(measured: Found) -> Iterator[tuple[str, dict[str, float]]]:
+    for name, chip, tests_of in tests(measured):
+        for part, rows in _groups(tests_of[ZERO]["rows"], ZERO) if chip == "loihi2" else ():
             yield f"{name}, {chip}, {part}", _means(rows, IN_TIME)
 
 
-def _cause_bars(held: Found) -> Iterator[tuple[str, dict[str, float]]]:
-    for name, chip, found in tests(held):
-        shares = _shares(found[ZERO]["rows"])
+def _cause_bars(measured: Found) -> Iterator[tuple[str, dict[str, float]]]:
+    for name, chip, tests_of in tests(measured):
+        shares = _shares(tests_of[ZERO]["rows"])
         if shares:
             yield f"{name}, {chip}", {c: x for c, x in shares.items() if x >= 5e-5}
 
 
-def _space_bars(held: Found) -> Iterator[tuple[str, dict[str, float]]]:
-    for name, chip, found in tests(held):
+def _space_bars(measured: Found) -> Iterator[tuple[str, dict[str, float]]]:
+    for name, chip, tests_of in tests(measured):
         for key in (AFFINE, GALILEAN):
-            for part, rows in _groups(found[key]["rows"], key):
+            for part, rows in _groups(tests_of[key]["rows"], key):
                 yield f"{name}, {chip}, {part}", _means(rows, IN_MOTION)
 
 
 def _means(rows: Sequence[Found], stages: Iterable[str]) -> dict[str, float]:
-    found = {stage: mean(rows, stage) for stage in stages}
-    return {stage: x for stage, x in found.items() if x is not None}
+    means = {stage: mean(rows, stage) for stage in stages}
+    return {stage: x for stage, x in means.items() if x is not None}

@@ -1,4 +1,4 @@
-"""How time and memory follow the input, the size and the threads. Each point is a median."""
+"""Curves of time and memory against input, size and threads. Each point is a median."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def convolution(
 
 
 def both(points: Iterable[tuple[float, Problem]]) -> dict[str, list[tuple[float, float]]]:
-    """The emulator and the C loop, in milliseconds."""
+    """Measure the emulator and the C loop, in milliseconds."""
     lines: dict[str, list[tuple[float, float]]] = {"emulator": [], "C loop": []}
     for x, problem in points:
         timed(problem)
@@ -63,7 +63,7 @@ def batch(size: int, threads: int) -> float:
 
 
 def memory(side: int) -> tuple[float, float]:
-    """(neurons, gigabytes) of a process that builds and runs the network, all told."""
+    """Return (neurons, gigabytes) of a whole process that builds and runs the network."""
     command = [sys.executable, "-c", MEMORY, str(side)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     neurons, kilobytes = map(int, done.stdout.split())
@@ -101,7 +101,7 @@ def curves(say: Callable[[str], None]) -> Iterable[Curve]:
 
 
 def memory_curve() -> Curve:
-    """VmHWM, not ru_maxrss: the latter is inherited from whoever started the process."""
+    """Measure memory by VmHWM; ru_maxrss is inherited from the parent process."""
     about = "the covariant network on squares of 38 to 300 pixels, everything in the process"
-    held = {"emulator": [memory(s) for s in (38, 75, 150, 300)]}
-    return Curve("memory", about, "neurons", "gigabytes at most", held)
+    lines_of = {"emulator": [memory(s) for s in (38, 75, 150, 300)]}
+    return Curve("memory", about, "neurons", "gigabytes at most", lines_of)

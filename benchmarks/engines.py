@@ -1,10 +1,11 @@
-"""The NIR paper's N-MNIST network on every engine, on a real recording: writes docs/engines.md.
+"""Run of the NIR paper's N-MNIST network on every engine, which writes docs/engines.md.
 
     python benchmarks/engines.py            write the document
-    python benchmarks/engines.py --print    print the table alone
+    python benchmarks/engines.py --print    print only the table
 
-Both files are not ours to ship: NRF_DEPLOY_SHARED names the folder that has them, by default
-shared/ beside the checkout. Lava and sinabs must be installed (nrf-deploy sdk install).
+The network and the recording are not ours to ship: NRF_DEPLOY_SHARED is the folder with them,
+by default shared/ beside the checkout. Lava and sinabs must be installed (nrf-deploy sdk
+install).
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ nrf-deploy verify loihi2.nrfb speck2b.nrfb --input nmnist_sample.npz --bin 1e-3
 
 Our emulation of Loihi equals Intel's Lava, and our time steps of Speck (`steps`) equal SynSense's
 sinabs, in every bit. Against the float model Loihi differs by what integers cost: a spike that
-moves by a step in one layer moves others in the next, and so the places that differ are many while
+moves by a step in one layer moves others in the next, and so there are many mismatches while
 counts and activities stay near. Time steps of Speck also let a neuron fire several times in a step,
 where the model fires once.
 
@@ -76,16 +77,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--print", action="store_true", help="print the table alone")
-    asked = parser.parse_args()
-    recording, found = measured()
-    if missing := ENGINES - {(row.chip, row.engine) for row in found.rows}:
+    parser.add_argument("--print", action="store_true", help="print only the table")
+    options = parser.parse_args()
+    recording, engines = measured()
+    if missing := ENGINES - {(row.chip, row.engine) for row in engines.rows}:
         print(f"not installed: {sorted(missing)}", file=sys.stderr)
         return 1
-    if asked.print:
-        print(engines_table(found))
+    if options.print:
+        print(engines_table(engines))
     else:
-        DOCUMENT.write_text(document(recording, found), "utf-8")
+        DOCUMENT.write_text(document(recording, engines), "utf-8")
     return 0
 
 
@@ -97,14 +98,14 @@ def measured() -> tuple[nd.Recording, Engines]:
     return recording, compare_engines(bundles, recording)
 
 
-def document(recording: nd.Recording, found: Engines) -> str:
-    last = found.layers[-1]
-    (events,) = (r for r in found.rows if r.arithmetic == "speck.events")
+def document(recording: nd.Recording, engines: Engines) -> str:
+    last = engines.layers[-1]
+    (events,) = (r for r in engines.rows if r.arithmetic == "speck.events")
     return TEXT.format(
         events=len(recording.index),
         steps=recording.steps,
-        table=engines_table(found),
-        most=events.spikes[last] / found.spikes[last],
+        table=engines_table(engines),
+        most=events.spikes[last] / engines.spikes[last],
     )
 
 

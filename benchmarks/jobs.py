@@ -3,7 +3,8 @@
     python benchmarks/jobs.py [--rounds 7]
 
 A job and its peer run in turns. Each ratio is that of their least CPU times, and each job has a
-bound on it; exit code 1 if one is passed. The tests never look at the clock, this script does.
+bound on it; the exit code is 1 if one is exceeded. Tests never look at the clock, so this is a
+script.
 """
 
 from __future__ import annotations
@@ -139,9 +140,9 @@ def _reading_events(folder: Path) -> Job:
     np.savez(path, t=t, x=x, y=y, p=rng.integers(0, 2, n).astype(np.uint8))
 
     def plain() -> None:
-        with np.load(path) as held:
-            flat = (held["p"].astype(np.int64) * 480 + held["y"]) * 640 + held["x"]
-            np.unique(held["t"] // 1000 * (2 * 480 * 640) + flat, return_counts=True)
+        with np.load(path) as columns:
+            flat = (columns["p"].astype(np.int64) * 480 + columns["y"]) * 640 + columns["x"]
+            np.unique(columns["t"] // 1000 * (2 * 480 * 640) + flat, return_counts=True)
 
     return Job(
         "read and bin 1e6 events",
@@ -174,7 +175,7 @@ def _spike_distance() -> Job:
     rng = np.random.default_rng(1)
     fired = [(rng.random((500, 40_000)) < 0.125).astype(np.int8) for _ in range(2)]
     pair = [window(Recording.from_dense(f), 0, len(f)) for f in fired]
-    timing(*pair)  # compiles
+    timing(*pair)  # compile
     return Job(
         "distance of 5e6 spikes",
         "numpy.nonzero of both",
@@ -195,7 +196,7 @@ def _placing() -> Job:
         source_shape=shape, target_shape=shape,
     )  # fmt: skip
     populations = tuple(Population(name=n, shape=shape, model="lif", params={}) for n in "ab")
-    made = Program(
+    program = Program(
         arithmetic="loihi",
         ports=(Port(name="in", shape=(2, 512, 512)),),
         synapses=(front, back),
@@ -207,17 +208,17 @@ def _placing() -> Job:
         "place 2e6 neurons",
         "numpy.lexsort of synapses",
         120,
-        lambda: place(made, chip),
+        lambda: place(program, chip),
         lambda: np.lexsort((one_each, one_each % 4096)),
     )
 
 
 def _keeping(folder: Path) -> Job:
-    held = np.random.default_rng(0).integers(0, 9, (2500, 2500)).astype(np.int64)
+    weights = np.random.default_rng(0).integers(0, 9, (2500, 2500)).astype(np.int64)
     model, path = _dense_network(2500), folder / "kept.nrfb"
     bundle = pipeline.compile(model, "emulator")
     (synapses,) = bundle.program.synapses
-    program = replace(bundle.program, synapses=(replace(synapses, weight=held),))
+    program = replace(bundle.program, synapses=(replace(synapses, weight=weights),))
     bundle = replace(bundle, program=program)
 
     def ours() -> None:
@@ -226,7 +227,7 @@ def _keeping(folder: Path) -> Job:
 
     def plain() -> None:
         stream = io.BytesIO()
-        np.savez(stream, held, model["w"].weight)  # type: ignore[attr-defined]
+        np.savez(stream, weights, model["w"].weight)  # type: ignore[attr-defined]
         stream.seek(0)
         with np.load(stream) as arrays:
             for name in arrays.files:

@@ -1,4 +1,4 @@
-"""What this machine is, and what it can do at most, measured by the plain C loop."""
+"""Description of this machine, and its limits, measured by the plain C loop."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Machine:
     caches: str
     system: str
     adds_a_second: float
-    """Additions of 16 bits to a sum that stays in the first cache, on one core."""
+    """Additions of 16 bits in a second, to a sum in the first cache, on one core."""
     bytes_a_second: float
-    """A stream through memory, on one core: what is read and what is written."""
+    """Bytes in a second of a stream through memory, read and written, on one core."""
 
 
 def machine() -> Machine:
@@ -43,18 +43,18 @@ def machine() -> Machine:
 
 
 def _first(path: Path, name: str) -> str:
-    """The value of the first line of that name."""
+    """Return the value of the first line of a name."""
     lines = (line.partition(":") for line in path.read_text().splitlines())
     return next((value.strip() for key, _, value in lines if key.strip() == name), "unknown")
 
 
 def _caches() -> list[str]:
-    """Those of the first core."""
-    found = []
+    """Return the caches of the first core."""
+    caches = []
     for place in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
         level, kind, size = ((place / n).read_text().strip() for n in ("level", "type", "size"))
-        found.append(f"L{level} {kind.lower()} {size}")
-    return found
+        caches.append(f"L{level} {kind.lower()} {size}")
+    return caches
 
 
 def _adds() -> float:
@@ -64,18 +64,18 @@ def _adds() -> float:
 
 
 def _stream() -> float:
-    to, given = np.zeros(LARGE, np.int32), np.ones(LARGE, np.int32)
-    return max(_timed("stream", to, given, LARGE, 2) for _ in range(ROUNDS))
+    to, source = np.zeros(LARGE, np.int32), np.ones(LARGE, np.int32)
+    return max(_timed("stream", to, source, LARGE, 2) for _ in range(ROUNDS))
 
 
-def _timed(name: str, to: np.ndarray, given: np.ndarray, size: int, rounds: int) -> float:
-    """Done a second."""
+def _timed(name: str, to: np.ndarray, source: np.ndarray, size: int, rounds: int) -> float:
+    """Return the operations in a second."""
     many = ctypes.c_int64 if name == "stream" else ctypes.c_int32
     call = getattr(library("short"), name)
     begin = time.perf_counter()
     done = call(
         ctypes.c_void_p(to.ctypes.data),
-        ctypes.c_void_p(given.ctypes.data),
+        ctypes.c_void_p(source.ctypes.data),
         many(size),
         ctypes.c_int64(rounds),
     )

@@ -11,7 +11,7 @@ Points = Sequence[tuple[float, float]]
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 560, 360, 76, 16, 34, 52
 COLOURS = ("#1b6ca8", "#7b4b94", "#b07d2b", "#444444")
 OWN = {"emulator": "#c8553d", "C loop": "#588157"}
-"""Who appears in several pictures has one colour in all of them."""
+"""Colours by name, so that a peer has the same colour in all pictures."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Axis:
 
     @staticmethod
     def of(name: str, values: Sequence[float]) -> Axis:
-        """Whole powers of ten around the values."""
+        """Return an axis over whole powers of ten around the values."""
         low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
         return Axis(name, low, high if high > low else low + 1)
 
@@ -38,7 +38,7 @@ def picture(
     marks: Mapping[str, Points] | None = None,
     names: Sequence[tuple[float, float, str]] = (),
 ) -> str:
-    """`lines` are drawn through their points, `marks` are points alone, `names` words at points."""
+    """Draw `lines` through points, `marks` as points, and `names` as words at points."""
     marks = marks or {}
     every = [p for points in (*lines.values(), *marks.values()) for p in points]
     x, y = Axis.of(x_name, [p[0] for p in every]), Axis.of(y_name, [p[1] for p in every])

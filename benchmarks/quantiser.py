@@ -1,13 +1,13 @@
-"""How many spikes quantising moves, on data that the quantiser has not seen.
+"""Mismatches that quantising causes, on data that the quantiser did not use.
 
 Three ways to choose the integers: the largest weight scaled to the grid (max), the fit by
 weight error, and the fit by spikes on calibration data. Two networks: N-MNIST (calibrated
 on the mirror image of the recording, judged on the recording) and the covariant front end
-(calibrated on one generated scene, judged on others). A place is a step of a neuron; it
-differs where one of model and chip spikes and the other does not.
+(calibrated on one generated scene, judged on others). A mismatch is a neuron and step in which
+only one of model and chip spikes.
 
-"In the network" a layer inherits what the layers before it do differently; "alone" each
-layer is given the model's own spikes, so that only its own integers count.
+"In the network" a layer inherits the mismatches of the layers before it; "alone" each layer
+receives the model's spikes, so that only its own integers count.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ BITS = (8, 6, 4)
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A network, the data it is calibrated on, and the data it is judged on."""
+    """A network, its calibration data, and the data on which it is judged."""
 
     name: str
     network: Network
@@ -54,7 +54,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Measured:
-    """Places that differ, by layer; and the seconds that compiling took."""
+    """Mismatches by layer, and the seconds of compilation."""
 
     together: Mapping[str, int]
     alone: Mapping[str, int]
@@ -85,17 +85,20 @@ def measure(case: Case, rules: Rules) -> Measured:
     bundle = nd.compile(case.network, "loihi2", data, rules)
     seconds = time.perf_counter() - begin
     together: dict[str, int] = {}
-    alone: dict[str, int] = {}
+    isolated: dict[str, int] = {}
     for recording in case.unseen:
         for layer in nd.verify(bundle, recording).comparison.layers:
             together[layer.layer] = together.get(layer.layer, 0) + layer.mismatches
         for name, count in _alone(bundle, recording):
-            alone[name] = alone.get(name, 0) + count
-    return Measured(together, alone, seconds)
+            isolated[name] = isolated.get(name, 0) + count
+    return Measured(together, isolated, seconds)
 
 
 def _alone(bundle: Bundle, recording: Recording) -> Iterator[tuple[str, int]]:
-    """Each population fed with the model's spikes; before them, silence for its latency."""
+    """Yield each population's mismatches if its input is the model's spikes.
+
+    The input begins with empty steps for its latency.
+    """
     network = nd.check(bundle.network, bundle.chip).network
     view = layers(network)
     data = Signals(network, view, recording)
@@ -119,7 +122,7 @@ RATIO = 2
 
 
 def stretched(recording: Recording, by: int) -> Recording:
-    """Zero-stuffed: x'[S t] = x[t], and nothing in between."""
+    """Stretch a recording: x'[S t] = x[t], with zeros between."""
     frames = recording.dense()
     out = np.zeros((len(frames) * by, *frames.shape[1:]), frames.dtype)
     out[::by] = frames
@@ -127,9 +130,9 @@ def stretched(recording: Recording, by: int) -> Recording:
 
 
 def covariance(bundle: Bundle, recording: Recording, engine: str) -> dict[str, tuple[int, int]]:
-    """For each pair of channels: places that differ, and the faster one's spikes.
+    """Return the mismatches of each pair of channels, and the faster one's spikes.
 
-    What channel k gives at step t, channel k + n gives at step S t of the input that is
+    The output of channel k at step t is that of channel k + n at step S t of the input that is
     stretched by S = RATIO^n.
     """
     late = {o.node: o.latency for o in bundle.program.origins} if engine == "emulator" else {}
@@ -156,24 +159,24 @@ def covariance(bundle: Bundle, recording: Recording, engine: str) -> dict[str, t
 
 
 def _named(bundle: Bundle, kind: str, k: int) -> str:
-    """The population of this kind and channel: channels come in the order of their names."""
+    """Return the population of a kind and channel; channels are in the order of their names."""
     names = sorted(o.node for o in bundle.program.origins if o.node.startswith(f"{kind}_lif"))
     return names[k]
 
 
 def ladder(case: Case) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
-    """Rows: differing places between channels, and against the model, by rule of decay."""
+    """Return rows of mismatches between channels, and with the model, by rule of decay."""
     bundles = {
         rule: nd.compile(case.network, "loihi2", case.seen, Rules(decay=rule))
         for rule in ("nearest", "anchored")
     }
-    found = {
+    spikes_by_rule = {
         "model, in floats": covariance(bundles["nearest"], case.unseen[0], "reference"),
         **{f"chip, {r}": covariance(b, case.unseen[0], "emulator") for r, b in bundles.items()},
     }
     first = [
         (name, *(f"{differ} of {spiked}" for differ, spiked in pairs.values()))
-        for name, pairs in found.items()
+        for name, pairs in spikes_by_rule.items()
     ]
     second = []
     for rule, bundle in bundles.items():
@@ -201,9 +204,9 @@ def page(cases: Sequence[Case], ladder_case: Case) -> str:
     parts = ["# The quantiser, measured\n", INTRODUCTION]
     with ProcessPoolExecutor(2) as pool:
         measured = list(pool.map(rows, cases))
-    for case, found in zip(cases, measured, strict=True):
+    for case, rows_of in zip(cases, measured, strict=True):
         heads = ("bits", "by", "fed by", *_columns(case.network), "all")
-        parts += [f"## {case.name}\n", f"```\n{table(heads, found)}\n```\n"]
+        parts += [f"## {case.name}\n", f"```\n{table(heads, rows_of)}\n```\n"]
     first, second = ladder(ladder_case)
     pairs = [f"{kind}, S = {RATIO**n}" for n in (1, 2) for kind in LADDER]
     parts += [
@@ -221,7 +224,7 @@ def _columns(network: Network) -> list[str]:
 
 
 def short(name: str) -> str:
-    """field_lif.0 as field0: seven layers must stand beside each other."""
+    """Convert field_lif.0 to field0, so that seven layers fit side by side."""
     return name.replace("_lif", "").replace(".", "").replace("_", "")
 
 
@@ -247,15 +250,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Measure the quantiser, and write its page.")
     parser.add_argument("--shared", type=Path, required=True, help="the folder of shared data")
     parser.add_argument("-o", "--output", type=Path, help="write the page here")
-    asked = parser.parse_args()
-    if not (asked.shared / "recordings").is_dir():
-        print(f"{asked.shared} has no folder recordings/", file=sys.stderr)
+    options = parser.parse_args()
+    if not (options.shared / "recordings").is_dir():
+        print(f"{options.shared} has no folder recordings/", file=sys.stderr)
         return 5
     front = frontend()
-    text = page([nmnist(asked.shared), front], front)
+    text = page([nmnist(options.shared), front], front)
     print(text)
-    if asked.output:
-        asked.output.write_text(text, "utf-8")
+    if options.output:
+        options.output.write_text(text, "utf-8")
     return 0
 
 

@@ -1,9 +1,9 @@
-"""Measures everything in one go and writes docs/performance.md with its pictures.
+"""Measurement of everything, which writes docs/performance.md with its pictures.
 
     python benchmarks/report.py --date 2026-11-21 [--note "..."]   measure, then write
-    python benchmarks/report.py --again                            write from what was measured
+    python benchmarks/report.py --again                            write stored measurements
 
-What was measured is kept beside the pictures (measured.json), so that the words can change
+Measurements are stored beside the pictures (measured.json), so that the text can change
 without measuring again.
 """
 
@@ -36,18 +36,20 @@ BEGIN = time.monotonic()
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=RAW)
-    parser.add_argument("--date", help="the day of the measurement, as the document says it")
+    parser.add_argument("--date", help="the date of the measurement, as in the document")
     parser.add_argument("--note", default="", help="a sentence on the machine's state")
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", help="measure this case, memory or batches anew; keep the others")
-    parser.add_argument("--again", action="store_true", help="only write the document anew")
-    asked = parser.parse_args()
-    if not (asked.again or asked.only or asked.date):
-        parser.error("--date is needed: the document says when it was measured")
+    parser.add_argument(
+        "--only", help="measure this case, memory or batches again; keep the others"
+    )
+    parser.add_argument("--again", action="store_true", help="only write the document again")
+    options = parser.parse_args()
+    if not (options.again or options.only or options.date):
+        parser.error("--date is needed, because the document contains it")
     FOLDER.mkdir(exist_ok=True)
-    if not asked.again:
-        measured = anew(asked) if asked.only else everything(asked)
+    if not options.again:
+        measured = anew(options) if options.only else everything(options)
         KEPT.write_text(json.dumps(measured, indent=1, sort_keys=True) + "\n")
     measured = json.loads(KEPT.read_text())
     for name, drawn in pictures(measured).items():
@@ -62,46 +64,50 @@ def main() -> int:
 RAW = argparse.RawDescriptionHelpFormatter
 
 
-def everything(asked: argparse.Namespace) -> dict[str, Any]:
+def everything(options: argparse.Namespace) -> dict[str, Any]:
     rivals = list(peers().values())
     for peer in rivals:
         if peer.sdk is not None:
             _installed(peer.sdk)
     say("the machine's limits")
-    found: dict[str, Any] = {"date": asked.date, "note": asked.note, "machine": asdict(machine())}
-    found["peers"] = {p.name: p.about for p in rivals}
-    found["about"] = {c.name: c.about for c in cases().values()}
-    found["cases"], found["lacking"] = [], {}
+    measured_all: dict[str, Any] = {
+        "date": options.date,
+        "note": options.note,
+        "machine": asdict(machine()),
+    }
+    measured_all["peers"] = {p.name: p.about for p in rivals}
+    measured_all["about"] = {c.name: c.about for c in cases().values()}
+    measured_all["cases"], measured_all["lacking"] = [], {}
     for case in cases().values():
         say(f"case {case.name}: {case.about}")
         try:
-            found["cases"].append(one(case, rivals, asked))
+            measured_all["cases"].append(one(case, rivals, options))
         except MissingError as missing:
-            found["lacking"][case.name] = missing.findings[0].what
-            say(found["lacking"][case.name])
-    found["batches"] = list(batches(say))
-    found["curves"] = [asdict(c) for c in curves(say)]
-    return found
+            measured_all["lacking"][case.name] = missing.findings[0].what
+            say(measured_all["lacking"][case.name])
+    measured_all["batches"] = list(batches(say))
+    measured_all["curves"] = [asdict(c) for c in curves(say)]
+    return measured_all
 
 
-def one(case: Case, rivals: list[Peer], asked: argparse.Namespace) -> dict[str, Any]:
-    m = measure(case, rivals, asked.repeats, asked.rounds, say)
+def one(case: Case, rivals: list[Peer], options: argparse.Namespace) -> dict[str, Any]:
+    m = measure(case, rivals, options.repeats, options.rounds, say)
     print(measured_text(m), flush=True)
-    return m.as_json() | {"good": m.good, "spread": asdict(m.seconds), "apart": bool(asked.only)}
+    return m.as_json() | {"good": m.good, "spread": asdict(m.seconds), "apart": bool(options.only)}
 
 
-def anew(asked: argparse.Namespace) -> dict[str, Any]:
-    """What was measured, one part of it measured again: the document says which."""
-    found: dict[str, Any] = json.loads(KEPT.read_text())
-    if asked.only == "batches":
-        return found | {"batches": list(batches(say))}
-    if asked.only == "memory":
-        kept = [c for c in found["curves"] if c["name"] != "memory"]
-        found["curves"] = [*kept, asdict(memory_curve())]
-        return found
-    case = one(cases()[asked.only], list(peers().values()), asked)
-    found["cases"] = [case if c["case"] == asked.only else c for c in found["cases"]]
-    return found
+def anew(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the stored measurements with one part measured again, which the document marks."""
+    stored: dict[str, Any] = json.loads(KEPT.read_text())
+    if options.only == "batches":
+        return stored | {"batches": list(batches(say))}
+    if options.only == "memory":
+        kept = [c for c in stored["curves"] if c["name"] != "memory"]
+        stored["curves"] = [*kept, asdict(memory_curve())]
+        return stored
+    case = one(cases()[options.only], list(peers().values()), options)
+    stored["cases"] = [case if c["case"] == options.only else c for c in stored["cases"]]
+    return stored
 
 
 def _installed(sdk: Any) -> None:

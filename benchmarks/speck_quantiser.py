@@ -1,15 +1,15 @@
-"""What Speck's integers cost on N-MNIST: our choice of them beside sinabs' own rule.
+"""Errors of Speck's integers on N-MNIST: our choice of them beside sinabs' rule.
 
 sinabs scales a layer by min(127 / max |w|, 127 / max |b|, 32767 / theta) and rounds weights,
-biases and threshold. Ours takes a whole number for the threshold, so that nothing of it is
-rounded, and chooses it: by the error of the weights, or by spikes on calibration data (the
-mirror image of the recording; judged is the recording). Everything runs by the same rules
-in time steps, and is held against the same rules in floats, as sinabs runs the trained model:
-several spikes a step, at the threshold, which is subtracted.
+biases and threshold. Our rule uses an integer threshold, which is not rounded, and chooses it by
+the error of the weights, or by spikes on calibration data (the mirror image of the recording; the
+errors are those of the recording). Everything runs by the same rules in time steps, and is
+compared with the same rules in floats, as sinabs runs the trained model: several spikes a step,
+at the threshold, which is subtracted.
 
-"alone" gives each layer the float model's own spikes, so only its own integers count;
-"in the network" a layer inherits what the layers before it do differently. What is counted
-are spikes too many or too few in a step of a neuron.
+"alone": each layer receives the float model's spikes, so only its own integers count; "in the
+network" a layer inherits the errors of the layers before it. The numbers are excess and missing
+spikes of the neurons in the steps.
 
     python benchmarks/speck_quantiser.py ../shared
 """
@@ -62,13 +62,13 @@ def main() -> None:
         scheme = nd.check(model, "speck2b", data, rules).scheme
         assert scheme is not None
         schemes[name] = scheme
-    for how, off in (("alone", alone), ("in the network", together)):
-        found = {name: off(network, scheme, seen, wanted) for name, scheme in schemes.items()}
+    for how, off in (("alone", isolated), ("in the network", together)):
+        errors_of = {name: off(network, scheme, seen, wanted) for name, scheme in schemes.items()}
         lines = [
-            (n, f"{int(wanted[n].sum()):,}", *(f"{found[s][n]:,}" for s in schemes))
+            (n, f"{int(wanted[n].sum()):,}", *(f"{errors_of[s][n]:,}" for s in schemes))
             for n in (p.name for p in network.of(Population))
         ]
-        total = ("all", "", *(f"{sum(found[s].values()):,}" for s in schemes))
+        total = ("all", "", *(f"{sum(errors_of[s].values()):,}" for s in schemes))
         print(f"{how}: spikes too many or too few in a step of a neuron\n")
         print(table(("layer", "spikes", *schemes), [*lines, total], "lr" + "r" * len(schemes)))
         print()
@@ -79,7 +79,7 @@ def _as_trained(node: object) -> object:
 
 
 def in_floats(network: Network, recording: Recording) -> Spikes:
-    """The rules in time steps with the model's own weights."""
+    """Run the rules in time steps with the model's float weights."""
     frames: dict[str, Array] = {}
     for name in network.order:
         node, sources = network[name], network.sources(name)
@@ -126,8 +126,10 @@ def together(
     return {n: int(np.abs(outputs[n].dense() - w).sum()) for n, w in wanted.items()}
 
 
-def alone(network: Network, scheme: Scheme, recording: Recording, wanted: Spikes) -> dict[str, int]:
-    view, found = layers(network), {}
+def isolated(
+    network: Network, scheme: Scheme, recording: Recording, wanted: Spikes
+) -> dict[str, int]:
+    view, errors = layers(network), {}
     for name, spikes in wanted.items():
         parts = branches(network, view, name)
         integers = {k: scheme.connections[k].weight for k in (key(b.link, name) for b in parts)}
@@ -142,10 +144,10 @@ def alone(network: Network, scheme: Scheme, recording: Recording, wanted: Spikes
             populations=populations,
             outputs=(name,),
         )
-        given = Recording.from_dense(wanted[source]) if source in wanted else recording
-        got = Engine(program, StepsArithmetic(), StepsKernels()).run(given, [name]).outputs[name]
-        found[name] = int(np.abs(got.dense() - spikes).sum())
-    return found
+        stimulus = Recording.from_dense(wanted[source]) if source in wanted else recording
+        got = Engine(program, StepsArithmetic(), StepsKernels()).run(stimulus, [name]).outputs[name]
+        errors[name] = int(np.abs(got.dense() - spikes).sum())
+    return errors
 
 
 if __name__ == "__main__":

@@ -1,15 +1,15 @@
-"""The trained trackers on the chips: writes docs/trackers.md and its figure.
+"""Measurement of the trained trackers on the chips, which writes docs/trackers.md.
 
     python benchmarks/trackers.py [--scenes N]    measure all, then write
-    python benchmarks/trackers.py --only KIND     measure the checkpoints of one kind anew
-    python benchmarks/trackers.py --causes        measure where errors come from anew, and no more
-    python benchmarks/trackers.py --again         write from what was measured
+    python benchmarks/trackers.py --only KIND     measure the checkpoints of one kind again
+    python benchmarks/trackers.py --causes        measure only the causes of errors again
+    python benchmarks/trackers.py --again         write stored measurements
 
-`--seed` and `--chip` narrow it further; what is not measured anew is kept.
+`--seed` and `--chip` select a part; other measurements are kept.
 
 Every shipped checkpoint is exported and compiled for each chip as a user would, with one scene as
 calibration. Then the float model and the emulated chip follow the same discs, scene by scene.
-What was measured is kept in docs/trackers/measured.json.
+Measurements are stored in docs/trackers/measured.json.
 """
 
 from __future__ import annotations
@@ -45,54 +45,54 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--scenes", type=int, default=3, help="of each velocity")
-    parser.add_argument("--only", choices=KINDS, help="measure this kind anew, keep the others")
-    parser.add_argument("--seed", type=int, choices=SEEDS, help="measure this seed anew")
-    parser.add_argument("--chip", choices=CHIPS, help="measure on this chip anew")
-    parser.add_argument("--causes", action="store_true", help="measure the causes of errors anew")
-    parser.add_argument("--again", action="store_true", help="only write the document anew")
-    asked = parser.parse_args()
+    parser.add_argument("--only", choices=KINDS, help="measure this kind again, keep the others")
+    parser.add_argument("--seed", type=int, choices=SEEDS, help="measure this seed again")
+    parser.add_argument("--chip", choices=CHIPS, help="measure on this chip again")
+    parser.add_argument("--causes", action="store_true", help="measure the causes of errors again")
+    parser.add_argument("--again", action="store_true", help="only write the document again")
+    options = parser.parse_args()
     FOLDER.mkdir(exist_ok=True)
-    kinds = () if asked.again or asked.causes else (asked.only,) if asked.only else KINDS
-    seeds = SEEDS if asked.seed is None else (asked.seed,)
+    kinds = () if options.again or options.causes else (options.only,) if options.only else KINDS
+    seeds = SEEDS if options.seed is None else (options.seed,)
     for seed, kind in ((s, k) for s in seeds for k in kinds):
         name = f"{kind}-{seed}"
         print(f"measuring {name}", file=sys.stderr, flush=True)
-        on = [c for c in chips(kind, seed) if asked.chip in (None, c)]
-        keep(name, measured(Shipped(name), asked.scenes, on, kept().get(name, {})))
-    if asked.causes or not CAUSES.exists():
+        on = [c for c in chips(kind, seed) if options.chip in (None, c)]
+        keep(name, measured(Shipped(name), options.scenes, on, kept().get(name, {})))
+    if options.causes or not CAUSES.exists():
         print("measuring causes", file=sys.stderr, flush=True)
-        found = causes_measured(ALLOWED["speck2b"])
-        CAUSES.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
-    held, causes = kept(), json.loads(CAUSES.read_text("utf-8"))
-    (FOLDER / "errors.svg").write_text(figure(held), "utf-8")
-    (DOCS / "trackers.md").write_text(document(held, causes), "utf-8")
+        causes_found = causes_measured(ALLOWED["speck2b"])
+        CAUSES.write_text(json.dumps(causes_found, indent=1) + "\n", "utf-8")
+    measured_all, causes = kept(), json.loads(CAUSES.read_text("utf-8"))
+    (FOLDER / "errors.svg").write_text(figure(measured_all), "utf-8")
+    (DOCS / "trackers.md").write_text(document(measured_all, causes), "utf-8")
     print(f"wrote {DOCS / 'trackers.md'}")
     return 0
 
 
 def kept() -> dict[str, Any]:
-    held: dict[str, Any] = json.loads(KEPT.read_text("utf-8")) if KEPT.exists() else {}
-    return held
+    stored: dict[str, Any] = json.loads(KEPT.read_text("utf-8")) if KEPT.exists() else {}
+    return stored
 
 
-def keep(name: str, found: dict[str, Any]) -> None:
-    """Read anew before it is written: another run may have kept something meanwhile."""
-    held = kept()
-    held[name] = {**held.get(name, {}), **found}
-    KEPT.write_text(json.dumps(held, indent=1, sort_keys=True) + "\n", "utf-8")
+def keep(name: str, results: dict[str, Any]) -> None:
+    """Store results; read the file again first, because another run may have changed it."""
+    stored = kept()
+    stored[name] = {**stored.get(name, {}), **results}
+    KEPT.write_text(json.dumps(stored, indent=1, sort_keys=True) + "\n", "utf-8")
 
 
 def chips(kind: str, seed: int) -> tuple[str, ...]:
-    """A chip that has too few cores for one seed has too few for the next."""
+    """Return the chips for a seed: one with too few cores for a seed is not tried again."""
     return CHIPS if seed == 0 or kind == "relu" else CHIPS[:2]
 
 
 def measured(
     tracker: Shipped, scenes: int, chips: Iterable[str], before: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """By who ran it {"errors": by velocity one a scene} or {"refused": why}.
+    """Return {"errors": of the scenes by velocity} or {"refused": why} for each chip.
 
-    The float model is the same whatever chip it is compared with: it follows the scenes once.
+    The float model follows the scenes once, for all chips.
     """
     try:
         module = tracker.build()
@@ -104,22 +104,22 @@ def measured(
     drawn = {v: [tracker.demo_truth(100 + k, STEPS, v) for k in range(scenes)] for v in VELOCITIES}
     floats = before.get(FLOAT, {"errors": {}})["errors"]
     known = [len(floats.get(f"{v:g}", ())) for v in VELOCITIES] == [scenes] * len(VELOCITIES)
-    found: dict[str, Any] = {FLOAT: before[FLOAT]} if known else {}
+    results: dict[str, Any] = {FLOAT: before[FLOAT]} if known else {}
     for chip in chips:
         allow = ALLOWED.get(chip, ())
         refused = [f for f in nd.check(network, chip, allow=allow).findings if is_error(f)]
         if refused:
-            found[chip] = {"refused": refused[0].what, "code": refused[0].code}
+            results[chip] = {"refused": refused[0].what, "code": refused[0].code}
             continue
         bundle = nd.compile(network, chip, tracker.demo_recording(1, TYPICAL), allow=allow)
-        found[chip] = {"errors": errors(bundle, "emulator", drawn, tracker.settled)}
-        if FLOAT not in found:
-            found[FLOAT] = {"errors": errors(bundle, "reference", drawn, tracker.settled)}
-    return found
+        results[chip] = {"errors": errors(bundle, "emulator", drawn, tracker.settled)}
+        if FLOAT not in results:
+            results[FLOAT] = {"errors": errors(bundle, "reference", drawn, tracker.settled)}
+    return results
 
 
 def errors(bundle: Bundle, engine: str, drawn: Any, settled: int) -> dict[str, list[float]]:
-    """By velocity, each scene's mean distance in pixels."""
+    """Return each scene's mean distance in pixels, by velocity."""
 
     def each(scenes: Any) -> Iterator[float]:
         for recording, truth in scenes:

@@ -1,7 +1,7 @@
-"""Where a tracker's errors on a chip come from: one thing changed at a time.
+"""Causes of a tracker's errors on a chip, found by changing one thing at a time.
 
 On Speck: the rate code in float, then the chip's weights in time steps, then event by event. On
-the emulator's machine: one of its settings. What was measured is kept in docs/trackers/causes.json.
+the emulator's machine: one of its settings. Measurements are stored in docs/trackers/causes.json.
 """
 
 from __future__ import annotations
@@ -56,10 +56,10 @@ def _rates(tracker: Shipped, choices: tuple[str, ...]) -> dict[str, Any]:
         return track(output.until(STEPS), network.readout, scale)
 
     ways: dict[str, Places] = {
-        "float": lambda given: followed(bundle, given, "reference"),
-        RATE: lambda given: read(run_reference(final, given).outputs[name]),
-        BY_STEPS: lambda given: read(nd.run(bundle, given, "steps").outputs[name]),
-        BY_EVENTS: lambda given: followed(bundle, given, "emulator"),
+        "float": lambda stimulus: followed(bundle, stimulus, "reference"),
+        RATE: lambda stimulus: read(run_reference(final, stimulus).outputs[name]),
+        BY_STEPS: lambda stimulus: read(nd.run(bundle, stimulus, "steps").outputs[name]),
+        BY_EVENTS: lambda stimulus: followed(bundle, stimulus, "emulator"),
     }
     return {
         "errors": {way: _errors(tracker, places) for way, places in ways.items()},
@@ -68,37 +68,37 @@ def _rates(tracker: Shipped, choices: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _spikes(bundle: Bundle, tracker: Shipped) -> dict[str, float]:
-    """Of each layer in a step."""
+    """Return the spikes of each layer in a step."""
     layers = [o.node for o in bundle.program.origins]
-    given, _ = tracker.demo_truth(100, STEPS, float(TOLD))
-    outputs = nd.run(bundle, given, layer=layers).outputs
+    stimulus, _ = tracker.demo_truth(100, STEPS, float(TOLD))
+    outputs = nd.run(bundle, stimulus, layer=layers).outputs
     return {n: round(float(outputs[n].value.sum()) / STEPS, 1) for n in layers}
 
 
 def _machines(tracker: Shipped) -> dict[str, Any]:
-    network, found = _network(tracker), {}
-    for told, machine in MACHINES.items():
+    network, errors_by_machine = _network(tracker), {}
+    for machine_name, machine in MACHINES.items():
         bundle = nd.compile(network, machine, tracker.demo_recording(1, TYPICAL))
-        if not found:
-            found["float"] = _errors(tracker, _following(bundle, "reference"))
-        found[told] = _errors(tracker, _following(bundle, "emulator"))
-    return found
+        if not errors_by_machine:
+            errors_by_machine["float"] = _errors(tracker, _following(bundle, "reference"))
+        errors_by_machine[machine_name] = _errors(tracker, _following(bundle, "emulator"))
+    return errors_by_machine
 
 
 def _following(bundle: Bundle, engine: str) -> Places:
-    return lambda given: followed(bundle, given, engine)
+    return lambda stimulus: followed(bundle, stimulus, engine)
 
 
 def _values(tracker: Shipped) -> dict[str, dict[str, float]]:
-    """By chip and layer: how far the values are off, as verify says it."""
+    """Return the errors of values by chip and layer, as verify reports them."""
     network = _network(tracker)
-    given, _ = tracker.demo_truth(100, STEPS, float(TOLD))
-    found = {}
+    stimulus, _ = tracker.demo_truth(100, STEPS, float(TOLD))
+    values_by_chip = {}
     for chip in ("loihi2", "emulator"):
         bundle = nd.compile(network, chip, tracker.demo_recording(1, TYPICAL))
-        layers = nd.verify(bundle, given).comparison.layers
-        found[chip] = {c.layer: round(c.value_error, 5) for c in layers if c.value_error}
-    return found
+        layers = nd.verify(bundle, stimulus).comparison.layers
+        values_by_chip[chip] = {c.layer: round(c.value_error, 5) for c in layers if c.value_error}
+    return values_by_chip
 
 
 def _network(tracker: Shipped) -> Network:
@@ -107,12 +107,12 @@ def _network(tracker: Shipped) -> Network:
 
 
 def _errors(tracker: Shipped, places: Places) -> dict[str, list[float]]:
-    """By velocity, each scene's mean distance in pixels."""
+    """Return each scene's mean distance in pixels, by velocity."""
 
     def each(velocity: float) -> Iterator[float]:
         for k in range(SCENES):
-            given, truth = tracker.demo_truth(100 + k, STEPS, velocity)
-            away = np.linalg.norm(places(given) - truth, axis=-1)
+            stimulus, truth = tracker.demo_truth(100 + k, STEPS, velocity)
+            away = np.linalg.norm(places(stimulus) - truth, axis=-1)
             yield round(float(away[tracker.settled :].mean()), 3)
 
     return {f"{v:g}": list(each(v)) for v in VELOCITIES}
@@ -121,9 +121,13 @@ def _errors(tracker: Shipped, places: Places) -> dict[str, list[float]]:
 # --- as text -----------------------------------------------------------------------
 
 
-def tables(found: Mapping[str, Any]) -> dict[str, str]:
-    """What the page says of it, by the names of its places."""
-    speck, machines, values = found["speck2b"], found["emulator"], found["values"]
+def tables(measured_causes: Mapping[str, Any]) -> dict[str, str]:
+    """Return texts for the page, by the names of its fields."""
+    speck, machines, values = (
+        measured_causes["speck2b"],
+        measured_causes["emulator"],
+        measured_causes["values"],
+    )
     ways = {
         way: {v: _mean(speck, lambda one, w=way, at=v: one["errors"][w][at]) for v in _told()}
         for way in ("float", RATE, BY_STEPS, BY_EVENTS)

@@ -1,4 +1,4 @@
-"""What benchmarks/trackers.py measured, as docs/trackers.md and its figure."""
+"""The page docs/trackers.md and its figure, from the measurements of benchmarks/trackers.py."""
 
 from __future__ import annotations
 
@@ -84,9 +84,9 @@ machine makes of `li-theory-0` when one of its settings is another, in pixels:
 - **Payloads that are cut off toward zero** lose half a unit in each step, always in the same
   direction, and what is below one unit vanishes: a slow disc's potentials are small. The default
   machine once did so; now `message_rounding` is `nearest` unless you say otherwise, as on Loihi.
-- **Payloads that are coarse** were the second fault, on both chips. A sum has so many bits, which
-  weight and payload share. They were shared by the *largest* weight and payload, of which four
-  times is kept free besides: a typical potential, far below its largest, was left with a few levels
+- **Payloads that are coarse** were the second fault, on both chips. Weight and payload share the
+  bits of a sum. They were shared by the *largest* weight and payload, of which four times is
+  kept free besides: a typical potential, far below its largest, was left with a few levels
   while a typical weight had many. Now a typical payload (the mean magnitude on the calibration
   data) has as many units as a typical weight. The last map of this tracker is {last_emulator} off
   from the float model's on the emulator, and {last_loihi} on Loihi 2 (root mean square, at {told}
@@ -100,9 +100,9 @@ smoothed.
 """
 
 
-def document(held: Held, causes: Mapping[str, Any]) -> str:
-    rows = list(_rows(held))
-    some = next(e for _, _, e in _measured(held))
+def document(measured: Held, causes: Mapping[str, Any]) -> str:
+    rows = list(_rows(measured))
+    some = next(e for _, _, e in _measured(measured))
     velocities = list(some)
     table = [
         f"| tracker | run by | seeds | scenes | {' | '.join(velocities)} |",
@@ -111,28 +111,28 @@ def document(held: Held, causes: Mapping[str, Any]) -> str:
     ]
     return TEXT.format(
         table="\n".join(table),
-        refused="\n".join(_refused(held)),
-        spikes=max(_cost(held, "lif", who) for who in ("loihi2", "emulator")),
-        loihi2=max(_cost(held, neuron, "loihi2") for neuron in ("li", "relu")),
-        emulator=max(_cost(held, neuron, "emulator") for neuron in ("li", "relu")),
-        missing=_missing(held),
+        refused="\n".join(_refused(measured)),
+        spikes=max(_cost(measured, "lif", who) for who in ("loihi2", "emulator")),
+        loihi2=max(_cost(measured, neuron, "loihi2") for neuron in ("li", "relu")),
+        emulator=max(_cost(measured, neuron, "emulator") for neuron in ("li", "relu")),
+        missing=_missing(measured),
         **tables(causes),
     )
 
 
-def _missing(held: Held) -> str:
-    """A row that is not there must not look like one that was forgotten."""
-    gone = [f"{name} on {who}" if name in held else name for name, who in _gone(held)]
+def _missing(measured: Held) -> str:
+    """Return a sentence that names the rows which are not measured."""
+    gone = [f"{name} on {who}" if name in measured else name for name, who in _gone(measured)]
     return f"Not measured so far: {', '.join(dict.fromkeys(gone))}." if gone else ""
 
 
-def _gone(held: Held) -> list[tuple[str, str]]:
-    """Checkpoint and chip that neither has errors nor is refused."""
-    refused = {(kind, who) for kind, who, _ in _refusals(held)}
+def _gone(measured: Held) -> list[tuple[str, str]]:
+    """Return the checkpoints and chips that have neither errors nor a refusal."""
+    refused = {(kind, who) for kind, who, _ in _refusals(measured)}
     return [
         (f"{kind}-{seed}", who)
         for kind, seed, who in product(KINDS, SEEDS, CHIPS)
-        if "errors" not in held.get(f"{kind}-{seed}", {}).get(who, {})
+        if "errors" not in measured.get(f"{kind}-{seed}", {}).get(who, {})
         and not refused & {(kind, who), (kind, ANY)}
     ]
 
@@ -141,26 +141,28 @@ def kind_of(name: str) -> str:
     return name.rpartition("-")[0]
 
 
-def _measured(held: Held) -> Iterator[tuple[str, str, Mapping[str, list[float]]]]:
-    """A seed counts when all chips ran it: a row must not be compared with other seeds' row."""
-    for name in sorted(set(held) - {name for name, _ in _gone(held)}):
+def _measured(measured: Held) -> Iterator[tuple[str, str, Mapping[str, list[float]]]]:
+    """Yield the measurements of seeds that all chips ran, so that rows can be compared."""
+    for name in sorted(set(measured) - {name for name, _ in _gone(measured)}):
         for who in COLOURS:
-            found = held[name].get(who, {})
-            if "errors" in found:
-                yield name, who, found["errors"]
+            results = measured[name].get(who, {})
+            if "errors" in results:
+                yield name, who, results["errors"]
 
 
-def curves(held: Held) -> dict[str, dict[str, dict[str, list[list[float]]]]]:
-    """By kind, who ran it, and velocity: of each seed the errors of the scenes."""
-    found: dict[str, dict[str, dict[str, list[list[float]]]]] = {}
-    for name, who, errors in _measured(held):
+def curves(measured: Held) -> dict[str, dict[str, dict[str, list[list[float]]]]]:
+    """Return the errors of the scenes of each seed, by kind, engine and velocity."""
+    curves_of: dict[str, dict[str, dict[str, list[list[float]]]]] = {}
+    for name, who, errors in _measured(measured):
         for v, each in errors.items():
-            found.setdefault(kind_of(name), {}).setdefault(who, {}).setdefault(v, []).append(each)
-    return found
+            curves_of.setdefault(kind_of(name), {}).setdefault(who, {}).setdefault(v, []).append(
+                each
+            )
+    return curves_of
 
 
-def _rows(held: Held) -> Iterator[str]:
-    for kind, by in curves(held).items():
+def _rows(measured: Held) -> Iterator[str]:
+    for kind, by in curves(measured).items():
         for who, errors in by.items():
             every = [np.concatenate(e) for e in errors.values()]
             cells = " | ".join(f"{e.mean():.2f} ({e.std():.2f})" for e in every)
@@ -168,29 +170,29 @@ def _rows(held: Held) -> Iterator[str]:
             yield f"| {kind} | {who} | {seeds} | {len(every[0])} | {cells} |"
 
 
-def _refused(held: Held) -> Iterator[str]:
-    for (kind, who), why in {(kind, who): why for kind, who, why in _refusals(held)}.items():
+def _refused(measured: Held) -> Iterator[str]:
+    for (kind, who), why in {(kind, who): why for kind, who, why in _refusals(measured)}.items():
         yield f"| {kind} | {who} | {why} |"
 
 
-def _refusals(held: Held) -> Iterator[tuple[str, str, str]]:
-    """Kind, chip and why; a kind that is not exported goes on none."""
-    for name in sorted(held):
-        kind, found = kind_of(name), held[name]
-        if "refused" in found:
-            yield kind, ANY, f"not exported: {found['refused']}"
+def _refusals(measured: Held) -> Iterator[tuple[str, str, str]]:
+    """Yield kind, chip and reason; a kind that is not exported is refused on every chip."""
+    for name in sorted(measured):
+        kind, results = kind_of(name), measured[name]
+        if "refused" in results:
+            yield kind, ANY, f"not exported: {results['refused']}"
             continue
         for who in CHIPS:
-            refusal = found.get(who, {})
+            refusal = results.get(who, {})
             if "refused" in refusal:
                 yield kind, who, f"{refusal['refused']} (`{refusal['code']}`)"
 
 
-def _cost(held: Held, neuron: str, who: str) -> float:
-    """The most that a mean over seeds and scenes is worse than the float model's."""
+def _cost(measured: Held, neuron: str, who: str) -> float:
+    """Return the largest excess of a mean over seeds and scenes over the float model's."""
     return max(
         float(np.concatenate(by[who][v]).mean() - np.concatenate(by[FLOAT][v]).mean())
-        for kind, by in curves(held).items()
+        for kind, by in curves(measured).items()
         for v in by[FLOAT]
         if kind.partition("-")[0] == neuron and TRAINED[0] <= float(v) <= TRAINED[1]
     )
@@ -199,9 +201,9 @@ def _cost(held: Held, neuron: str, who: str) -> float:
 # --- the figure ---------------------------------------------------------
 
 
-def figure(held: Held) -> str:
-    """A panel for each kind of tracker, both axes logarithmic."""
-    drawn = curves(held)
+def figure(measured: Held) -> str:
+    """Draw a panel for each kind of tracker, with logarithmic axes."""
+    drawn = curves(measured)
     width = LEFT + len(drawn) * (SIDE + GAP)
     height = TOP + SIDE + 52
     parts = [
@@ -220,9 +222,9 @@ def _key(shown: set[str]) -> Iterator[str]:
     x = float(LEFT)
     for who, colour in ((w, c) for w, c in COLOURS.items() if w in shown):
         yield _polyline([(x, 22), (x + 34, 22)], colour, DASHES[who], 4.5 if who == FLOAT else 2.5)
-        said = "float model" if who == FLOAT else f"{who}, emulated"
-        yield _text(x + 42, 27, said, "start", colour)
-        x += 66 + 8 * len(said)
+        label = "float model" if who == FLOAT else f"{who}, emulated"
+        yield _text(x + 42, 27, label, "start", colour)
+        x += 66 + 8 * len(label)
     yield _text(x, 27, "grey: not trained", "start")
     middle = TOP + SIDE / 2
     name = _text(18, middle, "error, pixels", "middle")

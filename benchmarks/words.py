@@ -1,4 +1,4 @@
-"""docs/performance.md, from what was measured: every figure in it comes from there."""
+"""The page docs/performance.md, written from the stored measurements."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ Found = Mapping[str, Any]
 LOOP = "C loop"
 
 
-def document(found: Found) -> str:
+def document(measured: Found) -> str:
     parts = [
-        *_head(found),
-        *_table(found),
-        *_batches(found),
-        *_limit(found),
-        *_peers(found),
-        *_curves(found),
+        *_head(measured),
+        *_table(measured),
+        *_batches(measured),
+        *_limit(measured),
+        *_peers(measured),
+        *_curves(measured),
         *_method(),
     ]
     return "\n".join(parts) + "\n"
@@ -31,15 +31,15 @@ def paragraph(text: str) -> str:
     return "\n".join(wrap(text, 96, break_long_words=False))
 
 
-def _head(found: Found) -> Iterator[str]:
-    m = found["machine"]
+def _head(measured: Found) -> Iterator[str]:
+    m = measured["machine"]
     yield "# How fast it is"
     yield ""
     yield paragraph(
         "Written by `make bench` (benchmarks/report.py); no figure here was typed by hand."
     )
     yield ""
-    yield f"**Measured** {found['date']}. {found['note']}".rstrip()
+    yield f"**Measured** {measured['date']}. {measured['note']}".rstrip()
     yield ""
     yield paragraph(
         f"**Machine** {m['cpu']}, {m['cores']} cores, {m['memory_gb']:.0f} GB; {m['caches']}; "
@@ -50,7 +50,7 @@ def _head(found: Found) -> Iterator[str]:
     yield ""
 
 
-def _table(found: Found) -> Iterator[str]:
+def _table(measured: Found) -> Iterator[str]:
     yield "## The emulator and its peers"
     yield ""
     yield paragraph(
@@ -59,8 +59,8 @@ def _table(found: Found) -> Iterator[str]:
         "can be compared it was, before anything was timed."
     )
     yield ""
-    for case in found["cases"]:
-        yield f"### {case['case']}: {found['about'][case['case']]}"
+    for case in measured["cases"]:
+        yield f"### {case['case']}: {measured['about'][case['case']]}"
         yield ""
         yield _sentence(case)
         if case.get("apart"):
@@ -83,7 +83,7 @@ def _table(found: Found) -> Iterator[str]:
         for peer, why in case["missing"].items():
             yield f"Not run: {peer}: {why}."
         yield ""
-    for case, why in found["lacking"].items():
+    for case, why in measured["lacking"].items():
         yield f"Not measured: {case}: {why}."
         yield ""
 
@@ -103,7 +103,7 @@ def _sentence(case: Found) -> str:
     )
 
 
-def _batches(found: Found) -> Iterator[str]:
+def _batches(measured: Found) -> Iterator[str]:
     yield "## A second thread"
     yield ""
     yield paragraph(
@@ -114,16 +114,16 @@ def _batches(found: Found) -> Iterator[str]:
     yield ""
     yield "| case | recordings | one thread | two threads | gain |"
     yield "|---|---|---|---|---|"
-    for b in found["batches"]:
-        middle, least, most = b["gain"]
+    for b in measured["batches"]:
+        middle, least, largest = b["gain"]
         times = " | ".join(seconds_text(b[threads]) for threads in ("one", "two"))
-        gain = f"**{middle:.2f}** ({least:.2f}, {most:.2f})"
+        gain = f"**{middle:.2f}** ({least:.2f}, {largest:.2f})"
         yield f"| {b['case']} | {b['recordings']} | {times} | {gain} |"
     yield ""
 
 
-def _limit(found: Found) -> Iterator[str]:
-    m = found["machine"]
+def _limit(measured: Found) -> Iterator[str]:
+    m = measured["machine"]
     yield "## What the limit is"
     yield ""
     yield "![roofline](performance/roofline.svg)"
@@ -139,7 +139,7 @@ def _limit(found: Found) -> Iterator[str]:
     yield ""
     yield "| case | additions a byte of state | reached of the roof | C loop / emulator |"
     yield "|---|---|---|---|"
-    for case in found["cases"]:
+    for case in measured["cases"]:
         x = case["synaptic_events"] / case["state_bytes"]
         roof = min(m["adds_a_second"], x * m["bytes_a_second"])
         speed = case["synaptic_events"] / case["spread"]["middle"]
@@ -150,10 +150,10 @@ def _limit(found: Found) -> Iterator[str]:
     yield ""
 
 
-def _peers(found: Found) -> Iterator[str]:
+def _peers(measured: Found) -> Iterator[str]:
     yield "## Who the peers are"
     yield ""
-    for name, about in found["peers"].items():
+    for name, about in measured["peers"].items():
         yield f"- **{name}**: {about}"
     yield ""
     yield paragraph(
@@ -165,10 +165,10 @@ def _peers(found: Found) -> Iterator[str]:
     yield ""
 
 
-def _curves(found: Found) -> Iterator[str]:
+def _curves(measured: Found) -> Iterator[str]:
     yield "## How time and memory grow"
     yield ""
-    for curve in found["curves"]:
+    for curve in measured["curves"]:
         yield f"### {curve['name']}"
         yield ""
         yield f"{curve['about'].capitalize()}."
@@ -187,11 +187,11 @@ def _method() -> Iterator[str]:
     yield "## How it is measured"
     yield ""
     yield paragraph(
-        "Each case runs on the emulator so many times in a row, a fresh state each time and "
-        "nothing recorded; its time is the middle one. Then, in rounds, each peer runs once, "
+        "Each case runs on the emulator several times, from the initial state and without "
+        "recording; its time is the median. Then, in rounds, each peer runs once, "
         "right after the emulator on the same steps; a ratio is taken within "
         "its round, so that a slow moment of the machine counts for both. Building a network "
-        "is no part of anyone's time. Lava's time is that of a whole call less that of a "
+        "is not part of any time. Lava's time is that of a whole call less that of a "
         "call of one step. Where a round's "
         "difference is not above 0, its time is lost in the noise of its start. "
         "Slow peers get only the first steps, as the tables say."
@@ -202,18 +202,18 @@ def _method() -> Iterator[str]:
     )
 
 
-def pictures(found: Found) -> dict[str, str]:
-    drawn = {"roofline": _roofline(found)}
-    for c in found["curves"]:
+def pictures(measured: Found) -> dict[str, str]:
+    drawn = {"roofline": _roofline(measured)}
+    for c in measured["curves"]:
         lines = {name: [(x, y) for x, y in points] for name, points in c["lines"].items()}
         drawn[c["name"]] = picture(c["about"].capitalize(), c["x"], c["y"], lines)
     return drawn
 
 
-def _roofline(found: Found) -> str:
-    m = found["machine"]
+def _roofline(measured: Found) -> str:
+    m = measured["machine"]
     ours, loops, names = [], [], []
-    for case in found["cases"]:
+    for case in measured["cases"]:
         x = case["synaptic_events"] / case["state_bytes"]
         y = case["synaptic_events"] / case["spread"]["middle"]
         ours.append((x, y))
