@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # typing takes longer to import than a Ctrl-C to press
     from .api.installed import bench as bench
     from .api.installed import sdk as sdk
     from .api.installed import targets as targets
+    from .api.junit import junit as junit
     from .bundle import Bundle as Bundle
     from .bundle import load as load
     from .bundle import save as save
@@ -71,7 +72,6 @@ if TYPE_CHECKING:  # typing takes longer to import than a Ctrl-C to press
     from .verification.covariance.nouns import Covariance as Covariance
     from .verification.engines import Engines as Engines
     from .verification.engines import compare_engines as compare_engines
-    from .verification.junit import junit as junit
     from .verification.labels import Labels as Labels
     from .verification.labels import parse_labels as parse_labels
     from .verification.limits import Limits as Limits
@@ -125,7 +125,7 @@ _HOME = {
     "from_torch": "api.export",
     "image": "flash",
     "inspect": "api.inspection",
-    "junit": "verification.junit",
+    "junit": "api.junit",
     "latency": "pipeline",
     "load": "bundle",
     "parse_labels": "verification.labels",

@@ -204,6 +204,7 @@ class Flashed:
 
     @property
     def sound(self) -> bool:
+        """True if everything that was read back is equal."""
         return not any(f.severity == "error" for f in self.findings)
 
 

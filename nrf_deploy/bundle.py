@@ -121,6 +121,39 @@ class Bundle:
     def __repr__(self) -> str:
         return f"<Bundle for {self.chip}: {self.network!r}, {self.program!r}>"
 
+    def _repr_html_(self) -> str:
+        """Return the facts, the layers and the findings as tables for a notebook."""
+        from .notebook import Table, page
+
+        held = self.placement
+        facts = [
+            ("target", self.target),
+            ("model", self.source_sha256 or "made in memory"),
+            ("dt", f"{self.network.dt:g}"),
+            ("cores", f"{held.used_cores:,} of {held.cores:,}"),
+            ("rewrites", ", ".join(s.rewrite for s in self.steps if s.findings) or "none"),
+            ("made by", f"nrf-deploy {self.tool_version}"),
+        ]
+        cores: dict[str, set[int]] = {}
+        for piece in held.pieces:
+            cores.setdefault(piece.population, set()).add(piece.core)
+        late = {o.population: o.latency for o in self.program.origins}
+        rows = [
+            (
+                p.name,
+                p.model,
+                "x".join(map(str, p.shape)) or "1",
+                p.size,
+                len(cores.get(p.name, ())),
+                late.get(p.name, ""),
+            )
+            for p in self.program.populations
+        ]
+        heads = ("population", "model", "shape", "neurons", "cores", "latency in steps")
+        told = [f for f in self.findings if f.severity != "info"]
+        tables = (Table(("bundle", ""), facts), Table(heads, rows))
+        return page(f"Bundle for {self.chip}", *tables, findings=told)
+
     def faults(self) -> Iterator[str]:
         """Yield in words where a piece is unsound, or does not fit another."""
         from .bundle_faults import faults

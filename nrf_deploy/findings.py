@@ -22,9 +22,15 @@ Severity = Literal["error", "warning", "info"]
 class Finding:
     """One fact about a model or a run.
 
-    `code` is stable ("NIR-DT-MISSING"); people and CI may rely on it.
-    `what` states the fact with the value and the limit, `why` the reason,
-    `fix` the way out.
+    Attributes:
+        severity: "error", "warning" or "info".
+        code: The stable name of the kind of fact, such as "NIR-DT-MISSING".
+        what: The fact, with the value and the limit.
+        why: The reason; empty if there is none to give.
+        fix: What to do about it, a command or an edit; empty if there is nothing.
+        layer: The layer; None if it concerns none.
+        neuron: The index of the neuron in the layer's shape; None if it concerns none.
+        step: The step; None if it concerns none.
     """
 
     severity: Severity
@@ -37,6 +43,7 @@ class Finding:
     step: int | None = None
 
     def place(self) -> str:
+        """Return the layer, the neuron and the step in words; empty without any."""
         parts = []
         if self.layer is not None:
             parts.append(f"layer {self.layer!r}")
@@ -47,6 +54,7 @@ class Finding:
         return ", ".join(parts)
 
     def text(self) -> str:
+        """Return the finding as text: severity, code, place and fact, then why, then fix."""
         head = f"{self.severity}[{self.code}]"
         place = self.place()
         lines = [f"{head} {place}: {self.what}" if place else f"{head} {self.what}"]
@@ -57,6 +65,7 @@ class Finding:
         return "\n".join(lines)
 
     def as_json(self) -> dict[str, Any]:
+        """Return the fields that are set as plain data."""
         return {k: v for k, v in dataclasses.asdict(self).items() if v not in (None, "")}
 
 

@@ -31,6 +31,14 @@ class Model:
     findings: tuple[Finding, ...] = ()
     sha256: str | None = None
 
+    def _repr_html_(self) -> str:
+        """Return the nodes and the findings of reading as tables for a notebook."""
+        from .notebook import page
+
+        found = [f for f in self.findings if f.severity != "info"]
+        shown = self.network._repr_html_()
+        return shown + page("Findings of reading", findings=found) if found else shown
+
     def __repr__(self) -> str:
         return f"<Model of {self.network!r}, {len(self.findings)} findings>"
 

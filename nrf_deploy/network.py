@@ -108,13 +108,15 @@ DATA = ("readout", "receptive_fields")
 class Network:
     """Nodes in the file's order, edges as (source, target) names, and the time step.
 
-    `readout` describes what a host does with the outputs (coordinates, classes); it
-    is plain JSON data and travels with the model. So does `receptive_fields`, which says
-    for populations, by name, which field each channel sees the input through
-    (docs/receptive-fields.md): what tests of covariance in space and under motion read.
-
-    `loop_start` is what an edge that closes a cycle carries in the first step: the "bias" of
-    the connections before it, or "zero", so that their bias acts from the second step on.
+    Attributes:
+        nodes: Connections, populations and ports, in the file's order.
+        edges: (source, target) by name. Where several meet, their signals add.
+        dt: The time step, in the unit of the model's time constants.
+        readout: What a host does with the outputs (coordinates, classes), as plain JSON data.
+        receptive_fields: By population, the field through which each channel sees the input,
+            as plain JSON data (docs/receptive-fields.md). Tests of covariance read it.
+        loop_start: What an edge that closes a cycle carries in the first step: the "bias" of
+            the connections before it, or "zero", so that their bias acts from the second step.
     """
 
     nodes: tuple[Node, ...]
@@ -127,6 +129,24 @@ class Network:
     def __repr__(self) -> str:
         return f"<Network of {len(self.nodes)} nodes, {len(self.edges)} edges, dt = {self.dt:g}>"
 
+    def _repr_html_(self) -> str:
+        """Return the nodes as a table for a notebook."""
+        from .notebook import Table, page
+
+        rows = [
+            (
+                n.name,
+                n.kind,
+                "x".join(map(str, n.shape)) or "1",
+                0 if (weight := getattr(n, "weight", None)) is None else int(weight.size),
+                ", ".join(self.sources(n.name)),
+            )
+            for n in self.nodes
+        ]
+        title = f"Network of {len(self.nodes):,} nodes, dt = {self.dt:g}"
+        heads = ("node", "kind", "output shape", "weights", "inputs")
+        return page(title, Table(heads, rows))
+
     def __getitem__(self, name: str) -> Node:
         return self._by_name[name]
 
@@ -134,14 +154,14 @@ class Network:
         return name in self._by_name
 
     def sources(self, name: str) -> tuple[str, ...]:
-        """Who feeds this node, in the order of the edges."""
+        """Return the names of the nodes that lead to a node, in the order of the edges."""
         return self._sources[name]
 
     def targets(self, name: str) -> tuple[str, ...]:
         return self._targets[name]
 
     def of(self, *kinds: type[Node]) -> Iterator[Any]:
-        """The nodes of these kinds, in order."""
+        """Yield the nodes of these kinds, in order."""
         return (n for n in self.nodes if isinstance(n, kinds))
 
     @cached_property

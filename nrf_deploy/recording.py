@@ -56,10 +56,12 @@ class Recording:
 
     @property
     def steps(self) -> int:
+        """The number of steps."""
         return len(self.start) - 1
 
     @property
     def size(self) -> int:
+        """The number of elements of a step."""
         return math.prod(self.shape)
 
     @property
@@ -81,19 +83,19 @@ class Recording:
         return np.repeat(np.arange(self.steps), np.diff(self.start))
 
     def at(self, t: int) -> tuple[Array, Array]:
-        """(indices, values) of step t."""
+        """Return the indices and values of step t."""
         part = slice(self.start[t], self.start[t + 1])
         return self.index[part], self.value[part]
 
     def frame(self, t: int) -> Array:
-        """Step t as a dense array of `shape`."""
+        """Return step t as a dense array of `shape`."""
         out = np.zeros(self.size, self.value.dtype)
         index, value = self.at(t)
         out[index] = value
         return out.reshape(self.shape)
 
     def dense(self) -> Array:
-        """(steps, *shape); only for what is known to be small."""
+        """Return a dense array (steps, *shape); only for small recordings."""
         out = np.zeros((self.steps, self.size), self.value.dtype)
         out[self.step, self.index] = self.value
         return out.reshape(self.steps, *self.shape)
@@ -103,6 +105,7 @@ class Recording:
         return np.bincount(self.index, minlength=self.size).reshape(self.shape)
 
     def same(self, other: Recording) -> bool:
+        """Return whether another recording has the same shape, steps and events."""
         return (
             self.shape == other.shape
             and np.array_equal(self.start, other.start)
@@ -111,7 +114,7 @@ class Recording:
         )
 
     def faults(self) -> Iterator[str]:
-        """What is wrong with these arrays, in words; a sound Recording has none."""
+        """Yield in words what is wrong with these arrays; a sound Recording has no fault."""
         arrays = (self.start, self.index, self.value)
         if any(a.ndim != 1 for a in arrays) or len(self.index) != len(self.value):
             yield "start, index and value are not three lists, the last two of one length"
@@ -136,7 +139,7 @@ class Recording:
             yield f"dt is {self.dt}, not a positive number of seconds"
 
     def shifted(self, steps: int) -> Recording:
-        """The same events `steps` earlier; the first `steps` steps are dropped.
+        """Return the same events `steps` earlier; the first `steps` steps are dropped.
 
         This is how an output with latency is laid over the reference.
         """
@@ -150,7 +153,7 @@ class Recording:
         )
 
     def until(self, steps: int) -> Recording:
-        """The first `steps` steps."""
+        """Return the first `steps` steps."""
         start = self.start[: steps + 1]
         return Recording(
             self.shape, start, self.index[: start[-1]], self.value[: start[-1]], self.dt
@@ -158,7 +161,7 @@ class Recording:
 
     @staticmethod
     def from_dense(frames: Array, dt: float | None = None) -> Recording:
-        """From (steps, *shape). Integer (or boolean) frames give integer values."""
+        """Return the recording of dense frames (steps, *shape); integers stay integers."""
         flat = frames.reshape(len(frames), math.prod(frames.shape[1:]))
         step, index = np.nonzero(flat)
         value = flat[step, index]
@@ -176,7 +179,7 @@ class Recording:
     def from_events(
         step: Array, index: Array, value: Array, shape: Shape, steps: int, dt: float | None = None
     ) -> Recording:
-        """From events in any order; those at the same place and step add up."""
+        """Return the recording of events in any order; events of one element and step add up."""
         size = math.prod(shape)
         if np.any((index < 0) | (index >= size) | (step < 0) | (step >= steps)):
             raise ValueError(f"an event is outside {steps} steps of {shape}")
@@ -229,6 +232,24 @@ class Trace:
                 )
             )
         return tuple(found)
+
+    def _repr_html_(self) -> str:
+        """Return the recorded layers as a table for a notebook."""
+        from .notebook import Table, page
+
+        rows = [
+            (
+                name,
+                "x".join(map(str, r.shape)) or "1",
+                r.steps,
+                r.events,
+                f"{r.events / max(r.steps * r.size, 1):.4g}",
+                ", ".join(self.states.get(name, ())),
+            )
+            for name, r in self.outputs.items()
+        ]
+        heads = ("layer", "shape", "steps", "events", "events a neuron and step", "states")
+        return page(f"Trace by {self.engine}", Table(heads, rows), findings=self.findings)
 
     def __repr__(self) -> str:
         events = sum(r.events for r in self.outputs.values())

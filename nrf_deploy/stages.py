@@ -29,7 +29,18 @@ from .time_constants import timeless
 
 @dataclass(frozen=True, eq=False)
 class Verdict:
-    """What a target says of a model. Later stages are None where an earlier one refused."""
+    """The verdict of a chip on a model. Later stages are None where an earlier one refused.
+
+    Attributes:
+        network: The network after the rewrites.
+        steps: The rewrites, each with its findings.
+        findings: What every stage reported; an error for each reason of a refusal.
+        scheme: How the integers were chosen.
+        program: The integers.
+        placement: Which core holds what.
+        model: The network as it was read, before any rewrite.
+        chip: The full name of the chip, with what was chosen for the model.
+    """
 
     network: Network
     steps: tuple[Step, ...]
@@ -37,15 +48,17 @@ class Verdict:
     scheme: Scheme | None = None
     program: Program | None = None
     placement: Placement | None = None
-    model: Network | None = None  # as it was read, before any rewrite
-    chip: str = ""  # by its full name, with what was chosen for the model
+    model: Network | None = None
+    chip: str = ""
 
     @property
     def refused(self) -> bool:
+        """True if a finding is an error."""
         return any(f.severity == "error" for f in self.findings)
 
     @property
     def fits(self) -> bool:
+        """True if the model can be compiled for this chip."""
         return self.placement is not None and not self.refused
 
     def __repr__(self) -> str:

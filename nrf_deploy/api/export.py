@@ -121,8 +121,8 @@ def _exported(
     network, findings = build(module, shape, dt)
     data = nir_io.checked(network)
     model = model_of(data)
-    said = (*findings, *nir_io.foreign(network), *model.findings)
-    return Model(model.network, said, model.sha256), data
+    reported = (*findings, *nir_io.foreign(network), *model.findings)
+    return Model(model.network, reported, model.sha256), data
 
 
 def _demand_types(module: object, shape: object, dt: object) -> None:

@@ -47,6 +47,7 @@ from ..files import content as content
 from ..capabilities import (
     Accepts as Accepts,
     Domain as Domain,
+    accepted as accepted,
     exactly as exactly,
     unknown as unknown,
 )
@@ -259,6 +260,7 @@ from ..sdk.worker import (
     call as call,
 )
 
+# modules under names of their own
 network_edits = _graph
 core_grid = _core_grid
 core_reach = _core_reach

@@ -158,7 +158,7 @@ class Benchmark:
 
     @property
     def good(self) -> bool:
-        """Whether the answers of every case agree."""
+        """True if the answers of every case agree."""
         return all(m.good for m in self.measured)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from ..bundle import Bundle
 from ..findings import Finding
@@ -37,8 +37,15 @@ class Result:
 
 @dataclass(frozen=True, eq=False)
 class Conformance:
-    """What a kit says of an engine. To refuse a case is no fault, to refuse them all shows
-    nothing."""
+    """The results of an engine on the cases of its kits.
+
+    To refuse a case is not a fault; to refuse every case shows nothing.
+
+    Attributes:
+        chip: The full name of the chip.
+        engine: The engine in question.
+        results: The result of each case, with the likely cause of a difference.
+    """
 
     chip: str
     engine: str
@@ -46,6 +53,7 @@ class Conformance:
 
     @property
     def passed(self) -> bool:
+        """True if no case differs, and at least one was compared."""
         return not any(r.bad for r in self.results) and self.compared
 
     @property
@@ -53,6 +61,18 @@ class Conformance:
         """Return True if a run was compared, or if only refusals were demanded."""
         runs = [r for r in self.results if not r.case.refusal]
         return any(r.status == "ok" for r in runs or self.results)
+
+    def text(self) -> str:
+        """Return the results as text of at most 80 columns."""
+        from . import show
+
+        return show.text(self)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the results as plain data."""
+        from . import show
+
+        return show.as_json(self)
 
     @property
     def exit_code(self) -> int:

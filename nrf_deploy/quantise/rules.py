@@ -148,7 +148,7 @@ def parse_rules(text: bytes | str) -> Rules:
         The Rules, for `scheme` of `compile`.
 
     Raises:
-        InputError: A text that is no rules; `findings` names every mistake.
+        InputError: A text that is not a scheme; `findings` names every mistake.
     """
     table = toml_table(text, "the scheme", "SCHEME-MALFORMED", fix=WAY)
     layers = table.pop("layers", {})

@@ -35,7 +35,14 @@ Verify = Callable[[Bundle, Recording], Report]
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """What is handed on, how it was found to differ, and why it was chosen."""
+    """The smallest part of a bundle that still differs, to hand on.
+
+    Attributes:
+        bundle: The part.
+        recording: The shortest input for it.
+        divergence: Where the two runs of the part differ first.
+        why: Why this part was chosen.
+    """
 
     bundle: Bundle
     recording: Recording

@@ -69,7 +69,17 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class Engines:
-    """`spikes` and `answer` are the reference's own, `limits` what the rows were held to."""
+    """One model on every engine of several bundles.
+
+    Attributes:
+        layers: The layers that are compared.
+        spikes: The spikes of the reference by layer.
+        answer: The answer of the reference, where the model has a readout.
+        rows: One run each, held against the reference and the vendor's simulator.
+        findings: What is beyond the limits, and which engines are missing.
+        said: What the engines reported on their runs.
+        limits: The limits that the rows were held to.
+    """
 
     layers: tuple[str, ...]
     spikes: Mapping[str, int]
@@ -81,7 +91,18 @@ class Engines:
 
     @property
     def passed(self) -> bool:
+        """True if no finding is an error."""
         return not any(f.severity == "error" for f in self.findings)
+
+    def text(self) -> str:
+        """Return the table, the findings and the verdict as text of at most 80 columns."""
+        from .engines_table import engines_text
+
+        return engines_text(self)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the table and the findings as plain data."""
+        return as_json(self)
 
 
 def compare_engines(

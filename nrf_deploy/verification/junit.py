@@ -12,14 +12,7 @@ from .report import Report
 
 
 def junit(report: Report) -> str:
-    """Return a report as JUnit XML, one test a layer: the same text for the same report.
-
-    Args:
-        report: What `verify` returns.
-
-    Returns:
-        The XML, without times and dates.
-    """
+    """Return a report as JUnit XML without times: the same text for the same report."""
     c = report.comparison
     errors = [f for f in report.findings if f.severity == "error"]
     layers = {layer.layer for layer in c.layers}

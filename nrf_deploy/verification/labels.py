@@ -84,7 +84,7 @@ def parse_labels(text: bytes | str) -> Labels:
         A ClassLabel or PlaceLabels, for `labels` of `verify`.
 
     Raises:
-        InputError: A text that is no labels; `findings` names every wrong line.
+        InputError: A text without labels; `findings` names every wrong line.
     """
     lines = list(_lines(text))
     head = [c.lower() for c in lines[0][1]] if lines else []

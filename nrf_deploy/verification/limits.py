@@ -112,7 +112,7 @@ def parse_limits(text: bytes | str, default: Limits | None = None) -> Limits:
         The Limits.
 
     Raises:
-        InputError: A text that is no limits; `findings` names every mistake.
+        InputError: A text without limits; `findings` names every mistake.
     """
     default = default_limits("emulator", "reference") if default is None else default
     fix = "docs/report-schema.md shows what it holds"

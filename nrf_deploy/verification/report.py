@@ -30,15 +30,20 @@ HANGING = " " * len("verdict: ")
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """The numbers, what they mean, and against which limits.
+    """The result of a verification: the numbers, the findings and the limits.
 
-    `context` is plain data that says how to reproduce the runs: files and their hashes,
-    versions, options. `said` is what the engines had to say of these runs, such as how long
-    they compiled: it is shown, and no part of the JSON, which is the same for equal runs.
-    `traces` are both runs without their states: the page draws them. `alone` compares each
-    layer of the left engine, fed with what the right run gave; `attribution` gives their
-    errors causes. `task` is what both runs answer. Each is None where it was not asked for or
-    not possible.
+    Attributes:
+        comparison: Both runs, layer by layer.
+        limits: The limits that the runs were judged by.
+        findings: What is beyond a limit, and what explains it.
+        context: Plain data on how to reproduce the runs: files, hashes, versions, options.
+        said: What the engines reported on these runs, such as how long they compiled. It is
+            not part of the JSON, which is the same for equal runs.
+        traces: Both runs without their states; None where they are not kept.
+        alone: Each layer of the left engine in isolation, fed with what the right run gave;
+            None where the runs are equal.
+        attribution: The causes of the errors; None without `attribute`.
+        task: The answers of both runs; None where the model has no readout.
     """
 
     comparison: Comparison
@@ -55,16 +60,39 @@ class Report:
         c = self.comparison
         return f"<Report of {c.left} against {c.right}: {self.verdict}>"
 
+    def _repr_html_(self) -> str:
+        """Return the verdict, the layers and the findings as a table for a notebook."""
+        from ..notebook import Table, page
+
+        c = self.comparison
+        rows = [
+            (
+                layer.layer,
+                math.prod(layer.shape),
+                layer.steps,
+                *_measured(layer),
+                {True: "yes", False: "no", None: "-"}[layer.exact],
+            )
+            for layer in c.layers
+        ]
+        heads = ("layer", "neurons", "steps", *_heads(c), "mismatches", "error", "exact")
+        told = [f for f in (*self.said, *self._told()) if f.severity != "info"]
+        title = f"{c.left} against {c.right}: {self.verdict}"
+        return page(title, Table(heads, rows), findings=told)
+
     @property
     def passed(self) -> bool:
+        """True if no finding is an error."""
         return not any(f.severity == "error" for f in self.findings)
 
     @property
     def exit_code(self) -> int:
+        """The exit code of `nrf-deploy verify`: 0 or 1."""
         return 0 if self.passed else 1
 
     @property
     def verdict(self) -> str:
+        """The verdict in one line."""
         if any(f.code == NO_SPIKES for f in self.findings):
             return "nothing was compared: no layer spiked"
         passed = "passed: exact" if self.comparison.exact else "passed: within the limits"
@@ -72,7 +100,7 @@ class Report:
         return verdict(self.findings, self.limits, layers) or passed
 
     def as_json(self) -> dict[str, Any]:
-        """Plain data, the same keys in the same order each time; numbers JSON lacks are text."""
+        """Return plain data, with the same keys in the same order; a NaN or an infinity is text."""
         told = comparison_json(self.comparison)
         report = {
             "schema_version": SCHEMA_VERSION,
@@ -91,7 +119,7 @@ class Report:
         return data
 
     def text(self, *, details: bool = True) -> str:
-        """At most 80 columns wide, but for numbers and paths that need more.
+        """Return text of at most 80 columns, but for numbers and paths that need more.
 
         Without `details` it leaves out the legend and where the runs part first.
         """

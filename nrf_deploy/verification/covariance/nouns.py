@@ -104,13 +104,26 @@ class Trial:
 
 @dataclass(frozen=True, eq=False)
 class Covariance:
-    """All tests of one bundle."""
+    """The tests of one bundle for covariance.
+
+    Attributes:
+        chip: The full name of the chip.
+        tests: The tests by key, each with its rows of errors.
+        findings: Why other tests cannot run.
+    """
 
     chip: str
     tests: Mapping[str, Trial]
     findings: tuple[Finding, ...]
 
+    def text(self) -> str:
+        """Return the tests as text of at most 80 columns."""
+        from .words import text
+
+        return text(self)
+
     def as_json(self) -> dict[str, Any]:
+        """Return the tests as plain data."""
         return {
             "schema_version": SCHEMA_VERSION,
             "chip": self.chip,

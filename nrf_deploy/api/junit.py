@@ -1,0 +1,29 @@
+"""Results as JUnit XML, for continuous integration."""
+
+from __future__ import annotations
+
+from ..conformance import Conformance, show
+from ..typed import wrong
+from ..verification import Report
+from ..verification import junit as report_junit
+
+
+def junit(result: Report | Conformance) -> str:
+    """Return a result as JUnit XML: the same text for the same result, without times.
+
+    Args:
+        result: What `verify` returns (one test a layer), or `run_conformance` (one test a
+            case).
+
+    Returns:
+        The XML.
+
+    Raises:
+        ArgumentTypeError: Another kind of result (a TypeError).
+    """
+    if isinstance(result, Conformance):
+        return show.junit(result)
+    if isinstance(result, Report):
+        return report_junit(result)
+    fix = "pass what nrf_deploy.verify or nrf_deploy.run_conformance returns"
+    raise wrong(result, "a report", fix)
