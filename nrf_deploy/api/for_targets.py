@@ -48,7 +48,10 @@ from ..capabilities import (
     Accepts as Accepts,
     Domain as Domain,
     accepted as accepted,
+    demand as demand,
     exactly as exactly,
+    missing as missing,
+    outside as outside,
     unknown as unknown,
 )
 from ..progress import (
@@ -230,6 +233,7 @@ from ..emulator.kernels import (
     Range as Range,
 )
 from ..emulator.parameters import (
+    INT32 as INT32,
     Codes as Codes,
     Declared as Declared,
     Parameter as Parameter,
