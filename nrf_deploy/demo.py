@@ -26,7 +26,7 @@ from .target import Target, targets
 from .text import Progress, finding_text, several, table, wrap
 from .track import followed
 from .track_picture import Tracks, in_characters, svg
-from .typed import whole
+from .typed import demand_path, whole
 from .verification.labels import PlaceLabels
 from .verification.page import report_html
 from .verification.verify import verify
@@ -56,6 +56,7 @@ def demo(
         UsageError: A folder that cannot be made, or `steps` below 1 (a ValueError).
         MissingError: torch or Norse is not installed.
     """
+    demand_path(output)
     if whole("steps", steps) < 1:
         raise UsageError(error("DEMO-STEPS", f"steps is {steps}; expected 1 or more"))
     folder = Path(output)

@@ -17,7 +17,7 @@ from .files import write_atomically
 from .findings import MissingError, UsageError, error
 from .given import as_bundle
 from .pipeline import target_of
-from .typed import demand, demand_number
+from .typed import demand, demand_number, demand_path
 
 JSON = ".json"
 
@@ -72,6 +72,7 @@ def write_image(bundle: Bundle | str | Path, path: str | os.PathLike[str]) -> Im
         UsageError: As in `image`, or a file that cannot be written.
         TargetError: As in `image`.
     """
+    demand_path(path)
     made = image(bundle, Path(path).suffix)
     write_atomically(path, lambda stream: _write(stream, made.data))
     return made

@@ -23,7 +23,7 @@ from .recordings.suit import PACE, pace
 from .reference.neurons import Decay
 from .text import several
 from .toml_json import TOML_LIMIT
-from .typed import wrong
+from .typed import demand_path, wrong
 
 if TYPE_CHECKING:
     from .recordings import Options
@@ -154,6 +154,7 @@ def write_recording(recording: Recording, path: File) -> None:
     """
     from .recordings import write
 
+    demand_path(path)
     write(as_recording(recording), path)
 
 

@@ -244,33 +244,49 @@ def waiting(*engines: str) -> list[str]:
     return [FIRST_RUN if engine == "emulator" else "" for engine in engines]
 
 
-def latency(bundle: Bundle, engine: str) -> dict[str, int]:
+def latency(bundle: Bundle | str | Path, engine: str) -> dict[str, int]:
     """Return by how many steps each population is later than the model in an engine.
 
     Args:
-        bundle: What `compile` returns.
+        bundle: What `compile` returns, or the path of a .nrfb file.
         engine: "reference", "emulator" or an engine of the vendor.
 
     Returns:
         Steps by population; empty for the reference. `align` takes them off a trace.
+
+    Raises:
+        UsageError: An unknown engine (a ValueError).
     """
+    bundle = as_bundle(bundle)
+    if engine not in ("reference", "emulator") and engine not in target_of(bundle).engines:
+        known = ", ".join(engines_of(bundle))
+        what = f"there is no engine {engine!r} for {bundle.chip}"
+        raise UsageError(error("ENGINE-UNKNOWN", what, fix=f"choose one of: {known}"))
     if engine == "reference":
         return {}
     return {o.population: o.latency for o in bundle.program.origins}
 
 
-def unit(bundle: Bundle, layer: str, engine: str = "emulator") -> Array | None:
+def unit(bundle: Bundle | str | Path, layer: str, engine: str = "emulator") -> Array | None:
     """Return what 1 of the model is in the values of a layer's output.
 
     Args:
-        bundle: What `compile` returns.
+        bundle: What `compile` returns, or the path of a .nrfb file.
         layer: The name of a layer.
         engine: The engine whose output is read. Default: "emulator".
 
     Returns:
         One number for all neurons, or one a neuron; None where the output consists of plain
         spikes or of the model's own values.
+
+    Raises:
+        UsageError: An unknown layer (a ValueError).
     """
+    bundle = as_bundle(bundle)
+    known = (*(n.name for n in bundle.network.nodes), *(p.name for p in bundle.program.populations))
+    if layer not in known:
+        what = f"the bundle has no layer {layer!r}"
+        raise UsageError(error("LAYER-UNKNOWN", what, fix=f"choose from: {', '.join(known)}"))
     node = next((n for n in bundle.network.nodes if n.name == layer), None)
     origin = next((o for o in bundle.program.origins if o.node == layer), None)
     if engine == "reference" or origin is None or getattr(node, "spikes", False):

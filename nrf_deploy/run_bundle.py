@@ -132,7 +132,7 @@ def align(bundle: Bundle | str | Path, trace: Trace, steps: int | None = None) -
         raise UsageError(error("TRACE-ALIGNED", what, fix="align the trace of a run once"))
     length = None if steps is None else _length(steps)
     reference = trace.engine.startswith("reference")
-    late = latency(bundle, "reference" if reference else trace.engine)
+    late = latency(bundle, "reference" if reference else "emulator")
     outputs = {n: r.shifted(late.get(n, 0)) for n, r in trace.outputs.items()}
     states = {
         n: {v: x[late.get(n, 0) :][:length] for v, x in held.items()}

@@ -31,6 +31,12 @@ def demand_path(given: object) -> None:
     demand(given, (str, os.PathLike), "a path", "pass the path of a file, as text or pathlib.Path")
 
 
+def demand_text(given: object, what: str) -> None:
+    """Refuse what is neither text nor bytes: the content of a file, not its path."""
+    fix = f"pass the content of the file of {what}, as text or bytes"
+    demand(given, (str, bytes), "the text of a file", fix)
+
+
 def demand_number(name: str, given: object, wanted: str) -> None:
     if isinstance(given, bool) or not isinstance(given, Real):
         raise wrong_value(name, given, wanted)

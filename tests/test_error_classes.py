@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from inspect import isfunction, signature
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,56 @@ def test_a_refusal_is_the_exception_that_python_s_habits_expect(
     assert isinstance(refused.value, NrfError)
     assert (refused.value.findings[0].code, refused.value.exit_code) == (code, exit_code)
     assert str(refused.value).startswith(f"error[{code}]")
+
+
+FIRST = [n for n in nd.__all__ if isfunction(getattr(nd, n))]
+"""The public functions."""
+
+
+@pytest.mark.parametrize("name", FIRST)
+def test_a_first_argument_of_a_wrong_type_is_a_finding(name: str, bundle: Path) -> None:
+    function = getattr(nd, name)
+    if name == "from_torch":
+        pytest.importorskip("torch")
+    others = {
+        p.name: None
+        for p in list(signature(function).parameters.values())[1:]
+        if p.default is p.empty and p.kind is not p.VAR_KEYWORD
+    }
+    with pytest.raises(UsageError) as refused:
+        function(3.5, **others)
+    assert refused.value.findings
+    assert isinstance(refused.value, TypeError) or name == "sdk"
+
+
+@pytest.mark.parametrize(
+    ("call", "code"),
+    [
+        (lambda b, r: nd.latency(b, "emulatr"), "ENGINE-UNKNOWN"),
+        (lambda b, r: nd.unit(b, "lst"), "LAYER-UNKNOWN"),
+        (lambda b, r: nd.verify(b, r, limit=float("nan")), "LIMITS-VALUE"),
+        (lambda b, r: nd.verify(b, r, limit=-0.1), "LIMITS-VALUE"),
+        (lambda b, r: nd.verify(b, r, limits=nd.Limits(exact=False, cosine=float("nan"))),
+         "LIMITS-VALUE"),
+        (lambda b, r: nd.verify(b, r, limits=nd.Limits(exact=False, layers={"x": {"csine": 1}})),
+         "LIMITS-UNKNOWN"),
+        (lambda b, r: nd.compile(b.network, "loihi2", scheme=nd.Rules(method="fitt")),
+         "SCHEME-VALUE"),
+        (lambda b, r: nd.compile(b.network, "loihi2", scheme=nd.Rules(
+            layers={"hidden": nd.LayerRules(gain=-1.0)})), "SCHEME-VALUE"),
+        (lambda b, r: nd.align(b, nd.align(b, nd.run(b, r))), "TRACE-ALIGNED"),
+        (lambda b, r: nd.flash(b, tick=0.0), "FLASH-TICK"),
+        (lambda b, r: nd.bench(repeats=0), "BENCH-COUNT"),
+    ],
+)  # fmt: skip
+def test_a_value_that_would_give_another_answer_is_refused(
+    call: Callable[[Any, Any], object], code: str, bundle: Path, events: Path
+) -> None:
+    made = nd.load(bundle)
+    with pytest.raises(UsageError) as refused:
+        call(made, nd.read_recording(events, made))
+    assert refused.value.findings[0].code == code
+    assert isinstance(refused.value, ValueError)
 
 
 def test_a_file_that_exists_is_no_missing_file(tmp_path: Path) -> None:

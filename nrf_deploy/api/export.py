@@ -73,6 +73,7 @@ def export(
         InputError: No time step, or weights that do not fill the module (a ValueError).
         MissingError: torch or Norse is not installed.
     """
+    _demand_source(source)
     _demand_torch()
     from ..export import load
 
@@ -102,6 +103,7 @@ def sample(source: str, seed: int = 0) -> tuple[Recording, PlaceLabels | None]:
         UsageError: An unknown name (a ValueError).
         MissingError: torch or Norse is not installed.
     """
+    _demand_source(source)
     model = shipped.module(source)
     if not hasattr(model, "demo_truth"):
         return model.demo_recording(seed, SAMPLE_STEPS), None
@@ -123,6 +125,11 @@ def _exported(
     model = model_of(data)
     reported = (*findings, *nir_io.foreign(network), *model.findings)
     return Model(model.network, reported, model.sha256), data
+
+
+def _demand_source(source: object) -> None:
+    fix = "pass the name of a shipped model, or 'package.module:factory'"
+    demand(source, str, "the name of a model", fix)
 
 
 def _demand_types(module: object, shape: object, dt: object) -> None:

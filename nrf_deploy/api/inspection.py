@@ -11,6 +11,7 @@ from ..findings import Finding
 from ..given import demand_options
 from ..look import look
 from ..recordings import Options
+from ..typed import demand_path
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +66,7 @@ def inspect(
         InputError: A file that is damaged or hostile (a ValueError).
         UsageError: An option that does not belong to a file of this kind (a ValueError).
     """
+    demand_path(file)
     demand_options("inspect", options)
     kind, data, text, findings = look(
         str(file), dt=dt, reset=reset, fires=fires, cores=cores, **options

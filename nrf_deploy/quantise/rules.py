@@ -27,6 +27,7 @@ from typing import Any, get_args, get_type_hints
 
 from ..findings import Finding, InputError, TargetError, UsageError, error, refuse
 from ..toml_json import toml_table
+from ..typed import demand_text
 
 WAY = "docs/quantising.md shows what it holds"
 CHOICES = {
@@ -150,6 +151,7 @@ def parse_rules(text: bytes | str) -> Rules:
     Raises:
         InputError: A text that is not a scheme; `findings` names every mistake.
     """
+    demand_text(text, "rules")
     table = toml_table(text, "the scheme", "SCHEME-MALFORMED", fix=WAY)
     layers = table.pop("layers", {})
     findings = list(_faults(table, Rules, "the scheme"))

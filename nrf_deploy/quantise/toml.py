@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ..typed import demand
 from .rules import LayerRules, Rules
 from .scheme import ConnectionScheme, Scheme
 
@@ -24,7 +25,11 @@ def scheme_toml(scheme: Scheme) -> str:
     Returns:
         The rules. What was chosen by them stands in comments, a line a connection: with the
         same rules, network and data it is chosen again.
+
+    Raises:
+        ArgumentTypeError: An argument that is not a scheme (a TypeError).
     """
+    demand(scheme, Scheme, "a scheme", "pass the scheme of a bundle or a verdict")
     chosen = [f"# {_key(name)}: {_said(c)}" for name, c in scheme.connections.items()]
     lines = [*rules_lines(scheme.rules), *(["", "# chosen:", *chosen] if chosen else [])]
     return "\n".join(lines) + "\n"

@@ -25,6 +25,7 @@ from ..progress import Progress, quiet
 from ..recording import Recording
 from ..reference.neurons import Decay
 from ..text import several
+from ..typed import demand
 from .alone import alone
 from .comparison import Comparison, Divergence
 from .report import Report
@@ -97,6 +98,8 @@ def bisect(
         MissingError: As in `verify`.
     """
     bundle = as_bundle(bundle)
+    if report is not None:
+        demand(report, Report, "a report", "pass what nrf_deploy.verify returns, or leave it out")
 
     def again(part: Bundle, recording: Recording) -> Report:
         return verify(

@@ -20,6 +20,7 @@ import numpy as np
 
 from ..findings import Finding, InputError, error, refuse
 from ..network import Array
+from ..typed import demand_text
 
 WAY = "docs/report-schema.md shows what it holds: a class, or lines of step,x,y or t,x,y"
 LABELS_LIMIT = 8 << 20  # bytes
@@ -86,6 +87,7 @@ def parse_labels(text: bytes | str) -> Labels:
     Raises:
         InputError: A text without labels; `findings` names every wrong line.
     """
+    demand_text(text, "labels")
     lines = list(_lines(text))
     head = [c.lower() for c in lines[0][1]] if lines else []
     rows = lines[1:]

@@ -24,6 +24,7 @@ from typing import Any
 from ..findings import Finding, InputError, UsageError, error, refuse
 from ..quantise.rules import nearest
 from ..toml_json import toml_table
+from ..typed import demand_text
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,7 @@ def parse_limits(text: bytes | str, default: Limits | None = None) -> Limits:
     Raises:
         InputError: A text without limits; `findings` names every mistake.
     """
+    demand_text(text, "limits")
     default = default_limits("emulator", "reference") if default is None else default
     fix = "docs/report-schema.md shows what it holds"
     table = toml_table(text, "the file of limits", "LIMITS-MALFORMED", fix=fix)

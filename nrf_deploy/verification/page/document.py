@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from ... import __version__
 from ...bundle import Bundle
+from ...given import as_bundle, as_recording
 from ...recording import Recording
+from ...typed import demand
 from ..report import Report
 from .chip import chip
 from .covariance import covariance as covariance_section
@@ -37,7 +40,7 @@ PARTS = {
 
 def report_html(
     report: Report,
-    bundle: Bundle,
+    bundle: Bundle | str | Path,
     input: Recording,
     *,
     covariance: Mapping[str, Any] | None = None,
@@ -46,13 +49,19 @@ def report_html(
 
     Args:
         report: What `verify` returns.
-        bundle: The bundle that was verified.
+        bundle: The bundle that was verified, or the path of its .nrfb file.
         input: The recording that it was verified on.
         covariance: What `Covariance.as_json()` returns. Default: no section on it.
 
     Returns:
         The page, to be written as UTF-8.
+
+    Raises:
+        ArgumentTypeError: An argument of a wrong type (a TypeError).
     """
+    fix = "pass what nrf_deploy.verify returns"
+    report, bundle = demand(report, Report, "a report", fix), as_bundle(bundle)
+    input = as_recording(input)
     layers = Layers(bundle)
     left, right = sides(report.comparison)
     model = report.context.get("bundle")
