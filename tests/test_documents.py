@@ -61,7 +61,7 @@ def test_every_integer_that_inspect_sends_to_the_semantics_is_explained_there() 
     """`inspect` of a bundle names this page for what it shows of neurons."""
     from nrf_emulator import models as fixed
     from nrf_loihi.neurons import PARAMETERS
-    from nrf_speck.arithmetic import DECLARED
+    from nrf_speck.models import DECLARED
 
     machine = {*fixed.MACHINE, *fixed.LEAKY, *fixed.CURRENT, *fixed.SPIKING, *fixed.GRADED}
     shown = {*DECLARED, *machine, *PARAMETERS["lif"], *PARAMETERS["li"]}

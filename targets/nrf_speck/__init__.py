@@ -32,6 +32,7 @@ from .dequantised import dequantised
 from .engines import run_steps
 from .kernels import EventsKernels, StepsKernels
 from .legalise import PASSES
+from .models import DOMAIN
 
 
 class SpeckTarget:
@@ -63,7 +64,7 @@ class SpeckTarget:
         return (*PASSES, *allowed(CHOICES, allow))
 
     def accepts(self, chip: str) -> Domain:
-        return _check.DOMAIN
+        return DOMAIN
 
     def check(self, network: Network, chip: str) -> list[Finding]:
         return _check.check(network, Chip.load(chip))

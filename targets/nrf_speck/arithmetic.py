@@ -36,7 +36,6 @@ from nrf_deploy.emulator.parameters import (
     Declared,
     Parameter,
     as_integers,
-    flag,
     named,
     ranged,
     synapse_faults,
@@ -48,33 +47,25 @@ from nrf_deploy.network import Array
 from nrf_deploy.program import Population, Program, Sparse, Synapses
 
 from .chip import LEAST, MOST
-from .form import MERGE, NEURONS
+from .models import MODELS, joins_wires
 
-DECLARED: Declared = {
-    "threshold_high": Parameter(1, MOST, shared=True),
-    "threshold_low": Parameter(LEAST, 0, LEAST, shared=True),
-    "bias": Parameter(LEAST, MOST, 0),
-    "v0": Parameter(LEAST, MOST, 0),
-    "returns_to_zero": flag(0, shared=True),
-}
-"""Parameters of neurons; a shared one is one number a core."""
-PARAMETERS: Mapping[str, Declared] = {NEURONS: DECLARED, MERGE: {}}
 CODES = Codes(
     unknown="SPECK-MODEL-UNKNOWN",
     parameters="SPECK-MODEL-PARAMETERS",
     synapses="SPECK-SYNAPSE-PARAMETERS",
 )
 WIRE: Declared = {"pooling": Parameter(1, 8), "shift": Parameter(0, 2**16)}
-STATES: Mapping[str, tuple[str, ...]] = {NEURONS: ("v",), MERGE: ()}
+STATES: Mapping[str, tuple[str, ...]] = {name: m.states for name, m in MODELS.items()}
 
 Params = Mapping[str, Array]
 
 
 def parameters(population: Population) -> dict[str, Array]:
     """Return every parameter as int64; refuse what is unknown or beyond its range."""
-    declared = PARAMETERS.get(population.model)
-    if declared is None:
-        raise TargetError(unknown_model(population, PARAMETERS, CODES))
+    model = MODELS.get(population.model)
+    if model is None:
+        raise TargetError(unknown_model(population, MODELS, CODES))
+    declared = model.parameters
     params, shape = population.params, population.shape
     if wrong := [*named(params, declared), *ranged(params, declared, shape)]:
         raise TargetError(wrong_parameters(population, declared, CODES, wrong))
@@ -88,7 +79,7 @@ def sound(program: Program) -> Iterator[Finding]:
             parameters(p)
         except TargetError as refusal:
             yield from refusal.findings
-    merges = {p.name for p in program.populations if p.model == MERGE}
+    merges = {p.name for p in program.populations if joins_wires(p)}
     for s in program.synapses:
         joins = isinstance(s, Sparse) and set(s.targets) <= merges
         yield from synapse_faults(s, WIRE if joins else {}, CODES)
@@ -100,7 +91,7 @@ def word(x: Array) -> Array:
 
 
 def started(population: Population) -> State:
-    if population.model == MERGE:
+    if joins_wires(population):
         return {}
     return {"v": np.broadcast_to(parameters(population)["v0"], population.shape).copy()}
 
@@ -128,7 +119,7 @@ class StepsArithmetic:
         self, population: Population, state: State, arriving: Array, t: int
     ) -> tuple[Array, State]:
         p = parameters(population)
-        if population.model == MERGE:
+        if joins_wires(population):
             return word(arriving), {}
         v = np.maximum(state["v"] + arriving + p["bias"], p["threshold_low"])
         spikes = np.maximum(v, 0) // p["threshold_high"]
@@ -148,7 +139,7 @@ class EventsRule:
         return started(population)
 
     def passes(self, population: Population) -> bool:
-        return population.model == MERGE
+        return joins_wires(population)
 
     def tick(self, population: Population) -> Array | None:
         """What a tick adds to every neuron; None where the leak is off."""

@@ -6,59 +6,20 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from nrf_deploy import neurons
-from nrf_deploy.capabilities import Accepts, Domain, exactly, unknown
+from nrf_deploy.capabilities import unknown
 from nrf_deploy.findings import Finding, error, warning
 from nrf_deploy.layers import Layers, layers
 from nrf_deploy.lowering import outputs
-from nrf_deploy.network import (
-    IF,
-    LI,
-    LIF,
-    Conv,
-    Delay,
-    Flatten,
-    Linear,
-    LinearLeakIF,
-    Network,
-    Node,
-    Output,
-    Pool,
-    Population,
-    Scale,
-    SumPool,
-    Threshold,
-)
-from nrf_deploy.neurons import CurrentLeaky, Leaky, LinearLeak, Spikes, Value
+from nrf_deploy.network import Network, Node, Output, Pool, Population, Threshold
+from nrf_deploy.neurons import Leaky, Spikes
 
 from .branches import branches, disagreement, wires
 from .check_links import link_faults
 from .chip import Chip
 from .choices import INSIDE, LEAK, READ
 from .legalise_leak import SHORT, shortest
+from .models import DOMAIN, runs_on
 from .unit import UnevenError, Unit
-
-FIRING = frozenset(("reset=subtract", "reset_to", "fires=at", "floor"))
-DOMAIN = Domain(
-    (
-        Accepts("spikes", frozenset((neurons.Integrator, LinearLeak)), Spikes, FIRING),
-        Accepts(
-            "counts",
-            frozenset((neurons.Integrator,)),
-            Spikes,
-            FIRING | {"per_step=many", "worth"},
-        ),
-        Accepts(None, frozenset((Leaky, CurrentLeaky)), Spikes, FIRING),
-        Accepts(
-            None,
-            frozenset((neurons.Integrator, Leaky, CurrentLeaky)),
-            Value,
-            frozenset(("rectified",)),
-        ),
-    ),
-    exactly(Linear, Conv, SumPool, Flatten, Scale),
-    explained=exactly(Threshold, Delay),
-)
 
 
 def check(network: Network, chip: Chip) -> list[Finding]:
@@ -76,8 +37,8 @@ def check(network: Network, chip: Chip) -> list[Finding]:
     for stop in view.stops:
         node = network[stop]
         ways = {stop, *(link.source for link in view.into(stop))}
-        if isinstance(node, IF) and not ways & faulty and not _unmapped(node):
-            findings += _core(network, view, node, chip)
+        if runs_on(node) is not None and not ways & faulty and not _unmapped(node):
+            findings += _core(network, view, stop, chip)
     return [*findings, *_fan_out(network, view, chip)]
 
 
@@ -115,8 +76,9 @@ def _structure(network: Network, view: Layers) -> Iterator[Finding]:
 
 
 def _node(node: Node, network: Network, view: Layers) -> Iterator[Finding]:
-    if isinstance(node, Population):
-        if not isinstance(node, IF):
+    if type(node) is Population:
+        ran = runs_on(node)
+        if ran is None:
             yield _kind(node, network, view)
         if not view.into(node.name):
             yield error(
@@ -134,12 +96,12 @@ def _node(node: Node, network: Network, view: Layers) -> Iterator[Finding]:
                 why="a core holds features of a map (f, y, x), or one neuron a feature",
                 fix="use layers over (channels, y, x)",
             )
-        if isinstance(node, IF):
-            yield from _neurons(node)
-            if isinstance(node, LinearLeakIF):
-                yield from _short(node, network.dt)
-    elif node.kind in ("Threshold", "Delay"):
-        instead = "IF neurons" if isinstance(node, Threshold) else "no delay: events go straight on"
+        if ran is not None:
+            yield from _neurons(node, ran[1])
+            yield from _short(node, network.dt)
+    elif type(node) in DOMAIN.explained:
+        spikes = type(node) is Threshold
+        instead = "IF neurons" if spikes else "no delay: events go straight on"
         yield error(
             "SPECK-KIND", f"{node.kind} has no form here", layer=node.name, fix=f"use {instead}"
         )
@@ -147,7 +109,8 @@ def _node(node: Node, network: Network, view: Layers) -> Iterator[Finding]:
 
 def _kind(node: Population, network: Network, view: Layers) -> Finding:
     feeds = any(link.source == node.name for link in view.links)
-    if isinstance(node, LIF):
+    membrane = node.membrane
+    if type(membrane) is Leaky and node.spikes:
         why = "neurons here have no exponential leak: a clock takes the same off each time"
         fix = (
             f"allow a linear leak (--allow {LEAK}, with --calibrate to know its cost), or train IF"
@@ -155,7 +118,7 @@ def _kind(node: Population, network: Network, view: Layers) -> Finding:
     elif not node.spikes:
         why = "what leaves a core are spikes, not potentials"
         fix = "train IF neurons here"
-        rests_at_0 = isinstance(node, LI) and not np.any(node.v_leak)
+        rests_at_0 = type(membrane) is Leaky and not np.any(membrane.v_leak)
         if rests_at_0 and feeds:
             fix = f"allow a rate code (--allow {INSIDE}), or train IF neurons here"
         elif rests_at_0:
@@ -170,8 +133,9 @@ def _kind(node: Population, network: Network, view: Layers) -> Finding:
     )
 
 
-def _short(node: LinearLeakIF, dt: float) -> Iterator[Finding]:
-    if np.min(node.v_threshold) > 0 and (steps := shortest(node, dt)) < SHORT:
+def _short(node: Population, dt: float) -> Iterator[Finding]:
+    steps = shortest(node, dt)
+    if steps is not None and steps < SHORT:
         yield warning(
             "SPECK-LEAK-SHORT",
             f"tau is {steps:.4g} steps: a linear leak is far from the exponential one here",
@@ -181,8 +145,8 @@ def _short(node: LinearLeakIF, dt: float) -> Iterator[Finding]:
         )
 
 
-def _neurons(node: IF) -> Iterator[Finding]:
-    worst = float(np.min(node.v_threshold))
+def _neurons(node: Population, rule: Spikes) -> Iterator[Finding]:
+    worst = float(np.min(rule.threshold))
     if worst <= 0:
         yield error(
             "SPECK-THRESHOLD",
@@ -191,18 +155,24 @@ def _neurons(node: IF) -> Iterator[Finding]:
             why="such neurons spike at every event",
             fix="raise it above the reset",
         )
-    if np.any(node.r <= 0):
+    for key, unit, factor in node.membrane.numbers():
+        if unit != "input" or np.all(factor > 0):
+            continue
         yield error(
             "SPECK-DRIVE",
-            f"r is {np.min(node.r):.4g}; it must be above 0",
+            f"{key} is {np.min(factor):.4g}; it must be above 0",
             layer=node.name,
             why="weights and thresholds are scaled by it",
             fix="make r positive and put the sign into the weights",
         )
 
 
-def _core(network: Network, view: Layers, node: IF, chip: Chip) -> Iterator[Finding]:
-    parts = branches(network, view, node.name)
+def _core(network: Network, view: Layers, name: str, chip: Chip) -> Iterator[Finding]:
+    node = network[name]
+    ran = runs_on(node)
+    assert type(node) is Population
+    assert ran is not None
+    parts = branches(network, view, name)
     if not parts:
         return
     why = disagreement(parts)
@@ -210,24 +180,24 @@ def _core(network: Network, view: Layers, node: IF, chip: Chip) -> Iterator[Find
         yield error(
             "SPECK-BRANCHES",
             f"{len(parts)} connections add up here, and {why}",
-            layer=node.name,
+            layer=name,
             why="a core has one convolution: features of several sources lie beside each other",
             fix="give them one stride, one size of input, and kernels centred in each other",
         )
-    if np.min(node.v_threshold) > 0 and np.all(node.r > 0):
+    if not any(_neurons(node, ran[1])):
         try:
-            Unit.of(network, view, node.name)
+            Unit.of(network, view, name)
         except UnevenError as what:
             yield error(
                 "SPECK-UNEVEN",
                 f"{what} differs among the neurons of a feature",
-                layer=node.name,
+                layer=name,
                 why="a core has one threshold, and weights and a bias a feature",
                 fix="train with one value for all neurons, or one a channel",
             )
     features = sum(b.input_shape[0] for b in parts)
     if features > chip.features:
-        yield _features(node.name, features, chip, "take in")
+        yield _features(name, features, chip, "take in")
 
 
 def _features(layer: str, features: int, chip: Chip, what: str) -> Finding:
@@ -243,10 +213,10 @@ def _fan_out(network: Network, view: Layers, chip: Chip) -> Iterator[Finding]:
     ways: dict[str, set[tuple[str, int]]] = {}
     for link in view.links:
         for source, pooling in wires(network, view, link):
-            to = {t for t in link.targets if isinstance(network[t], Population)}
+            to = {t for t in link.targets if type(network[t]) is Population}
             ways.setdefault(source, set()).update((t, pooling) for t in to)
     for source, reached in ways.items():
-        if isinstance(network[source], Population) and len(reached) > chip.destinations:
+        if type(network[source]) is Population and len(reached) > chip.destinations:
             names = ", ".join(repr(t) for t, _ in sorted(reached))
             yield error(
                 "SPECK-FAN-OUT",

@@ -32,6 +32,7 @@ from . import image, sinabs
 from . import place as _place
 from .arithmetic import EventsRule, StepsArithmetic
 from .chip import Chip
+from .models import is_core
 
 CHIP = "speck2b"
 BY_SINABS = "sinabs 3.1.3, in time steps"
@@ -160,7 +161,7 @@ def kit() -> Kit:
 
 
 def _layers(made: Made) -> list[str]:
-    return [p.name for p in made.program.populations if p.model == "iaf"]
+    return [p.name for p in made.program.populations if is_core(p)]
 
 
 def _by_events(made: Made) -> Case:

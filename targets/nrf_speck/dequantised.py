@@ -15,7 +15,7 @@ from nrf_deploy.program import Conv, Population, Program
 
 from .arithmetic import parameters
 from .chip import MOST
-from .form import NEURONS
+from .models import is_core
 
 
 def dequantised(program: Program) -> dict[str, Mapping[str, Array]]:
@@ -24,7 +24,7 @@ def dequantised(program: Program) -> dict[str, Mapping[str, Array]]:
         for s in program.synapses
         if isinstance(s, Conv)
     }
-    neurons = (p for p in program.populations if p.model == NEURONS)
+    neurons = (p for p in program.populations if is_core(p))
     return found | {p.name: _neurons(p) for p in neurons}
 
 

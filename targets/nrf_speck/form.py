@@ -35,7 +35,7 @@ from nrf_deploy.findings import Finding, error
 from nrf_deploy.network import Shape
 from nrf_deploy.program import Conv, Population, Program, Sparse, Synapses
 
-NEURONS, MERGE = "iaf", "merge"
+from .models import is_core, joins_wires
 
 
 @dataclass(frozen=True)
@@ -71,17 +71,17 @@ class Layer:
 
 def faults(program: Program) -> Iterator[Finding]:
     """Yield an error for each part of a sound program that does not have this form."""
-    models = {p.name: p.model for p in program.populations}
+    merges = {p.name for p in program.populations if joins_wires(p)}
     shapes = {p.name: p.shape for p in program.ports}
     shapes |= {p.name: p.shape for p in program.populations}
     for p in program.populations:
         into, away = program.into(p.name), program.out_of(p.name)
-        if p.model == NEURONS and not (len(into) == 1 and _plain(into[0])):
+        if is_core(p) and not (len(into) == 1 and _plain(into[0])):
             yield _unlike("its neurons do not have exactly one square Conv of their own", p.name)
-        if p.model == MERGE and not (len(away) == 1 and isinstance(away[0], Conv)):
+        if p.name in merges and not (len(away) == 1 and isinstance(away[0], Conv)):
             yield _unlike("it does not feed exactly one Conv", p.name)
-        for s in into if p.model == MERGE else ():
-            if models.get(s.source) == MERGE or not _is_wire(s, shapes[s.source], p.shape):
+        for s in into if p.name in merges else ():
+            if s.source in merges or not _is_wire(s, shapes[s.source], p.shape):
                 yield _unlike(f"{s.name!r} is not a wire as its pooling and shift say", p.name)
 
 
@@ -130,14 +130,14 @@ def cores(program: Program) -> tuple[Layer, ...]:
     return tuple(
         Layer(p, conv, tuple(_wires(program, conv, p.name)))
         for p in program.populations
-        if p.model == NEURONS
+        if is_core(p)
         for conv in program.into(p.name)
         if isinstance(conv, Conv)
     )
 
 
 def _wires(program: Program, conv: Conv, target: str) -> Iterator[Wire]:
-    merges = {p.name for p in program.populations if p.model == MERGE}
+    merges = {p.name for p in program.populations if joins_wires(p)}
     if conv.source not in merges:
         yield Wire(conv.source, target)
         return

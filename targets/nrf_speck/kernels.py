@@ -11,7 +11,7 @@ from nrf_deploy.program import Population, Synapses
 
 from .arithmetic import Params, parameters
 from .chip import MOST
-from .form import MERGE
+from .models import MODELS, joins_wires
 
 
 def _numbers(p: Params) -> dict[str, Any]:
@@ -34,9 +34,11 @@ class StepsKernels:
     def cell(self, population: Population) -> Cell | None:
         from . import kernels_compiled as compiled
 
-        if population.model == MERGE:
+        if joins_wires(population):
             return Cell(compiled.passing, {}, payload=True, output=_passed)
         p = parameters(population)
+        if not MODELS[population.model].compiled:
+            return None
         above = int(np.max(p["v0"] + p["bias"]))
         most = max(above, MOST + int(p["bias"].max()))
         theta = int(p["threshold_high"])
@@ -49,7 +51,10 @@ class StepsKernels:
 
 
 class EventsKernels:
-    def cell(self, population: Population) -> Cell:
+    def cell(self, population: Population) -> Cell | None:
         from . import kernels_compiled as compiled
 
-        return Cell(compiled.arriving, _numbers(parameters(population)))
+        p = parameters(population)
+        if not MODELS[population.model].compiled:
+            return None
+        return Cell(compiled.arriving, _numbers(p))

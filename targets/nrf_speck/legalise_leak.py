@@ -12,15 +12,19 @@ where tau is a few steps and spikes are rare: check.py warns of a short tau.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
 
+from nrf_deploy import neurons
+from nrf_deploy.capabilities import Accepts, accepted
 from nrf_deploy.legalise import Done, register
 from nrf_deploy.legalise.base import Left, Outcome
 from nrf_deploy.legalise.choice import Approximate
 from nrf_deploy.legalise.graph import replace
-from nrf_deploy.network import LIF, LinearLeakIF, Network, Node, exact
+from nrf_deploy.network import Network, Node, Population
+from nrf_deploy.neurons import Leaky, Spikes
 
 SHORT = 20
 """Steps of tau, below which the two leaks have little in common."""
@@ -36,25 +40,42 @@ class LinearLeak(Approximate):
     about = "a leak takes the same off each potential each step, not a share of it, down to 0"
 
     def at(self, network: Network, node: Node) -> Outcome:
-        if not exact(node, LIF):
+        if type(node) is not Population or accepted(node, LEAKS) is None:
             return None
-        if np.any(node.v_leak) or np.any(node.v_reset):
+        membrane, rule = node.membrane, node.rule
+        if type(membrane) is not Leaky or type(rule) is not Spikes:
+            return None
+        if np.any(membrane.v_leak) or np.any(rule.reset_to):
             return Left("its rest is not the value that it is reset to, or not 0")
-        tau = node.tau.astype(np.float64)
-        neurons = LinearLeakIF(
-            name=node.name,
-            r=node.r / tau,
-            v_threshold=node.v_threshold,
-            v_reset=node.v_reset,
-            reset=node.reset,
-            fires=node.fires,
-            leak=node.v_threshold / (2 * tau),
-            v_floor=np.zeros_like(tau),
-        )
+        tau = membrane.tau.astype(np.float64)
+        linear = neurons.LinearLeak(r=membrane.r / tau, leak=rule.threshold / (2 * tau))
+        kept = dataclasses.replace(rule, floor=np.zeros_like(tau))
         steps = float(tau.min()) / network.dt
-        return Done(replace(network, neurons), f"loses theta / (2 tau), tau = {steps:.4g} steps")
+        return Done(
+            replace(network, Population(name=node.name, membrane=linear, rule=kept)),
+            f"loses theta / (2 tau), tau = {steps:.4g} steps",
+        )
 
 
-def shortest(node: LinearLeakIF, dt: float) -> float:
-    """tau of the LIF that it was, in steps; its thresholds are above 0."""
-    return float((node.v_threshold / (2 * node.leak)).min()) / dt
+LEAKS = (
+    Accepts(
+        "leaks",
+        frozenset((Leaky,)),
+        Spikes,
+        frozenset(("reset=subtract", "reset_to", "fires=at")),
+    ),
+)
+"""Rules that a linear leak leaves as they are, but for the floor that it adds."""
+
+
+def shortest(node: Node, dt: float) -> float | None:
+    """Return tau of the LIF neurons that these were, in steps.
+
+    None stands for neurons without a linear leak, or with a threshold of 0 or below.
+    """
+    if type(node) is not Population or type(node.rule) is not Spikes:
+        return None
+    membrane, threshold = node.membrane, node.rule.threshold
+    if type(membrane) is not neurons.LinearLeak or np.min(threshold) <= 0:
+        return None
+    return float((threshold / (2 * membrane.leak)).min()) / dt

@@ -20,29 +20,29 @@ above -theta (or above what a bias takes in a step), which is one spike's worth.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeGuard
 
 import numpy as np
 
+from nrf_deploy.capabilities import Accepts, accepted
 from nrf_deploy.layers import layers
 from nrf_deploy.legalise import Done, register
 from nrf_deploy.legalise.base import Left, Outcome
 from nrf_deploy.legalise.choice import Approximate
 from nrf_deploy.legalise.graph import fresh, insert_after, replace
 from nrf_deploy.network import (
-    LI,
+    Array,
     Conv,
     Flatten,
     Linear,
     Network,
     Node,
     Output,
-    RateIF,
-    RectifiedLI,
+    Population,
     Scale,
     SumPool,
     exact,
 )
+from nrf_deploy.neurons import Integrator, Leaky, Spikes, Value
 from nrf_deploy.quantise.drive import constant
 from nrf_deploy.quantise.neuron import neuron
 
@@ -60,18 +60,19 @@ class RateCode(Approximate):
     about = "spikes carry a value from layer to layer, as many as it is large"
 
     def at(self, network: Network, node: Node) -> Outcome:
-        if not _potential(node) or not _feeds_on(network, node.name):
+        membrane = _follows(node)
+        if membrane is None or not _feeds_on(network, node.name):
             return None
-        if np.any(node.v_leak):
+        if np.any(membrane.v_leak):
             return Left(RESTS)
         ready = (n for n in network.order if _rests_at_0(network[n]) and _feeds_on(network, n))
         if node.name != next(ready):
             return None
-        neurons = _counted(network, node)
+        neurons, worth = _counted(network, node.name)
         network = replace(network, neurons)
-        scale = Scale(name=fresh(network, f"{node.name}.worth"), scale=neurons.worth)
+        scale = Scale(name=fresh(network, f"{node.name}.worth"), scale=worth)
         network = insert_after(network, node.name, scale)
-        return Done(network, f"each spike carries {_told(neurons)}")
+        return Done(network, f"each spike carries {_told(worth)}")
 
 
 @register
@@ -84,45 +85,60 @@ class SpikeCount(Approximate):
     about = "the host counts spikes of the last layer instead of reading its potential"
 
     def at(self, network: Network, node: Node) -> Outcome:
-        if not _potential(node) or _feeds_on(network, node.name):
+        membrane = _follows(node)
+        if membrane is None or _feeds_on(network, node.name):
             return None
-        if np.any(node.v_leak):
+        if np.any(membrane.v_leak):
             return Left(RESTS)
-        neurons = _counted(network, node)
-        what = f"each spike stands for {_told(neurons)} of the value, summed over the steps"
+        neurons, worth = _counted(network, node.name)
+        what = f"each spike stands for {_told(worth)} of the value, summed over the steps"
         return Done(replace(network, neurons), what)
 
 
-def _potential(node: Node) -> TypeGuard[LI]:
-    return exact(node, LI, RectifiedLI)
+FOLLOWS = (Accepts("counted", frozenset((Leaky,)), Value, frozenset(("rectified",))),)
+"""Neurons whose value is their potential, as spikes can stand for it."""
+
+
+def _follows(node: Node) -> Leaky | None:
+    """Return the membrane of neurons whose value spikes can stand for."""
+    if type(node) is not Population or accepted(node, FOLLOWS) is None:
+        return None
+    return node.membrane if type(node.membrane) is Leaky else None
 
 
 def _rests_at_0(node: Node) -> bool:
-    return _potential(node) and not np.any(node.v_leak)
+    membrane = _follows(node)
+    return membrane is not None and not np.any(membrane.v_leak)
 
 
-def _counted(network: Network, node: LI) -> RateIF:
-    share = network.dt / node.tau.astype(np.float64)
-    drive = float((share * node.r).max())
-    bias = constant(layers(network), node.name, neuron(node, network.dt))
-    theta = max(drive * _largest(network, node.name), float(bias.max())) or drive
+def _counted(network: Network, name: str) -> tuple[Population, Array]:
+    """Return the neurons whose spikes stand for the value, and what a spike is worth."""
+    node, membrane = network[name], _follows(network[name])
+    assert type(node) is Population
+    assert membrane is not None
+    share = network.dt / membrane.tau.astype(np.float64)
+    drive = float((share * membrane.r).max())
+    bias = constant(layers(network), name, neuron(node, network.dt))
+    theta = max(drive * _largest(network, name), float(bias.max())) or drive
     floor = np.full(node.shape, -np.inf)
-    if exact(node, RectifiedLI):
+    if type(node.rule) is Value and node.rule.rectified:
         floor = np.minimum(-theta, bias)
-    return RateIF(
-        name=node.name,
-        r=node.r / node.tau.astype(np.float64),
-        v_threshold=np.full(node.shape, theta),
-        v_reset=np.zeros(node.shape),
+    worth = theta / share
+    rule = Spikes(
+        threshold=np.full(node.shape, theta),
+        reset_to=np.zeros(node.shape),
         reset="subtract",
         fires="at",
-        v_floor=floor,
-        worth=theta / share,
+        per_step="many",
+        floor=floor,
+        worth=worth,
     )
+    integrator = Integrator(r=membrane.r / membrane.tau.astype(np.float64))
+    return Population(name=name, membrane=integrator, rule=rule), worth
 
 
-def _told(neurons: RateIF) -> str:
-    low, high = float(neurons.worth.min()), float(neurons.worth.max())
+def _told(worth: Array) -> str:
+    low, high = float(worth.min()), float(worth.max())
     return f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}"
 
 

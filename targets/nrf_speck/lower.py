@@ -23,7 +23,7 @@ def lower(
     populations: list[Core] = []
     origins: list[Origin] = []
     for stop in view.stops:
-        if not isinstance(network[stop], Population):
+        if type(network[stop]) is not Population:
             continue
         parts = branches(network, view, stop)
         keys = [key(b.link, stop) for b in parts]

@@ -11,7 +11,7 @@ from nrf_deploy.program import Conv, Population, Port, Sparse, Synapses
 
 from .branches import Branch, as_map, joined, key
 from .chip import MOST
-from .form import MERGE, NEURONS
+from .models import MERGE, runs_on
 
 
 def port(name: str, shape: Shape) -> Port:
@@ -42,7 +42,9 @@ def core(
         dilation=(1, 1),
     )
     held = {k: _a_feature(np.asarray(v), shape) for k, v in params.items()}
-    neurons = Population(name=name, shape=shape, model=NEURONS, params=held)
+    ran = runs_on(network[name])
+    assert ran is not None, f"{name}: check.py refuses it"
+    neurons = Population(name=name, shape=shape, model=ran[0], params=held)
     if alone:
         return (convolution,), (neurons,)
     merged, wires = _merge(network, parts, source)

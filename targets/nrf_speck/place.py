@@ -14,7 +14,8 @@ from nrf_deploy.place.placement import Piece, Placement
 from nrf_deploy.program import Program
 
 from .chip import MEMORIES, Chip
-from .form import MERGE, Layer, cores
+from .form import Layer, cores
+from .models import joins_wires
 
 Need = Mapping[str, int]
 
@@ -33,7 +34,7 @@ def place(program: Program, chip: Chip) -> Placement:
     pieces += [
         Piece(found[conv.targets[0]], p.name, (0,) * len(p.shape), p.shape, {})
         for p in program.populations
-        if p.model == MERGE
+        if joins_wires(p)
         for conv in program.out_of(p.name)
     ]
     order = [p.name for p in program.populations]

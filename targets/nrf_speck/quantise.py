@@ -120,7 +120,7 @@ def quantise(
     view = layers(network)
     if findings := list(unheard(rules, LACKING)):
         return Scheme(rules=rules), findings
-    names = [stop for stop in view.stops if isinstance(network[stop], Population)]
+    names = [stop for stop in view.stops if type(network[stop]) is Population]
     by_spikes = any(rules.by_spikes(ruled(k)) for k in view.links)
     data = Fit(network, view, calibration) if calibration is not None and by_spikes else None
     connections: dict[str, ConnectionScheme] = {}

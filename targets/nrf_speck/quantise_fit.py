@@ -13,7 +13,7 @@ import numpy as np
 
 from nrf_deploy.findings import Finding, info, warning
 from nrf_deploy.layers import Layers
-from nrf_deploy.network import Array, Input, LinearLeakIF, Network, Population
+from nrf_deploy.network import Array, Input, Network, Population
 from nrf_deploy.program import Program
 from nrf_deploy.recording import Recording
 from nrf_deploy.reference import run
@@ -37,12 +37,12 @@ class Fit:
 
     def __init__(self, network: Network, view: Layers, recording: Recording):
         self.network = network
-        stops = [s for s in view.stops if isinstance(network[s], Population | Input)]
+        stops = [s for s in view.stops if type(network[s]) in (Population, Input)]
         largest = max(int(np.prod(network[s].shape)) for s in stops)
         self.steps = min(recording.steps, max(16, ELEMENTS // largest))
         trace = run(network, recording, record=stops, steps=self.steps)
         self.model = {s: trace.outputs[s] for s in stops}
-        self.chip = {s: r for s, r in self.model.items() if isinstance(network[s], Input)}
+        self.chip = {s: r for s, r in self.model.items() if type(network[s]) is Input}
 
     def fired(
         self,
@@ -129,10 +129,9 @@ class Fit:
 
     def sparse(self, name: str) -> Iterator[Finding]:
         """Does the model spike so rarely that its leak decides, and not its input?"""
-        node, fired = self.network[name], self.model[name]
-        if not isinstance(node, LinearLeakIF):
+        fired, tau = self.model[name], shortest(self.network[name], self.network.dt)
+        if tau is None:
             return
-        tau = shortest(node, self.network.dt)
         active = max(1, int((fired.counts() > 0).sum()))
         often = len(fired.index) / active * tau / self.steps
         if often < 1:

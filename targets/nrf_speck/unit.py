@@ -22,12 +22,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from nrf_deploy.layers import Layers
-from nrf_deploy.network import IF, Array, FlooredIF, Network, RateIF
+from nrf_deploy.network import Array, Network, Population
 from nrf_deploy.quantise.drive import constant
 from nrf_deploy.quantise.neuron import neuron
 from nrf_deploy.quantise.scheme import single
 
 from .chip import LEAST, MOST
+from .models import runs_on
 
 
 class UnevenError(Exception):
@@ -50,8 +51,10 @@ class Unit:
     @staticmethod
     def of(network: Network, view: Layers, name: str) -> Unit:
         node = network[name]
-        assert isinstance(node, IF)
-        form = neuron(node, network.dt)
+        ran = runs_on(node)
+        assert ran is not None, f"{name}: check.py refuses it"
+        assert type(node) is Population
+        form, rule = neuron(node, network.dt), ran[1]
         assert form.threshold is not None
         theta = form.threshold
 
@@ -62,17 +65,17 @@ class Unit:
             return np.asarray(flat[:, 0], np.float64)
 
         drive, floor = constant(view, name, form) / theta, None
-        if isinstance(node, FlooredIF) and np.isfinite(node.v_floor).all():
-            floor = even("v_floor", node.v_floor / theta)
+        if rule.floor is not None and np.isfinite(rule.floor).all():
+            floor = even("v_floor", rule.floor / theta)
         return Unit(
             drive=even("r / v_threshold", form.drive / theta),
             bias=even("the bias", drive),
             first=even("v_reset", form.first / theta),
             floor=floor,
             threshold=even("v_threshold", theta),
-            above=node.fires == "above",
-            subtracts=node.reset == "subtract",
-            worth=even("what a spike stands for", node.worth) if isinstance(node, RateIF) else None,
+            above=rule.fires == "above",
+            subtracts=rule.reset == "subtract",
+            worth=None if rule.worth is None else even("what a spike stands for", rule.worth),
         )
 
     def params(self, gain: int) -> dict[str, Array | int]:
