@@ -55,6 +55,7 @@ from .nodes import (
     SumPool,
     Threshold,
     exact,
+    gives_values,
     window_output,
 )
 
@@ -95,6 +96,7 @@ __all__ = [
     "SumPool",
     "Threshold",
     "exact",
+    "gives_values",
     "window_output",
 ]
 

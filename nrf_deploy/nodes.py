@@ -313,6 +313,11 @@ class Population(Node):
         raise AttributeError(key)
 
 
+def gives_values(node: Node | None) -> bool:
+    """Return True for neurons that send their value; all other nodes pass on spikes."""
+    return type(node) is Population and not node.spikes
+
+
 RENAMED = {"v_threshold": "threshold", "v_reset": "reset_to", "v_floor": "floor"}
 
 # --- BRIDGE: the old names, as constructors and as questions -----------------

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from ..findings import Finding, UsageError, error, warning
-from ..network import Network, Population, RateIF
+from ..network import Array, Network, Population
+from ..neurons import Spikes
 from ..program import OUTPUT
 from ..recording import Recording
 from .base import LocalPass, Pass, Step, apply_all
@@ -98,8 +99,8 @@ def _cost(
 
     names = [n.name for n in before.of(Population)]
     old, new = (run(net, calibration, record=names) for net in (before, after))
-    worths = {n.name: {OUTPUT: 1 / n.worth} for n in after.of(RateIF)}
-    compared = compare(new, old, order=before.order, scale=worths).layers
+    scale = {name: {OUTPUT: 1 / worth} for name, worth in worths(after).items()}
+    compared = compare(new, old, order=before.order, scale=scale).layers
     for c in (c for c in compared if c.layer in layers):
         yield warning(
             "CHOICE-COST",
@@ -107,6 +108,16 @@ def _cost(
             layer=c.layer,
             why=rewrite.about,
         )
+
+
+def worths(network: Network) -> dict[str, Array]:
+    """Return what a spike stands for, by the name of the layer, where it stands for a value."""
+    rules = {n.name: n.rule for n in network.of(Population)}
+    return {
+        name: rule.worth
+        for name, rule in rules.items()
+        if type(rule) is Spikes and rule.worth is not None
+    }
 
 
 def _off(c: LayerComparison) -> str:

@@ -22,8 +22,8 @@ import numpy as np
 
 from ..layers import Layers, layers
 from ..legalise import Step, parse
-from ..legalise.choice import Approximate
-from ..network import Array, Network, Population, RateIF
+from ..legalise.choice import Approximate, worths
+from ..network import Array, Network, Population, gives_values
 from ..program import Program
 from ..progress import Progress, part, quiet
 from ..quantise.drive import constant
@@ -70,7 +70,7 @@ def attribute(
         in_steps = dict(each(by_steps, recording, reference, length, run, progress))
     latency = {o.population: o.latency for o in program.origins}
     found, left_out = [], dict[str, str]()
-    for name in (n for n in view.stops if isinstance(final[n], Population)):
+    for name in (n for n in view.stops if type(final[n]) is Population):
         part(progress, f"causes of {name}")
         if name not in numbers or name not in actual:
             left_out[name] = ELSEWHERE
@@ -84,7 +84,7 @@ def attribute(
             left_out[name] = ELSEWHERE
             continue
         made = _variants(final, view, program, numbers, name, fed, recording.steps, progress)
-        unit = None if final[name].spikes else program.origin(name).unit  # type: ignore[attr-defined]
+        unit = program.origin(name).unit if gives_values(final[name]) else None
         layer = _layer(name, made, in_steps[name], latency[name], unit, changes)
         if summed is not None:
             one_by_one, added_up = (_late(r[name], latency[name]) for r in (actual, in_steps))
@@ -142,7 +142,7 @@ def _cost(
     old, new = (
         run_reference(n, recording, record=names, progress=progress) for n in (before, after)
     )
-    units = {n.name: 1 / n.worth for n in after.of(RateIF)}
+    units = {name: 1 / worth for name, worth in worths(after).items()}
     return {n: _distance(new.outputs[n], old.outputs[n], units.get(n)) for n in names}
 
 
@@ -158,7 +158,7 @@ def _variants(
 ) -> dict[str, Recording]:
     """The layer's output in each variant."""
     node, own = network[name], ideal(network, view, name)
-    assert isinstance(node, Population)
+    assert type(node) is Population
     unit = of_potential(program, name, node.shape)
     every = variants(own, held(numbers[name], own, unit))
     if any(feed.pooled is not None for feed in fed):

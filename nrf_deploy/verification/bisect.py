@@ -204,7 +204,7 @@ def _alone(
     late = {latency.get(k.source, 0) for k in links}
     sources = [final[k.source] for k in links]
     fit = all(
-        isinstance(s, Input) or (isinstance(s, Population) and s.spikes and s.name in latency)
+        type(s) is Input or (type(s) is Population and s.spikes and s.name in latency)
         for s in sources
     )
     if report.traces is None or not fit or len(late) != 1 or any(k.back for k in links):

@@ -8,7 +8,7 @@ from dataclasses import replace
 from ..abilities import Dequantising, HasStepSums
 from ..bundle import Bundle
 from ..findings import Finding, UsageError, error, info
-from ..network import Array
+from ..network import Array, gives_values
 from ..pipeline import latency, populations, target_of
 from ..program import Program
 from ..progress import Progress, quiet
@@ -67,7 +67,7 @@ def alone(
         latency_left=latency(bundle, "emulator"),
         latency_right=latency_right,
         scale=scale,
-        counts=[n for n in populations(bundle) if getattr(bundle.network[n], "spikes", True)],
+        counts=[n for n in populations(bundle) if not gives_values(bundle.network[n])],
     )
     return comparison, findings
 

@@ -22,6 +22,7 @@ from ..network import (
     Population,
     Scale,
     Shape,
+    gives_values,
 )
 from ..program import Program, Synapses, spread
 from ..quantise.neuron import neuron
@@ -110,7 +111,7 @@ def _joined(
     """Where a chip holds all links as one convolution, over a population in which they lie side
     by side: each link by the model's weights, and all of them by the chip's."""
     together = pooled(held.source)
-    spikes = all(isinstance(network[k.source], Input) or _spikes(network, k) for k in links)
+    spikes = not any(gives_values(network[k.source]) for k in links)
     known = all(k.source in outputs and not k.back for k in links)
     sound = spikes and known and held.name in weights
     if together is None or not sound or not isinstance(held, prog.Conv):
@@ -135,10 +136,6 @@ def _joined(
 
 def _nothing(shape: Shape) -> Chunk:
     return lambda frames: np.zeros((len(frames), *shape), np.float32)
-
-
-def _spikes(network: Network, link: Link) -> bool:
-    return bool(getattr(network[link.source], "spikes", True))
 
 
 def _after_pool(
@@ -181,7 +178,7 @@ def given(network: Network, recording: Recording) -> dict[str, Recording]:
 
 def drive(network: Network, name: str) -> Array:
     node = network[name]
-    assert isinstance(node, Population)
+    assert type(node) is Population
     return np.asarray(neuron(node, network.dt).drive)
 
 
@@ -189,7 +186,7 @@ def _payload(
     network: Network, program: Program, link: Link, outputs: Mapping[str, Recording]
 ) -> float:
     """What 1 of the model is in the values that come over this link."""
-    if isinstance(network[link.source], Input) or _spikes(network, link):
+    if not gives_values(network[link.source]):
         return 1.0
     unit = program.origin(link.source).unit
     return float(spread(unit, outputs[link.source].shape).mean())

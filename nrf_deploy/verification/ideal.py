@@ -18,23 +18,10 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from .. import neurons
 from ..capabilities import Accepts, Domain, outside
 from ..layers import Layers
-from ..network import (
-    IF,
-    LIF,
-    Array,
-    CubaLI,
-    CubaLIF,
-    FlooredIF,
-    Network,
-    Node,
-    Population,
-    RateIF,
-    RectifiedLI,
-)
-from ..neurons import CurrentLeaky, Leaky, LinearLeak, Spikes, Value
+from ..network import Array, Network, Node, Population
+from ..neurons import CurrentLeaky, Integrator, Leaky, LinearLeak, Spikes, Value
 from ..quantise.drive import constant
 from ..quantise.neuron import neuron
 
@@ -80,11 +67,11 @@ class Numbers:
 FIRING = frozenset(("reset=subtract", "reset_to", "fires=at", "floor"))
 DOMAIN = Domain(
     (
-        Accepts("values", frozenset((neurons.Integrator, Leaky, CurrentLeaky)), Value,
+        Accepts("values", frozenset((Integrator, Leaky, CurrentLeaky)), Value,
                 frozenset(("rectified",))),
-        Accepts("spikes", frozenset((neurons.Integrator, Leaky, CurrentLeaky, LinearLeak)), Spikes,
+        Accepts("spikes", frozenset((Integrator, Leaky, CurrentLeaky, LinearLeak)), Spikes,
                 FIRING),
-        Accepts("counts", frozenset((neurons.Integrator,)), Spikes,
+        Accepts("counts", frozenset((Integrator,)), Spikes,
                 FIRING | {"per_step=many", "worth"}),
     )
 )  # fmt: skip
@@ -103,20 +90,20 @@ def unexpressed(node: Node, numbers: Mapping[str, Array]) -> str:
 def ideal(network: Network, view: Layers, name: str) -> Numbers:
     """The model's own, in the units of v."""
     node = network[name]
-    assert isinstance(node, Population)
+    assert type(node) is Population
     form = neuron(node, network.dt)
-    cell = node if isinstance(node, IF | LIF | CubaLIF) else None
-    floored = node if isinstance(node, FlooredIF) else None
+    rule = node.rule if type(node.rule) is Spikes else None
+    floor = None if rule is None else rule.floor
     no, endless = np.zeros(()), np.full((), np.inf)
     return Numbers(
         decay=form.decay,
-        current_decay=form.current_decay if isinstance(node, CubaLI) else np.ones(()),
+        current_decay=form.current_decay,
         bias=form.rest,
         current_bias=constant(view, name, form) - form.rest,
         threshold=endless if form.threshold is None else form.threshold,
-        at=np.array(float(cell is not None and cell.fires == "at")),
-        reset=no if cell is None else cell.v_reset.astype(np.float64),
-        subtract=np.array(float(cell is not None and cell.reset == "subtract")),
+        at=np.array(float(rule is not None and rule.fires == "at")),
+        reset=no if rule is None else np.asarray(rule.reset_to, np.float64),
+        subtract=np.array(float(rule is not None and rule.reset == "subtract")),
         first=form.first,
         leak=no,
         rest=no,
@@ -125,7 +112,7 @@ def ideal(network: Network, view: Layers, name: str) -> Numbers:
         state_limit=endless,
         wrap=no,
         current_wrap=no,
-        floor=-endless if floored is None else floored.v_floor.astype(np.float64),
+        floor=-endless if floor is None else np.asarray(floor, np.float64),
     )
 
 
@@ -174,8 +161,10 @@ class Variants:
     """Some variants of one layer at work, side by side along the first axis."""
 
     def __init__(self, node: Population, numbers: Sequence[Numbers], units: Sequence[Array]):
-        self.node, self.shape = node, node.shape
+        rule, self.shape = node.rule, node.shape
         self.spikes = node.spikes
+        self.rectified = type(rule) is Value and rule.rectified
+        self.many = type(rule) is Spikes and rule.per_step == "many"
         self.of: dict[str, Array] = {}
         for f in fields(Numbers):
             each = [
@@ -197,8 +186,8 @@ class Variants:
         v = np.maximum(within(v, p["state_limit"], p["wrap"]), p["floor"])
         if not self.spikes:
             self.v = v
-            return np.asarray(np.maximum(v, 0) if isinstance(self.node, RectifiedLI) else v)
-        if isinstance(self.node, RateIF):
+            return np.asarray(np.maximum(v, 0) if self.rectified else v)
+        if self.many:
             spikes = np.floor(np.maximum(v, 0) / p["threshold"])
             self.v = v - spikes * p["threshold"]
             return np.asarray(spikes)

@@ -14,7 +14,7 @@ from ..bundle import Bundle
 from ..findings import Finding, UsageError, info, refuse
 from ..given import as_bundle, as_recording, decay_faults, other_steps, without_steps
 from ..model import rule_findings
-from ..network import Array
+from ..network import Array, Population, gives_values
 from ..pipeline import latency, populations, silicon, target_of
 from ..progress import Progress, quiet
 from ..recording import Recording, Trace
@@ -212,7 +212,7 @@ def compared(
 
 
 def spiking(bundle: Bundle, name: str) -> bool:
-    return getattr(bundle.network[name], "spikes", True)
+    return not gives_values(bundle.network[name])
 
 
 def scales(bundle: Bundle) -> dict[str, Mapping[str, Array]]:
@@ -222,7 +222,8 @@ def scales(bundle: Bundle) -> dict[str, Mapping[str, Array]]:
 
 def _shifted(bundle: Bundle, name: str) -> bool:
     """Does the chip count this population's potential from another origin?"""
-    return bool(np.any(getattr(bundle.network[name], "v_reset", 0)))
+    node = bundle.network[name]
+    return type(node) is Population and bool(np.any(node.rule.origin))
 
 
 def states_kept(

@@ -109,7 +109,7 @@ def seen(network: Network) -> tuple[list[Seen], list[Finding]]:
 
 
 def _fault(network: Network, layer: str, told: Any) -> str | None:
-    if layer not in network or not isinstance(network[layer], Population):
+    if layer not in network or type(network[layer]) is not Population:
         return "the model's receptive fields name it, and it is no population of the model"
     shape = network[layer].shape
     if len(shape) != 3:

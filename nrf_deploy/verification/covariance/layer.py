@@ -16,7 +16,7 @@ from ...abilities import Dequantising
 from ...bundle import Bundle
 from ...layers import Layers, layers
 from ...legalise import parse
-from ...network import Array, Network, Population
+from ...network import Array, Network, Population, gives_values
 from ...pipeline import target_of
 from ...program import spread
 from ...progress import Progress, quiet
@@ -105,7 +105,7 @@ class Lowered:
         origins = {o.node: o for o in self.bundle.program.origins}
         sent = dict(outputs)
         for name, recording in outputs.items():
-            if name in origins and not getattr(self.network[name], "spikes", True):
+            if name in origins and gives_values(self.network[name]):
                 unit = np.ravel(spread(origins[name].unit, recording.shape))
                 value = recording.value * (unit / unit.mean())[recording.index]
                 sent[name] = replace(recording, value=value)
@@ -134,7 +134,7 @@ class Lowered:
     ) -> dict[str, Recording]:
         """The layer's output by variant; between two arrivals are `stretch` - 1 empty steps."""
         node, unit = self.network[name], self.unit(name)
-        assert isinstance(node, Population)
+        assert type(node) is Population
         every, one = self.each(name), np.ones(())
         units = [unit if cause == ALL else one for cause in every]
         work = Variants(node, list(every.values()), units)
@@ -174,7 +174,7 @@ class Lowered:
             part.program, part.recording, recording.steps + program.latency
         )
         output = trace.outputs[name].shifted(origin.latency).until(recording.steps)
-        assert isinstance(node, Population)
+        assert type(node) is Population
         return output if node.spikes else in_units(output, origin.unit)
 
 

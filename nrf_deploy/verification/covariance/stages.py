@@ -146,5 +146,5 @@ def depths(network: Network) -> dict[str, int]:
     found: dict[str, int] = {}
     for name in network.order:
         before = max((found[s] for s in network.sources(name) if s in found), default=0)
-        found[name] = before + isinstance(network[name], Population)
+        found[name] = before + (type(network[name]) is Population)
     return found
