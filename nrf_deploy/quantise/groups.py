@@ -40,10 +40,10 @@ class Group:
 
 def groups(network: Network, view: Layers) -> Iterator[Group]:
     """The groups, in the order of their first population."""
-    links = [k for k in view.links if isinstance(network[k.targets[0]], Population)]
+    links = [k for k in view.links if type(network[k.targets[0]]) is Population]
     seen: set[str] = set()
     for first in view.stops:
-        if first in seen or not isinstance(network[first], Population):
+        if first in seen or type(network[first]) is not Population:
             continue
         members, grown = {first}, True
         while grown:
@@ -54,7 +54,7 @@ def groups(network: Network, view: Layers) -> Iterator[Group]:
         populations = (network[stop] for stop in view.stops if stop in members)
         yield Group(
             tuple(link for link in links if members & set(link.targets)),
-            tuple(p for p in populations if isinstance(p, Population)),
+            tuple(p for p in populations if type(p) is Population),
         )
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..layers import Layers, Link
-from ..network import Array, Conv, Linear, Network, Population, Scale, exact
+from ..network import Array, Conv, Linear, Network, Scale, exact, gives_values
 from ..recording import Recording
 from ..reference import run
 from ..reference.connections import connection
@@ -50,8 +50,7 @@ class Reach:
 
 
 def analogue(network: Network, name: str) -> bool:
-    node = network[name]
-    return isinstance(node, Population) and not node.spikes
+    return gives_values(network[name])
 
 
 def feeds_on(view: Layers, name: str) -> bool:

@@ -165,7 +165,7 @@ def _integral(
 ) -> bool:
     """Whether a node can only give whole numbers: spikes, or whole inputs passed on."""
     node = network[name]
-    if isinstance(node, Population):
+    if type(node) is Population:
         return node.spikes
     if exact(node, Input):
         return recording.value.dtype.kind in "biu"
@@ -208,7 +208,7 @@ def _faults(
         if name not in network:
             yield error("REF-NAME", f"there is no node {name!r}", fix=f"choose among: {names}")
     for name in states:
-        if name in network and not isinstance(network[name], Population):
+        if name in network and type(network[name]) is not Population:
             yield error("REF-STATE", "this node has no state", layer=name)
     if steps < 0:
         yield error("REF-STEPS", f"{steps} steps cannot be run", fix="give 0 or more")
