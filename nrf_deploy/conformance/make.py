@@ -14,7 +14,8 @@ import sys
 from collections.abc import Iterator
 
 from .. import __version__
-from ..network import LI, Array, CubaLIF, Delay, Flatten, Network, Population, SumPool
+from ..network import Array, Delay, Flatten, Network, Population, SumPool
+from ..neurons import CurrentLeaky, Leaky, Spikes, Value
 from ..recording import Recording
 from ..reference import run
 from .case import Case, Kit
@@ -91,16 +92,19 @@ def neurons() -> Iterator[Made]:
         chain(dense("w", [[6]] * 3), leaky("n", (3,), [0.5, 1, 1.5], [2, 4, 8])),
         pulses(30, one, 0, 1, 2, 3, 4, 12, 20, 21, 22),
     )  # fmt: skip
-    current = CubaLIF(
-        name="n", tau_syn=full(2, one), tau_mem=full(4, one), r=full(4, one),
-        v_leak=full(0, one), w_in=full(2, one), v_threshold=full(1, one), v_reset=full(0, one),
+    filtered = CurrentLeaky(
+        tau_syn=full(2, one), tau_mem=full(4, one), r=full(4, one), v_leak=full(0, one),
+        w_in=full(2, one),
     )  # fmt: skip
+    rule = Spikes(threshold=full(1, one), reset_to=full(0, one))
+    current = Population(name="n", membrane=filtered, rule=rule)
     yield (
         "current", "an event becomes a current that decays by itself",
         ("leak", "currents with a memory"),
         chain(dense("w", [[4]]), current), pulses(28, one, 0, 8, 9, 10),
     )  # fmt: skip
-    out = LI(name="n", tau=full(4, one), r=full(4, one), v_leak=full(0, one))
+    leak = Leaky(tau=full(4, one), r=full(4, one), v_leak=full(0, one))
+    out = Population(name="n", membrane=leak, rule=Value())
     yield (
         "potential-out", "neurons without threshold give their potential",
         ("leak", "potentials as outputs"),

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..bundle import Bundle
-from ..network import Array
+from ..network import Array, Population
 from ..pipeline import latency, unit
 from ..program import spread
 from ..recording import Recording, Trace
@@ -39,7 +39,8 @@ def _in_floats(bundle: Bundle, case: Case, raw: Trace) -> Trace:
             near = _near(own.dense(), expected.dense(), graded, case.units)
             own = Recording.from_dense(near)
         outputs[name] = own
-        shifted = np.any(getattr(bundle.network[name], "v_reset", 0))
+        node = bundle.network[name]
+        shifted = type(node) is Population and np.any(node.rule.origin)
         held = {} if shifted else raw.states.get(name, {})
         states[name] = {
             v: _near(held[v][late.get(name, 0) :][: len(x)], x, scale[v], case.units)

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..network import IF, LIF, Array, Conv, Input, Linear, Network, Node, Output, Shape
+from ..network import Array, Conv, Input, Linear, Network, Node, Output, Population, Shape
+from ..neurons import Integrator, Leaky, Spikes
 
 
 def chain(*nodes: Node, more: tuple[tuple[str, str], ...] = ()) -> Network:
@@ -25,14 +26,10 @@ def full(x: Any, shape: Shape) -> Array:
     return np.broadcast_to(np.asarray(x, np.float32), shape).copy()
 
 
-def cell(name: str, shape: Shape, threshold: Any = 15 / 16, **more: Any) -> IF:
-    return IF(
-        name=name,
-        r=full(1, shape),
-        v_threshold=full(threshold, shape),
-        v_reset=full(0, shape),
-        **more,
-    )
+def cell(name: str, shape: Shape, threshold: Any = 15 / 16, **more: Any) -> Population:
+    """An input of 1 adds 1; `more` are fields of the rule."""
+    rule = Spikes(threshold=full(threshold, shape), reset_to=full(0, shape), **more)
+    return Population(name=name, membrane=Integrator(r=full(1, shape)), rule=rule)
 
 
 def leaky(
@@ -42,16 +39,11 @@ def leaky(
     tau: Any = 4.0,
     rest: Any = 0.0,
     reset: Any = 0.0,
-) -> LIF:
+) -> Population:
     """An input of 1 adds 1."""
-    return LIF(
-        name=name,
-        tau=full(tau, shape),
-        r=full(tau, shape),
-        v_leak=full(rest, shape),
-        v_threshold=full(threshold, shape),
-        v_reset=full(reset, shape),
-    )
+    leak = Leaky(tau=full(tau, shape), r=full(tau, shape), v_leak=full(rest, shape))
+    rule = Spikes(threshold=full(threshold, shape), reset_to=full(reset, shape))
+    return Population(name=name, membrane=leak, rule=rule)
 
 
 def dense(name: str, eighths: Any, bias: Any = None) -> Linear:

@@ -41,7 +41,7 @@ def conv(weight: Array, size: Shape, **more: Any) -> Conv:
 
 
 def program(arithmetic: str, port: Port, *parts: Synapses | Population) -> Program:
-    populations = tuple(p for p in parts if isinstance(p, Population))
+    populations = tuple(p for p in parts if type(p) is Population)
     made = Program(
         arithmetic=arithmetic,
         ports=(port,),

@@ -269,7 +269,7 @@ def _with(program: Program, changed: Population | Synapses) -> Program:
     def put(nouns: tuple[Any, ...]) -> tuple[Any, ...]:
         return tuple(changed if noun.name == changed.name else noun for noun in nouns)
 
-    if isinstance(changed, Population):
+    if type(changed) is Population:
         return replace(program, populations=put(program.populations))
     return replace(program, synapses=put(program.synapses))
 

@@ -163,9 +163,8 @@ def accepted(target: Target, chip: str) -> list[Finding]:
 
 def _foreign(node: Node) -> tuple[type, str]:
     """Return the foreign class of a probe, and the name of what it could be taken for."""
-    kinds: list[type] = [type(node)]
-    if isinstance(node, Population):
-        kinds += [type(node.membrane), type(node.rule)]
+    parts = (getattr(node, "membrane", None), getattr(node, "rule", None))
+    kinds = [type(node), *map(type, parts)]
     kind = next(k for k in kinds if k.__module__ == __name__)
     return kind, kind.__mro__[1].__name__
 
