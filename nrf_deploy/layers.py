@@ -165,7 +165,7 @@ def _through(network: Network) -> frozenset[str]:
         if exact(node, Delay):
             sources = [network[s] for s in network.sources(name)]
             clear = all(
-                isinstance(s, Input | Population | Threshold) or s.name in found for s in sources
+                type(s) in (Input, Population, Threshold) or s.name in found for s in sources
             )
             ends = (network[t] for t in network.targets(name))
             one = np.ptp(node.delay) == 0 and not any(delay_faults(node, network.dt))

@@ -12,24 +12,25 @@ from .findings import Finding, InputError, UsageError, error, refuse
 from .idle import idle
 from .kinds import kind_of
 from .model import read, rule_findings
-from .network import Array, Network, Population
+from .network import Array, Network, Node, Population
 from .recording import Recording
 from .recordings import Camera, Look, Options, Table
 from .show import (
-    RULE_HEADS,
     bundle_json,
     bundle_text,
     dims,
     network_table,
-    rule_cells,
-    rule_of,
     span,
 )
+from .show_neurons import (
+    RULE_HEADS,
+    features_of,
+    number_names,
+    numbers_of,
+    rule_cells,
+    rule_of,
+)
 from .text import table, tables, wrap
-
-PARAMETERS = (
-    "tau", "tau_mem", "tau_syn", "r", "w_in", "v_leak", "v_threshold", "v_reset",
-)  # fmt: skip
 
 
 def look(
@@ -115,30 +116,31 @@ def network_json(network: Network) -> dict[str, Any]:
     nodes = [
         {"name": n.name, "kind": n.kind, "shape": list(n.shape), "parameters": _parameters(n)}
         | rule_of(n)
+        | ({"features": more} if (more := features_of(n, numbers=False)) else {})
         for n in network.nodes
     ]
     return {"dt": network.dt if network.dt > 0 else None, "nodes": nodes}
 
 
-def _parameters(node: Any) -> dict[str, list[float]]:
-    """The smallest and the largest value of each parameter of a neuron."""
-    if not isinstance(node, Population):
-        return {}
-    held = {name: getattr(node, name) for name in PARAMETERS if hasattr(node, name)}
-    return {n: [float(v.min()), float(v.max())] for n, v in held.items() if v.size}
+def _parameters(node: Node) -> dict[str, list[float]]:
+    """Return the smallest and the largest value of each number of a neuron."""
+    return {n: [float(v.min()), float(v.max())] for n, v in numbers_of(node).items() if v.size}
 
 
 def network_text(network: Network) -> str:
     """The nodes, and the ranges of the neurons' constants: from them one sees the unit of time."""
     neurons = list(network.of(Population))
-    names = [p for p in PARAMETERS if any(hasattr(n, p) for n in neurons)]
     if not neurons:
         return network_table(network)
-    rows = [
-        (n.name, *(span(getattr(n, p)) if hasattr(n, p) else "" for p in names), *rule_cells(n))
-        for n in neurons
-    ]
-    shown = tables(("neurons", *names, *RULE_HEADS), rows)
+    names = number_names(neurons)
+    more = [", ".join(features_of(n, numbers=False)) for n in neurons]
+    also = any(more)
+    rows = []
+    for n, features in zip(neurons, more, strict=True):
+        own = numbers_of(n)
+        cells = (span(own[name]) if name in own else "" for name in names)
+        rows.append((n.name, *cells, *rule_cells(n), *([features] if also else [])))
+    shown = tables(("neurons", *names, *RULE_HEADS, *(["features"] if also else [])), rows)
     return f"{network_table(network)}\n\n{shown}"
 
 

@@ -22,6 +22,7 @@ from .network import (
     Population,
     Scale,
     Shape,
+    gives_values,
 )
 from .quantise.groups import WEIGHTED
 from .quantise.scheme import Scheme
@@ -33,7 +34,7 @@ def lowered(
     """The whole program of a chip whose layers take no time, and whose neurons are all of one
     model; ports take values up to `peak`."""
     view = layers(network)
-    held = [network[n] for n in view.stops if isinstance(network[n], Population)]
+    held = [network[n] for n in view.stops if type(network[n]) is Population]
     taps = outputs(network, [n.name for n in held])
     made = []
     for k in view.links:
@@ -66,8 +67,7 @@ def unsaid(networks: Iterable[Network], made: program.Program) -> Iterator[Findi
     every = tuple(networks)
     for origin in made.origins:
         nodes = [n[origin.node] for n in every if origin.node in n]
-        gives_values = any(isinstance(n, Population) and not n.spikes for n in nodes)
-        if gives_values and program.OUTPUT not in origin.scale:
+        if any(map(gives_values, nodes)) and program.OUTPUT not in origin.scale:
             yield program.unsaid(origin.node)
 
 

@@ -19,7 +19,7 @@ from .emulator.soundness import demand_sound
 from .findings import TargetError, UsageError, error, refuse
 from .given import as_bundle, as_recording, as_scheme
 from .model import Model, as_model
-from .network import Array, Network, Population
+from .network import Array, Network, Population, gives_values
 from .program import OUTPUT, spread
 from .progress import Progress, quiet
 from .quantise.rules import Rules
@@ -289,10 +289,10 @@ def unit(bundle: Bundle | str | Path, layer: str, engine: str = "emulator") -> A
         raise UsageError(error("LAYER-UNKNOWN", what, fix=f"choose from: {', '.join(known)}"))
     node = next((n for n in bundle.network.nodes if n.name == layer), None)
     origin = next((o for o in bundle.program.origins if o.node == layer), None)
-    if engine == "reference" or origin is None or getattr(node, "spikes", False):
+    if engine == "reference" or origin is None:
         return None
-    passes_spikes_on = not isinstance(node, Population) and OUTPUT not in origin.scale
-    if passes_spikes_on:
+    sends_spikes = type(node) is Population or OUTPUT not in origin.scale
+    if sends_spikes and not gives_values(node):
         return None
     return single(spread(origin.unit, bundle.program.population(origin.population).shape))
 
@@ -301,4 +301,4 @@ def populations(bundle: Bundle) -> tuple[str, ...]:
     """Return the populations that model and program have in common, in the network's order."""
     common = {o.population for o in bundle.program.origins}
     order = bundle.network.order
-    return tuple(n for n in order if n in common and isinstance(bundle.network[n], Population))
+    return tuple(n for n in order if n in common and type(bundle.network[n]) is Population)

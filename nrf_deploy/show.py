@@ -13,9 +13,10 @@ from .abilities import CHOSEN
 from .bundle import Bundle
 from .findings import Finding, merged
 from .model import rule_findings
-from .network import IF, LIF, Array, CubaLIF, Input, Network, Node, Output, Shape
+from .network import Array, Input, Network, Node, Output, Shape
 from .place.placement import Piece, Placement
 from .program import Program
+from .show_neurons import RULE_HEADS, features_of, rule_cells, rule_of
 from .stages import Verdict
 from .text import finding_text, number, several, table, wrap
 
@@ -45,22 +46,7 @@ def _weights(node: Node) -> str:
     return "" if weight is None else number(weight.size)
 
 
-RULE_HEADS = ("reset", "fires")
-LEGEND = "reset, fires: of the model; latency: steps behind it"
-FIRES = {"above": "v > th", "at": "v >= th"}
-
-
-def rule_of(node: Node | None) -> dict[str, str]:
-    """Return how a population resets and fires; empty if it does not spike."""
-    if not isinstance(node, IF | LIF | CubaLIF):
-        return {}
-    return {"reset": node.reset, "fires": node.fires}
-
-
-def rule_cells(node: Node | None) -> tuple[str, str]:
-    """The same as two cells of a table, under `RULE_HEADS`."""
-    rule = rule_of(node)
-    return (rule["reset"], FIRES[rule["fires"]]) if rule else ("", "")
+LEGEND = "latency: steps behind it"
 
 
 def verdicts(verdict: Verdict) -> list[tuple[str, ...]]:
@@ -232,6 +218,7 @@ def bundle_json(bundle: Bundle, by_core: bool = False) -> dict[str, Any]:
         "layers": [
             {"layer": p.name, "shape": list(p.shape), "model": p.model, "cores": cores[p.name]}
             | rule_of(nodes.get(p.name))
+            | ({"features": more} if (more := features_of(nodes.get(p.name))) else {})
             for p in bundle.program.populations
         ],
     }
@@ -268,18 +255,22 @@ def bundle_text(bundle: Bundle, by_core: bool = False) -> str:
     ]
     latency = {o.population: o.latency for o in bundle.program.origins}
     nodes = _nodes(bundle)
+    more = {p.name: ", ".join(features_of(nodes.get(p.name))) for p in bundle.program.populations}
+    also = any(more.values())
     rows = [
         (
             p.name,
             p.model,
             dims(p.shape),
             *rule_cells(nodes.get(p.name)),
+            *([more[p.name]] if also else []),
             latency.get(p.name, ""),
             _params(p.params),
         )
         for p in bundle.program.populations
     ]
-    heads = ("population", "model", "shape", *RULE_HEADS, "latency", "integers")
+    features = ["features"] if also else []
+    heads = ("population", "model", "shape", *RULE_HEADS, *features, "latency", "integers")
     synapses = [
         (s.name, s.kind, s.source, ", ".join(s.targets), number(s.weight.size), span(s.weight))
         for s in bundle.program.synapses
@@ -287,8 +278,8 @@ def bundle_text(bundle: Bundle, by_core: bool = False) -> str:
     return "\n\n".join(
         [
             "\n".join(lines),
-            table(heads, rows, "lllllrl", names=True),
-            _legend(bundle.program),
+            table(heads, rows, "lllll" + "l" * also + "rl", names=True),
+            _legend(bundle.program, ", ".join((*RULE_HEADS, *features))),
             table(("synapses", "kind", "from", "to", "weights", "range"), synapses, "llllrr"),
             resource_table(bundle.program, bundle.placement, by_core),
         ]
@@ -301,10 +292,10 @@ def _nodes(bundle: Bundle) -> dict[str, Node]:
     return {o.population: network[o.node] for o in bundle.program.origins if o.node in network}
 
 
-def _legend(program: Program) -> str:
+def _legend(program: Program, rule: str) -> str:
     shown = sorted({k for p in program.populations for k, v in p.params.items() if not _zero(v)})
     means = f"docs/semantics.md says what {', '.join(shown)} mean" if shown else ""
-    return wrap("; ".join(filter(None, [LEGEND, means])))
+    return wrap("; ".join(filter(None, [f"{rule}: of the model; {LEGEND}", means])))
 
 
 def span(values: Any) -> str:

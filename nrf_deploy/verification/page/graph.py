@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ...network import Network, Node
 from ...show import dims, span
+from ...show_neurons import features_of, numbers_of, rule_of
 from ...text import number
 from .html import Markup, details, name, scrolled, section, table, tag
 from .layered import Layout, Point, layered
@@ -190,6 +191,9 @@ def _nodes(network: Network) -> Markup:
 
 
 def _constants(node: Node) -> str:
-    """Return the range of every parameter of a node's neurons."""
-    shown = ("tau", "tau_syn", "tau_mem", "v_threshold", "v_reset", "delay", "scale", "threshold")
-    return "; ".join(f"{k} {span(getattr(node, k))}" for k in shown if hasattr(node, k))
+    """Return the range of every number of a node that holds one per element."""
+    others = ("delay", "scale", "threshold")
+    numbers = numbers_of(node) or {k: getattr(node, k) for k in others if hasattr(node, k)}
+    ranges = [f"{key} {span(array)}" for key, array in numbers.items()]
+    rule = [f"{key} {word}" for key, word in rule_of(node).items()]
+    return "; ".join([*ranges, *rule, *features_of(node, numbers=False)])
