@@ -15,6 +15,7 @@ import numpy as np
 from .codec import misfits
 from .findings import Finding
 from .network import (
+    KINDS,
     Array,
     Connection,
     Conv,
@@ -71,6 +72,12 @@ def _nodes(network: Network) -> Iterator[str]:
 
 
 def _node_faults(node: Node) -> Iterator[str]:
+    if type(node) is Population:
+        yield from _population(node)
+        return
+    if type(node) not in KINDS.values():
+        yield f"there is no {type(node).__name__}"
+        return
     match node:
         case Port():
             yield from _sizes("shape", node.port_shape)
@@ -88,10 +95,6 @@ def _node_faults(node: Node) -> Iterator[str]:
             yield from _numbers("threshold", node.threshold, None)
         case Delay():
             yield from _numbers("delay", node.delay, None)
-        case Population():
-            yield from _population(node)
-        case _:
-            yield f"there is no {type(node).__name__}"
 
 
 def _population(node: Population) -> Iterator[str]:
@@ -206,7 +209,7 @@ def _graph(network: Network) -> Iterator[str]:
             yield f"the edge to {target!r} leads out of the output {source!r}"
     for node in network.of(Delay):
         yield from _delays(node, network.dt)
-    if any(isinstance(n, Connection | Population) for n in network.nodes):
+    if any(isinstance(n, Connection) or type(n) is Population for n in network.nodes):
         yield from _reached(network)
 
 
