@@ -22,7 +22,17 @@ import numpy as np
 
 from nrf_deploy.findings import Finding, TargetError, error, info, warning
 from nrf_deploy.layers import Layers, Link
-from nrf_deploy.network import Array, Conv, Input, Linear, Network, Pool, Scale
+from nrf_deploy.network import (
+    Array,
+    AvgPool,
+    Conv,
+    Input,
+    Linear,
+    Network,
+    Scale,
+    SumPool,
+    exact,
+)
 from nrf_deploy.quantise.reach import (
     FEW_LEVELS,
     MARGIN,
@@ -77,12 +87,12 @@ class Reaches:
     ) -> Reaches:
         self = Reaches(network, view, forms, rates)
         for stop in view.stops:
-            at_most = peak if isinstance(network[stop], Input) else 1
+            at_most = peak if exact(network[stop], Input) else 1
             self.peaks[stop] = np.full(network[stop].shape, at_most, np.float64)
         concerned = [s for s in view.stops if self._concerned(s)]
         seen = seen_on(network, view, concerned, calibration) if concerned else {}
         for stop in view.stops:
-            if isinstance(network[stop], Pool):
+            if exact(network[stop], SumPool, AvgPool):
                 self.peaks[stop] = self._bound(stop)
             if stop not in concerned or stop not in forms:
                 continue
@@ -169,17 +179,17 @@ class Reaches:
             return rows
         if np.all(unit == unit.flat[0]):
             return np.asarray(rows / unit.flat[0])
-        match link.node:
-            case Linear():
-                return rows / unit.ravel()
-            case Scale() | None:
-                return rows / unit.reshape(len(rows), -1)
-            case Conv(weight=weight, groups=groups):
-                each = unit.reshape(len(unit), -1)
-                if np.all(each == each[:, :1]):
-                    per_channel = np.repeat(each[:, 0].reshape(groups, -1), len(rows) // groups, 0)
-                    taps = int(np.prod(weight.shape[2:]))
-                    return np.asarray(rows / np.repeat(per_channel, taps, axis=1))
+        node = link.node
+        if exact(node, Linear):
+            return rows / unit.ravel()
+        if node is None or exact(node, Scale):
+            return rows / unit.reshape(len(rows), -1)
+        each = unit.reshape(len(unit), -1)
+        if exact(node, Conv) and np.all(each == each[:, :1]):
+            per_group = each[:, 0].reshape(node.groups, -1)
+            per_channel = np.repeat(per_group, len(rows) // node.groups, 0)
+            taps = int(np.prod(node.weight.shape[2:]))
+            return np.asarray(rows / np.repeat(per_channel, taps, axis=1))
         raise TargetError(
             error(
                 "LOIHI-GRADED-UNITS",

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from nrf_deploy.layers import Link
-from nrf_deploy.network import Array, Pool
+from nrf_deploy.network import Array, AvgPool, SumPool, exact
 from nrf_deploy.quantise.grid import Grid
 from nrf_deploy.quantise.reach import MARGIN, over
 
@@ -91,5 +91,5 @@ def _seen(task: Task, name: str) -> Array:
 def _most(task: Task, link: Link) -> float:
     """What a weight of this link is multiplied by, at most."""
     sent = np.abs(task.reaches.sent(link.source, task.reaches.peaks[link.source])).max()
-    window = np.prod(link.node.window) if isinstance(link.node, Pool) else 1
+    window = np.prod(link.node.window) if exact(link.node, SumPool, AvgPool) else 1
     return float(sent * window)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from nrf_deploy.layers import Link
-from nrf_deploy.network import Array, Conv, Linear
+from nrf_deploy.network import Array, Conv, Linear, exact
 from nrf_deploy.quantise.signals import Signals
 
 from .neuron import Neuron
@@ -25,9 +25,10 @@ SAMPLES = 20_000
 def moments(data: Signals, link: Link, forms: dict[str, Neuron]) -> Array | None:
     """Second moments of x, in units of the threshold; None where the link has no matrix."""
     node = link.node
-    if not isinstance(node, Conv | Linear) or (isinstance(node, Conv) and node.groups > 1):
+    if exact(node, Linear) or (exact(node, Conv) and node.groups == 1):
+        inputs = _inputs(node)
+    else:
         return None
-    inputs = _inputs(node)
     total, count = np.zeros((len(inputs),) * 2), 0
     for name in link.targets:
         x = _sums(data, link, name, forms[name], inputs)
@@ -66,9 +67,9 @@ def _filtered(frames: Array, decay: float, current_decay: float) -> Array:
     return out
 
 
-def _events(model: Array, spiking: bool) -> tuple[Array, Array, Array]:
+def _events(signal: Array, spiking: bool) -> tuple[Array, Array, Array]:
     """(step, step of the spike before it or -1, neuron) of each spike; of each value, without."""
-    fired = model.reshape(len(model), -1) != 0
+    fired = signal.reshape(len(signal), -1) != 0
     neuron, t = np.nonzero(fired.T)
     if not spiking:
         return t, np.full(len(t), -1), neuron
@@ -80,8 +81,10 @@ def _events(model: Array, spiking: bool) -> tuple[Array, Array, Array]:
 
 def _inputs(node: Conv | Linear) -> Array:
     """For each weight of a row and each position, the flat input that it reads (-1: the border)."""
-    if isinstance(node, Linear):
-        return np.arange(node.weight.shape[1])[:, None]
+    return _taps(node) if exact(node, Conv) else np.arange(node.weight.shape[1])[:, None]
+
+
+def _taps(node: Conv) -> Array:
     channels, size = node.weight.shape[1], node.input_size
     axes = zip(node.kernel, node.shape[1:], node.stride, node.padding, node.dilation, strict=True)
     places = []

@@ -15,7 +15,7 @@ import numpy as np
 
 from nrf_deploy.findings import Finding
 from nrf_deploy.layers import layers
-from nrf_deploy.network import Array, Network, Pool
+from nrf_deploy.network import Array, AvgPool, Network, SumPool, exact
 from nrf_deploy.progress import Progress
 from nrf_deploy.quantise.groups import by_spikes, fitted, ruled
 from nrf_deploy.quantise.rules import Rules
@@ -67,7 +67,7 @@ def quantise(
     if findings := [f for name in reaches.value for f in reaches.unbounded(name)]:
         return Scheme(rules=rules), findings
     for link in view.links:
-        if isinstance(network[link.targets[0]], Pool):  # a pool kept as a layer counts spikes
+        if exact(network[link.targets[0]], SumPool, AvgPool):  # kept as a layer, it counts spikes
             ones = shaped(link, rows(link, None).astype(np.int64), 0)
             connections[link.name] = ConnectionScheme(np.array(1.0), ones, chip.weight_bits)
     for done, group in enumerate(every):
