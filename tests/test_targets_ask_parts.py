@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-DONE = {"nrf_emulator": "models.py"}
+DONE = {"nrf_emulator": "models.py", "nrf_loihi": "neurons.py"}
 """Folders of targets that ask so, each with its file of MODELS."""
+BENCH = "bench"
+"""Peers of the benchmarks, which are not part of a target."""
 KINDS = ("nrf_deploy.network", "nrf_deploy.nodes", "nrf_deploy.neurons")
 OLD = {"IF", "LIF", "LI", "CubaLI", "CubaLIF", "RectifiedLI", "FlooredIF", "LinearLeakIF", "RateIF"}
 
@@ -58,16 +60,21 @@ def compared(text: str) -> Iterator[str]:
                 yield ast.unparse(node).partition("\n")[0]
 
 
+def sources(folder: str) -> list[Path]:
+    files = sorted((ROOT / "targets" / folder).rglob("*.py"))
+    return [f for f in files if BENCH not in f.parts]
+
+
 @pytest.mark.parametrize("folder", DONE)
 def test_no_target_asks_for_a_kind_by_isinstance(folder: str) -> None:
-    files = sorted((ROOT / "targets" / folder).rglob("*.py"))
+    files = sources(folder)
     assert files
     assert {f.name: found for f in files if (found := list(asked(f.read_text())))} == {}
 
 
 @pytest.mark.parametrize("folder", DONE)
 def test_no_target_compares_the_name_of_a_model_outside_models(folder: str) -> None:
-    files = sorted((ROOT / "targets" / folder).rglob("*.py"))
+    files = sources(folder)
     assert DONE[folder] in {f.name for f in files}
     others = [f for f in files if f.name != DONE[folder]]
     assert {f.name: found for f in others if (found := list(compared(f.read_text())))} == {}

@@ -29,6 +29,7 @@ from .choices import CHOICES
 from .dequantised import dequantised
 from .emit_lava import emit
 from .kernels import LoihiKernels
+from .neurons import domain
 
 
 class LoihiTarget:
@@ -55,7 +56,7 @@ class LoihiTarget:
         return (*EXACT, ShiftReset(), *allowed(CHOICES, allow))
 
     def accepts(self, chip: str) -> Domain:
-        return _check.DOMAIN
+        return domain(Chip.load(chip))
 
     def check(self, network: Network, chip: str) -> list[Finding]:
         return _check.check(network, Chip.load(chip))

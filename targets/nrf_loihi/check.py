@@ -6,36 +6,29 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from nrf_deploy import neurons
-from nrf_deploy.capabilities import Accepts, Domain, exactly, unknown
+from nrf_deploy.capabilities import unknown
 from nrf_deploy.findings import Finding, error, info, warning
 from nrf_deploy.layers import Layers, Link, layers
 from nrf_deploy.network import (
-    IF,
-    LIF,
+    AvgPool,
     Conv,
-    CubaLI,
-    CubaLIF,
-    Delay,
-    Flatten,
     Linear,
     Network,
     Node,
     Output,
-    Pool,
     Population,
-    Scale,
     SumPool,
-    Threshold,
+    exact,
 )
-from nrf_deploy.neurons import CurrentLeaky, Leaky, Spikes, Value
+from nrf_deploy.neurons import CurrentLeaky, Spikes
 from nrf_deploy.quantise.reach import feeds_on, in_a_loop
 
-from .chip import Chip
+from .chip import STATE_LIMIT, Chip
 from .choices import SUBTRACT
 from .firing import fires_at
 from .latency import latencies
 from .neuron import Neuron, neuron
+from .neurons import MODELS, domain, runs_on
 from .window import INT8_MAX, Window
 
 INSTEAD = {
@@ -45,20 +38,8 @@ INSTEAD = {
 }
 
 
-MEMBRANES = frozenset((neurons.Integrator, Leaky, CurrentLeaky))
-DOMAIN = Domain(
-    (
-        Accepts("spikes", MEMBRANES, Spikes, frozenset(("reset=subtract", "reset_to", "fires=at"))),
-        Accepts("values", frozenset((neurons.Integrator,)), Value),
-        Accepts("values", frozenset((Leaky, CurrentLeaky)), Value, frozenset(("rectified",))),
-    ),
-    exactly(Linear, Conv, SumPool, Flatten, Scale, Delay),
-    exactly(Threshold),
-)
-
-
 def check(network: Network, chip: Chip) -> list[Finding]:
-    if foreign := unknown(network, DOMAIN, chip.name):
+    if foreign := unknown(network, domain(chip), chip.name):
         return foreign
     view = layers(network, through_delays=True)
     findings = [*_structure(network, view), *latencies(network, view)[1]]
@@ -80,7 +61,7 @@ def _structure(network: Network, view: Layers) -> Iterator[Finding]:
         )
     for link in view.links:
         for target in link.targets:
-            if isinstance(network[target], Output):
+            if exact(network[target], Output):
                 yield error(
                     "LOIHI-NO-POPULATION",
                     f"the connection leads to the output {target!r} without neurons",
@@ -91,7 +72,7 @@ def _structure(network: Network, view: Layers) -> Iterator[Finding]:
 
 
 def _node(node: Node, network: Network, view: Layers, chip: Chip) -> Iterator[Finding]:
-    if isinstance(node, Population):
+    if type(node) is Population:
         yield from _population(node, network.dt, chip)
         if not node.spikes and feeds_on(view, node.name):
             yield from _inner(node, network, chip)
@@ -124,8 +105,8 @@ def _inner(node: Population, network: Network, chip: Chip) -> Iterator[Finding]:
         )
 
 
-def _reset(node: IF | LIF | CubaLIF, chip: Chip) -> Iterator[Finding]:
-    if node.reset == "subtract":
+def _reset(node: Population, rule: Spikes, chip: Chip) -> Iterator[Finding]:
+    if rule.reset == "subtract":
         yield error(
             "LOIHI-RESET-SUBTRACT",
             "the neurons subtract their threshold when they spike",
@@ -135,10 +116,10 @@ def _reset(node: IF | LIF | CubaLIF, chip: Chip) -> Iterator[Finding]:
             fix=f"allow a reset to 0 instead (--allow {SUBTRACT}, with --calibrate to know its "
             "cost), or train with a reset to a value (Norse: reset_value)",
         )
-    elif np.any(node.v_reset != 0):
+    elif np.any(rule.reset_to != 0):
         yield error(
             "LOIHI-RESET-VALUE",
-            f"v_reset is {_example(node.v_reset)}, not 0",
+            f"v_reset is {_example(rule.reset_to)}, not 0",
             layer=node.name,
             why=f"{chip.name} sets the potential to 0 after a spike",
             fix="let the pass shift_reset move the potential's origin (compile does)",
@@ -146,8 +127,9 @@ def _reset(node: IF | LIF | CubaLIF, chip: Chip) -> Iterator[Finding]:
 
 
 def _population(node: Population, dt: float, chip: Chip) -> Iterator[Finding]:
-    if isinstance(node, IF | LIF | CubaLIF):
-        yield from _reset(node, chip)
+    if type(node.rule) is Spikes:
+        yield from _reset(node, node.rule, chip)
+    yield from _held(node)
     form = neuron(node, dt)
     if np.any(form.drive <= 0):
         yield error(
@@ -168,6 +150,22 @@ def _population(node: Population, dt: float, chip: Chip) -> Iterator[Finding]:
             fix="raise the threshold above the reset potential",
         )
     yield from _decays(node, form, dt)
+
+
+def _held(node: Population) -> Iterator[Finding]:
+    """Refuse numbers of the rule that the neuron model cannot hold."""
+    model, more = runs_on(node)
+    for name, value in more.items():
+        declared = MODELS[model].parameters[name]
+        low, high = max(declared.low, -STATE_LIMIT), min(declared.high, STATE_LIMIT)
+        if np.any((np.asarray(value) < low) | (np.asarray(value) > high)):
+            yield error(
+                "LOIHI-RULE-RANGE",
+                f"{name} is {_example(value)}; expected {low} to {high}",
+                layer=node.name,
+                why="the neurons hold it in a state of 24 bits",
+                fix=f"train with a {name} within these limits",
+            )
 
 
 def _decays(node: Population, form: Neuron, dt: float) -> Iterator[Finding]:
@@ -227,9 +225,10 @@ def _link(link: Link, network: Network, chip: Chip) -> Iterator[Finding]:
             f"{chip.neuron_groups} layers",
             fix="use a larger dt, or a slow neuron in place of the delay",
         )
-    has_bias = isinstance(node, Conv | Linear) and node.bias is not None and np.any(node.bias)
+    has_bias = exact(node, Conv, Linear) and node.bias is not None and np.any(node.bias)
     for target in link.targets:
-        if has_bias and isinstance(network[target], CubaLI):
+        fed = network[target]
+        if has_bias and type(fed) is Population and type(fed.membrane) is CurrentLeaky:
             yield error(
                 "LOIHI-CURRENT-BIAS",
                 f"the connection has a bias, and {target!r} filters its input current",
@@ -237,7 +236,7 @@ def _link(link: Link, network: Network, chip: Chip) -> Iterator[Finding]:
                 why="the chip's bias adds to the potential, past the current's filter",
                 fix="train this layer with bias=False",
             )
-    kept_pool = isinstance(network[link.source], Pool)
+    kept_pool = exact(network[link.source], SumPool, AvgPool)
     if kept_pool and not chip.graded_bits:
         yield error(
             "LOIHI-POOL-KEPT",
@@ -246,16 +245,12 @@ def _link(link: Link, network: Network, chip: Chip) -> Iterator[Finding]:
             why="a pool's sums need graded spikes",
             fix="use even sizes before the pool and no padding, or choose loihi2",
         )
-    if isinstance(node, Conv | Pool):
+    if exact(node, Conv, SumPool, AvgPool):
         yield from _convolution(link, node, chip)
 
 
-def _convolution(link: Link, node: Conv | Pool, chip: Chip) -> Iterator[Finding]:
-    seen = (
-        Window(node.kernel, node.stride, node.padding, node.dilation, node.groups)
-        if isinstance(node, Conv)
-        else Window(node.window, node.stride, node.padding, (1,) * len(node.window), node.shape[0])
-    )
+def _convolution(link: Link, node: Conv | SumPool | AvgPool, chip: Chip) -> Iterator[Finding]:
+    seen = _window(node)
     for what, value in seen.too_large().items():
         yield error(
             "LOIHI-CONV-RANGE",
@@ -265,3 +260,10 @@ def _convolution(link: Link, node: Conv | Pool, chip: Chip) -> Iterator[Finding]
             + ("" if seen is seen.evenly_padded() else "; unequal padding widens the kernel"),
             fix="split the layer" if what == "groups" else f"use a smaller {what}",
         )
+
+
+def _window(node: Conv | SumPool | AvgPool) -> Window:
+    if exact(node, Conv):
+        return Window(node.kernel, node.stride, node.padding, node.dilation, node.groups)
+    assert exact(node, SumPool, AvgPool)
+    return Window(node.window, node.stride, node.padding, (1,) * len(node.window), node.shape[0])

@@ -55,6 +55,11 @@ class Chip:
         return Chip(name=name, **flags, **limits)
 
     @property
+    def microcode(self) -> bool:
+        """Return True if neurons are programs, with parameters of their own."""
+        return self.thresholds_a_neuron
+
+    @property
     def largest_payload(self) -> int:
         return 2 ** (self.graded_bits - 1) - 1 if self.graded_bits else 1
 

@@ -41,9 +41,14 @@ BY_LAVA = "lava-nc 0.10.0, Loihi2SimCfg(select_tag='fixed_pt')"
 BY_RULES = f"the plain rules of nrf_loihi {__version__} (golden.py)"
 
 
-def neurons(shape: Shape = (1,), model: str = "lif", name: str = "n", **params: Any) -> Population:
-    usual = {"du": 4095, "dv": 0, "vth": 40} if model == "lif" else {}
-    return Population(name=name, shape=shape, model=model, params={**usual, **params})
+def neurons(shape: Shape = (1,), name: str = "n", **params: Any) -> Population:
+    """Return LIF neurons; what is not given keeps every input and spikes above 40."""
+    usual = {"du": 4095, "dv": 0, "vth": 40}
+    return Population(name=name, shape=shape, model="lif", params={**usual, **params})
+
+
+def one_of(model: str, params: dict[str, Any]) -> Population:
+    return Population(name="n", shape=(1,), model=model, params=params)
 
 
 def of_loihi(source: Port, *parts: Synapses | Population) -> Program:
@@ -183,9 +188,9 @@ def models() -> Iterator[Made]:
         ("ternary_lif", "spikes upward and downward", {**fading, "vth_hi": 50, "vth_lo": -40}),
         ("lif_refractory", "rests for three steps", {**fading, "vth": 50, "period": 3}),
     )
-    for model, about, params in spiking:
-        yield Made(model.replace("_", "-"), f"a neuron that {about}", (f"the model {model}",),
-                   of_loihi(port(1), weight, neurons((1,), model, **params)), twelve)  # fmt: skip
+    for name, about, params in spiking:
+        yield Made(name.replace("_", "-"), f"a neuron that {about}", (f"the model {name}",),
+                   of_loihi(port(1), weight, one_of(name, params)), twelve)  # fmt: skip
     steady = values(0, 40, 40, 41, 60, 60, -20, -20, -21, 0, 0, 90, 0, 0, 0, 0)
     graded = dense([[2]], params={"num_message_bits": 24})
     turning: dict[str, Any] = {"sin_decay": 1200, "cos_decay": 3800, "decay_bits": 12}
@@ -198,9 +203,9 @@ def models() -> Iterator[Made]:
         ("rf", turning),
         ("rf_iz", turning),
     )
-    for model, params in payloads:
-        yield Made(model.replace("_", "-"), "a neuron that takes payloads", (f"the model {model}",),
-                   of_loihi(port(1, peak=100), graded, neurons((1,), model, **params)),
+    for name, params in payloads:
+        yield Made(name.replace("_", "-"), "a neuron that takes payloads", (f"the model {name}",),
+                   of_loihi(port(1, peak=100), graded, one_of(name, params)),
                    steady)  # fmt: skip
 
 
@@ -255,7 +260,7 @@ def kit() -> Kit:
 
 
 def _beyond_lava(m: Made) -> bool:
-    return any(next(lava.refractory(p), None) is not None for p in m.program.populations)
+    return any(next(lava.absent(p), None) is not None for p in m.program.populations)
 
 
 def _golden(m: Made) -> Trace:

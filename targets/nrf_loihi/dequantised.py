@@ -15,9 +15,7 @@ from nrf_deploy.program import Conv, Population, Program
 from .arithmetic import LoihiArithmetic
 from .chip import STATE_SHIFT
 from .integers import LIMIT, shift
-from .neurons import parameters
-
-LEAKY = ("lif", "li")
+from .neurons import MODELS, parameters
 
 
 def dequantised(program: Program) -> dict[str, Mapping[str, Array]]:
@@ -27,7 +25,7 @@ def dequantised(program: Program) -> dict[str, Mapping[str, Array]]:
         exponent = 0 if isinstance(s, Conv) else int(s.params.get("weight_exp", 0))
         found[s.name] = {"weight": rules.held(s) * 2.0 ** (STATE_SHIFT + exponent)}
     for p in program.populations:
-        if p.model in LEAKY:
+        if MODELS[p.model].runs:
             wraps = all(isinstance(s, Conv) for s in program.into(p.name))
             found[p.name] = _neurons(p, LIMIT if wraps else 2**31)
     return found
@@ -44,7 +42,7 @@ def _neurons(population: Population, sums: int) -> dict[str, Array]:
         "current_limit": np.array(float(LIMIT)),
         "state_limit": np.array(float(LIMIT - 1)),
     }
-    if population.model == "lif":
+    if MODELS[population.model].sends == "spikes":
         amounts["threshold"] = (p["vth"] << STATE_SHIFT).astype(np.float64)
     return {
         **amounts,

@@ -16,8 +16,9 @@ import numpy as np
 from nrf_deploy.network import Array, Shape
 from nrf_deploy.program import Conv, Dense, Population, Sparse, Synapses
 
-from .arithmetic import EXCITATORY, INHIBITORY, MIXED, parameters
+from .arithmetic import EXCITATORY, INHIBITORY, MIXED, MODELS, parameters
 from .emit_axes import flat_order, kernel, reverse, turned
+from .neurons import Lava
 from .window import with_equal_padding
 
 MODULES = {
@@ -96,8 +97,9 @@ class Values:
 
 
 def population_call(p: Population, keep: Keep) -> Call:
-    values = Values(p, keep)
-    call = _MODELS[p.model](values)
+    lava = MODELS[p.model].lava
+    assert isinstance(lava, Lava), "lava.faults refused the others"
+    call = _CALLS[lava.process](Values(p, keep))
     call.arguments = {"shape": reverse(p.shape), **call.arguments}
     return call
 
@@ -163,18 +165,19 @@ def _resonator(v: Values, cls: str) -> Call:
     return call
 
 
-_MODELS: Mapping[str, Callable[[Values], Call]] = {
-    "lif": _lif,
-    "li": _li,
-    "lif_reset": _lif_reset,
-    "ternary_lif": _ternary_lif,
-    "graded": lambda v: _with_threshold(v, "GradedVec", {}),
-    "graded_relu": lambda v: _with_threshold(v, "GradedReluVec", {}),
-    "delta": lambda v: _encoder(v, "Delta"),
-    "sigma_delta": _sigma_delta,
-    "rf": lambda v: _resonator(v, "RF"),
-    "rf_iz": lambda v: _resonator(v, "RF_IZ"),
+_CALLS: Mapping[str, Callable[[Values], Call]] = {
+    "LIF": _lif,
+    "Potential": _li,
+    "LIFReset": _lif_reset,
+    "TernaryLIF": _ternary_lif,
+    "GradedVec": lambda v: _with_threshold(v, "GradedVec", {}),
+    "GradedReluVec": lambda v: _with_threshold(v, "GradedReluVec", {}),
+    "Delta": lambda v: _encoder(v, "Delta"),
+    "SigmaDelta": _sigma_delta,
+    "RF": lambda v: _resonator(v, "RF"),
+    "RF_IZ": lambda v: _resonator(v, "RF_IZ"),
 }
+"""By the process of Lava."""
 
 
 # --- synapses -------------------------------------------------------------

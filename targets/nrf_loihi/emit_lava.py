@@ -42,6 +42,7 @@ from .emit_text import (
     quoted,
 )
 from .lava import Job, faults
+from .neurons import Lava
 
 HERE = Path(__file__).parent
 Link = tuple[str, list[str], str]
@@ -121,7 +122,7 @@ class Script:
         for p in program.populations:
             self.names[p.name] = identifier(p.name, p.model, taken)
         self.wires = [(identifier(s.name, s.kind, taken), s) for s in program.synapses]
-        self.silent = {p.name for p in program.populations if p.model == "pass"}
+        self.silent = {p.name for p in program.populations if MODELS[p.model].lava is None}
         """Populations without a process: what arrives goes on in the same step."""
 
     def text(self) -> str:
@@ -232,8 +233,9 @@ class Script:
             here = _leaves(s)
             for target in (t for t in s.targets if t not in self.silent):
                 ours = self.shapes[target]
-                resonator = self.program.population(target).model in ("rf", "rf_iz")
-                into = f"{self.names[target]}.{'a_real_in' if resonator else 'a_in'}"
+                lava = MODELS[self.program.population(target).model].lava
+                assert isinstance(lava, Lava)
+                into = f"{self.names[target]}.{lava.port}"
                 yield f"{wire}.a_out", route(here, self._sends(s), reverse(ours), ours), into
 
     def _kept(self, links: Sequence[Link]) -> str:

@@ -16,7 +16,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from nrf_deploy.findings import Finding, info, warning
-from nrf_deploy.network import IF, LIF, Array, CubaLIF
+from nrf_deploy.network import Array, Node, Population
+from nrf_deploy.neurons import Spikes
 from nrf_deploy.program import Params
 from nrf_deploy.program import Population as Cells
 
@@ -26,12 +27,13 @@ UNIT = 1 << STATE_SHIFT
 SLACK = 1e-9  # of a threshold: what float64 loses in its scale
 
 
-def fires_at(node: object) -> bool:
-    return isinstance(node, IF | LIF | CubaLIF) and node.fires == "at"
+def fires_at(node: Node) -> bool:
+    """Return True if the node is a population that spikes at its threshold."""
+    return type(node) is Population and type(node.rule) is Spikes and "fires=at" in node.features
 
 
-def rounded(node: object, exact: Array, params: Params) -> Array:
-    """The threshold that the chip holds for `exact` weight units."""
+def rounded(node: Node, exact: Array, params: Params) -> Array:
+    """Return the threshold that the chip holds for `exact` weight units."""
     nearest = np.rint(exact)
     if not fires_at(node):
         return nearest.astype(np.int64)
@@ -49,7 +51,7 @@ def _whole(params: Params) -> Array:
     return np.asarray(whole)
 
 
-def said(node: object, cells: Cells) -> Iterator[Finding]:
+def said(node: Node, cells: Cells) -> Iterator[Finding]:
     """Whether v can meet its threshold without firing, as the model's would."""
     if not fires_at(node) or (whole := _whole(cells.params)).all():
         return

@@ -11,13 +11,15 @@ from nrf_deploy.network import Array, Population
 from nrf_deploy.quantise.signals import a_channel
 
 from .arithmetic import LoihiArithmetic
+from .neurons import runs_on
 
 
 def spikes(population: Population, params: Mapping[str, Array | int], arriving: Array) -> Array:
-    """(steps, *shape) of the population's spikes, by the normative arithmetic."""
+    """Return (steps, *shape) of the population's spikes, by the normative arithmetic."""
     arithmetic = LoihiArithmetic()
+    model, more = runs_on(population)
     chip = chip_program.Population(
-        name=population.name, shape=population.shape, model="lif", params=dict(params)
+        name=population.name, shape=population.shape, model=model, params={**params, **more}
     )
     state = arithmetic.start(chip)
     out = np.empty(arriving.shape, bool)

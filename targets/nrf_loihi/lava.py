@@ -31,6 +31,7 @@ from nrf_deploy.sdk.worker import call
 from nrf_deploy.target import Sdk
 
 from .arithmetic import MODELS, LoihiArithmetic, parameters
+from .neurons import Absent, Lava
 from .window import INT8_MAX, window, with_equal_padding
 
 HERE = Path(__file__).parent
@@ -46,11 +47,6 @@ sdk = Sdk(
 PATIENCE_S = 1800.0
 DELAY_MAX = 64
 """Steps from a spike to its arrival: Lava delays by 0 to 63 beyond the one it always takes."""
-
-SCALARS = {
-    "interval", "offset", "spike_exp", "state_exp", "decay_bits", "cum_error", "act_mode",
-}  # fmt: skip
-"""Parameters that Lava has once a population."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,8 +134,8 @@ def faults(job: Job) -> Iterator[Finding]:
         yield error("LAVA-STEPS", "Lava runs one step or more", fix="give a longer recording")
     for p in program.populations:
         values = parameters(p)
-        yield from refractory(p)
-        spread = [n for n in sorted(SCALARS & set(values)) if np.unique(values[n]).size != 1]
+        yield from absent(p)
+        spread = [n for n in sorted(once(p)) if np.unique(values[n]).size != 1]
         if spread:
             yield error(
                 "LAVA-PARAMETER-SPREAD",
@@ -151,14 +147,22 @@ def faults(job: Job) -> Iterator[Finding]:
         yield from _conv_faults(s) if isinstance(s, Conv) else _delay_faults(s)
 
 
-def refractory(population: Population) -> Iterator[Finding]:
-    if population.model == "lif_refractory":
+def absent(population: Population) -> Iterator[Finding]:
+    """Refuse a model that Lava does not have in integers."""
+    lava = MODELS[population.model].lava
+    if isinstance(lava, Absent):
         yield error(
-            "LAVA-REFRACTORY",
-            "Lava has no refractory period in integers, only in floats",
+            lava.code,
+            lava.what,
             layer=population.name,
             fix="run the emulator, whose rules for it are in docs/semantics.md",
         )
+
+
+def once(population: Population) -> frozenset[str]:
+    """Return the parameters of which Lava has one value for all neurons."""
+    lava = MODELS[population.model].lava
+    return lava.once if isinstance(lava, Lava) else frozenset()
 
 
 def _conv_faults(conv: Conv) -> Iterator[Finding]:
@@ -208,21 +212,25 @@ def _job(job: Job, keep: Keep) -> dict[str, Any]:
     return {
         "steps": job.steps,
         "ports": list(_ports(job.program, job.recording, keep)),
-        "populations": [
-            {
-                "name": p.name,
-                "shape": p.shape,
-                "model": p.model,
-                "params": {
-                    name: keep(value.ravel()[0] if name in SCALARS else value)
-                    for name, value in parameters(p).items()
-                },
-                "record": p.name in job.record,
-                "states": MODELS[p.model].states if p.name in job.states else (),
-            }
-            for p in job.program.populations
-        ],
+        "populations": [_population(p, job, keep) for p in job.program.populations],
         "synapses": [_synapses(s, keep) for s in job.program.synapses],
+    }
+
+
+def _population(p: Population, job: Job, keep: Keep) -> dict[str, Any]:
+    """Return what the worker, which cannot import MODELS, must know of a population."""
+    model = MODELS[p.model]
+    return {
+        "name": p.name,
+        "shape": p.shape,
+        "process": model.lava.process if isinstance(model.lava, Lava) else None,
+        "port": model.lava.port if isinstance(model.lava, Lava) else None,
+        "params": {
+            name: keep(value.ravel()[0] if name in once(p) else value)
+            for name, value in parameters(p).items()
+        },
+        "record": p.name in job.record,
+        "states": model.states if p.name in job.states else (),
     }
 
 

@@ -14,13 +14,14 @@ from nrf_deploy.lowering import outputs
 from nrf_deploy.lowering import synapses as synapses_of
 from nrf_deploy.network import (
     Array,
+    AvgPool,
     Conv,
     Input,
     Linear,
     Network,
-    Pool,
     Population,
-    RectifiedLI,
+    SumPool,
+    exact,
 )
 from nrf_deploy.program import Origin, Port, Program, Synapses
 from nrf_deploy.quantise.scheme import ConnectionScheme, Scheme
@@ -31,6 +32,7 @@ from .chip import Chip
 from .drive import constant, mantissa_and_exponent
 from .latency import latencies, wait
 from .neuron import neuron
+from .neurons import PASS, relay, runs_on
 from .peak import with_peak
 from .start import Start, before
 
@@ -54,14 +56,14 @@ def lower(network: Network, scheme: Scheme, chip: Chip) -> tuple[Program, list[F
     starts = {
         stop: _population(network, view, node, scheme, latency[stop], chip)
         for stop in view.stops
-        if isinstance(node := network[stop], Population)
+        if type(node := network[stop]) is Population
     }
     populations = (
         starts[stop].population
         if stop in starts
-        else chip_program.Population(name=stop, shape=network[stop].shape, model="pass", params={})
+        else chip_program.Population(name=stop, shape=network[stop].shape, model=PASS, params={})
         for stop in view.stops
-        if isinstance(network[stop], Population | Pool)
+        if stop in starts or exact(network[stop], SumPool, AvgPool)
     )
     program = Program(
         arithmetic="loihi",
@@ -77,7 +79,7 @@ def lower(network: Network, scheme: Scheme, chip: Chip) -> tuple[Program, list[F
                 scale=scheme.populations[stop].scale if stop in scheme.populations else {},
             )
             for stop in view.stops
-            if isinstance(network[stop], Population)
+            if stop in starts
         ),
     )
     program, said = with_peak(program, scheme.largest_input, chip)
@@ -87,9 +89,9 @@ def lower(network: Network, scheme: Scheme, chip: Chip) -> tuple[Program, list[F
 
 
 def _message_bits(network: Network, source: str, chip: Chip) -> int:
-    """Spikes are binary; potentials, counts from outside and pool sums are payloads."""
+    """Return the bits of a message: 0 of a spike; potentials, inputs and sums are payloads."""
     node = network[source]
-    return 0 if isinstance(node, Population) and node.spikes else chip.graded_bits
+    return 0 if type(node) is Population and node.spikes else chip.graded_bits
 
 
 def _relay(
@@ -106,12 +108,9 @@ def _relay(
         while name in network or any(name == relay.name for relay in relays.values()):
             name += "~"
         shape, bits = network[origin].shape, _message_bits(network, origin, chip)
-        fires_at_once = {"du": 4095, "dv": 0, "vth": 0, "bias_mant": 0, "bias_exp": 0}
+        model, numbers = relay(payloads=bits > 0)
         relays[source] = chip_program.Population(
-            name=name,
-            shape=shape,
-            model="pass" if bits else "lif",
-            params={} if bits else fires_at_once,
+            name=name, shape=shape, model=model, params=numbers
         )
         link, ends = Link(name, None, source, (name,), 0), {"source": source, "targets": (name,)}
         params = {"num_message_bits": bits}
@@ -129,11 +128,11 @@ def _synapses(
     """A convolution knows no exponent here: its weights hold it already."""
     params = {"num_message_bits": _message_bits(network, link.source, chip)}
     weight = scheme.weight
-    if isinstance(link.node, Conv | Pool):
+    if exact(link.node, Conv, SumPool, AvgPool):
         weight = scheme.held
     elif scheme.exponent:
         params["weight_exp"] = scheme.exponent
-    if isinstance(link.node, Linear):
+    if exact(link.node, Linear):
         params["num_weight_bits"] = scheme.weight_bits
     return synapses_of(link, ends, weight, network[link.source].shape, params)
 
@@ -149,17 +148,17 @@ def _population(
     keep = 4096 - np.asarray(numbers.params["dv"])
     first = np.rint(form.first * scale).astype(np.int64)
     decayed = shr0(first * keep, 12) - np.rint(late).astype(np.int64)
+    model, more = runs_on(node)
     params = dict(numbers.params) | {
         "bias_mant": mantissa,
         "bias_exp": exponent,
         "v0": before(decayed, mantissa << exponent, keep, latency),
     }
-    if isinstance(node, RectifiedLI):
-        params["rectify"] = 1
+    params |= more
     population = chip_program.Population(
         name=name,
         shape=node.shape,
-        model="lif" if node.spikes else "li",
+        model=model,
         params={key: _compact(value) for key, value in params.items()},
     )
     feeds_on = any(link.source == name for link in view.links)

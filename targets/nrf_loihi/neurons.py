@@ -1,18 +1,21 @@
-"""One step of each neuron model of this chip, and the parameters that it takes.
+"""The neuron models of this chip: one step of each, and all that other files ask of a model.
 
 Part of the normative text (see arithmetic.py). A step is handed the parameters, the states
-and what arrives, and gives what leaves and the new states. Encoders and resonators are in
-messages.py.
+and what arrives, and gives what leaves and the new states. MODELS answers every question
+about a model; no other file compares its name. Encoders and resonators are in messages.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Literal
 
 import numpy as np
 
+from nrf_deploy.capabilities import Accepts, Domain, accepted, demand, exactly
 from nrf_deploy.emulator.golden import State
+from nrf_deploy.emulator.kernels import Cell
 from nrf_deploy.emulator.parameters import (
     Codes,
     Declared,
@@ -25,9 +28,14 @@ from nrf_deploy.emulator.parameters import (
     wrong_parameters,
 )
 from nrf_deploy.findings import TargetError
-from nrf_deploy.network import Array
+from nrf_deploy.network import Array, Conv, Delay, Flatten, Linear, Scale, SumPool, Threshold
+from nrf_deploy.network import Population as Neurons
+from nrf_deploy.neurons import CurrentLeaky, Integrator, Leaky, Membrane, Rule, Spikes, Value
+from nrf_deploy.program import Params as Given
 from nrf_deploy.program import Population
 
+from . import cells
+from .chip import Chip
 from .integers import LIMIT, VTH_MAX, i32, shift, shr0
 from .messages import Params, delta, rf, rf_iz, sigma_delta
 
@@ -106,17 +114,53 @@ def graded_relu(p: Params, s: State, arriving: Array, t: int) -> tuple[Array, St
     return np.where(a > p["vth"], a, 0), {}
 
 
+Sends = Literal["spikes", "potential", "messages", "what arrives"]
+Runs = tuple[frozenset[type[Membrane]], type[Rule], frozenset[str]]
+"""A row of Accepts: membranes, rule, features of the rule that the compiler reads."""
+
+
+@dataclass(frozen=True)
+class Lava:
+    """The process of Lava that runs a model. `Potential` is our subclass of its LIF: it sends v."""
+
+    process: str
+    once: frozenset[str] = frozenset()
+    """Parameters of which it has one value for all neurons of a population."""
+    port: str = "a_in"
+    """The port at which synapses end."""
+
+
+@dataclass(frozen=True)
+class Absent:
+    """A model that Lava does not have in integers: the code and the words of the refusal."""
+
+    code: str
+    what: str
+
+
 @dataclass(frozen=True)
 class Model:
-    """A neuron model: its state variables, and the parameters that it takes.
+    """A neuron model, and the answer to every question about it.
 
-    The ranges are those in which these rules give what Lava gives; a chip holds less, and the
-    compiler checks that.
+    The ranges of its parameters are those in which these rules give what Lava gives; a chip
+    holds less, and the compiler checks that.
     """
 
     step: Step
     states: tuple[str, ...] = ()
     parameters: Declared = field(default_factory=dict)
+    _: KW_ONLY
+    lava: Lava | Absent | None
+    """None: it needs no process, since what arrives leaves in the same step."""
+    compiled: Callable[[Params], Cell | None] | None = None
+    """Returns the cell of the fast engine; None: the plain engine runs it."""
+    sends: Sends = "spikes"
+    runs: tuple[Runs, ...] = ()
+    """The neurons of a network that are lowered to it."""
+    more: Callable[[Neurons], Given] = lambda node: {}
+    """Returns its parameters that stand in the rule of these neurons."""
+    microcode: bool = True
+    """False: the fixed neuron of Loihi 1 computes it too."""
 
 
 LEAKY = {
@@ -139,36 +183,136 @@ RF = {
     "state_exp": SHIFT,
 }
 
+MEMBRANES: frozenset[type[Membrane]] = frozenset((Integrator, Leaky, CurrentLeaky))
+FIRING = frozenset(("reset=subtract", "reset_to", "fires=at"))
+"""Features of plain spikes; check.py refuses the resets that no pass has removed."""
+VALUES: tuple[Runs, ...] = (
+    (frozenset((Integrator,)), Value, frozenset()),
+    (frozenset((Leaky, CurrentLeaky)), Value, frozenset(("rectified",))),
+)
+EXPONENTS = frozenset(("spike_exp", "state_exp", "cum_error"))
+TURNS = frozenset(("state_exp", "decay_bits"))
+
+
+def _rectified(node: Neurons) -> Given:
+    return {"rectify": 1} if type(node.rule) is Value and node.rule.rectified else {}
+
+
 MODELS: dict[str, Model] = {
-    "lif": Model(lif, ("u", "v"), LIF),
+    "lif": Model(
+        lif,
+        ("u", "v"),
+        LIF,
+        lava=Lava("LIF"),
+        compiled=cells.lif,
+        runs=((MEMBRANES, Spikes, FIRING),),
+        microcode=False,
+    ),
     "li": Model(
-        li, ("u", "v"), {**LEAKY, "vth": of_word(VTH_MAX), "shift": SHIFT, "rectify": flag(0)}
+        li,
+        ("u", "v"),
+        {**LEAKY, "vth": of_word(VTH_MAX), "shift": SHIFT, "rectify": flag(0)},
+        lava=Lava("Potential"),
+        compiled=cells.li,
+        sends="potential",
+        runs=VALUES,
+        more=_rectified,
+        microcode=False,
     ),
     "lif_reset": Model(
         lif_reset,
         ("u", "v"),
         {**LIF, "interval": Parameter(1, 2**31 - 1), "offset": of_word(0)},
+        lava=Lava("LIFReset", once=frozenset(("interval", "offset"))),
+        compiled=cells.lif_reset,
     ),
     "lif_refractory": Model(
         lif_refractory,
         ("u", "v", "rest"),
         {**LIF, "period": PERIOD, "rest0": Parameter(0, 2**31 - 1, 0)},
+        lava=Absent("LAVA-REFRACTORY", "Lava has no refractory period in integers, only in floats"),
+        compiled=cells.lif_refractory,
     ),
     "ternary_lif": Model(
-        ternary_lif, ("u", "v"), {**LEAKY, "vth_hi": of_word(), "vth_lo": of_word()}
+        ternary_lif,
+        ("u", "v"),
+        {**LEAKY, "vth_hi": of_word(), "vth_lo": of_word()},
+        lava=Lava("TernaryLIF"),
+        compiled=cells.ternary_lif,
     ),
-    "pass": Model(through),
-    "graded": Model(graded, (), {"vth": of_word()}),
-    "graded_relu": Model(graded_relu, (), {"vth": of_word()}),
-    "delta": Model(delta, ("act", "residue", "error"), DELTA),
+    "pass": Model(through, lava=None, compiled=cells.through, sends="what arrives"),
+    "graded": Model(
+        graded,
+        (),
+        {"vth": of_word()},
+        lava=Lava("GradedVec"),
+        compiled=cells.graded,
+        sends="messages",
+    ),
+    "graded_relu": Model(
+        graded_relu,
+        (),
+        {"vth": of_word()},
+        lava=Lava("GradedReluVec"),
+        compiled=cells.graded_relu,
+        sends="messages",
+    ),
+    "delta": Model(
+        delta,
+        ("act", "residue", "error"),
+        DELTA,
+        lava=Lava("Delta", once=EXPONENTS),
+        compiled=cells.delta,
+        sends="messages",
+    ),
     "sigma_delta": Model(
         sigma_delta,
         ("sigma", "act", "residue", "error"),
         {**DELTA, "bias": of_word(0), "act_mode": flag(1)},
+        lava=Lava("SigmaDelta", once=EXPONENTS | {"act_mode"}),
+        compiled=cells.sigma_delta,
+        sends="messages",
     ),
-    "rf": Model(rf, ("real", "imag"), RF),
-    "rf_iz": Model(rf_iz, ("real", "imag"), RF),
+    "rf": Model(
+        rf,
+        ("real", "imag"),
+        RF,
+        lava=Lava("RF", once=TURNS, port="a_real_in"),
+        compiled=cells.rf,
+    ),
+    "rf_iz": Model(
+        rf_iz,
+        ("real", "imag"),
+        RF,
+        lava=Lava("RF_IZ", once=TURNS, port="a_real_in"),
+        compiled=cells.rf_iz,
+    ),
 }
+PASS = "pass"
+"""The model of what has no neurons: pools, and relays of payloads."""
+ROWS = {name: tuple(Accepts(name, *row) for row in model.runs) for name, model in MODELS.items()}
+NODES = exactly(Linear, Conv, SumPool, Flatten, Scale, Delay)
+
+
+def domain(chip: Chip) -> Domain:
+    """Return what the compiler for this chip reads of a network."""
+    names = [name for name, model in MODELS.items() if chip.microcode or not model.microcode]
+    return Domain(tuple(r for name in names for r in ROWS[name]), NODES, exactly(Threshold))
+
+
+def runs_on(node: Neurons) -> tuple[str, Given]:
+    """Return the model that runs these neurons, and the parameters that stand in their rule."""
+    demand(node, Domain(tuple(r for rows in ROWS.values() for r in rows)), "Loihi")
+    name = next(name for name, rows in ROWS.items() if accepted(node, rows) is not None)
+    return name, MODELS[name].more(node)
+
+
+def relay(payloads: bool) -> tuple[str, Given]:
+    """Return the model and the parameters that repeat a message one step later."""
+    if payloads:
+        return PASS, {}
+    return "lif", {"du": 4095, "dv": 0, "vth": 0, "bias_mant": 0, "bias_exp": 0}
+
 
 PARAMETERS: Mapping[str, Declared] = {name: model.parameters for name, model in MODELS.items()}
 CODES = Codes(

@@ -20,6 +20,7 @@ from nrf_deploy.program import Conv, Dense, Population, Program, Sparse, Synapse
 
 from .arithmetic import VTH_MAX, held_weights, sign_mode
 from .chip import STATE_LIMIT, STATE_SHIFT, Chip
+from .neurons import MODELS
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,10 +64,11 @@ def _limits(program: Program) -> Iterator[tuple[int, str]]:
             size = int(np.prod(ports[name].shape))
             return Line(np.zeros(size, np.int64), np.ones(size, np.int64))
         population = program.population(name)
-        if population.model == "pass":
+        sends = MODELS[population.model].sends
+        if sends == "what arrives":
             return arriving(name)
         most = np.ones(population.shape, np.int64)
-        if population.model == "li":
+        if sends == "potential":
             most = most * (VTH_MAX << STATE_SHIFT) >> population.params["shift"]
         return Line(most.ravel(), np.zeros(population.size, np.int64))
 
@@ -91,14 +93,14 @@ def _limits(program: Program) -> Iterator[tuple[int, str]]:
 
 
 def _room(population: Population) -> Array:
-    """The largest sum that can arrive in every step without an overflow."""
-    full = np.ones(population.shape)
-    if population.model == "pass":
+    """Return the largest sum that can arrive in every step without an overflow."""
+    full, sends = np.ones(population.shape), MODELS[population.model].sends
+    if sends == "what arrives":
         return full * STATE_LIMIT
     p = {key: np.asarray(value) for key, value in population.params.items()}
     kept = full * (p["du"] + 1) / 4096 / 2**STATE_SHIFT
     room = kept * STATE_LIMIT
-    if population.model == "li":
+    if sends == "potential":
         bias = np.abs(p["bias_mant"] << p["bias_exp"])
         highest = ((VTH_MAX << STATE_SHIFT) - 1) * p["dv"] / 4096
         room = np.minimum(room, kept * (highest - bias))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nrf_deploy.findings import Finding, error, info, warning
-from nrf_deploy.network import Array, Network, Pool, Population
+from nrf_deploy.network import Array, AvgPool, Network, Population, SumPool, exact
 from nrf_deploy.quantise.scheme import PopulationScheme
 
 from .chip import STATE_LIMIT, STATE_SHIFT
@@ -135,12 +135,13 @@ def _bound(
         fan_in = float(np.abs(weights[link.name]).sum(axis=1).max(initial=0))
         if link.node is None:
             fan_in = float(np.abs(weights[link.name]).max(initial=0))
-        elif isinstance(link.node, Pool):
+        elif exact(link.node, SumPool, AvgPool):
             fan_in *= float(np.prod(link.node.window))
         source = network[link.source]
-        factor = 1 if isinstance(source, Population) else peak
-        if isinstance(source, Population) and not source.spikes:
+        factor = 1 if type(source) is Population else peak
+        if type(source) is Population and not source.spikes:
             sent = task.reaches.sent(link.source, task.reaches.peaks[link.source])
             factor = int(np.abs(sent).max())
-        drive += fan_in * (int(np.prod(source.window)) if isinstance(source, Pool) else factor)
+        each = int(np.prod(source.window)) if exact(source, SumPool, AvgPool) else factor
+        drive += fan_in * each
     return float(drive * 2**STATE_SHIFT) / float(task.forms[name].current_decay.min())

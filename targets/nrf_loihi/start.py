@@ -17,6 +17,7 @@ from nrf_deploy.program import Population
 
 from .arithmetic import shr0
 from .chip import STATE_LIMIT, STATE_SHIFT
+from .neurons import MODELS
 
 FORGOTTEN = 3  # time constants, after which a leak has left a twentieth
 
@@ -62,7 +63,7 @@ class Start:
         early, sent = np.zeros(v.shape, bool), 0
         for _ in range(self.latency):
             v = _held(shr0(v * keep, 12) + bias)
-            if self.population.model == "li":
+            if MODELS[self.population.model].sends == "potential":
                 sent = max(sent, int(np.abs((v + (1 << p["shift"] >> 1)) >> p["shift"]).max()))
             else:
                 early = early | (v > p["vth"] << STATE_SHIFT)

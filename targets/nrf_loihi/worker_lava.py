@@ -11,7 +11,7 @@ vendor's own processes, run by the vendor's own runtime with the models tagged
 - the log: `Lava.Var.get` costs 30 us an element and Lava's Monitor a message a step and a
   variable, so the vendor's models are subclassed, and after each step of theirs write
   what they sent and what they hold to a mapped file. They compute nothing themselves;
-- the model "li": Lava has no process that sends a potential. It is the vendor's LIF with
+- the process "Potential": Lava has none that sends a potential. It is the vendor's LIF with
   the highest threshold; the vendor's model computes every step, and in place of its spikes
   the potential that it then holds is sent, rounded to fewer bits (LIFOrPotential);
 - one value a neuron where Lava's constructor has one a population (a threshold of a
@@ -23,6 +23,7 @@ Axes: Lava's Conv has (X, Y, C) and flips its kernel, a Program has (C, Y, X) an
 import json
 import sys
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -172,44 +173,70 @@ def per_neuron(var, shape, value):
     var.shape, var.init = shape, np.broadcast_to(value, shape)
 
 
-def neurons(model, shape, p):
-    if model == "lif":
-        return lif(LIF, shape, p, vth=p["vth"])
-    if model == "li":
-        process = lif(LIF, shape, p, vth=p["vth"])
-        process.proc_params["payload_shift"] = np.broadcast_to(p["shift"], shape).astype(np.int32)
-        lowest = np.where(p.get("rectify", 0), 0, np.iinfo(np.int32).min)
-        process.proc_params["payload_lowest"] = np.broadcast_to(lowest, shape).astype(np.int32)
-        return process
-    if model == "lif_reset":
-        due = {"reset_interval": int(p["interval"]), "reset_offset": int(p.get("offset", 0))}
-        return lif(LIFReset, shape, p, vth=p["vth"], **due)
-    if model == "ternary_lif":
-        process = lif(TernaryLIF, shape, p)
-        per_neuron(process.vth_hi, shape, p["vth_hi"])
-        per_neuron(process.vth_lo, shape, p["vth_lo"])
-        return process
-    if model in ("graded", "graded_relu"):
-        process = (GradedVec if model == "graded" else GradedReluVec)(shape=shape)
-        per_neuron(process.vth, shape, p["vth"])
-        return process
-    if model in ("delta", "sigma_delta"):
-        exponents = {name: int(p.get(name, 0)) for name in ("spike_exp", "state_exp")}
-        more = {"vth": 0, "cum_error": bool(p.get("cum_error", 0)), **exponents}
-        if model == "delta":
-            process = Delta(shape=shape, **more)
-        else:
-            mode = ActivationMode(int(p.get("act_mode", 1)))
-            process = SigmaDelta(shape=shape, bias=p.get("bias", 0), act_mode=mode, **more)
-        per_neuron(process.vth, shape, p["vth"] << sum(exponents.values()))
-        return process
-    resonator = {"rf": RF, "rf_iz": RF_IZ}[model]
+def spiking(shape, p):
+    return lif(LIF, shape, p, vth=p["vth"])
+
+
+def potential(shape, p):
+    process = lif(LIF, shape, p, vth=p["vth"])
+    process.proc_params["payload_shift"] = np.broadcast_to(p["shift"], shape).astype(np.int32)
+    lowest = np.where(p.get("rectify", 0), 0, np.iinfo(np.int32).min)
+    process.proc_params["payload_lowest"] = np.broadcast_to(lowest, shape).astype(np.int32)
+    return process
+
+
+def reset(shape, p):
+    due = {"reset_interval": int(p["interval"]), "reset_offset": int(p.get("offset", 0))}
+    return lif(LIFReset, shape, p, vth=p["vth"], **due)
+
+
+def ternary(shape, p):
+    process = lif(TernaryLIF, shape, p)
+    per_neuron(process.vth_hi, shape, p["vth_hi"])
+    per_neuron(process.vth_lo, shape, p["vth_lo"])
+    return process
+
+
+def graded(cls, shape, p):
+    process = cls(shape=shape)
+    per_neuron(process.vth, shape, p["vth"])
+    return process
+
+
+def encoder(cls, shape, p, **more):
+    exponents = {name: int(p.get(name, 0)) for name in ("spike_exp", "state_exp")}
+    flag = bool(p.get("cum_error", 0))
+    process = cls(shape=shape, vth=0, cum_error=flag, **exponents, **more)
+    per_neuron(process.vth, shape, p["vth"] << sum(exponents.values()))
+    return process
+
+
+def sigma_delta(shape, p):
+    mode = ActivationMode(int(p.get("act_mode", 1)))
+    return encoder(SigmaDelta, shape, p, bias=p.get("bias", 0), act_mode=mode)
+
+
+def resonator(cls, shape, p):
     exponents = {name: int(p.get(name, 0)) for name in ("state_exp", "decay_bits")}
-    process = resonator(shape=shape, period=1, alpha=0, vth=0, **exponents)
+    process = cls(shape=shape, period=1, alpha=0, vth=0, **exponents)
     process.sin_decay.init, process.cos_decay.init = p["sin_decay"], p["cos_decay"]
     per_neuron(process.vth, shape, p["vth"] << exponents["state_exp"])
     return process
 
+
+PROCESSES = {
+    "LIF": spiking,
+    "Potential": potential,
+    "LIFReset": reset,
+    "TernaryLIF": ternary,
+    "GradedVec": partial(graded, GradedVec),
+    "GradedReluVec": partial(graded, GradedReluVec),
+    "Delta": partial(encoder, Delta),
+    "SigmaDelta": sigma_delta,
+    "RF": partial(resonator, RF),
+    "RF_IZ": partial(resonator, RF_IZ),
+}
+"""(shape, parameters) -> process, by the name that a request gives."""
 
 # --- synapses -------------------------------------------------------------
 
@@ -256,11 +283,6 @@ def connect(out, into):
     out.connect(into)
 
 
-def port_in(process):
-    """Where synapses end: an RF takes them as its real part."""
-    return process.a_real_in if isinstance(process, RF) else process.a_in
-
-
 # --- one job --------------------------------------------------------------
 
 
@@ -270,17 +292,19 @@ def build(job, arrays, log):
     for port in job["ports"]:
         events = {name: arrays[port[name]] for name in ("start", "index", "value")}
         sources[port["name"]] = Source(shape=tuple(port["shape"]), **events)
-    sinks = {}
+    sinks, ports = {}, {}
     for p in job["populations"]:
         shape = tuple(p["shape"])
         logs = {name: log(p["name"], name, shape) for name in p["states"]}
         if p["record"]:
             logs["output"] = log(p["name"], "output", shape)
-        if p["model"] == "pass":
+        if p["process"] is None:
             sinks[p["name"]] = Tap(shape=shape) if logs else None
+            ports[p["name"]] = "a_in"
         else:
             params = {k: arrays[a] for k, a in p["params"].items()}
-            sources[p["name"]] = sinks[p["name"]] = neurons(p["model"], shape, params)
+            sources[p["name"]] = sinks[p["name"]] = PROCESSES[p["process"]](shape, params)
+            ports[p["name"]] = p["port"]
         if logs:
             sinks[p["name"]].proc_params["logs"] = logs
     wires = {s["name"]: synapses(s, arrays) for s in job["synapses"]}
@@ -294,7 +318,7 @@ def build(job, arrays, log):
                     connect(wires[before["name"]].a_out, wire.s_in)
         for target in s["targets"]:
             if sinks[target] is not None:
-                connect(wire.a_out, port_in(sinks[target]))
+                connect(wire.a_out, getattr(sinks[target], ports[target]))
     return [p for p in (*sources.values(), *sinks.values(), *wires.values()) if p is not None]
 
 
