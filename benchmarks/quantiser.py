@@ -104,7 +104,7 @@ def _alone(bundle: Bundle, recording: Recording) -> Iterator[tuple[str, int]]:
     data = Signals(network, view, recording)
     for origin in bundle.program.origins:
         node = network[origin.node]
-        assert isinstance(node, Population)
+        assert type(node) is Population
         total = np.zeros((data.steps, *node.shape), np.int64)
         for link in view.into(origin.node):
             scheme = bundle.scheme.connections[link.name]
@@ -220,7 +220,7 @@ def page(cases: Sequence[Case], ladder_case: Case) -> str:
 
 
 def _columns(network: Network) -> list[str]:
-    return [short(name) for name in network.order if isinstance(network[name], Population)]
+    return [short(name) for name in network.order if type(network[name]) is Population]
 
 
 def short(name: str) -> str:

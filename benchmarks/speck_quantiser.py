@@ -20,13 +20,15 @@ import argparse
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeGuard
 
 import numpy as np
 
 import nrf_deploy as nd
+from nrf_deploy import neurons
 from nrf_deploy.emulator.engine import Engine
 from nrf_deploy.layers import layers
-from nrf_deploy.network import IF, Array, Input, Network, Population
+from nrf_deploy.network import Array, Input, Network, Node, Population
 from nrf_deploy.program import Program
 from nrf_deploy.quantise.rules import Rules
 from nrf_deploy.quantise.scheme import ConnectionScheme, PopulationScheme, Scheme
@@ -74,8 +76,18 @@ def main() -> None:
         print()
 
 
-def _as_trained(node: object) -> object:
-    return dataclasses.replace(node, reset="subtract", fires="at") if isinstance(node, IF) else node
+def _as_trained(node: Node) -> Node:
+    return node.with_(reset="subtract", fires="at") if is_if(node) else node
+
+
+def is_if(node: Node) -> TypeGuard[Population]:
+    """Return whether these are integrators that spike by the plain rule."""
+    return (
+        type(node) is Population
+        and type(node.membrane) is neurons.Integrator
+        and type(node.rule) is neurons.Spikes
+        and node.features <= {"reset=subtract", "reset_to", "fires=at"}
+    )
 
 
 def in_floats(network: Network, recording: Recording) -> Spikes:
@@ -85,18 +97,20 @@ def in_floats(network: Network, recording: Recording) -> Spikes:
         node, sources = network[name], network.sources(name)
         if isinstance(node, Input):
             frames[name] = recording.dense().astype(np.float32)
-        elif isinstance(node, IF):
+        elif is_if(node):
             frames[name] = _integrated(node, frames[sources[0]])
         elif sources and network.targets(name):
             frames[name] = connection(node)(frames[sources[0]])  # type: ignore[arg-type]
     return {n.name: frames[n.name].astype(np.int64) for n in network.of(Population)}
 
 
-def _integrated(node: IF, arriving: Array) -> Array:
-    v, theta = np.zeros(node.shape), node.v_threshold.astype(np.float64)
+def _integrated(node: Population, arriving: Array) -> Array:
+    assert type(node.membrane) is neurons.Integrator
+    assert type(node.rule) is neurons.Spikes
+    v, theta = np.zeros(node.shape), node.rule.threshold.astype(np.float64)
     out = np.zeros(arriving.shape, np.float32)
     for t, x in enumerate(arriving):
-        v = v + node.r * x
+        v = v + node.membrane.r * x
         out[t] = np.maximum(np.floor(v / theta), 0)
         v = v - out[t] * theta
     return out
@@ -105,10 +119,11 @@ def _integrated(node: IF, arriving: Array) -> Array:
 def by_sinabs(network: Network) -> Scheme:
     view = layers(network)
     connections, populations = {}, {}
-    for node in network.of(IF):
+    for node in filter(is_if, network.nodes):
+        assert type(node.rule) is neurons.Spikes
         parts = branches(network, view, node.name)
         weights = {key(b.link, node.name): rows(b) for b in parts}
-        theta = float(node.v_threshold.max())
+        theta = float(node.rule.threshold.max())
         scale = min(127 / max(np.abs(w).max() for w in weights.values()), 32767 / theta)
         for name, w in weights.items():
             integers = np.rint(w * scale).astype(np.int64)

@@ -29,7 +29,6 @@ from .findings import Finding, InputError, NrfError, UsageError, error
 from .legalise import Step
 from .network import Array, Network
 from .neurons import MEMBRANES, PARTS, RULES
-from .nodes import Node
 from .place.placement import Piece, Placement
 from .program import Program
 from .quantise.rules import LayerRules, Rules
@@ -58,7 +57,7 @@ _NAME = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)*", re.A
 @cache
 def _codec() -> Codec:
     return Codec(
-        {f"network.{kind}": cls for kind, cls in net.KINDS.items() if issubclass(cls, Node)}
+        {f"network.{kind}": cls for kind, cls in net.KINDS.items()}
         | {
             "network.Network": Network,
             "network.Population": net.Population,

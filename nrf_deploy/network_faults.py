@@ -209,7 +209,7 @@ def _graph(network: Network) -> Iterator[str]:
             yield f"the edge to {target!r} leads out of the output {source!r}"
     for node in network.of(Delay):
         yield from _delays(node, network.dt)
-    if any(isinstance(n, Connection) or type(n) is Population for n in network.nodes):
+    if any(type(n) is Population or isinstance(n, Connection) for n in network.nodes):
         yield from _reached(network)
 
 

@@ -8,27 +8,21 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, TypeGuard, TypeVar, overload
+from typing import Any, ClassVar, TypeGuard, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import neurons
 from .neurons import (
-    CurrentLeaky,
-    Leaky,
-    LinearLeak,
+    Fires as Fires,
+)
+from .neurons import (
     Membrane,
     Part,
     Rule,
-    Spikes,
-    Value,
-)
-from .neurons import (
-    Fires as Fires,
 )
 from .neurons import (
     Reset as Reset,
@@ -78,7 +72,7 @@ def exact(
 ) -> TypeGuard[A | B | C | D]: ...
 def exact(node: Node | None, *kinds: type[Node]) -> bool:
     """Return True if the node is of one of these kinds itself: a subclass is another kind."""
-    return type(node) in kinds or (type(node) is Population and kind_of(node) in kinds)
+    return type(node) in kinds
 
 
 # --- ports ---------------------------------------------------------------
@@ -262,8 +256,9 @@ class Population(Node):
 
     @property
     def kind(self) -> str:  # type: ignore[override]
-        old = kind_of(self)
-        return old.kind if old else type(self.membrane).__name__  # type: ignore[attr-defined]
+        """Return the name of NIR's node; where NIR has none, that of the membrane before it."""
+        node = self.membrane.nir[self.spikes]
+        return node if self.membrane.near is None else type(self.membrane).__name__ + node
 
     @property
     def shape(self) -> Shape:
@@ -292,25 +287,14 @@ class Population(Node):
 
     def with_(self, **changes: Any) -> Population:
         """Return these neurons with other values of some fields of the membrane or the rule."""
-        own = {RENAMED.get(k, k): v for k, v in changes.items()}
         inner = {f.name for f in dataclasses.fields(self.membrane)}
-        membrane = {k: v for k, v in own.items() if k in inner}
-        rule = {k: v for k, v in own.items() if k not in inner}
+        membrane = {k: v for k, v in changes.items() if k in inner}
+        rule = {k: v for k, v in changes.items() if k not in inner}
         return dataclasses.replace(
             self,
             membrane=dataclasses.replace(self.membrane, **membrane) if membrane else self.membrane,
             rule=dataclasses.replace(self.rule, **rule) if rule else self.rule,
         )
-
-    def __getattr__(self, key: str) -> Any:
-        """BRIDGE: return a number by its old name."""
-        if not key.startswith("_") and key not in ("membrane", "rule", "name", "features"):
-            for part in (self.membrane, self.rule):
-                if any(f.name == RENAMED.get(key, key) for f in dataclasses.fields(part)):
-                    value = getattr(part, RENAMED.get(key, key))
-                    if value is not None:
-                        return value
-        raise AttributeError(key)
 
 
 def gives_values(node: Node | None) -> bool:
@@ -318,172 +302,10 @@ def gives_values(node: Node | None) -> bool:
     return type(node) is Population and not node.spikes
 
 
-RENAMED = {"v_threshold": "threshold", "v_reset": "reset_to", "v_floor": "floor"}
-
-# --- BRIDGE: the old names, as constructors and as questions -----------------
-
-
-class Old(type):
-    """Calling an old kind makes a Population; isinstance asks whether it is no more than that."""
-
-    def __call__(cls, *, name: str, **values: Any) -> Population:
-        fields = dataclasses.fields(cls)  # type: ignore[arg-type]
-        known = {f.name for f in fields}
-        needed = {f.name for f in fields if f.default is dataclasses.MISSING}
-        if wrong := (set(values) - known) | (needed - {"name"} - set(values)):
-            raise TypeError(f"{cls.__name__}: {sorted(wrong)}")
-        return population(cls, name, values)
-
-    def __instancecheck__(cls, node: object) -> bool:
-        kind = kind_of(node)
-        return kind is not None and issubclass(kind, cls)
-
-
-def population(cls: Any, name: str, values: Mapping[str, Any]) -> Population:
-    own = {RENAMED.get(k, k): v for k, v in values.items()}
-    inner = {f.name for f in dataclasses.fields(cls.membrane)}
-    rule = {k: v for k, v in own.items() if k not in inner}
-    return Population(
-        name=name,
-        membrane=cls.membrane(**{k: v for k, v in own.items() if k in inner}),
-        rule=cls.rule(**{**rule, **cls.fixed}),
-    )
-
-
-def kind_of(node: object) -> type | None:
-    """The old kind that says all of this population; None where there is none."""
-    if type(node) is not Population or node.membrane.features():
-        return None
-    more = node.rule.features() - {"reset=subtract", "fires=at", "reset_to"}
-    return _KINDS.get((type(node.membrane), type(node.rule), more))
-
-
-_KINDS: dict[tuple[type, type, frozenset[str]], type] = {}
-T = TypeVar("T", bound=type)
-
-
-def _old(membrane: type[Membrane], rule: type[Rule], *more: str, **fixed: Any) -> Callable[[T], T]:
-    def register(cls: T) -> T:
-        cls.membrane, cls.rule, cls.fixed = membrane, rule, fixed  # type: ignore[attr-defined]
-        cls.kind = "I" if cls.__name__ == "Integrator" else cls.__name__  # type: ignore[attr-defined]
-        cls.spikes = rule.spikes  # type: ignore[attr-defined]
-        _KINDS[membrane, rule, frozenset(more)] = cls
-        return cls
-
-    return register
-
-
-if TYPE_CHECKING:
-
-    class _Named(Population):
-        def __init__(self, **values: Any) -> None: ...
-else:
-
-    @dataclass(frozen=True, eq=False, kw_only=True)
-    class _Named(metaclass=Old):
-        name: str
-
-
-@_old(neurons.Integrator, Value)
-@dataclass(frozen=True, eq=False, kw_only=True, init=False)
-class Integrator(_Named):
-    """NIR `I`: v += dt*r*x; the value is v."""
-
-    r: Array
-
-
-@_old(neurons.Integrator, Spikes)
-@dataclass(frozen=True, eq=False, kw_only=True, init=False)
-class IF(Integrator):
-    """v += dt*r*x; spike where v > v_threshold (see Fires); starts at v_reset."""
-
-    v_threshold: Array
-    v_reset: Array
-    reset: Reset = "value"
-    fires: Fires = "above"
-
-
-@_old(neurons.Integrator, Spikes, "floor")
-@dataclass(frozen=True, eq=False, kw_only=True, init=False)
-class FlooredIF(IF):
-    """v = max(v + dt*r*x, v_floor); spike as an IF."""
-
-    v_floor: Array
-
-
-@_old(LinearLeak, Spikes, "floor")
-@dataclass(frozen=True, eq=False, kw_only=True, init=False)
-class LinearLeakIF(FlooredIF):
-    """v = max(v + dt*(r*x - leak), v_floor)."""
-
-    leak: Array
-
-
-@_old(
-    neurons.Integrator, Spikes, "floor", "worth", "per_step=many",
-    per_step="many", reset="subtract", fires="at",
-)  # fmt: skip
-@dataclass(frozen=True, eq=False, kw_only=True, init=False)
-class RateIF(FlooredIF):
-    """It stands for a neuron whose value is its potential: each spike is `worth` of that value."""
-
-    worth: Array
-
-
-@_old(Leaky, Value)
-@dataclass(frozen=True, eq=False, kw_only=True, init=False)
-class LI(_Named):
-    """v += dt/tau * (v_leak - v + r*x); the value is v; starts at v_leak."""
-
-    tau: Array
-    r: Array
-    v_leak: Array
-
-
-@_old(Leaky, Value, "rectified", rectified=True)
-@dataclass(frozen=True, eq=False, kw_only=True, init=False)
-class RectifiedLI(LI):
-    """An LI whose value is v where v > 0, and else 0."""
-
-
-@_old(Leaky, Spikes)
-@dataclass(frozen=True, eq=False, kw_only=True, init=False)
-class LIF(LI):
-    """An LI that spikes where v > v_threshold (see Fires)."""
-
-    v_threshold: Array
-    v_reset: Array
-    reset: Reset = "value"
-    fires: Fires = "above"
-
-
-@_old(CurrentLeaky, Value)
-@dataclass(frozen=True, eq=False, kw_only=True, init=False)
-class CubaLI(_Named):
-    """i += dt/tau_syn * w_in * x first; v sees that i; then i decays by dt/tau_syn."""
-
-    tau_syn: Array
-    tau_mem: Array
-    r: Array
-    v_leak: Array
-    w_in: Array
-
-
-@_old(CurrentLeaky, Spikes)
-@dataclass(frozen=True, eq=False, kw_only=True, init=False)
-class CubaLIF(CubaLI):
-    """A CubaLI that spikes where v > v_threshold."""
-
-    v_threshold: Array
-    v_reset: Array
-    reset: Reset = "value"
-    fires: Fires = "above"
-
-
 KINDS: dict[str, type[Node]] = {
     str(cls.kind): cls
     for cls in (
         Input, Output, Linear, Conv, SumPool, AvgPool, Flatten, Scale, Threshold, Delay,
-        Integrator, IF, LI, RectifiedLI, LIF, CubaLI, CubaLIF,
     )
 }  # fmt: skip
+"""Kinds of nodes by name, beside Population."""

@@ -7,8 +7,9 @@ float64 and results can be compared with `==`.
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -29,8 +30,8 @@ from nrf_deploy.network import (
     CubaLIF,
     Delay,
     Flatten,
+    I,
     Input,
-    Integrator,
     Linear,
     Network,
     Node,
@@ -41,6 +42,7 @@ from nrf_deploy.network import (
     SumPool,
     Threshold,
 )
+from nrf_deploy.neurons import CurrentLeaky, Integrator, Leaky
 
 # --- what a network means ----------------------------------------------------
 
@@ -96,10 +98,11 @@ def _value(node: Node, x: Array, past: list[Array]) -> Array:
         return past[-steps] if len(past) >= steps else np.zeros(node.shape)
     if isinstance(node, Threshold):
         return (x > node.threshold).astype(float)
-    if isinstance(node, CubaLI):
-        return node.w_in * x
-    if isinstance(node, Integrator | LI):
-        return node.r * x
+    if type(node) is Population and type(node.membrane) is CurrentLeaky:
+        return node.membrane.w_in * x
+    if type(node) is Population:
+        assert type(node.membrane) in (Integrator, Leaky)
+        return node.membrane.r * x  # type: ignore[attr-defined]
     return x
 
 
@@ -146,7 +149,7 @@ def signal(network: Network, seed: int = 0, steps: int = 3) -> Array:
     return np.random.default_rng(seed).integers(-2, 3, (steps, *given.shape)).astype(float)
 
 
-def lif(name: str, shape: tuple[int, ...], **more: Any) -> LIF:
+def lif(name: str, shape: tuple[int, ...], **more: Any) -> Population:
     full = {
         k: np.full(shape, v)
         for k, v in {
@@ -160,14 +163,14 @@ def lif(name: str, shape: tuple[int, ...], **more: Any) -> LIF:
     return LIF(name=name, **(full | more))  # fmt: skip
 
 
-def population(kind: type[Population], name: str, shape: tuple[int, ...]) -> Any:
+def population(kind: Callable[..., Population], name: str, shape: tuple[int, ...]) -> Population:
     given = {"tau": 2.0, "tau_syn": 2.0, "tau_mem": 2.0, "w_in": 2.0, "v_threshold": 1.0,
              "v_reset": 0.0, "v_leak": 0.0, "r": 1.0}  # fmt: skip
-    fields = {f.name for f in dataclasses.fields(kind)} & set(given)
+    fields = inspect.signature(kind).parameters.keys() & given.keys()
     return kind(name=name, **{f: np.full(shape, given[f]) for f in fields})
 
 
-POPULATIONS = (LIF, LI, IF, Integrator, CubaLI, CubaLIF)
+POPULATIONS = (LIF, LI, IF, I, CubaLI, CubaLIF)
 
 
 def conv(name: str, weight: Array, size: tuple[int, ...], **more: Any) -> Conv:

@@ -31,8 +31,8 @@ from nrf_deploy.network import (
     CubaLIF,
     Edge,
     Flatten,
+    I,
     Input,
-    Integrator,
     Linear,
     Network,
     Node,
@@ -257,7 +257,7 @@ class _Builder:
             return CubaLIF(**v, **fire) if kind == "CubaLIF" else CubaLI(**v)
         r = r.astype(np.float64) / self.dt
         fire["v_threshold"] = dyadic(rng, shape, 0.5, 3.0)
-        return IF(name=name, r=r, **fire) if kind == "IF" else Integrator(name=name, r=r)
+        return IF(name=name, r=r, **fire) if kind == "IF" else I(name=name, r=r)
 
     def tau(self, shape: Shape, low: float, high: float) -> Array:
         """Time constants of so many steps, as a model from Norse has them: 1/float32."""

@@ -17,19 +17,20 @@ from nrf_deploy.network import (
     Network,
     Node,
     Output,
+    Population,
     Shape,
     SumPool,
 )
 from nrf_deploy.recording import Recording
 
 
-def neurons(name: str, shape: Shape, theta: float | Array = 1.0, **more: Any) -> IF:
+def neurons(name: str, shape: Shape, theta: float | Array = 1.0, **more: Any) -> Population:
     full = np.broadcast_to(np.asarray(theta, float), shape)
     values = {"r": np.ones(shape), "v_threshold": full, "v_reset": np.zeros(shape)}
     return IF(name=name, **{**values, **more})
 
 
-def leaky(name: str, shape: Shape, tau: float, theta: float = 1.0, **more: Any) -> LIF:
+def leaky(name: str, shape: Shape, tau: float, theta: float = 1.0, **more: Any) -> Population:
     ones = np.ones(shape)
     values = {"tau": tau * ones, "r": tau * ones, "v_leak": 0 * ones}
     return LIF(name=name, **{**values, "v_threshold": theta * ones, "v_reset": 0 * ones, **more})

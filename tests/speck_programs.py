@@ -63,7 +63,7 @@ def convolution(
 
 
 def program(ports: tuple[Port, ...], *parts: Synapses | Population) -> Program:
-    populations = tuple(p for p in parts if isinstance(p, Population))
+    populations = tuple(p for p in parts if type(p) is Population)
     made = Program(
         arithmetic="speck.events",
         ports=ports,
@@ -86,7 +86,7 @@ def cases(draw: st.DrawFn) -> Case:
         source = draw(st.sampled_from(ends))
         if draw(st.booleans()):
             parts += _merged(draw, source, ends, f"n{k}.in")
-            merge = parts[-1] if isinstance(parts[-1], Population) else None
+            merge = parts[-1] if type(parts[-1]) is Population else None
             assert merge is not None
             source = merge
         conv = _convolution(draw, rng, source, f"n{k}")

@@ -59,7 +59,7 @@ def test_every_old_name_is_read_as_its_membrane_and_its_rule() -> None:
         if type(n) is Population
     }
     assert found == KINDS
-    assert network["lif"].rule.reset_to.tolist() == [0.25, 0.25]
+    assert network["lif"].rule.reset_to.tolist() == [0.25, 0.25]  # type: ignore[attr-defined]
 
 
 def test_it_runs_and_verifies() -> None:

@@ -26,6 +26,7 @@ from nrf_deploy.network import (
     Network,
     Node,
     Output,
+    Population,
     Threshold,
 )
 from nrf_deploy.recording import Recording
@@ -56,12 +57,12 @@ def full(x: float, size: int = 6) -> np.ndarray:
     return np.full(size, x)
 
 
-def lif(name: str = "n", tau: float = 4.0, **other: object) -> LIF:
+def lif(name: str = "n", tau: float = 4.0, **other: object) -> Population:
     usual = {"r": full(tau), "v_leak": full(0.0), "v_reset": full(0.0), "v_threshold": full(1.0)}
     return LIF(name=name, tau=full(tau), **{**usual, **other})  # type: ignore[arg-type]
 
 
-def spiking_if(name: str = "n", **other: object) -> IF:
+def spiking_if(name: str = "n", **other: object) -> Population:
     usual = {"r": full(1.0), "v_threshold": full(1.0), "v_reset": full(0.0)}
     return IF(name=name, **{**usual, **other})  # type: ignore[arg-type]
 

@@ -12,7 +12,8 @@ from cli_calls import refusal as said_of
 from nrf_deploy.cli import main
 from nrf_deploy.export import from_torch, load
 from nrf_deploy.findings import InputError, NrfError, TargetError
-from nrf_deploy.network import LIF
+from nrf_deploy.network import Population
+from nrf_deploy.neurons import Leaky
 
 torch = pytest.importorskip("torch", reason="torch is absent: pip install '.[models]'")
 norse = pytest.importorskip("norse.torch", reason="norse is absent: pip install '.[models]'")
@@ -93,7 +94,7 @@ def test_a_cell_or_a_norm_that_no_step_calls_is_refused() -> None:
 @pytest.mark.parametrize("name", ["plain", "plain_dict", "plain_apart", "sequence"])
 def test_states_that_are_handed_on_in_any_form_are_exported(name: str) -> None:
     network, found = exported(name)
-    assert len(list(network.of(LIF))) == 1
+    assert [n.kind for n in network.of(Population)].count("LIF") == 1
     assert not found
 
 
@@ -102,7 +103,9 @@ def test_a_time_constant_that_the_module_learns_is_in_its_cell() -> None:
     module.rate = nn.Parameter(torch.tensor(300.0))
     module.l = norse.LIFBoxCell(norse.LIFBoxParameters(tau_mem_inv=module.rate))
     network, _ = from_torch(module, module.input_shape)
-    np.testing.assert_allclose(next(network.of(LIF)).tau, 1 / 300)
+    membrane = next(network.of(Population)).membrane
+    assert type(membrane) is Leaky
+    np.testing.assert_allclose(membrane.tau, 1 / 300)
 
 
 def test_a_layer_that_nothing_makes_fire_is_said() -> None:

@@ -13,6 +13,7 @@ import pytest
 from nrf_deploy import nir_io
 from nrf_deploy.export import from_torch
 from nrf_deploy.network import LI, LIF, Conv, Input, Network, Population
+from nrf_deploy.neurons import Leaky, Spikes
 from nrf_deploy.recording import Recording
 from nrf_deploy.reference import run
 from nrf_models.covariant import frontend
@@ -45,7 +46,7 @@ def test_its_kernels_are_large_enough() -> None:
 def test_one_convolution_feeds_a_ladder_of_populations(network: Network) -> None:
     assert network.targets("fields") == ("field_lif.0", "field_lif.1", "field_lif.2")
     assert network.sources("map") == ("merge.0", "merge.1", "merge.2")
-    taus = [network[f"field_lif.{k}"].tau.flat[0] for k in range(3)]  # type: ignore[attr-defined]
+    taus = [network[f"field_lif.{k}"].membrane.tau.flat[0] for k in range(3)]  # type: ignore[attr-defined]
     np.testing.assert_allclose(taus, [4e-3, 8e-3, 16e-3], rtol=1e-6)
 
 
@@ -124,14 +125,15 @@ def first_layer(network: Network, spiking: bool) -> Network:
     """The fields and their ladder, with a gain of one for an event: r = 1/(1 - a)."""
     populations: list[Population] = []
     for k in range(3):
-        lif: LIF = network[f"field_lif.{k}"]  # type: ignore[assignment]
-        r = -1 / np.expm1(-network.dt / lif.tau)
-        li = LI(name=lif.name, tau=lif.tau, r=r, v_leak=lif.v_leak)
+        lif = network[f"field_lif.{k}"]
+        assert type(lif) is Population
+        assert type(lif.membrane) is Leaky
+        assert type(lif.rule) is Spikes
+        r = -1 / np.expm1(-network.dt / lif.membrane.tau)
+        leaky = {"name": lif.name, "tau": lif.membrane.tau, "r": r, "v_leak": lif.membrane.v_leak}
         threshold = np.full(lif.shape, frontend.FIELD_THRESHOLD)
-        fire = {"v_threshold": threshold, "v_reset": lif.v_reset}
-        populations.append(
-            LIF(name=lif.name, tau=lif.tau, r=r, v_leak=lif.v_leak, **fire) if spiking else li
-        )
+        fire = {"v_threshold": threshold, "v_reset": lif.rule.reset_to}
+        populations.append(LIF(**leaky, **fire) if spiking else LI(**leaky))
     ports = tuple(network.of(Input))
     fields: Conv = network["fields"]  # type: ignore[assignment]
     edges = ((ports[0].name, "fields"), *(("fields", p.name) for p in populations))

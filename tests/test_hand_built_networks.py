@@ -10,14 +10,24 @@ import pytest
 
 from nrf_deploy import pipeline
 from nrf_deploy.findings import UsageError
-from nrf_deploy.network import LIF, Conv, Flatten, Input, Linear, Network, Output, SumPool
+from nrf_deploy.network import (
+    LIF,
+    Conv,
+    Flatten,
+    Input,
+    Linear,
+    Network,
+    Output,
+    Population,
+    SumPool,
+)
 
 ONE = np.ones(3, np.float32)
 NEURONS = LIF(name="n", tau=5 * ONE, r=ONE, v_leak=0 * ONE, v_threshold=ONE, v_reset=0 * ONE)
 WEIGHT = Linear(name="w", weight=np.eye(3, dtype=np.float32))
 
 
-def network(neurons: LIF = NEURONS, weight: Linear = WEIGHT) -> Network:
+def network(neurons: Population = NEURONS, weight: Linear = WEIGHT) -> Network:
     nodes = (Input(name="x", port_shape=(3,)), weight, neurons, Output(name="y", port_shape=(3,)))
     return Network(nodes, (("x", "w"), ("w", "n"), ("n", "y")), 1.0)
 
@@ -27,7 +37,7 @@ UNSOUND = {
     "fires": network(NEURONS.with_(fires="x")),  # type: ignore[arg-type]
     "loop_start": replace(network(), loop_start="late"),  # type: ignore[arg-type]
     "there twice": replace(network(), edges=(*network().edges, ("w", "n"))),
-    "not finite": network(NEURONS.with_(v_threshold=np.array([1, np.nan, 1], np.float32))),
+    "not finite": network(NEURONS.with_(threshold=np.array([1, np.nan, 1], np.float32))),
     "complex": network(weight=replace(WEIGHT, weight=np.eye(3) * 1j)),
 }
 

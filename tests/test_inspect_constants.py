@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from nrf_deploy.look import network_text
-from nrf_deploy.network import CubaLIF, Input, Linear, Network, Output
+from nrf_deploy.network import CubaLIF, Input, Linear, Network, Output, Population
 from nrf_deploy.text import tables
 
 NAME = "lif1.a_long_name_of_a_layer_with_many_parts"
 
 
-def cuba(name: str) -> CubaLIF:
+def cuba(name: str) -> Population:
     def spread(low: float, high: float) -> np.ndarray:
         return np.linspace(low, high, 3, dtype=np.float32)
 

@@ -79,7 +79,7 @@ def test_the_bundle_is_held_against_the_model_as_it_was_read() -> None:
     """The cost shows in verify too: nothing pretends that the rewrite was exact."""
     data = noise()
     bundle = pipeline.compile(network(), "loihi2", data, allow=[SUBTRACT])
-    assert bundle.network["n"].reset == "subtract"  # type: ignore[attr-defined]
+    assert bundle.network["n"].rule.reset == "subtract"  # type: ignore[attr-defined]
     assert not verify(bundle, data, limits=Limits(exact=True)).passed
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import nrf_deploy as nd
 from nrf_deploy.findings import NrfError
 from nrf_deploy.layers import layers
-from nrf_deploy.network import IF, LI, Delay, Input, Linear, Network, Node, Output
+from nrf_deploy.network import IF, LI, Delay, Input, Linear, Network, Node, Output, Population
 from nrf_deploy.pipeline import latency
 from nrf_deploy.recording import Recording
 
@@ -31,7 +31,7 @@ def weights(name: str, seed: int) -> Linear:
     return Linear(name=name, weight=w + 2 * np.eye(WIDTH, dtype=np.float32))
 
 
-def neurons(name: str, threshold: float = 2.0) -> IF:
+def neurons(name: str, threshold: float = 2.0) -> Population:
     ones = np.ones(WIDTH)
     return IF(name=name, r=ones, v_threshold=threshold * ones, v_reset=0 * ones)
 

@@ -13,7 +13,8 @@ from test_loihi_lower import coarse, demand_equal, exact
 from test_loihi_start import behind, leaky
 
 from nrf_deploy import pipeline
-from nrf_deploy.network import IF, Conv, Linear, Network, Node
+from nrf_deploy.network import IF, Conv, Linear, Network, Node, Population
+from nrf_deploy.neurons import Integrator, Spikes
 from nrf_deploy.recording import Recording
 from nrf_deploy.reference import run
 
@@ -22,9 +23,10 @@ def at_whole_units(network: Network) -> Network:
     """Neurons that fire at their threshold, and numbers with which v meets it often."""
 
     def one(node: Node) -> Node:
-        if isinstance(node, IF):
-            whole = np.maximum(np.rint(node.v_threshold * 8), 1) / 8
-            return node.with_(fires="at", v_threshold=whole, v_reset=0 * whole)
+        if type(node) is Population and type(node.rule) is Spikes:
+            assert type(node.membrane) is Integrator
+            whole = np.maximum(np.rint(node.rule.threshold * 8), 1) / 8
+            return node.with_(fires="at", threshold=whole, reset_to=0 * whole)
         if isinstance(node, Linear | Conv):
             bias = None if node.bias is None else np.rint(node.bias * 8) / 8
             return replace(node, weight=np.rint(node.weight * 8) / 8, bias=bias)
@@ -34,7 +36,9 @@ def at_whole_units(network: Network) -> Network:
 
 
 def with_fires(network: Network, fires: str) -> Network:
-    nodes = (n.with_(fires=fires) if isinstance(n, IF) else n for n in network.nodes)  # type: ignore[arg-type]
+    nodes = (
+        n.with_(fires=fires) if type(n) is Population and n.spikes else n for n in network.nodes
+    )
     return replace(network, nodes=tuple(nodes))
 
 
@@ -85,7 +89,7 @@ def test_the_two_ways_to_fire_differ() -> None:
     ],
 )
 def test_where_v_has_steps_between_two_thresholds_it_is_told(
-    last: IF, bias: float, severity: str | None
+    last: Population, bias: float, severity: str | None
 ) -> None:
     found = pipeline.check(behind(0, bias, last), "loihi2").findings
     told = [f.severity for f in found if f.code == "LOIHI-FIRES-AT"]

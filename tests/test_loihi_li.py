@@ -21,8 +21,8 @@ from nrf_deploy.network import (
     LIF,
     Conv,
     CubaLI,
+    I,
     Input,
-    Integrator,
     Linear,
     Network,
     Node,
@@ -46,7 +46,7 @@ def analogue(kind: str, steps: float = 10.0, spread: float = 0.0) -> Population:
     ones = np.ones(WIDTH)
     tau = DT * steps * (1 + spread * np.arange(WIDTH) / WIDTH)
     if kind == "I":
-        return Integrator(name="v", r=ones / DT / 8)
+        return I(name="v", r=ones / DT / 8)
     if kind == "LI":
         return LI(name="v", tau=tau, r=ones, v_leak=0 * ones)
     syn = DT * 5 * ones

@@ -22,7 +22,19 @@ from nrf_deploy.bundle import Bundle
 from nrf_deploy.findings import TargetError
 from nrf_deploy.layers import layers
 from nrf_deploy.legalise import apply_all
-from nrf_deploy.network import IF, LIF, Conv, Flatten, Input, Linear, Network, Output, Scale
+from nrf_deploy.network import (
+    IF,
+    LIF,
+    Conv,
+    Flatten,
+    Input,
+    Linear,
+    Network,
+    Output,
+    Population,
+    Scale,
+)
+from nrf_deploy.neurons import Integrator, Spikes
 from nrf_deploy.quantise.rules import LayerRules, Rules
 from nrf_deploy.recording import Recording
 from nrf_deploy.verification import Limits
@@ -58,8 +70,11 @@ def coarse(network: Network) -> Network:
             n = replace(n, weight=rounded(n.weight, 32))
         elif isinstance(n, Scale):
             n = replace(n, scale=rounded(n.scale, 32))
-        elif isinstance(n, IF):
-            n = n.with_(v_threshold=rounded(n.v_threshold, 64), v_reset=rounded(n.v_reset, 64))
+        elif type(n) is Population and type(n.rule) is Spikes:
+            assert type(n.membrane) is Integrator
+            n = n.with_(
+                threshold=rounded(n.rule.threshold, 64), reset_to=rounded(n.rule.reset_to, 64)
+            )
         nodes.append(n)
     return replace(network, nodes=tuple(nodes))
 
@@ -82,7 +97,7 @@ def test_integrate_and_fire_networks_lose_nothing(network: Network, seed: int) -
     demand_equal(network, recording)
 
 
-def if_layer(name: str, shape: tuple[int, ...], threshold: float = 1.0) -> IF:
+def if_layer(name: str, shape: tuple[int, ...], threshold: float = 1.0) -> Population:
     full = np.ones(shape)
     return IF(name=name, r=full * 1000, v_threshold=full * threshold, v_reset=full * 0)
 

@@ -11,7 +11,7 @@ from test_loihi_lower import demand_equal, if_layer, linear, noise
 import nrf_deploy as nd
 from nrf_deploy import pipeline
 from nrf_deploy.findings import Finding, TargetError
-from nrf_deploy.network import IF, LIF, Conv, Flatten, Input, Network, Node, Output
+from nrf_deploy.network import LIF, Conv, Flatten, Input, Network, Node, Output, Population
 from nrf_deploy.quantise.rules import Rules
 
 DT = 1e-3
@@ -22,7 +22,7 @@ def chain(*nodes: Node) -> Network:
     return Network(nodes, tuple(pairwise(n.name for n in nodes)), DT)
 
 
-def behind(depth: int, bias: float, last: IF | LIF) -> Network:
+def behind(depth: int, bias: float, last: Population) -> Network:
     """`last`, with this bias, behind `depth` layers without one."""
     nodes: list[Node] = [Input(name="x", port_shape=(2,))]
     for k in range(depth):
@@ -30,7 +30,7 @@ def behind(depth: int, bias: float, last: IF | LIF) -> Network:
     return chain(*nodes, linear("w", np.eye(2) * 0.75, np.full(2, bias)), last)
 
 
-def leaky(steps: float, threshold: float = 0.5) -> LIF:
+def leaky(steps: float, threshold: float = 0.5) -> Population:
     one = np.ones(2)
     return LIF(
         name="n",
@@ -81,7 +81,7 @@ def test_a_leak_forgets_an_early_spike_after_the_steps_that_are_named() -> None:
     ("last", "bias", "severity"),
     [(if_layer("n", (2,), 2000.0), 1500.0, "error"), (leaky(3, 2000.0), 500.0, "warning")],
 )
-def test_a_start_beyond_24_bits_is_told(last: IF | LIF, bias: float, severity: str) -> None:
+def test_a_start_beyond_24_bits_is_told(last: Population, bias: float, severity: str) -> None:
     """Positive drive: the start lies far below 0, where no spike tells that it was cut off."""
     (found,) = said(behind(36, bias, last), "LOIHI-START-CLIPPED")
     assert (found.severity, found.layer) == (severity, "n")

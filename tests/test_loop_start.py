@@ -33,6 +33,7 @@ from nrf_deploy.network import (
     Network,
     Node,
     Output,
+    Population,
     Scale,
 )
 from nrf_deploy.recording import Recording
@@ -60,7 +61,7 @@ def looped(cell: Node, *back: Node, start: LoopStart = "bias") -> Network:
     return Network((*nodes, *back), (*edges, *way), 1.0, loop_start=start)
 
 
-def cell(**more: Any) -> LIF:
+def cell(**more: Any) -> Population:
     values = {"tau": 4.0, "r": 4.0, "v_leak": 0.0, "v_threshold": 1.0, "v_reset": 0.0}
     return LIF(name="n", **{k: full(v, 2) for k, v in values.items()}, **more)
 
@@ -84,9 +85,9 @@ def rsynaptic(network: Network, x: Array) -> tuple[Array, Array]:
     """
     first, second = (network[n] for n in ("lif1.lif", "lif2"))
     fc1, rec, fc2 = (network[n] for n in ("fc1", "lif1.w_rec", "fc2"))
-    assert isinstance(first, CubaLIF)
-    assert isinstance(second, CubaLIF)
-    decays = [[1 - 1e-4 / t.astype(float) for t in (n.tau_syn, n.tau_mem)] for n in (first, second)]
+    assert first.kind == second.kind == "CubaLIF"
+    membranes = [n.membrane for n in (first, second)]  # type: ignore[attr-defined]
+    decays = [[1 - 1e-4 / t.astype(float) for t in (m.tau_syn, m.tau_mem)] for m in membranes]
     state = [[np.zeros(n.shape) for _ in range(2)] for n in (first, second)]
     out: tuple[list[Array], list[Array]] = ([], [])
     s = np.zeros(first.shape)

@@ -19,12 +19,18 @@ from hypothesis import strategies as st
 from nir_files import chain, codes, conv, flatten, graph, lif, linear, pool, port, refusal, save
 
 from nrf_deploy.findings import Finding, InputError
-from nrf_deploy.network import IF, LIF, Conv, Network, SumPool
+from nrf_deploy.network import Conv, Network, Population, SumPool
 from nrf_deploy.nir_io import read
 from nrf_deploy.nir_io.scan import Limits
 
 Tree = dict[str, Any]
 RULE_AND_DEFAULT = ["NIR-DEFAULT", "NIR-RULE-UNSTATED"]
+
+
+def spiking(network: Network) -> Any:
+    """Return the one population that spikes."""
+    (node,) = (n for n in network.of(Population) if n.spikes)
+    return node
 
 
 @pytest.fixture
@@ -49,7 +55,7 @@ def test_the_lif_of_the_nir_paper(shared: Path) -> None:
     network, findings = read(shared / "conformance/nir/lif_norse.nir", 1e-4)
     assert [n.kind for n in network.nodes] == ["Input", "Linear", "LIF", "Output"]
     assert (network.dt, [f.code for f in findings]) == (1e-4, RULE_AND_DEFAULT)
-    assert network["1"].tau == np.float32(0.0025)  # type: ignore[attr-defined]
+    assert network["1"].membrane.tau == np.float32(0.0025)  # type: ignore[attr-defined]
 
 
 def test_the_cnn_of_sinabs_in_units_of_steps(shared: Path) -> None:
@@ -58,7 +64,11 @@ def test_the_cnn_of_sinabs_in_units_of_steps(shared: Path) -> None:
     assert [n.shape for n in network.of(Conv)] == [(16, 16, 16), (16, 16, 16), (8, 8, 8)]
     assert [n.shape for n in network.of(SumPool)] == [(16, 8, 8), (8, 4, 4)]
     assert network["8"].shape == (128,)
-    assert all((n.v_reset == 0).all() and n.reset == "value" for n in network.of(IF))
+    assert all(
+        (n.rule.reset_to == 0).all() and n.rule.reset == "value"  # type: ignore[attr-defined]
+        for n in network.of(Population)
+        if n.spikes
+    )
     *defaults, rule = findings
     assert [(f.severity, f.code) for f in defaults] == [("info", "NIR-DEFAULT")] * 5
     assert (rule.severity, rule.code, rule.layer) == ("warning", "NIR-RULE-UNSTATED", None)
@@ -372,8 +382,8 @@ def test_a_convolution_that_does_not_say_its_input_takes_it_from_the_graph(file:
 def test_one_value_for_all_neurons_gets_the_full_shape(file: Path) -> None:
     save(file, image(conv(4, 2, 3, 3), lif(()), port("Output", 4, 6, 6)))
     network, findings = read(file)
-    lif_node = next(network.of(LIF))
-    assert lif_node.tau.shape == lif_node.v_reset.shape == (4, 6, 6)
+    lif_node = spiking(network)
+    assert lif_node.membrane.tau.shape == lif_node.rule.reset_to.shape == (4, 6, 6)
     assert [(f.code, f.severity) for f in findings] == [("NIR-BROADCAST", "info")]
     save(file, image(conv(4, 2, 3, 3), lif((4, 1, 1)), port("Output", 4, 6, 6)))
     assert [(f.code, f.severity) for f in read(file)[1]] == [("NIR-BROADCAST", "warning")]
@@ -431,7 +441,7 @@ def test_integers_become_floats_and_precision_is_kept(file: Path) -> None:
     doubles = lif(2, tau=np.full(2, 0.1, np.float64))
     network, _ = read(save(file, chain(port("Input", 2), weights, doubles, port("Output", 2))))
     assert network["n1"].weight.dtype == np.float32  # type: ignore[attr-defined]
-    assert network["n2"].tau.dtype == np.float64  # type: ignore[attr-defined]
+    assert network["n2"].membrane.tau.dtype == np.float64  # type: ignore[attr-defined]
 
 
 def in_a_row(node: Tree, **metadata: Any) -> Tree:
@@ -500,7 +510,7 @@ def test_defaults_of_nir(file: Path) -> None:
     node = lif(2)
     del node["v_reset"]
     network, findings = found(save(file, chain(port("Input", 2), node, port("Output", 2))))
-    assert (next(network.of(LIF)).v_reset == 0).all()
+    assert (spiking(network).rule.reset_to == 0).all()
     assert findings == ["NIR-DEFAULT"]
 
 
@@ -508,8 +518,8 @@ def test_a_reset_by_subtraction_needs_no_value(file: Path) -> None:
     node = lif(2) | {"metadata": {"reset": "subtract", "fires": "at"}}
     del node["v_reset"]
     network, findings = found(save(file, chain(port("Input", 2), node, port("Output", 2))))
-    (neurons,) = network.of(LIF)
-    assert (neurons.reset, neurons.fires, findings) == ("subtract", "at", [])
+    neurons = spiking(network)
+    assert (neurons.rule.reset, neurons.rule.fires, findings) == ("subtract", "at", [])
 
 
 def test_a_threshold_not_above_the_reset_is_mentioned(file: Path) -> None:
@@ -551,7 +561,7 @@ def test_order_reset_and_readout_come_from_the_metadata(file: Path) -> None:
     }
     network, findings = found(save(file, tree))
     assert [n.name for n in network.nodes] == ["out", "a", "in"]
-    assert next(network.of(LIF)).reset == "subtract"
+    assert spiking(network).rule.reset == "subtract"
     assert network.readout == readout
     assert findings == ["NIR-RULE-UNSTATED"]
 

@@ -32,6 +32,7 @@ from nrf_deploy.network import (
     Network,
     Node,
     Output,
+    Population,
     Threshold,
 )
 from nrf_deploy.neurons import Part
@@ -88,7 +89,7 @@ def conv(**more: Any) -> Conv:
     return Conv(**fields | more)
 
 
-def lif(*shape: int, name: str = "lif", **more: Any) -> LIF:
+def lif(*shape: int, name: str = "lif", **more: Any) -> Population:
     one = np.ones(shape, np.float32)
     fields = {
         "tau": 0.01 * one,

@@ -21,14 +21,13 @@ from nrf_deploy.network import (
     Conv,
     CubaLI,
     Delay,
+    I,
     Input,
-    Integrator,
     Linear,
     Network,
     Node,
     Output,
     Population,
-    RectifiedLI,
 )
 from nrf_deploy.program import OUTPUT, UNSAID, Program
 from nrf_deploy.recording import Recording
@@ -44,8 +43,8 @@ CHOICES: dict[str, tuple[str, ...]] = {"speck2b": ("rate-code", "spike-count")}
 CHIPS = ("loihi2", "emulator", "speck2b")
 
 
-def li(name: str, kind: type[LI] = LI) -> LI:
-    return kind(name=name, tau=4 * ONE, r=ONE, v_leak=0 * ONE)
+def li(name: str, rectified: bool = False) -> Population:
+    return LI(name=name, tau=4 * ONE, r=ONE, v_leak=0 * ONE, rectified=rectified)
 
 
 def linear(name: str, seed: int = 0) -> Linear:
@@ -77,10 +76,10 @@ def mean(bundle: Bundle, recording: Recording, layer: str, engine: str) -> Array
 
 NETWORKS = {
     "read": chain(linear("l"), li("v")),
-    "rectified": chain(linear("l"), li("v", RectifiedLI)),
+    "rectified": chain(linear("l"), li("v", rectified=True)),
     "sent on": chain(linear("l"), li("u"), linear("m", 1), li("v")),
     "rectified, sent on": chain(
-        linear("l"), li("u", RectifiedLI), linear("m", 1), li("v", RectifiedLI)
+        linear("l"), li("u", rectified=True), linear("m", 1), li("v", rectified=True)
     ),
 }
 
@@ -100,7 +99,7 @@ def test_every_value_is_decoded_to_the_float_one(
 
 def test_a_current_with_a_memory_and_no_leak_at_all_are_decoded_too(recording: Recording) -> None:
     cuba = CubaLI(name="v", tau_syn=2 * ONE, tau_mem=4 * ONE, r=ONE, v_leak=0 * ONE, w_in=2 * ONE)
-    for neurons in (cuba, Integrator(name="v", r=0.01 * ONE)):
+    for neurons in (cuba, I(name="v", r=0.01 * ONE)):
         bundle = compiled(chain(linear("l"), neurons), "emulator", recording)
         wanted, found = (mean(bundle, recording, "v", e) for e in ("reference", "emulator"))
         np.testing.assert_allclose(found, wanted, atol=0.03 * np.abs(wanted).max())

@@ -11,7 +11,7 @@ import pytest
 import nrf_deploy as nd
 from nrf_deploy import nir_io
 from nrf_deploy.findings import InputError, TargetError
-from nrf_deploy.network import LI, Input, Linear, Network, Output, Population, RectifiedLI
+from nrf_deploy.network import LI, Input, Linear, Network, Output, Population
 from nrf_deploy.neurons import Value
 from nrf_deploy.recording import Recording
 from nrf_deploy.reference import run
@@ -19,9 +19,9 @@ from nrf_deploy.reference import run
 DT, INPUTS, WIDTH = 1e-3, 6, 5
 
 
-def network(kind: type[LI] = RectifiedLI) -> Network:
+def network(rectified: bool = True) -> Network:
     rng, ones = np.random.default_rng(3), np.ones(WIDTH)
-    cell = kind(name="cell", tau=8 * DT * ones, r=ones, v_leak=0 * ones)
+    cell = LI(name="cell", tau=8 * DT * ones, r=ones, v_leak=0 * ones, rectified=rectified)
     last = LI(name="last", tau=4 * DT * ones, r=ones, v_leak=0 * ones)
     return Network(
         (
@@ -52,8 +52,8 @@ def noise() -> Recording:
 @pytest.mark.parametrize("decay", ["euler", "exact"])
 def test_the_value_is_cut_at_0_and_the_potential_is_not(decay: str) -> None:
     plain, cut = (
-        run(network(kind), noise(), record=["cell"], states=["cell"], decay=decay)  # type: ignore[arg-type]
-        for kind in (LI, RectifiedLI)
+        run(network(cuts), noise(), record=["cell"], states=["cell"], decay=decay)  # type: ignore[arg-type]
+        for cuts in (False, True)
     )
     wanted = plain.outputs["cell"].dense()
     assert wanted.min() < 0
@@ -88,7 +88,7 @@ def test_chips_follow_the_model(chip: str) -> None:
     assert report.passed, report.text()
     sent = nd.run(bundle, noise()).outputs["cell"].value
     assert sent.min() > 0
-    plain = nd.run(nd.compile(network(LI), chip, noise()), noise()).outputs["cell"].value
+    plain = nd.run(nd.compile(network(False), chip, noise()), noise()).outputs["cell"].value
     assert plain.min() < 0
 
 
@@ -109,7 +109,8 @@ def test_torchs_relu_behind_a_cell_becomes_a_part_of_it() -> None:
             return (z + y if self.twice else z), state
 
     made, _ = from_torch(Net(False), (3,))
-    assert [n.kind for n in made.nodes] == ["Input", "Linear", "RectifiedLI", "Output"]
+    assert [n.kind for n in made.nodes] == ["Input", "Linear", "LI", "Output"]
+    assert rectified(made, made.nodes[2].name)
     with pytest.raises(TargetError, match="EXPORT-LAYER"):
         from_torch(Net(True), (3,))
 

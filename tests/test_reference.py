@@ -15,8 +15,8 @@ from nrf_deploy.findings import InputError, UsageError
 from nrf_deploy.network import (
     Array,
     Delay,
+    I,
     Input,
-    Integrator,
     Linear,
     Network,
     Node,
@@ -196,7 +196,7 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
 
 
 def test_a_state_that_leaves_the_numbers_is_refused() -> None:
-    node = Integrator(name="y", r=full(1e38, 2))
+    node = I(name="y", r=full(1e38, 2))
     with pytest.raises(InputError) as caught:
         through(node, np.array([[0, 1]] * 9))
     assert codes(caught) == ["REF-OVERFLOW"]

@@ -19,13 +19,14 @@ from nrf_deploy.network import (
     LIF,
     Array,
     CubaLI,
+    I,
     Input,
-    Integrator,
     Linear,
     Network,
     Output,
     Population,
 )
+from nrf_deploy.neurons import Spikes
 from nrf_deploy.recording import Recording, Trace
 from nrf_deploy.reference import run
 
@@ -39,7 +40,7 @@ def test_r_scales_the_input_of_every_kind() -> None:
     def kinds(r: Array) -> list[Population]:
         shared: dict[str, Any] = {"name": "y", "r": r, "v_leak": 0 * one}
         cuba = CubaLI(tau_mem=tau, tau_syn=tau, w_in=one, **shared)
-        return [LI(tau=tau, **shared), Integrator(name="y", r=r), cuba]
+        return [LI(tau=tau, **shared), I(name="y", r=r), cuba]
 
     for scaled, plain in zip(kinds(4 * one), kinds(one), strict=True):
         expected = through(plain, 4 * x)
@@ -161,10 +162,11 @@ def test_exact_spiking_neurons_spike_and_reset() -> None:
     network = random_network(11, 2, neurons=("LIF",))
     trace = run(network, random_recording(network, 11, 60), states=["n0"], decay="exact")
     n0 = network["n0"]
-    assert isinstance(n0, LIF)
+    assert type(n0) is Population
+    assert type(n0.rule) is Spikes
     spiked = trace.outputs["n0"].dense().astype(bool)
     assert spiked.any()
-    assert (trace.states["n0"]["v"] <= n0.v_threshold)[~spiked].all()
+    assert (trace.states["n0"]["v"] <= n0.rule.threshold)[~spiked].all()
 
 
 # --- a neuron that others made ---

@@ -16,17 +16,13 @@ from random_networks import networks, random_network, random_recording
 
 from nrf_deploy.network import (
     IF,
-    LI,
     LIF,
     Array,
     AvgPool,
     Connection,
     Conv,
-    CubaLI,
-    CubaLIF,
     Flatten,
     Input,
-    Integrator,
     Linear,
     Network,
     Node,
@@ -34,6 +30,7 @@ from nrf_deploy.network import (
     Scale,
     SumPool,
 )
+from nrf_deploy.neurons import CurrentLeaky, Integrator, Leaky, Spikes
 from nrf_deploy.recording import Recording
 from nrf_deploy.reference import run
 
@@ -64,23 +61,20 @@ def norse_cell(n: Population, dt: float) -> Any:
     from norse.torch.functional.lif_box import LIFBoxParameters
     from norse.torch.functional.reset import reset_subtract, reset_value
 
-    fire = {}
-    if isinstance(n, IF | LIF | CubaLIF):
-        fire = {"v_th": tensor(n.v_threshold), "v_reset": tensor(n.v_reset)}
-    if isinstance(n, IF):
+    fire, m, rule = {}, n.membrane, n.rule
+    if type(rule) is Spikes:
+        fire = {"v_th": tensor(rule.threshold), "v_reset": tensor(rule.reset_to)}
+    if type(m) is Integrator:
+        assert n.spikes
         return norse.IAFCell(IAFParameters(**fire), dt=dt)
-    if isinstance(n, CubaLI):
-        tau = {"tau_mem_inv": inverse(n.tau_mem), "tau_syn_inv": inverse(n.tau_syn)}
-        cell, p = (
-            (norse.LIFCell, LIFParameters)
-            if isinstance(n, CubaLIF)
-            else (norse.LICell, LIParameters)
-        )
-        return cell(p(**tau, **fire, v_leak=tensor(n.v_leak)), dt=dt)
-    assert isinstance(n, LI)
-    shared = {"tau_mem_inv": inverse(n.tau), "v_leak": tensor(n.v_leak)}
-    if isinstance(n, LIF):
-        reset = reset_subtract if n.reset == "subtract" else reset_value
+    if type(m) is CurrentLeaky:
+        tau = {"tau_mem_inv": inverse(m.tau_mem), "tau_syn_inv": inverse(m.tau_syn)}
+        cell, p = (norse.LIFCell, LIFParameters) if n.spikes else (norse.LICell, LIParameters)
+        return cell(p(**tau, **fire, v_leak=tensor(m.v_leak)), dt=dt)
+    assert type(m) is Leaky
+    shared = {"tau_mem_inv": inverse(m.tau), "v_leak": tensor(m.v_leak)}
+    if type(rule) is Spikes:
+        reset = reset_subtract if rule.reset == "subtract" else reset_value
         return norse.LIFBoxCell(LIFBoxParameters(**shared, **fire, reset_method=reset), dt=dt)
     return norse.LIBoxCell(LIBoxParameters(**shared), dt=dt)
 
@@ -251,10 +245,10 @@ def test_integrator_is_the_if_that_never_fires() -> None:
     recording = random_recording(network, 2, STEPS)
     nodes = tuple(
         n
-        if not isinstance(n, Integrator)
+        if type(n) is not Population or type(n.membrane) is not Integrator
         else IF(
             name=n.name,
-            r=n.r,
+            r=n.membrane.r,
             v_threshold=np.full(n.shape, np.float32(1e30)),
             v_reset=np.zeros(n.shape, np.float32),
         )

@@ -15,7 +15,7 @@ from nir_files import Tree, chain, lif, port, save
 import nrf_deploy as nd
 from nrf_deploy.cli import main
 from nrf_deploy.findings import InputError, UsageError
-from nrf_deploy.network import IF, LIF, CubaLIF
+from nrf_deploy.network import Population
 from nrf_deploy.recording import Recording
 from nrf_deploy.recordings import write
 
@@ -68,8 +68,8 @@ def found(path: str, **how: Any) -> list[str]:
 
 
 def rules(path: str, **how: Any) -> list[tuple[str, str]]:
-    nodes = nd.read(path, **how).network.of(IF, LIF, CubaLIF)
-    return [(n.reset, n.fires) for n in nodes]
+    nodes = nd.read(path, **how).network.of(Population)
+    return [(n.rule.reset, n.rule.fires) for n in nodes if n.spikes]
 
 
 # --- the notice ----------------------------------------------------------------------------
@@ -225,8 +225,8 @@ def test_what_an_option_stated_stays_in_the_bundle(
         assert shown.count("info[NIR-RULE-OPTION]") == 2
         assert "reset = subtract (subtract v_threshold from the potential)" in shown
     assert main(["compile", foreign, "--target", "emulator", "-o", path, *options]) == 0
-    (node,) = nd.load(path).network.of(LIF)
-    assert (node.reset, node.fires) == ("subtract", "at")
+    (node,) = nd.load(path).network.of(Population)
+    assert (node.rule.reset, node.rule.fires) == ("subtract", "at")
     for words in (["inspect", path], ["verify", path, "--input", events]):
         capsys.readouterr()
         assert main(words) == 0
@@ -241,8 +241,8 @@ def test_what_an_option_stated_stays_in_the_bundle(
 def test_the_options_are_arguments_of_check_and_compile(foreign: str) -> None:
     for verb in (nd.check, nd.compile):
         made = verb(foreign, "emulator", reset="subtract", fires="at")  # type: ignore[operator]
-        (node,) = made.network.of(LIF)
-        assert (node.reset, node.fires) == ("subtract", "at")
+        (node,) = made.network.of(Population)
+        assert (node.rule.reset, node.rule.fires) == ("subtract", "at")
     with pytest.raises(UsageError, match="was read already"):
         nd.compile(nd.read(foreign), "emulator", reset="subtract")
 

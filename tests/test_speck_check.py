@@ -20,7 +20,7 @@ from nrf_deploy.network import (
     Input,
     Network,
     Output,
-    RectifiedLI,
+    Population,
     Threshold,
 )
 
@@ -176,12 +176,12 @@ def test_a_threshold_a_channel_is_no_fault() -> None:
     assert codes(network) == []
 
 
-def li(name: str, shape: tuple[int, ...], tau: float = 20.0) -> LI:
+def li(name: str, shape: tuple[int, ...], tau: float = 20.0) -> Population:
     one = np.ones(shape)
     return LI(name=name, tau=tau * one, r=tau * one, v_leak=0 * one)
 
 
-def cuba(name: str, shape: tuple[int, ...]) -> CubaLIF:
+def cuba(name: str, shape: tuple[int, ...]) -> Population:
     one = np.ones(shape)
     times = {"tau_syn": 5 * one, "tau_mem": 9 * one, "r": one, "w_in": one, "v_leak": 0 * one}
     return CubaLIF(name=name, **times, v_threshold=one, v_reset=0 * one)
@@ -263,7 +263,7 @@ def test_a_wire_of_8_is_taken_with_a_word_about_it() -> None:
 def test_only_what_a_choice_rewrites_is_offered_that_choice() -> None:
     """A potential that rests elsewhere than at 0 has no rewrite: no --allow is named for it."""
     one = np.ones(3)
-    for kind, rest, offered in ((LI, 0, True), (RectifiedLI, 0, True), (LI, 1, False)):
-        node = kind(name="n", tau=5 * one, r=one, v_leak=rest * one)
+    for rectified, rest, offered in ((False, 0, True), (True, 0, True), (False, 1, False)):
+        node = LI(name="n", tau=5 * one, r=one, v_leak=rest * one, rectified=rectified)
         (found,) = (f for f in said(chain((3,), linear("l", ones(3, 3)), node)) if f.layer == "n")
         assert ("--allow" in found.fix) is offered

@@ -23,7 +23,8 @@ from speck_networks import (
 import nrf_deploy as nd
 from nrf_deploy.bundle import Bundle
 from nrf_deploy.legalise.choice import legalise
-from nrf_deploy.network import AvgPool, Flatten, Input, LinearLeakIF, Network, Output
+from nrf_deploy.network import AvgPool, Flatten, Input, Network, Output, Population
+from nrf_deploy.neurons import linear_leak
 from nrf_deploy.program import Conv, Sparse
 from nrf_deploy.recording import Recording
 from nrf_speck.form import Wire, cores
@@ -194,8 +195,10 @@ def test_a_linear_leak_takes_what_an_exponential_one_takes_on_average() -> None:
     network = chain((3,), linear("l", eighths((2, 3), 0)), leaky("n", (2,), tau=50.0, theta=2.0))
     after, steps = legalise(network, (*PASSES, LinearLeak()))
     node = after["n"]
-    assert isinstance(node, LinearLeakIF)
-    assert node.leak.tolist() == [2.0 / 100] * 2
+    assert type(node) is Population
+    assert type(node.membrane) is linear_leak.LinearLeak
+    assert node.spikes
+    assert node.membrane.leak.tolist() == [2.0 / 100] * 2
     assert [f.code for s in steps for f in s.findings if f.severity == "warning"] == [
         "CHOICE-UNMEASURED"
     ]

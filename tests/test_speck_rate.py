@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,8 @@ from speck_networks import chain, conv, eighths, linear, neurons
 import nrf_deploy as nd
 from nrf_deploy.bundle import Bundle
 from nrf_deploy.legalise import parse
-from nrf_deploy.network import LI, Array, Network, RateIF, RectifiedLI
+from nrf_deploy.network import LI, Array, Network, Population
+from nrf_deploy.neurons import Integrator
 from nrf_deploy.pipeline import unit
 from nrf_deploy.quantise.rules import Rules
 from nrf_deploy.recording import Recording
@@ -20,9 +23,12 @@ from nrf_deploy.reference import run as run_reference
 from nrf_deploy.verification.explain import attributed
 
 BOTH = ("rate-code", "spike-count")
+Rectified = partial(LI, rectified=True)
 
 
-def li(name: str, shape: tuple[int, ...], tau: Any = 1.0, kind: type[LI] = LI) -> LI:
+def li(
+    name: str, shape: tuple[int, ...], tau: Any = 1.0, kind: Callable[..., Population] = LI
+) -> Population:
     one = np.ones(shape)
     return kind(name=name, tau=tau * one, r=one, v_leak=0 * one)
 
@@ -55,10 +61,10 @@ def test_a_count_is_read_as_the_value_that_it_stands_for(tau: Any, engine: str) 
     np.testing.assert_allclose(found, value, rtol=0.03)
 
 
-@pytest.mark.parametrize("kind", [LI, RectifiedLI])
+@pytest.mark.parametrize("kind", [LI, Rectified])
 @pytest.mark.parametrize(("weight", "bias"), [(0.1, 5.0), (-0.5, 5.0), (1.0, 0.25)])
 def test_a_bias_that_is_larger_than_any_weight_is_counted_too(
-    weight: float, bias: float, kind: type[LI]
+    weight: float, bias: float, kind: Callable[..., Population]
 ) -> None:
     """A tick makes one spike at most, so a spike must be worth a tick's bias at least."""
     given = linear("l", np.full((2, 3), weight), np.full(2, bias))
@@ -78,9 +84,9 @@ def relus(seed: int) -> Network:
     return chain(
         (2, 8, 8),
         first,
-        li("v1", first.shape, kind=RectifiedLI),
+        li("v1", first.shape, kind=Rectified),
         second,
-        li("v2", second.shape, kind=RectifiedLI),
+        li("v2", second.shape, kind=Rectified),
         head,
         li("map", head.shape),
     )
@@ -126,7 +132,7 @@ def test_what_a_rectified_neuron_has_below_zero_it_forgets() -> None:
     frames[:10, 0] = 1
     frames[10:, 1] = 1
     recording = Recording.from_dense(frames)
-    for kind, late in ((RectifiedLI, 1), (LI, 10)):
+    for kind, late in ((Rectified, 1), (LI, 10)):
         bundle = compiled(
             chain((2,), linear("l", np.array([[-1.0, 1.0]])), li("v", (1,), kind=kind))
         )
@@ -136,7 +142,7 @@ def test_what_a_rectified_neuron_has_below_zero_it_forgets() -> None:
 
 def test_a_bias_below_zero_is_taken_off_in_each_step() -> None:
     layer = replace(linear("l", np.array([[1.0, 1.0, 1.0]])), bias=np.array([-2.0]))
-    bundle = compiled(chain((3,), layer, li("v", (1,), kind=RectifiedLI)))
+    bundle = compiled(chain((3,), layer, li("v", (1,), kind=Rectified)))
     recording = constant(np.ones(3), 50)
     assert decoded(bundle, recording, "v", "reference").mean() == pytest.approx(1)
     assert decoded(bundle, recording, "v").mean() == pytest.approx(1, abs=0.05)
@@ -161,7 +167,12 @@ def test_every_choice_stays_in_the_bundle_with_its_cost() -> None:
     network = bundle.network
     for step in bundle.steps:
         network, _ = parse(step.rewrite).apply(network)
-    assert all(isinstance(network[n], RateIF) for n in ("v1", "v2", "map"))
+    counted = {"per_step=many", "reset=subtract", "fires=at", "floor", "worth"}
+    for name in ("v1", "v2", "map"):
+        node = network[name]
+        assert type(node) is Population
+        assert type(node.membrane) is Integrator
+        assert node.features == counted
 
 
 def test_the_rewritten_model_runs_in_float_as_the_chip_does_in_time_steps() -> None:

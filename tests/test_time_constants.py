@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import nrf_deploy as nd
-from nrf_deploy.network import LIF, CubaLIF, Input, Linear, Network, Node, Output
+from nrf_deploy.network import LIF, CubaLIF, Input, Linear, Network, Node, Output, Population
 
 ONE = np.ones(3)
 
@@ -26,11 +26,11 @@ def network(neurons: Node, dt: float = 1.0) -> Network:
     )
 
 
-def lif(tau: np.ndarray) -> LIF:
+def lif(tau: np.ndarray) -> Population:
     return LIF(name="n", tau=tau, r=ONE, v_leak=0 * ONE, v_threshold=ONE / 2, v_reset=0 * ONE)
 
 
-def cuba(tau_syn: np.ndarray, tau_mem: np.ndarray) -> CubaLIF:
+def cuba(tau_syn: np.ndarray, tau_mem: np.ndarray) -> Population:
     times = {"tau_syn": tau_syn, "tau_mem": tau_mem}
     return CubaLIF(
         name="n", **times, r=ONE, v_leak=0 * ONE, w_in=ONE, v_threshold=ONE / 2, v_reset=0 * ONE

@@ -276,7 +276,7 @@ class AnyLeaky(LocalPass):
     name = "any_leaky"
 
     def at(self, network: Network, node: Node) -> Outcome:
-        if not isinstance(node, Population) or type(node.membrane) is Leaky:
+        if type(node) is not Population or type(node.membrane) is Leaky:
             return None
         if not isinstance(node.membrane, Leaky):
             return None

@@ -17,7 +17,8 @@ from nrf_deploy.ladder_lint import thresholds
 from nrf_deploy.ladders import Rung, rungs
 from nrf_deploy.legalise.base import parse
 from nrf_deploy.legalise.exact_decay import ExactDecay
-from nrf_deploy.network import LI, LIF, CubaLIF, Input, Linear, Network, Node, Output
+from nrf_deploy.network import LI, LIF, CubaLIF, Input, Linear, Network, Node, Output, Population
+from nrf_deploy.neurons import Leaky
 from nrf_deploy.quantise.rules import Rules
 from nrf_deploy.recording import Recording
 from nrf_deploy.recordings import write
@@ -220,7 +221,7 @@ def test_thresholds_that_do_not_follow_their_time_constants_are_warned_of() -> N
     fixed = replace(
         fair,
         nodes=tuple(
-            n.with_(v_threshold=0.1 * np.ones(WIDTH)) if isinstance(n, LIF) else n
+            n.with_(threshold=0.1 * np.ones(WIDTH)) if type(n) is Population else n
             for n in fair.nodes
         ),
     )
@@ -236,7 +237,7 @@ def test_thresholds_that_do_not_follow_their_time_constants_are_warned_of() -> N
 def test_the_lint_is_part_of_a_check() -> None:
     fair = channels("LIF", depth=1)
     nodes = tuple(
-        n.with_(v_threshold=0.1 * np.ones(WIDTH)) if isinstance(n, LIF) else n for n in fair.nodes
+        n.with_(threshold=0.1 * np.ones(WIDTH)) if type(n) is Population else n for n in fair.nodes
     )
     found = nd.check(replace(fair, nodes=nodes), "loihi2").findings
     assert [f.layer for f in found if f.code == "COVARIANCE-THRESHOLD"] == ["n0.0", "n0.1"]
@@ -258,12 +259,15 @@ def test_a_model_without_channels_is_refused() -> None:
     assert len(codes) == len(set(codes)), "what holds for two tests is said once"
 
 
+def membrane(node: Node) -> Leaky:
+    assert type(node) is Population
+    assert type(node.membrane) is Leaky
+    return node.membrane
+
+
 def test_exact_decay_keeps_what_an_event_adds_and_is_named_in_a_bundle() -> None:
-    before = neurons("LIF", "n", 4.0)
     network, _ = ExactDecay().apply(channels("LIF"))
-    after = network["n0.0"]
-    assert isinstance(before, LIF)
-    assert isinstance(after, LIF)
+    before, after = (membrane(n) for n in (neurons("LIF", "n", 4.0), network["n0.0"]))
     np.testing.assert_allclose(after.r * DT / after.tau, before.r * DT / before.tau)
     np.testing.assert_allclose(1 - DT / after.tau, np.exp(-DT / before.tau))
     assert parse("exact_decay") == ExactDecay()

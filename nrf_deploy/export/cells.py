@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..findings import Finding, TargetError, error, warning
-from ..network import IF, LI, LIF, Array, CubaLI, CubaLIF, Population, RectifiedLI, Reset
+from ..network import IF, LI, LIF, Array, CubaLI, CubaLIF, Population, Reset
 from .arrays import finite, plain
 from .trace import Call
 
@@ -99,8 +99,13 @@ def _lif_box(call: Call, dt: float) -> Population:
 
 def _li_box(call: Call, dt: float) -> Population:
     tau = _tau(call, "tau_mem_inv", dt)
-    kind = RectifiedLI if call.rectified else LI
-    return kind(name=call.name, tau=tau, r=_constant(call, 1.0), v_leak=_voltage(call, "v_leak"))
+    return LI(
+        name=call.name,
+        tau=tau,
+        r=_constant(call, 1.0),
+        v_leak=_voltage(call, "v_leak"),
+        rectified=call.rectified,
+    )
 
 
 def _lif(call: Call, dt: float) -> Population:

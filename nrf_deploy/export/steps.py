@@ -131,7 +131,7 @@ def _loudest(
     spiking = {
         id(c.module): c.name
         for c in step.calls
-        if isinstance(n := nodes[c.name], Population) and n.spikes
+        if type(n := nodes[c.name]) is Population and n.spikes
     }
     best: tuple[list[Any], list[str]] | None = None
     for scale in SCALES:
@@ -223,7 +223,7 @@ def _sum(signals: Mapping[str, Array], names: Sequence[str]) -> Array:
 
 
 def _agree(node: Node, ours: Array, given: Array) -> bool:
-    if isinstance(node, Population) and node.spikes:
+    if type(node) is Population and node.spikes:
         return np.array_equal(ours, given)
     return _close(ours, given)
 

@@ -72,7 +72,7 @@ def stateless_cycles(nodes: dict[str, Node], edges: Iterable[Edge], dt: float) -
     def remembers(node: Node) -> bool:
         if isinstance(node, Delay):
             return bool(np.all(node.delay >= dt / 2))
-        return isinstance(node, Population)
+        return type(node) is Population
 
     left = {name for name, node in nodes.items() if not remembers(node)}
     inside = [e for e in edges if e[0] in left and e[1] in left]
