@@ -13,6 +13,7 @@ from .idle import idle
 from .kinds import kind_of
 from .model import read, rule_findings
 from .network import Array, Network, Node, Population
+from .neurons.spikes import Fires, Reset
 from .recording import Recording
 from .recordings import Camera, Look, Options, Table
 from .show import (
@@ -37,8 +38,8 @@ def look(
     path: str,
     *,
     dt: float | None = None,
-    reset: str | None = None,
-    fires: str | None = None,
+    reset: Reset | None = None,
+    fires: Fires | None = None,
     cores: bool = False,
     **options: Unpack[Options],
 ) -> tuple[str, dict[str, Any], str, tuple[Finding, ...]]:
@@ -103,7 +104,7 @@ def demand_used(given: Mapping[str, object], names: Iterable[str], why: str, fix
 
 
 def _network(
-    path: str, dt: float | None, reset: str | None, fires: str | None
+    path: str, dt: float | None, reset: Reset | None, fires: Fires | None
 ) -> tuple[Network, tuple[Finding, ...]]:
     if dt is not None:
         model = read(path, dt, reset=reset, fires=fires)

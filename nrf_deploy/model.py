@@ -14,6 +14,7 @@ from .files import reading
 from .findings import Finding, InputError, NrfError, UsageError, error
 from .kinds import demand_kind
 from .network import Network
+from .neurons.spikes import Fires, Reset
 from .typed import demand_number, wrong
 
 
@@ -65,7 +66,7 @@ def rule_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 
 def as_model(
-    given: object, dt: float | None = None, reset: str | None = None, fires: str | None = None
+    given: object, dt: float | None = None, reset: Reset | None = None, fires: Fires | None = None
 ) -> Model:
     """Return a Model, a Network as one, or the one in a .nir file or a nir.NIRGraph.
 
@@ -89,8 +90,8 @@ def read(
     model: str | Path | NIRGraph,
     dt: float | None = None,
     *,
-    reset: str | None = None,
-    fires: str | None = None,
+    reset: Reset | None = None,
+    fires: Fires | None = None,
 ) -> Model:
     """Read a model from a .nir file or from a graph of the nir library.
 

@@ -20,6 +20,7 @@ from .findings import TargetError, UsageError, error, refuse
 from .given import as_bundle, as_recording, as_scheme
 from .model import Model, as_model
 from .network import Array, Network, Population, gives_values
+from .neurons.spikes import Fires, Reset
 from .program import OUTPUT, spread
 from .progress import Progress, quiet
 from .quantise.rules import Rules
@@ -38,8 +39,8 @@ def check(
     allow: Collection[str] = (),
     *,
     dt: float | None = None,
-    reset: str | None = None,
-    fires: str | None = None,
+    reset: Reset | None = None,
+    fires: Fires | None = None,
     progress: Progress = quiet,
 ) -> Verdict:
     """Return a chip's verdict on every layer of a model, without writing anything.
@@ -85,8 +86,8 @@ def compile(
     allow: Collection[str] = (),
     *,
     dt: float | None = None,
-    reset: str | None = None,
-    fires: str | None = None,
+    reset: Reset | None = None,
+    fires: Fires | None = None,
     progress: Progress = quiet,
 ) -> Bundle:
     """Compile a model for a chip.

@@ -101,6 +101,7 @@ WRONG = {
     "nd.compile(m, 42)": "arg-type",
     'nd.compile(m, "loihi2", nonsense=True)': "call-arg",
     "nd.read(3)": "arg-type",
+    'nd.read("m.nir", reset="substract")': "arg-type",
     'nd.check("m.nir", "loihi2", calibrate="e.npz")': "arg-type",
     'nd.compile(m, "loihi2", scheme={})': "arg-type",
     "nd.save(m, 'b.nrfb')": "arg-type",

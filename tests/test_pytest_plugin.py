@@ -94,7 +94,7 @@ def test_an_option_given_twice_is_refused(here: pytest.Pytester, name: str) -> N
     [
         (("--nrf-origin", "zero"), "*and --nrf-origin out*"),
         (("--nrf-crop", "1,2,3"), "*--nrf-crop*'1,2,3' is not X,Y,W,H*"),
-        (("--nrf-until", "-1"), "*--nrf-until -1.0 is no time*"),
+        (("--nrf-until", "-1"), "*--nrf-until is -1.0; expected whole microseconds*"),
     ],
 )
 def test_a_choice_of_events_that_steps_do_not_have_is_refused(

@@ -264,7 +264,7 @@ def test_a_target_that_does_not_say_what_its_integers_mean_is_refused_before_the
     bundle = nd.compile(network(), "loihi2")
     plain = SimpleNamespace(name="plain")
     monkeypatch.setattr("nrf_deploy.verification.explain.target_of", lambda bundle: plain)
-    monkeypatch.setattr("nrf_deploy.verification.verify.run", None)
+    monkeypatch.setattr("nrf_deploy.verification.verify.run_engine", None)
     with pytest.raises(UsageError, match="VERIFY-ATTRIBUTE"):
         nd.verify(bundle, recording(), attribute=True)
 

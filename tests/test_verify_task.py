@@ -224,7 +224,7 @@ def test_a_wrong_class_breaks_its_limit() -> None:
 def test_a_limit_of_what_cannot_be_known_is_refused_before_the_runs(
     limit: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nrf_deploy.verification.verify.run", None)
+    monkeypatch.setattr("nrf_deploy.verification.verify.run_engine", None)
     with pytest.raises(UsageError, match="LIMITS-TASK"):
         nd.verify(bundled(maps({})), moving(), limits=Limits(exact=False, **{limit: 1.0}))
 
@@ -337,7 +337,7 @@ def test_the_command_line_takes_labels_and_limits(
 def test_a_tracker_is_held_against_the_truth(tmp_path: Path) -> None:
     """A shipped model, whose readout says places, with labels from a file."""
     pytest.importorskip("torch", reason="torch is absent: pip install '.[models]'")
-    from nrf_deploy.shipped import export
+    from nrf_deploy.api.export import export
     from nrf_models.covariant import shipped
 
     model = export("lif-tracker", tmp_path / "m.nir")

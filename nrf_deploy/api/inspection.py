@@ -10,6 +10,7 @@ from typing import Any, Unpack
 from ..findings import Finding
 from ..given import demand_options
 from ..look import look
+from ..neurons.spikes import Fires, Reset
 from ..recordings import Options
 from ..typed import demand_path
 
@@ -41,8 +42,8 @@ def inspect(
     file: str | Path,
     *,
     dt: float | None = None,
-    reset: str | None = None,
-    fires: str | None = None,
+    reset: Reset | None = None,
+    fires: Fires | None = None,
     cores: bool = False,
     **options: Unpack[Options],
 ) -> Inspection:
