@@ -177,7 +177,7 @@ def test_a_layer_that_differs_is_told_in_the_verifier_s_words(
     assert "the state 'v' is" in said
     assert " in mine and " in said
     assert "in emulator" in said
-    assert "fix: look at both runs' states there" in said
+    assert "fix: check both runs' states there" in said
     assert "Traceback" not in said
     assert ".py:" not in said
     cases = ElementTree.parse(here.path / "x.xml").getroot().iter("testcase")

@@ -47,7 +47,7 @@ def fixes(comparison: Comparison, advice: Advice) -> dict[str | None, str]:
 
 def test_a_layer_that_is_good_in_isolation_sends_the_reader_to_those_before_it() -> None:
     told = fixes(runs(0.3, 0.5), Advice(alone=runs(0.3, 0.05)))
-    assert "look at the layers before it, first at 'one' (" in told["two"]
+    assert "check the layers before it, first at 'one' (" in told["two"]
     assert "% off in isolation)" in told["two"]
     assert told["one"].startswith("nrf-deploy verify ... --attribute shows the cause")
     alone = fixes(runs(0.3, 0.5), Advice(alone=runs(0.3, 0.4)))

@@ -32,7 +32,7 @@ from nrf_deploy.reference.connections import connection
 from nrf_deploy.verification.attribution import attribute
 from nrf_deploy.verification.causes import Attribution, LayerCauses
 from nrf_deploy.verification.fed import _bare, drive
-from nrf_deploy.verification.fed import given as fed
+from nrf_deploy.verification.fed import inputs_of as fed
 from nrf_deploy.verification.ideal import Variants, ideal
 from nrf_emulator.arithmetic import FixedArithmetic
 
@@ -187,7 +187,7 @@ def test_the_run_of_each_layer_and_its_causes_are_parts_with_a_name() -> None:
     nd.verify(nd.compile(network(), "loihi2"), recording(), attribute=True, progress=heard)
     running, causes = ([f"{w} {n}" for n in ("first", "last")] for w in ("running", "causes of"))
     told = [p for p in heard.parts if p]
-    assert told == ["causes: the model", *(f"{r} by itself" for r in running), *causes]
+    assert told == ["causes: the model", *(f"{r} in isolation" for r in running), *causes]
     assert all(heard.parts.values())
 
 

@@ -62,7 +62,7 @@ def test_the_verb_writes_a_bundle_and_a_recording_that_differ_again(
     main([*words, "--bisect", str(tmp_path / "small")])
     said = " ".join(capsys.readouterr().out.split())
     assert "VERIFY-BISECTED" in said
-    assert "this layer is the one that is most off" in said
+    assert "this layer has the largest error" in said
     small = tmp_path / "small"
     assert f"nrf-deploy verify {small}.nrfb --input {small}.npz --exact" in said
     given, _ = read(tmp_path / "small.npz")
@@ -100,4 +100,4 @@ def test_it_says_why_another_layer_is_handed_on_than_the_one_where_the_runs_part
     told = replace(report, comparison=replace(report.comparison, first_divergence=elsewhere))
     found = nd.bisect(bundle, recording(), report=told)
     assert found.said().layer == "last"
-    assert "the whole runs part first in layer 'first', at step 1" in found.said().why
+    assert "the whole runs first differ in layer 'first', at step 1" in found.said().why

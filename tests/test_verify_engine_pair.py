@@ -92,7 +92,7 @@ def test_one_spike_that_moved_is_named(to: int, said: str) -> None:
     c = compare(trace("chip", chip), trace("model", model), order=list(model), counts=list(model))
     told = unwrapped(Report(c, Limits(exact=False), ()).text())
     assert f"1 spike of layer 'two', neuron (1, 2, 3), {said}: nothing else differs" in told
-    assert "Most spikes are there" not in told
+    assert "Most spikes are in both runs" not in told
 
 
 def test_two_spikes_that_differ_in_two_neurons_did_not_move() -> None:
@@ -121,4 +121,4 @@ def test_columns_say_which_run_they_are_of_and_a_class_what_its_share_is(
     assert "run cosine" in heads
     assert max(map(len, lines)) <= 80
     told = unwrapped("\n".join(lines))
-    assert "class: the neuron of the last layer that gives most, and its share" in told
+    assert "class: the neuron of the last layer with the largest sum, and its share" in told

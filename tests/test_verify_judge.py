@@ -260,15 +260,15 @@ def test_spikes_that_only_moved_are_told_from_spikes_that_were_lost() -> None:
     model = (np.random.default_rng(1).random((60, *SHAPE)) < 0.05).astype(np.int64)
     late = np.roll(model, 1, axis=0)
     late[0] = model[-1]
-    words = "Most spikes are there, but moved by steps: "
-    assert f"{words}{int((late != model).sum())} places differ" in told(late, model)
+    words = "Most spikes are in both runs, but moved by steps: "
+    assert f"{words}{int((late != model).sum())} mismatches" in told(late, model)
     assert "spike-time distance is at most 0." in told(late, model)
     neighbour = model.copy()
     step, *neuron = (int(i) for i in np.argwhere(model)[0])
     neighbour[step, *neuron] = 0
     neighbour[step, *(1 - neuron[0], *neuron[1:])] += 1
     assert words not in told(neighbour, model)
-    assert "Most spikes are there: 2 places differ" in told(neighbour, model)
+    assert "Most spikes are in both runs: 2 mismatches" in told(neighbour, model)
     elsewhere = np.roll(model, 1, axis=-1)
     twice = np.maximum(model, np.roll(model, 2, axis=0))
     for other in (elsewhere, twice, np.zeros_like(model), model[::-1]):
@@ -276,7 +276,7 @@ def test_spikes_that_only_moved_are_told_from_spikes_that_were_lost() -> None:
         assert "More than the times of spikes differs: " in told(other, model)
     assert "spikes differs" not in told(model, model)
     half = f"{int(twice.sum())} spikes for {int(model.sum())}"
-    assert f"layer 'one' is farthest off, with {half}" in told(twice, model)
+    assert f"layer 'one' has the largest error, with {half}" in told(twice, model)
 
 
 def test_details_can_be_left_out() -> None:
@@ -329,7 +329,7 @@ def test_the_text_says_where_what_and_the_verdict() -> None:
     assert "chip against model" in text
     heads = next(line for line in text.splitlines() if line.startswith("layer"))
     assert heads.split()[3:5] == ["chip", "model"]
-    assert "differ: places" in " ".join(text.split())
+    assert "differ: mismatches" in " ".join(text.split())
     assert "layer 'one', neuron (0, 1, 2), at step 1" in " ".join(text.split())
     assert "the output: 0 in chip, 1 in model" in " ".join(text.split())
     assert "error[VERIFY-DIVERGED]" in text

@@ -1,4 +1,4 @@
-"""Compare two runs, say where they part, judge, and report."""
+"""Comparison of two runs, their first mismatch, the judgement and the report."""
 
 from ..program import OUTPUT
 from .activity import activity

@@ -1,4 +1,4 @@
-"""Layers that say nothing: those that never spike and those that always do."""
+"""Layers without information: those that never spike and those that always do."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..recording import Recording, Trace
 from ..text import several
 
 SATURATED = 0.95
-"""The share of (step, neuron) places with a spike above which a layer carries no news."""
+"""Share of steps and neurons with a spike above which a layer carries no information."""
 
 
 def activity(
@@ -20,42 +20,44 @@ def activity(
     graded: Collection[str] = (),
     cause: Callable[[str], str] = lambda layer: "",
 ) -> list[Finding]:
-    """One warning a layer of `trace` that never or (almost) always spikes.
+    """Return a warning for each layer of `trace` that never or (almost) always spikes.
 
-    `reference` tells a fault of the model from one of its integers. `graded` names layers
-    whose values are no spikes (readouts without a threshold), which may well always give one.
-    `cause` says what to do about a layer whose integers differ from the model (Advice.cause).
+    `reference` distinguishes a fault of the model from one of its integers. `graded` names layers
+    whose values are not spikes (readouts without a threshold), which may always have one.
+    `cause` returns a fix for a layer whose integers differ from the model (Advice.cause).
     """
     names = trace.outputs if order is None else [n for n in order if n in trace.outputs]
-    found = []
+    findings = []
     for name in names:
-        own = trace.outputs[name]
+        output = trace.outputs[name]
         model = reference.outputs.get(name) if reference is not None else None
-        places = own.steps * own.size
-        if places and not len(own.index):
-            found.append(_silent(name, trace.engine, own, model, cause(name)))
-        elif len(own.index) > SATURATED * places and not (name in graded or _analogue(own)):
-            found.append(_saturated(name, trace.engine, own, model, cause(name)))
-    return found
+        places = output.steps * output.size
+        if places and not len(output.index):
+            findings.append(_silent(name, trace.engine, output, model, cause(name)))
+        elif len(output.index) > SATURATED * places and not (name in graded or _analogue(output)):
+            findings.append(_saturated(name, trace.engine, output, model, cause(name)))
+    return findings
 
 
 def _analogue(recording: Recording) -> bool:
     return recording.value.dtype.kind == "f"
 
 
-def _silent(name: str, engine: str, own: Recording, model: Recording | None, cause: str) -> Finding:
+def _silent(
+    name: str, engine: str, output: Recording, model: Recording | None, cause: str
+) -> Finding:
     if model is None:
-        why = "what follows sees nothing of the input"
+        why = "the layers after it get nothing of the input"
         fix = "lower its threshold or raise its weights; check that the input reaches it"
     elif len(model.index):
         why = f"it spikes {several(model.events, 'time')} in the reference: the integers lost it"
         fix = "; ".join(filter(None, (cause, "nrf-deploy check shows how it was rounded")))
     else:
         why = "it is silent in the reference too: the model does it, not its integers"
-        fix = "lower its threshold or raise its weights, or give a longer or livelier input"
+        fix = "lower its threshold or raise its weights, or give a longer or more active input"
     return warning(
         "VERIFY-SILENT-LAYER",
-        f"never spikes in {several(own.steps, 'step')} ({engine})",
+        f"never spikes in {several(output.steps, 'step')} ({engine})",
         why=why,
         fix=fix,
         layer=name,
@@ -63,9 +65,9 @@ def _silent(name: str, engine: str, own: Recording, model: Recording | None, cau
 
 
 def _saturated(
-    name: str, engine: str, own: Recording, model: Recording | None, cause: str
+    name: str, engine: str, output: Recording, model: Recording | None, cause: str
 ) -> Finding:
-    share = len(own.index) / (own.steps * own.size)
+    share = len(output.index) / (output.steps * output.size)
     if model is None or not model.steps * model.size:
         why = "a layer that always spikes says nothing about the input"
         fix = "raise its threshold or lower its weights; check its bias"

@@ -1,4 +1,4 @@
-"""Ways out of a broken limit: only those that follow from this verification's numbers."""
+"""Fixes for a broken limit that follow from the numbers of this verification."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ ATTRIBUTE = "nrf-deploy verify ... --attribute shows the cause"
 
 @dataclass(frozen=True, eq=False)
 class Advice:
-    """`attribute` finds the cause where it is not known yet, `shares` are the causes that were
-    found, `alone` the layers in isolation. `recorded`: the right run is a file, not an engine."""
+    """Advice for a verification. `attribute` is the command that finds causes, `shares` are the
+    known causes, `alone` the layers in isolation. `recorded`: the right run is a file."""
 
     ways: Ways = UNKNOWN
     attribute: str = ATTRIBUTE
@@ -28,21 +28,21 @@ class Advice:
     recorded: bool = False
 
     def of(self, layer: LayerComparison, limit: float) -> str:
-        """Return the way out for a layer whose error is above its limit."""
+        """Return the fix for a layer whose error is above its limit."""
         return self._layers_before(layer, limit) or self.cause(layer.layer)
 
     def cause(self, layer: str) -> str:
-        """Return the way out of the cause that was found, or how to find it."""
-        found = {} if self.shares is None else {x.layer: x for x in self.shares.layers}
-        own = found.get(layer)
-        if own is not None and own.error and own.dominant is not None:
-            share = f"{own.causes[own.dominant]:.3g}"
-            way = self.ways.fix(own.dominant, layer)
-            return f"{own.dominant} is its largest cause ({share}): {way}"
+        """Return the fix of a layer's largest cause, or how to find the cause."""
+        shares_by_layer = {} if self.shares is None else {x.layer: x for x in self.shares.layers}
+        shares = shares_by_layer.get(layer)
+        if shares is not None and shares.error and shares.dominant is not None:
+            share = f"{shares.causes[shares.dominant]:.3g}"
+            way = self.ways.fix(shares.dominant, layer)
+            return f"{shares.dominant} is its largest cause ({share}): {way}"
         return either(self.ways.bits(layer), self.attribute)
 
     def farthest(self) -> str:
-        """Return where to begin if the answer of the whole model is wrong."""
+        """Return the layer to begin with if the answer of the whole model is wrong."""
         layers = [] if self.shares is None else [x for x in self.shares.layers if x.dominant]
         if not layers:
             return self.attribute
@@ -50,22 +50,22 @@ class Advice:
         return f"begin with layer {worst.layer!r}: {self.cause(worst.layer)}"
 
     def _layers_before(self, layer: LayerComparison, limit: float) -> str:
-        """Empty unless the layer holds its limit when the other run feeds it."""
-        alone = () if self.alone is None else self.alone.layers
-        names = [x.layer for x in alone]
+        """Return advice on earlier layers if the layer is within its limit in isolation, or ""."""
+        isolated = () if self.alone is None else self.alone.layers
+        names = [x.layer for x in isolated]
         if layer.layer not in names:
             return ""
         at = names.index(layer.layer)
-        own = off(alone[at])
-        if own is None or own > limit:
+        value = off(isolated[at])
+        if value is None or value > limit:
             return ""
         assert self.alone is not None
-        said = f"fed by {self.alone.right} it is {own:.1%} off: look at the layers before it"
-        before = [(e, x.layer) for x in alone[:at] if (e := off(x)) is not None and e > limit]
+        advice = f"fed by {self.alone.right} it is {value:.1%} off: check the layers before it"
+        before = [(e, x.layer) for x in isolated[:at] if (e := off(x)) is not None and e > limit]
         if not before:
-            return said
+            return advice
         error, name = max(before)
-        return f"{said}, first at {name!r} ({error:.1%} off in isolation)"
+        return f"{advice}, first at {name!r} ({error:.1%} off in isolation)"
 
 
 def off(layer: LayerComparison) -> float | None:
@@ -85,7 +85,7 @@ def ways(bundle: Bundle) -> Ways:
 
 
 def attributing(bundle: Bundle, engine: str, against: str) -> str:
-    """Return the command that finds causes; empty where there is none for this pair."""
+    """Return the command that finds causes; empty if there is none for this pair."""
     if against != "reference" or not isinstance(target_of(bundle), Dequantising):
         return ""
     if engine == "emulator":
@@ -94,13 +94,13 @@ def attributing(bundle: Bundle, engine: str, against: str) -> str:
 
 
 def _fewer(bundle: Bundle, rules: Rules, synapses: str) -> bool:
-    """Synapses of one node that come by several ways are told apart behind its name."""
-    asked = rules.asked_bits(synapses.partition(" (")[0])
-    return asked is not None and asked < _most(bundle, asked + 1)
+    """Return whether the scheme sets fewer bits for these synapses than the chip has."""
+    bits = rules.asked_bits(synapses.partition(" (")[0])
+    return bits is not None and bits < _most(bundle, bits + 1)
 
 
 def _most(bundle: Bundle, unknown: int) -> int:
-    """As the chip's table says; a chip that a user described has none."""
+    """Return the weight bits of the chip's table; a user's machine has no table."""
     table = target_of(bundle).chips.get(bundle.chip, {})
-    said = table.get("weight_bits", table.get("limits", {}).get("weight_bits", unknown))
-    return int(said["value"] if isinstance(said, Mapping) else said)
+    value = table.get("weight_bits", table.get("limits", {}).get("weight_bits", unknown))
+    return int(value["value"] if isinstance(value, Mapping) else value)

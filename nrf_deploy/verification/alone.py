@@ -1,9 +1,9 @@
-"""Each layer of a program by itself, on what the reference gave to it.
+"""Layers of a program in isolation: each is fed by the reference.
 
-In a whole run a layer's errors are those of all layers before it as well. Here the layers that
-feed a layer are replaced by ports, which give what the reference's layers gave, each as late
-as the program's own would be. So time runs as in the whole program, and what still differs is
-this layer's doing. Populations that the model has not (relays, pools) stay on the way.
+In a whole run a layer also shows the errors of the layers before it. Here the layers that feed a
+layer are replaced by ports with the outputs of the reference's layers, each with the latency of
+the program's layer. So the remaining mismatches are this layer's. Populations that the model
+does not have (relays, pools) are kept.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ from ..recording import Recording, Trace
 from .units import an_event
 
 Run = Callable[[Program, Recording, int], Trace]
-"""(program, input, steps) -> every recorded layer's output."""
+"""Function from (program, input, steps) to every recorded layer's output."""
 
 
 @dataclass(frozen=True, eq=False)
 class Alone:
-    """A program with one population of the model, and what goes into its ports."""
+    """A program with one population of the model, and the input of its ports."""
 
     program: Program
     recording: Recording
 
 
-def alone(program: Program, name: str, given: Recording, reference: Trace) -> Alone | None:
-    """None where the reference did not record what feeds this layer."""
+def isolated(program: Program, name: str, stimulus: Recording, reference: Trace) -> Alone | None:
+    """Return a layer in isolation; None if the reference did not record its inputs."""
     if unrecorded(program, name, reference):
         return None
     kept = _on_the_way(program, name)
     synapses = [s for s in program.synapses if kept & set(s.targets)]
     sources = _sources(program, name, kept)
     named = {s: f"{s} (given)" for s in sources}
-    fed = [_given(program, source, given, reference) for source in sources]
-    ports = tuple(_port(named[s], r) for s, r in zip(sources, fed, strict=True))
+    feeds_of = [_given(program, source, stimulus, reference) for source in sources]
+    ports = tuple(_port(named[s], r) for s, r in zip(sources, feeds_of, strict=True))
     part = Program(
         arithmetic=program.arithmetic,
         ports=ports,
@@ -56,36 +56,36 @@ def alone(program: Program, name: str, given: Recording, reference: Trace) -> Al
         outputs=(name,),
         origins=tuple(o for o in program.origins if o.population == name),
     )
-    return Alone(part, stacked(fed))
+    return Alone(part, stacked(feeds_of))
 
 
 def each(
     program: Program,
-    given: Recording,
+    stimulus: Recording,
     reference: Trace,
     steps: int,
     run: Run,
     progress: Progress = quiet,
 ) -> Iterator[tuple[str, Recording]]:
-    """Yield (layer, its output where the reference feeds it) for the layers it recorded."""
+    """Yield (layer, its output in isolation) for the layers that the reference recorded."""
     for origin in program.origins:
         if origin.population not in reference.outputs:
             continue  # nothing to compare its output with
-        part(progress, f"running {origin.population} by itself")
-        own = alone(program, origin.population, given, reference)
-        if own is not None:
-            trace = run(own.program, own.recording, steps)
+        part(progress, f"running {origin.population} in isolation")
+        isolated_layer = isolated(program, origin.population, stimulus, reference)
+        if isolated_layer is not None:
+            trace = run(isolated_layer.program, isolated_layer.recording, steps)
             yield origin.population, trace.outputs[origin.population]
 
 
 def unrecorded(program: Program, name: str, reference: Trace) -> tuple[str, ...]:
-    """Return the layers that feed this one and whose outputs the reference does not hold."""
+    """Return the layers that feed this one and that the reference did not record."""
     sources = _sources(program, name, _on_the_way(program, name))
     return tuple(s for s in sources if not _is_port(program, s) and s not in reference.outputs)
 
 
 def _sources(program: Program, name: str, kept: set[str]) -> tuple[str, ...]:
-    """Return what feeds `name` from outside the populations `kept`, itself included."""
+    """Return the sources of the populations `kept` that are not in `kept`."""
     into = (s for s in program.synapses if kept & set(s.targets))
     return tuple(dict.fromkeys(s.source for s in into if s.source not in kept or s.source == name))
 
@@ -95,24 +95,24 @@ def _is_port(program: Program, name: str) -> bool:
 
 
 def _on_the_way(program: Program, name: str) -> set[str]:
-    """This population, and those before it that the model has not."""
-    own = {o.population for o in program.origins} | {p.name for p in program.ports}
-    found, ahead = {name}, [name]
+    """Return this population, and those before it that the model does not have."""
+    stop = {o.population for o in program.origins} | {p.name for p in program.ports}
+    way, ahead = {name}, [name]
     while ahead:
         for s in program.into(ahead.pop()):
-            if s.source not in own and s.source not in found:
-                found.add(s.source)
+            if s.source not in stop and s.source not in way:
+                way.add(s.source)
                 ahead.append(s.source)
-    return found
+    return way
 
 
-def _given(program: Program, source: str, given: Recording, reference: Trace) -> Recording:
-    """What this source gave, in the program's steps and its integers."""
+def _given(program: Program, source: str, stimulus: Recording, reference: Trace) -> Recording:
+    """Return the output of a source in the program's steps and integers."""
     first = 0
     for port in program.ports:
         size = math.prod(port.shape)
         if port.name == source:
-            return element_range(given, first, port.shape)
+            return element_range(stimulus, first, port.shape)
         first += size
     origin, shape = program.origin(source), program.population(source).shape
     sent = replace(integers(reference.outputs[source], origin), shape=shape)
@@ -120,24 +120,24 @@ def _given(program: Program, source: str, given: Recording, reference: Trace) ->
 
 
 def element_range(recording: Recording, first: int, shape: tuple[int, ...]) -> Recording:
-    """The elements that one port takes of a stacked recording."""
-    own = (recording.index >= first) & (recording.index < first + math.prod(shape))
-    counts = np.bincount(recording.step[own], minlength=recording.steps)
+    """Return a port's part of a stacked recording."""
+    inside = (recording.index >= first) & (recording.index < first + math.prod(shape))
+    counts = np.bincount(recording.step[inside], minlength=recording.steps)
     return Recording(
         shape,
         np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-        recording.index[own] - first,
-        recording.value[own],
+        recording.index[inside] - first,
+        recording.value[inside],
         recording.dt,
     )
 
 
 def integers(recording: Recording, origin: Origin) -> Recording:
-    """Values of the model as this program would send them."""
+    """Convert values of the model to those that the program would send."""
     if recording.value.dtype.kind != "f":
         return recording
-    own = an_event(origin.unit, recording.shape, recording.index)
-    value = np.rint(recording.value * own).astype(np.int64)
+    units = an_event(origin.unit, recording.shape, recording.index)
+    value = np.rint(recording.value * units).astype(np.int64)
     there = value != 0
     counts = np.bincount(recording.step[there], minlength=recording.steps)
     start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
@@ -150,7 +150,7 @@ def later(recording: Recording, steps: int) -> Recording:
 
 
 def stacked(recordings: list[Recording]) -> Recording:
-    """One recording for all ports, flat where there are several."""
+    """Return one recording for all ports, flat if there are several."""
     if len(recordings) == 1:
         return recordings[0]
     steps, size = max((r.steps for r in recordings), default=0), 0

@@ -1,4 +1,4 @@
-"""What reached one neuron of a program in one step: the first thing to look at where runs part."""
+"""Inputs of one neuron of a program in one step, which explain a mismatch."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ..recording import Recording, Trace
 from .comparison import Arrival, Inputs
 
 
-def arrivals(program: Program, given: Recording, trace: Trace) -> Inputs:
-    """Answers from what went into the ports (stacked, flat) and from a run of `program`.
+def arrivals(program: Program, stimulus: Recording, trace: Trace) -> Inputs:
+    """Return a function that lists the inputs of a neuron, from a program's input and trace.
 
-    Weights are the program's; what the arithmetic makes of them on the way is not in them.
-    A source whose output was not recorded gives an Arrival without a value.
+    The input is that of the ports (stacked, flat). Weights are the program's, without the shifts
+    of the arithmetic. A source whose output was not recorded is an Arrival without a value.
     """
     ports = {}
     first = 0
@@ -26,9 +26,9 @@ def arrivals(program: Program, given: Recording, trace: Trace) -> Inputs:
         first += math.prod(port.shape)
 
     def sent(source: str, step: int) -> tuple[Array, Array, Shape] | None:
-        """(indices, values, shape) of what a source gave in a step."""
+        """Return (indices, values, shape) of a source's output in a step."""
         if source in ports:
-            recording, (offset, shape) = given, ports[source]
+            recording, (offset, shape) = stimulus, ports[source]
         elif source in trace.outputs:
             recording = trace.outputs[source]
             offset, shape = 0, recording.shape
@@ -37,20 +37,20 @@ def arrivals(program: Program, given: Recording, trace: Trace) -> Inputs:
         if not 0 <= step < recording.steps:
             return np.zeros(0, np.int64), np.zeros(0, np.int64), shape
         index, value = recording.at(step)
-        own = (index >= offset) & (index < offset + math.prod(shape))
-        return index[own] - offset, value[own], shape
+        inside = (index >= offset) & (index < offset + math.prod(shape))
+        return index[inside] - offset, value[inside], shape
 
     def inputs(layer: str, neuron: Shape, step: int) -> list[Arrival]:
         target = int(np.ravel_multi_index(neuron, program.population(layer).shape))
-        found = []
+        arrived = []
         for synapses in program.into(layer):
             for delay, column, weight in _fan_in(synapses, target):
                 message = sent(synapses.source, step - delay)
                 if message is None:
-                    found.append(Arrival(synapses.source, (), step - delay, None))
+                    arrived.append(Arrival(synapses.source, (), step - delay, None))
                     continue
-                found += _meet(synapses.source, step - delay, message, column, weight)
-        return found
+                arrived += _meet(synapses.source, step - delay, message, column, weight)
+        return arrived
 
     return inputs
 
@@ -58,33 +58,33 @@ def arrivals(program: Program, given: Recording, trace: Trace) -> Inputs:
 def _meet(
     source: str, step: int, message: tuple[Array, Array, Shape], column: Array, weight: Array
 ) -> Iterator[Arrival]:
-    """The events of a source that these synapses (from `column`, with `weight`) carry on."""
+    """Yield the events of a source that these synapses (from `column`, with `weight`) pass on."""
     index, value, shape = message
-    heard = np.flatnonzero(np.isin(column, index) & (weight != 0))
-    for k in heard[np.argsort(column[heard], kind="stable")]:
+    carried = np.flatnonzero(np.isin(column, index) & (weight != 0))
+    for k in carried[np.argsort(column[carried], kind="stable")]:
         event = np.searchsorted(index, column[k])
         neuron = tuple(int(i) for i in np.unravel_index(column[k], shape))
         yield Arrival(source, neuron, step, value[event].item(), int(weight[k]))
 
 
 def _fan_in(synapses: Synapses, target: int) -> Iterator[tuple[int, Array, Array]]:
-    """(delay, flat sources, weights) of the synapses that end at this flat target."""
+    """Yield (delay, flat sources, weights) of the synapses that end at a flat target."""
     if isinstance(synapses, Conv):
         yield (synapses.delay, *_window(synapses, target))
     elif isinstance(synapses, Sparse):
-        own = synapses.row == target
-        yield synapses.delay, synapses.column[own], synapses.weight[own]
+        inside = synapses.row == target
+        yield synapses.delay, synapses.column[inside], synapses.weight[inside]
     else:
         assert isinstance(synapses, Dense)
         weight, column = synapses.weight[target], np.arange(synapses.weight.shape[1])
         delays = np.zeros_like(column) if synapses.delays is None else synapses.delays[target]
         for extra in np.unique(delays):
-            own = delays == extra
-            yield synapses.delay + int(extra), column[own], weight[own]
+            inside = delays == extra
+            yield synapses.delay + int(extra), column[inside], weight[inside]
 
 
 def _window(conv: Conv, target: int) -> tuple[Array, Array]:
-    """The receptive field of one output of a convolution."""
+    """Return the receptive field of one output of a convolution, as sources and weights."""
     out, *place = (int(i) for i in np.unravel_index(target, conv.shape))
     channels, *size = conv.input_shape
     fan = channels // conv.groups

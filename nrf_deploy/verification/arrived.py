@@ -1,4 +1,4 @@
-"""What arrived at the place where two runs part, in words or as a table."""
+"""Text of the inputs at the first mismatch, as sentences or as a table."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from ..text import table, wrap
 from .comparison import Arrival, Divergence
 
 SHOWN = 8
-IN_WORDS = 2  # more of them are a table
+IN_WORDS = 2  # inputs in sentences; more are a table
 JOINED = ".in"  # follows a layer's name in that of the population that joins its inputs
-RELAY = "~"  # ends the name of a population that only waits for the model's delay
+RELAY = "~"  # ends the name of a population that implements a delay of the model
 
 
 def sentences(d: Divergence) -> Iterator[str]:
-    """The heaviest events that arrived, how many more there were, and what is not known."""
+    """Yield the inputs with the largest weights, the number of others, and what is unknown."""
     heaviest, more = _heaviest(d)
     if heaviest:
-        said = (
+        texts = (
             f"{a.value} from {a.source!r} {a.neuron}, sent at step {a.step}"
             f"{'' if a.weight is None else f', weight {a.weight}'}"
             for a in heaviest
         )
-        yield f"There arrived {'; '.join(said)}{f'; and {more:,} more' if more else ''}."
+        yield f"There arrived {'; '.join(texts)}{f'; and {more:,} more' if more else ''}."
     yield from _unknown(d)
 
 
 def paragraphs(d: Divergence) -> Iterator[str]:
-    """The same for a terminal."""
+    """Yield the same for a terminal."""
     heaviest, more = _heaviest(d)
     if len(heaviest) <= IN_WORDS:
         yield from map(wrap, sentences(d))

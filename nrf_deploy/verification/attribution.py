@@ -1,16 +1,15 @@
-"""How much of each layer's error each cause has by itself.
+"""Attribution of each layer's error to causes, each in isolation.
 
-Each layer is fed with what the reference's layers gave, so that no error is another layer's.
-It then runs in floating point with one kind of its numbers as the chip holds them (ideal.py),
-and with all of them; then the program's layer runs by itself (alone.py). What a kind of
-numbers changes against the model is its share. What the program still does differently from
-all its numbers in floating point is its arithmetic: rounding within a step, sums that wrap. If
-most of that goes away when the layer is taken some steps earlier or later, it is latency; if it
-goes away where a threshold that is met fires (or does not), it is the threshold. On a chip without
-time steps the layer also runs by the same numbers in steps: what goes away so is the order of
-events.
+Each layer is fed by the reference, so that it does not show errors of other layers. It runs in
+floating point with one kind of its numbers as on the chip (ideal.py), and with all of them; then
+the program's layer runs in isolation (alone.py). The change that a kind of numbers makes against
+the model is its share. The difference between the program and all its numbers in floating point
+is the arithmetic: rounding within a step, sums that wrap. If most of it vanishes with another
+latency, the cause is latency; if it vanishes with the other comparison of the threshold, the
+cause is the threshold. On a chip without time steps the layer also runs with the same numbers in
+steps: the error that vanishes then is due to the order of events.
 
-Causes may hide one another or make one another worse: shares need not add up to the whole.
+Causes may hide or increase one another, so the sum of the shares need not be the whole error.
 """
 
 from __future__ import annotations
@@ -30,17 +29,17 @@ from ..quantise.drive import constant
 from ..quantise.neuron import neuron
 from ..recording import Recording, Trace
 from ..reference import run as run_reference
-from .alone import Run, alone, each
+from .alone import Run, each, isolated
 from .causes import ELSEWHERE, Attribution, LayerCauses
 from .events import differing, value_error, window
-from .fed import Feed, Pooled, drive, feeds, given
-from .ideal import Variants, held, ideal, unexpressed, variants
+from .fed import Feed, Pooled, drive, feeds, inputs_of
+from .ideal import Variants, chip_numbers, ideal, unexpressed, variants
 from .pair import SHIFTS
 from .units import in_units, of_potential
 
 CHUNK = 64
 CHIP = ("all", "meets")
-"""Variants that count in the chip's units, where its numbers are whole."""
+"""Variants in the chip's units, in which its numbers are integers."""
 Numbers = Mapping[str, Mapping[str, Array]]
 
 
@@ -54,14 +53,17 @@ def attribute(
     summed: str | None = None,
     progress: Progress = quiet,
 ) -> Attribution:
-    """`network` is the model as it was read, `steps` what was rewritten, `numbers` what the
-    program's integers mean (target.Dequantising), `run` runs a program. `summed` names the
-    arithmetic that adds up a step's events where the program's takes them one by one."""
+    """Attribute the errors of all layers of a program.
+
+    `network` is the model as it was read, `steps` are its rewrites, `numbers` the values of the
+    program's integers (target.Dequantising), and `run` runs a program. `summed` names the
+    arithmetic that adds a step's events if the program's takes event by event.
+    """
     final, changes = _rewritten(network, steps, recording, progress)
     view = layers(final)
     part(progress, "causes: the model")
     reference = run_reference(final, recording, record=view.stops, progress=progress)
-    outputs = {**reference.outputs, **given(final, recording)}
+    outputs = {**reference.outputs, **inputs_of(final, recording)}
     length = recording.steps + program.latency
     actual = dict(each(program, recording, reference, length, run, progress))
     in_steps = actual
@@ -69,7 +71,7 @@ def attribute(
         by_steps = replace(program, arithmetic=summed)
         in_steps = dict(each(by_steps, recording, reference, length, run, progress))
     latency = {o.population: o.latency for o in program.origins}
-    found, left_out = [], dict[str, str]()
+    layers_found, left_out = [], dict[str, str]()
     for name in (n for n in view.stops if type(final[n]) is Population):
         part(progress, f"causes of {name}")
         if name not in numbers or name not in actual:
@@ -79,33 +81,37 @@ def attribute(
             left_out[name] = why
             continue
         pooled = _pooling(program, name, recording, reference, run)
-        fed = feeds(final, view, program, numbers, name, outputs, pooled)
-        if fed is None:
+        feeds_of = feeds(final, view, program, numbers, name, outputs, pooled)
+        if feeds_of is None:
             left_out[name] = ELSEWHERE
             continue
-        made = _variants(final, view, program, numbers, name, fed, recording.steps, progress)
+        outputs_of_variants = _variants(
+            final, view, program, numbers, name, feeds_of, recording.steps, progress
+        )
         unit = program.origin(name).unit if gives_values(final[name]) else None
-        layer = _layer(name, made, in_steps[name], latency[name], unit, changes)
+        layer = _layer(name, outputs_of_variants, in_steps[name], latency[name], unit, changes)
         if summed is not None:
             one_by_one, added_up = (_late(r[name], latency[name]) for r in (actual, in_steps))
-            layer = _ordered(layer, one_by_one, added_up, made["model"])
-        found.append(layer)
-    return Attribution(tuple(found), left_out)
+            layer = _ordered(layer, one_by_one, added_up, outputs_of_variants["model"])
+        layers_found.append(layer)
+    return Attribution(tuple(layers_found), left_out)
 
 
 def _pooling(
     program: Program, name: str, recording: Recording, reference: Trace, run: Run
 ) -> Pooled:
-    """What a population on the way to this layer gives, in the model's steps."""
+    """Return a function for the output of populations before this layer, in the model's steps."""
     stated = next((o.latency for o in program.origins if o.population == name), 0)
     delay = {s.source: s.delay for s in program.into(name)}
-    held = {p.name for p in program.populations}
+    populations = {p.name for p in program.populations}
 
     def pooled(source: str) -> Recording | None:
-        own = alone(program, source, recording, reference) if source in held else None
-        if own is None:
+        isolated_part = (
+            isolated(program, source, recording, reference) if source in populations else None
+        )
+        if isolated_part is None:
             return None
-        trace = run(own.program, own.recording, recording.steps + stated)
+        trace = run(isolated_part.program, isolated_part.recording, recording.steps + stated)
         return trace.outputs[source].shifted(max(stated - delay[source], 0))
 
     return pooled
@@ -114,7 +120,7 @@ def _pooling(
 def _ordered(
     layer: LayerCauses, actual: Recording, in_steps: Recording, model: Recording
 ) -> LayerCauses:
-    """The same of the layer as it runs, event by event."""
+    """Add the share of the order of events, from the layer's run event by event."""
     moved = _distance(actual, in_steps, None) * max(len(in_steps.index), 1)
     causes = {**layer.causes, "order": moved / max(layer.spikes, 1)}
     return replace(layer, error=_distance(actual, model, None), causes=causes)
@@ -123,7 +129,7 @@ def _ordered(
 def _rewritten(
     network: Network, steps: Sequence[Step], recording: Recording, progress: Progress
 ) -> tuple[Network, dict[str, dict[str, float]]]:
-    """The network that was lowered; for each approximate rewrite, its error by layer."""
+    """Return the network that was lowered, and the error by layer of each approximate rewrite."""
     cost: dict[str, dict[str, float]] = {}
     for step in steps:
         rewrite = parse(step.rewrite)
@@ -152,17 +158,17 @@ def _variants(
     program: Program,
     numbers: Numbers,
     name: str,
-    fed: Sequence[Feed],
+    feeds_of: Sequence[Feed],
     steps: int,
     progress: Progress,
 ) -> dict[str, Recording]:
-    """The layer's output in each variant."""
-    node, own = network[name], ideal(network, view, name)
+    """Return the layer's output in each variant."""
+    node, numbers_of_model = network[name], ideal(network, view, name)
     assert type(node) is Population
     unit = of_potential(program, name, node.shape)
-    every = variants(own, held(numbers[name], own, unit))
-    if any(feed.pooled is not None for feed in fed):
-        every["pooling"] = own
+    every = variants(numbers_of_model, chip_numbers(numbers[name], numbers_of_model, unit))
+    if any(feed.pooled is not None for feed in feeds_of):
+        every["pooling"] = numbers_of_model
     one = np.ones(())
     units = [unit if cause in CHIP else one for cause in every]
     work = Variants(node, list(every.values()), units)
@@ -172,7 +178,7 @@ def _variants(
     for first in range(0, steps, CHUNK):
         last = min(first + CHUNK, steps)
         by_model, by_weight, by_pool, by_chip = np.zeros((4, last - first, *node.shape))
-        for feed in fed:
+        for feed in feeds_of:
             model, chip = feed.by_model(first, last), feed.by_chip(first, last)
             by_model += model.reshape(by_model.shape) * gain
             by_weight += chip.reshape(by_model.shape) / unit
@@ -202,22 +208,24 @@ def joined(parts: Sequence[Recording]) -> Recording:
 
 def _layer(
     name: str,
-    made: Mapping[str, Recording],
+    variants_run: Mapping[str, Recording],
     actual: Recording,
     latency: int,
     unit: Array | None,
     changes: Mapping[str, Mapping[str, float]],
 ) -> LayerCauses:
-    model, every = made["model"], made["all"]
+    model, every = variants_run["model"], variants_run["all"]
     analogue = model.value.dtype.kind == "f"
     scale = unit if analogue else None
-    causes = {c: _distance(r, model, None) for c, r in made.items() if c not in ("model", *CHIP)}
+    causes = {
+        c: _distance(r, model, None) for c, r in variants_run.items() if c not in ("model", *CHIP)
+    }
     tries = {late: _distance(_late(actual, latency + late), every, scale) for late in (0, *SHIFTS)}
     shift = min(tries, key=lambda late: (tries[late], abs(late)))
     if analogue or tries[shift] > tries[0] / 2:
         shift = 0
     causes["latency"], left = tries[0] - tries[shift], tries[shift]
-    met = _distance(_late(actual, latency + shift), made["meets"], scale)
+    met = _distance(_late(actual, latency + shift), variants_run["meets"], scale)
     if met < left / 2:
         causes["threshold"], left = causes["threshold"] + left - met, met
     causes["arithmetic"] = left
@@ -241,7 +249,7 @@ def _late(recording: Recording, steps: int) -> Recording:
 
 
 def _distance(left: Recording, right: Recording, unit: Array | None) -> float:
-    """Places that differ over spikes; values' root mean square over that of the right ones."""
+    """Return mismatches per spike; for values the relative root mean square of the difference."""
     steps = min(left.steps, right.steps)
     a, b = window(left, 0, steps), window(right, 0, steps)
     if right.value.dtype.kind != "f":

@@ -1,10 +1,10 @@
-"""The smallest part of a bundle, and the shortest input, that still part from the other run.
+"""Search for the smallest part of a bundle, and the shortest input, that still differ.
 
-Two parts are tried, the smaller first: the layer that is most off alone (against floats every
-layer may be a little), on what reached it; and this layer with all that lies before it. The
-input ends at the step where they part. A part is taken only if it was run and differs at the
-same neuron, with the same values: a layer by itself can start differently (its bias worked
-longer), and then it would show another error.
+Two parts are tried, the smaller first: the layer with the largest error in isolation (against
+floats every layer may have a small one), with its inputs; and this layer with all layers before
+it. The input ends at the step of the first mismatch. A part is accepted only if it was run and
+differs at the same neuron, with the same values: a layer in isolation can start differently (its
+bias acted longer), and would then show another error.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ..recording import Recording
 from ..reference.neurons import Decay
 from ..text import several
 from ..typed import demand
-from .alone import alone
+from .alone import isolated
 from .comparison import Comparison, Divergence
 from .report import Report
 from .verify import verify
@@ -52,10 +52,10 @@ class Part:
 
     def said(self) -> Finding:
         d, program = self.divergence, self.bundle.program
-        held = ", ".join(repr(o.population) for o in program.origins)
+        names = ", ".join(repr(o.population) for o in program.origins)
         return info(
             "VERIFY-BISECTED",
-            f"{held} on {several(self.recording.events, 'event')}, up to step "
+            f"{names} on {several(self.recording.events, 'event')}, up to step "
             f"{self.recording.steps - 1:,}, still differs: {d.value.left} and {d.value.right}",
             layer=d.layer,
             neuron=d.neuron,
@@ -119,8 +119,8 @@ def bisect(
 
 def smallest_part(bundle: Bundle, recording: Recording, report: Report, verify: Verify) -> Part:
     """Return the smallest part that differs; `verify` runs a part on the engines of `report`."""
-    found = _first(report)
-    if found is None:
+    divergence = _first(report)
+    if divergence is None:
         raise UsageError(
             error(
                 "VERIFY-BISECT-NOTHING",
@@ -129,18 +129,18 @@ def smallest_part(bundle: Bundle, recording: Recording, report: Report, verify: 
             )
         )
     final = rewritten(bundle)
-    for part, given, wanted in _parts(bundle, final, recording, report, found):
-        tried = verify(part, given).comparison
-        told = next((x.first for x in tried.layers if x.layer == wanted.layer), None)
-        if told is not None and _same(told, wanted):
-            return Part(part, given, told, _chosen(report, told))
-    whole = report.comparison.first_divergence or found
-    why = "no part of it by itself differs at the same neuron with the same values"
+    for part, part_input, wanted in _parts(bundle, final, recording, report, divergence):
+        tried = verify(part, part_input).comparison
+        first_mismatch = next((x.first for x in tried.layers if x.layer == wanted.layer), None)
+        if first_mismatch is not None and _same(first_mismatch, wanted):
+            return Part(part, part_input, first_mismatch, _chosen(report, first_mismatch))
+    whole = report.comparison.first_divergence or divergence
+    why = "no part of it in isolation differs at the same neuron with the same values"
     return Part(bundle, recording.until(whole.step + 1), whole, why)
 
 
 def rewritten(bundle: Bundle) -> Network:
-    """The network that was lowered."""
+    """Return the network that was lowered."""
     network = bundle.network
     for step in bundle.steps:
         network, _ = parse(step.rewrite).apply(network)
@@ -148,44 +148,44 @@ def rewritten(bundle: Bundle) -> Network:
 
 
 def _first(report: Report) -> Divergence | None:
-    """Where the layer that is most off alone first differs; else where the runs part."""
+    """Return the first mismatch of the layer with the largest isolated error, or of the runs."""
     layers = () if report.alone is None else report.alone.layers
-    own = [x for x in layers if x.first is not None]
-    if not own:
+    differing = [x for x in layers if x.first is not None]
+    if not differing:
         return report.comparison.first_divergence
-    return max(own, key=lambda x: x.mismatches / max(x.spikes_right, 1)).first
+    return max(differing, key=lambda x: x.mismatches / max(x.spikes_right, 1)).first
 
 
 def _chosen(report: Report, taken: Divergence) -> str:
-    """Readers look for the layer where the runs part; say why it may be another."""
+    """Return why this layer was chosen, which need not be the first that differs."""
     first = report.comparison.first_divergence
     if report.alone is None or all(x.first is None for x in report.alone.layers):
-        return "the runs part first in this layer"
-    why = f"fed with what {report.comparison.right} gave, this layer is the one that is most off"
+        return "the runs first differ in this layer"
+    why = f"fed by {report.comparison.right}, this layer has the largest error"
     if first is None or first.layer == taken.layer:
         return why
-    return f"{why}; the whole runs part first in layer {first.layer!r}, at step {first.step:,}"
+    return f"{why}; the whole runs first differ in layer {first.layer!r}, at step {first.step:,}"
 
 
-def _same(told: Divergence, wanted: Divergence) -> bool:
-    sides = [(d.neuron, d.step, d.value.left, d.value.right) for d in (told, wanted)]
+def _same(actual: Divergence, wanted: Divergence) -> bool:
+    sides = [(d.neuron, d.step, d.value.left, d.value.right) for d in (actual, wanted)]
     return sides[0] == sides[1]
 
 
 def _parts(
-    bundle: Bundle, final: Network, recording: Recording, report: Report, found: Divergence
+    bundle: Bundle, final: Network, recording: Recording, report: Report, divergence: Divergence
 ) -> Iterator[tuple[Bundle, Recording, Divergence]]:
-    own = _alone(bundle, final, recording, report, found)
-    if own is not None:
-        yield (*own, found)
-    first = _of(report.comparison, found.layer)
+    isolated_part = _alone(bundle, final, recording, report, divergence)
+    if isolated_part is not None:
+        yield (*isolated_part, divergence)
+    first = _of(report.comparison, divergence.layer)
     if first is not None:
-        kept = _before(final, found.layer)
+        kept = _before(final, divergence.layer)
         names = {n for n in kept if n in {p.name for p in bundle.program.populations}}
-        network = _network(final, kept, found.layer)
+        network = _network(final, kept, divergence.layer)
         inputs = [n.name for n in final.of(Input)]
         if all(name in kept for name in inputs):
-            part = _bundle(bundle, network, _program(bundle.program, names, found.layer))
+            part = _bundle(bundle, network, _program(bundle.program, names, divergence.layer))
             yield part, recording.until(first.step + 1), first
 
 
@@ -194,11 +194,13 @@ def _of(comparison: Comparison, layer: str) -> Divergence | None:
 
 
 def _alone(
-    bundle: Bundle, final: Network, recording: Recording, report: Report, found: Divergence
+    bundle: Bundle, final: Network, recording: Recording, report: Report, divergence: Divergence
 ) -> tuple[Bundle, Recording] | None:
-    """The layer by itself; None where its inputs are no spikes, come back from itself, or
-    arrive with different latencies."""
-    view, name = layers(final), found.layer
+    """Return the layer in isolation, or None.
+
+    It is None if its inputs are not spikes, come from itself or have different latencies.
+    """
+    view, name = layers(final), divergence.layer
     links = view.into(name)
     latency = {o.population: o.latency for o in bundle.program.origins}
     late = {latency.get(k.source, 0) for k in links}
@@ -209,37 +211,37 @@ def _alone(
     )
     if report.traces is None or not fit or len(late) != 1 or any(k.back for k in links):
         return None
-    own = alone(bundle.program, name, recording, report.traces[1])
-    if own is None or len(own.program.ports) != 1:
+    isolated_layer = isolated(bundle.program, name, recording, report.traces[1])
+    if isolated_layer is None or len(isolated_layer.program.ports) != 1:
         return None
-    (first,), (port,) = late, own.program.ports
+    (first,), (port,) = late, isolated_layer.program.ports
     network = _fed(final, name, sources[0].name, port.name)
-    origins = tuple(replace(o, latency=o.latency - first) for o in own.program.origins)
-    program = replace(own.program, origins=origins)
-    given = own.recording.shifted(first).until(found.step + 1)
-    return _bundle(bundle, network, program), given
+    origins = tuple(replace(o, latency=o.latency - first) for o in isolated_layer.program.origins)
+    program = replace(isolated_layer.program, origins=origins)
+    part_input = isolated_layer.recording.shifted(first).until(divergence.step + 1)
+    return _bundle(bundle, network, program), part_input
 
 
 def _before(network: Network, name: str) -> set[str]:
-    """This node and all that leads to it."""
-    found, ahead = {name}, [name]
+    """Return the names of this node and of all nodes that lead to it."""
+    nodes, ahead = {name}, [name]
     while ahead:
-        new = [s for s in network.sources(ahead.pop()) if s not in found]
-        found |= set(new)
+        new = [s for s in network.sources(ahead.pop()) if s not in nodes]
+        nodes |= set(new)
         ahead += new
-    return found
+    return nodes
 
 
 def _fed(network: Network, name: str, source: str, port: str) -> Network:
-    """The layer between an Input in the place of its source and an Output."""
+    """Return a network of the layer between an Input, which replaces its source, and an Output."""
     kept, ahead = {name}, [name]
     while ahead:
         new = [s for s in network.sources(ahead.pop()) if s not in kept and s != source]
         kept |= set(new)
         ahead += new
-    given = Input(name=port, port_shape=network[source].shape)
+    port_node = Input(name=port, port_shape=network[source].shape)
     edges = [(port if s == source else s, t) for s, t in network.edges if t in kept]
-    return _closed(network, [given, *(n for n in network.nodes if n.name in kept)], edges, name)
+    return _closed(network, [port_node, *(n for n in network.nodes if n.name in kept)], edges, name)
 
 
 def _network(network: Network, kept: Collection[str], name: str) -> Network:
@@ -257,7 +259,7 @@ def _closed(network: Network, nodes: list[Node], edges: list[Edge], name: str) -
 
 
 def _program(program: Program, names: Collection[str], name: str) -> Program:
-    """With these populations and those that the model has not on the way between them."""
+    """Return a program of these populations and of those between them that the model lacks."""
     kept, ahead = set(names), list(names)
     while ahead:
         for s in program.into(ahead.pop()):
@@ -277,10 +279,12 @@ def _program(program: Program, names: Collection[str], name: str) -> Program:
 
 
 def _bundle(bundle: Bundle, network: Network, program: Program) -> Bundle:
-    """Leave out what belongs to the whole alone (its file's hash, a vendor's files); keep the
-    findings that say where its firing rule comes from."""
-    held = {p.name for p in program.populations}
-    pieces = tuple(p for p in bundle.placement.pieces if p.population in held)
+    """Return a bundle of a part, with the findings on the origin of the firing rule.
+
+    What belongs only to the whole (its file's hash, a vendor's files) is left out.
+    """
+    populations = {p.name for p in program.populations}
+    pieces = tuple(p for p in bundle.placement.pieces if p.population in populations)
     return replace(
         bundle,
         network=network,

@@ -1,4 +1,4 @@
-"""The causes of a layer's errors, and what is said of them."""
+"""Causes of a layer's errors, and the findings about them."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ ELSEWHERE = (
 
 @dataclass(frozen=True)
 class LayerCauses:
-    """One layer fed by the reference. Errors are places that differ (or, without spikes, the
-    root of the mean squared error) over the model's spikes (or values).
+    """Errors of a layer fed by the reference: mismatches per spike of the model (without spikes
+    the relative root mean square error).
 
-    `error` is the program's own, `causes` each cause's alone. `shift` is how many steps late
-    the layer is. `unit` says what an error counts: "places" or "values".
+    `error` is the program's, `causes` has that of each cause in isolation. `shift` is by how many
+    steps the layer is late. `unit` is the unit of errors: "places" or "values".
     """
 
     layer: str
@@ -34,9 +34,9 @@ class LayerCauses:
 
     @property
     def dominant(self) -> str | None:
-        """The cause with the largest share; None where there is no error."""
-        most = max(self.causes, key=lambda c: self.causes[c], default=None)
-        return most if most is not None and self.causes[most] > 0 else None
+        """The cause with the largest share; None if there is no error."""
+        largest = max(self.causes, key=lambda c: self.causes[c], default=None)
+        return largest if largest is not None and self.causes[largest] > 0 else None
 
 
 FIX = {
@@ -51,16 +51,16 @@ FIX = {
 
 @dataclass(frozen=True)
 class Ways:
-    """What can still be changed in this bundle. `coarse` are layers whose weights a scheme gave
-    fewer bits than the chip has. `calibrated`: the bundle was compiled with data. `by_event`:
-    the chip has no time steps."""
+    """Options that can still be changed for a bundle. `coarse` are layers whose weights have fewer
+    bits, by a scheme, than the chip has. `calibrated`: the bundle was compiled with data.
+    `by_event`: the chip has no time steps."""
 
     coarse: frozenset[str] = frozenset()
     calibrated: bool = False
     by_event: bool = False
 
     def fix(self, cause: str, *layers: str) -> str:
-        """Return the way out of one cause that these layers share."""
+        """Return the fix for a cause that these layers share."""
         ways = {
             "weights": self._weights(layers),
             "saturation": self._room(),
@@ -93,7 +93,7 @@ CALIBRATE = "compile with --calibrate REC on data like this input"
 
 
 def either(*ways: str) -> str:
-    """One sentence of those ways out that there are."""
+    """Join the fixes that are not empty to one sentence."""
     there = [way for way in ways if way]
     return ", or ".join([", ".join(there[:-1]), there[-1]] if len(there) > 1 else there)
 
@@ -111,7 +111,7 @@ class Attribution:
         yield from self._unattributed()
 
     def told(self) -> Iterator[Finding]:
-        """For people: layers that have the same cause, and so the same way out, as one."""
+        """Yield the findings for a text: layers with the same cause and fix as one."""
         for layers in self._alike().values():
             yield self._said(layers[0]) if len(layers) == 1 else self._said_of_all(layers)
         yield from self._unattributed()

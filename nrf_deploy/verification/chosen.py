@@ -1,4 +1,4 @@
-"""Limits and labels as the options of a verification choose them."""
+"""Limits and labels from the options of a verification."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def chosen_limits(
         raise UsageError(
             error(
                 "LIMITS-TWICE",
-                "--limits is given beside --exact or --limit",
-                fix="say it in the file: exact = true, or spike_count_error = X",
+                "--limits is combined with --exact or --limit",
+                fix="write it in the file: exact = true, or spike_count_error = X",
             )
         )
     if exact and limit is not None:
-        what = "--exact is given beside --limit"
+        what = "--exact is combined with --limit"
         fix = "give --exact, or a --limit for spike counts"
         raise UsageError(error("LIMITS-TWICE", what, fix=fix))
     usual = default_limits(engine, against)
@@ -53,16 +53,16 @@ def chosen_limits(
         fix = "pass nrf_deploy.Limits(exact=...), the path of a .toml file, or None"
         raise wrong(limits, "limits", fix)
     with naming(limits):
-        found = parse_limits(content(limits, TOML_LIMIT), usual)
-    return replace(found, file=str(limits))
+        parsed = parse_limits(content(limits, TOML_LIMIT), usual)
+    return replace(parsed, file=str(limits))
 
 
-def as_labels(given: object) -> Labels | None:
+def as_labels(labels_input: object) -> Labels | None:
     """Return labels, or those in a .csv file; None without either."""
-    if given is None or isinstance(given, ClassLabel | PlaceLabels):
-        return given
-    if not isinstance(given, str | Path):
+    if labels_input is None or isinstance(labels_input, ClassLabel | PlaceLabels):
+        return labels_input
+    if not isinstance(labels_input, str | Path):
         fix = "pass the path of a .csv file, what nrf_deploy.parse_labels(text) gives, or None"
-        raise wrong(given, "labels", fix)
-    with naming(given):
-        return parse_labels(content(given, LABELS_LIMIT))
+        raise wrong(labels_input, "labels", fix)
+    with naming(labels_input):
+        return parse_labels(content(labels_input, LABELS_LIMIT))

@@ -1,4 +1,4 @@
-"""The last sentence of a comparison: spikes that only moved in time, or how far they are off."""
+"""Last sentence of a comparison: whether spikes only moved in time, or how much they differ."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from .timing import COST
 
 MOVED_COUNT = 0.01
 MOVED_COST = 0.5
-"""Spikes only moved where no layer's count is off by more, and Victor and Purpura's distance is
-at most this for a spike: a lost spike and one too many cost 2, so three of four have a counterpart
-of the same neuron less than four steps away."""
-MOVES = "Victor and Purpura: 0.5 for a step, 1 for a spike that is lost or too many"
+"""Limits below which spikes only moved: the largest error of a layer's count, and Victor and
+Purpura's distance per spike. A lost spike and an extra one cost 2, so three of four spikes have a
+counterpart of the same neuron less than four steps away."""
+MOVES = "Victor and Purpura: 0.5 for a step, 1 for a lost or extra spike"
 
 
 def closing(c: Comparison) -> Iterator[str]:
-    """Say of spikes that differ whether they only moved in time, or how far they are off."""
+    """Yield whether spikes that differ only moved in time, or how much they differ."""
     spiking = [x for x in c.layers if x.timing is not None]
     differ = sum(x.mismatches for x in spiking)
     if not differ:
@@ -28,11 +28,11 @@ def closing(c: Comparison) -> Iterator[str]:
         return
     off = max(x.count_error for x in spiking)
     apart = max(_apart(x) for x in spiking)
-    places = f"{several(differ, 'place')} differ{'s' if differ == 1 else ''}"
+    places = f"{differ:,} {'mismatch' if differ == 1 else 'mismatches'}"
     if off <= MOVED_COUNT and apart <= MOVED_COST:
         only = ", but moved by steps" if _only_moved(spiking) else ""
         yield (
-            f"Most spikes are there{only}: {places}, the counts of the layers "
+            f"Most spikes are in both runs{only}: {places}, the counts of the layers "
             f"{f'by at most {off:.2%}' if off else 'are equal'}, and the spike-time "
             f"distance is at most {apart:.2f} a spike "
             f"({MOVES})."
@@ -40,15 +40,14 @@ def closing(c: Comparison) -> Iterator[str]:
         return
     worst = max(spiking, key=_apart)
     yield (
-        f"More than the times of spikes differs: {places}; layer {worst.layer!r} is farthest "
-        f"off, with {several(worst.spikes_left, 'spike')} for {worst.spikes_right:,} and a "
+        f"More than the times of spikes differs: {places}; layer {worst.layer!r} has the largest "
+        f"error, with {several(worst.spikes_left, 'spike')} for {worst.spikes_right:,} and a "
         f"spike-time distance of {_apart(worst):.2f} a spike ({MOVES})."
     )
 
 
 def _moved(c: Comparison, differ: Sequence[LayerComparison]) -> str:
-    """Name the spikes and their steps if one neuron's, moved from one step to another, are all
-    that differs; empty otherwise."""
+    """Return a sentence if only spikes of one neuron moved from one step to another, or ""."""
     (layer, *others), d = differ, differ[0].first
     if others or layer.mismatches != 2 or layer.count_error or not d or d.variable != OUTPUT:
         return ""
@@ -67,7 +66,7 @@ def _moved(c: Comparison, differ: Sequence[LayerComparison]) -> str:
 
 
 def _only_moved(layers: Sequence[LayerComparison]) -> bool:
-    """A lost spike and an added one are two places and cost 2; one that moved costs less."""
+    """Return whether spikes only moved: a lost and an extra one cost 2, a moved one costs less."""
     cost = sum(_apart(x) * max(x.spikes_right, 1) for x in layers)
     return cost <= 0.75 * sum(x.mismatches for x in layers)
 

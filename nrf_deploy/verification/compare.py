@@ -1,9 +1,8 @@
-"""Where two runs of one model agree, and the first place where they do not.
+"""Comparison of two runs of one model, with their first mismatch.
 
-The left run is usually a program, the right one its reference. A layer with
-latency k stands at step t + k where its model stands at step t: each side's
-latency is taken off before anything is compared, and only the steps that both
-sides then have are compared.
+The left run is usually a program, the right one its reference. A layer with latency k is at
+step t + k when its model is at step t: each side's latency is subtracted first, and only the
+steps that both sides then have are compared.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ def compare(
     channel, or one a neuron; that of `output` is an analogue output's.
     `states` gives a layer's variables in the order in which a step computes them; without
     it they keep the order of the left run. `counts` names layers in which a value of n is n
-    spikes; elsewhere each is one. `inputs` is asked once, about the first divergence.
+    spikes; elsewhere each is one. `inputs` is called once, for the first mismatch.
     """
     shared = [n for n in dict.fromkeys(order) if n in left.outputs and n in right.outputs]
     pairs = [
@@ -62,7 +61,7 @@ def compare(
 
 
 def _uncompared(left: Trace, right: Trace) -> dict[str, tuple[str, ...]]:
-    """The layers that one run or both give no output of, and which of them."""
+    """Return the layers without an output in one run or both, with the sides that lack it."""
     names = dict.fromkeys(n for t in (left, right) for n in (*t.outputs, *t.states))
     sides = {"left": left, "right": right}
     lacking = {n: tuple(s for s, t in sides.items() if n not in t.outputs) for n in names}
@@ -72,12 +71,12 @@ def _uncompared(left: Trace, right: Trace) -> dict[str, tuple[str, ...]]:
 def _problems(
     left: Trace, right: Trace, order: Sequence[str], pairs: Sequence[Pair]
 ) -> list[Finding]:
-    """Why these runs cannot be laid over each other."""
+    """Return why these runs cannot be compared."""
     problems = [
         error(
             "VERIFY-ORDER",
             "both runs have this layer, but the order of the network does not name it",
-            why="without its place, the first divergence cannot be told from what follows it",
+            why="without its place, the first mismatch cannot be found",
             fix="give the order of the network that both runs come from",
             layer=name,
         )

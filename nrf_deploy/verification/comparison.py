@@ -1,4 +1,4 @@
-"""What a comparison of two runs says: per layer, and at the first place where they part."""
+"""Results of a comparison of two runs: by layer, and at the first mismatch."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ Number = int | float
 
 @dataclass(frozen=True)
 class Value:
-    """One variable of one neuron in one step, on both sides, in their own units.
+    """A variable of a neuron in a step, on both sides, in their units.
 
-    The floats are the same values in the model's units, where the scale is known.
+    The floats are the same values in the model's units, if the scale is known.
     """
 
     variable: str
@@ -27,9 +27,9 @@ class Value:
 
 @dataclass(frozen=True)
 class Arrival:
-    """One event that reached a neuron: from whom, sent when, with what value and weight.
+    """An event that reached a neuron: its source, step, value and weight.
 
-    Without a value: what this source sent then was not recorded.
+    Without a value the output of the source was not recorded.
     """
 
     source: str
@@ -40,12 +40,12 @@ class Arrival:
 
 
 Inputs = Callable[[str, Shape, int], Sequence[Arrival]]
-"""(layer, neuron, step of the left run) -> what arrived there."""
+"""Function from (layer, neuron, step of the left run) to the inputs there."""
 
 
 @dataclass(frozen=True)
 class Divergence:
-    """A place where two runs differ. `step` is the model's; the runs' own steps stand beside it.
+    """A mismatch of two runs. `step` is the model's; the runs' steps are stored beside it.
 
     `variable` is the first that differs, in the order in which a step computes them;
     `values` holds every variable that both runs recorded.
@@ -67,18 +67,18 @@ class Divergence:
 
 @dataclass(frozen=True)
 class LayerComparison:
-    """One layer on both sides, over the `steps` that both have.
+    """A layer on both sides, over the `steps` that both have.
 
-    `exact` is None where it cannot be said: no step was compared, or one side gives
+    `exact` is None if it is unknown: no step was compared, or one side gives
     integers and the other fractions (`analogue`); then `value_error` is the root mean
-    square of the difference over that of the fractions, in the model's units, where the
-    scale is known. `mismatches` counts (step, neuron) places where the outputs differ,
+    square of the difference over that of the fractions, in the model's units, if the
+    scale is known. `mismatches` counts pairs of step and neuron whose outputs differ,
     `state_mismatches` those of each state variable that is of one kind (integer or
     float) on both sides. `count_error` is |left - right| / max(right, 1). `outside_*`
     counts spikes in steps that were not compared (of all spikes, a value of n is n, where the
     layer's values are counts). `shift` is the number of steps by
-    which the left output comes late (negative: early) where that is all that differs.
-    `timing` says how far apart the spikes are; analogue outputs have none.
+    which the left output is late (negative: early) if this explains every mismatch.
+    `timing` has the distances of the spikes; analogue outputs have none.
     """
 
     layer: str
@@ -106,7 +106,7 @@ class LayerComparison:
 class Comparison:
     """Two runs, layer by layer in network order.
 
-    `uncompared` names the layers that one run or both recorded no output of, and the
+    `uncompared` names the layers without an output in one run or both, with the
     sides ("left", "right") that lack it.
     """
 

@@ -1,4 +1,4 @@
-"""Engines that cannot be compared, or not in the way that was asked for."""
+"""Refusal of engines that cannot be compared, or not with these options."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def pair_faults(engine: str, against: str, causes: bool = False) -> Iterator[Fin
     elif causes and (engine, against) != OWN:
         yield error(
             "VERIFY-ATTRIBUTE-PAIR",
-            f"--attribute is given for {engine} against {against}; expected emulator against "
+            f"--attribute is used for {engine} against {against}; expected emulator against "
             "reference",
             why="it divides the error of the chip's integers against the float model, and says "
             "nothing about the difference of other runs",

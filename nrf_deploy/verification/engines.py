@@ -1,8 +1,8 @@
-"""One model on every engine of several bundles, side by side.
+"""Comparison of one model on every engine of several bundles.
 
-Each run is held against the float reference, and against the simulator of its own chip's
-vendor. A vendor's simulator need not have the arithmetic of the chip (one with time steps can
-stand beside a chip without them): only those with the same must agree in every bit.
+Each run is compared with the float reference, and with the simulator of its chip's vendor. A
+vendor's simulator need not have the arithmetic of the chip (it may have time steps and the chip
+none): only runs with the same arithmetic must agree in every bit.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ from .verify import compared, spiking, states_kept
 
 REFERENCE = "reference"
 ARITHMETIC = "arithmetic"
-"""The note of a trace whose rules are not those of the bundle."""
+"""Key of the note in a trace whose arithmetic is not that of the bundle."""
 
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """One engine's run of a bundle. `simulator` is the vendor's among the bundle's engines, and
-    `vendor` holds this one against it; `alike` says whether both have one arithmetic. `silicon`
-    says which of the bundle's engines the chip follows."""
+    """An engine's run of a bundle. `simulator` is the vendor's among the bundle's engines, and
+    `vendor` the comparison with it; `alike` is whether both have the same arithmetic. `silicon`
+    is the one of the bundle's engines that the chip follows."""
 
     chip: str
     engine: str
@@ -63,7 +63,7 @@ class Row:
 
     @property
     def agrees(self) -> bool | None:
-        """Bit for bit with the vendor's simulator; None where nothing says so."""
+        """True if the run equals the vendor's simulator bit for bit; None if this is unknown."""
         return self.vendor.exact if self.vendor is not None and self.alike else None
 
 
@@ -140,23 +140,23 @@ def compare_engines(
             wrong type (a TypeError).
         InputError: A file that cannot be read, or a recording that does not fit.
     """
-    held = [as_bundle(b) for b in listed("bundles", bundles)]
-    if not held:
+    opened_bundles = [as_bundle(b) for b in listed("bundles", bundles)]
+    if not opened_bundles:
         what = "bundles is an empty list; expected at least 1"
         raise UsageError(error("ENGINES-NONE", what, fix="pass the bundles of one model"))
     recording = as_recording(input)
     limits = chosen_limits("emulator", REFERENCE, limit=limit, limits=limits)
     labels = as_labels(labels)
-    refuse(_faults(held, limits, labels), UsageError)
-    first = held[0]
+    refuse(_faults(opened_bundles, limits, labels), UsageError)
+    first = opened_bundles[0]
     kept, findings = states_kept(first, recording, populations(first))
-    every_rule = (f for bundle in held for f in rule_findings(bundle.findings))
+    every_rule = (f for bundle in opened_bundles for f in rule_findings(bundle.findings))
     paced = other_steps(first.network, recording)
     findings = [*dict.fromkeys(every_rule), *paced, *findings]
     model = _run(first, recording, REFERENCE, kept, decay, progress)
     rows: list[Row] = []
-    said: list[Finding] = []
-    for bundle in held:
+    messages: list[Finding] = []
+    for bundle in opened_bundles:
         kept, _ = states_kept(bundle, recording, populations(bundle))
         traces: dict[str, Trace] = {}
         for engine in target_engines(target_of(bundle))[1:]:
@@ -164,9 +164,9 @@ def compare_engines(
                 traces[engine] = _run(bundle, recording, engine, kept, decay, progress)
             except (MissingError, TargetError) as refused:
                 findings += [_lacking(f, bundle, engine) for f in refused.findings]
-        said += without_steps(f for trace in traces.values() for f in trace.findings)
+        messages += without_steps(f for trace in traces.values() for f in trace.findings)
         rows += _rows(bundle, recording, model, traces, labels)
-    of = {b.chip: b for b in held}
+    of = {b.chip: b for b in opened_bundles}
     rows = [
         replace(r, findings=tuple(_judged(r, limits, _advice(of[r.chip], r.engine)))) for r in rows
     ]
@@ -178,7 +178,7 @@ def compare_engines(
         answers[0] if answers else None,
         tuple(rows),
         tuple(findings),
-        tuple(said),
+        tuple(messages),
         limits,
     )
 
@@ -192,7 +192,7 @@ def _faults(bundles: Sequence[Bundle], limits: Limits, labels: Labels | None) ->
             yield error(
                 "ENGINES-MODELS",
                 f"the bundles for {first.chip} and {other.chip} are of two models",
-                why="what differs would be the models, not the engines",
+                why="the models would differ, not the engines",
                 fix="compile both from one .nir file, with one --dt",
             )
     yield from unknown_layers(limits, populations(first))
@@ -263,7 +263,7 @@ def _arithmetic(bundle: Bundle, trace: Trace) -> str:
 
 
 def _spikes(bundle: Bundle, trace: Trace) -> dict[str, int]:
-    """A value of n is n spikes; where values are no spikes, how many there are."""
+    """Return the spikes by layer; a value of n is n spikes, or one if values are not spikes."""
     return {
         n: int(r.value.sum()) if spiking(bundle, n) else len(r.index)
         for n in populations(bundle)
@@ -277,40 +277,42 @@ def _advice(bundle: Bundle, engine: str) -> Advice:
 
 
 def _judged(row: Row, limits: Limits, known: Advice) -> Iterator[Finding]:
-    found = [f for f in judge(row.against, limits, known) if f.severity == "error"]
+    errors = [f for f in judge(row.against, limits, known) if f.severity == "error"]
     if row.vendor is not None and row.alike:
         exact = Limits(exact=True)
-        found += [f for f in judge(row.vendor, exact) if f.severity == "error"]
+        errors += [f for f in judge(row.vendor, exact) if f.severity == "error"]
     if row.task is not None:
-        found += [
+        errors += [
             *judge_task(row.task, limits, known),
             *row.task.findings(known.farthest()),
         ]
-    for f in found:
+    for f in errors:
         yield replace(f, what=f"{row.name}: {f.what}")
 
 
 def _lacking(finding: Finding, bundle: Bundle, engine: str) -> Finding:
-    """Not to have an SDK is no fault of the model's; that it fails may be."""
+    """Return an engine's failure: an info if its SDK is missing, otherwise a warning."""
     say = info if finding.code == "SDK-MISSING" else warning
     what = f"{bundle.chip} {engine} was left out: {finding.what}"
     return say(finding.code, what, why=finding.why, fix=finding.fix, layer=finding.layer)
 
 
-def as_json(found: Engines) -> dict[str, Any]:
-    told: dict[str, Any] = plain(
+def as_json(engines_result: Engines) -> dict[str, Any]:
+    document: dict[str, Any] = plain(
         {
-            "passed": found.passed,
-            "layers": found.layers,
+            "passed": engines_result.passed,
+            "layers": engines_result.layers,
             "reference": {
-                "spikes": found.spikes,
-                "answer": None if found.answer is None else dataclasses.asdict(found.answer),
+                "spikes": engines_result.spikes,
+                "answer": None
+                if engines_result.answer is None
+                else dataclasses.asdict(engines_result.answer),
             },
-            "engines": [_row_json(row) for row in found.rows],
-            "findings": [f.as_json() for f in found.findings],
+            "engines": [_row_json(row) for row in engines_result.rows],
+            "findings": [f.as_json() for f in engines_result.findings],
         }
     )
-    return told
+    return document
 
 
 def _row_json(row: Row) -> dict[str, Any]:

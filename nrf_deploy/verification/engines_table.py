@@ -1,4 +1,4 @@
-"""Every engine of some bundles as one table."""
+"""Table of every engine of several bundles."""
 
 from __future__ import annotations
 
@@ -8,42 +8,42 @@ from ..findings import Finding
 from ..text import finding_text, several, table, wrap
 from .comparison import Comparison, Divergence, LayerComparison
 from .engines import Engines, Row
-from .engines_findings import told
+from .engines_findings import shown_findings
 from .limits import Limits
 from .report import divergence_sentences, verdict_lines
 from .task import CLASS, CLASS_LEGEND, Answer, Task
 from .verdict import METRIC, by_default, distance
 
 LEGEND = (
-    "differ: places (a neuron in a step) unlike the reference, or of values the root mean square "
-    "that they are off; vendor: unlike the simulator of the chip's vendor, in parentheses where "
-    "that has another arithmetic; exact: equal in every spike and state; cosine: of the neurons' "
-    "activities with the reference's; parts at: the first step and neuron unlike the reference"
+    "differ: mismatches with the reference (a neuron and step whose outputs differ), or the root "
+    "mean square error of values; vendor: mismatches with the simulator of the chip's vendor, in "
+    "parentheses if it has another arithmetic; exact: equal in every spike and state; cosine: of "
+    "the neurons' activities with the reference's; parts at: step and neuron of the first mismatch"
 )
 ANSWERS = {
     "class": CLASS_LEGEND,
-    "off": "off: mean pixels from the labels to the places that it says",
-    "apart": "apart: mean pixels from the reference's places to those that it says",
+    "off": "off: mean distance of its places from the labels in pixels",
+    "apart": "apart: mean distance of its places from the reference's in pixels",
 }
 
 
-def engines_text(found: Engines) -> str:
-    """Within 80 columns, but for numbers that need more."""
-    answer = _answer(found)
+def engines_text(engines_result: Engines) -> str:
+    """Return the comparison as text of 80 columns; only long numbers need more."""
+    answer = _answer(engines_result)
     parts = [
-        engines_table(found),
+        engines_table(engines_result),
         wrap(LEGEND),
         *([wrap(ANSWERS[answer])] if answer else []),
-        *(wrap(s) for s in sentences(found)),
-        *(finding_text(f) for f in (*found.said, *told(found))),
-        verdict_lines(verdict(found), labelled(found)),
+        *(wrap(s) for s in sentences(engines_result)),
+        *(finding_text(f) for f in (*engines_result.said, *shown_findings(engines_result))),
+        verdict_lines(verdict(engines_result), labelled(engines_result)),
     ]
     return "\n\n".join(parts)
 
 
-def engines_table(found: Engines) -> str:
-    """A line a run, with its answer, then its layers."""
-    answer = _answer(found)
+def engines_table(engines_result: Engines) -> str:
+    """Return a table with a line for each run, with its answer, and for its layers."""
+    answer = _answer(engines_result)
     head: tuple[str, ...] = (
         "run, layer",
         "spikes",
@@ -53,7 +53,10 @@ def engines_table(found: Engines) -> str:
         answer or "",
         "parts at",
     )
-    rows = [*_reference(found, answer), *(r for row in found.rows for r in _rows(row, answer))]
+    rows = [
+        *_reference(engines_result, answer),
+        *(r for row in engines_result.rows for r in _rows(row, answer)),
+    ]
     align = "lrrrrrl"
     if answer is None:
         head, rows = _without(head), [_without(r) for r in rows]
@@ -62,69 +65,79 @@ def engines_table(found: Engines) -> str:
 
 
 def _without(cells: tuple[str, ...]) -> tuple[str, ...]:
-    """Without the answer, where the model has none."""
+    """Return the cells without the answer, for a model without one."""
     return (*cells[:5], *cells[6:])
 
 
-def _answer(found: Engines) -> str | None:
-    asked = next((row.task for row in found.rows if row.task is not None), None)
-    if asked is None or asked.kind == CLASS:
-        return None if asked is None else "class"
-    return "apart" if asked.left.error is None else "off"
+def _answer(engines_result: Engines) -> str | None:
+    task_row = next((row.task for row in engines_result.rows if row.task is not None), None)
+    if task_row is None or task_row.kind == CLASS:
+        return None if task_row is None else "class"
+    return "apart" if task_row.left.error is None else "off"
 
 
-def labelled(found: Engines) -> str:
-    """Return how far every run is from the labels; empty without labels."""
-    tasks = [(row.name, row.task) for row in found.rows if row.task is not None]
+def labelled(engines_result: Engines) -> str:
+    """Return the distance of every run from the labels; empty without labels."""
+    tasks = [(row.name, row.task) for row in engines_result.rows if row.task is not None]
     if not tasks or tasks[0][1].left.error is None:
         return ""
-    answers = [("reference", tasks[0][1].right), *((name, own.left) for name, own in tasks)]
+    answers = [("reference", tasks[0][1].right), *((name, task_of.left) for name, task_of in tasks)]
     first = tasks[0][1]
     if first.kind != CLASS:
-        said = (f"{name} {own.error:.3g}" for name, own in answers)
-        return f"mean pixels off the labels: {', '.join(said)}"
-    right = [name for name, own in answers if own.error == 0]
-    wrong = [f"{name} ({first.said(own)})" for name, own in answers if own.error]
-    told = f"the class is {first.named(first.label)} in {len(right)} of {len(answers)} runs"
-    return told + (f"; not in {', '.join(wrong)}" if wrong else "")
+        answers_text = (f"{name} {task_of.error:.3g}" for name, task_of in answers)
+        return f"mean pixels off the labels: {', '.join(answers_text)}"
+    right = [name for name, task_of in answers if task_of.error == 0]
+    wrong = [f"{name} ({first.said(task_of)})" for name, task_of in answers if task_of.error]
+    summary = f"the class is {first.named(first.label)} in {len(right)} of {len(answers)} runs"
+    return summary + (f"; not in {', '.join(wrong)}" if wrong else "")
 
 
-def verdict(found: Engines) -> str:
-    errors = [(row, f) for row in found.rows for f in row.findings if f.severity == "error"]
-    failed = [f for _, f in errors if not _unchosen(f, found.limits)]
-    said = [f"failed: {several(len(failed), 'error')}"] if failed else []
+def verdict(engines_result: Engines) -> str:
+    errors = [
+        (row, f) for row in engines_result.rows for f in row.findings if f.severity == "error"
+    ]
+    failed = [f for _, f in errors if not _unchosen(f, engines_result.limits)]
+    parts_text = [f"failed: {several(len(failed), 'error')}"] if failed else []
     where: dict[str, dict[str, None]] = {}
     for row, f in errors:
-        if _unchosen(f, found.limits):
-            where.setdefault(distance(f, found.limits), {})[row.name] = None
-    said += [f"{far}: {', '.join(names)}" for far, names in where.items()]
-    sure = sum(row.agrees is True for row in found.rows)
+        if _unchosen(f, engines_result.limits):
+            where.setdefault(distance(f, engines_result.limits), {})[row.name] = None
+    parts_text += [f"{far}: {', '.join(names)}" for far, names in where.items()]
+    sure = sum(row.agrees is True for row in engines_result.rows)
     passed = f"passed: within the limits, {several(sure, 'engine')} exact beside the vendor's"
-    return "; ".join(said) or passed
+    return "; ".join(parts_text) or passed
 
 
 def _unchosen(finding: Finding, limits: Limits) -> bool:
-    """Return True if no limit of the user asks for it: a default, or equality with the vendor."""
+    """Return whether a finding is about a default limit, or about equality with the vendor."""
     beside = METRIC.get(finding.code) == "exact" and not limits.of(finding.layer or "").exact
     return beside or by_default(finding, limits)
 
 
-def _reference(found: Engines, answer: str | None) -> Iterator[tuple[str, ...]]:
-    asked = next((row.task for row in found.rows if row.task is not None), None)
-    valued = {x.layer for row in found.rows for x in row.against.layers if x.analogue}
-    yield ("reference", "", "", "", "", _told(asked, found.answer, answer), "")
-    for layer in found.layers:
-        yield (f"  {layer}", _given(found.spikes, layer, layer in valued), "", "", "", "", "")
+def _reference(engines_result: Engines, answer: str | None) -> Iterator[tuple[str, ...]]:
+    task_row = next((row.task for row in engines_result.rows if row.task is not None), None)
+    valued = {x.layer for row in engines_result.rows for x in row.against.layers if x.analogue}
+    yield ("reference", "", "", "", "", _answer_text(task_row, engines_result.answer, answer), "")
+    for layer in engines_result.layers:
+        yield (
+            f"  {layer}",
+            _counts(engines_result.spikes, layer, layer in valued),
+            "",
+            "",
+            "",
+            "",
+            "",
+        )
 
 
 def _rows(row: Row, answer: str | None) -> Iterator[tuple[str, ...]]:
     beside = {} if row.vendor is None else {x.layer: x for x in row.vendor.layers}
-    own = None if row.task is None else row.task.left
-    yield (row.name, "", "", "", "", _told(row.task, own, answer), "")
+    own_answer = None if row.task is None else row.task.left
+    yield (row.name, "", "", "", "", _answer_text(row.task, own_answer, answer), "")
     for x in row.against.layers:
         yield (
             f"  {x.layer}",
-            _given(row.spikes, x.layer, x.analogue),
+            _counts(row.spikes, x.layer, x.analogue),
             _differ(x),
             _vendor(row, beside.get(x.layer)),
             "-" if x.cosine is None else f"{x.cosine:.4f}",
@@ -133,18 +146,18 @@ def _rows(row: Row, answer: str | None) -> Iterator[tuple[str, ...]]:
         )
 
 
-def _given(spikes: Mapping[str, int], layer: str, valued: bool) -> str:
+def _counts(spikes: Mapping[str, int], layer: str, valued: bool) -> str:
     return "values" if valued else f"{spikes.get(layer, 0):,}"
 
 
-def _told(task: Task | None, own: Answer | None, answer: str | None) -> str:
-    if task is None or own is None or answer is None:
+def _answer_text(task: Task | None, answer_of: Answer | None, answer: str | None) -> str:
+    if task is None or answer_of is None or answer is None:
         return ""
     if answer == "class":
-        return task.said(own)
+        return task.said(answer_of)
     if answer == "off":
-        return "" if own.error is None else f"{own.error:.3g}"
-    return f"{task.change:.3g}" if own is task.left else ""
+        return "" if answer_of.error is None else f"{answer_of.error:.3g}"
+    return f"{task.change:.3g}" if answer_of is task.left else ""
 
 
 def _differ(layer: LayerComparison) -> str:
@@ -173,25 +186,26 @@ def place(d: Divergence) -> str:
     return f"{d.step} ({','.join(map(str, d.neuron))})"
 
 
-def sentences(found: Engines) -> Iterator[str]:
-    """What the table cannot show: which arithmetic a run has, and where one parts from a
-    simulator that it should equal."""
-    held: dict[str, list[str]] = {}
-    for row in found.rows:
-        held.setdefault(row.arithmetic, []).append(row.name)
-    if len(held) > 1:
-        told = (f"{arithmetic}: {', '.join(names)}" for arithmetic, names in held.items())
-        yield f"Arithmetic. {'; '.join(told)}."
-    for chips, follows in _silicon(found).items():
+def sentences(engines_result: Engines) -> Iterator[str]:
+    """Yield the arithmetic of each run, and the first mismatch with a simulator of the same."""
+    names_by_arithmetic: dict[str, list[str]] = {}
+    for row in engines_result.rows:
+        names_by_arithmetic.setdefault(row.arithmetic, []).append(row.name)
+    if len(names_by_arithmetic) > 1:
+        texts = (
+            f"{arithmetic}: {', '.join(names)}" for arithmetic, names in names_by_arithmetic.items()
+        )
+        yield f"Arithmetic. {'; '.join(texts)}."
+    for chips, follows in _silicon(engines_result).items():
         yield f"Silicon of {chips}: {follows}."
-    for row in found.rows:
+    for row in engines_result.rows:
         if row.agrees is False and row.vendor is not None:
             yield from divergence_sentences(_named(row.vendor, row))
 
 
-def _silicon(found: Engines) -> dict[str, str]:
+def _silicon(engines_result: Engines) -> dict[str, str]:
     chips: dict[str, dict[str, None]] = {}
-    for row in found.rows:
+    for row in engines_result.rows:
         if row.silicon:
             chips.setdefault(row.silicon, {})[row.chip] = None
     return {", ".join(names): follows for follows, names in chips.items()}

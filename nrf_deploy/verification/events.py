@@ -1,8 +1,8 @@
-"""Two recordings laid over each other, without making either of them dense.
+"""Comparison of two recordings without dense arrays.
 
-An event at (step, index) has the key step * size + index. The keys of a recording
-rise, so two recordings are compared like two sorted lists: what millions of events
-cost is a few passes over them, whatever the number of neurons.
+An event at (step, index) has the key step * size + index. The keys of a recording rise, so two
+recordings are compared like two sorted lists: millions of events need a few passes over them,
+for any number of neurons.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..recording import Recording
 
 @dataclass(frozen=True, eq=False)
 class Window:
-    """The events of some consecutive steps; keys count from the first of these steps."""
+    """Events of consecutive steps; keys count from the first of these steps."""
 
     size: int
     key: Array
@@ -28,12 +28,12 @@ class Window:
         return len(self.key)
 
     def at(self, key: int) -> int | float:
-        """The value at a place; 0 where there is no event."""
+        """Return the value of a key; 0 if there is no event."""
         i = int(np.searchsorted(self.key, key))
         return self.value[i].item() if i < len(self) and self.key[i] == key else 0
 
     def activity(self) -> Array:
-        """The sum of each neuron's values."""
+        """Return the sum of each neuron's values."""
         return np.bincount(self.index, self.value, minlength=self.size)
 
 
@@ -46,7 +46,7 @@ def window(recording: Recording, first: int, steps: int) -> Window:
 
 
 def fault(recording: Recording) -> str | None:
-    """Why the keys of this recording would mislead, if they would."""
+    """Return why the keys of this recording would be wrong, or None."""
     start, index = recording.start, recording.index
     if len(start) == 0 or start[0] != 0 or start[-1] != len(index) or np.any(np.diff(start) < 0):
         return "its row starts do not divide its events into steps"
@@ -56,12 +56,12 @@ def fault(recording: Recording) -> str | None:
         return f"it has events outside its {recording.size} neurons"
     key = window(recording, 0, recording.steps).key
     if np.any(key[1:] <= key[:-1]):
-        return "its events are not in rising order within a step, or one is there twice"
+        return "its events are not in rising order within a step, or one occurs twice"
     return None
 
 
 def unequal(left: Array, right: Array) -> Array:
-    """Where values differ; a NaN equals a NaN."""
+    """Return where values differ; a NaN equals a NaN."""
     different = left != right
     if left.dtype.kind == right.dtype.kind == "f":
         different &= ~(np.isnan(left) & np.isnan(right))
@@ -70,7 +70,7 @@ def unequal(left: Array, right: Array) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Overlay:
-    """Where two windows meet: positions (into each) of the shared keys, and what stands alone."""
+    """Positions in two windows of their common keys, and of the keys that only one has."""
 
     shared_left: Array
     shared_right: Array
@@ -89,7 +89,7 @@ def same(left: Window, right: Window) -> bool:
 
 
 def differing(left: Window, right: Window) -> Array:
-    """The keys, rising, where only one has an event or where the values differ."""
+    """Return the rising keys where only one window has an event or the values differ."""
     if np.array_equal(left.key, right.key):
         return left.key[unequal(left.value, right.value)]
     from .sweeps import unlike
@@ -98,7 +98,7 @@ def differing(left: Window, right: Window) -> Array:
 
 
 def value_error(left: Window, right: Window, norm: float) -> float:
-    """Root of the summed squared differences, relative to `norm`."""
+    """Return the root of the summed squared differences, relative to `norm`."""
     o = overlay(left, right)
     shared = left.value[o.shared_left] - right.value[o.shared_right]
     parts = (shared, left.value[o.alone_left], right.value[o.alone_right])
@@ -106,6 +106,6 @@ def value_error(left: Window, right: Window, norm: float) -> float:
 
 
 def cosine(left: Array, right: Array) -> float | None:
-    """The cosine between two activities; None where one of them is silent."""
+    """Return the cosine between two activities; None if one of them is 0."""
     norm = float(np.linalg.norm(left) * np.linalg.norm(right))
     return float(np.clip(left @ right / norm, -1.0, 1.0)) if norm else None

@@ -1,4 +1,4 @@
-"""Where a bundle's errors come from: each layer by itself, and cause by cause."""
+"""Explanation of a bundle's errors: each layer in isolation, and cause by cause."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .comparison import Comparison
 
 
 def emulating(bundle: Bundle, progress: Progress = quiet) -> Run:
-    """Runs parts of the bundle's program, as its emulator would."""
+    """Return a function that runs parts of the bundle's program as its emulator does."""
 
     def run(program: Program, recording: Recording, steps: int) -> Trace:
         part = replace(bundle, program=program)
@@ -32,7 +32,7 @@ def emulating(bundle: Bundle, progress: Progress = quiet) -> Run:
     return run
 
 
-def alone(
+def in_isolation(
     bundle: Bundle,
     recording: Recording,
     right: Trace,
@@ -40,11 +40,11 @@ def alone(
     scale: Mapping[str, Mapping[str, Array]],
     progress: Progress = quiet,
 ) -> tuple[Comparison | None, list[Finding]]:
-    """Compare each layer of the emulator, fed with what the right run gave, with that run.
+    """Compare each layer of the emulator in isolation, fed by the right run, with that run.
 
-    A recording may hold one layer only. Fed by the emulator's own run that layer would give
-    what it gave in the whole run, so a layer whose inputs are not in the right run is left
-    out, with a finding. The comparison is None where no layer is left.
+    A recording may have one layer only. Fed by the emulator's run, that layer would repeat the
+    whole run, so a layer whose inputs are not in the right run is left out, with a finding. The
+    comparison is None if no layer is left.
     """
     model = replace(
         right, outputs={n: _early(r, latency_right.get(n, 0)) for n, r in right.outputs.items()}
@@ -88,20 +88,22 @@ def attributed(bundle: Bundle, recording: Recording, progress: Progress = quiet)
     numbers = target.dequantised(program)
     summed = target.summed.get(program.arithmetic) if isinstance(target, HasStepSums) else None
     run = emulating(bundle, progress)
-    found = attribute(network, bundle.steps, program, numbers, recording, run, summed, progress)
-    return replace(found, ways=ways(bundle))
+    attribution = attribute(
+        network, bundle.steps, program, numbers, recording, run, summed, progress
+    )
+    return replace(attribution, ways=ways(bundle))
 
 
 def dequantising(bundle: Bundle) -> Dequantising:
-    """Asked before a long run, not after it."""
+    """Return the target's function for the values of its integers; called before a long run."""
     target = target_of(bundle)
     if not isinstance(target, Dequantising):
         raise UsageError(
             error(
                 "VERIFY-ATTRIBUTE",
-                f"the target {target.name} does not say what its integers mean one by one",
-                why="each cause is a number of the chip in the place of the model's",
-                fix="leave --attribute out; the report still says which layer is off by itself",
+                f"the target {target.name} does not state the values of its integers",
+                why="each cause is a number of the chip that replaces the model's",
+                fix="leave --attribute out; the report still has the error of layers in isolation",
             )
         )
     return target

@@ -1,4 +1,4 @@
-"""What reaches a population of a network, from recordings of what feeds it."""
+"""Summed input of a population of a network, from recordings of its sources."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from .alone import element_range, later
 
 @dataclass(frozen=True, eq=False)
 class Signal:
-    """A recording in frames of the shape that a connection takes."""
+    """A recording as frames of the shape that a connection takes."""
 
     recording: Recording
     shape: Shape
@@ -49,8 +49,8 @@ class Signal:
 
 @dataclass(frozen=True, eq=False)
 class Feed:
-    """One link into a population, with the model's weights and with the chip's. Where the chip
-    pools on the way, `pooled` is what it makes of the same input, and what follows there."""
+    """A link into a population, with the model's weights and with the chip's. If the chip pools
+    before it, `pooled` is the pooled input with the connection after it."""
 
     signal: Signal
     model: Chunk
@@ -58,7 +58,7 @@ class Feed:
     pooled: Feed | None = None
 
     def by_model(self, first: int, last: int) -> Array:
-        """What arrives in some steps, by the model's weights."""
+        """Return the summed input of some steps by the model's weights."""
         return self.model(self.signal.frames(first, last))
 
     def by_chip(self, first: int, last: int) -> Array:
@@ -66,7 +66,7 @@ class Feed:
 
 
 Pooled = Callable[[str], Recording | None]
-"""Name of a population on the way -> what it gives, fed by the reference."""
+"""Function from a population between source and layer to its output, fed by the reference."""
 
 
 def feeds(
@@ -78,60 +78,64 @@ def feeds(
     outputs: Mapping[str, Recording],
     pooled: Pooled,
 ) -> list[Feed] | None:
-    """None where a link's weights cannot be told from the others of the program."""
+    """Return the feeds of a population; None if a link's weights cannot be separated."""
     links, into = view.into(name), program.into(name)
     if len(links) > 1 and len(into) == 1:
         return _joined(network, links, into[0], weights, outputs, pooled)
-    found = []
+    feeds_found = []
     for link in links:
-        held = [s for s in into if s.name == link.name or s.name.startswith(f"{link.name} (after ")]
-        if len(held) != 1 or held[0].name not in weights or link.source not in outputs:
+        candidates = [
+            s for s in into if s.name == link.name or s.name.startswith(f"{link.name} (after ")
+        ]
+        if len(candidates) != 1 or candidates[0].name not in weights or link.source not in outputs:
             return None
-        weight = weights[held[0].name]["weight"] * _payload(network, program, link, outputs)
+        weight = weights[candidates[0].name]["weight"] * _payload(network, program, link, outputs)
         model = _bare(link, network)
-        found.append(
+        feeds_found.append(
             Feed(
                 Signal(later(outputs[link.source], link.back), model.input_shape),
                 connection(model),
-                connection(_holding(model, held[0], weight)),
-                _after_pool(network, program, link, model, held[0], weight, pooled),
+                connection(_holding(model, candidates[0], weight)),
+                _after_pool(network, program, link, model, candidates[0], weight, pooled),
             )
         )
-    return found
+    return feeds_found
 
 
 def _joined(
     network: Network,
     links: Sequence[Link],
-    held: Synapses,
+    chip_synapses: Synapses,
     weights: Mapping[str, Mapping[str, Array]],
     outputs: Mapping[str, Recording],
     pooled: Pooled,
 ) -> list[Feed] | None:
-    """Where a chip holds all links as one convolution, over a population in which they lie side
-    by side: each link by the model's weights, and all of them by the chip's."""
-    together = pooled(held.source)
+    """Return the feeds if the chip stores all links as one convolution of joined inputs.
+
+    Each link has the model's weights, and one more feed has all of them with the chip's.
+    """
+    together = pooled(chip_synapses.source)
     spikes = not any(gives_values(network[k.source]) for k in links)
     known = all(k.source in outputs and not k.back for k in links)
-    sound = spikes and known and held.name in weights
-    if together is None or not sound or not isinstance(held, prog.Conv):
+    sound = spikes and known and chip_synapses.name in weights
+    if together is None or not sound or not isinstance(chip_synapses, prog.Conv):
         return None
     models = [_bare(link, network) for link in links]
     chip = Conv(
-        name=held.name,
-        weight=weights[held.name]["weight"],
-        input_size=held.input_size,
-        stride=held.stride,
-        padding=held.padding,
-        dilation=held.dilation,
-        groups=held.groups,
+        name=chip_synapses.name,
+        weight=weights[chip_synapses.name]["weight"],
+        input_size=chip_synapses.input_size,
+        stride=chip_synapses.stride,
+        padding=chip_synapses.padding,
+        dilation=chip_synapses.dilation,
+        groups=chip_synapses.groups,
     )
     each = [
         Feed(Signal(outputs[k.source], m.input_shape), connection(m), _nothing(m.shape))
         for k, m in zip(links, models, strict=True)
     ]
-    whole = Signal(together, held.input_shape)
-    return [*each, Feed(whole, _nothing(held.shape), connection(chip))]
+    whole = Signal(together, chip_synapses.input_shape)
+    return [*each, Feed(whole, _nothing(chip_synapses.shape), connection(chip))]
 
 
 def _nothing(shape: Shape) -> Chunk:
@@ -143,37 +147,37 @@ def _after_pool(
     program: Program,
     link: Link,
     model: Connection,
-    held: Synapses,
+    chip_synapses: Synapses,
     weight: Array,
     pooled: Pooled,
 ) -> Feed | None:
-    """Where a population of the program pools, and not these synapses themselves."""
+    """Return the feed of a population of the program that pools, if there is one."""
     pools = isinstance(link.node, Pool) or isinstance(network[link.source], Pool)
     known = {p.name for p in program.ports} | {o.population for o in program.origins}
-    if not pools or link.back or held.source in known:
+    if not pools or link.back or chip_synapses.source in known:
         return None
-    given = pooled(held.source)
-    if given is None:
+    pooled_input = pooled(chip_synapses.source)
+    if pooled_input is None:
         return None
     behind = model
     if isinstance(model, Pool):
-        if held.input_shape != model.shape:
+        if chip_synapses.input_shape != model.shape:
             return None
         behind = Scale(name=model.name, scale=np.ones(model.shape))
     return Feed(
-        Signal(given, behind.input_shape),
+        Signal(pooled_input, behind.input_shape),
         connection(behind),
-        connection(_holding(behind, held, weight)),
+        connection(_holding(behind, chip_synapses, weight)),
     )
 
 
-def given(network: Network, recording: Recording) -> dict[str, Recording]:
-    """What goes into each Input."""
-    found, first = {}, 0
+def inputs_of(network: Network, recording: Recording) -> dict[str, Recording]:
+    """Return the recording of each Input."""
+    recordings, first = {}, 0
     for node in network.of(Input):
-        found[node.name] = element_range(recording, first, node.shape)
+        recordings[node.name] = element_range(recording, first, node.shape)
         first += math.prod(node.shape)
-    return found
+    return recordings
 
 
 def drive(network: Network, name: str) -> Array:
@@ -185,7 +189,7 @@ def drive(network: Network, name: str) -> Array:
 def _payload(
     network: Network, program: Program, link: Link, outputs: Mapping[str, Recording]
 ) -> float:
-    """What 1 of the model is in the values that come over this link."""
+    """Return the value of 1 of the model in the values of this link."""
     if not gives_values(network[link.source]):
         return 1.0
     unit = program.origin(link.source).unit
@@ -193,7 +197,7 @@ def _payload(
 
 
 def _bare(link: Link, network: Network) -> Connection:
-    """The link's node without its bias, which is one of the population's own numbers."""
+    """Return the link's node without its bias, which is one of the population's numbers."""
     node = link.node
     if node is None:
         shape = network[link.source].shape
@@ -201,16 +205,16 @@ def _bare(link: Link, network: Network) -> Connection:
     return replace(node, bias=None) if isinstance(node, Conv | Linear) else node
 
 
-def _holding(model: Connection, held: Synapses, weight: Array) -> Connection:
-    """The same connection with these weights: what an event adds to the chip's potential."""
+def _holding(model: Connection, chip_synapses: Synapses, weight: Array) -> Connection:
+    """Return the connection with these weights, which an event adds to the chip's potential."""
     new: Any
     match model:
         case Conv() | Linear():
             new = replace(model, weight=weight.reshape(model.weight.shape))
         case Pool():
-            assert isinstance(held, prog.Conv)
+            assert isinstance(chip_synapses, prog.Conv)
             channels, window = model.pool_input[0], model.window
-            before = held.input_shape == model.shape  # the chip pools before these
+            before = chip_synapses.input_shape == model.shape  # the chip pools before these
             new = Conv(
                 name=model.name,
                 weight=_diagonal(weight, (channels, 1, *window))
@@ -224,7 +228,7 @@ def _holding(model: Connection, held: Synapses, weight: Array) -> Connection:
             )
         case _:
             shape = model.shape
-            one = isinstance(held, prog.Conv)
+            one = isinstance(chip_synapses, prog.Conv)
             new = Scale(
                 name=model.name,
                 scale=_diagonal(weight, shape) if one else weight.reshape(shape),
@@ -233,6 +237,6 @@ def _holding(model: Connection, held: Synapses, weight: Array) -> Connection:
 
 
 def _diagonal(weight: Array, shape: Shape) -> Array:
-    """A number a channel, from a convolution of 1 x 1 that leads each to itself."""
+    """Return a number for each channel, from a diagonal convolution of 1 x 1."""
     each = np.diagonal(weight.reshape(shape[0], shape[0]))
     return np.broadcast_to(each.reshape(-1, *[1] * (len(shape) - 1)), shape)

@@ -1,14 +1,14 @@
-"""A layer in floating point, with one kind of its numbers at a time as the chip holds it.
+"""Simulation of a layer in floating point, with one kind of its numbers at a time as on the chip.
 
-Every variant gets the same input and takes the same step, side by side:
+Every variant gets the same input and makes the same step, in parallel:
 
-    u = u (1 - current_decay) + what arrives + current_bias
+    u = u (1 - current_decay) + input + current_bias
     v = v (1 - decay), moved by `leak` toward `rest`, + u + bias; at least `floor`
     spike where v > threshold (or v >= threshold: `at`); then v = reset, or v - threshold
 
-where the sum that arrives, u and v stay within limits: at their ends, or wrapped. This is what
-all targets' neurons have in common (see quantise/neuron.py); what a chip rounds in a step is
-not in it, and is what remains between the last variant and the chip's run.
+where the summed input, u and v stay within limits: at their ends, or wrapped. All targets'
+neurons have this in common (see quantise/neuron.py); a chip's rounding in a step is not part of
+it, and is the remaining difference between the last variant and the chip's run.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ KINDS: Mapping[str, tuple[str, ...]] = {
         "sum_limit", "current_limit", "state_limit", "wrap", "current_wrap", "floor",
     ),
 }  # fmt: skip
-"""The numbers that are exchanged together, by the cause of error that they are."""
+"""Numbers that are exchanged together, by their cause of error."""
 FRACTIONS = ("decay", "current_decay", "at", "subtract", "wrap", "current_wrap")
-"""What counts nothing: all others are amounts of the potential."""
+"""Numbers without a unit: all others are amounts of the potential."""
 SAME = 1e-9
-"""Numbers this near to the model's are the model's: a quotient of integers lost its last bit."""
+"""Relative difference up to which numbers count as equal: quotients lose their last bit."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Numbers:
-    """Of one population; each broadcasts over it. `threshold` is infinite without spikes."""
+    """Numbers of a population; each broadcasts over it. `threshold` is infinite without spikes."""
 
     decay: Array
     current_decay: Array
@@ -75,11 +75,11 @@ DOMAIN = Domain(
                 FIRING | {"per_step=many", "worth"}),
     )
 )  # fmt: skip
-"""What `Variants` simulates."""
+"""Neurons that `Variants` simulates."""
 
 
 def unexpressed(node: Node, numbers: Mapping[str, Array]) -> str:
-    """Return why this simulation cannot stand for the layer, or "" where it can."""
+    """Return why this simulation cannot represent the layer, or ""."""
     if wrong := outside(node, DOMAIN):
         return f"the simulation that finds causes does not run {wrong}"
     if foreign := sorted(set(numbers) - {f.name for f in fields(Numbers)}):
@@ -88,7 +88,7 @@ def unexpressed(node: Node, numbers: Mapping[str, Array]) -> str:
 
 
 def ideal(network: Network, view: Layers, name: str) -> Numbers:
-    """The model's own, in the units of v."""
+    """Return the model's numbers, in the units of v."""
     node = network[name]
     assert type(node) is Population
     form = neuron(node, network.dt)
@@ -116,37 +116,43 @@ def ideal(network: Network, view: Layers, name: str) -> Numbers:
     )
 
 
-def held(numbers: Mapping[str, Array], model: Numbers, unit: Array) -> Numbers:
-    """As the chip has them, in the model's units; `unit` is what 1 of the model is there."""
+def chip_numbers(numbers: Mapping[str, Array], model: Numbers, unit: Array) -> Numbers:
+    """Return the chip's numbers in the model's units; `unit` is 1 of the model on the chip."""
     mine = {}
     for f in fields(Numbers):
-        own = getattr(model, f.name)
+        value = getattr(model, f.name)
         if f.name in numbers and f.name != "first":
-            given = np.asarray(numbers[f.name], np.float64)
-            own = snapped(given if f.name in FRACTIONS else given / unit, own)
-        mine[f.name] = own
+            chip_value = np.asarray(numbers[f.name], np.float64)
+            value = snapped(chip_value if f.name in FRACTIONS else chip_value / unit, value)
+        mine[f.name] = value
     return _met_alike(Numbers(**mine), model, unit)
 
 
 def _met_alike(chip: Numbers, model: Numbers, unit: Array) -> Numbers:
-    """Of whole potentials v > T says the same as v >= T + 1: where that makes a chip's threshold
-    the model's, it is the model's."""
+    """Return the chip's numbers with the model's threshold where both are equivalent.
+
+    For integer potentials v > T is the same as v >= T + 1.
+    """
     threshold = snapped(chip.threshold + (model.at - chip.at) / unit, model.threshold)
     if np.all(threshold == model.threshold):
         return replace(chip, threshold=model.threshold, at=model.at)
     return chip
 
 
-def snapped(given: Array, own: Array) -> Array:
-    """The model's numbers where the chip's are the same but for a float's last bits."""
+def snapped(chip_value: Array, model_value: Array) -> Array:
+    """Return the model's numbers where the chip's differ only in a float's last bits."""
     with np.errstate(invalid="ignore"):
-        same = np.isfinite(own) & (np.abs(given - own) <= SAME * np.abs(own))
-    return np.where(same, own, given)
+        same = np.isfinite(model_value) & (
+            np.abs(chip_value - model_value) <= SAME * np.abs(model_value)
+        )
+    return np.where(same, model_value, chip_value)
 
 
 def variants(model: Numbers, chip: Numbers) -> dict[str, Numbers]:
-    """The model, the model with one kind of numbers from the chip, the chip's all at once; and
-    these on a chip that takes v >= threshold for v > threshold, or the other way round."""
+    """Return the variants: the model, with each kind of the chip's numbers, and with all.
+
+    One more has all of the chip's numbers and the other comparison of the threshold.
+    """
     mixed = {
         cause: Numbers(
             **{f.name: getattr(chip if f.name in kind else model, f.name) for f in fields(model)}
@@ -158,7 +164,7 @@ def variants(model: Numbers, chip: Numbers) -> dict[str, Numbers]:
 
 
 class Variants:
-    """Some variants of one layer at work, side by side along the first axis."""
+    """Running variants of a layer, along the first axis."""
 
     def __init__(self, node: Population, numbers: Sequence[Numbers], units: Sequence[Array]):
         rule, self.shape = node.rule, node.shape
@@ -177,7 +183,7 @@ class Variants:
         self.u, self.v = np.zeros_like(self.of["first"]), self.of["first"].copy()
 
     def step(self, arriving: Array) -> Array:
-        """(variants, *shape) of what arrived -> of what leaves."""
+        """Advance all variants by a step: from inputs (variants, *shape) to outputs."""
         p = self.of
         x = within(arriving, p["sum_limit"], p["wrap"])
         u = self.u * (1 - p["current_decay"]) + x + p["current_bias"]

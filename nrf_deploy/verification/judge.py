@@ -1,4 +1,4 @@
-"""Which limits a comparison breaks."""
+"""Judgement of a comparison by limits."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ALL = "nothing was compared of any layer"
 
 
 def judge(comparison: Comparison, limits: Limits, advice: Advice = NONE) -> list[Finding]:
-    """An error for each broken limit; a warning or an info for what could not be judged."""
+    """Return an error for each broken limit, and a warning or info for what was not judged."""
     findings = [
         f
         for layer in comparison.layers
@@ -35,23 +35,23 @@ def judge(comparison: Comparison, limits: Limits, advice: Advice = NONE) -> list
 
 
 def silent(c: Comparison) -> bool:
-    """Did no layer give anything, in either run, in the steps that both have?"""
+    """Return whether no layer has an output in either run, in the steps that both have."""
     compared = [layer for layer in c.layers if layer.steps]
     return bool(compared) and not any(layer.spikes_left or layer.spikes_right for layer in compared)
 
 
 def _no_spikes(c: Comparison) -> Iterator[Finding]:
-    """Two silent runs are equal whatever the integers are: that proves nothing."""
+    """Yield a warning if both runs have no spikes: they are equal with any integers."""
     if silent(c):
         yield error(
             NO_SPIKES,
             "no layer spiked in "
             f"{several(max(layer.steps for layer in c.layers), 'step')} that both runs have: "
             "nothing was compared",
-            why="the input is too weak, too short, or on another scale of time than the model: "
+            why="the input is too weak, too short, or in another unit of time than the model: "
             "a --dt in another unit than the file's time constants, or a --bin that is not dt",
             fix="compare --dt with the time constants (nrf-deploy inspect shows them), give "
-            "--bin the same length, or a longer or livelier recording",
+            "--bin the same length, or a longer or more active recording",
         )
 
 
@@ -61,7 +61,7 @@ def _layer(
     if layer.steps == 0:
         yield error(
             "VERIFY-NOTHING-COMPARED",
-            f"with the latencies {layer.latency_left} and {layer.latency_right} taken off, "
+            f"with the latencies {layer.latency_left} and {layer.latency_right} subtracted, "
             "the runs share no step",
             fix="give a recording that is longer than the latency",
             layer=layer.layer,
@@ -85,14 +85,13 @@ def _diverged(c: Comparison, layer: LayerComparison, first: Divergence, advice: 
     counts = {OUTPUT: layer.mismatches, **layer.state_mismatches}
     places = ", ".join(f"{n:,} of {v}" for v, n in counts.items() if n)
     if first.layer == earliest.layer:
-        why = "everything before this place is equal"
+        why = "everything before this is equal"
     else:
         why = f"layer {earliest.layer!r} differs first, at step {earliest.step}"
         why += "; this may follow from it" if _feeds(c, earliest.layer, first.layer) else ""
     return error(
         "VERIFY-DIVERGED",
-        f"{what} is {value.left} in {c.left} and {value.right} in {c.right}; "
-        f"places that differ: {places}",
+        f"{what} is {value.left} in {c.left} and {value.right} in {c.right}; mismatches: {places}",
         why=why,
         fix=_shift_fix(layer, advice) or _states_fix(c, layer, advice),
         layer=layer.layer,
@@ -102,18 +101,18 @@ def _diverged(c: Comparison, layer: LayerComparison, first: Divergence, advice: 
 
 
 def _states_fix(c: Comparison, layer: LayerComparison, advice: Advice) -> str:
-    """A recording is no engine: nothing can run it again."""
+    """Return the command that shows the states of the runs; a recording cannot run again."""
     run = f"nrf-deploy run ... --layer {layer.layer} --states"
     if advice.recorded:
-        return f"look at the states of {c.left} there: {run} --engine {c.left}"
+        return f"check the states of {c.left} there: {run} --engine {c.left}"
     return (
-        f"look at both runs' states there: {run}, once with --engine {c.left} and once with "
+        f"check both runs' states there: {run}, once with --engine {c.left} and once with "
         f"--engine {c.right}"
     )
 
 
 def _feeds(c: Comparison, earlier: str, later: str) -> bool:
-    """Does one stand before the other in network order?"""
+    """Return whether a layer is before another one in network order."""
     names = [layer.layer for layer in c.layers]
     return names.index(earlier) < names.index(later)
 
@@ -134,42 +133,42 @@ def _count(c: Comparison, layer: LayerComparison, limits: Limits, advice: Advice
 
 
 def _beside(value: float, limits: Limits, metric: str, how: str = "") -> str:
-    """Name the limit as what it is: a default, or the user's."""
+    """Return an error beside its limit, which is a default or the user's."""
     if metric in limits.defaults:
         return f"differs by {100 * value:.1f} %{how}, more than {share(limits, metric)}"
     return f"{value:.1%} off{how}, the limit is {getattr(limits, metric):.1%}"
 
 
 def _metrics(layer: LayerComparison, limits: Limits, advice: Advice) -> Iterator[Finding]:
-    """The metrics that a user's limits name. Two silent layers have no angle between them."""
+    """Yield errors by the user's metrics. Two layers without spikes have no cosine."""
     spikes = max(layer.spikes_right, 1)
-    found = {
-        "mismatches": ("places differ for a spike", layer.mismatches / spikes),
+    metrics = {
+        "mismatches": ("mismatches per spike", layer.mismatches / spikes),
         "victor_purpura": (
-            "moves (Victor and Purpura) a spike",
+            "moves (Victor and Purpura) per spike",
             layer.timing and layer.timing.victor_purpura,
         ),
         "van_rossum": ("van Rossum's distance", layer.timing and layer.timing.van_rossum),
     }
-    for name, (said, value) in found.items():
+    for name, (text, value) in metrics.items():
         limit = getattr(limits, name)
         if limit is not None and value is not None and value > limit:
-            what = f"{said}: {value:.4g}, the limit is {limit:.4g}"
+            what = f"{text}: {value:.4g}, the limit is {limit:.4g}"
             yield _beyond(layer, limits, name, what, advice)
     if limits.cosine is not None and (layer.spikes_left or layer.spikes_right):
         cosine = layer.cosine or 0.0
         if cosine < limits.cosine:
-            said = f"the cosine of the activities is {cosine:.4f}, at least {limits.cosine:.4f}"
-            yield _beyond(layer, limits, "cosine", f"{said} is asked for", advice)
+            text = f"the cosine of the activities is {cosine:.4f}, at least {limits.cosine:.4f}"
+            yield _beyond(layer, limits, "cosine", f"{text} is asked for", advice)
 
 
 def judge_task(task: Task, limits: Limits, advice: Advice = NONE) -> Iterator[Finding]:
-    """What the model is for, where a limit speaks of it."""
-    found = {
+    """Yield errors of the model's task, for limits about it."""
+    errors = {
         "task_error": (task.left.error, f"the label {task.named(task.label)}", "the labels"),
         "task_change": (task.change, f"{task.said(task.right)}", "those of the other run"),
     }
-    for name, (value, wanted, whose) in found.items():
+    for name, (value, wanted, whose) in errors.items():
         limit = getattr(limits, name)
         if limit is not None and value is not None and value > limit:
             yield error(
@@ -218,7 +217,7 @@ def _value(layer: LayerComparison, limits: Limits, advice: Advice) -> Iterator[F
 
 
 def _shift_fix(layer: LayerComparison, advice: Advice) -> str:
-    """Name the number of steps that is off: a latency, or what was said of a recording."""
+    """Return the fix for outputs that are equal after a shift: a latency, or --behind."""
     if layer.shift is None:
         return ""
     when = "later" if layer.shift > 0 else "earlier"
@@ -230,8 +229,8 @@ def _shift_fix(layer: LayerComparison, advice: Advice) -> str:
         early = several(-behind, "step")
         return f"{same}: the recording begins {early} after the model; record from step 0"
     way = f"give --behind {behind}" if behind else "leave --behind out"
-    held = several(behind, "step")
-    return f"{same}: the recording is {held} behind the model, not {layer.latency_right}; {way}"
+    late = f"{several(behind, 'step')} behind the model, not {layer.latency_right}"
+    return f"{same}: the recording is {late}; {way}"
 
 
 def _outside(c: Comparison) -> Iterator[Finding]:

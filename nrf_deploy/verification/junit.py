@@ -1,4 +1,4 @@
-"""A verification as JUnit XML: one test a layer, so that CI shows which one failed."""
+"""Verification as JUnit XML, with one test a layer, so that a CI shows which one failed."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ def junit(report: Report) -> str:
         "testsuite",
         name="nrf-deploy verify",
         tests=str(len(cases)),
-        failures=str(sum(bool(found) for _, found in cases)),
+        failures=str(sum(bool(case) for _, case in cases)),
         errors="0",
         skipped="0",
     )
-    for name, found in cases:
-        _case(suite, f"{c.left} against {c.right}", name, found)
+    for name, case in cases:
+        _case(suite, f"{c.left} against {c.right}", name, case)
     if rule := rule_findings(report.findings):
         ElementTree.SubElement(suite, "system-out").text = "\n".join(map(_text, rule))
     ElementTree.indent(suite)
     return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def _case(suite: ElementTree.Element, engines: str, name: str, found: Sequence[Finding]) -> None:
+def _case(suite: ElementTree.Element, engines: str, name: str, errors: Sequence[Finding]) -> None:
     case = ElementTree.SubElement(
         suite, "testcase", classname=printable(engines), name=printable(name)
     )
-    if found:
-        message = printable("; ".join(f.what for f in found))
-        failure = ElementTree.SubElement(case, "failure", type=found[0].code, message=message)
-        failure.text = "\n".join(map(_text, found))
+    if errors:
+        message = printable("; ".join(f.what for f in errors))
+        failure = ElementTree.SubElement(case, "failure", type=errors[0].code, message=message)
+        failure.text = "\n".join(map(_text, errors))
 
 
 def _text(finding: Finding) -> str:

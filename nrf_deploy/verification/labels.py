@@ -1,4 +1,4 @@
-"""What a recording shows, from a small file: a class, or places over time.
+"""Labels of a recording, from a small file: a class, or places over time.
 
     class            step,x,y          t,x0,y0,x1,y1
     4                60,31.5,12.0      0.06,31.5,12.0,7.0,40.0
@@ -24,10 +24,10 @@ from ..typed import demand_text
 
 WAY = "docs/report-schema.md shows what it holds: a class, or lines of step,x,y or t,x,y"
 LABELS_LIMIT = 8 << 20  # bytes
-LARGEST = 2.0**53  # of a step, a time or a place
+LARGEST = 2.0**53  # step, time or place
 MOST_FAULTS = 20  # shown one by one
 CLOSE = 1e-6
-"""Of a step: a time that is so near to the next step's begin belongs to it."""
+"""Share of a step: a time this near to the next step's begin belongs to it."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class ClassLabel:
 
 @dataclass(frozen=True, eq=False)
 class PlaceLabels:
-    """`place` is (labels, maps, 2), `when` their steps, or seconds."""
+    """Labels of places. `place` is (labels, maps, 2), `when` their steps, or seconds."""
 
     when: Array
     seconds: bool
@@ -56,14 +56,16 @@ class PlaceLabels:
         if not self.seconds:
             return self.when.astype(np.int64)
         if dt is None:
-            what = "the labels are in seconds, and the recording does not say how long a step is"
+            what = (
+                "the labels are in seconds, and the recording does not state the length of a step"
+            )
             raise InputError(error("LABELS-TIME", what, fix="label steps: step,x,y"))
         with np.errstate(over="ignore"):
             step = np.floor(self.when / dt + CLOSE)
         return np.minimum(step, 2.0**62).astype(np.int64)  # beyond every recording, and counted so
 
     def csv(self) -> str:
-        """As `parse_labels` reads it, the places to a thousandth of a pixel."""
+        """Return the text that `parse_labels` reads, with places to a thousandth of a pixel."""
         maps = self.place.shape[1]
         names = ["x,y"] if maps == 1 else [f"x{k},y{k}" for k in range(maps)]
         rows = zip(self.when.tolist(), self.place.reshape(len(self.when), -1), strict=True)
@@ -94,7 +96,7 @@ def parse_labels(text: bytes | str) -> Labels:
     if head == ["class"] and len(rows) == 1 and len(rows[0][1]) == 1:
         return ClassLabel(rows[0][1][0])
     if not _places(head):
-        what = "the labels begin neither with class, and one class, nor with step,x,y or t,x,y"
+        what = "the labels begin with neither class and one class, nor step,x,y or t,x,y"
         raise InputError(error("LABELS-MALFORMED", what, fix=WAY))
     whole = head[0] == "step"
     faults = list(islice(_faults(rows, len(head), whole), MOST_FAULTS + 1))
@@ -107,7 +109,7 @@ def parse_labels(text: bytes | str) -> Labels:
 
 
 def _lines(text: bytes | str) -> Iterator[tuple[int, list[str]]]:
-    """The number and the cells of every line that is not blank."""
+    """Yield the number and the cells of every line that is not blank."""
     try:
         plain = text.decode("utf-8") if isinstance(text, bytes) else text
         for number, row in enumerate(csv.reader(plain.split("\n")), 1):
@@ -129,11 +131,11 @@ def _faults(
     rows: Sequence[tuple[int, Sequence[str]]], width: int, whole: bool
 ) -> Iterator[Finding]:
     if not rows:
-        yield error("LABELS-MALFORMED", "the labels have a first line and no other", fix=WAY)
+        yield error("LABELS-MALFORMED", "the labels have only a first line", fix=WAY)
     for line, row in rows:
         if len(row) != width or not all(map(_number, row)):
-            said = f"line {line} of the labels is not {width} numbers: {','.join(row)[:60]}"
-            yield error("LABELS-MALFORMED", said, fix=WAY)
+            what_wrong = f"line {line} of the labels is not {width} numbers: {','.join(row)[:60]}"
+            yield error("LABELS-MALFORMED", what_wrong, fix=WAY)
         elif float(row[0]) < 0 or (whole and float(row[0]) % 1):
             what = f"line {line} of the labels begins with {row[0]:.20}"
             why = "steps are whole and count from 0" if whole else "times count from 0"

@@ -1,16 +1,16 @@
-"""What two runs must hold to, and the small file that says it.
+"""Limits of a verification, and their file.
 
 exact = false             # true: equal in every output, and in every state of one kind
 spike_count_error = 0.1   # at most; of the other run's spikes
 value_error = 0.1         # at most; where one side gives integers, the other fractions
-mismatches = 0.05         # at most; places that differ, for a spike
-victor_purpura = 0.05     # at most; cost of the moves, for a spike
+mismatches = 0.05         # at most; per spike
+victor_purpura = 0.05     # at most; cost of the moves, per spike
 van_rossum = 0.2          # at most
 cosine = 0.99             # at least; of the neurons' mean activities
 task_error = 0            # at most; against the labels: 1 for a wrong class, or pixels
-task_change = 1.5         # at most; between both answers, counted likewise
+task_change = 1.5         # at most; between both answers, in the same unit
 
-[layers.conv1]            # a layer's own, any of the same names
+[layers.conv1]            # limits of a layer, any of the same names
 cosine = 0.999
 """
 
@@ -63,23 +63,23 @@ class Limits:
     defaults: frozenset[str] = field(default=frozenset(), compare=False)
 
     def of(self, layer: str) -> Limits:
-        own = self.layers.get(layer, {})
-        return replace(self, **own, defaults=self.defaults - own.keys())
+        limits_of_layer = self.layers.get(layer, {})
+        return replace(self, **limits_of_layer, defaults=self.defaults - limits_of_layer.keys())
 
     def as_json(self) -> dict[str, Any]:
         return {k: v for k, v in asdict(self).items() if k not in ("file", "defaults")}
 
     def wider(self, name: str, option: str) -> str:
-        """How to ask for less: in the file, where there is one."""
+        """Return how to widen a limit: in the file, if there is one."""
         return option if self.file is None else f"with a wider {name} in {self.file}"
 
 
 ASIDE = ("layers", "file", "defaults")
 METRICS = tuple(f.name for f in fields(Limits) if f.name not in ("exact", *ASIDE))
 DEFAULTS = frozenset({"exact", "spike_count_error", "value_error"})
-"""Limits that hold where nobody chose one."""
+"""Default limits."""
 WHOLE = ("task_error", "task_change")
-"""Of the whole run: no layer has its own."""
+"""Limits of the whole run, which layers do not have."""
 
 
 def default_limits(engine: str, against: str) -> Limits:
@@ -95,8 +95,8 @@ def demand_sound(limits: Limits) -> Limits:
     unset = {"file", "defaults", "layers"}
     table = {k: v for k, v in vars(limits).items() if k not in unset and v is not None}
     findings = list(_faults(table, None))
-    for name, own in limits.layers.items():
-        findings += _faults(own, name)
+    for name, limits_of_layer in limits.layers.items():
+        findings += _faults(limits_of_layer, name)
     refuse(findings, UsageError)
     return limits
 
@@ -117,16 +117,20 @@ def parse_limits(text: bytes | str, default: Limits | None = None) -> Limits:
     """
     demand_text(text, "limits")
     default = default_limits("emulator", "reference") if default is None else default
-    fix = "docs/report-schema.md shows what it holds"
+    fix = "docs/report-schema.md shows its form"
     table = toml_table(text, "the file of limits", "LIMITS-MALFORMED", fix=fix)
     layers = table.pop("layers", {})
     findings = list(_faults(table, None))
-    if not isinstance(layers, dict) or not all(isinstance(own, dict) for own in layers.values()):
+    if not isinstance(layers, dict) or not all(
+        isinstance(limits_of_layer, dict) for limits_of_layer in layers.values()
+    ):
         findings.append(
-            error("LIMITS-MALFORMED", "layers is no table of tables", fix="write [layers.NAME]")
+            error("LIMITS-MALFORMED", "layers is not a table of tables", fix="write [layers.NAME]")
         )
         layers = {}
-    findings += [f for name, own in layers.items() for f in _faults(own, name)]
+    findings += [
+        f for name, limits_of_layer in layers.items() for f in _faults(limits_of_layer, name)
+    ]
     refuse(findings, InputError)
     return replace(default, **table, layers=layers, defaults=default.defaults - table.keys())
 

@@ -1,4 +1,4 @@
-"""One layer in two runs: all that is compared happens here."""
+"""Comparison of one layer in two runs."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from .timing import timing
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 SHIFTS = (-1, 1, -2, 2)
-"""Latency errors that are tried on a layer that differs; alternately, the small ones first."""
+"""Latency errors that are tried on a layer that differs, in rising order of magnitude."""
 
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """One layer in both runs. Pairs are (left, right)."""
+    """A layer in both runs. Pairs are (left, right)."""
 
     layer: str
     traces: tuple[Trace, Trace]
@@ -44,19 +44,19 @@ class Pair:
 
     @property
     def steps(self) -> int:
-        """How many steps both have once the latencies are taken off."""
-        own = (r.steps - k for r, k in zip(self.recordings, self.latency, strict=True))
-        return max(0, min(own))
+        """The number of steps that both have after the latencies are subtracted."""
+        lengths = (r.steps - k for r, k in zip(self.recordings, self.latency, strict=True))
+        return max(0, min(lengths))
 
     @property
     def variables(self) -> list[str]:
-        """State variables that both recorded, in the order in which a step computes them."""
+        """The state variables that both recorded, in the order in which a step computes them."""
         a, b = (t.states.get(self.layer, NOTHING) for t in self.traces)
         order = [*self.state_order, *(v for v in a if v not in self.state_order)]
         return [v for v in order if v in a and v in b]
 
     def problems(self) -> Iterator[Finding]:
-        """Why these two cannot be laid over each other."""
+        """Yield why these two cannot be compared."""
         engines = [t.engine for t in self.traces]
         a, b = self.recordings
         for k in self.latency:
@@ -119,11 +119,11 @@ class Pair:
         )
 
     def spikes(self, values: Array) -> int:
-        """Some machines fire several times in a step: a value of n is then n spikes."""
+        """Count spikes; if neurons can fire several times in a step, a value of n is n spikes."""
         return int(values.sum()) if self.counts and values.dtype.kind != "f" else len(values)
 
     def windows(self, late: int = 0) -> tuple[Window, Window]:
-        """Both outputs over the shared steps, the left one taken `late` steps later."""
+        """Return both outputs over the common steps, the left one `late` steps later."""
         a, b = self.recordings
         first = (self.latency[0] + late, self.latency[1])
         lead = max(0, -first[0])
@@ -134,7 +134,7 @@ class Pair:
         return window(a, first[0], steps), window(b, first[1], steps)
 
     def shift(self) -> int | None:
-        """By how many steps the left output is late, where this explains every difference."""
+        """Return by how many steps the left output is late, if this explains every mismatch."""
         for late in SHIFTS:
             a, b = self.windows(late)
             if len(a) and same(a, b):
@@ -153,12 +153,12 @@ class Pair:
         return np.flatnonzero(unequal(self.state(variable, 0), self.state(variable, 1)))
 
     def first(self, keys: Mapping[str, Array], a: Window, b: Window) -> Divergence | None:
-        """The earliest step; within it the variable computed first; then the first neuron."""
+        """Return the first mismatch: by step, then by order of variables, then by neuron."""
         size = a.size
-        found = [(int(k[0]) // size, int(k[0]), v) for v, k in keys.items() if len(k)]
-        if not found:
+        candidates = [(int(k[0]) // size, int(k[0]), v) for v, k in keys.items() if len(k)]
+        if not candidates:
             return None
-        step, key, variable = min(found, key=lambda f: f[0])
+        step, key, variable = min(candidates, key=lambda f: f[0])
         neuron = tuple(int(i) for i in np.unravel_index(key % size, self.shape))
         values = [
             self.value(v, neuron, *(self.state(v, i)[(step, *neuron)].item() for i in (0, 1)))
@@ -196,7 +196,7 @@ class Pair:
 
 
 def _analogue(left: Array, right: Array) -> bool:
-    """Is one side integers and the other fractions? Then equality says nothing."""
+    """Return whether one side is integers and the other fractions, which are never equal."""
     floats = [v for v in (left, right) if v.dtype.kind == "f"]
     return len(floats) == 1 and bool(np.any(floats[0] != np.rint(floats[0])))
 

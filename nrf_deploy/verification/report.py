@@ -1,4 +1,4 @@
-"""What a verification found, for programs (JSON) and for people (text)."""
+"""Report of a verification, as JSON and as text."""
 
 from __future__ import annotations
 
@@ -101,14 +101,14 @@ class Report:
 
     def as_json(self) -> dict[str, Any]:
         """Return plain data, with the same keys in the same order; a NaN or an infinity is text."""
-        told = comparison_json(self.comparison)
+        document = comparison_json(self.comparison)
         report = {
             "schema_version": SCHEMA_VERSION,
             "passed": self.passed,
             "verdict": self.verdict,
-            **{k: told[k] for k in ("exact", "left", "right")},
+            **{k: document[k] for k in ("exact", "left", "right")},
             "limits": self.limits.as_json(),
-            **told,
+            **document,
             "alone": _alone_json(self.alone),
             "causes": _causes_json(self.attribution),
             "task": None if self.task is None else dataclasses.asdict(self.task),
@@ -121,7 +121,7 @@ class Report:
     def text(self, *, details: bool = True) -> str:
         """Return text of at most 80 columns, but for numbers and paths that need more.
 
-        Without `details` it leaves out the legend and where the runs part first.
+        Without `details` it leaves out the legend and the first mismatch.
         """
         c = self.comparison
         parts = [
@@ -140,24 +140,24 @@ class Report:
         return "\n\n".join(parts)
 
     def _told(self) -> Iterator[Finding]:
-        """The findings, but layers with the same cause as one."""
+        """Yield the findings, with layers of the same cause as one."""
         shares = self.attribution
         yield from (f for f in self.findings if shares is None or f.code not in CODES)
         yield from () if shares is None else shares.told()
 
 
 def _classes(report: Report) -> bool:
-    """Return whether a class is told, whose share needs a legend."""
+    """Return whether a class is reported, whose share needs a legend."""
     return report.task is not None and report.task.kind == CLASS and not silent(report.comparison)
 
 
 def silicon_of(report: Report) -> str:
-    """Return which engine the silicon follows, where the target says so."""
+    """Return which engine the silicon follows, if the target states it."""
     return str(report.context.get("silicon", ""))
 
 
 def verdict_lines(verdict: str, task: str) -> str:
-    """With labels the task comes first: it is what the model is for."""
+    """Return the lines of the verdict; with labels the result of the task is the first."""
     if not task:
         return wrap(f"verdict: {verdict}", then=HANGING)
     clause = f"{task[0].lower()}{task[1:].removesuffix('.')}"
@@ -165,7 +165,7 @@ def verdict_lines(verdict: str, task: str) -> str:
 
 
 def _heads(c: Comparison) -> tuple[str, str]:
-    """The engines' names as heads of columns, told apart."""
+    """Return the engines' names as heads of columns, made different if they are equal."""
     if c.left == c.right:
         return "left", "right"
     left, right = (shorten(printable(n), ENGINE_WIDTH) for n in (c.left, c.right))
@@ -173,12 +173,12 @@ def _heads(c: Comparison) -> tuple[str, str]:
 
 
 def _legend(c: Comparison) -> str:
-    said = (
-        "steps: those that both runs have; differ: places (a neuron in a step) with unequal "
-        "outputs; error: of the spike counts"
+    text = (
+        "steps: those that both runs have; differ: mismatches (a neuron and step whose outputs "
+        "differ); error: of the spike counts"
     )
     values = any(layer.analogue for layer in c.layers)
-    return f"{said}, or of values their root mean square" if values else said
+    return f"{text}, or of values their root mean square" if values else text
 
 
 def layer_table(c: Comparison) -> str:
@@ -197,7 +197,7 @@ def layer_table(c: Comparison) -> str:
 
 
 def _measured(layer: LayerComparison) -> tuple[str, str, str, str]:
-    """What both gave, where they differ, and the error by which the layer is judged."""
+    """Return both outputs, the mismatches, and the error by which the layer is judged."""
     if layer.analogue:
         off = "-" if layer.value_error is None else f"{layer.value_error:.2%}"
         return "values", "values", "-", off
@@ -213,7 +213,7 @@ def divergence_sentences(c: Comparison) -> Iterator[str]:
 
 
 def divergence_paragraphs(c: Comparison) -> Iterator[str]:
-    """The same for a terminal: what arrived is a table where it is much."""
+    """Yield the same for a terminal, with many inputs as a table."""
     yield from map(wrap, _parting_sentences(c))
     if c.first_divergence is not None:
         yield from arrived.paragraphs(c.first_divergence)
@@ -233,11 +233,11 @@ def _parting_sentences(c: Comparison) -> Iterator[str]:
     for v in d.values:
         if v.variable != d.variable:
             same = "also differs" if v.left != v.right else "is equal"
-            yield f"At this place {output_or_state(v.variable)} {same}: {_sides(c, v)}."
+            yield f"Here {output_or_state(v.variable)} {same}: {_sides(c, v)}."
 
 
 def task_sentences(report: Report) -> Iterator[str]:
-    """Return what the two answers are, without what stands in the verdict."""
+    """Yield sentences on the two answers, without those in the verdict."""
     yield from (s for s in _task_sentences(report) if s != labelled_sentence(report))
 
 
@@ -261,12 +261,12 @@ def _own_steps(c: Comparison, d: Divergence) -> str:
 
 def _sides(c: Comparison, v: Value) -> str:
     sides = ((c.left, v.left, v.left_float), (c.right, v.right, v.right_float))
-    said = (
+    texts = (
         f"{value}{'' if real is None or real == value else f' ({real:.6g} in the model)'} "
         f"in {printable(engine)}"
         for engine, value, real in sides
     )
-    return ", ".join(said)
+    return ", ".join(texts)
 
 
 def comparison_json(c: Comparison) -> dict[str, Any]:
@@ -280,8 +280,8 @@ def comparison_json(c: Comparison) -> dict[str, Any]:
     }
 
 
-def _alone_json(alone: Comparison | None) -> list[dict[str, Any]] | None:
-    return None if alone is None else [_layer_json(layer) for layer in alone.layers]
+def _alone_json(isolated: Comparison | None) -> list[dict[str, Any]] | None:
+    return None if isolated is None else [_layer_json(layer) for layer in isolated.layers]
 
 
 def _causes_json(shares: Attribution | None) -> list[dict[str, Any]] | None:

@@ -1,4 +1,4 @@
-"""Tables of a report beside the first one: errors in whole runs and alone, and their causes."""
+"""Further tables of a report: errors in whole runs and in isolation, and their causes."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from .causes import Attribution
 from .comparison import Comparison, LayerComparison
 
 ALONE = (
-    "run: places that differ for a spike, with the errors of the layers before it; alone: the "
-    "same, fed by the other run; moves: Victor and Purpura's, for a spike; cosine: of the neurons' "
+    "run: mismatches per spike, with the errors of the layers before it; alone: the same in "
+    "isolation, fed by the other run; moves: Victor and Purpura's per spike; cosine: of the "
     "activities"
 )
 CAUSES = (
-    "places that differ for a spike of the model, each layer fed by the reference: in all, and "
+    "mismatches per spike of the model, each layer fed by the reference: in all, and "
     "with one kind of the chip's numbers at a time"
 )
 
 
 def explained(
-    whole: Comparison, alone: Comparison | None, shares: Attribution | None
+    whole: Comparison, isolated_layers: Comparison | None, shares: Attribution | None
 ) -> Iterator[str]:
-    if alone is not None and alone.layers:
-        yield errors_table(whole, alone)
+    if isolated_layers is not None and isolated_layers.layers:
+        yield errors_table(whole, isolated_layers)
         yield wrap(ALONE)
     if shares is not None and shares.layers:
         yield causes_table(shares)
         yield wrap(CAUSES)
 
 
-def errors_table(whole: Comparison, alone: Comparison) -> str:
-    by_itself = {layer.layer: layer for layer in alone.layers}
+def errors_table(whole: Comparison, isolated_layers: Comparison) -> str:
+    isolated = {layer.layer: layer for layer in isolated_layers.layers}
     rows = [
-        (x.layer, *_error(x), *_error(by_itself[x.layer]))
+        (x.layer, *_error(x), *_error(isolated[x.layer]))
         for x in whole.layers
-        if x.layer in by_itself
+        if x.layer in isolated
     ]
     header = ("layer", "run", "run moves", "run cosine", "alone", "alone moves", "alone cosine")
     return table(header, rows, "lrrrrrr", names=True)
@@ -51,7 +51,7 @@ def _error(layer: LayerComparison) -> tuple[str, str, str]:
 
 
 def causes_table(shares: Attribution) -> str:
-    """Causes without any error are left out."""
+    """Return the table of causes; causes without an error are left out."""
     named = [
         cause
         for cause in dict.fromkeys(c for x in shares.layers for c in x.causes)

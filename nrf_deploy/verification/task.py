@@ -1,8 +1,8 @@
-"""What the model is for, asked of both runs: which class they decide on, which places they say.
+"""Task of the model, compared between both runs: the class, or places over time.
 
-The model's readout (nrf_deploy/readout.py) says which of the two it is; without one, labels do.
-A class is the neuron of the last layer that gives most, summed over all steps: a tie decides
-nothing. Places are pixels of the input, step by step.
+The model's readout (nrf_deploy/readout.py) states which of the two it is; without one, labels do.
+A class is the neuron of the last layer with the largest sum over all steps: a tie has no
+decision. Places are pixels of the input, for each step.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from .labels import ClassLabel, Labels
 from .limits import Limits
 
 CLASS, PLACES = "class", "places"
-CLASS_LEGEND = "class: the neuron of the last layer that gives most, and its share"
+CLASS_LEGEND = "class: the neuron of the last layer with the largest sum, and its share"
 READOUTS = {"class": CLASS, "dsnt": PLACES}
 MOST = 95
-"""Per cent of the labels that are nearer than what is told beside the mean."""
+"""Per cent of the labels that are nearer than the distance beside the mean."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What one run says. `error` is against the labels: 0 or 1 of a class, pixels of places.
+    """Answer of a run. `error` is against the labels: 0 or 1 for a class, pixels for places.
 
-    `votes` are what the neurons of a class gave, `far` is what 95 % of places are nearer than.
+    `votes` are the sums of the classes' neurons; 95 % of the places are nearer than `far`.
     """
 
     decided: int | None = None
@@ -45,8 +45,8 @@ class Answer:
 
 @dataclass(frozen=True)
 class Task:
-    """`kind` is "class" or "places". `change` is how far both answers are from each other, as
-    `error` counts; `label` the class that is right, `steps` those whose places were compared."""
+    """A task. `kind` is "class" or "places". `change` is the distance of both answers in the unit
+    of `error`, `label` the right class, `steps` the number of steps with compared places."""
 
     kind: str
     layer: str
@@ -62,7 +62,7 @@ class Task:
         if self.beyond:
             yield warning(
                 "VERIFY-LABELS-BEYOND",
-                f"{several(self.beyond, 'label')} beyond the recording's end: not used",
+                f"{several(self.beyond, 'label')} after the recording's end: not used",
                 fix="give the whole recording, or the labels of this part",
             )
         if self.kind == CLASS and self.right.error == 0 and self.left.error:
@@ -80,7 +80,7 @@ class Task:
         return f"{self.names[number]!r}" if number < len(self.names) else f"{number}"
 
     def said(self, answer: Answer) -> str:
-        """A class with how clear it was."""
+        """Return a class with its share."""
         total = sum(answer.votes)
         if answer.decided is None or not total > 0:
             return self.named(answer.decided)
@@ -94,7 +94,7 @@ class Task:
             )
             return
         yield (
-            f"The places that {left} and {right} say are {self.change:.3g} pixels apart, over "
+            f"The places of {left} and {right} are {self.change:.3g} pixels apart, over "
             f"{several(self.steps, 'step')}."
         )
         if self.left.error is not None and self.right.error is not None:
@@ -109,20 +109,20 @@ class Task:
 
 
 def kind_of(bundle: Bundle, labels: Labels | None) -> str | None:
-    """What this model's output means; None where nobody says so."""
-    told = _told(bundle)
+    """Return the kind of the model's task; None if it is not stated."""
+    stated_kind = _stated_kind(bundle)
     if labels is None:
-        return told or (CLASS if _a_neuron_a_class(bundle) else None)
+        return stated_kind or (CLASS if _a_neuron_a_class(bundle) else None)
     wanted = CLASS if isinstance(labels, ClassLabel) else PLACES
-    if wanted != (told or CLASS):
+    if wanted != (stated_kind or CLASS):
         raise InputError(
             error(
                 "LABELS-KIND",
                 f"the labels are a {wanted}" if wanted == CLASS else "the labels are places",
-                why=f"the model's readout says {told}"
-                if told
-                else "the model has no readout that says places",
-                fix="label what the model says, or give the module readout = {'kind': 'dsnt', ...} "
+                why=f"the model's readout states {stated_kind}"
+                if stated_kind
+                else "the model has no readout of places",
+                fix="label the model's answer, or give the module readout = {'kind': 'dsnt', ...} "
                 "before export",
             )
         )
@@ -130,7 +130,7 @@ def kind_of(bundle: Bundle, labels: Labels | None) -> str | None:
         raise InputError(
             error(
                 "LABELS-OUTPUT",
-                "the label is a class, and the model has not one flat output with a neuron a class",
+                "the label is a class; expected a model with one flat output and a neuron a class",
                 why=f"its outputs are {', '.join(map(repr, bundle.program.outputs))}",
                 fix="end the model in one layer with a neuron for each class",
             )
@@ -138,14 +138,14 @@ def kind_of(bundle: Bundle, labels: Labels | None) -> str | None:
     return wanted
 
 
-def _told(bundle: Bundle) -> str | None:
-    """By the readout. One that says places is tried on a step of nothing, before any run."""
+def _stated_kind(bundle: Bundle) -> str | None:
+    """Return the kind that the readout states; places are tried on an empty step first."""
     readout, shapes = bundle.network.readout, _outputs(bundle)
-    told = READOUTS.get(str(readout.get("kind")))
-    if told == PLACES and len(shapes) == 1 and len(shapes[0]) == 3:
+    stated_kind = READOUTS.get(str(readout.get("kind")))
+    if stated_kind == PLACES and len(shapes) == 1 and len(shapes[0]) == 3:
         coordinates(np.zeros((1, *shapes[0])), readout)
         return PLACES
-    return CLASS if told == CLASS and _a_neuron_a_class(bundle) else None
+    return CLASS if stated_kind == CLASS and _a_neuron_a_class(bundle) else None
 
 
 def _outputs(bundle: Bundle) -> list[Shape]:
@@ -158,7 +158,7 @@ def _a_neuron_a_class(bundle: Bundle) -> bool:
 
 
 def limit_faults(kind: str | None, labels: Labels | None, limits: Limits) -> Iterator[Finding]:
-    """A limit of what cannot be measured would always hold."""
+    """Refuse a limit of a quantity that cannot be measured, since it would always hold."""
     lacking = {
         "task_error": labels is None
         and ("it is counted against labels", "give --labels FILE (docs/report-schema.md)"),
@@ -167,7 +167,7 @@ def limit_faults(kind: str | None, labels: Labels | None, limits: Limits) -> Ite
     }
     for name, why in lacking.items():
         if why and getattr(limits, name) is not None:
-            what = f"the limits name {name}, which cannot be known here"
+            what = f"the limits name {name}, which cannot be measured here"
             yield error("LIMITS-TASK", what, why=why[0], fix=why[1])
 
 
@@ -179,14 +179,14 @@ def task(
     recording: Recording,
     labels: Labels | None = None,
 ) -> Task | None:
-    """`outputs`, `engines` and `late` (the steps that a layer is behind) are left and right."""
+    """Return the answers of both runs; the sequences are (left, right), `late` is in steps."""
     kind = kind_of(bundle, labels)
     if kind is None:
         return None
     (name,) = bundle.program.outputs
     lacking = [e for e, sent in zip(engines, outputs, strict=True) if name not in sent]
     if lacking and labels is not None:
-        what = f"{lacking[0]} has no output of {name!r}, which the labels are of"
+        what = f"{lacking[0]} has no output of {name!r}, which the labels describe"
         raise InputError(error("LABELS-OUTPUT", what, fix="leave --labels out, or run it all"))
     if lacking:
         return None
@@ -201,18 +201,18 @@ def task(
 
 
 def _unit(bundle: Bundle, name: str, engine: str) -> Array | float:
-    own = unit(bundle, name, engine)
-    return 1.0 if own is None else own
+    unit_of = unit(bundle, name, engine)
+    return 1.0 if unit_of is None else unit_of
 
 
 def votes(output: Recording, unit: Array | float) -> tuple[float, ...]:
-    given = np.bincount(output.index, output.value, output.size) / np.ravel(unit)
-    return tuple(given.tolist())
+    totals = np.bincount(output.index, output.value, output.size) / np.ravel(unit)
+    return tuple(totals.tolist())
 
 
-def decided(given: Sequence[float]) -> int | None:
-    most = max(given)
-    return given.index(most) if most > 0 and given.count(most) == 1 else None
+def decided(totals: Sequence[float]) -> int | None:
+    largest = max(totals)
+    return totals.index(largest) if largest > 0 and totals.count(largest) == 1 else None
 
 
 def _class(
@@ -229,11 +229,11 @@ def _class(
         what = f"the label is the class {label}, the output has {size} neurons"
         raise InputError(error("LABELS-CLASS", what, fix="count classes from 0"))
     answers = []
-    for output, own in zip(outputs, units, strict=True):
-        given = votes(output, own)
-        found = decided(given)
-        off = None if label is None else float(found != label)
-        answers.append(Answer(decided=found, votes=given, error=off))
+    for output, unit_of in zip(outputs, units, strict=True):
+        totals = votes(output, unit_of)
+        decision = decided(totals)
+        off = None if label is None else float(decision != label)
+        answers.append(Answer(decided=decision, votes=totals, error=off))
     left, right = answers
     return Task(
         CLASS, name, left, right, float(left.decided != right.decided), label=label, names=names
@@ -249,13 +249,13 @@ def _places(
     labels: Labels | None,
 ) -> Task:
     readout = bundle.network.readout
-    left, right = (track(r, readout, own) for r, own in zip(outputs, units, strict=True))
+    left, right = (track(r, readout, unit_of) for r, unit_of in zip(outputs, units, strict=True))
     steps = min(len(left), len(right))
     at, truth, beyond = np.arange(steps), None, 0
     if labels is not None and not isinstance(labels, ClassLabel):
         every = labels.steps(recording.dt)
-        held = every < steps
-        at, truth, beyond = every[held], labels.place[held], int((~held).sum())
+        inside = every < steps
+        at, truth, beyond = every[inside], labels.place[inside], int((~inside).sum())
         refuse(_place_faults(truth, left, steps), InputError)
     change = np.linalg.norm(left[at] - right[at], axis=-1)
     return Task(
@@ -269,18 +269,18 @@ def _places(
     )
 
 
-def _place_faults(truth: Array, found: Array, steps: int) -> Iterator[Finding]:
+def _place_faults(truth: Array, places: Array, steps: int) -> Iterator[Finding]:
     fix = "label this recording, with a pair of columns for each map"
     if not len(truth):
-        what = f"no label lies within the {several(steps, 'step')} of the recording"
+        what = f"no label is within the {several(steps, 'step')} of the recording"
         yield error("LABELS-NONE", what, fix=fix)
-    elif truth.shape[1] != found.shape[1]:
-        what = f"the labels have {truth.shape[1]} places a step, the model {found.shape[1]}"
+    elif truth.shape[1] != places.shape[1]:
+        what = f"the labels have {truth.shape[1]} places a step, the model {places.shape[1]}"
         yield error("LABELS-MAPS", what, fix=fix)
 
 
-def _off(found: Array, truth: Array | None) -> Answer:
+def _off(places: Array, truth: Array | None) -> Answer:
     if truth is None:
         return Answer()
-    away = np.linalg.norm(found - truth, axis=-1)
+    away = np.linalg.norm(places - truth, axis=-1)
     return Answer(error=float(away.mean()), far=float(np.percentile(away, MOST)))

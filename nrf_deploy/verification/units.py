@@ -1,4 +1,4 @@
-"""Between the model's units and a chip's: what 1 of the model is there divides or multiplies."""
+"""Conversion between the model's units and a chip's, by the value of 1 of the model there."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ..recording import Recording
 
 
 def an_event(unit: Array, shape: Shape, index: Array) -> Array:
-    """One number for each event of a layer, given what 1 of the model is there."""
+    """Return the unit of each event of a layer, from a unit by layer, channel or neuron."""
     return np.asarray(spread(unit, shape).ravel()[index])
 
 
 def in_units(recording: Recording, unit: Array | None) -> Recording:
-    """In the model's, from what one of them is in the chip's; spikes are the same in both."""
+    """Convert values to the model's units; spikes are the same in both."""
     if unit is None:
         return recording
     of = an_event(unit, recording.shape, recording.index)
@@ -25,5 +25,5 @@ def in_units(recording: Recording, unit: Array | None) -> Recording:
 
 
 def of_potential(program: Program, name: str, shape: Shape) -> Array:
-    """What 1 of the model's v is in a population's, a neuron."""
+    """Return the value of 1 of the model's v in a population, for each neuron."""
     return np.asarray(spread(program.origin(name).scale["v"], shape), np.float64)

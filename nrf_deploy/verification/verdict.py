@@ -1,4 +1,4 @@
-"""The verdict in words: a run beyond a default limit differs, beyond a chosen one it failed."""
+"""Verdict as text: beyond a default limit a run differs, beyond a chosen one it failed."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ METRIC = {
     "VERIFY-VALUE": "value_error",
     "VERIFY-DIVERGED": "exact",
 }
-"""The limit that an error of this code is about, of those that have a default."""
+"""Limits with a default, by the code of their error."""
 
 
 def by_default(finding: Finding, limits: Limits) -> bool:
-    """Is this error one of a limit that nobody chose?"""
+    """Return whether an error is about a default limit."""
     metric = METRIC.get(finding.code)
-    own = limits if finding.layer is None else limits.of(finding.layer)
-    return metric in own.defaults
+    layer_limits = limits if finding.layer is None else limits.of(finding.layer)
+    return metric in layer_limits.defaults
 
 
 def verdict(findings: Iterable[Finding], limits: Limits, layers: Collection[str]) -> str:
-    """Return the errors in words; empty where there are none."""
+    """Return the errors as text; empty if there are none."""
     errors = [f for f in findings if f.severity == "error"]
     failed = [f for f in errors if not by_default(f, limits)]
-    said = [f"failed: {several(len(failed), 'error')}"] if failed else []
+    texts = [f"failed: {several(len(failed), 'error')}"] if failed else []
     beyond = [f for f in errors if f not in failed]
-    return "; ".join([*said, *_differences(beyond, limits, layers)])
+    return "; ".join([*texts, *_differences(beyond, limits, layers)])
 
 
 def _differences(
@@ -43,7 +43,7 @@ def _differences(
 
 
 def distance(finding: Finding, limits: Limits) -> str:
-    """ "differs by more than 10 %", and "differs" where every value must be equal."""
+    """Return "differs by more than 10 %", or "differs" if every value must be equal."""
     metric = METRIC[finding.code]
     return "differs" if metric == "exact" else f"differs by more than {share(limits, metric)}"
 

@@ -1,4 +1,4 @@
-"""Run a bundle twice, compare, and judge."""
+"""Verification: run a bundle twice, compare the runs, and judge."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from .chosen import as_labels, chosen_limits
 from .compare import compare
 from .comparison import Comparison
 from .engine_pair import OWN, pair_faults
-from .explain import alone, attributed, dequantising
+from .explain import attributed, dequantising, in_isolation
 from .judge import judge, judge_task, silent
 from .labels import Labels
 from .limits import Limits, unknown_layers
@@ -37,7 +37,7 @@ from .report import Report
 from .task import kind_of, limit_faults, task
 
 STATE_BYTES = 512 * 2**20
-"""States of both runs are kept, and compared, up to this much memory."""
+"""Limit of the memory in which states of both runs are kept and compared."""
 
 
 def verify(
@@ -116,24 +116,24 @@ def verify(
     paced = other_steps(bundle.network, recording)
     findings = [*rule_findings(bundle.findings), *paced, *findings]
     traces: list[Trace] = []
-    said: list[Finding] = []
+    messages: list[Finding] = []
     for which in (engine, against):
         if which == against and from_file:
             trace, remarks = recorded(bundle, against, recording, behind, layer)
             traces.append(trace)
             findings += remarks
             continue
-        progress(0, recording.steps)  # a new stage, even where an engine only tells its end
+        progress(0, recording.steps)  # a new stage, even if an engine reports only its end
         how: Decay = decay if which == "reference" else "euler"
         trace = run_engine(
             bundle, recording, which, record=names, states=kept, decay=how, progress=progress
         )
         traces.append(trace)
-        said += without_steps(trace.findings)
+        messages += without_steps(trace.findings)
     left, right = traces
     late = dict.fromkeys(names, behind) if from_file else latency(bundle, against)
     comparison = compared(bundle, recording, traces, engine, late)
-    asked = task(
+    answers = task(
         bundle,
         [t.outputs for t in traces],
         (engine, against),
@@ -141,15 +141,15 @@ def verify(
         recording,
         labels,
     )
-    by_itself, left_out = None, list[Finding]()
+    isolated, left_out = None, list[Finding]()
     if engine == "emulator" and not comparison.exact:
-        by_itself, left_out = alone(bundle, recording, right, late, scales(bundle), progress)
+        isolated, left_out = in_isolation(bundle, recording, right, late, scales(bundle), progress)
     shares = attributed(bundle, recording, progress) if attribute else None
     advice = Advice(
         ways(bundle),
         "" if attribute else attributing(bundle, engine, against),
         shares if (engine, against) == OWN else None,
-        by_itself,
+        isolated,
         from_file,
     )
     findings += judge(comparison, limits, advice)
@@ -161,8 +161,8 @@ def verify(
             graded=[n for n in names if not spiking(bundle, n)],
             cause=advice.cause,
         )
-    if asked is not None:
-        findings += [*judge_task(asked, limits, advice), *asked.findings(advice.farthest())]
+    if answers is not None:
+        findings += [*judge_task(answers, limits, advice), *answers.findings(advice.farthest())]
     findings += left_out
     findings += [] if shares is None else shares.findings()
     return Report(
@@ -179,11 +179,11 @@ def verify(
             **({"input_made": list(recording.made)} if recording.made else {}),
             **(context or {}),
         },
-        said=tuple(said),
+        said=tuple(messages),
         traces=(replace(left, states={}), replace(right, states={})),
-        alone=by_itself,
+        alone=isolated,
         attribution=shares,
-        task=asked,
+        task=answers,
     )
 
 
@@ -194,7 +194,7 @@ def compared(
     engine: str,
     late: Mapping[str, int],
 ) -> Comparison:
-    """The run of `engine` against another one, whose layers are `late`."""
+    """Compare the run of `engine` with another one, whose layers are `late`."""
     left, right = traces
     names = populations(bundle)
     arithmetic = target_of(bundle).arithmetics[bundle.program.arithmetic]
@@ -216,12 +216,12 @@ def spiking(bundle: Bundle, name: str) -> bool:
 
 
 def scales(bundle: Bundle) -> dict[str, Mapping[str, Array]]:
-    """How many units 1 of the model is, where both count from the same origin."""
+    """Return the value of 1 of the model in each state that has the same origin as the model's."""
     return {o.node: o.scale for o in bundle.program.origins if not _shifted(bundle, o.node)}
 
 
 def _shifted(bundle: Bundle, name: str) -> bool:
-    """Does the chip count this population's potential from another origin?"""
+    """Return whether the chip's potential of this population has another origin."""
     node = bundle.network[name]
     return type(node) is Population and bool(np.any(node.rule.origin))
 
@@ -229,7 +229,7 @@ def _shifted(bundle: Bundle, name: str) -> bool:
 def states_kept(
     bundle: Bundle, recording: Recording, names: tuple[str, ...]
 ) -> tuple[tuple[str, ...], list[Finding]]:
-    """The populations whose states fit into memory: all, or none and a word about it."""
+    """Return the populations if their states fit into memory; otherwise none and an info."""
     neurons = sum(bundle.program.population(n).size for n in names)
     needed = 2 * 2 * 8 * neurons * (recording.steps + bundle.program.latency)
     if needed <= STATE_BYTES:

@@ -1,8 +1,8 @@
-"""How covariant a bundle is: in time, in space and under motion, and what costs it most.
+"""Covariance of a bundle in time, in space and under motion, and the largest causes of errors.
 
-A covariant network answers to a transformed scene with its transformed answer: what one
-channel gave, another one gives, which is the first one's kernel transformed. Four tests ask
-for this, of the float model and of the emulated chip (docs/covariance.md).
+The response of a covariant network to a transformed scene is its transformed response: another
+channel, whose kernel is the transformed one, repeats the output of the first. Four tests check
+this, for the float model and for the emulated chip (docs/covariance.md).
 """
 
 from .measure import covariance

@@ -1,9 +1,9 @@
-"""Pairs of kernels that an affine map relates: how far apart, and which cause makes how much.
+"""Comparison of kernels that an affine map relates, and the causes of their differences.
 
-k_first(x) should be gain |det A| k_second(A x). The difference is followed step by step: the
-fields themselves on the pixel grid (and between its places, where A leads there), cut to the
-size of the model's kernels, as the model's weights are, as the chip's are. What each step
-changes is its cause's share, over the norm of k_first.
+k_first(x) should be gain |det A| k_second(A x). The difference is computed step by step: of the
+fields on the pixel grid (or between pixels, if A leads there), of the fields cut to the size of
+the model's kernels, of the model's weights, and of the chip's. The change by each step, relative
+to the norm of k_first, is the share of its cause.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ class KernelPair:
     causes: Mapping[str, float]
 
 
-def compared(held: Kernels, seen: Seen, relation: Relation) -> list[KernelPair]:
-    """Channels whose fields are described, by the weights that lead to them."""
-    size = extent(held.model)
+def compared(kernel_sets: Kernels, seen: Seen, relation: Relation) -> list[KernelPair]:
+    """Compare the kernels of a relation's channels, computed from the weights."""
+    size = extent(kernel_sets.model)
     used = [f for _, f in seen.known()]
     wide = max(size, *(math.ceil(WIDE * f.reach) for f in used))
     free = {k: sampled(f, wide) for k, f in seen.known()}
     cut = {k: padded(sampled(f, size), wide) for k, f in seen.known()}
-    return [_pair(held, relation, m, size, wide, free, cut) for m in relation.matches]
+    return [_pair(kernel_sets, relation, m, size, wide, free, cut) for m in relation.matches]
 
 
 def _pair(
-    held: Kernels,
+    kernel_sets: Kernels,
     relation: Relation,
     match: Match,
     size: int,
@@ -57,15 +57,15 @@ def _pair(
     free: Mapping[int, Array],
     cut: Mapping[int, Array],
 ) -> KernelPair:
-    """Over all input channels; the field's own amplitude in each is taken from the model."""
+    """Compare a pair over all input channels; the field's amplitude in each is the model's."""
     i, j = match.first, match.second
     take = transformed(relation.matrix, wide)
     factor = match.gain * relation.det
     parts: dict[str, list[Array]] = {name: [] for name in ("free", "cut", "model", "chip")}
     norm = 0.0
-    for c in range(held.model.shape[1]):
-        ours, theirs = (padded(middle(held.model[k, c], size), wide) for k in (i, j))
-        on_chip = [padded(middle(held.chip[k, c], size), wide) for k in (i, j)]
+    for c in range(kernel_sets.model.shape[1]):
+        ours, theirs = (padded(middle(kernel_sets.model[k, c], size), wide) for k in (i, j))
+        on_chip = [padded(middle(kernel_sets.chip[k, c], size), wide) for k in (i, j)]
         amplitude = float(np.sum(ours * cut[i])) / max(float(np.sum(cut[i] ** 2)), NONE)
         pairs = {
             "free": (amplitude * free[i], amplitude * free[j]),
@@ -76,14 +76,14 @@ def _pair(
         for name, (a, b) in pairs.items():
             parts[name].append(a - factor * take(b))
         norm += float(np.vdot(ours, ours))
-    found = {name: np.concatenate([x.ravel() for x in p]) for name, p in parts.items()}
+    flat = {name: np.concatenate([x.ravel() for x in p]) for name, p in parts.items()}
     root = math.sqrt(norm) or 1.0
-    size_of = {name: float(np.linalg.norm(x)) / root for name, x in found.items()}
+    size_of = {name: float(np.linalg.norm(x)) / root for name, x in flat.items()}
     steps = {
-        SAMPLING: found["free"],
-        CUT: found["cut"] - found["free"],
-        OTHER: found["model"] - found["cut"],
-        BITS: found["chip"] - found["model"],
+        SAMPLING: flat["free"],
+        CUT: flat["cut"] - flat["free"],
+        OTHER: flat["model"] - flat["cut"],
+        BITS: flat["chip"] - flat["model"],
     }
     causes = {name: _share(x, root) for name, x in steps.items()}
     return KernelPair(match, size_of["model"], size_of["chip"], causes)
@@ -95,15 +95,17 @@ def _share(difference: Array, root: float) -> float:
 
 
 def extent(kernels: Array) -> int:
-    """How far from its middle any weight is not 0."""
+    """Return the largest distance of a weight other than 0 from the middle."""
     used = np.argwhere(np.abs(kernels).max(axis=(0, 1)) > 0)
     half = kernels.shape[-1] // 2
     return max(int(np.abs(used - half).max(initial=0)), 1)
 
 
 def sampled(field: Field, reach: int) -> Array:
-    """The field at the middles of (2 reach + 1)^2 pixels. What is left out by their number is
-    taken out: the Gaussian sums to 1, derivatives to 0."""
+    """Sample a field at the middles of (2 reach + 1)^2 pixels.
+
+    The error of truncation in the sum is removed: the Gaussian sums to 1, derivatives to 0.
+    """
     at = np.arange(-reach, reach + 1.0)
     places = np.stack(np.meshgrid(at, at), axis=-1)
     gauss = field.at(places, 0, 0)
@@ -125,8 +127,10 @@ def padded(kernel: Array, reach: int) -> Array:
 
 
 def transformed(matrix: Array, reach: int) -> Callable[[Array], Array]:
-    """Of a kernel, x -> kernel(A x) on its grid: between the places of the grid by windowed
-    sinc, beyond it 0. Whole places are taken as they are."""
+    """Return a function that transforms a kernel to kernel(A x) on its grid.
+
+    Between pixels it interpolates by windowed sinc, outside it is 0, on pixels it is exact.
+    """
     grid = np.arange(-reach, reach + 1)
     places = np.stack(np.meshgrid(grid, grid), axis=-1) @ matrix.T
     across, down = (_lanczos(places[..., k].reshape(-1, 1) - grid) for k in (0, 1))
@@ -135,6 +139,6 @@ def transformed(matrix: Array, reach: int) -> Callable[[Array], Array]:
 
 
 def _lanczos(d: Array) -> Array:
-    """np.sinc is not quite 0 at whole places, which are taken out."""
+    """Return the Lanczos window; integers are set exactly, since np.sinc is not quite 0 there."""
     there = (np.abs(d) < LOBES) & ((d == 0) | (d != np.rint(d)))
     return np.asarray(np.where(there, np.sinc(d) * np.sinc(d / LOBES), 0.0))

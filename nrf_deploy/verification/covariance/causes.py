@@ -1,9 +1,9 @@
-"""What each cause makes of a step on a ladder: the layer by itself, one kind of numbers at a time.
+"""Causes of an error in time: the layer in isolation, with one kind of numbers at a time.
 
-The faster channel is fed with what float layers with exponential decay give to it, the slower
-one with the same, stuffed. In real arithmetic the two layers are then equal, so what differs
-is this layer's. It is divided on the chip with exponential decay, where the chip can do that:
-there nothing hides behind Euler's step, whose own share is measured in float.
+The faster channel is fed by float layers with exponential decay, the slower one with the same
+input, stuffed. In real arithmetic the two layers are then equal, so a difference is this layer's.
+It is divided on the chip with exponential decay, if the chip supports it: there nothing is hidden
+by Euler's step, whose share is measured in float.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def caused(
     recording: Recording,
     progress: Progress = quiet,
 ) -> tuple[Row, ...]:
-    """The rows of a Z-test, each with what its causes make by themselves."""
+    """Return the rows of a Z-test with the error of each cause in isolation."""
     part(progress, "covariance in time, causes: the model")
     outputs = lowered.outputs(recording, progress)
     return tuple(

@@ -1,4 +1,4 @@
-"""How far two answers are from the same, where each place of one stands for one of the other."""
+"""Deviation of two responses, where each element of one corresponds to one of the other."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from ...recording import Recording
 
 @dataclass(frozen=True)
 class Deviation:
-    """For spikes the part that is missing, too many or moved, for values their relative
-    distance (root mean square)."""
+    """A deviation: for spikes the share that is missing, extra or moved, for values their
+    relative distance (root mean square)."""
 
-    spikes: int | None  # of the first; None where values are compared
+    spikes: int | None  # of the first; None if values are compared
     error: float
     lost: float = 0.0  # of the first's spikes
 
 
 def of_spikes(first: Array, second: Array) -> Deviation:
-    """Two lists of places and times as keys, in any order; the same key may be there often."""
+    """Compare two lists of keys (element and time), in any order, with repeated keys."""
     ours, here = np.unique(first, return_counts=True)
     theirs, there = np.unique(second, return_counts=True)
     _, left, right = np.intersect1d(ours, theirs, assume_unique=True, return_indices=True)
@@ -46,8 +46,10 @@ def in_time(
     *,
     within: bool,
 ) -> Deviation:
-    """The second answer runs `stretch` times as long. Its spikes belong at `stretch` times the
-    step, or `within` a long step anywhere; its values at the first, or the last, of a long step.
+    """Compare two responses, of which the second is `stretch` times as long.
+
+    Its spikes are expected at `stretch` times the step, or anywhere `within` the long step; its
+    values at the first, or the last, step of a long step.
     """
     short, long = answers
     if network[pair[0]].spikes:  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""The receptive fields that a network says it has: affine Gaussian derivatives, perhaps moving.
+"""Receptive fields that a network describes: affine Gaussian derivatives, possibly moving.
 
 `Network.receptive_fields` has, by the name of a population, the stride and offset of its map
 on the input and a field a channel (docs/receptive-fields.md). A field is a Gaussian of the
@@ -21,7 +21,7 @@ from ...findings import Finding, warning
 from ...network import Array, Network, Population
 
 NUMBERS = {"scale": None, "angle": 0.0, "ratio": 1.0, "along": 0, "across": 0}
-"""By name what stands where nothing is said; a scale must be."""
+"""Default values by name; a scale is required."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,13 @@ class Field:
 
     @property
     def axes(self) -> Array:
-        """Unit vectors as columns: the long axis, and the one at 90 degrees to it."""
+        """The unit vectors as columns: the long axis, and the one at 90 degrees to it."""
         c, s = math.cos(self.angle), math.sin(self.angle)
         return np.array([[c, -s], [s, c]])
 
     @property
     def root(self) -> Array:
-        """A matrix that makes the ellipse of a unit circle."""
+        """The matrix from the unit circle to the ellipse."""
         return np.asarray(self.sigma * self.axes @ np.diag([self.ratio, 1 / self.ratio]))
 
     @property
@@ -54,7 +54,7 @@ class Field:
 
     @property
     def directions(self) -> Array:
-        """Unit vectors (orders, 2), one a derivative."""
+        """The unit vectors (orders, 2), one for each derivative."""
         orders = [0] * self.along + [1] * self.across
         return np.asarray(self.axes.T[orders].reshape(-1, 2))
 
@@ -64,7 +64,7 @@ class Field:
         return self.sigma * max(self.ratio, 1 / self.ratio)
 
     def at(self, places: Array, along: int | None = None, across: int | None = None) -> Array:
-        """Its value at (..., 2) places x, y from its middle."""
+        """Return the field's value at (..., 2) points x, y from its middle."""
         along = self.along if along is None else along
         across = self.across if across is None else across
         on_axes = places @ self.axes
@@ -79,7 +79,7 @@ class Field:
 
 @dataclass(frozen=True)
 class Seen:
-    """Place (y, x) of the population's map sees the input at offset + stride * (x, y)."""
+    """Described fields. Element (y, x) of the population's map sees offset + stride * (x, y)."""
 
     layer: str
     stride: int
@@ -91,55 +91,55 @@ class Seen:
 
 
 def seen(network: Network) -> tuple[list[Seen], list[Finding]]:
-    """What can be used of it, and what is wrong with the rest."""
-    found, wrong = [], []
-    for layer, told in network.receptive_fields.items():
-        made, fault = None, _fault(network, layer, told)
+    """Return the usable descriptions of a network, and warnings about the others."""
+    usable, wrong = [], []
+    for layer, description in network.receptive_fields.items():
+        result, fault = None, _fault(network, layer, description)
         if fault is None:
             try:
-                made = _seen(layer, told)
+                result = _seen(layer, description)
             except (KeyError, TypeError, ValueError, AttributeError) as problem:
                 fault = f"it does not describe fields ({type(problem).__name__}: {problem})"
-        if made is not None:
-            found.append(made)
+        if result is not None:
+            usable.append(result)
         else:
-            fix = "write it as docs/receptive-fields.md says"
+            fix = "write it as in docs/receptive-fields.md"
             wrong.append(warning("COVARIANCE-FIELDS", str(fault), fix=fix, layer=layer))
-    return found, wrong
+    return usable, wrong
 
 
-def _fault(network: Network, layer: str, told: Any) -> str | None:
+def _fault(network: Network, layer: str, description: Any) -> str | None:
     if layer not in network or type(network[layer]) is not Population:
-        return "the model's receptive fields name it, and it is no population of the model"
+        return "the model's receptive fields name it, and it is not a population of the model"
     shape = network[layer].shape
     if len(shape) != 3:
-        return f"the model's receptive fields name it, and its shape {shape} is no map"
-    if not isinstance(told, Mapping) or not isinstance(told.get("channels"), list):
+        return f"the model's receptive fields name it, and its shape {shape} is not a map"
+    if not isinstance(description, Mapping) or not isinstance(description.get("channels"), list):
         return "its receptive fields have no list of channels"
-    if len(told["channels"]) != shape[0]:
-        return f"it has {shape[0]} channels, and fields for {len(told['channels'])}"
+    if len(description["channels"]) != shape[0]:
+        return f"it has {shape[0]} channels, and fields for {len(description['channels'])}"
     return None
 
 
-def _seen(layer: str, told: Mapping[str, Any]) -> Seen:
-    stride, offset = told.get("stride", 1), float(told.get("offset", 0.0))
+def _seen(layer: str, description: Mapping[str, Any]) -> Seen:
+    stride, offset = description.get("stride", 1), float(description.get("offset", 0.0))
     if not isinstance(stride, int) or stride < 1 or not math.isfinite(offset):
         raise ValueError(f"the stride is {stride!r}, the offset {offset!r}")
-    return Seen(layer, stride, offset, tuple(map(_field, told["channels"])))
+    return Seen(layer, stride, offset, tuple(map(_field, description["channels"])))
 
 
-def _field(told: Mapping[str, Any] | None) -> Field | None:
-    if told is None:
+def _field(description: Mapping[str, Any] | None) -> Field | None:
+    if description is None:
         return None
-    values = {key: told.get(key, usual) for key, usual in NUMBERS.items()}
+    values = {key: description.get(key, usual) for key, usual in NUMBERS.items()}
     for key, value in values.items():
         whole = key in ("along", "across")
         if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
             raise ValueError(f"{key} is {value!r}")
-    velocity = [float(u) for u in told.get("velocity", (0.0, 0.0))]
+    velocity = [float(u) for u in description.get("velocity", (0.0, 0.0))]
     numbers = [values["scale"], values["angle"], values["ratio"], *velocity]
     if len(velocity) != 2 or not np.isfinite(numbers).all():
-        raise ValueError(f"a number of {dict(told)} is missing or not finite")
+        raise ValueError(f"a number of {dict(description)} is missing or not finite")
     if min(values["scale"], values["ratio"]) <= 0 or min(values["along"], values["across"]) < 0:
-        raise ValueError(f"scale and ratio are above 0, orders not below: {dict(told)}")
+        raise ValueError(f"scale and ratio are above 0, orders not below: {dict(description)}")
     return Field(**values, velocity=(velocity[0], velocity[1]))

@@ -1,8 +1,9 @@
-"""The Galilean test of one bundle: a scene that moves w pixels a step faster.
+"""Galilean test of a bundle, for a scene that moves w pixels a step faster.
 
-Channels that are alike but for their velocities, u and u + w: what the first answers at x at
-step t, the second answers at x + w t, when each event has been moved by w times its step. The
-frame bounds how long that goes on, so the recording is cut into windows, each run from rest.
+It compares channels that differ only in their velocities, u and u + w: the response of the first
+at x at step t is that of the second at x + w t, if each event is moved by w times its step. The
+frame limits the time of this, so the recording is cut into windows, each run from the initial
+state.
 """
 
 from __future__ import annotations
@@ -26,17 +27,18 @@ from .stages import Stage, depths
 
 KEY, TITLE = "galilean", "Galilean: the scene moving faster"
 ABOUT = (
-    "The part of the spikes that is not where the motion takes it (for values: their relative "
-    "distance), between channels whose velocities differ by so many pixels a step."
+    "The share of the spikes that is not where the motion moves it (for values: their relative "
+    "distance), between channels whose velocities differ by this many pixels a step."
 )
 NONE = info(
     "COVARIANCE-NO-VELOCITIES",
-    "no Galilean test: no two channels are alike but for a velocity of whole pixels a step",
-    why="fields that stand still answer otherwise to a scene that moves; a network of these is "
-    "covariant in space and time at the most",
-    fix="adapt fields to velocities, and say so in receptive_fields (docs/receptive-fields.md)",
+    "no Galilean test: no two channels differ only by a velocity of whole pixels a step",
+    why="fields without a velocity respond differently to a scene that moves; a network of these "
+    "is covariant in space and time at most",
+    fix="adapt fields to velocities, and describe them in receptive_fields "
+    "(docs/receptive-fields.md)",
 )
-SHARE = 0.5  # of the frame's shorter side that a window may travel
+SHARE = 0.5  # of the frame's shorter side that a window may move
 WINDOWS = 2
 
 
@@ -46,13 +48,13 @@ def in_motion(
     stages: Sequence[Stage],
     progress: Progress = quiet,
 ) -> Trial:
-    found = [(one, w, matches) for one in described for w, matches in motions(one)]
-    if not found or len(recording.shape) != 3:
+    relations = [(one, w, matches) for one in described for w, matches in motions(one)]
+    if not relations or len(recording.shape) != 3:
         return Trial(KEY, TITLE, ABOUT, (), (NONE,))
     depth = depths(stages[0].network)
     rows = tuple(
         _row(one, w, matches, stages, recording, depth[one.layer], progress)
-        for one, w, matches in found
+        for one, w, matches in relations
     )
     return Trial(KEY, TITLE, ABOUT, rows, tuple(galilean(rows)))
 
@@ -71,10 +73,10 @@ def _row(
     errors, lost, spikes = {}, {}, None
     for stage in stages:
         part(progress, f"covariance in motion: {one.layer}, {w}, {stage.name}")
-        found = _windows(one, w, matches, stage, recording, node.shape, progress)
-        for match, answer in found.items():
+        answers_by_match = _windows(one, w, matches, stage, recording, node.shape, progress)
+        for match, answer in answers_by_match.items():
             parts[match][stage.name] = answer.deviation(spikes=node.spikes).error
-        whole = together(list(found.values())).deviation(spikes=node.spikes)
+        whole = together(list(answers_by_match.values())).deviation(spikes=node.spikes)
         errors[stage.name] = whole.error
         if node.spikes:
             lost[stage.name] = whole.lost
@@ -93,8 +95,8 @@ def _row(
 
 
 def shares(errors: Mapping[str, float]) -> dict[str, float]:
-    """What is off in float is the kernels'; what goes away with equal weights rounded equally is
-    the weights'; the rest is what the chip does within a step."""
+    """Divide an error: the error in float is due to kernels, the part that vanishes with equal
+    weights rounded equally to weights, and the rest to the chip's steps."""
     trained, chip = errors[EULER], errors[CHIP]
     nearest = errors.get(NEAREST, chip)
     return {
@@ -113,24 +115,24 @@ def _windows(
     shape: tuple[int, ...],
     progress: Progress,
 ) -> dict[Match, Answers]:
-    """The answers of all windows, one behind the other."""
+    """Return the responses of all windows, joined."""
     run = stage.runs([one.layer], progress)
-    held: dict[Match, list[Answers]] = {m: [] for m in matches}
+    parts_by_match: dict[Match, list[Answers]] = {m: [] for m in matches}
     for window in windows(recording, w):
-        given = sheared(window, w)
-        first, second = (run(x)[one.layer] for x in given)
+        both_inputs = sheared(window, w)
+        first, second = (run(x)[one.layer] for x in both_inputs)
         for match in matches:
             steps = [
                 answers(first, second, match, _targets(one, shape, t * np.array(w)), np.array([t]))
                 for t in range(window.steps)
                 if not np.any(t * np.array(w) % one.stride)
             ]
-            held[match].append(together(steps))
-    return {m: together(parts) for m, parts in held.items()}
+            parts_by_match[match].append(together(steps))
+    return {m: together(parts) for m, parts in parts_by_match.items()}
 
 
 def windows(recording: Recording, w: tuple[int, int]) -> Iterator[Recording]:
-    """Those with most events, in their order: short enough to stay in the frame."""
+    """Yield the windows with most events, in order, short enough to stay in the frame."""
     side = min(recording.shape[1:])
     steps = max(int(SHARE * side / max(map(abs, w))), 1)
     firsts = np.arange(0, max(recording.steps - steps, 0) + 1, steps)
@@ -140,12 +142,12 @@ def windows(recording: Recording, w: tuple[int, int]) -> Iterator[Recording]:
 
 
 def sheared(recording: Recording, w: tuple[int, int]) -> tuple[Recording, Recording]:
-    """The events that stay within the frame, as they were and each moved by w times its step."""
-    made: list[tuple[Recording, Recording]] = []
+    """Return the events that stay within the frame, unmoved and moved by w times their step."""
+    pairs: list[tuple[Recording, Recording]] = []
     for t in range(recording.steps):
         one = recording.shifted(t).until(1)
-        made.append(moved(one, Move(np.eye(2), np.zeros(2), t * np.array(w, float))))
-    return _after_one_another([a for a, _ in made]), _after_one_another([b for _, b in made])
+        pairs.append(moved(one, Move(np.eye(2), np.zeros(2), t * np.array(w, float))))
+    return _after_one_another([a for a, _ in pairs]), _after_one_another([b for _, b in pairs])
 
 
 def _after_one_another(steps: Sequence[Recording]) -> Recording:

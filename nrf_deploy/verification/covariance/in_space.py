@@ -1,8 +1,8 @@
-"""The spatial test of one bundle: kernels against transformed kernels, and a moved input.
+"""Spatial test of a bundle: kernels against transformed kernels, and a transformed input.
 
-For each population whose receptive fields are described: its channels that an affine map A
-relates, by the kernels that their weights make, in float and on the chip; and, where A takes
-pixels to pixels, by what they answer to the input and to the input after A.
+For each population with described receptive fields it compares channels that an affine map A
+relates: their kernels, computed from the weights in float and on the chip; and, if A maps pixels
+to pixels, their responses to the input and to the input after A.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from .stages import Stage, busiest, depths
 
 KEY, TITLE = "affine", "Affine: the image turned, scaled or sheared"
 ABOUT = (
-    "Kernels: how far a channel's kernel is from the one that the map makes of it (root mean "
-    "square over the pixels). Runs: the part of the spikes that is not where the map takes it "
-    "(for values: their relative distance); - where the map leads between pixels, or the chip "
-    "takes no events of such a value."
+    "Kernels: the distance of a channel's kernel from the transformed one (root mean square over "
+    "the pixels). Runs: the share of the spikes that is not where the map moves it (for values: "
+    "their relative distance); - if the map leads between pixels, or the chip takes no events of "
+    "such a value."
 )
 STEPS = 100
-"""Steps of the input, the busiest, that are run."""
+"""Number of steps of the input that are run: those with most events."""
 NO_FIELDS = info(
     "COVARIANCE-NO-FIELDS",
-    "no spatial test: the model does not say which receptive fields its channels have",
-    why="kernels that a map relates are found by their fields: scale, angle, ratio, orders",
+    "no spatial test: the model does not describe the receptive fields of its channels",
+    why="related kernels are found by their fields: scale, angle, ratio, orders",
     fix="give the module receptive_fields before export (docs/receptive-fields.md)",
 )
 NO_PAIRS = info(
@@ -49,9 +49,9 @@ NO_PAIRS = info(
 
 NO_GRID = info(
     "COVARIANCE-NO-GRID",
-    "no spatial test: the places of the map are not pixels of one image",
-    why="the input is no (channels, y, x), or the offset of the map on it is no whole pixel",
-    fix="describe fields on the grid of the input, with a whole offset",
+    "no spatial test: the elements of the map are not pixels of one image",
+    why="the input is not (channels, y, x), or the offset of the map is not a whole pixel",
+    fix="describe fields on the grid of the input, with an integer offset",
 )
 
 
@@ -67,26 +67,26 @@ def in_space(
     lowered = Lowered.of(bundle)
     depth = depths(bundle.network)
     rows: list[Row] = []
-    said: list[Finding] = []
+    notes_found: list[Finding] = []
     for one in described:
         part(progress, f"covariance in space: kernels of {one.layer}")
-        held = kernels(lowered, one, progress) if lowered is not None else None
+        kernel_sets = kernels(lowered, one, progress) if lowered is not None else None
         for relation in affine(one):
             part(progress, f"covariance in space: {one.layer}, {relation.name}")
             row, notes = _row(
-                one, relation, held, stages, recording, bundle, depth[one.layer], progress
+                one, relation, kernel_sets, stages, recording, bundle, depth[one.layer], progress
             )
             rows += [row] if row.errors else []
-            said += notes
+            notes_found += notes
     related = any(affine(one) for one in described)
-    said += spatial(rows) if rows else [NO_GRID if related else NO_PAIRS]
-    return Trial(KEY, TITLE, ABOUT, tuple(rows), tuple(dict.fromkeys(said)))
+    notes_found += spatial(rows) if rows else [NO_GRID if related else NO_PAIRS]
+    return Trial(KEY, TITLE, ABOUT, tuple(rows), tuple(dict.fromkeys(notes_found)))
 
 
 def _row(
     one: Seen,
     relation: Relation,
-    held: Kernels | None,
+    kernel_sets: Kernels | None,
     stages: Sequence[Stage],
     recording: Recording,
     bundle: Bundle,
@@ -95,7 +95,7 @@ def _row(
 ) -> tuple[Row, list[Finding]]:
     errors: dict[Match, dict[str, float]] = {m: {} for m in relation.matches}
     causes: list[Mapping[str, float]] = []
-    for pair in compared(held, one, relation) if held is not None else ():
+    for pair in compared(kernel_sets, one, relation) if kernel_sets is not None else ():
         errors[pair.match] |= {KERNELS: pair.model, CHIP_KERNELS: pair.chip}
         causes.append(pair.causes)
     spikes, lost, notes = _runs(one, relation, stages, recording, bundle, errors, progress)
@@ -123,43 +123,43 @@ def _runs(
     errors: dict[Match, dict[str, float]],
     progress: Progress,
 ) -> tuple[int | None, dict[str, float], list[Finding]]:
-    """The answers to the input and to the moved one; adds to `errors`."""
+    """Compare the responses to the input and to the moved one; add the errors to `errors`."""
     node: Any = bundle.network[one.layer]
     move = around_the_middle(one, node.shape, relation.matrix)
     matches = [m for m in relation.matches if m.gain > 0 or not node.spikes]
     if not on_pixels(move) or len(recording.shape) != 3 or not matches:
         return None, {}, []
-    given = moved(busiest(recording, STEPS), move)
+    pair = moved(busiest(recording, STEPS), move)
     to = targets(one, node.shape, move)
     spikes, lost, notes = None, {}, []
     for stage in stages:
-        if stage.bundle is not None and (note := _too_large(stage.bundle, given[1], relation)):
+        if stage.bundle is not None and (note := _too_large(stage.bundle, pair[1], relation)):
             notes.append(note)
             continue
         run = stage.runs([one.layer], progress)
-        first, second = (run(x)[one.layer] for x in given)
-        found = {m: answers(first, second, m, to) for m in matches}
-        for match, answer in found.items():
+        first, second = (run(x)[one.layer] for x in pair)
+        answers_by_match = {m: answers(first, second, m, to) for m in matches}
+        for match, answer in answers_by_match.items():
             errors[match][stage.name] = answer.deviation(spikes=node.spikes).error
         if node.spikes:
-            whole = together(list(found.values())).deviation(spikes=True)
+            whole = together(list(answers_by_match.values())).deviation(spikes=True)
             lost[stage.name] = whole.lost
             spikes = whole.spikes if spikes is None else spikes
     return spikes, lost, notes
 
 
-def _too_large(bundle: Bundle, given: Recording, relation: Relation) -> Finding | None:
-    most = min(port.range[1] for port in bundle.program.ports)
-    largest = given.value.max(initial=0)
-    if largest <= most:
+def _too_large(bundle: Bundle, moved_input: Recording, relation: Relation) -> Finding | None:
+    limit = min(port.range[1] for port in bundle.program.ports)
+    largest = moved_input.value.max(initial=0)
+    if largest <= limit:
         return None
     return info(
         "COVARIANCE-INPUT-RANGE",
-        f"{relation.name} was not run on the chip: it takes input values up to {most}, and an "
+        f"{relation.name} was not run on the chip: it takes input values up to {limit}, and an "
         f"event after the map counts {largest:g}",
         why=f"the map spreads the image over {relation.det:.0f} times the area, so each event "
-        "counts as often",
-        fix="compile with --calibrate and a recording that has such values, if the chip takes them",
+        "counts this many times",
+        fix="compile with --calibrate and a recording with such values, if the chip takes them",
     )
 
 

@@ -1,4 +1,4 @@
-"""The tests in time of one bundle: the ladders that it has, both tests, causes and ways out."""
+"""Tests in time of a bundle: its ladders, both tests, causes and fixes."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ TITLES = {
     REAL: "Real timestamps: times stretched and binned again",
 }
 ABOUT = {
-    ZERO: "The part of the channel's spikes that is not where it should be in the next slower "
+    ZERO: "The share of the channel's spikes that is not where it should be in the next slower "
     "channel when empty steps stretch the input (for values: their relative distance). With "
     "exponential decay and in real arithmetic it is 0.",
-    REAL: "The same where the timestamps are stretched and binned into the same steps; a spike "
-    "counts as right anywhere in its long step.",
+    REAL: "The same if the timestamps are stretched and binned into the same steps; a spike "
+    "is correct anywhere in its long step.",
 }
 NO_LADDER = info(
     "COVARIANCE-NO-LADDER",
@@ -43,16 +43,16 @@ NO_LADDER = info(
 def in_time(
     bundle: Bundle, recording: Recording, progress: Progress, slower: Slower | None
 ) -> tuple[tuple[Trial, Trial], list[Finding]]:
-    held = set(populations(bundle))
+    names = set(populations(bundle))
     every = sorted(rungs(bundle.network), key=lambda r: (r.depth, r.faster))
-    found = [r for r in every if {r.faster, r.slower} <= held]
-    if not found:
+    present = [r for r in every if {r.faster, r.slower} <= names]
+    if not present:
         return (_test(ZERO, (), [NO_LADDER]), _test(REAL, (), [NO_LADDER])), []
-    stages, said = made.in_time(bundle, recording, progress)
-    zero, real = tested(found, stages, inputs(recording, found, slower), progress)
+    stages, messages = made.in_time(bundle, recording, progress)
+    zero, real = tested(present, stages, inputs(recording, present, slower), progress)
     lowered = _lowered(bundle, stages)
     if lowered is not None:
-        zero = caused(zero, [r.stretch for r in found], lowered, recording, progress)
+        zero = caused(zero, [r.stretch for r in present], lowered, recording, progress)
     real = tuple(
         replace(row, causes={BINNING: row.errors[EXACT], **before.causes})
         for row, before in zip(real, zero, strict=True)
@@ -62,16 +62,16 @@ def in_time(
         _test(REAL, real, real_times(real, zero, slower is not None)),
     )
     lost = {row.first: row.lost.get(CHIP, 0.0) for row in zero}
-    return tests, [*said, *thresholds(bundle.network, lost)]
+    return tests, [*messages, *thresholds(bundle.network, lost)]
 
 
 def _lowered(bundle: Bundle, stages: Sequence[Stage]) -> Lowered | None:
-    """On the chip with exponential decay where there is one: Euler's step hides nothing there."""
+    """Return the bundle with exponential decay, if there is one: Euler's step would hide errors."""
     mended = next((s.bundle for s in stages if s.name == CHIP_EXACT), None)
     if mended is None:
         return Lowered.of(bundle)
     return Lowered.of(mended, None if mended is bundle else bundle.network)
 
 
-def _test(key: str, rows: Sequence[object], said: Sequence[Finding]) -> Trial:
-    return Trial(key, TITLES[key], ABOUT[key], tuple(rows), tuple(said))  # type: ignore[arg-type]
+def _test(key: str, rows: Sequence[object], findings: Sequence[Finding]) -> Trial:
+    return Trial(key, TITLES[key], ABOUT[key], tuple(rows), tuple(findings))  # type: ignore[arg-type]

@@ -1,8 +1,8 @@
-"""A population's kernels from the input, as its weights make them: in float, and on the chip.
+"""Kernels of a population from the input, computed from its weights in float and on the chip.
 
-An event at one place, through all that leads to the population (delays too), gives what it
-adds to every place of the map: the kernel, read at every `stride`th pixel. Events at all
-places of a stride give the rest.
+An event at one pixel, through everything that leads to the population (delays too), gives its
+contribution to every element of the map: the kernel, read at every `stride`th pixel. Events at
+all pixels of a stride give the rest.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from .fields import Seen
 from .layer import Lowered
 
 FAR = 8.0
-"""Standard deviations of the widest field that are looked at."""
+"""Standard deviations of the widest field that are computed."""
 
 
 @dataclass(frozen=True, eq=False)
 class Kernels:
-    """(channels, input channels, size, size), indexed [y, x] by where a place lies from
-    the event, which is in the middle; summed over time."""
+    """Kernels (channels, input channels, size, size), indexed [y, x] from the event, which is in
+    the middle; summed over time."""
 
     model: Array
     chip: Array
 
 
 def kernels(lowered: Lowered, seen: Seen, progress: Progress = quiet) -> Kernels | None:
-    """None where the chip's weights cannot be told apart, or the map does not lie on pixels."""
+    """Return the kernels; None if weights cannot be separated or the map is not on pixels."""
     shape, inputs = lowered.network[seen.layer].shape, list(lowered.network.of(Input))
     if len(inputs) != 1 or len(inputs[0].shape) != 3 or seen.offset != round(seen.offset):
         return None
@@ -43,7 +43,7 @@ def kernels(lowered: Lowered, seen: Seen, progress: Progress = quiet) -> Kernels
     if reach < 1:
         return None
     size = 2 * reach + 1
-    found = np.zeros((2, shape[0], channels, size, size))
+    both = np.zeros((2, shape[0], channels, size, size))
     y, x = (np.round(seen.offset + seen.stride * np.arange(n)).astype(int) for n in shape[1:])
     corners = [_corners(n, seen.stride) for n in (height, width)]
     places = list(product(range(channels), *corners))
@@ -53,31 +53,31 @@ def kernels(lowered: Lowered, seen: Seen, progress: Progress = quiet) -> Kernels
             return None
         rows, columns = y - at_y + reach, x - at_x + reach
         down, right = _within(rows, size), _within(columns, size)
-        for kernel, values in zip(found[:, :, c], added, strict=True):
+        for kernel, values in zip(both[:, :, c], added, strict=True):
             kernel[:, rows[down][:, None], columns[right]] = values[:, down][:, :, right]
         progress(done, len(places))
-    return Kernels(found[0], found[1])
+    return Kernels(both[0], both[1])
 
 
 def _corners(size: int, stride: int) -> list[int]:
-    """From both ends of an axis, so that the whole kernel falls on the map in parts."""
+    """Return positions at both ends of an axis, so that all parts of the kernel are on the map."""
     return [*range(stride), *range(size - stride, size)]
 
 
 def _impulse(
     lowered: Lowered, layer: str, shape: tuple[int, ...], at: tuple[int, ...]
 ) -> tuple[Array, Array] | None:
-    """What one event adds to every place, over all its time, in the units of the model's v."""
+    """Return the sum over time that one event adds to every element, in units of the model's v."""
     steps = 1 + sum(
         int(np.rint(np.max(d.delay) / lowered.network.dt)) for d in lowered.network.of(Delay)
     )
     index = np.array([np.ravel_multi_index(at, shape)])
     one = np.ones(1, np.int64)
     event = Recording.from_events(0 * one, index, one, shape, steps)
-    made = lowered.arriving(layer, lowered.outputs(event), steps)
-    if made is None:
+    arrived = lowered.arriving(layer, lowered.outputs(event), steps)
+    if arrived is None:
         return None
-    model, chip = (x.sum(axis=0) for x in made)
+    model, chip = (x.sum(axis=0) for x in arrived)
     return model, chip / lowered.unit(layer)
 
 

@@ -1,7 +1,7 @@
-"""One layer of a compiled network, with one kind of its numbers at a time as the chip has them.
+"""Layer of a compiled network, with one kind of its numbers at a time as on the chip.
 
-The numbers and the step are those of `verify --attribute` (ideal.py). What reaches the layer
-is given, so that no error is another layer's; the chip's own layer runs beside, on the same.
+The numbers and the step are those of `verify --attribute` (ideal.py). The input of the layer is
+given, so that errors of other layers do not count; the chip's layer runs on the same input.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from ...program import spread
 from ...progress import Progress, quiet
 from ...recording import Recording, Trace
 from ...reference import run as run_reference
-from ..alone import alone
+from ..alone import isolated
 from ..attribution import joined
 from ..explain import emulating
-from ..fed import Feed, drive, feeds, given
-from ..ideal import Numbers, Variants, held, ideal, variants
+from ..fed import Feed, drive, feeds, inputs_of
+from ..ideal import Numbers, Variants, chip_numbers, ideal, variants
 from ..units import in_units, of_potential
 
 CHUNK = 64
@@ -44,8 +44,8 @@ ARITHMETIC = "fractional bits"
 
 @dataclass(frozen=True, eq=False)
 class Lowered:
-    """What a bundle was made of. `trained` is the same model with the decays of its training,
-    where the bundle was made with others."""
+    """Networks and numbers of a bundle. `trained` is the model with the decays of its training, if
+    the bundle has others."""
 
     bundle: Bundle
     network: Network
@@ -54,7 +54,7 @@ class Lowered:
 
     @staticmethod
     def of(bundle: Bundle, trained: Network | None = None) -> Lowered | None:
-        """None where the target does not say what its integers mean."""
+        """Create it for a bundle; None if the target does not state the values of its integers."""
         target = target_of(bundle)
         if not isinstance(target, Dequantising):
             return None
@@ -67,11 +67,11 @@ class Lowered:
         return layers(self.network)
 
     def outputs(self, recording: Recording, progress: Progress = quiet) -> dict[str, Recording]:
-        """Of every stop, in float."""
+        """Return the output of every population in float."""
         reference = run_reference(
             self.network, recording, record=self.view.stops, progress=progress
         )
-        return {**reference.outputs, **given(self.network, recording)}
+        return {**reference.outputs, **inputs_of(self.network, recording)}
 
     def sources(self, name: str) -> tuple[str, ...]:
         return tuple(link.source for link in self.view.into(name))
@@ -79,18 +79,21 @@ class Lowered:
     def arriving(
         self, name: str, outputs: Mapping[str, Recording], steps: int
     ) -> tuple[Array, Array] | None:
-        """(steps, *shape) of what reaches it by the model's weights, in the units of v, and by
-        the chip's, in the chip's; None where these cannot be told apart."""
+        """Return the summed input (steps, *shape) by the model's weights and by the chip's.
+
+        They are in the units of v of the model and of the chip; None if the chip's weights cannot
+        be separated.
+        """
         node = self.network[name]
-        fed, on_chip = self._fed(name, outputs), self._fed(name, self._as_sent(outputs))
-        if fed is None or on_chip is None or name not in self.numbers:
+        in_model, on_chip = self._fed(name, outputs), self._fed(name, self._as_sent(outputs))
+        if in_model is None or on_chip is None or name not in self.numbers:
             return None
         gain = drive(self.network, name)
         by_model, by_chip = np.zeros((2, steps, *node.shape))
         for first in range(0, steps, CHUNK):
             last = min(first + CHUNK, steps)
             shape = by_model[first:last].shape
-            for feed in fed:
+            for feed in in_model:
                 by_model[first:last] += feed.by_model(first, last).reshape(shape) * gain
             for feed in on_chip:
                 by_chip[first:last] += feed.by_chip(first, last).reshape(shape)
@@ -101,7 +104,7 @@ class Lowered:
         return feeds(self.network, self.view, program, self.numbers, name, outputs, _as_model)
 
     def _as_sent(self, outputs: Mapping[str, Recording]) -> dict[str, Recording]:
-        """Values of channels that the chip counts in units of their own; a feed takes the mean."""
+        """Return outputs in which channels with separate units are scaled to their mean unit."""
         origins = {o.node: o for o in self.bundle.program.origins}
         sent = dict(outputs)
         for name, recording in outputs.items():
@@ -112,17 +115,17 @@ class Lowered:
         return sent
 
     def unit(self, name: str) -> Array:
-        """What 1 of the model's v is in the chip's."""
+        """Return the value of 1 of the model's v on the chip."""
         return of_potential(self.bundle.program, name, self.network[name].shape)
 
     def each(self, name: str) -> dict[str, Numbers]:
         model = ideal(self.network, self.view, name)
-        every = variants(model, held(self.numbers[name], model, self.unit(name)))
+        every = variants(model, chip_numbers(self.numbers[name], model, self.unit(name)))
         del every["meets"]
         if self.trained is not None:
             euler = ideal(self.trained, layers(self.trained), name)
-            own = {k: getattr(euler, k) for k in ("decay", "current_decay", "bias", "current_bias")}
-            every[EULER] = replace(model, **own)
+            names = ("decay", "current_decay", "bias", "current_bias")
+            every[EULER] = replace(model, **{k: getattr(euler, k) for k in names})
         return every
 
     def answers(
@@ -132,7 +135,7 @@ class Lowered:
         stretch: int = 1,
         progress: Progress = quiet,
     ) -> dict[str, Recording]:
-        """The layer's output by variant; between two arrivals are `stretch` - 1 empty steps."""
+        """Return the output by variant; between two inputs are `stretch` - 1 empty steps."""
         node, unit = self.network[name], self.unit(name)
         assert type(node) is Population
         every, one = self.each(name), np.ones(())
@@ -164,9 +167,9 @@ class Lowered:
         outputs: Mapping[str, Recording],
         progress: Progress = quiet,
     ) -> Recording | None:
-        """The chip's own layer, fed with these outputs, in the model's steps and units."""
+        """Run the chip's layer with these inputs; return its output as the model's."""
         program = self.bundle.program
-        part = alone(program, name, recording, Trace("given", outputs, {}, {}))
+        part = isolated(program, name, recording, Trace("given", outputs, {}, {}))
         if part is None:
             return None
         origin, node = program.origin(name), self.network[name]
@@ -179,21 +182,21 @@ class Lowered:
 
 
 def _as_model(source: str) -> None:
-    """A pool on the chip's way is taken as the model's."""
+    """Take a pool of the chip as the model's."""
 
 
 def rewritten(network: Network, bundle: Bundle) -> Network:
-    """The network that was lowered into this bundle."""
+    """Return the network that was lowered into this bundle."""
     for step in bundle.steps:
         network, _ = parse(step.rewrite).apply(network)
     return network
 
 
 def shares(errors: Mapping[str, float], chip: float | None) -> dict[str, float]:
-    """What each cause adds by itself, from the error of each variant and of the chip's layer."""
+    """Return the error by each cause, from those of the variants and of the chip's layer."""
     base = errors[MODEL]
-    found = {EULER: errors[EULER] - base} if EULER in errors else {}
-    found |= {named: errors[cause] - base for cause, named in NAMES.items()}
+    shares_found = {EULER: errors[EULER] - base} if EULER in errors else {}
+    shares_found |= {named: errors[cause] - base for cause, named in NAMES.items()}
     if chip is not None:
-        found[ARITHMETIC] = chip - max(errors[ALL], base)
-    return {cause: max(share, 0.0) for cause, share in found.items()}
+        shares_found[ARITHMETIC] = chip - max(errors[ALL], base)
+    return {cause: max(share, 0.0) for cause, share in shares_found.items()}

@@ -1,4 +1,4 @@
-"""All tests of one bundle, in their order."""
+"""Measurement of covariance: all tests of a bundle, in their order."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ def covariance(
     progress: Progress = quiet,
     slower: Slower | None = None,
 ) -> Covariance:
-    """Every test that this model allows, and why the others cannot run.
+    """Run every test that the model allows, and report why the others cannot run.
 
-    `slower` gives the recording with its timestamps so many times as long, where it has any
-    (given.slower); without it each event gets a random time within its step.
+    `slower` returns the recording with its timestamps stretched, if it has any (given.slower);
+    without it each event gets a random time within its step.
     """
     bundle, recording = as_bundle(bundle), as_recording(recording)
-    temporal, said = in_time(bundle, recording, progress, slower)
+    temporal, messages = in_time(bundle, recording, progress, slower)
     described, wrong = seen(bundle.network)
     held_there = set(populations(bundle))
     wrong += [_left_out(one.layer) for one in described if one.layer not in held_there]
     described = [one for one in described if one.layer in held_there]
-    held, refused = stages.in_space(bundle, recording, progress) if described else ([], [])
-    space = in_space(bundle, recording, described, held, progress)
-    found = (*temporal, space, in_motion(recording, described, held, progress))
-    tests = {test.key: test for test in found}
-    said += [*wrong, *refused]
+    space_stages, refused = stages.in_space(bundle, recording, progress) if described else ([], [])
+    space = in_space(bundle, recording, described, space_stages, progress)
+    trials = (*temporal, space, in_motion(recording, described, space_stages, progress))
+    tests = {test.key: test for test in trials}
+    messages += [*wrong, *refused]
     if not any(test.rows for test in tests.values()):
         reasons = dict.fromkeys(f for test in tests.values() for f in test.said)
         raise UsageError([Finding("error", f.code, f.what, f.why, f.fix) for f in reasons])
-    return Covariance(bundle.chip, tests, tuple(said))
+    return Covariance(bundle.chip, tests, tuple(messages))
 
 
 def _left_out(layer: str) -> Finding:

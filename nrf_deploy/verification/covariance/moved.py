@@ -1,6 +1,6 @@
-"""A recording after a map of its image, and which places of a map of answers belong together.
+"""Recordings after a map of the image, and the correspondence of responses.
 
-Events are deltas: moved to A x, they are |det A| times too far apart for the kernel that is
+Events are deltas: moved to A x, they are |det A| times too sparse for the kernel, which is
 spread over |det A| times the area, so each counts |det A| times.
 """
 
@@ -19,7 +19,7 @@ from .relations import Match
 
 @dataclass(frozen=True, eq=False)
 class Move:
-    """x -> A (x - middle) + middle + shift, on pixels (x, y)."""
+    """A map from x to A (x - middle) + middle + shift, on pixels (x, y)."""
 
     matrix: Array
     middle: Array
@@ -34,36 +34,38 @@ class Move:
 
 
 def around_the_middle(seen: Seen, shape: Shape, matrix: Array) -> Move:
-    """About a place of the map near its middle, so that places go to places."""
+    """Return a move about an element near the middle, so that elements move to elements."""
     at = [seen.offset + seen.stride * (n // 2) for n in (shape[2], shape[1])]
     return Move(np.asarray(matrix), np.array(at), np.zeros(2))
 
 
 def on_pixels(move: Move) -> bool:
-    """Whether every pixel goes to a pixel."""
+    """Return whether every pixel moves to a pixel."""
     offset = move.of(np.zeros((1, 2)))
     whole = np.all(move.matrix == np.rint(move.matrix))
     return bool(whole and np.all(offset == np.rint(offset)))
 
 
 def moved(recording: Recording, move: Move) -> tuple[Recording, Recording]:
-    """The events that stay within the frame, as they were and moved. Both runs see the same
-    events, so nothing is lost at the borders."""
+    """Return the events that stay within the frame, unmoved and moved.
+
+    Both runs see the same events, so nothing is lost at the borders.
+    """
     _, height, width = recording.shape
     c, y, x = np.unravel_index(recording.index, recording.shape)
     to = np.rint(move.of(np.stack([x, y], axis=-1))).astype(np.int64)
     inside = (to >= 0).all(axis=1) & (to[:, 0] < width) & (to[:, 1] < height)
     step, value = recording.step[inside], recording.value[inside]
     index = (c[inside] * height + to[inside, 1]) * width + to[inside, 0]
-    made = [
+    both = [
         Recording.from_events(step, i, v, recording.shape, recording.steps, recording.dt)
         for i, v in ((recording.index[inside], value), (index, value * move.det))
     ]
-    return made[0], made[1]
+    return both[0], both[1]
 
 
 def targets(seen: Seen, shape: Shape, move: Move) -> Array:
-    """For each place (y, x) of the map, flat, the place that it goes to; -1 beyond the map."""
+    """Return the target of each element (y, x) of the map, flat; -1 outside the map."""
     _, height, width = shape
     x, y = np.meshgrid(np.arange(width), np.arange(height))
     pixels = seen.offset + seen.stride * np.stack([x, y], axis=-1)
@@ -76,7 +78,7 @@ def targets(seen: Seen, shape: Shape, move: Move) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What two channels gave, as keys (step and place of the second) and values."""
+    """Responses of two channels, as keys (step and element of the second) and values."""
 
     first: Array
     second: Array
@@ -98,7 +100,7 @@ class Answers:
 def answers(
     first: Recording, second: Recording, match: Match, to: Array, steps: Array | None = None
 ) -> Answers:
-    """`to` are the targets of places; `steps` says in which steps they hold (default: all)."""
+    """Return the responses of a match; `to` are targets of elements, `steps` the valid steps."""
     size = len(to)
     a, ours = _channel(first, match.first, size, steps)
     b, theirs = _channel(second, match.second, size, steps)
@@ -117,15 +119,15 @@ def answers(
 def _channel(
     recording: Recording, channel: int, size: int, steps: Array | None
 ) -> tuple[Array, Array]:
-    """(step * size + place, value) of one channel's events."""
-    own = recording.index // size == channel
+    """Return (step * size + element, value) of one channel's events."""
+    inside = recording.index // size == channel
     if steps is not None:
-        own &= np.isin(recording.step, steps)
-    return recording.step[own] * size + recording.index[own] % size, recording.value[own]
+        inside &= np.isin(recording.step, steps)
+    return recording.step[inside] * size + recording.index[inside] % size, recording.value[inside]
 
 
 def together(parts: list[Answers]) -> Answers:
-    """Several channels or windows as one: apart, so that no answer is taken for another's."""
+    """Join several channels or windows, with separate keys."""
     every = 1 + max(
         (int(keys.max(initial=0)) for p in parts for keys in (p.first, p.second)), default=0
     )

@@ -1,4 +1,4 @@
-"""What the tests of covariance find: tests of rows, each with an error a stage and its causes."""
+"""Results of covariance tests: tests of rows, each with errors by stage and causes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SCHEMA_VERSION = 2
 
 @dataclass(frozen=True)
 class Part:
-    """One pair of channels of the two populations of a row, with its errors by stage."""
+    """A pair of channels of the two populations of a row, with its errors by stage."""
 
     first: int
     second: int
@@ -26,19 +26,19 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """`second` should give on the transformed input what `first` gives on the input.
+    """A row: `second` should respond to the transformed input as `first` to the input.
 
-    `errors` are by stage: for spikes the part that is missing, too many or moved, for values
-    their relative distance (root mean square). `lost` is by stage the part of the spikes that
-    `second` gives less (below 0: more). `causes` are what each cause makes of it by itself;
-    they may hide one another, and need not add up.
+    `errors` are by stage: for spikes the share that is missing, extra or moved, for values
+    their relative distance (root mean square). `lost` is by stage the share of the spikes that
+    `second` has less (below 0: more). `causes` are the errors of the causes in isolation;
+    they may hide one another, so their sum need not be the error.
     """
 
     first: str
     second: str
     transform: str
-    depth: int  # populations away from the input
-    spikes: int | None  # of `first`, in the first stage with spikes; None where values are compared
+    depth: int  # populations between it and the input
+    spikes: int | None  # of `first`, in the first stage with spikes; None if values are compared
     errors: Mapping[str, float]
     lost: Mapping[str, float] = field(default_factory=dict)
     causes: Mapping[str, float] = field(default_factory=dict)
@@ -46,8 +46,8 @@ class Row:
 
     @property
     def dominant(self) -> str | None:
-        most = max(self.causes, key=lambda c: self.causes[c], default=None)
-        return most if most is not None and self.causes[most] > 0 else None
+        largest = max(self.causes, key=lambda c: self.causes[c], default=None)
+        return largest if largest is not None and self.causes[largest] > 0 else None
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -68,7 +68,7 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """`said` tells what it found, or why it could not run."""
+    """A test. `said` are its findings, or why it could not run."""
 
     key: str
     title: str
@@ -81,12 +81,12 @@ class Trial:
         return tuple(dict.fromkeys(stage for row in self.rows for stage in row.errors))
 
     def mean(self, stage: str) -> float | None:
-        """Over the rows that have this stage."""
+        """Return the mean error over the rows that have this stage."""
         errors = [row.errors[stage] for row in self.rows if stage in row.errors]
         return sum(errors) / len(errors) if errors else None
 
     def causes(self) -> dict[str, float]:
-        """What each cause makes by itself, as means over the rows; the largest first."""
+        """Return the mean error of each cause over the rows; the largest first."""
         names = dict.fromkeys(cause for row in self.rows for cause in row.causes)
         rows = [row for row in self.rows if row.causes]
         means = {c: sum(row.causes.get(c, 0.0) for row in rows) / len(rows) for c in names}

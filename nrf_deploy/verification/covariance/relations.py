@@ -1,9 +1,9 @@
-"""Which channels are each other's, transformed: by an affine map of the image, or by a motion.
+"""Relations of channels: by an affine map of the image, or by a motion.
 
 A maps the field with covariance C to the one with A C A^T, a derivative along d to one along
-A d, and a velocity u to A u. Maps with whole numbers bring every pixel to a pixel: for these
-the test needs no interpolation. Where no such map leads to a neighbour (the next scale, angle
-or ratio), the map between the two ellipses does, and only kernels can be compared.
+A d, and a velocity u to A u. Maps with integers move every pixel to a pixel: for these the
+test needs no interpolation. If no such map leads to a neighbour (the next scale, angle or
+ratio), the map between the two ellipses is used, and only kernels can be compared.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ WHOLE: Mapping[str, Array] = {
 
 @dataclass(frozen=True)
 class Match:
-    """What `first` answers to the image, `second` answers, times `gain`, to the image after
-    the map. A gain below 0: an odd derivative that was turned round."""
+    """A match: `second` responds to the image after the map like `first` to the image, times
+    `gain`. A gain below 0 is that of an odd derivative that is turned round."""
 
     first: int
     second: int
@@ -45,7 +45,7 @@ class Match:
 
 @dataclass(frozen=True, eq=False)
 class Relation:
-    """`matrix` acts on (x, y)."""
+    """A relation by a map, whose `matrix` acts on (x, y)."""
 
     name: str
     matrix: Array
@@ -57,23 +57,22 @@ class Relation:
 
 
 def affine(seen: Seen) -> list[Relation]:
-    """Relations on the grid, a pair of channels in the first that joins them; then neighbours
-    that none of these joins."""
-    found: list[Relation] = []
+    """Return relations on the grid, each pair of channels once; then other neighbours."""
+    relations_found: list[Relation] = []
     joined: set[tuple[int, int]] = set()
     for name, matrix in WHOLE.items():
-        if name == "turn 180°" and found:
+        if name == "turn 180°" and relations_found:
             continue  # two quarter turns
         matches = [m for m in _matches(seen, matrix) if (m.first, m.second) not in joined]
         joined |= {(m.first, m.second) for m in matches}
         joined |= {(m.second, m.first) for m in matches}
         if matches:
-            found.append(Relation(name, matrix, tuple(matches)))
-    return [*found, *_between(seen, joined)]
+            relations_found.append(Relation(name, matrix, tuple(matches)))
+    return [*relations_found, *_between(seen, joined)]
 
 
 def _matches(seen: Seen, matrix: Array) -> Iterator[Match]:
-    """For each channel the first one that it becomes; not the same field in another map."""
+    """Yield for each channel the first one that the map makes of it."""
     known = list(seen.known())
     for i, field in known:
         ways = [
@@ -86,7 +85,7 @@ def _matches(seen: Seen, matrix: Array) -> Iterator[Match]:
 
 
 def gain_of(first: Field, second: Field, matrix: Array) -> float | None:
-    """With k for the fields, k_first(x) = gain |det A| k_second(A x); None where it is not so."""
+    """Return the gain of k_first(x) = gain |det A| k_second(A x), or None if there is none."""
     near = CLOSE * max(second.scale, 1.0)
     if not np.allclose(matrix @ first.covariance @ matrix.T, second.covariance, atol=near):
         return None
@@ -108,8 +107,8 @@ def gain_of(first: Field, second: Field, matrix: Array) -> float | None:
 
 
 def _between(seen: Seen, joined: set[tuple[int, int]]) -> Iterator[Relation]:
-    """Neighbours in scale, angle or ratio, each kind and step a relation."""
-    found: dict[str, tuple[Array, list[Match]]] = {}
+    """Yield relations of neighbours in scale, angle or ratio, one for each kind and step."""
+    groups: dict[str, tuple[Array, list[Match]]] = {}
     known = list(seen.known())
     for i, field in known:
         for name, j, other in _neighbours(field, known):
@@ -119,15 +118,15 @@ def _between(seen: Seen, joined: set[tuple[int, int]]) -> Iterator[Relation]:
             gain = gain_of(field, other, matrix)
             if gain is not None:
                 key = f"{name} {np.round(matrix, 6).tolist()}"
-                found.setdefault(key, (matrix, []))[1].append(Match(i, j, gain))
-    for key, (matrix, matches) in found.items():
+                groups.setdefault(key, (matrix, []))[1].append(Match(i, j, gain))
+    for key, (matrix, matches) in groups.items():
         yield Relation(key[: key.index(" [")], matrix, tuple(matches))
 
 
 def _neighbours(
     field: Field, known: Sequence[tuple[int, Field]]
 ) -> Iterator[tuple[str, int, Field]]:
-    for key, said in (("scale", _scaled), ("angle", _turned), ("ratio", _stretched)):
+    for key, named in (("scale", _scaled), ("angle", _turned), ("ratio", _stretched)):
         mine = getattr(field, key)
         beyond = [
             (getattr(other, key), j, other)
@@ -136,7 +135,7 @@ def _neighbours(
         ]
         if beyond:
             _, j, other = min(beyond, key=lambda b: b[:2])
-            yield said(field, other), j, other
+            yield named(field, other), j, other
 
 
 def _scaled(a: Field, b: Field) -> str:
@@ -152,9 +151,11 @@ def _stretched(a: Field, b: Field) -> str:
 
 
 def motions(seen: Seen) -> list[tuple[tuple[int, int], tuple[Match, ...]]]:
-    """By how many whole pixels a step the velocities of two channels differ that are alike but
-    for these: each difference w with the pairs (u, u + w). The shortest come first, and of w
-    and -w one; a longer w only where it joins channels that no shorter one joins."""
+    """Return velocity differences w in whole pixels a step, with the channel pairs (u, u + w).
+
+    The channels of a pair differ only in their velocities. The shortest w is the first, only one
+    of w and -w is returned, and a longer w only if it joins channels that no shorter one joins.
+    """
     known = list(seen.known())
     by: dict[tuple[int, int], list[Match]] = {}
     for i, a in known:
@@ -173,13 +174,13 @@ def motions(seen: Seen) -> list[tuple[tuple[int, int], tuple[Match, ...]]]:
 
 
 class _Groups:
-    """Sets of channels that pairs have joined."""
+    """Sets of channels that are joined by pairs."""
 
     def __init__(self) -> None:
         self.of: dict[int, int] = {}
 
     def join(self, a: int, b: int) -> bool:
-        """Whether they were apart."""
+        """Join the sets of two channels; return whether they were separate."""
         left, right = self.of.setdefault(a, a), self.of.setdefault(b, b)
         if left == right:
             return False

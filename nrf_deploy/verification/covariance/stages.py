@@ -1,4 +1,4 @@
-"""Who answers: the float model with either decay, and the emulated chip as it is and mended."""
+"""Stages of a test: the float model with both decays, the emulated chip as it is and improved."""
 
 from __future__ import annotations
 
@@ -23,15 +23,14 @@ from ..units import in_units
 from .nouns import ANCHORED, CHIP, CHIP_EXACT, EULER, EXACT, NEAREST
 
 Run = Callable[[Recording], dict[str, Recording]]
-"""From an input to the outputs of some populations, at the model's own steps and in its units."""
+"""Function from an input to the outputs of populations, in the model's steps and units."""
 CALIBRATION = 64
-"""Steps of the input, the busiest, that the ways out are calibrated on."""
+"""Number of steps with most events on which the fixes are calibrated."""
 
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """`network` is what it stands for: what an event adds there is what its values count.
-    `bundle` is None where it runs in float."""
+    """A stage. Its values are in the units of `network`; `bundle` is None if it runs in float."""
 
     name: str
     network: Network
@@ -42,56 +41,67 @@ class Stage:
         if self.bundle is not None:
             return _chip(self.bundle, names, progress)
         net = before(self.network, names)
-        return lambda given: dict(
-            run_reference(net, given, record=names, progress=progress).outputs
+        return lambda stimulus: dict(
+            run_reference(net, stimulus, record=names, progress=progress).outputs
         )
 
 
 def in_time(
     bundle: Bundle, recording: Recording, progress: Progress
 ) -> tuple[list[Stage], list[Finding]]:
-    """All that a stretch in time asks for, and why a way out cannot be had on this chip."""
+    """Return the stages of the tests in time, and why a fix is not possible on this chip."""
     network, rules = bundle.network, bundle.scheme.rules
     exact = exactly(network)
-    found = [Stage(EXACT, exact), Stage(EULER, network), Stage(CHIP, network, bundle)]
+    stages = [Stage(EXACT, exact), Stage(EULER, network), Stage(CHIP, network, bundle)]
     is_exact = any(isinstance(r, ExactDecay) for r in _rewrites(bundle))
-    said: list[Finding] = []
-    for name, asked in {CHIP_EXACT: rules, ANCHORED: replace(rules, decay="anchored")}.items():
-        if is_exact and asked == rules:
-            found.append(Stage(name, exact, bundle))
+    messages: list[Finding] = []
+    for name, wanted in {
+        CHIP_EXACT: rules,
+        ANCHORED: replace(rules, decay="anchored"),
+    }.items():
+        if is_exact and wanted == rules:
+            stages.append(Stage(name, exact, bundle))
         else:
             part(progress, f"covariance in time: compiling {name!r}")
-            made, refused = _compiled(bundle, exact, recording, asked, progress)
-            found += [Stage(name, exact, made)] if made else []
-            said += refused
-    return found, said
+            built, refused = _compiled(bundle, exact, recording, wanted, progress)
+            stages += [Stage(name, exact, built)] if built else []
+            messages += refused
+    return stages, messages
 
 
 def in_space(
     bundle: Bundle, recording: Recording, progress: Progress
 ) -> tuple[list[Stage], list[Finding]]:
-    """All that a map of the image asks for. Weights that are fitted to data are rounded each
-    on its own, and equal kernels become unequal: the way out rounds all to the nearest."""
+    """Return the stages of the spatial tests.
+
+    Weights that are fitted to data are rounded separately, so that equal kernels become unequal:
+    the fix rounds all to the nearest.
+    """
     network, rules = bundle.network, bundle.scheme.rules
-    found = [Stage(EULER, network), Stage(CHIP, network, bundle)]
-    asked = replace(rules, error="weights")
-    if asked == rules:
-        return found, []
+    stages = [Stage(EULER, network), Stage(CHIP, network, bundle)]
+    wanted = replace(rules, error="weights")
+    if wanted == rules:
+        return stages, []
     part(progress, f"covariance in space: compiling {NEAREST!r}")
-    made, said = _compiled(bundle, network, recording, asked, progress)
-    return [*found, *([Stage(NEAREST, network, made)] if made else [])], said
+    built, messages = _compiled(bundle, network, recording, wanted, progress)
+    return [
+        *stages,
+        *([Stage(NEAREST, network, built)] if built else []),
+    ], messages
 
 
 def _compiled(
     bundle: Bundle, network: Network, recording: Recording, rules: Rules, progress: Progress
 ) -> tuple[Bundle | None, list[Finding]]:
-    """With what was allowed to the bundle; exact decay is asked for by the network."""
+    """Compile a network with what the bundle allows; exact decay is part of the network."""
     allow = {r.choice for r in _rewrites(bundle) if isinstance(r, Approximate)}
     if network is not bundle.network:
         allow -= {ExactDecay.choice}
     try:
-        given = busiest(recording, CALIBRATION)
-        return compile(network, bundle.chip, given, rules, sorted(allow), progress=progress), []
+        calibration = busiest(recording, CALIBRATION)
+        return compile(
+            network, bundle.chip, calibration, rules, sorted(allow), progress=progress
+        ), []
     except NrfError as refusal:
         return None, [replace(f, severity="warning") for f in refusal.findings]
 
@@ -105,7 +115,7 @@ def exactly(network: Network) -> Network:
 
 
 def busiest(recording: Recording, steps: int) -> Recording:
-    """The stretch of time with most events."""
+    """Return the consecutive steps with most events."""
     if recording.steps <= steps:
         return recording
     first = int(np.argmax(recording.start[steps:] - recording.start[:-steps]))
@@ -113,14 +123,14 @@ def busiest(recording: Recording, steps: int) -> Recording:
 
 
 def before(network: Network, names: Iterable[str]) -> Network:
-    """The nodes that lead to these, and no others; all where there is a cycle."""
+    """Return the nodes that lead to these; all nodes if there is a cycle."""
     if network.back_edges:
         return network
     kept, ahead = set(names), list(names)
     while ahead:
-        found = set(network.sources(ahead.pop())) - kept
-        kept |= found
-        ahead += found
+        sources = set(network.sources(ahead.pop())) - kept
+        kept |= sources
+        ahead += sources
     return replace(
         network,
         nodes=tuple(n for n in network.nodes if n.name in kept or isinstance(n, Input)),
@@ -142,9 +152,9 @@ def _chip(bundle: Bundle, names: list[str], progress: Progress) -> Run:
 
 
 def depths(network: Network) -> dict[str, int]:
-    """How many populations each node is away from the input, itself counted."""
-    found: dict[str, int] = {}
+    """Return how many populations there are from the input to each node, including it."""
+    depth_of: dict[str, int] = {}
     for name in network.order:
-        before = max((found[s] for s in network.sources(name) if s in found), default=0)
-        found[name] = before + (type(network[name]) is Population)
-    return found
+        before = max((depth_of[s] for s in network.sources(name) if s in depth_of), default=0)
+        depth_of[name] = before + (type(network[name]) is Population)
+    return depth_of

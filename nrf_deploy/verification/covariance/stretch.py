@@ -1,4 +1,4 @@
-"""The scene, some times slower, as an input: exact for a test, or as a camera would see it."""
+"""Inputs of a slower scene: exact for a test, or as a camera would see it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from ...recording import Recording
 
 
 def stuffed(recording: Recording, stretch: int) -> Recording:
-    """Step t goes to step `stretch` * t; the steps between are empty."""
+    """Move step t to step `stretch` * t; the steps between are empty."""
     start = np.repeat(recording.start, stretch)[stretch - 1 :]
     return Recording(recording.shape, start, recording.index, recording.value, recording.dt)
 
 
 def rebinned(recording: Recording, stretch: int, seed: int = 0) -> Recording:
-    """Each event at a random time within its step, all times `stretch` times as long, and
-    binned again into the same steps: for a recording that has no timestamps any more."""
+    """Give each event a random time within its step, stretch the times and bin them again.
+
+    It is for a recording without timestamps.
+    """
     late = np.random.default_rng(seed).integers(0, stretch, len(recording.index))
     step = recording.step * stretch + late
     steps = recording.steps * stretch
@@ -25,7 +27,7 @@ def rebinned(recording: Recording, stretch: int, seed: int = 0) -> Recording:
 
 
 def as_long(recording: Recording, steps: int) -> Recording:
-    """With silence up to so many steps."""
+    """Extend a recording to this many steps, without events."""
     if recording.steps >= steps:
         return recording.until(steps)
     more = np.full(steps - recording.steps, recording.start[-1])

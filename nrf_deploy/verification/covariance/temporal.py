@@ -1,11 +1,11 @@
-"""The two tests in time: steps stuffed with empty ones, and timestamps that are stretched.
+"""Two tests in time: steps stuffed with empty ones, and stretched timestamps.
 
-A network of temporal channels is covariant when the scene, S times slower, gives in the
-channel with S times the time constant what the scene itself gives in this one. The Z-test
-stretches by stuffing: step t of the input goes to step S t, and the steps between are
-empty. In real arithmetic, with exponential decay, both runs are then equal to the last
-bit, so every deviation that is seen is precision, or a wrong discretisation. The T-test
-stretches timestamps and bins them again, as a camera in front of the slower scene would.
+A network of temporal channels is covariant if the channel with S times the time constant
+responds to the scene, S times slower, as this channel responds to the scene. The Z-test
+stretches by stuffing: step t of the input moves to step S t, and the steps between are empty. In
+real arithmetic, with exponential decay, both runs are then equal to the last bit, so every
+deviation is due to precision or a wrong discretisation. The T-test stretches timestamps and bins
+them again, like a camera in front of the slower scene.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from .stages import Run, Stage
 from .stretch import as_long, rebinned, stuffed
 
 Slower = Callable[[int], Recording]
-"""The recording with its timestamps so many times as long, in the same steps."""
+"""Function from a stretch to the recording with stretched timestamps, in the same steps."""
 
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """The recording, and for each stretch the two longer ones."""
+    """Inputs of the tests: the recording, and for each stretch the two longer ones."""
 
     recording: Recording
     stuffed: Mapping[int, Recording]
@@ -47,9 +47,9 @@ def inputs(recording: Recording, rungs: Iterable[Rung], slower: Slower | None) -
 
 
 def tested(
-    rungs: Iterable[Rung], stages: Iterable[Stage], given: Inputs, progress: Progress
+    rungs: Iterable[Rung], stages: Iterable[Stage], all_inputs: Inputs, progress: Progress
 ) -> tuple[tuple[Row, ...], tuple[Row, ...]]:
-    """The rows of the Z-test and of the T-test: the short input is run once for both."""
+    """Return the rows of the Z-test and of the T-test; the short input is run once for both."""
     rungs = sorted(rungs, key=lambda r: (r.depth, r.faster))
     names = [n for r in rungs for n in (r.faster, r.slower)]
     exact: dict[str, list[Deviation]] = {}
@@ -57,9 +57,9 @@ def tested(
     for stage in stages:
         part(progress, f"covariance in time: {stage.name}")
         run = stage.runs(names, progress)
-        short = run(given.recording)
-        exact[stage.name] = deviations(stage.network, rungs, short, run, given.stuffed, False)
-        real[stage.name] = deviations(stage.network, rungs, short, run, given.slower, True)
+        short = run(all_inputs.recording)
+        exact[stage.name] = deviations(stage.network, rungs, short, run, all_inputs.stuffed, False)
+        real[stage.name] = deviations(stage.network, rungs, short, run, all_inputs.slower, True)
     return _rows(rungs, exact), _rows(rungs, real)
 
 
@@ -85,16 +85,16 @@ def deviations(
     ]
 
 
-def _rows(rungs: Iterable[Rung], found: Mapping[str, list[Deviation]]) -> tuple[Row, ...]:
+def _rows(rungs: Iterable[Rung], by_stage: Mapping[str, list[Deviation]]) -> tuple[Row, ...]:
     return tuple(
         Row(
             first=rung.faster,
             second=rung.slower,
             transform=f"time x{rung.stretch}",
             depth=rung.depth,
-            spikes=next(iter(found.values()))[k].spikes,
-            errors={stage: ds[k].error for stage, ds in found.items()},
-            lost={s: ds[k].lost for s, ds in found.items() if ds[k].spikes is not None},
+            spikes=next(iter(by_stage.values()))[k].spikes,
+            errors={stage: ds[k].error for stage, ds in by_stage.items()},
+            lost={s: ds[k].lost for s, ds in by_stage.items() if ds[k].spikes is not None},
         )
         for k, rung in enumerate(rungs)
     )

@@ -1,4 +1,4 @@
-"""The tests as text of 80 columns: a table each, then what it says."""
+"""Text of the tests in 80 columns: a table for each, then its findings."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from ...text import WIDTH, finding_text, table, wrap
 from .nouns import Covariance, Row, Trial
 
 
-def text(found: Covariance) -> str:
-    told: set[Finding] = set()
-    parts = [part for test in found.tests.values() for part in _test(test, told)]
-    return "\n\n".join((*parts, *(finding_text(f) for f in found.findings)))
+def text(results: Covariance) -> str:
+    printed: set[Finding] = set()
+    parts = [part for test in results.tests.values() for part in _test(test, printed)]
+    return "\n\n".join((*parts, *(finding_text(f) for f in results.findings)))
 
 
-def _test(test: Trial, told: set[Finding]) -> Iterator[str]:
-    """What one test has already said is not said again."""
+def _test(test: Trial, printed: set[Finding]) -> Iterator[str]:
+    """Yield the text of a test; findings that are in `printed` are only named."""
     yield f"{test.title}\n{'=' * len(test.title)}"
     if test.rows:
         yield _table(test)
         legend = "; ".join(f"{k + 1}: {name}" for k, name in enumerate(test.stages))
         yield wrap(f"In %. {legend}. {test.about}")
     for finding in test.said:
-        yield f"{finding.code}, as above" if finding in told else finding_text(finding)
-    told.update(test.said)
+        yield f"{finding.code}, as above" if finding in printed else finding_text(finding)
+    printed.update(test.said)
 
 
 def _table(test: Trial) -> str:
