@@ -76,9 +76,9 @@ class Report:
             for layer in c.layers
         ]
         heads = ("layer", "neurons", "steps", *_heads(c), "mismatches", "error", "exact")
-        told = [f for f in (*self.said, *self._told()) if f.severity != "info"]
+        shown = [f for f in (*self.said, *self._told()) if f.severity != "info"]
         title = f"{c.left} against {c.right}: {self.verdict}"
-        return page(title, Table(heads, rows), findings=told)
+        return page(title, Table(heads, rows), findings=shown)
 
     @property
     def passed(self) -> bool:
