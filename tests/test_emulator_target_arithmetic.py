@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from nrf_deploy.findings import TargetError
 from nrf_deploy.program import Population
 from nrf_emulator.arithmetic import FixedArithmetic
 from nrf_emulator.kernels import FixedKernels
+from nrf_emulator.models import MODELS, Model
 from nrf_emulator.steps import fit, rounded
 
 
@@ -96,6 +98,16 @@ def test_what_is_too_large_saturates_or_wraps() -> None:
 def test_parameters_without_a_meaning_are_refused(params: dict[str, Any], said: str) -> None:
     with pytest.raises(TargetError, match=said):
         FixedArithmetic().start(Population(name="n", shape=(2,), model="lif", params=params))
+
+
+def test_a_model_that_names_no_kernel_runs_on_the_plain_engine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert set(MODELS) == {n for n, model in MODELS.items() if model.compiled is not None}
+    neuron = Population(name="n", shape=(2,), model="lif", params={"vth": 1})
+    assert FixedKernels().cell(neuron) is not None
+    monkeypatch.setitem(MODELS, "lif", replace(MODELS["lif"], compiled=Model.compiled))
+    assert FixedKernels().cell(neuron) is None
 
 
 @settings(max_examples=80, deadline=None, derandomize=True)
