@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import io
 from collections.abc import Callable
@@ -18,11 +19,13 @@ from hypothesis import strategies as st
 from populations import DT, FAULTY, around, populations
 
 from nrf_deploy import neurons
+from nrf_deploy.arguments import shared
 from nrf_deploy.findings import InputError, UsageError
 from nrf_deploy.network import Population
 from nrf_deploy.neurons import Integrator, Leaky, LinearLeak, Part, Spikes, Value, base
 from nrf_deploy.nir_io import read, write
 from nrf_deploy.nir_io.beyond import FIELDS, WORDS, nir_fields, say
+from nrf_deploy.nir_io.rules import SAID
 from nrf_deploy.nir_io.write import encode
 
 AT = "node/nodes/n/metadata"
@@ -233,6 +236,14 @@ def test_the_options_still_contradict_what_a_file_states() -> None:
         read(file, reset="value")
     network, _ = read(file, reset="subtract", fires="at")
     assert network["n"].features == held().features  # type: ignore[attr-defined]
+
+
+def test_the_options_take_every_word_of_the_rule() -> None:
+    """They stand in the parser too, which must not load numpy."""
+    parser = argparse.ArgumentParser()
+    shared.rule(parser)
+    choices = {a.dest: a.choices for a in parser._actions if a.dest != "help"}
+    assert {key: tuple(words or ()) for key, words in choices.items()} == SAID
 
 
 def test_neurons_that_nobody_registered_are_not_written() -> None:
