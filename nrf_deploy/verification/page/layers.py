@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ...bundle import Bundle
-from ...network import Connection, Conv, Linear, Node, Pool, Population, Shape
+from ...network import Connection, Conv, Linear, Node, Pool, Shape
 from ...show import dims
 from ...text import number
 from .html import Markup, tag
@@ -58,6 +58,4 @@ def sort(node: Node) -> str:
             return f"{node.kind} {dims(node.window)}"
         case Connection():
             return node.kind
-        case Population():
-            return f"{node.kind} {dims(node.shape)}"
     return f"{node.kind} {dims(node.shape)}"
