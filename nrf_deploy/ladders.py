@@ -17,9 +17,9 @@ from typing import Protocol
 
 import numpy as np
 
-from .capabilities import kind_name
+from .capabilities import Accepts, accepted, kind_name
 from .network import Array, Network, Node, Population
-from .neurons import Part
+from .neurons import CurrentLeaky, Leaky, Membrane, Part, Spikes, Value
 
 
 class Hash(Protocol):
@@ -97,6 +97,17 @@ def _hash(noun: Node | Part, digest: Hash) -> None:
             digest.update(value.tobytes() if array else repr(value).encode())
 
 
+LEAKING: frozenset[type[Membrane]] = frozenset((Leaky, CurrentLeaky))
+CHANNELS = (
+    Accepts(
+        "spikes",
+        LEAKING,
+        Spikes,
+        frozenset(("reset=subtract", "reset_to", "fires=at", "floor")),
+    ),
+    Accepts("values", LEAKING, Value, frozenset(("rectified",))),
+)
+"""Neurons that a stretch in time leaves exact once their time constants follow it."""
 OWN = frozenset(("time", "input", "current"))
 """Units of what differs from channel to channel; thresholds do too."""
 
@@ -107,7 +118,7 @@ def _time(node: Node) -> float:
 
 
 def _times(node: Node) -> tuple[Array, ...]:
-    if type(node) is not Population:
+    if type(node) is not Population or accepted(node, CHANNELS) is None:
         return ()
     return tuple(x for _, unit, x in node.membrane.numbers() if unit == "time")
 

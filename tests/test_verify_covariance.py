@@ -110,6 +110,14 @@ def test_other_weights_or_a_broken_ladder_make_no_channels() -> None:
     assert [r.stretch for r in rungs(channels("LI", ladder=(2.0, 6.0), depth=1))] == [3]
 
 
+def test_neurons_with_a_feature_that_no_stretch_was_tried_with_are_no_ladder() -> None:
+    fair = channels("LIF", depth=1)
+    assert rungs(fair)
+    many = {"reset": "subtract", "fires": "at", "per_step": "many"}
+    nodes = tuple(n.with_(**many) if type(n) is Population else n for n in fair.nodes)
+    assert rungs(replace(fair, nodes=nodes)) == ()
+
+
 @pytest.mark.parametrize(("kind", "depth"), [("LI", 1), ("LIF", 1), ("LIF", 2)])
 def test_exponential_decay_is_covariant_and_eulers_step_is_not(kind: str, depth: int) -> None:
     network = channels(kind, depth=depth)
