@@ -119,3 +119,10 @@ def test_a_bundle_keeps_it(tmp_path: Path) -> None:
     bundle = nd.compile(replace(network()), "loihi2", noise())
     nd.save(bundle, tmp_path / "b.nrfb")
     assert rectified(nd.load(tmp_path / "b.nrfb").network, "cell")
+
+
+def test_trial_runs_of_the_emulator_rectify_too() -> None:
+    """A trial run reads the scheme; layers behind are fitted to what it gives."""
+    scheme = nd.compile(network(), "emulator", noise()).scheme
+    assert scheme.populations["cell"].params["rectify"] == 1
+    assert "rectify" not in scheme.populations["last"].params

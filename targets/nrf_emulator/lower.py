@@ -64,9 +64,8 @@ def lower(network: Network, scheme: Scheme, s: Settings) -> tuple[Program, list[
 
 
 def _population(node: Population, scheme: Scheme, latency: int) -> chip.Population:
-    model, more = runs_on(node)
-    params = {**scheme.populations[node.name].params, "wait": latency, **more}
-    return chip.Population(name=node.name, shape=node.shape, model=model, params=params)
+    params = {**scheme.populations[node.name].params, "wait": latency}
+    return chip.Population(name=node.name, shape=node.shape, model=runs_on(node), params=params)
 
 
 def _passing(node: Node, s: Settings) -> chip.Population:

@@ -205,8 +205,7 @@ DOMAIN = Domain(
 )
 
 
-def runs_on(node: Population) -> tuple[str, Mapping[str, int]]:
-    """Return the name of the model that runs all of these neurons, and what their rule says."""
+def runs_on(node: Population) -> str:
+    """Return the name of the model that runs all of these neurons."""
     demand(node, DOMAIN, "this machine")
-    name = next(n for n, model in MODELS.items() if accepted(node, model.runs))
-    return name, MODELS[name].more(node)
+    return next(name for name, model in MODELS.items() if accepted(node, model.runs))

@@ -47,7 +47,7 @@ class Unit:
         node = network[name]
         if type(node) is not Population:
             raise TypeError(f"{name!r} has no neurons")
-        model, _ = runs_on(node)
+        model = runs_on(node)
         form = neuron(node, network.dt)
         bias = constant(view, name, form) - form.rest
         return Unit(node, model, form, form.rest, bias, constant(view, name, form, late_only=True))
@@ -155,6 +155,7 @@ def integers(unit: Unit, gain: Array, s: Settings) -> dict[str, Array | int]:
     else:
         p["bias"] = whole(constant_part)
     p["v0"] = whole(form.first)
+    p |= MODELS[unit.model].more(unit.node)
     if unit.spiking and form.threshold is not None:
         p |= {"v_reset": whole(unit.v_reset), "vth": whole(form.threshold)}
         p["at"] = int(s.fires == "at" or (s.fires == "both" and unit.fires_at))
