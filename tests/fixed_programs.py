@@ -15,8 +15,9 @@ from nrf_deploy.emulator import golden
 from nrf_deploy.network import Array, Shape
 from nrf_deploy.program import Conv, Dense, Population, Port, Program, Sparse, Synapses
 from nrf_deploy.recording import Recording, Trace
+from nrf_emulator.additions import DECAY
 from nrf_emulator.arithmetic import FixedArithmetic
-from nrf_emulator.models import MODELS
+from nrf_emulator.models import MODELS, words
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,9 +154,19 @@ def _population(draw: st.DrawFn, rng: np.random.Generator, name: str, shape: Sha
     if model.startswith("cuba"):
         params |= {"current_decay": number(0, whole), "input_bias": number(-top, top)}
         params["i0"] = number(-half, half - 1)
-    if model.endswith("lif"):
+    if MODELS[model].sends == "spikes":
         params |= {"vth": number(-top, top), "v_reset": number(-half, half - 1)}
         params |= {"at": draw(st.integers(0, 1)), "subtract": draw(st.integers(0, 1))}
+        every = MODELS[model].parameters
+        for own in sorted(
+            every.keys() - MODELS["cuba_lif"].parameters.keys()
+        ):  # of additions to the rule
+            if every[own].shared:
+                params[own] = draw(st.integers(every[own].low, every[own].high))
+            elif own in words(every):
+                params[own] = number(-half, half - 1)
+            else:
+                params[own] = number(0, whole if every[own] == DECAY else 5)
     else:
         params |= {"shift": number(0, 31), "message_bits": draw(st.integers(2, 32))}
         params |= {"rectify": draw(st.integers(0, 1)), "message_rounding": draw(st.integers(0, 2))}

@@ -26,7 +26,8 @@ from nrf_deploy.findings import Finding, TargetError
 from nrf_deploy.network import Array
 from nrf_deploy.program import Population, Program, Synapses
 
-from .models import DECAY, MACHINE, MODELS, PARAMETERS, words
+from .additions import DECAY
+from .models import MACHINE, MODELS, PARAMETERS, words
 
 SYNAPSES: Declared = {"graded": flag(1)}
 CODES = Codes(

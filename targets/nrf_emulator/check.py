@@ -98,6 +98,12 @@ def _population(unit: Unit, dt: float, s: Settings) -> Iterator[Finding]:
     decays = [("tau_syn", form.current_decay)]
     if s.leak == "exponential":
         decays.append(("tau", form.decay))
+    decays += [
+        (f"{what} of {type(part).__name__}", dt / x.astype(np.float64))
+        for part in [p for _, p in unit.node.rule.parts()]
+        for what, counts, x in part.numbers()
+        if counts == "time"
+    ]
     for what, decay in decays:
         yield from _decay(name, what, decay, dt, s)
 

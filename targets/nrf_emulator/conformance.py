@@ -23,6 +23,7 @@ from nrf_deploy.emulator import golden
 from nrf_deploy.network import Shape
 from nrf_deploy.program import Population, Port, Program, Sparse, Synapses
 
+from .additions import ADDITIONS
 from .arithmetic import FixedArithmetic
 from .models import PARAMETERS
 
@@ -67,6 +68,9 @@ def one_neuron() -> Iterator[Made]:
     yield one("sends-rectified", "none below 0 is sent", "rectified payloads",
               -30, model="cuba_li", decay=500, current_decay=900, shift=5, rectify=1,
               bias=300)  # fmt: skip
+    for name, row in ADDITIONS.items():
+        about, covers, params = row.case
+        yield one(name, about, covers, 30, model=f"cuba_lif_{name}", given=every, **params)
     flood = values(*[-900] * 6, *[900] * 9, 0, 0)
     for wrap, word in enumerate(("saturates", "wraps")):
         yield one(word, f"a potential {word} at 16 bits", f"a state {word}", 4,

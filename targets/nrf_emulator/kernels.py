@@ -9,6 +9,7 @@ Rounding x / 2^n is (x + a) >> n with one a for x >= 0 and another for x < 0:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -53,12 +54,17 @@ class FixedKernels:
         leaky = bool(np.any(p["decay"]) or np.any(p["leak"]))
         kernel = compiled.NEURONS[model.compiled, leaky]
         if model.sends == "spikes":
-            return Cell(kernel, _numbers(p))
-        return Cell(kernel, _numbers(p), payload=True, output=_within(int(p["message_bits"])))
+            return Cell(kernel, _numbers(p, compiled.ADDED))
+        return Cell(
+            kernel,
+            _numbers(p, compiled.ADDED),
+            payload=True,
+            output=_within(int(p["message_bits"])),
+        )
 
 
-def _numbers(p: Params) -> dict[str, Any]:
-    """In the kernel's order; what a model lacks is 0."""
+def _numbers(p: Params, added: Sequence[str]) -> dict[str, Any]:
+    """In the kernel's order, those of additions last; what a model lacks is 0."""
     bits, rounding = int(p["decay_bits"]), int(p["rounding"])
     whole = 1 << bits
     up = whole >> 1 if rounding == 2 else 0
@@ -78,6 +84,7 @@ def _numbers(p: Params) -> dict[str, Any]:
         "message_bits": p.get("message_bits", np.asarray(16)),
         "message_rounding": p.get("message_rounding", np.asarray(1)),
         "rectify": p.get("rectify", np.asarray(0)),
+        **{name: p.get(name, np.asarray(0)) for name in added},
     }
     if "current_decay" in p:
         values["keep_i"] = whole - p["current_decay"]

@@ -41,6 +41,7 @@ def lost(unit: Unit, scheme: PopulationScheme, s: Settings) -> Iterator[Finding]
                 why="a threshold that is one off would also be subtracted",
                 fix='set fires = "both"',
             )
+    yield from _amounts(unit, scale)
     constant = unit.rest + unit.bias
     gone = (constant != 0) & (np.abs(constant * scale) < 0.5)
     if gone.any():
@@ -53,6 +54,21 @@ def lost(unit: Unit, scheme: PopulationScheme, s: Settings) -> Iterator[Finding]
         )
     if "leak" in p:
         yield from _subtractive(unit, p["leak"])
+
+
+def _amounts(unit: Unit, scale: np.ndarray) -> Iterator[Finding]:
+    """Yield a warning for each amount of the rule's parts that rounds to 0."""
+    for _, part in unit.node.rule.parts():
+        for name, counts, x in part.numbers():
+            gone = (x != 0) & (np.abs(x * scale) < 0.5)
+            if counts == "amount" and np.any(gone):
+                yield warning(
+                    "EMULATOR-AMOUNT-LOST",
+                    f"{name} of {type(part).__name__} rounds to 0 in {int(gone.sum())} neurons",
+                    layer=unit.node.name,
+                    why=f"one unit of v is {scale.min():.4g} integer units here",
+                    fix="use more fraction_bits (and state_bits to hold them)",
+                )
 
 
 def _beyond(unit: Unit, scheme: PopulationScheme, s: Settings) -> Iterator[Finding]:

@@ -9,16 +9,19 @@ program: no other code compares it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Any, Literal
+
+import numpy as np
 
 from nrf_deploy.capabilities import Accepts, Domain, accepted, demand, exactly
-from nrf_deploy.emulator.golden import State
 from nrf_deploy.emulator.parameters import INT32, Declared, Parameter, flag, of_word
 from nrf_deploy.network import Array, Conv, Delay, Flatten, Linear, Population, Scale, SumPool
 from nrf_deploy.neurons import CurrentLeaky, Integrator, Leaky, Membrane, Rule, Spikes, Value
 
-from .steps import Params, graded, passing, spiking
+from .additions import ADDITIONS, DECAY, Counts, Row, Scaled
+from .steps import Step, graded, passing, spiking
 
 MACHINE: Declared = {
     "decay_bits": Parameter(1, 24, 12, shared=True),
@@ -30,7 +33,6 @@ MACHINE: Declared = {
     "wait": Parameter(0, 2**31 - 1, 0, shared=True),
 }
 """What all neurons of a population have in common."""
-DECAY = Parameter(0, 2**24, 0)
 LEAKY: Declared = {
     "decay": DECAY,
     "leak": of_word(0),
@@ -53,15 +55,19 @@ GRADED: Declared = {
 }
 
 Membranes = frozenset[type[Membrane]]
-Step = Callable[[Params, State, Array], tuple[Array, State]]
-More = Callable[[Population], Mapping[str, int]]
+More = Callable[[Population, Scaled], Mapping[str, Any]]
+Lifts = Callable[[Population, float, Array], Array]
 Sends = Literal["spikes", "potential", "what arrives"]
 Parts = frozenset[str]
 """Parts of a step, by the names that neurons_compiled.py has for them."""
 
 
-def nothing(node: Population) -> dict[str, int]:
+def nothing(node: Population, scaled: Scaled) -> dict[str, Any]:
     return {}
+
+
+def nowhere(node: Population, dt: float, reach: Array) -> Array:
+    return np.zeros(())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +90,9 @@ class End:
         runs: membranes, and the features of the rule that it runs behind these
         parameters: declarations beyond those of the machine and the move
         sends: what leaves
+        counts: its states beyond the move's, and what they count
         more: the parameters that stand in the rule of a network's neurons
+        lifts: (neurons, dt, what their potential can reach) -> how far their threshold can rise
         compiled: as Model.compiled
     """
 
@@ -93,7 +101,9 @@ class End:
     runs: Mapping[Membranes, frozenset[str]]
     parameters: Declared
     sends: Sends
+    counts: Mapping[str, Counts] = field(default_factory=dict)
     more: More = nothing
+    lifts: Lifts = nowhere
     compiled: Parts | None = None
 
 
@@ -112,7 +122,9 @@ class Model:
     parameters: Declared
     sends: Sends
     runs: tuple[Accepts, ...] = ()
+    counts: Mapping[str, Counts] = field(default_factory=dict)
     more: More = nothing
+    lifts: Lifts = nowhere
     compiled: Parts | None = None
 
 
@@ -130,19 +142,45 @@ MOVES: Mapping[str, Move] = {
         compiled=frozenset(("current",)),
     ),
 }
-ENDS: Mapping[str, End] = {
-    "lif": End(
-        step=spiking,
+
+FIRING = frozenset(("reset=subtract", "reset_to", "fires=at"))
+
+
+def _spiking(added: Mapping[str, Row]) -> End:
+    """Return the end of neurons that spike, with these additions to their rule."""
+    rows = added.values()
+
+    def more(node: Population, scaled: Scaled) -> dict[str, Any]:
+        assert type(node.rule) is Spikes
+        return {k: v for row in rows for k, v in row.more(node.rule, scaled).items()}
+
+    def lifts(node: Population, dt: float, reach: Array) -> Array:
+        assert type(node.rule) is Spikes
+        return np.asarray(sum((row.lifts(node.rule, dt, reach) for row in rows), np.zeros(())))
+
+    features = FIRING.union(*(row.features for row in rows))
+    return End(
+        step=spiking(*rows),
         rule=Spikes,
-        runs={
-            frozenset((Integrator, Leaky, CurrentLeaky)): frozenset(
-                ("reset=subtract", "reset_to", "fires=at")
-            ),
-        },
-        parameters=SPIKING,
+        runs={frozenset((Integrator, Leaky, CurrentLeaky)): features},
+        parameters={**SPIKING, **{k: v for row in rows for k, v in row.parameters.items()}},
         sends="spikes",
-        compiled=frozenset(),
-    ),
+        counts={row.state: row.counts for row in rows},
+        more=more,
+        lifts=lifts,
+        compiled=frozenset(added) if all(row.compiled for row in rows) else None,
+    )
+
+
+def _chosen() -> Iterator[tuple[str, ...]]:
+    """Yield every choice of additions, the smallest first."""
+    for size in range(len(ADDITIONS) + 1):
+        yield from combinations(ADDITIONS, size)
+
+
+ENDS: Mapping[str, End] = {
+    "_".join(("lif", *names)): _spiking({n: ADDITIONS[n] for n in names}) for names in _chosen()
+} | {
     "li": End(
         step=graded,
         rule=Value,
@@ -152,7 +190,7 @@ ENDS: Mapping[str, End] = {
         },
         parameters=GRADED,
         sends="potential",
-        more=lambda node: {"rectify": 1} if "rectified" in node.features else {},
+        more=lambda node, scaled: {"rectify": 1} if "rectified" in node.features else {},
         compiled=frozenset(("payload",)),
     ),
 }
@@ -171,11 +209,13 @@ def _model(name: str, move: Move, end: End) -> Model:
         kernel = move.compiled | end.compiled
     return Model(
         step=end.step,
-        states=move.states,
+        states=(*move.states, *end.counts),
         parameters={**MACHINE, **move.parameters, **end.parameters},
         sends=end.sends,
         runs=tuple(_rows(name, move, end)),
+        counts=end.counts,
         more=end.more,
+        lifts=end.lifts,
         compiled=kernel,
     )
 

@@ -138,6 +138,8 @@ def passing(uniform: Uniform) -> Kernel:
 
 PARTS = ("current", "payload")
 """What a kernel can have beyond a threshold and a potential: the names in Model.compiled."""
+ADDED: tuple[str, ...] = ()
+"""Parameters of additions to the rule (additions.py), behind all others in this order."""
 NEURONS = {
     (frozenset(parts), leaky): neurons("current" in parts, leaky, "payload" in parts)
     for size in range(len(PARTS) + 1)

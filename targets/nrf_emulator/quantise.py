@@ -34,6 +34,7 @@ from nrf_deploy.recording import Recording
 
 from .arithmetic import FixedArithmetic
 from .lost import lost
+from .models import MODELS
 from .ranges import Ranges, analogue_inside, per_payload
 from .settings import Settings
 from .steps import ROUNDING
@@ -135,6 +136,8 @@ def _population(unit: Unit, gain: Array, s: Settings, ranges: Ranges) -> Populat
     scales = {"v": single(scale)}
     if unit.current:
         scales["i"] = single(scale * unit.current_drive)
+    for state, counts in MODELS[unit.model].counts.items():
+        scales[state] = single(scale) if counts == "potential" else np.ones(())
     if not unit.spiking:
         inside = any(k.source == unit.node.name for k in ranges.view.links)
         shift, sent = ranges.sent(unit.node.name, scale, s) if inside else (0, scale)

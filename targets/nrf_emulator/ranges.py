@@ -137,7 +137,8 @@ class Ranges:
             size = np.abs(form.threshold)
             caps["threshold"] = over(form.drive * (s.largest_threshold - 1) / fraction, size)
             reach = np.minimum(self._value(name), 2 ** (s.state_bits / ROOM_SHARE) * size)
-            held = np.maximum.reduce([held, 2 * size, np.abs(unit.v_reset), reach])
+            highest = size + unit.lift(reach)
+            held = np.maximum.reduce([held, 2 * size, np.abs(unit.v_reset), reach, highest])
         else:
             held = np.maximum(held, self.values[name].allowed)
         caps["potential"] = over(form.drive * s.largest_state / fraction, held)

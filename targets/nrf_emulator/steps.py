@@ -13,7 +13,8 @@ program is complete by itself. One step, with >> after `rounded` as below:
     spike where v > vth, or v >= vth (`at`)
     v = v_reset, or fit(v - vth) (`subtract`)         where it spiked
 
-A neuron without threshold sends v / 2^shift, rounded by message_rounding, fitted to
+What a rule can have beyond this (a rest after a spike, a threshold that rises) stands in
+additions.py. A neuron without threshold sends v / 2^shift, rounded by message_rounding, fitted to
 message_bits.
 
     fit(x, bits)   two's complement: saturates at its ends, or wraps (`wrap`)
@@ -26,7 +27,8 @@ A sum is exact before it is fitted, once, whatever number of synapses it comes f
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -36,6 +38,8 @@ from nrf_deploy.network import Array
 ROUNDING = {"floor": 0, "zero": 1, "nearest": 2}
 
 Params = Mapping[str, Array]
+Step = Callable[[Params, State, Array], tuple[Array, State]]
+"""(parameters, state, what arrives) -> (what leaves, state after the step)"""
 
 
 def fit(x: Array, bits: Array | int, wrap: Array | int) -> Array:
@@ -75,13 +79,49 @@ def moved(p: Params, state: State, arriving: Array) -> State:
     return {**current, "v": v}
 
 
-def spiking(p: Params, state: State, arriving: Array) -> tuple[Array, State]:
-    state = moved(p, state, arriving)
-    v = state["v"]
-    spike = (v > p["vth"]) | ((v == p["vth"]) & (p["at"] != 0))
-    less = fit(v - p["vth"], p["state_bits"], p["wrap"])
-    after = np.where(p["subtract"], less, p["v_reset"])
-    return spike.astype(np.int64), {**state, "v": np.where(spike, after, v)}
+class Test(NamedTuple):
+    """A potential, the threshold that it is held against, and what a reset subtracts.
+
+    Only neurons that are `free` can spike.
+    """
+
+    v: Array
+    vth: Array
+    taken: Array
+    free: Array
+
+
+class Addition(Protocol):
+    """What a rule has beyond its test and its reset; `state` is always that before the step."""
+
+    @property
+    def state(self) -> str:
+        """The name of its state."""
+        ...
+
+    def before(self, p: Params, state: State, test: Test) -> Test: ...
+
+    def after(self, p: Params, state: State, spike: Array) -> Array:
+        """Return the new value of its state."""
+        ...
+
+
+def spiking(*added: Addition) -> Step:
+    """Return the step of neurons that spike, with these additions in their order."""
+
+    def step(p: Params, state: State, arriving: Array) -> tuple[Array, State]:
+        new = moved(p, state, arriving)
+        test = Test(new["v"], p["vth"], p["vth"], np.asarray(True))
+        for each in added:
+            test = each.before(p, state, test)
+        v = test.v
+        spike = test.free & ((v > test.vth) | ((v == test.vth) & (p["at"] != 0)))
+        less = fit(v - test.taken, p["state_bits"], p["wrap"])
+        after = np.where(p["subtract"], less, p["v_reset"])
+        own = {each.state: each.after(p, state, spike) for each in added}
+        return spike.astype(np.int64), {**new, "v": np.where(spike, after, v), **own}
+
+    return step
 
 
 def graded(p: Params, state: State, arriving: Array) -> tuple[Array, State]:

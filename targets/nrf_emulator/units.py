@@ -25,6 +25,7 @@ from nrf_deploy.quantise.drive import constant
 from nrf_deploy.quantise.neuron import Neuron, neuron
 from nrf_deploy.quantise.rules import Rules
 
+from .additions import Scaled
 from .models import MODELS, runs_on
 from .settings import Settings
 from .steps import ROUNDING, leaked
@@ -36,6 +37,7 @@ class Unit:
     neuron."""
 
     node: Population
+    dt: float
     model: str
     form: Neuron
     rest: Array  # what v_leak adds to v in a step
@@ -50,7 +52,8 @@ class Unit:
         model = runs_on(node)
         form = neuron(node, network.dt)
         bias = constant(view, name, form) - form.rest
-        return Unit(node, model, form, form.rest, bias, constant(view, name, form, late_only=True))
+        late = constant(view, name, form, late_only=True)
+        return Unit(node, network.dt, model, form, form.rest, bias, late)
 
     @property
     def spiking(self) -> bool:
@@ -107,6 +110,10 @@ class Unit:
             return np.zeros(self.node.shape)
         return np.asarray(self.form.decay * np.abs(self.form.threshold - self.v_leak) / 2)
 
+    def lift(self, reach: Array) -> Array:
+        """Return how far the threshold can rise where the potential can reach so far."""
+        return MODELS[self.model].lifts(self.node, self.dt, reach)
+
     def scale(self, gain: Array, s: Settings) -> Array:
         """State units of one float unit of v; `gain` is one a channel, or one."""
         each = gain.reshape(-1, *[1] * (len(self.node.shape) - 1))
@@ -148,14 +155,14 @@ def integers(unit: Unit, gain: Array, s: Settings) -> dict[str, Array | int]:
     if s.leak == "subtractive":
         constant_part = unit.bias
     if unit.current:
-        p["current_decay"] = np.rint(form.current_decay * 2**s.decay_bits).astype(np.int64)
+        p["current_decay"] = _decay(form.current_decay, s)
         p["input_bias"] = whole(constant_part)
         p["i0"] = -whole(unit.late)
         p["bias"] = whole(unit.rest) if s.leak == "exponential" else 0
     else:
         p["bias"] = whole(constant_part)
     p["v0"] = whole(form.first)
-    p |= MODELS[unit.model].more(unit.node)
+    p |= MODELS[unit.model].more(unit.node, Scaled(whole, lambda tau: _decay(unit.dt / tau, s)))
     if unit.spiking and form.threshold is not None:
         p |= {"v_reset": whole(unit.v_reset), "vth": whole(form.threshold)}
         p["at"] = int(s.fires == "at" or (s.fires == "both" and unit.fires_at))
@@ -167,10 +174,14 @@ def integers(unit: Unit, gain: Array, s: Settings) -> dict[str, Array | int]:
     return p
 
 
+def _decay(part: Array, s: Settings) -> Array:
+    return np.asarray(np.rint(part * 2**s.decay_bits).astype(np.int64))
+
+
 def _leak(unit: Unit, whole: Any, s: Settings) -> dict[str, Array]:
     decay = unit.form.decay
     if s.leak == "exponential" or not np.any(decay) or unit.forgets:
-        return {"decay": np.rint(decay * 2**s.decay_bits).astype(np.int64)}
+        return {"decay": _decay(decay, s)}
     return {"leak": whole(unit.amount()), "rest": whole(unit.v_leak)}
 
 
