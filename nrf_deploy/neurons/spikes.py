@@ -18,11 +18,14 @@ Fires = Literal["above", "at"]
 class Spikes(Rule):
     """A spike leaves where v passes `threshold`; then v = reset_to, or v -= threshold.
 
-    The order in a step: v is held at `floor` or above, tested, and reset.
+    The order in a step: v is held at `floor` or above, tested, and reset. For `refractory` steps
+    after a spike v stands still and no spike leaves, while a current continues.
     """
 
     spikes = True
-    runs = frozenset({"reset=subtract", "reset_to", "fires=at", "per_step=many", "floor", "worth"})
+    runs = frozenset(
+        {"reset=subtract", "reset_to", "fires=at", "per_step=many", "floor", "worth", "refractory"}
+    )
 
     threshold: Array = number("potential")
     reset: Reset = choice("a reset that subtracts the threshold", "value")
@@ -31,6 +34,11 @@ class Spikes(Rule):
     per_step: Literal["one", "many"] = choice("as many spikes as v holds thresholds", "one")
     floor: Array | None = number("potential", "a floor of the potential", default=None)
     worth: Array | None = number("value", "spikes that stand for a value", default=None)
+    refractory: Array | None = number("steps", "steps of rest after a spike", default=None)
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        return () if self.refractory is None else ("rest",)
 
     def faults(self) -> Iterator[str]:
         yield from super().faults()
@@ -51,17 +59,23 @@ class Spikes(Rule):
         threshold, to = full(self.threshold), full(self.reset_to)
         over = np.greater if self.fires == "above" else np.greater_equal
         floor = None if self.floor is None else full(self.floor)
+        period = None if self.refractory is None else full(self.refractory)
         subtract, many = self.reset == "subtract", self.per_step == "many"
 
         def fire(before: State, s: State) -> tuple[Array, State]:
-            v = s["v"] if floor is None else np.maximum(s["v"], floor)
-            z: Array
+            v, own = s["v"] if floor is None else np.maximum(s["v"], floor), {}
+            free: Array | bool = True
+            if period is not None:
+                free = before["rest"] <= 0
+                v = np.where(free, v, before["v"])
+            z = np.floor(np.maximum(v, 0) / threshold) if many else over(v - threshold, 0)
+            z = (z * free).astype(dtype)
             if many:
-                z = np.floor(np.maximum(v, 0) / threshold)
-                v = v - z * threshold
+                after = v - z * threshold
             else:
-                z = over(v - threshold, 0).astype(dtype)
-                v = (1 - z) * v + z * (v - threshold if subtract else to)
-            return z, {**s, "v": v}
+                after = (1 - z) * v + z * (v - threshold if subtract else to)
+            if period is not None:
+                own["rest"] = np.where(z > 0, period, np.maximum(before["rest"] - 1, 0))
+            return z, {**s, "v": after, **own}
 
-        return {}, fire
+        return {name: full(0.0) for name in self.states}, fire

@@ -21,6 +21,7 @@ from .steps import Params, Test
 
 Counts = Literal["potential", "steps"]
 DECAY = Parameter(0, 2**24, 0)
+MOST = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -69,4 +70,37 @@ class Row:
     case: tuple[str, str, Mapping[str, int]]
 
 
-ADDITIONS: Mapping[str, Row] = {}
+# --- a rest after a spike ------------------------------------------------------
+#
+#     where rest > 0: v stays what it was, no spike
+#     rest = period where it spiked, else max(rest - 1, 0)
+
+
+def _rests(p: Params, state: State, test: Test) -> Test:
+    free = state["rest"] == 0
+    return test._replace(v=np.where(free, test.v, state["v"]), free=test.free & free)
+
+
+def _rest(p: Params, state: State, spike: Array) -> Array:
+    return np.where(spike, p["period"], np.maximum(state["rest"] - 1, 0))
+
+
+def _period(rule: Spikes, scaled: Scaled) -> dict[str, Array]:
+    assert rule.refractory is not None
+    return {"period": rule.refractory.astype(np.int64)}
+
+
+ADDITIONS: Mapping[str, Row] = {
+    "refractory": Row(
+        features=frozenset(("refractory",)),
+        state="rest",
+        counts="steps",
+        parameters={"period": Parameter(0, MOST), "rest0": Parameter(0, MOST, 0)},
+        before=_rests,
+        after=_rest,
+        more=_period,
+        compiled=True,
+        case=("v stands still for three steps, the current goes on", "a rest after a spike",
+              {"period": 3, "decay": 300, "current_decay": 900, "subtract": 1}),
+    ),
+}  # fmt: skip

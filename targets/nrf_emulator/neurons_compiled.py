@@ -44,14 +44,23 @@ def toward(v, rest, leak):  # type: ignore[no-untyped-def]
     return rest + (max(away - leak, i64(0)) if away >= i64(0) else min(away + leak, i64(0)))
 
 
-def neurons(current: bool, leaky: bool, payload: bool) -> Callable[[Uniform], Kernel]:
-    """`current`: there is one with a memory. `leaky`: v has a leak. `payload`: no threshold."""
+def neurons(current: bool, leaky: bool, payload: bool, rests: bool) -> Callable[[Uniform], Kernel]:
+    """Return the factory of a kernel.
+
+    Args:
+        current: there is one with a memory
+        leaky: v has a leak
+        payload: there is no threshold
+        rests: v stands still after a spike
+    """
 
     def factory(uniform: Uniform) -> Kernel:
         one_keep, one_leak, one_rest, one_bias, one_vth, one_reset, one_keep_i, one_in = uniform[:8]
         one_shift = uniform[8]
         r_keep, r_leak, r_rest, r_bias, r_vth, r_reset, r_keep_i, r_in, r_shift = _rows(uniform)[:9]
+        one_period, r_period = uniform[22], _rows(uniform)[22]
         v_at = 1 if current else 0
+        rest_at = v_at + 1
 
         def kernel(n, t, stride, arriving, output, state, each, one):  # type: ignore[no-untyped-def]
             keep, leak, rest, bias = one[0], one[1], one[2], one[3]
@@ -59,7 +68,7 @@ def neurons(current: bool, leaky: bool, payload: bool) -> Callable[[Uniform], Ke
             bits, sum_bits, fraction, decay_bits = one[9], one[10], one[11], one[12]
             wrap, up, down, wait = one[13] != 0, one[14], one[15], one[16]
             at, subtract, message_bits, rounding = one[17], one[18] != 0, one[19], one[20]
-            rectify = one[21] != 0
+            rectify, period = one[21] != 0, one[22]
             if t < wait:
                 for i in range(n):
                     output[i] = 0
@@ -110,7 +119,17 @@ def neurons(current: bool, leaky: bool, payload: bool) -> Callable[[Uniform], Ke
                         vth = i64(each[r_vth * stride + i])
                     if not one_reset:
                         reset = i64(each[r_reset * stride + i])
+                    if rests:
+                        rest0 = i64(state[rest_at * stride + i])
+                        v = v if rest0 == i64(0) else v0
                     spike = v > vth - at
+                    if rests:
+                        if not one_period:
+                            period = i64(each[r_period * stride + i])
+                        spike = spike & (rest0 == i64(0))
+                        rest1 = period if spike else max(rest0 - i64(1), i64(0))
+                        busy |= rest1 ^ rest0
+                        state[rest_at * stride + i] = i32(rest1)
                     after = fitted(v - vth, wrap, bits) if subtract else reset
                     v = after if spike else v
                     busy |= i64(spike)
@@ -136,12 +155,14 @@ def passing(uniform: Uniform) -> Kernel:
     return kernel
 
 
-PARTS = ("current", "payload")
+PARTS = ("current", "payload", "refractory")
 """What a kernel can have beyond a threshold and a potential: the names in Model.compiled."""
-ADDED: tuple[str, ...] = ()
+ADDED = ("period",)
 """Parameters of additions to the rule (additions.py), behind all others in this order."""
 NEURONS = {
-    (frozenset(parts), leaky): neurons("current" in parts, leaky, "payload" in parts)
+    (frozenset(parts), leaky): neurons(
+        "current" in parts, leaky, "payload" in parts, "refractory" in parts
+    )
     for size in range(len(PARTS) + 1)
     for parts in combinations(PARTS, size)
     for leaky in (False, True)
