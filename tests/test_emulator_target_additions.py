@@ -14,7 +14,7 @@ import nrf_deploy as nd
 from nrf_deploy import reference
 from nrf_deploy.emulator import golden
 from nrf_deploy.network import Input, Linear, Network, Output, Population
-from nrf_deploy.neurons import CurrentLeaky, Leaky, Membrane, Spikes
+from nrf_deploy.neurons import CurrentLeaky, Leaky, Membrane, Rising, Spikes
 from nrf_deploy.program import Population as Held
 from nrf_deploy.recording import Recording
 from nrf_emulator.arithmetic import FixedArithmetic
@@ -25,9 +25,14 @@ WIDTH = 6
 ONE = np.ones(WIDTH)
 LEAKY = Leaky(tau=8 * ONE, r=8 * ONE, v_leak=0 * ONE)
 CURRENT = CurrentLeaky(tau_syn=4 * ONE, tau_mem=8 * ONE, r=ONE, v_leak=0 * ONE, w_in=4 * ONE)
+TAKES = Rising(tau=20 * ONE, jump=ONE / 4, takes="adapted")
 RULES: Mapping[str, Mapping[str, Any]] = {
     "refractory": {"refractory": 3 * ONE},
     "refractory, subtracts": {"refractory": np.arange(WIDTH), "reset": "subtract"},
+    "rising": {"adaptation": Rising(tau=20 * ONE, jump=ONE / 2)},
+    "rising, subtracts": {"adaptation": Rising(tau=20 * ONE, jump=ONE / 2), "reset": "subtract"},
+    "rising, takes": {"adaptation": TAKES, "reset": "subtract"},
+    "both": {"refractory": 2 * ONE, "adaptation": Rising(tau=20 * ONE, jump=ONE / 2)},
 }
 
 
@@ -107,6 +112,22 @@ def test_the_current_of_a_neuron_that_rests_continues() -> None:
     half = {"decay_bits": 1, "current_decay": 1}
     spiked, v = after("cuba_lif_refractory", [16, 0, 0], **PLAIN, **half, period=1)
     assert (spiked, v) == ([1, 0, 0], [0, 0, 4])
+
+
+RISING = {"decay_bits": 1, "b_decay": 1, "jump": 4}
+
+
+def test_a_threshold_rises_with_each_spike_and_falls_by_its_decay() -> None:
+    spiked, _ = after("lif_rising", [11, 12, 12, 11], **PLAIN, **RISING)
+    assert spiked == [1, 0, 1, 0]  # above 10, 10 + 2, 10 + 1, 10 + 2
+
+
+def test_a_reset_takes_the_threshold_with_or_without_what_it_rose_by() -> None:
+    base, adapted = (
+        after("lif_rising", [11, 20], **PLAIN, **RISING, subtract=1, adapted=own)[1]
+        for own in (0, 1)
+    )
+    assert (base, adapted) == ([1, 11], [1, 9])
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -114,6 +114,7 @@ from ..neurons import (
     LinearLeak as LinearLeak,
     Membrane as Membrane,
     Part as Part,
+    Rising as Rising,
     Rule as Rule,
     Spikes as Spikes,
     Value as Value,

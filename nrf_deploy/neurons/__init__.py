@@ -5,12 +5,13 @@ from .current_leaky import CurrentLeaky
 from .integrator import Integrator
 from .leaky import Leaky
 from .linear_leak import LinearLeak
+from .rising import Rising
 from .spikes import Fires, Reset, Spikes
 from .value import Value
 
 MEMBRANES: tuple[type[Membrane], ...] = (Integrator, LinearLeak, Leaky, CurrentLeaky)
 RULES: tuple[type[Rule], ...] = (Value, Spikes)
-PARTS: tuple[type[Part], ...] = ()
+PARTS: tuple[type[Part], ...] = (Rising,)
 """Parts that a field of a rule or a membrane can hold."""
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "Membrane",
     "Part",
     "Reset",
+    "Rising",
     "Rule",
     "Spikes",
     "State",

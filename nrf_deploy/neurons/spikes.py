@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from .base import Array, Fire, Rule, State, choice, number
+from .rising import Rising
 
 Reset = Literal["value", "subtract"]
 Fires = Literal["above", "at"]
@@ -19,13 +20,15 @@ class Spikes(Rule):
     """A spike leaves where v passes `threshold`; then v = reset_to, or v -= threshold.
 
     The order in a step: v is held at `floor` or above, tested, and reset. For `refractory` steps
-    after a spike v stands still and no spike leaves, while a current continues.
+    after a spike v stands still and no spike leaves, while a current continues. With an
+    `adaptation` the test is against a threshold that rises.
     """
 
     spikes = True
     runs = frozenset(
-        {"reset=subtract", "reset_to", "fires=at", "per_step=many", "floor", "worth", "refractory"}
-    )
+        {"reset=subtract", "reset_to", "fires=at", "per_step=many", "floor", "worth", "refractory",
+         "adaptation=Rising", "adaptation.takes=adapted"}
+    )  # fmt: skip
 
     threshold: Array = number("potential")
     reset: Reset = choice("a reset that subtracts the threshold", "value")
@@ -35,10 +38,12 @@ class Spikes(Rule):
     floor: Array | None = number("potential", "a floor of the potential", default=None)
     worth: Array | None = number("value", "spikes that stand for a value", default=None)
     refractory: Array | None = number("steps", "steps of rest after a spike", default=None)
+    adaptation: Rising | None = choice("a threshold that rises with spikes", None)
 
     @property
     def states(self) -> tuple[str, ...]:
-        return () if self.refractory is None else ("rest",)
+        more = {"rest": self.refractory, "b": self.adaptation}
+        return tuple(name for name, held in more.items() if held is not None)
 
     def faults(self) -> Iterator[str]:
         yield from super().faults()
@@ -60,6 +65,9 @@ class Spikes(Rule):
         over = np.greater if self.fires == "above" else np.greater_equal
         floor = None if self.floor is None else full(self.floor)
         period = None if self.refractory is None else full(self.refractory)
+        rises = self.adaptation
+        if rises is not None:
+            lost, jump = rises.decay(shape, dt, dtype), full(rises.jump)
         subtract, many = self.reset == "subtract", self.per_step == "many"
 
         def fire(before: State, s: State) -> tuple[Array, State]:
@@ -68,14 +76,19 @@ class Spikes(Rule):
             if period is not None:
                 free = before["rest"] <= 0
                 v = np.where(free, v, before["v"])
-            z = np.floor(np.maximum(v, 0) / threshold) if many else over(v - threshold, 0)
+            test = taken = threshold
+            if rises is not None:
+                b = before["b"] - lost * before["b"]
+                test = threshold + b
+                taken = test if rises.takes == "adapted" else threshold
+            z = np.floor(np.maximum(v, 0) / test) if many else over(v - test, 0)
             z = (z * free).astype(dtype)
-            if many:
-                after = v - z * threshold
-            else:
-                after = (1 - z) * v + z * (v - threshold if subtract else to)
+            less = v - z * taken if many else v - taken
+            after = less if many else (1 - z) * v + z * (less if subtract else to)
             if period is not None:
                 own["rest"] = np.where(z > 0, period, np.maximum(before["rest"] - 1, 0))
+            if rises is not None:
+                own["b"] = b + jump * z
             return z, {**s, "v": after, **own}
 
         return {name: full(0.0) for name in self.states}, fire

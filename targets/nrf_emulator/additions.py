@@ -13,11 +13,11 @@ from typing import Any, Literal
 import numpy as np
 
 from nrf_deploy.emulator.golden import State
-from nrf_deploy.emulator.parameters import Declared, Parameter
+from nrf_deploy.emulator.parameters import Declared, Parameter, flag, of_word
 from nrf_deploy.network import Array
-from nrf_deploy.neurons import Spikes
+from nrf_deploy.neurons import Rising, Spikes
 
-from .steps import Params, Test
+from .steps import Params, Test, fit, rounded
 
 Counts = Literal["potential", "steps"]
 DECAY = Parameter(0, 2**24, 0)
@@ -90,6 +90,50 @@ def _period(rule: Spikes, scaled: Scaled) -> dict[str, Array]:
     return {"period": rule.refractory.astype(np.int64)}
 
 
+# --- a threshold that rises with each spike -------------------------------------
+#
+#     b = rounded(b * (2^decay_bits - b_decay))        before the test
+#     spike where v > fit(vth + b, state_bits)         which a reset subtracts, if `adapted`
+#     b = fit(b + jump, state_bits)                    where it spiked
+
+
+def _fallen(p: Params, state: State) -> Array:
+    keep = (1 << p["decay_bits"]) - p["b_decay"]
+    return rounded(state["b"] * keep, p["decay_bits"], p["rounding"])
+
+
+def _risen(p: Params, state: State, test: Test) -> Test:
+    vth = fit(test.vth + _fallen(p, state), p["state_bits"], p["wrap"])
+    return test._replace(vth=vth, taken=np.where(p["adapted"], vth, test.taken))
+
+
+def _b(p: Params, state: State, spike: Array) -> Array:
+    return fit(_fallen(p, state) + np.where(spike, p["jump"], 0), p["state_bits"], p["wrap"])
+
+
+def _rising(rule: Spikes, scaled: Scaled) -> dict[str, Any]:
+    rises = rule.adaptation
+    assert type(rises) is Rising
+    return {
+        "jump": scaled.whole(rises.jump.astype(np.float64)),
+        "b_decay": scaled.decay(rises.tau.astype(np.float64)),
+        "adapted": int(rises.takes == "adapted"),
+    }
+
+
+def _lift(rule: Spikes, dt: float, reach: Array) -> Array:
+    """Return how high b can be.
+
+    A neuron that spikes in each step lifts it to jump / (dt/tau), and only one whose potential is
+    above threshold + b lifts it further.
+    """
+    rises = rule.adaptation
+    assert type(rises) is Rising
+    jump = rises.jump.astype(np.float64)
+    above = np.maximum(reach - rule.threshold.astype(np.float64), 0)
+    return np.asarray(np.minimum(jump * rises.tau.astype(np.float64) / dt, above + jump))
+
+
 ADDITIONS: Mapping[str, Row] = {
     "refractory": Row(
         features=frozenset(("refractory",)),
@@ -102,5 +146,21 @@ ADDITIONS: Mapping[str, Row] = {
         compiled=True,
         case=("v stands still for three steps, the current goes on", "a rest after a spike",
               {"period": 3, "decay": 300, "current_decay": 900, "subtract": 1}),
+    ),
+    "rising": Row(
+        features=frozenset(("adaptation=Rising", "adaptation.takes=adapted")),
+        state="b",
+        counts="potential",
+        parameters={
+            "jump": of_word(), "b_decay": DECAY, "b0": of_word(0), "adapted": flag(0, shared=True),
+        },
+        before=_risen,
+        after=_b,
+        more=_rising,
+        lifts=_lift,
+        compiled=True,
+        case=("a threshold rises by 900 with each spike", "a threshold that rises",
+              {"jump": 900, "b_decay": 500, "decay": 300, "current_decay": 900, "subtract": 1,
+               "adapted": 1}),
     ),
 }  # fmt: skip

@@ -44,7 +44,9 @@ def toward(v, rest, leak):  # type: ignore[no-untyped-def]
     return rest + (max(away - leak, i64(0)) if away >= i64(0) else min(away + leak, i64(0)))
 
 
-def neurons(current: bool, leaky: bool, payload: bool, rests: bool) -> Callable[[Uniform], Kernel]:
+def neurons(
+    current: bool, leaky: bool, payload: bool, rests: bool, rises: bool
+) -> Callable[[Uniform], Kernel]:
     """Return the factory of a kernel.
 
     Args:
@@ -52,15 +54,18 @@ def neurons(current: bool, leaky: bool, payload: bool, rests: bool) -> Callable[
         leaky: v has a leak
         payload: there is no threshold
         rests: v stands still after a spike
+        rises: the threshold does with each spike
     """
 
     def factory(uniform: Uniform) -> Kernel:
         one_keep, one_leak, one_rest, one_bias, one_vth, one_reset, one_keep_i, one_in = uniform[:8]
         one_shift = uniform[8]
         r_keep, r_leak, r_rest, r_bias, r_vth, r_reset, r_keep_i, r_in, r_shift = _rows(uniform)[:9]
-        one_period, r_period = uniform[22], _rows(uniform)[22]
+        one_period, one_jump, one_lost = uniform[22:25]
+        r_period, r_jump, r_lost = _rows(uniform)[22:25]
         v_at = 1 if current else 0
         rest_at = v_at + 1
+        b_at = rest_at + 1 if rests else rest_at
 
         def kernel(n, t, stride, arriving, output, state, each, one):  # type: ignore[no-untyped-def]
             keep, leak, rest, bias = one[0], one[1], one[2], one[3]
@@ -68,7 +73,8 @@ def neurons(current: bool, leaky: bool, payload: bool, rests: bool) -> Callable[
             bits, sum_bits, fraction, decay_bits = one[9], one[10], one[11], one[12]
             wrap, up, down, wait = one[13] != 0, one[14], one[15], one[16]
             at, subtract, message_bits, rounding = one[17], one[18] != 0, one[19], one[20]
-            rectify, period = one[21] != 0, one[22]
+            rectify, period, jump, lost = one[21] != 0, one[22], one[23], one[24]
+            adapted, whole = one[25] != 0, i64(1) << decay_bits
             if t < wait:
                 for i in range(n):
                     output[i] = 0
@@ -122,7 +128,14 @@ def neurons(current: bool, leaky: bool, payload: bool, rests: bool) -> Callable[
                     if rests:
                         rest0 = i64(state[rest_at * stride + i])
                         v = v if rest0 == i64(0) else v0
-                    spike = v > vth - at
+                    level = vth
+                    if rises:
+                        if not one_lost:
+                            lost = i64(each[r_lost * stride + i])
+                        b0 = i64(state[b_at * stride + i])
+                        b = rounded(b0 * (whole - lost), decay_bits, up, down)
+                        level = fitted(vth + b, wrap, bits)
+                    spike = v > level - at
                     if rests:
                         if not one_period:
                             period = i64(each[r_period * stride + i])
@@ -130,7 +143,14 @@ def neurons(current: bool, leaky: bool, payload: bool, rests: bool) -> Callable[
                         rest1 = period if spike else max(rest0 - i64(1), i64(0))
                         busy |= rest1 ^ rest0
                         state[rest_at * stride + i] = i32(rest1)
-                    after = fitted(v - vth, wrap, bits) if subtract else reset
+                    if rises:
+                        if not one_jump:
+                            jump = i64(each[r_jump * stride + i])
+                        b = fitted(b + jump if spike else b, wrap, bits)
+                        busy |= b ^ b0
+                        state[b_at * stride + i] = i32(b)
+                    taken = level if rises and adapted else vth
+                    after = fitted(v - taken, wrap, bits) if subtract else reset
                     v = after if spike else v
                     busy |= i64(spike)
                     output[i] = spike
@@ -155,13 +175,13 @@ def passing(uniform: Uniform) -> Kernel:
     return kernel
 
 
-PARTS = ("current", "payload", "refractory")
+PARTS = ("current", "payload", "refractory", "rising")
 """What a kernel can have beyond a threshold and a potential: the names in Model.compiled."""
-ADDED = ("period",)
+ADDED = ("period", "jump", "b_decay", "adapted")
 """Parameters of additions to the rule (additions.py), behind all others in this order."""
 NEURONS = {
     (frozenset(parts), leaky): neurons(
-        "current" in parts, leaky, "payload" in parts, "refractory" in parts
+        "current" in parts, leaky, "payload" in parts, "refractory" in parts, "rising" in parts
     )
     for size in range(len(PARTS) + 1)
     for parts in combinations(PARTS, size)
