@@ -63,7 +63,7 @@ def test_every_integer_that_inspect_sends_to_the_semantics_is_explained_there() 
     from nrf_loihi.neurons import PARAMETERS
     from nrf_speck.models import DECLARED
 
-    machine = {*fixed.MACHINE, *fixed.LEAKY, *fixed.CURRENT, *fixed.SPIKING, *fixed.GRADED}
+    machine = {name for declared in fixed.PARAMETERS.values() for name in declared}
     shown = {*DECLARED, *machine, *PARAMETERS["lif"], *PARAMETERS["li"]}
     page = (ROOT / "docs" / "semantics.md").read_text()
     assert {name for name in shown if f"`{name}`" not in page} == set()

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import nrf_deploy as nd
-from nrf_deploy import reference
+from nrf_deploy import nir_io, reference
 from nrf_deploy.emulator import golden
 from nrf_deploy.network import Input, Linear, Network, Output, Population
 from nrf_deploy.neurons import CurrentLeaky, Leaky, Membrane, Rising, Spikes
@@ -82,6 +82,15 @@ def test_a_bundle_keeps_the_rule(name: str, tmp_path: Path) -> None:
     read = nd.load(tmp_path / "m.nrfb")
     assert read.network["a"].features == bundle.network["a"].features  # type: ignore[attr-defined]
     assert np.array_equal(emulated(read, "b"), emulated(bundle, "b"))
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_file_keeps_the_rule(name: str, tmp_path: Path) -> None:
+    made = network(LEAKY, RULES[name])
+    nir_io.write(made, tmp_path / "m.nir")
+    read, _ = nir_io.read(tmp_path / "m.nir")
+    assert read["a"].features == made["a"].features  # type: ignore[attr-defined]
+    assert np.array_equal(modelled(read, "b"), modelled(made, "b"))
 
 
 def after(model: str, arriving: list[int], **params: Any) -> tuple[list[int], list[int]]:
