@@ -78,7 +78,8 @@ class Codec:
             held = getattr(value, name)
             if not fits(held, hint):
                 raise TypeError(f"{at}/{name} is {held!r:.80}, not {hint}")
-            tree[name] = self._encode(held, f"{at}/{name}", arrays)
+            if not _neutral(type(value), name, held):
+                tree[name] = self._encode(held, f"{at}/{name}", arrays)
         return tree
 
     def _decode(self, tree: Tree, at: str, arrays: Mapping[str, Array]) -> Any:
@@ -114,6 +115,17 @@ class Codec:
             return cls(**values)
         except TypeError as problem:
             raise _refusal(at, f"is no whole {name}: {problem}") from problem
+
+
+def _neutral(cls: type, name: str, held: Any) -> bool:
+    """Return True for a feature of neurons that is not used.
+
+    It is not stored: so a feature that a later version adds changes no bundle without it.
+    """
+    field = {f.name: f for f in dataclasses.fields(cls)}[name]
+    if "about" not in field.metadata or isinstance(held, np.ndarray):
+        return False
+    return held is field.default or (isinstance(held, bool | float | str) and held == field.default)
 
 
 def _fields(cls: type) -> dict[str, Any]:

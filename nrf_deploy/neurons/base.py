@@ -75,8 +75,10 @@ class Part:
                 yield f.name, f.metadata["unit"], np.asarray(value)
 
     def by_unit(self, unit: Unit, of: Callable[[Array], Array]) -> Self:
-        """Return this part with every number of a unit replaced."""
-        return dataclasses.replace(self, **{n: of(x) for n, u, x in self.numbers() if u == unit})
+        """Return this part, and the parts inside it, with every number of a unit replaced."""
+        own: dict[str, Any] = {n: of(x) for n, u, x in self.numbers() if u == unit}
+        own |= {name: part.by_unit(unit, of) for name, part in self.parts()}
+        return dataclasses.replace(self, **own)
 
     def parts(self) -> Iterator[tuple[str, Part]]:
         """Yield (name, part) of every field that holds a part of its own."""
