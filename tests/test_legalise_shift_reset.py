@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from hypothesis import given, settings
@@ -14,9 +15,25 @@ from nrf_deploy.legalise import ShiftReset, parse
 from nrf_deploy.network import IF, LIF, CubaLIF, Network, Population
 
 
+def resting(network: Network, steps: int) -> Network:
+    """Return the same network, whose neurons stand still for these steps after a spike."""
+    nodes = (
+        n.with_(refractory=np.full(n.shape, steps)) if type(n) is Population and n.spikes else n
+        for n in network.nodes
+    )
+    return replace(network, nodes=tuple(nodes))
+
+
 @settings(max_examples=30, deadline=None)
-@given(networks(neurons=("IF",), resets=("value",), readout=("",)), st.integers(0, 99))
-def test_spikes_stay_and_potentials_move_by_v_reset(network: Network, seed: int) -> None:
+@given(
+    networks(neurons=("IF",), resets=("value",), readout=("",)),
+    st.integers(0, 99),
+    st.sampled_from((None, 1, 3)),
+)
+def test_spikes_stay_and_potentials_move_by_v_reset(
+    network: Network, seed: int, rest: int | None
+) -> None:
+    network = network if rest is None else resting(network, rest)
     shifted, _ = ShiftReset().apply(network)
     names = [n.name for n in network.of(Population) if n.spikes]
     recording = random_recording(network, seed, steps=30)

@@ -51,6 +51,11 @@ class ShiftReset(LocalPass):
 
 
 SHIFTED = (
-    Accepts("shifted", frozenset(MEMBRANES), Spikes, frozenset(("reset_to", "fires=at", "floor"))),
+    Accepts(
+        "shifted",
+        frozenset(MEMBRANES),
+        Spikes,
+        frozenset(("reset_to", "fires=at", "floor", "refractory")),
+    ),
 )
 """Rules that mean the same from another origin; a reset by subtraction does not."""

@@ -53,7 +53,7 @@ SUBTRACTS = (
         "subtracts",
         frozenset(MEMBRANES),
         Spikes,
-        frozenset(("reset=subtract", "reset_to", "fires=at")),
+        frozenset(("reset=subtract", "reset_to", "fires=at", "refractory")),
     ),
 )
 """Rules whose reset can be exchanged; of several spikes in a step each takes its own part."""
