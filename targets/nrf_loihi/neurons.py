@@ -198,6 +198,11 @@ def _rectified(node: Neurons) -> Given:
     return {"rectify": 1} if type(node.rule) is Value and node.rule.rectified else {}
 
 
+def _resting(node: Neurons) -> Given:
+    assert type(node.rule) is Spikes
+    return {"period": np.asarray(node.rule.refractory, np.int64)}
+
+
 MODELS: dict[str, Model] = {
     "lif": Model(
         lif,
@@ -232,6 +237,8 @@ MODELS: dict[str, Model] = {
         {**LIF, "period": PERIOD, "rest0": Parameter(0, 2**31 - 1, 0)},
         lava=Absent("LAVA-REFRACTORY", "Lava has no refractory period in integers, only in floats"),
         compiled=cells.lif_refractory,
+        runs=((MEMBRANES, Spikes, FIRING | {"refractory"}),),
+        more=_resting,
     ),
     "ternary_lif": Model(
         ternary_lif,
