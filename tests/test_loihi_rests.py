@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from random_networks import networks, random_recording
 from test_loihi_firing import at_whole_units
 from test_loihi_lower import coarse, demand_equal, exact
+from test_loihi_start import behind, leaky
 
 import nrf_deploy as nd
 from nrf_deploy import pipeline
@@ -146,6 +147,14 @@ def test_what_the_chip_does_not_combine_is_refused_by_name() -> None:
     for membrane, rule in ((LEAKY, {"floor": -ONE}), (WITHOUT, many)):
         refused = network(membrane, refractory=2 * ONE, **rule)
         assert codes(refused, "loihi2") == ["RULE-UNSUPPORTED"] * 2
+
+
+def test_an_early_spike_is_forgotten_after_the_rest_and_the_leak() -> None:
+    """As in test_loihi_start, where 30 steps are named for the leak alone."""
+    neurons = leaky(10).with_(refractory=np.full(2, 7))
+    findings = pipeline.check(behind(3, -0.3, neurons), "loihi2").findings
+    (found,) = [f for f in findings if f.code == "LOIHI-EARLY-SPIKES"]
+    assert "first 37 steps" in found.fix
 
 
 @pytest.mark.parametrize("chip", ["loihi1", "loihi1-kapoho-bay"])

@@ -107,7 +107,8 @@ class Start:
             why += ", and without a leak the potential stays off for ever"
             fix = f"{smaller}, put fewer layers before this one, or use neurons with a leak"
             return error(code, what, layer=self.population.name, why=why, fix=fix)
-        steps = -(-FORGOTTEN * 4096 // slowest)
+        rest = int(np.max(self.population.params.get("period", 0)))  # then it leaks
+        steps = rest - (-FORGOTTEN * 4096 // slowest)
         fix = f"leave the first {steps} steps out when you judge (the leak forgets), or {smaller}"
         return warning(code, what, layer=self.population.name, why=why, fix=fix)
 
