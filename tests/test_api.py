@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +53,11 @@ def test_dir_and_all_list_every_name_and_every_name_can_be_imported() -> None:
 
 
 def test_an_import_of_a_submodule_hides_no_function_of_the_same_name() -> None:
-    for name, module in nd._HOME.items():
-        import_module(f"nrf_deploy.{module}")
-        import_module("nrf_deploy.flash")
-        import_module("nrf_deploy.export")
+    for name in nd._HOME:
+        if find_spec(f"nrf_deploy.{name}") is not None:
+            import_module(f"nrf_deploy.{name}")
+    setattr(nd, "verify", sys)  # noqa: B010 - as an import of a module of this name would
+    for name in nd._HOME:
         assert not inspect.ismodule(getattr(nd, name)), name
 
 
