@@ -35,7 +35,7 @@ bench: $(READY) ## measure speed beside other tools (docs/performance.md)
 
 report-check: $(READY) $(AXE) ## open the HTML report in Chromium and run axe-core on it
 	@command -v chromium || command -v chromium-browser || command -v google-chrome || { echo "install Chromium first: apt-get install chromium"; exit 1; }
-	$(BIN)/python -m pytest tests/test_report_page_browser.py
+	$(BIN)/python -m pytest tests/verification/report/test_page_browser.py
 
 $(AXE):
 	npm install --silent --no-save --no-package-lock --prefix build/report axe-core@4.14.1

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from nrf_deploy.bench.case import Problem, cases
-from nrf_deploy.findings import MissingError
+from nrf_deploy.diagnostics.findings import MissingError
+from nrf_deploy.testing.bench.case import Problem, cases
 
 NAMES = ("yardstick", "dense", "nmnist", "conv128x2", "conv128x4")
 RECORDINGS, ROUNDS = 16, 7

@@ -13,9 +13,9 @@ import argparse
 import sys
 
 import nrf_deploy as nd
-from nrf_deploy.findings import NrfError
-from nrf_deploy.recording import Recording
-from nrf_deploy.text import table
+from nrf_deploy.diagnostics.findings import NrfError
+from nrf_deploy.diagnostics.text import table
+from nrf_deploy.ir.recording import Recording
 
 SWEEPS = ("weight_bits=2,3,4,6,8,12,16,24", "state_bits=8,10,12,16,20,24,32")
 WIDE = "emulator-float-like"

@@ -6,7 +6,7 @@
 
 The front ends and the trained trackers are compiled for each chip; each goes through the tests
 of `verify --covariance`. FILE is a camera's recording for the test of real timestamps
-(N-MNIST's, of 34 x 34 pixels). Measurements are stored in docs/covariance/measured.json.
+(N-MNIST's, of 34 x 34 pixels). Measurements are stored in benchmarks/results/covariance.json.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ import numpy as np
 from covariant_page import document, pictures
 
 import nrf_deploy as nd
-from nrf_deploy import shipped
-from nrf_deploy.bundle import Bundle
-from nrf_deploy.findings import TargetError
-from nrf_deploy.given import recording_for, slower
-from nrf_deploy.network import IF, LI, Conv, Input, Linear, Network, Node, Output
-from nrf_deploy.recording import Recording
+from nrf_deploy.api import shipped
+from nrf_deploy.bundle.bundle import Bundle
+from nrf_deploy.bundle.inputs import recording_for, slower
+from nrf_deploy.diagnostics.findings import TargetError
+from nrf_deploy.ir.network import IF, LI, Conv, Input, Linear, Network, Node, Output
+from nrf_deploy.ir.recording import Recording
 from nrf_deploy.verification.covariance import CHIP, covariance, fields
 from nrf_deploy.verification.covariance.affine import sampled, transformed
 from nrf_deploy.verification.covariance.fields import Field
 from nrf_deploy.verification.covariance.in_space import in_space
-from nrf_deploy.verification.covariance.stages import Stage
+from nrf_deploy.verification.covariance.variants import Stage
 from nrf_models.covariant import frontend
 from nrf_models.covariant.receptive_fields import described
 

@@ -9,15 +9,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from batches import seconds
+from nrf_peers import build, loop
 
-from nrf_deploy.bench.case import Problem
-from nrf_deploy.bench.measure import timed
-from nrf_loihi.bench import build, loop
+from nrf_deploy.testing.bench.case import Problem
+from nrf_deploy.testing.bench.measure import timed
 
 REPEATS = 5
 MEMORY = """
 import sys
-from nrf_loihi.bench import covariant
+from nrf_peers import covariant
 p = covariant.problem(0.001, side=int(sys.argv[1]), steps=4)
 p.engine.run(p.recording, record=())
 neurons = sum(x.size for x in p.program.populations)

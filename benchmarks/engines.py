@@ -16,8 +16,8 @@ import sys
 from pathlib import Path
 
 import nrf_deploy as nd
-from nrf_deploy.verification.engines import Engines, compare_engines
-from nrf_deploy.verification.engines_table import engines_table
+from nrf_deploy.verification.engine_table.compare_engines import Engines, compare_engines
+from nrf_deploy.verification.engine_table.text import engines_table
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENT = ROOT / "docs" / "engines.md"

@@ -22,18 +22,19 @@ from pathlib import Path
 
 import numpy as np
 
-from nrf_deploy import pipeline, recordings
-from nrf_deploy.bundle import load, save
-from nrf_deploy.network import LIF, Input, Linear, Network, Output
-from nrf_deploy.nir_io import write
-from nrf_deploy.program import Conv, Population, Port, Program, Sparse
-from nrf_deploy.recording import Recording, Trace
-from nrf_deploy.text import table
-from nrf_deploy.verification.compare import compare
-from nrf_deploy.verification.events import window
-from nrf_deploy.verification.timing import timing
+from nrf_deploy.bundle import pipeline
+from nrf_deploy.bundle.bundle import load, save
+from nrf_deploy.compare.alignment import window
+from nrf_deploy.compare.compare import compare
+from nrf_deploy.compare.spike_trains import timing
+from nrf_deploy.diagnostics.text import table
+from nrf_deploy.io import recordings
+from nrf_deploy.io.nir import write
+from nrf_deploy.ir.network import LIF, Input, Linear, Network, Output
+from nrf_deploy.ir.program import Conv, Population, Port, Program, Sparse
+from nrf_deploy.ir.recording import Recording, Trace
 from nrf_loihi.chip import Chip
-from nrf_loihi.place import place
+from nrf_loihi.place.place import place
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def _starting(name: str, words: list[str], peer: str, script: str, bound: float)
 def _reading_a_graph(folder: Path) -> Job:
     path = folder / "model.nir"
     write(_dense_network(256), path)
-    ours = f"from nrf_deploy.nir_io import read; read({str(path)!r})"
+    ours = f"from nrf_deploy.io.nir import read; read({str(path)!r})"
     return Job(
         "start, read a .nir file",
         "start, import h5py",

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-
-from nrf_loihi.bench.loop import library
+from nrf_peers.loop import library
 
 SMALL, LARGE = 4096, 2**26
 ROUNDS = 5

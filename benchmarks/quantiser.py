@@ -24,15 +24,15 @@ from pathlib import Path
 import numpy as np
 
 import nrf_deploy as nd
-from nrf_deploy.bundle import Bundle
-from nrf_deploy.layers import layers
-from nrf_deploy.network import Network, Population
-from nrf_deploy.quantise.rules import Rules
-from nrf_deploy.quantise.signals import Signals
-from nrf_deploy.recording import Recording
-from nrf_deploy.recordings import read as read_recording
-from nrf_deploy.text import table
-from nrf_loihi.fit import mismatches, spikes
+from nrf_deploy.bundle.bundle import Bundle
+from nrf_deploy.compiler.quantize.rules import Rules
+from nrf_deploy.compiler.quantize.signals import Signals
+from nrf_deploy.diagnostics.text import table
+from nrf_deploy.io.recordings import read as read_recording
+from nrf_deploy.ir.layer_view import layers
+from nrf_deploy.ir.network import Network, Population
+from nrf_deploy.ir.recording import Recording
+from nrf_loihi.compile.trial_runs import mismatches, spikes
 
 METHODS = {
     "max": Rules(method="max"),

@@ -22,11 +22,11 @@ from curves import curves, memory_curve
 from machine import machine
 from words import document, pictures
 
-from nrf_deploy.bench.case import Case, Peer, cases, peers
-from nrf_deploy.bench.measure import measure
-from nrf_deploy.bench.show import measured_text
-from nrf_deploy.findings import MissingError
-from nrf_deploy.sdk.environments import install
+from nrf_deploy.diagnostics.findings import MissingError
+from nrf_deploy.engines.sdk.environments import install
+from nrf_deploy.testing.bench.case import Case, Peer, cases, peers
+from nrf_deploy.testing.bench.measure import measure
+from nrf_deploy.testing.bench.show import measured_text
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 FOLDER = DOCS / "performance"

@@ -26,21 +26,21 @@ import numpy as np
 
 import nrf_deploy as nd
 from nrf_deploy import neurons
-from nrf_deploy.emulator.engine import Engine
-from nrf_deploy.layers import layers
-from nrf_deploy.network import Array, Input, Network, Node, Population
-from nrf_deploy.program import Program
-from nrf_deploy.quantise.rules import Rules
-from nrf_deploy.quantise.scheme import ConnectionScheme, PopulationScheme, Scheme
-from nrf_deploy.recording import Recording
-from nrf_deploy.recordings import read
-from nrf_deploy.reference.connections import connection
-from nrf_deploy.text import table
-from nrf_speck.arithmetic import StepsArithmetic
-from nrf_speck.branches import branches, key, rows
-from nrf_speck.kernels import StepsKernels
-from nrf_speck.lower import lower
-from nrf_speck.lower_core import core, port
+from nrf_deploy.compiler.quantize.rules import Rules
+from nrf_deploy.compiler.quantize.scheme import ConnectionScheme, PopulationScheme, Scheme
+from nrf_deploy.diagnostics.text import table
+from nrf_deploy.engines.emulator.engine import Engine
+from nrf_deploy.engines.reference.connections import connection
+from nrf_deploy.io.recordings import read
+from nrf_deploy.ir.layer_view import layers
+from nrf_deploy.ir.network import Array, Input, Network, Node, Population
+from nrf_deploy.ir.program import Program
+from nrf_deploy.ir.recording import Recording
+from nrf_speck.arithmetic.kernels import StepsKernels
+from nrf_speck.arithmetic.rules import StepsArithmetic
+from nrf_speck.compile.branches import branches, key, rows
+from nrf_speck.compile.lower import lower
+from nrf_speck.compile.lower_core import core, port
 
 Spikes = Mapping[str, Array]
 

@@ -9,7 +9,7 @@
 
 Every shipped checkpoint is exported and compiled for each chip as a user would, with one scene as
 calibration. Then the float model and the emulated chip follow the same discs, scene by scene.
-Measurements are stored in docs/trackers/measured.json.
+Measurements are stored in benchmarks/results/trackers.json.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from trackers_causes import measured as causes_measured
 from trackers_page import CHIPS, FLOAT, KINDS, SEEDS, document, figure
 
 import nrf_deploy as nd
-from nrf_deploy.bundle import Bundle
-from nrf_deploy.export import from_torch
-from nrf_deploy.findings import Finding, NrfError
-from nrf_deploy.track import followed
+from nrf_deploy.bundle.bundle import Bundle
+from nrf_deploy.diagnostics.findings import Finding, NrfError
+from nrf_deploy.torch import from_torch
+from nrf_deploy.verification.task.track import followed
 from nrf_models.covariant.shipped import Shipped
 
 ALLOWED = {"speck2b": ("linear-leak", "rate-code", "spike-count")}

@@ -1,7 +1,7 @@
 """Causes of a tracker's errors on a chip, found by changing one thing at a time.
 
 On Speck: the rate code in float, then the chip's weights in time steps, then event by event. On
-the emulator's machine: one of its settings. Measurements are stored in docs/trackers/causes.json.
+the emulator's machine: one of its settings. Measurements are stored in benchmarks/results/tracker_causes.json.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 
 import nrf_deploy as nd
-from nrf_deploy.bundle import Bundle
-from nrf_deploy.export import from_torch
-from nrf_deploy.network import Network
-from nrf_deploy.pipeline import unit
-from nrf_deploy.readout import track
-from nrf_deploy.recording import Recording
-from nrf_deploy.reference import run as run_reference
-from nrf_deploy.track import followed
+from nrf_deploy.bundle.bundle import Bundle
+from nrf_deploy.bundle.pipeline import unit
+from nrf_deploy.engines.reference import run as run_reference
+from nrf_deploy.ir.network import Network
+from nrf_deploy.ir.recording import Recording
+from nrf_deploy.torch import from_torch
 from nrf_deploy.verification.covariance.layer import rewritten
+from nrf_deploy.verification.task.readout import track
+from nrf_deploy.verification.task.track import followed
 from nrf_models.covariant.shipped import Shipped
 
 VELOCITIES = (0.16, 0.32, 0.64, 1.28)

@@ -17,9 +17,8 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing takes longer to import than a Ctrl-C to press
-    from .abilities import Flashed as Flashed
-    from .abilities import Image as Image
     from .api.covariance import covariance as covariance
+    from .api.demo import demo as demo
     from .api.export import export as export
     from .api.export import from_torch as from_torch
     from .api.export import sample as sample
@@ -29,55 +28,56 @@ if TYPE_CHECKING:  # typing takes longer to import than a Ctrl-C to press
     from .api.installed import sdk as sdk
     from .api.installed import targets as targets
     from .api.junit import junit as junit
-    from .bundle import Bundle as Bundle
-    from .bundle import load as load
-    from .bundle import save as save
-    from .conformance.result import Conformance as Conformance
-    from .conformance.run import run_conformance as run_conformance
-    from .demo import demo as demo
-    from .findings import ArgumentTypeError as ArgumentTypeError
-    from .findings import Finding as Finding
-    from .findings import InputError as InputError
-    from .findings import MissingError as MissingError
-    from .findings import MissingFileError as MissingFileError
-    from .findings import NrfError as NrfError
-    from .findings import TargetError as TargetError
-    from .findings import UsageError as UsageError
-    from .flash import flash as flash
-    from .flash import image as image
-    from .flash import write_image as write_image
-    from .given import read_recording as read_recording
-    from .given import write_recording as write_recording
-    from .model import Model as Model
-    from .model import read as read
-    from .network import Network as Network
-    from .pipeline import check as check
-    from .pipeline import compile as compile
-    from .pipeline import engines_of as engines_of
-    from .pipeline import export_program as export_program
-    from .pipeline import latency as latency
-    from .pipeline import unit as unit
-    from .program import Program as Program
-    from .quantise.rules import LayerRules as LayerRules
-    from .quantise.rules import Rules as Rules
-    from .quantise.rules import parse_rules as parse_rules
-    from .quantise.toml import scheme_toml as scheme_toml
-    from .recording import Recording as Recording
-    from .recording import Trace as Trace
-    from .run_bundle import align as align
-    from .run_bundle import run as run
-    from .stages import Verdict as Verdict
+    from .bundle.bundle import Bundle as Bundle
+    from .bundle.bundle import load as load
+    from .bundle.bundle import save as save
+    from .bundle.flash import flash as flash
+    from .bundle.flash import image as image
+    from .bundle.flash import write_image as write_image
+    from .bundle.inputs import read_recording as read_recording
+    from .bundle.inputs import write_recording as write_recording
+    from .bundle.pipeline import check as check
+    from .bundle.pipeline import compile as compile
+    from .bundle.pipeline import engines_of as engines_of
+    from .bundle.pipeline import export_program as export_program
+    from .bundle.pipeline import latency as latency
+    from .bundle.pipeline import unit as unit
+    from .bundle.run_bundle import align as align
+    from .bundle.run_bundle import run as run
+    from .compiler.abilities import Flashed as Flashed
+    from .compiler.abilities import Image as Image
+    from .compiler.driver import Verdict as Verdict
+    from .compiler.quantize.rules import LayerRules as LayerRules
+    from .compiler.quantize.rules import Rules as Rules
+    from .compiler.quantize.rules import parse_rules as parse_rules
+    from .compiler.quantize.toml import scheme_toml as scheme_toml
+    from .diagnostics.findings import ArgumentTypeError as ArgumentTypeError
+    from .diagnostics.findings import Finding as Finding
+    from .diagnostics.findings import InputError as InputError
+    from .diagnostics.findings import MissingError as MissingError
+    from .diagnostics.findings import MissingFileError as MissingFileError
+    from .diagnostics.findings import NrfError as NrfError
+    from .diagnostics.findings import TargetError as TargetError
+    from .diagnostics.findings import UsageError as UsageError
+    from .io.labels import Labels as Labels
+    from .io.labels import parse_labels as parse_labels
+    from .io.model import Model as Model
+    from .io.model import read as read
+    from .ir.network import Network as Network
+    from .ir.program import Program as Program
+    from .ir.recording import Recording as Recording
+    from .ir.recording import Trace as Trace
+    from .testing.conformance.result import Conformance as Conformance
+    from .testing.conformance.run import run_conformance as run_conformance
     from .verification.bisect import Part as Part
     from .verification.bisect import bisect as bisect
-    from .verification.covariance.nouns import Covariance as Covariance
-    from .verification.engines import Engines as Engines
-    from .verification.engines import compare_engines as compare_engines
-    from .verification.labels import Labels as Labels
-    from .verification.labels import parse_labels as parse_labels
+    from .verification.covariance.types import Covariance as Covariance
+    from .verification.engine_table.compare_engines import Engines as Engines
+    from .verification.engine_table.compare_engines import compare_engines as compare_engines
     from .verification.limits import Limits as Limits
     from .verification.limits import parse_limits as parse_limits
-    from .verification.page import report_html as report_html
-    from .verification.report import Report as Report
+    from .verification.report.page import report_html as report_html
+    from .verification.report.report import Report as Report
     from .verification.verify import verify as verify
 
 __version__ = "0.1.0"

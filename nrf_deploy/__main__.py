@@ -23,7 +23,7 @@ def main() -> int:
     try:
         _open_standard()
         _heed_signals()
-        from .cli import main as run
+        from .cli.main import main as run
 
         return run()
     except StoppedError as stopped:

@@ -38,18 +38,18 @@ def shared() -> Path:
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    from cli_calls import small
+    from nrf_deploy.io import nir
 
-    from nrf_deploy import nir_io
+    from .builders.cli_calls import small
 
-    nir_io.write(small(), tmp_path / "small.nir")
+    nir.write(small(), tmp_path / "small.nir")
     return tmp_path / "small.nir"
 
 
 @pytest.fixture
 def events(tmp_path: Path) -> Path:
-    from nrf_deploy.recording import Recording
-    from nrf_deploy.recordings import write
+    from nrf_deploy.io.recordings import write
+    from nrf_deploy.ir.recording import Recording
 
     frames = (np.random.default_rng(1).random((50, 3)) < 0.4).astype(np.int64)
     write(Recording.from_dense(frames, 1e-3), tmp_path / "events.npz")
@@ -58,7 +58,7 @@ def events(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def bundle(model: Path, tmp_path: Path) -> Path:
-    from nrf_deploy.cli import main
+    from nrf_deploy.cli.main import main
 
     path = tmp_path / "small.nrfb"
     assert main(["compile", str(model), "--target", "loihi2", "-o", str(path)]) == 0

@@ -49,7 +49,7 @@ def test_it_works_from_an_empty_folder(wheel: Path, tmp_path: Path) -> None:
     script = (
         "import sys, nrf_deploy\n"
         f"assert nrf_deploy.__file__.startswith({str(site)!r}), nrf_deploy.__file__\n"
-        "from nrf_deploy.target import targets\n"
+        "from nrf_deploy.compiler.target import targets\n"
         "chips = [c for t in targets().values() for c in t.chips]\n"
         "workers = [s.worker.is_file() for t in targets().values() for s in t.sdks]\n"
         "import nrf_models.covariant.receptive_fields\n"

@@ -19,10 +19,10 @@ from types import ModuleType
 from typing import Any
 
 import nrf_deploy as nd
-from nrf_deploy.abilities import ABILITIES
 from nrf_deploy.api import for_targets
-from nrf_deploy.contract import members
-from nrf_deploy.target import Target
+from nrf_deploy.compiler.abilities import ABILITIES
+from nrf_deploy.compiler.contract import members
+from nrf_deploy.compiler.target import Target
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "api.md"
 

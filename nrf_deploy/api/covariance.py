@@ -6,13 +6,13 @@ import os
 from pathlib import Path
 from typing import Unpack
 
-from ..bundle import Bundle
-from ..given import as_bundle, as_recording, demand_options, read_recording, slower
-from ..progress import Progress, quiet
-from ..recording import Recording
-from ..recordings import Options
-from ..verification.covariance import Covariance
-from ..verification.covariance import covariance as measured
+from nrf_deploy.bundle.bundle import Bundle
+from nrf_deploy.bundle.inputs import as_bundle, as_recording, demand_options, read_recording, slower
+from nrf_deploy.diagnostics.progress import Progress, quiet
+from nrf_deploy.io.recordings import Options
+from nrf_deploy.ir.recording import Recording
+from nrf_deploy.verification.covariance import Covariance
+from nrf_deploy.verification.covariance import covariance as measured
 
 
 def covariance(

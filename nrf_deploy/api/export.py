@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from .. import shipped
-from ..files import write_atomically
-from ..findings import MissingError, error
-from ..model import Model, model_of
-from ..recording import Recording
-from ..typed import demand, demand_number, wrong
-from ..verification.labels import PlaceLabels
+from nrf_deploy.diagnostics.argument_types import demand, demand_number, wrong
+from nrf_deploy.diagnostics.findings import MissingError, error
+from nrf_deploy.io.files import write_atomically
+from nrf_deploy.io.labels import PlaceLabels
+from nrf_deploy.io.model import Model, model_of
+from nrf_deploy.ir.recording import Recording
+
+from . import shipped
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -75,7 +76,7 @@ def export(
     """
     _demand_source(source)
     _demand_torch()
-    from ..export import load
+    from nrf_deploy.torch import load
 
     module, shape = load(source if ":" in source else shipped.module(source).build, weights)
     model, data = _exported(module, shape, dt)
@@ -116,14 +117,14 @@ def _exported(
 ) -> tuple[Model, bytes]:
     """Return the model and the bytes of its .nir file."""
     _demand_torch()
-    from .. import nir_io
-    from ..export.build import from_torch as build
+    from nrf_deploy.io import nir
+    from nrf_deploy.torch.build import from_torch as build
 
     _demand_types(module, shape, dt)
     network, findings = build(module, shape, dt)
-    data = nir_io.checked(network)
+    data = nir.checked(network)
     model = model_of(data)
-    reported = (*findings, *nir_io.foreign(network), *model.findings)
+    reported = (*findings, *nir.foreign(network), *model.findings)
     return Model(model.network, reported, model.sha256), data
 
 

@@ -12,19 +12,19 @@ The shipped targets keep to these names too, but for those in INNER.
 from __future__ import annotations
 
 # modules
-from .. import network as network
-from .. import neurons as neurons
-from .. import program as program
-from ..emulator import events_golden as events_golden
-from ..emulator import golden as golden
-from ..legalise import graph as _graph
-from ..place import grid as _core_grid
-from ..place import reach as _core_reach
-from ..quantise import grid as _weight_grid
-from ..quantise import reach as _signal_reach
+from nrf_deploy.ir import network as network
+from nrf_deploy import neurons as neurons
+from nrf_deploy.ir import program as program
+from nrf_deploy.engines.emulator import events_golden as events_golden
+from nrf_deploy.engines.emulator import golden as golden
+from nrf_deploy.compiler.passes import graph_edits as _graph
+from nrf_deploy.compiler.place import grid as _core_grid
+from nrf_deploy.compiler.place import fan_in as _core_reach
+from nrf_deploy.compiler.quantize import grid as _weight_grid
+from nrf_deploy.compiler.quantize import signal_bounds as _signal_reach
 
 # the contract
-from ..abilities import (
+from nrf_deploy.compiler.abilities import (
     CHOSEN as CHOSEN,
     Boards as Boards,
     Coarse as Coarse,
@@ -42,9 +42,9 @@ from ..abilities import (
     Settling as Settling,
     Silicon as Silicon,
 )
-from ..bundle import Bundle as Bundle
-from ..files import content as content
-from ..capabilities import (
+from nrf_deploy.bundle.bundle import Bundle as Bundle
+from nrf_deploy.io.files import content as content
+from nrf_deploy.ir.capabilities import (
     Accepts as Accepts,
     Domain as Domain,
     accepted as accepted,
@@ -54,11 +54,8 @@ from ..capabilities import (
     outside as outside,
     unknown as unknown,
 )
-from ..progress import (
-    Progress as Progress,
-    quiet as quiet,
-)
-from ..target import (
+from nrf_deploy.diagnostics.progress import Progress as Progress, quiet as quiet
+from nrf_deploy.compiler.target import (
     BaseArithmetic as BaseArithmetic,
     BaseTarget as BaseTarget,
     Engine as Engine,
@@ -66,14 +63,14 @@ from ..target import (
     Sdk as Sdk,
     Target as Target,
 )
-from ..toml_json import (
+from nrf_deploy.io.toml_json import (
     TOML_LIMIT as TOML_LIMIT,
     parse_toml as parse_toml,
     toml_table as toml_table,
 )
 
 # findings
-from ..findings import (
+from nrf_deploy.diagnostics.findings import (
     Finding as Finding,
     InputError as InputError,
     MissingError as MissingError,
@@ -87,7 +84,7 @@ from ..findings import (
 )
 
 # models, programs, recordings
-from ..network import (
+from nrf_deploy.ir.network import (
     Array as Array,
     AvgPool as AvgPool,
     Connection as Connection,
@@ -107,7 +104,7 @@ from ..network import (
     SumPool as SumPool,
     exact as exact,
 )
-from ..neurons import (
+from nrf_deploy.neurons import (
     CurrentLeaky as CurrentLeaky,
     Integrator as Integrator,
     Leaky as Leaky,
@@ -119,26 +116,16 @@ from ..neurons import (
     Spikes as Spikes,
     Value as Value,
 )
-from ..program import (
-    Origin as Origin,
-    Program as Program,
-)
-from ..recording import (
-    Recording as Recording,
-    Trace as Trace,
-)
-from ..layers import (
-    Layers as Layers,
-    Link as Link,
-    layers as layers,
-)
-from ..reference.nodes import (
+from nrf_deploy.ir.program import Origin as Origin, Program as Program
+from nrf_deploy.ir.recording import Recording as Recording, Trace as Trace
+from nrf_deploy.ir.layer_view import Layers as Layers, Link as Link, layers as layers
+from nrf_deploy.engines.reference.nodes import (
     delay_faults as delay_faults,
     delay_steps as delay_steps,
 )
 
 # rewrites
-from ..legalise import (
+from nrf_deploy.compiler.passes import (
     EXACT as EXACT,
     Done as Done,
     FoldPool as FoldPool,
@@ -147,22 +134,17 @@ from ..legalise import (
     ThresholdAsLif as ThresholdAsLif,
     register as register,
 )
-from ..legalise.base import (
-    Left as Left,
-    LocalPass as LocalPass,
-    Outcome as Outcome,
+from nrf_deploy.compiler.passes.base import Left as Left, LocalPass as LocalPass, Outcome as Outcome
+from nrf_deploy.compiler.passes.approximate import Approximate as Approximate, allowed as allowed
+from nrf_deploy.compiler.passes.exact_decay import ExactDecay as ExactDecay
+from nrf_deploy.compiler.passes.subtract_as_zero_reset import (
+    SubtractAsZeroReset as SubtractAsZeroReset,
 )
-from ..legalise.choice import (
-    Approximate as Approximate,
-    allowed as allowed,
-)
-from ..legalise.exact_decay import ExactDecay as ExactDecay
-from ..legalise.subtract_as_zero_reset import SubtractAsZeroReset as SubtractAsZeroReset
 
 # quantization
-from ..quantise.anchored import anchored as anchored
-from ..quantise.drive import constant as constant
-from ..quantise.groups import (
+from nrf_deploy.compiler.quantize.ratio_preserving_decays import anchored as anchored
+from nrf_deploy.compiler.quantize.constant_input import constant as constant
+from nrf_deploy.compiler.quantize.groups import (
     Group as Group,
     by_spikes as by_spikes,
     fitted as fitted,
@@ -171,61 +153,43 @@ from ..quantise.groups import (
     ruled as ruled,
     shaped as shaped,
 )
-from ..quantise.misplaced import unheard as unheard
-from ..quantise.neuron import (
-    Neuron as Neuron,
-    neuron as neuron,
-)
-from ..quantise.rules import (
-    LayerRules as LayerRules,
-    Rules as Rules,
-)
-from ..quantise.scheme import (
+from nrf_deploy.compiler.quantize.rule_checks import unheard as unheard
+from nrf_deploy.compiler.quantize.neuron import Neuron as Neuron, neuron as neuron
+from nrf_deploy.compiler.quantize.rules import LayerRules as LayerRules, Rules as Rules
+from nrf_deploy.compiler.quantize.scheme import (
     ConnectionScheme as ConnectionScheme,
     PopulationScheme as PopulationScheme,
     Scheme as Scheme,
     single as single,
     whole as whole,
 )
-from ..quantise.signals import (
+from nrf_deploy.compiler.quantize.signals import (
     Signals as Signals,
     a_channel as a_channel,
     distance as distance,
 )
 
 # lowering and placement
-from ..lowering import (
+from nrf_deploy.compiler.lowering import (
     lowered as lowered,
     outputs as outputs,
     synapses as synapses,
 )
-from ..place.assign import (
-    Edges as Edges,
-    assign as assign,
-)
-from ..place.one_core import on_one_core as on_one_core
-from ..place.placement import (
-    Piece as Piece,
-    Placement as Placement,
-)
-from ..place.share import share as share
-from ..place.split import (
+from nrf_deploy.compiler.place.assign import Edges as Edges, assign as assign
+from nrf_deploy.compiler.place.one_core import on_one_core as on_one_core
+from nrf_deploy.compiler.place.placement import Piece as Piece, Placement as Placement
+from nrf_deploy.compiler.place.share import share as share
+from nrf_deploy.compiler.place.split import (
     MESSAGES as MESSAGES,
     split as split,
     tightest as tightest,
 )
-from ..place.traffic import (
-    Activity as Activity,
-    edges as edges,
-)
+from nrf_deploy.compiler.place.traffic import Activity as Activity, edges as edges
 
 # emulation: the arithmetic, its parameters, its kernels
-from ..emulator.events_golden import EventRule as EventRule
-from ..emulator.golden import (
-    Arithmetic as Arithmetic,
-    State as State,
-)
-from ..emulator.kernels import (
+from nrf_deploy.engines.emulator.events_golden import EventRule as EventRule
+from nrf_deploy.engines.emulator.golden import Arithmetic as Arithmetic, State as State
+from nrf_deploy.engines.emulator.kernels import (
     WORD as WORD,
     Cell as Cell,
     Delivery as Delivery,
@@ -233,7 +197,7 @@ from ..emulator.kernels import (
     Kernels as Kernels,
     Range as Range,
 )
-from ..emulator.parameters import (
+from nrf_deploy.engines.emulator.parameters import (
     INT32 as INT32,
     Codes as Codes,
     Declared as Declared,
@@ -248,22 +212,15 @@ from ..emulator.parameters import (
     unknown_model as unknown_model,
     wrong_parameters as wrong_parameters,
 )
-from ..emulator.soundness import demand_sound as demand_sound
+from nrf_deploy.engines.emulator.soundness import demand_sound as demand_sound
 
 # vendors' tools
-from ..sdk.environments import (
+from nrf_deploy.engines.sdk.environments import (
     installed_python as installed_python,
     status as status,
 )
-from ..sdk.reply import (
-    Expected as Expected,
-    Numbers as Numbers,
-    Upto as Upto,
-)
-from ..sdk.worker import (
-    bad_reply as bad_reply,
-    call as call,
-)
+from nrf_deploy.engines.sdk.reply import Expected as Expected, Numbers as Numbers, Upto as Upto
+from nrf_deploy.engines.sdk.worker import bad_reply as bad_reply, call as call
 
 # modules under names of their own
 network_edits = _graph
@@ -273,14 +230,14 @@ weight_grid = _weight_grid
 signal_reach = _signal_reach
 
 INNER = {
-    "nrf_deploy.archive": "the folder for Lava keeps its arrays in the toolchain's archive",
-    "nrf_deploy.conformance": "a script that writes a kit; a kit is read from its files",
-    "nrf_deploy.emulator.compiled": "numba takes a second to import; modules of kernels only",
-    "nrf_deploy.emulator.engine": "Speck runs parts of a program while it fits thresholds",
-    "nrf_deploy.emulator.events_engine": "likewise",
-    "nrf_deploy.flash": "the suffix of a configuration",
-    "nrf_deploy.layers.fresh": "Loihi names a helper population",
-    "nrf_deploy.reference": "Speck runs the model while it fits thresholds",
-    "nrf_deploy.text": "a plural in a message",
+    "nrf_deploy.io.archive": "the folder for Lava keeps its arrays in the toolchain's archive",
+    "nrf_deploy.testing.conformance": "a script that writes a kit; a kit is read from its files",
+    "nrf_deploy.engines.emulator.compiled": "numba takes a second to import; modules of kernels only",
+    "nrf_deploy.engines.emulator.engine": "Speck runs parts of a program while it fits thresholds",
+    "nrf_deploy.engines.emulator.events_engine": "likewise",
+    "nrf_deploy.bundle.flash": "the suffix of a configuration",
+    "nrf_deploy.ir.layer_view.fresh": "Loihi names a helper population",
+    "nrf_deploy.engines.reference": "Speck runs the model while it fits thresholds",
+    "nrf_deploy.diagnostics.text": "a plural in a message",
 }
 """Modules from which the shipped targets take more than is here, and why."""

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Unpack
 
-from ..findings import Finding
-from ..given import demand_options
-from ..look import look
-from ..neurons.spikes import Fires, Reset
-from ..recordings import Options
-from ..typed import demand_path
+from nrf_deploy.bundle.inputs import demand_options
+from nrf_deploy.diagnostics.argument_types import demand_path
+from nrf_deploy.diagnostics.findings import Finding
+from nrf_deploy.io.recordings import Options
+from nrf_deploy.neurons.spikes import Fires, Reset
+
+from .inspect_file import look
 
 
 @dataclass(frozen=True, eq=False)

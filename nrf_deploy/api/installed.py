@@ -8,18 +8,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from .. import plugins, show_installed
-from ..abilities import Detailed
-from ..bench.case import cases, chosen
-from ..bench.case import peers as _peers
-from ..bench.measure import Measured, measure
-from ..findings import Finding, MissingError, UsageError, error, refuse, warning
-from ..idle import idle
-from ..sdk import environments
-from ..sdk.environments import Status
-from ..target import GROUP, Sdk, Target, chip_named
-from ..target import targets as installed
-from ..typed import listed, whole
+from nrf_deploy.compiler import plugins
+from nrf_deploy.compiler.abilities import Detailed
+from nrf_deploy.compiler.target import GROUP, Sdk, Target, chip_named
+from nrf_deploy.compiler.target import targets as installed
+from nrf_deploy.diagnostics.argument_types import listed, whole
+from nrf_deploy.diagnostics.findings import (
+    Finding,
+    MissingError,
+    UsageError,
+    error,
+    refuse,
+    warning,
+)
+from nrf_deploy.diagnostics.unused_options import idle
+from nrf_deploy.engines.sdk import environments
+from nrf_deploy.engines.sdk.environments import Status
+from nrf_deploy.testing.bench.case import cases, chosen
+from nrf_deploy.testing.bench.case import peers as _peers
+from nrf_deploy.testing.bench.measure import Measured, measure
+
+from . import target_tables
 
 Say = Callable[[str], None]
 Action = Literal["list", "install", "doctor", "remove"]
@@ -48,7 +57,7 @@ def targets(name: str | None = None) -> dict[str, Any]:
         UsageError: An unknown name (a ValueError).
         MissingError: The plug-in of this name cannot be loaded.
     """
-    return show_installed.targets_json(*selected(name))
+    return target_tables.targets_json(*selected(name))
 
 
 def selected(name: str | None) -> tuple[Mapping[str, Target], str]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ..conformance import Conformance, show
-from ..typed import wrong
-from ..verification import Report
-from ..verification import junit as report_junit
+from nrf_deploy.diagnostics.argument_types import wrong
+from nrf_deploy.testing.conformance import Conformance, show
+from nrf_deploy.verification import Report
+from nrf_deploy.verification import junit as report_junit
 
 
 def junit(result: Report | Conformance) -> str:

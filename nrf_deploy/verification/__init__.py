@@ -1,10 +1,7 @@
 """Comparison of two runs, their first mismatch, the judgement and the report."""
 
-from ..program import OUTPUT
-from .activity import activity
-from .arrivals import arrivals
-from .compare import compare
-from .comparison import (
+from nrf_deploy.compare.compare import compare
+from nrf_deploy.compare.comparison import (
     Arrival,
     Comparison,
     Divergence,
@@ -12,11 +9,15 @@ from .comparison import (
     LayerComparison,
     Value,
 )
+from nrf_deploy.io.labels import Labels, parse_labels
+from nrf_deploy.ir.program import OUTPUT
+
+from .activity import activity
+from .attribution.incoming_events import arrivals
 from .judge import judge
-from .junit import junit
-from .labels import Labels, parse_labels
 from .limits import Limits, parse_limits
-from .report import Report
+from .report.junit import junit
+from .report.report import Report
 
 __all__ = [
     "OUTPUT",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 
-from ..findings import Finding, warning
-from ..recording import Recording, Trace
-from ..text import several
+from nrf_deploy.diagnostics.findings import Finding, warning
+from nrf_deploy.diagnostics.text import several
+from nrf_deploy.ir.recording import Recording, Trace
 
 SATURATED = 0.95
 """Share of steps and neurons with a spike above which a layer carries no information."""

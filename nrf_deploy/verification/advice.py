@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..abilities import Dequantising, HasStepSums
-from ..bundle import Bundle
-from ..pipeline import populations, target_of
-from ..quantise.rules import Rules
-from .causes import Attribution, Ways, either
-from .comparison import Comparison, LayerComparison
+from nrf_deploy.bundle.bundle import Bundle
+from nrf_deploy.bundle.pipeline import populations, target_of
+from nrf_deploy.compare.comparison import Comparison, LayerComparison
+from nrf_deploy.compiler.abilities import Dequantising, HasStepSums
+from nrf_deploy.compiler.quantize.rules import Rules
+
+from .attribution.causes import Attribution, Ways, either
 
 UNKNOWN = Ways()
 ATTRIBUTE = "nrf-deploy verify ... --attribute shows the cause"

@@ -13,22 +13,23 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..bundle import Bundle
-from ..findings import Finding, UsageError, error, info
-from ..given import as_bundle
-from ..layers import layers
-from ..legalise import parse
-from ..model import rule_findings
-from ..network import Edge, Input, Network, Node, Output, Population
-from ..program import Program
-from ..progress import Progress, quiet
-from ..recording import Recording
-from ..reference.neurons import Decay
-from ..text import several
-from ..typed import demand
-from .alone import isolated
-from .comparison import Comparison, Divergence
-from .report import Report
+from nrf_deploy.bundle.bundle import Bundle
+from nrf_deploy.bundle.inputs import as_bundle
+from nrf_deploy.compare.comparison import Comparison, Divergence
+from nrf_deploy.compiler.passes import parse
+from nrf_deploy.diagnostics.argument_types import demand
+from nrf_deploy.diagnostics.findings import Finding, UsageError, error, info
+from nrf_deploy.diagnostics.progress import Progress, quiet
+from nrf_deploy.diagnostics.text import several
+from nrf_deploy.engines.reference.neurons import Decay
+from nrf_deploy.io.model import rule_findings
+from nrf_deploy.ir.layer_view import layers
+from nrf_deploy.ir.network import Edge, Input, Network, Node, Output, Population
+from nrf_deploy.ir.program import Program
+from nrf_deploy.ir.recording import Recording
+
+from .attribution.isolated_layer import isolated
+from .report.report import Report
 from .verify import verify
 
 Verify = Callable[[Bundle, Recording], Report]

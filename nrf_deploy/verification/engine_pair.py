@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..findings import Finding, error
+from nrf_deploy.diagnostics.findings import Finding, error
 
 OWN = ("emulator", "reference")
 """The runs whose difference --attribute divides among causes."""

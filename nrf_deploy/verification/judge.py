@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ..findings import Finding, error, info, warning
-from ..program import OUTPUT
-from ..text import several
+from nrf_deploy.compare.comparison import Comparison, Divergence, LayerComparison
+from nrf_deploy.diagnostics.findings import Finding, error, info, warning
+from nrf_deploy.diagnostics.text import several
+from nrf_deploy.ir.program import OUTPUT
+
 from .advice import Advice
-from .causes import either
-from .comparison import Comparison, Divergence, LayerComparison
+from .attribution.causes import either
 from .limits import Limits
-from .task import CLASS, Task
-from .verdict import share
+from .report.verdict import share
+from .task.task import CLASS, Task
 
 NONE = Advice()
 NO_SPIKES = "VERIFY-NO-SPIKES"

@@ -21,10 +21,10 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
-from ..findings import Finding, InputError, UsageError, error, refuse
-from ..quantise.rules import nearest
-from ..toml_json import toml_table
-from ..typed import demand_text
+from nrf_deploy.compiler.quantize.rules import nearest
+from nrf_deploy.diagnostics.argument_types import demand_text
+from nrf_deploy.diagnostics.findings import Finding, InputError, UsageError, error, refuse
+from nrf_deploy.io.toml_json import toml_table
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from ..bundle import Bundle
-from ..findings import Finding, InputError, UsageError, error, refuse, warning
-from ..pipeline import engines_of, populations
-from ..recording import Recording, Trace
-from ..recordings import STATES, decode, read_states
-from ..text import several
+from nrf_deploy.bundle.bundle import Bundle
+from nrf_deploy.bundle.pipeline import engines_of, populations
+from nrf_deploy.diagnostics.findings import Finding, InputError, UsageError, error, refuse, warning
+from nrf_deploy.diagnostics.text import several
+from nrf_deploy.io.recordings import STATES, decode, read_states
+from nrf_deploy.ir.recording import Recording, Trace
 
 SAME_DT = 1e-6  # relative: the error of a dt in float32
 

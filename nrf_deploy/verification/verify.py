@@ -9,32 +9,39 @@ from typing import Any
 
 import numpy as np
 
-from .. import __version__
-from ..bundle import Bundle
-from ..findings import Finding, UsageError, info, refuse
-from ..given import as_bundle, as_recording, decay_faults, other_steps, without_steps
-from ..model import rule_findings
-from ..network import Array, Population, gives_values
-from ..pipeline import latency, populations, silicon, target_of
-from ..progress import Progress, quiet
-from ..recording import Recording, Trace
-from ..reference.neurons import Decay
-from ..run_bundle import run_engine
-from ..typed import engine_name, whole
+from nrf_deploy import __version__
+from nrf_deploy.bundle.bundle import Bundle
+from nrf_deploy.bundle.inputs import (
+    as_bundle,
+    as_recording,
+    decay_faults,
+    other_steps,
+    without_steps,
+)
+from nrf_deploy.bundle.pipeline import latency, populations, silicon, target_of
+from nrf_deploy.bundle.run_bundle import run_engine
+from nrf_deploy.compare.compare import compare
+from nrf_deploy.compare.comparison import Comparison
+from nrf_deploy.diagnostics.argument_types import engine_name, whole
+from nrf_deploy.diagnostics.findings import Finding, UsageError, info, refuse
+from nrf_deploy.diagnostics.progress import Progress, quiet
+from nrf_deploy.engines.reference.neurons import Decay
+from nrf_deploy.io.labels import Labels
+from nrf_deploy.io.model import rule_findings
+from nrf_deploy.ir.network import Array, Population, gives_values
+from nrf_deploy.ir.recording import Recording, Trace
+
 from .activity import activity
 from .advice import Advice, attributing, ways
-from .arrivals import arrivals
-from .chosen import as_labels, chosen_limits
-from .compare import compare
-from .comparison import Comparison
+from .attribution.attribution_run import attributed, dequantising, in_isolation
+from .attribution.incoming_events import arrivals
 from .engine_pair import OWN, pair_faults
-from .explain import attributed, dequantising, in_isolation
 from .judge import judge, judge_task, silent
-from .labels import Labels
 from .limits import Limits, unknown_layers
+from .options import as_labels, chosen_limits
 from .recorded import about_no_recording, is_recording, recorded
-from .report import Report
-from .task import kind_of, limit_faults, task
+from .report.report import Report
+from .task.task import kind_of, limit_faults, task
 
 STATE_BYTES = 512 * 2**20
 """Limit of the memory in which states of both runs are kept and compared."""

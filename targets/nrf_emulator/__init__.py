@@ -7,29 +7,30 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nrf_deploy.capabilities import Domain
-from nrf_deploy.findings import Finding
-from nrf_deploy.legalise import EXACT, Pass, ThresholdAsLif
-from nrf_deploy.legalise.choice import Approximate, allowed
-from nrf_deploy.legalise.exact_decay import ExactDecay
-from nrf_deploy.legalise.subtract_as_zero_reset import SubtractAsZeroReset
-from nrf_deploy.network import Array, Network
-from nrf_deploy.place.placement import Placement
-from nrf_deploy.program import Program
-from nrf_deploy.progress import Progress
-from nrf_deploy.quantise.rules import Rules
-from nrf_deploy.quantise.scheme import Scheme
-from nrf_deploy.recording import Recording
-from nrf_deploy.target import Sdk
+from nrf_deploy.compiler.passes import EXACT, Pass, ThresholdAsLif
+from nrf_deploy.compiler.passes.approximate import Approximate, allowed
+from nrf_deploy.compiler.passes.exact_decay import ExactDecay
+from nrf_deploy.compiler.passes.subtract_as_zero_reset import SubtractAsZeroReset
+from nrf_deploy.compiler.place.placement import Placement
+from nrf_deploy.compiler.quantize.rules import Rules
+from nrf_deploy.compiler.quantize.scheme import Scheme
+from nrf_deploy.compiler.target import Sdk
+from nrf_deploy.diagnostics.findings import Finding
+from nrf_deploy.diagnostics.progress import Progress
+from nrf_deploy.ir.capabilities import Domain
+from nrf_deploy.ir.network import Array, Network
+from nrf_deploy.ir.program import Program
+from nrf_deploy.ir.recording import Recording
 
-from . import check as _check
-from . import lower as _lower
 from . import place as _place
-from . import quantise as _quantise
-from .arithmetic import FixedArithmetic
-from .dequantised import dequantised
-from .kernels import FixedKernels
-from .models import DOMAIN
+from .arithmetic.kernels import FixedKernels
+from .arithmetic.models import DOMAIN
+from .arithmetic.rules import FixedArithmetic
+from .compile import check as _check
+from .compile import lower as _lower
+from .compile import quantize as _quantise
+from .compile.dequantized import dequantised
+from .compile.unused_bits import COARSE, chosen
 from .settings import (
     full_name,
     has_own_bits,
@@ -38,7 +39,6 @@ from .settings import (
     with_fraction,
     without_fraction,
 )
-from .unused import COARSE, chosen
 
 
 class EmulatorTarget:

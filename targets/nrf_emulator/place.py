@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 
-from nrf_deploy.findings import TargetError, error
-from nrf_deploy.place.placement import Piece, Placement
-from nrf_deploy.program import Population, Program
+from nrf_deploy.compiler.place.placement import Piece, Placement
+from nrf_deploy.diagnostics.findings import TargetError, error
+from nrf_deploy.ir.program import Population, Program
 
-from .models import MODELS
+from .arithmetic.models import MODELS
 from .settings import Settings
 
 CORE_BUDGETS = ("neurons", "weights", "memory_bytes")

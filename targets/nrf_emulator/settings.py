@@ -20,9 +20,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from nrf_deploy.files import content
-from nrf_deploy.findings import Finding, InputError, UsageError, error, refuse
-from nrf_deploy.toml_json import TOML_LIMIT, parse_toml, toml_table
+from nrf_deploy.diagnostics.findings import Finding, InputError, UsageError, error, refuse
+from nrf_deploy.io.files import content
+from nrf_deploy.io.toml_json import TOML_LIMIT, parse_toml, toml_table
 
 DEFAULT = "emulator"
 DECIDING = ("weight_bits", "state_bits", "threshold_bits")

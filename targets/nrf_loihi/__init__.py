@@ -6,30 +6,30 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nrf_deploy.capabilities import Domain
-from nrf_deploy.findings import Finding
-from nrf_deploy.legalise import EXACT, Pass, ShiftReset
-from nrf_deploy.legalise.choice import Approximate, allowed
-from nrf_deploy.network import Array, Network
-from nrf_deploy.place.placement import Placement
-from nrf_deploy.program import Program
-from nrf_deploy.progress import Progress
-from nrf_deploy.quantise.rules import Rules
-from nrf_deploy.quantise.scheme import Scheme
-from nrf_deploy.recording import Recording
+from nrf_deploy.compiler.passes import EXACT, Pass, ShiftReset
+from nrf_deploy.compiler.passes.approximate import Approximate, allowed
+from nrf_deploy.compiler.place.placement import Placement
+from nrf_deploy.compiler.quantize.rules import Rules
+from nrf_deploy.compiler.quantize.scheme import Scheme
+from nrf_deploy.diagnostics.findings import Finding
+from nrf_deploy.diagnostics.progress import Progress
+from nrf_deploy.ir.capabilities import Domain
+from nrf_deploy.ir.network import Array, Network
+from nrf_deploy.ir.program import Program
+from nrf_deploy.ir.recording import Recording
 
-from . import check as _check
-from . import lava
-from . import lower as _lower
-from . import place as _place
-from . import quantise as _quantise
-from .arithmetic import LoihiArithmetic
+from .arithmetic.kernels import LoihiKernels
+from .arithmetic.neurons import domain
+from .arithmetic.rules import LoihiArithmetic
 from .chip import Chip, tables
-from .choices import CHOICES
-from .dequantised import dequantised
-from .emit_lava import emit
-from .kernels import LoihiKernels
-from .neurons import domain
+from .compile import check as _check
+from .compile import lower as _lower
+from .compile import quantize as _quantise
+from .compile.choices import CHOICES
+from .compile.dequantized import dequantised
+from .lava import engine
+from .lava.emit_lava import emit
+from .place import place as _place
 
 
 class LoihiTarget:
@@ -38,9 +38,9 @@ class LoihiTarget:
     shown = ("loihi1", "loihi2")
     arithmetics: Mapping[str, Any] = {"loihi": LoihiArithmetic()}
     kernels: Mapping[str, Any] = {"loihi": LoihiKernels()}
-    sdks = (lava.sdk,)
+    sdks = (engine.sdk,)
     choices: Sequence[Approximate] = CHOICES
-    engines: Mapping[str, Any] = {"lava": lava.run}
+    engines: Mapping[str, Any] = {"lava": engine.run}
     exporters: Mapping[str, Any] = {"lava": emit}
     kit = Path(__file__).parent / "kit"
     no_flash = (

@@ -7,7 +7,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from nrf_deploy.toml_json import parse_toml
+from nrf_deploy.io.toml_json import parse_toml
 
 STATE_SHIFT = 6  # u, v and thresholds count 1/64 of a weight unit
 STATE_LIMIT = 2**23 - 1

@@ -6,33 +6,36 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nrf_deploy.abilities import Boards, Flashed, Image
-from nrf_deploy.bundle import Bundle
-from nrf_deploy.capabilities import Domain
-from nrf_deploy.findings import Finding
-from nrf_deploy.legalise import Pass
-from nrf_deploy.legalise.choice import Approximate, allowed
-from nrf_deploy.network import Array, Network
-from nrf_deploy.place.placement import Placement
-from nrf_deploy.program import Program
-from nrf_deploy.progress import Progress
-from nrf_deploy.quantise.rules import Rules
-from nrf_deploy.quantise.scheme import Scheme
-from nrf_deploy.recording import Recording
+from nrf_deploy.bundle.bundle import Bundle
+from nrf_deploy.compiler.abilities import Boards, Flashed, Image
+from nrf_deploy.compiler.passes import Pass
+from nrf_deploy.compiler.passes.approximate import Approximate, allowed
+from nrf_deploy.compiler.place.placement import Placement
+from nrf_deploy.compiler.quantize.rules import Rules
+from nrf_deploy.compiler.quantize.scheme import Scheme
+from nrf_deploy.diagnostics.findings import Finding
+from nrf_deploy.diagnostics.progress import Progress
+from nrf_deploy.ir.capabilities import Domain
+from nrf_deploy.ir.network import Array, Network
+from nrf_deploy.ir.program import Program
+from nrf_deploy.ir.recording import Recording
 
-from . import check as _check
-from . import image, samna, samna_boards, sinabs
-from . import lower as _lower
-from . import place as _place
-from . import quantise as _quantise
-from .arithmetic import EventsRule, StepsArithmetic
+from .arithmetic.kernels import EventsKernels, StepsKernels
+from .arithmetic.models import DOMAIN
+from .arithmetic.rules import EventsRule, StepsArithmetic
 from .chip import Chip, tables
-from .choices import CHOICES
-from .dequantised import dequantised
-from .engines import run_steps
-from .kernels import EventsKernels, StepsKernels
-from .legalise import PASSES
-from .models import DOMAIN
+from .compile import check as _check
+from .compile import lower as _lower
+from .compile import quantize as _quantise
+from .compile.dequantized import dequantised
+from .configuration import image
+from .passes.choices import CHOICES
+from .passes.exact import PASSES
+from .place import place as _place
+from .samna import boards as samna_boards
+from .samna import client as samna
+from .sinabs import client as sinabs
+from .sinabs.engines import run_steps
 
 
 class SpeckTarget:

@@ -7,7 +7,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from nrf_deploy.toml_json import parse_toml
+from nrf_deploy.io.toml_json import parse_toml
 
 LEAST, MOST = -(2**15), 2**15 - 1
 """Of a membrane, a threshold or a bias: 16 bits."""

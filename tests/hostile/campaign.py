@@ -200,7 +200,7 @@ def _orphans() -> int:
 
 def warm(samples: Samples, folder: Path) -> None:
     """Import what the verbs import and compile what the engine compiles, once for all forks."""
-    from nrf_deploy.cli import main
+    from nrf_deploy.cli.main import main
 
     folder.mkdir()
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):

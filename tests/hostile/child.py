@@ -87,7 +87,7 @@ class LongRun(BaseException):
 
 
 def break_off_long_runs() -> None:
-    module = import_module("nrf_deploy.reference.run")
+    module = import_module("nrf_deploy.engines.reference.run")
     check = module._faults
 
     def checked(*of: Any) -> Any:
@@ -104,7 +104,7 @@ def _say(pipe: int, held: dict[str, Any]) -> None:
 
 def _call(case: Case, folder: Path) -> int:
     """The command line as a process would run it, its output in files."""
-    from nrf_deploy.cli import main
+    from nrf_deploy.cli.main import main
 
     for number, name in ((1, "stdout"), (2, "stderr")):
         file = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND)
@@ -187,11 +187,11 @@ def golden(bundle: str, recording: str) -> str:
 
 def _compared(bundle: str, recording: str) -> str:
     import nrf_deploy as nd
-    from nrf_deploy import pipeline
-    from nrf_deploy.emulator import events_golden
-    from nrf_deploy.emulator import golden as plain
-    from nrf_deploy.emulator.events_golden import EventRule
-    from nrf_deploy.given import recording_for
+    from nrf_deploy.bundle import pipeline
+    from nrf_deploy.bundle.inputs import recording_for
+    from nrf_deploy.engines.emulator import events_golden
+    from nrf_deploy.engines.emulator import golden as plain
+    from nrf_deploy.engines.emulator.events_golden import EventRule
 
     held = nd.load(bundle)
     given, _ = recording_for(held.network, recording)

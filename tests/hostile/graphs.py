@@ -11,7 +11,8 @@ from typing import Any
 
 import h5py
 import numpy as np
-from nir_files import Tree, chain, conv, flatten, graph, lif, linear, pool, port, put
+
+from tests.builders.nir_files import Tree, chain, conv, flatten, graph, lif, linear, pool, port, put
 
 from .case import INPUT, TARGET, USAGE, Box, Case, Family
 from .values import DTYPES, TEXTS, Rng, array, chance, damaged, integer, number, pick, shapes

@@ -22,7 +22,7 @@ SCRIPT = "#!/bin/sh\nfor last; do :; done\n{}\n"
 def stand_in(folder: Path, action: str) -> None:
     """Let every SDK be installed, with an interpreter that does `action` and no more; in the
     script "$last" is the folder of the reply."""
-    from nrf_deploy.sdk import environments, worker
+    from nrf_deploy.engines.sdk import environments, worker
 
     python = folder / "stand-in"
     python.write_text(SCRIPT.format(action))
@@ -134,9 +134,9 @@ def _sound(
             return {"boards": ["speck2bDevKit:1"]}, {"read": np.arange(9)}
         return {}, {"words": rng.integers(0, 2**20, 40).astype(np.uint64), "writes": rows}
     import nrf_deploy as nd
-    from nrf_deploy import pipeline
-    from nrf_deploy.emulator import golden
-    from nrf_deploy.given import recording_for
+    from nrf_deploy.bundle import pipeline
+    from nrf_deploy.bundle.inputs import recording_for
+    from nrf_deploy.engines.emulator import golden
 
     bundle = nd.load(sample.bundle)
     given, _ = recording_for(bundle.network, sample.recording)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[2]
-MODELS = ROOT / "nrf_deploy" / "conformance" / "kit"
+MODELS = ROOT / "nrf_deploy" / "testing" / "conformance" / "kit"
 TARGETS = ROOT / "targets"
 SHARED = ROOT.parent / "shared"
 CHIPS = ("loihi2", "emulator", "speck2b", "loihi1")
@@ -110,19 +110,18 @@ def make(root: Path) -> Samples:
 
 
 def _bundles(folder: Path) -> None:
-    from cli_calls import small
-
     import nrf_deploy as nd
-    from nrf_deploy import nir_io
-    from nrf_deploy.findings import NrfError
-    from nrf_deploy.recording import Recording
-    from nrf_deploy.recordings import write
+    from nrf_deploy.diagnostics.findings import NrfError
+    from nrf_deploy.io import nir
+    from nrf_deploy.io.recordings import write
+    from nrf_deploy.ir.recording import Recording
+    from tests.builders.cli_calls import small
 
     folder.mkdir(parents=True)
-    nir_io.write(small(), folder / "small.nir")
+    nir.write(small(), folder / "small.nir")
     frames = (np.random.default_rng(1).random((30, 3)) < 0.4).astype(np.int64)
     write(Recording.from_dense(frames, 1e-3), folder / "small.npz")
-    nir_io.write(_camera(), folder / "camera.nir")
+    nir.write(_camera(), folder / "camera.nir")
     frames = (np.random.default_rng(3).random((20, 2, 4, 5)) < 0.2).astype(np.int64)
     write(Recording.from_dense(frames, 1e-3), folder / "camera.npz")
     own = ("small", "camera")
@@ -141,7 +140,7 @@ def _bundles(folder: Path) -> None:
 
 
 def _camera() -> Any:
-    from nrf_deploy.network import LIF, Flatten, Input, Linear, Network, Output
+    from nrf_deploy.ir.network import LIF, Flatten, Input, Linear, Network, Output
 
     two = np.ones(2)
     return Network(
@@ -159,7 +158,7 @@ def _camera() -> Any:
 
 
 def _cameras(folder: Path) -> None:
-    from camera_files import WRITERS
+    from tests.builders.camera_files import WRITERS
 
     folder.mkdir(parents=True)
     rng = np.random.default_rng(2)

@@ -10,10 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from nrf_deploy.files import demand_writable, write_text
-from nrf_deploy.findings import NrfError, error
-from nrf_deploy.text import Progress as Bar
-from nrf_deploy.text import duration, finding_text, table
+from nrf_deploy.diagnostics.findings import NrfError, error
+from nrf_deploy.diagnostics.text import Progress as Bar
+from nrf_deploy.diagnostics.text import duration, finding_text, table
+from nrf_deploy.io.files import demand_writable, write_text
 
 from .description import Config, Tracker, config_of
 from .receptive_fields import PAPER, Convention, time_constants
@@ -163,7 +163,7 @@ def _lint(tracker: Tracker) -> None:
 
 
 def _fields(args: argparse.Namespace) -> int:
-    from .field_picture import picture
+    from nrf_research.field_picture import picture
 
     fields, times = PAPER, time_constants(slowest=43.8, ratio=2, count=4)
     if args.config:
@@ -216,8 +216,9 @@ def _test(args: argparse.Namespace) -> int:
 def _publish(args: argparse.Namespace) -> int:
     import torch
 
+    from nrf_research.card import files
+
     from . import checkpoint
-    from .card import files
     from .errors import tested
     from .train import device_of
 
@@ -240,7 +241,8 @@ def _sweep(args: argparse.Namespace) -> int:
 
     import torch
 
-    from . import sweep
+    from nrf_research import sweep
+
     from .errors import VELOCITIES
 
     torch.set_num_threads(args.threads)

@@ -17,9 +17,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from nrf_deploy.files import write_atomically
-from nrf_deploy.findings import InputError, error
-from nrf_deploy.toml_json import parse_json
+from nrf_deploy.diagnostics.findings import InputError, error
+from nrf_deploy.io.files import write_atomically
+from nrf_deploy.io.toml_json import parse_json
 
 from .description import Config, config_from
 from .networks import TrackerNet

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from nrf_deploy.findings import Finding, UsageError, error
-from nrf_deploy.toml_json import parse_toml
+from nrf_deploy.diagnostics.findings import Finding, UsageError, error
+from nrf_deploy.io.toml_json import parse_toml
 
 from .receptive_fields import Field, family, truncated
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from nrf_deploy.network import Array
-from nrf_deploy.readout import coordinates
+from nrf_deploy.ir.network import Array
+from nrf_deploy.verification.task.readout import coordinates
 
 from .description import Config
 from .networks import TrackerNet

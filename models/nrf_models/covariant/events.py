@@ -13,8 +13,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from nrf_deploy.network import Array
-from nrf_deploy.recording import Recording
+from nrf_deploy.ir.network import Array
+from nrf_deploy.ir.recording import Recording
 
 DT = 1e-3
 Outline = Literal["disc", "square", "triangle"]

@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from nrf_deploy.network import Array
-from nrf_deploy.recording import Recording
+from nrf_deploy.ir.network import Array
+from nrf_deploy.ir.recording import Recording
 
 from .events import Scene, Shape, record
 from .receptive_fields import Field, bank, described, size_needed, time_constants
@@ -61,7 +61,7 @@ def build(size: int = SIZE) -> Any:
     """Build the torch module, for events of shape (2, size, size) in steps of 1 ms."""
     import torch
 
-    from .given_layers import convolution, population
+    from .fixed_layers import convolution, population
 
     class FrontEnd(torch.nn.Module):
         def __init__(self) -> None:

@@ -1,6 +1,6 @@
 """Receptive fields whose scale, angle, ratio, velocity and times can be learned, in torch.
 
-The numbers are those of receptive_fields.py, velocity.py and limit.py, with gradients.
+The numbers are those of receptive_fields.py, velocity.py and limit_kernel.py, with gradients.
 Positive parameters are stored as logarithms. A ladder stores its slowest constant and its
 ratio, not its rungs: so it stays a ladder when it is learned, and its channels covariant.
 """

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numba import njit
 
-from nrf_deploy.network import Array
+from nrf_deploy.ir.network import Array
 
 
 @njit(cache=True, nogil=True)

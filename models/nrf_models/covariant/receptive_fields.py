@@ -25,8 +25,8 @@ import numpy as np
 from numpy.polynomial.hermite_e import hermeval
 from numpy.polynomial.legendre import leggauss
 
-from nrf_deploy.findings import Finding, warning
-from nrf_deploy.network import Array
+from nrf_deploy.diagnostics.findings import Finding, warning
+from nrf_deploy.ir.network import Array
 
 REACH = 3.5  # standard deviations that a kernel must cover on each side
 PIXEL_VARIANCE = 1 / 12  # of a box one pixel wide

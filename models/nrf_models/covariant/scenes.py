@@ -18,8 +18,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from nrf_deploy.files import write_atomically
-from nrf_deploy.network import Array
+from nrf_deploy.io.files import write_atomically
+from nrf_deploy.ir.network import Array
 
 from .description import Tracker, Training
 from .events import OUTLINES, Scene, Shape, dense

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from nrf_deploy.network import Array
-from nrf_deploy.recording import Recording
+from nrf_deploy.ir.network import Array
+from nrf_deploy.ir.recording import Recording
 
 from .description import Config, config_from
 from .events import Scene, record

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nrf_deploy.findings import MissingError, UsageError, error
+from nrf_deploy.diagnostics.findings import MissingError, UsageError, error
 
 from . import checkpoint
 from .description import Config, Tracker

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nrf_deploy.network import Array
+from nrf_deploy.ir.network import Array
 
 from .receptive_fields import Field, Velocity, kernel, size_needed
 

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from nrf_deploy.network import Array
-from nrf_deploy.recording import Recording
+from nrf_deploy.ir.network import Array
+from nrf_deploy.ir.recording import Recording
 
 from .events import DT, Scene, Shape, record
 from .receptive_fields import Field, Velocity, bank, described, size_needed
@@ -55,9 +55,9 @@ def build(size: int = SIZE) -> Any:
     """Build the torch module, for events of shape (2, size, size) in steps of 1 ms."""
     import torch
 
-    from nrf_deploy.export.delay import Delay
+    from nrf_deploy.torch.delay import Delay
 
-    from .given_layers import convolution, population
+    from .fixed_layers import convolution, population
 
     class VelocityFrontEnd(torch.nn.Module):
         def __init__(self) -> None:

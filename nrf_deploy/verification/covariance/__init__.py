@@ -6,7 +6,7 @@ this, for the float model and for the emulated chip (docs/covariance.md).
 """
 
 from .measure import covariance
-from .nouns import (
+from .types import (
     ANCHORED,
     CHIP,
     CHIP_EXACT,

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...network import Array
+from nrf_deploy.ir.network import Array
+
 from .fields import Field, Seen
 from .kernels import Kernels
 from .relations import Match, Relation

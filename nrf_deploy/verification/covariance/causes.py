@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from ...progress import Progress, part, quiet
-from ...recording import Recording
+from nrf_deploy.diagnostics.progress import Progress, part, quiet
+from nrf_deploy.ir.recording import Recording
+
 from .deviation import in_time
 from .layer import Lowered, shares
-from .nouns import Row
 from .stretch import stuffed
+from .types import Row
 
 
 def caused(

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...ladders import gain
-from ...network import Array, Network
-from ...recording import Recording
+from nrf_deploy.ir.network import Array, Network
+from nrf_deploy.ir.recording import Recording
+from nrf_deploy.ir.temporal_channels import gain
 
 
 @dataclass(frozen=True)

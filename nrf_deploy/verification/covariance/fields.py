@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.polynomial.hermite_e import hermeval
 
-from ...findings import Finding, warning
-from ...network import Array, Network, Population
+from nrf_deploy.diagnostics.findings import Finding, warning
+from nrf_deploy.ir.network import Array, Network, Population
 
 NUMBERS = {"scale": None, "angle": 0.0, "ratio": 1.0, "along": 0, "across": 0}
 """Default values by name; a scale is required."""

@@ -13,17 +13,18 @@ from typing import Any
 
 import numpy as np
 
-from ...findings import info
-from ...network import Array
-from ...progress import Progress, part, quiet
-from ...recording import Recording
+from nrf_deploy.diagnostics.findings import info
+from nrf_deploy.diagnostics.progress import Progress, part, quiet
+from nrf_deploy.ir.network import Array
+from nrf_deploy.ir.recording import Recording
+
 from .affine import BITS
 from .fields import Seen
 from .judge import KERNEL, WITHIN, galilean
 from .moved import Answers, Move, answers, moved, targets, together
-from .nouns import CHIP, EULER, NEAREST, Part, Row, Trial
 from .relations import Match, motions
-from .stages import Stage, depths
+from .types import CHIP, EULER, NEAREST, Part, Row, Trial
+from .variants import Stage, depths
 
 KEY, TITLE = "galilean", "Galilean: the scene moving faster"
 ABOUT = (

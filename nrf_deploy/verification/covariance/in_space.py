@@ -10,19 +10,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...bundle import Bundle
-from ...findings import Finding, info
-from ...progress import Progress, part, quiet
-from ...recording import Recording
+from nrf_deploy.bundle.bundle import Bundle
+from nrf_deploy.diagnostics.findings import Finding, info
+from nrf_deploy.diagnostics.progress import Progress, part, quiet
+from nrf_deploy.ir.recording import Recording
+
 from .affine import compared
 from .fields import Seen
 from .judge import spatial
 from .kernels import Kernels, kernels
 from .layer import Lowered
 from .moved import answers, around_the_middle, moved, on_pixels, targets, together
-from .nouns import CHIP_KERNELS, KERNELS, Part, Row, Trial
 from .relations import Match, Relation, affine
-from .stages import Stage, busiest, depths
+from .types import CHIP_KERNELS, KERNELS, Part, Row, Trial
+from .variants import Stage, busiest, depths
 
 KEY, TITLE = "affine", "Affine: the image turned, scaled or sheared"
 ABOUT = (

@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ...bundle import Bundle
-from ...findings import Finding, info
-from ...ladder_lint import thresholds
-from ...ladders import rungs
-from ...pipeline import populations
-from ...progress import Progress
-from ...recording import Recording
-from . import stages as made
+from nrf_deploy.bundle.bundle import Bundle
+from nrf_deploy.bundle.pipeline import populations
+from nrf_deploy.compiler.threshold_lint import thresholds
+from nrf_deploy.diagnostics.findings import Finding, info
+from nrf_deploy.diagnostics.progress import Progress
+from nrf_deploy.ir.recording import Recording
+from nrf_deploy.ir.temporal_channels import rungs
+
+from . import variants as made
 from .causes import caused
 from .judge import judged, real_times
 from .layer import Lowered
-from .nouns import CHIP, CHIP_EXACT, EXACT, Trial
-from .stages import Stage
 from .temporal import Slower, inputs, tested
+from .types import CHIP, CHIP_EXACT, EXACT, Trial
+from .variants import Stage
 
 ZERO, REAL, BINNING = "zero-stuffing", "timestamps", "binning"
 TITLES = {

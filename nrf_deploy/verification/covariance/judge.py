@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...bundle import Bundle
-from ...findings import Finding, info
+from nrf_deploy.bundle.bundle import Bundle
+from nrf_deploy.diagnostics.findings import Finding, info
+
 from .layer import ARITHMETIC, EULER
-from .nouns import ANCHORED, CHIP, CHIP_EXACT, CHIP_KERNELS, EXACT, KERNELS, NEAREST, Row, Trial
-from .nouns import EULER as TRAINED
+from .types import ANCHORED, CHIP, CHIP_EXACT, CHIP_KERNELS, EXACT, KERNELS, NEAREST, Row, Trial
+from .types import EULER as TRAINED
 
 NOTHING = 1e-6
 """Error below which a test is covariant."""

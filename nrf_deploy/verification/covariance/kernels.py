@@ -13,9 +13,10 @@ from itertools import product
 
 import numpy as np
 
-from ...network import Array, Delay, Input
-from ...progress import Progress, quiet
-from ...recording import Recording
+from nrf_deploy.diagnostics.progress import Progress, quiet
+from nrf_deploy.ir.network import Array, Delay, Input
+from nrf_deploy.ir.recording import Recording
+
 from .fields import Seen
 from .layer import Lowered
 

@@ -1,6 +1,6 @@
 """Layer of a compiled network, with one kind of its numbers at a time as on the chip.
 
-The numbers and the step are those of `verify --attribute` (ideal.py). The input of the layer is
+The numbers and the step are those of `verify --attribute` (float_twin.py). The input of the layer is
 given, so that errors of other layers do not count; the chip's layer runs on the same input.
 """
 
@@ -12,22 +12,23 @@ from functools import cached_property
 
 import numpy as np
 
-from ...abilities import Dequantising
-from ...bundle import Bundle
-from ...layers import Layers, layers
-from ...legalise import parse
-from ...network import Array, Network, Population, gives_values
-from ...pipeline import target_of
-from ...program import spread
-from ...progress import Progress, quiet
-from ...recording import Recording, Trace
-from ...reference import run as run_reference
-from ..alone import isolated
-from ..attribution import joined
-from ..explain import emulating
-from ..fed import Feed, drive, feeds, inputs_of
-from ..ideal import Numbers, Variants, chip_numbers, ideal, variants
-from ..units import in_units, of_potential
+from nrf_deploy.bundle.bundle import Bundle
+from nrf_deploy.bundle.pipeline import target_of
+from nrf_deploy.compare.units import in_units, of_potential
+from nrf_deploy.compiler.abilities import Dequantising
+from nrf_deploy.compiler.passes import parse
+from nrf_deploy.diagnostics.progress import Progress, quiet
+from nrf_deploy.engines.reference import run as run_reference
+from nrf_deploy.ir.layer_view import Layers, layers
+from nrf_deploy.ir.network import Array, Network, Population, gives_values
+from nrf_deploy.ir.program import spread
+from nrf_deploy.ir.recording import Recording, Trace
+
+from ..attribution.attribution import joined
+from ..attribution.attribution_run import emulating
+from ..attribution.float_twin import Numbers, Variants, chip_numbers, ideal, variants
+from ..attribution.isolated_layer import isolated
+from ..attribution.layer_inputs import Feed, drive, feeds, inputs_of
 
 CHUNK = 64
 MODEL, EULER, ALL = "model", "forward Euler", "all"

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...bundle import Bundle
-from ...findings import Finding, UsageError, warning
-from ...given import as_bundle, as_recording
-from ...pipeline import populations
-from ...progress import Progress, quiet
-from ...recording import Recording
-from . import stages
+from nrf_deploy.bundle.bundle import Bundle
+from nrf_deploy.bundle.inputs import as_bundle, as_recording
+from nrf_deploy.bundle.pipeline import populations
+from nrf_deploy.diagnostics.findings import Finding, UsageError, warning
+from nrf_deploy.diagnostics.progress import Progress, quiet
+from nrf_deploy.ir.recording import Recording
+
+from . import variants
 from .fields import seen
 from .in_motion import in_motion
 from .in_space import in_space
 from .in_time import in_time
-from .nouns import Covariance
 from .temporal import Slower
+from .types import Covariance
 
 
 def covariance(
@@ -36,7 +37,9 @@ def covariance(
     held_there = set(populations(bundle))
     wrong += [_left_out(one.layer) for one in described if one.layer not in held_there]
     described = [one for one in described if one.layer in held_there]
-    space_stages, refused = stages.in_space(bundle, recording, progress) if described else ([], [])
+    space_stages, refused = (
+        variants.in_space(bundle, recording, progress) if described else ([], [])
+    )
     space = in_space(bundle, recording, described, space_stages, progress)
     trials = (*temporal, space, in_motion(recording, described, space_stages, progress))
     tests = {test.key: test for test in trials}

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...network import Array, Shape
-from ...recording import Recording
+from nrf_deploy.ir.network import Array, Shape
+from nrf_deploy.ir.recording import Recording
+
 from .deviation import Deviation, of_spikes, of_values
 from .fields import Seen
 from .relations import Match

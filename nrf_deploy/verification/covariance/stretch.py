@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...recording import Recording
+from nrf_deploy.ir.recording import Recording
 
 
 def stuffed(recording: Recording, stretch: int) -> Recording:

@@ -13,14 +13,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from ...ladders import Rung
-from ...network import Network
-from ...progress import Progress, part
-from ...recording import Recording
+from nrf_deploy.diagnostics.progress import Progress, part
+from nrf_deploy.ir.network import Network
+from nrf_deploy.ir.recording import Recording
+from nrf_deploy.ir.temporal_channels import Rung
+
 from .deviation import Deviation, in_time
-from .nouns import Row
-from .stages import Run, Stage
 from .stretch import as_long, rebinned, stuffed
+from .types import Row
+from .variants import Run, Stage
 
 Slower = Callable[[int], Recording]
 """Function from a stretch to the recording with stretched timestamps, in the same steps."""

@@ -1,0 +1,1 @@
+"""Experiments with the covariant trackers: sweeps, cards and figures. Not installed."""

@@ -1,0 +1,189 @@
+"""Frozen dataclasses as JSON and named arrays, and back.
+
+What may be written or read is a registry of names and classes: nothing is ever imported
+because a file says so. Numbers, text and None stand for themselves, a tuple is a JSON
+list, and an object with one key is
+    {"array": name}   an array, stored beside the JSON; one that is shared is stored once
+    {"map": {...}}    a mapping; its order is not kept
+    {"list": [...]}   a list
+while {"type": name, field: value, ...} is a dataclass of the registry. Each field must fit
+its annotation, in both directions, so that what is saved can be loaded and what is loaded
+can be trusted to be of its type.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Iterator, Mapping
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import numpy as np
+
+from nrf_deploy.diagnostics.findings import InputError, error
+from nrf_deploy.io.toml_json import is_int64, parse_json
+from nrf_deploy.ir.network import Array
+
+Tree = Any  # what json gives
+
+_NUMBERS: dict[Any, tuple[type, ...]] = {
+    int: (int, np.integer),
+    float: (int, float, np.integer, np.floating),
+}
+
+
+class Codec:
+    def __init__(self, classes: Mapping[str, type]) -> None:
+        self._classes = dict(classes)
+        self._names = {cls: name for name, cls in classes.items()}
+        self._fields = {cls: _fields(cls) for cls in classes.values()}
+
+    def encode(self, value: Any) -> tuple[Tree, dict[str, Array]]:
+        """(tree, arrays). A value that no registry holds is a TypeError: our bug, not a user's."""
+        arrays: dict[int, tuple[str, Array]] = {}
+        return self._encode(value, "", arrays), dict(arrays.values())
+
+    def decode(self, tree: Tree, arrays: Mapping[str, Array]) -> Any:
+        try:
+            return self._decode(tree, "", arrays)
+        except RecursionError as problem:
+            raise _refusal("", "is nested too deeply") from problem
+
+    def _encode(self, value: Any, at: str, arrays: dict[int, tuple[str, Array]]) -> Tree:
+        if isinstance(value, np.generic):
+            value = value.item()
+        if isinstance(value, float) and not math.isfinite(value):
+            raise _refusal(at, f"is {value}, which no JSON can hold")
+        if isinstance(value, int) and not is_int64(value):
+            raise _refusal(at, "is an integer of more than 64 bits")
+        if value is None or isinstance(value, (bool, int, float, str)):
+            return value
+        if type(value) is np.ndarray:
+            name, _ = arrays.setdefault(id(value), (f"{len(arrays):04d}", value))
+            return {"array": name}
+        if isinstance(value, tuple):
+            return [self._encode(v, f"{at}/{i}", arrays) for i, v in enumerate(value)]
+        if isinstance(value, list):
+            return {"list": self._encode(tuple(value), at, arrays)}
+        if isinstance(value, Mapping):
+            if not all(isinstance(key, str) for key in value):
+                raise TypeError(f"{at} has keys that are not text")
+            return {"map": {k: self._encode(value[k], f"{at}/{k}", arrays) for k in sorted(value)}}
+        if type(value) not in self._names:
+            raise TypeError(f"{at} is a {type(value).__name__}, which is not in the registry")
+        tree = {"type": self._names[type(value)]}
+        for name, hint in self._fields[type(value)].items():
+            held = getattr(value, name)
+            if not fits(held, hint):
+                raise TypeError(f"{at}/{name} is {held!r:.80}, not {hint}")
+            if not _neutral(type(value), name, held):
+                tree[name] = self._encode(held, f"{at}/{name}", arrays)
+        return tree
+
+    def _decode(self, tree: Tree, at: str, arrays: Mapping[str, Array]) -> Any:
+        match tree:
+            case None | bool() | int() | str():
+                return tree
+            case float() if math.isfinite(tree):
+                return tree
+            case list():
+                return tuple(self._decode(t, f"{at}/{i}", arrays) for i, t in enumerate(tree))
+            case {"type": str(name), **fields}:
+                return self._build(name, fields, at, arrays)
+            case {"array": str(name)} if len(tree) == 1 and name in arrays:
+                return arrays[name]
+            case {"list": list(items)} if len(tree) == 1:
+                return list(self._decode(items, at, arrays))
+            case {"map": dict(items)} if len(tree) == 1:
+                return {k: self._decode(t, f"{at}/{k}", arrays) for k, t in items.items()}
+        raise _refusal(at, f"is {tree!r:.80}, which means nothing here")
+
+    def _build(self, name: str, given: Tree, at: str, arrays: Mapping[str, Array]) -> Any:
+        cls = self._classes.get(name)
+        if cls is None:
+            raise _refusal(at, f"is of the unknown type {name!r:.80}")
+        hints = self._fields[cls]
+        if foreign := sorted(set(given) - set(hints)):
+            raise _refusal(at, f"has fields that a {name} has not: {', '.join(foreign):.80}")
+        values = {k: self._decode(t, f"{at}/{k}", arrays) for k, t in given.items()}
+        for field, value in values.items():
+            if not fits(value, hints[field]):
+                raise _refusal(f"{at}/{field}", f"is {value!r:.80}, which no {name} can have there")
+        try:
+            return cls(**values)
+        except TypeError as problem:
+            raise _refusal(at, f"is no whole {name}: {problem}") from problem
+
+
+def _neutral(cls: type, name: str, held: Any) -> bool:
+    """Return True for a feature of neurons that is not used.
+
+    It is not stored: so a feature that a later version adds changes no bundle without it.
+    """
+    field = {f.name: f for f in dataclasses.fields(cls)}[name]
+    if "about" not in field.metadata or isinstance(held, np.ndarray):
+        return False
+    return held is field.default or (isinstance(held, bool | float | str) and held == field.default)
+
+
+def _fields(cls: type) -> dict[str, Any]:
+    hints = get_type_hints(cls)
+    fields = {f.name: hints[f.name] for f in dataclasses.fields(cls)}
+    if "type" in fields:
+        raise TypeError(f"{cls.__name__} has a field of the name that marks dataclasses")
+    return fields
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Whether a value is what an annotation of our nouns says."""
+    origin, args = get_origin(hint), get_args(hint)
+    if hint is Any:
+        return True
+    if hint in (None, NoneType):
+        return value is None
+    if hint in _NUMBERS:
+        return isinstance(value, _NUMBERS[hint]) and not isinstance(value, bool)
+    if origin is Literal:
+        return isinstance(value, str) and value in args
+    if origin in (Union, UnionType):
+        return any(fits(value, arg) for arg in args)
+    if origin is tuple:
+        if not isinstance(value, tuple):
+            return False
+        expected = args[:1] * len(value) if args[-1] is Ellipsis else args
+        return len(value) == len(expected) and all(map(fits, value, expected))
+    if origin is Mapping:
+        return isinstance(value, Mapping) and all(fits(v, args[1]) for v in value.values())
+    return isinstance(value, origin or hint)
+
+
+def misfits(noun: Any, called: str) -> Iterator[str]:
+    """Yield the fields of a dataclass that hold what their annotations do not allow."""
+    for name, hint in _hints(type(noun)).items():
+        if not fits(value := getattr(noun, name), hint):
+            yield f"{name} of {called} is {value!r:.80}, which it cannot be"
+
+
+_HINTS: dict[type, dict[str, Any]] = {}
+
+
+def _hints(cls: type) -> dict[str, Any]:
+    if cls not in _HINTS:
+        _HINTS[cls] = _fields(cls) if dataclasses.is_dataclass(cls) else {}
+    return _HINTS[cls]
+
+
+def to_json(tree: Tree, indent: int | None = None) -> bytes:
+    """The same bytes for the same tree, always."""
+    return json.dumps(tree, sort_keys=True, allow_nan=False, indent=indent).encode("ascii")
+
+
+def from_json(data: bytes) -> Tree:
+    """Return the value of a JSON text; raise ValueError as `parse_json` does."""
+    return parse_json(data)
+
+
+def _refusal(at: str, what: str) -> InputError:
+    return InputError(error("BUNDLE-CONTENT", f"{at or 'the content'} {what}"))

@@ -1,0 +1,289 @@
+"""Arguments of the API: convert an object or a path to a Bundle, Recording or Rules."""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Unpack, get_args
+
+import numpy as np
+
+from nrf_deploy.compiler.quantize.rules import Rules, demand_sound, nearest, parse_rules
+from nrf_deploy.diagnostics.argument_types import demand_path, wrong
+from nrf_deploy.diagnostics.findings import ArgumentTypeError, Finding, error, naming, refuse
+from nrf_deploy.diagnostics.text import several
+from nrf_deploy.engines.reference.neurons import Decay
+from nrf_deploy.io.file_types import demand_kind
+from nrf_deploy.io.files import content
+from nrf_deploy.io.model import Model, as_model
+from nrf_deploy.io.recordings.model_fit import PACE, pace
+from nrf_deploy.io.toml_json import TOML_LIMIT
+from nrf_deploy.ir.network import Input, Network, Shape
+from nrf_deploy.ir.recording import Recording
+
+from .bundle import Bundle, load
+
+if TYPE_CHECKING:
+    from nrf_deploy.io.recordings import Options
+
+File = str | os.PathLike[str]
+DECAYS = get_args(Decay)
+
+
+def as_bundle(given: object) -> Bundle:
+    """Return a Bundle, or the one in a .nrfb file."""
+    if isinstance(given, Bundle):
+        return given
+    if isinstance(given, str | Path):
+        demand_kind(given, "bundle")
+        return load(given)
+    raise wrong(
+        given, "a bundle", 'pass what nrf_deploy.compile(model, "CHIP") gives, or a .nrfb path'
+    )
+
+
+def as_recording(given: object) -> Recording:
+    """Return a Recording; refuse a path: how it is read depends on the model and on options."""
+    if isinstance(given, Recording):
+        return given
+    fix = "pass what nrf_deploy.read_recording(path, bundle, bin=...) gives"
+    raise wrong(given, "a recording", fix)
+
+
+def as_scheme(given: object) -> Rules:
+    """Return Rules, or those in a .toml file; without either, no rules."""
+    if given is None or isinstance(given, Rules):
+        return Rules() if given is None else demand_sound(given)
+    if not isinstance(given, str | Path):
+        fix = "pass the path of a .toml file, what nrf_deploy.parse_rules(text) gives, or None"
+        raise wrong(given, "a scheme", fix)
+    with naming(given):
+        return parse_rules(content(given, TOML_LIMIT))
+
+
+def network_of(given: Bundle | Model | Network | File) -> Network:
+    """Return the float network of a bundle, a model, a network, or the file of one."""
+    from nrf_deploy.io.file_types import kind_of
+
+    if isinstance(given, str | Path) and kind_of(given) == "bundle":
+        return load(given).network
+    return given.network if isinstance(given, Bundle) else as_model(given).network
+
+
+def recording_for(
+    network: Network,
+    path: File,
+    stretch: int = 1,
+    **options: Unpack[Options],
+) -> tuple[Recording, tuple[Finding, ...]]:
+    """A recording in the shape of the network's inputs, and what is to be said about it.
+
+    `stretch` makes the timestamps of events so many times as long.
+    """
+    from nrf_deploy.io.recordings import read
+
+    demand_kind(path, "recording")
+    inputs = list(network.of(Input))
+    shape: Shape = (
+        inputs[0].shape if len(inputs) == 1 else (sum(math.prod(n.shape) for n in inputs),)
+    )
+    recording, findings = read(path, shape=shape, dt=network.dt, stretch=stretch, **options)
+    return recording, tuple(findings)
+
+
+def slower(
+    network: Network, path: File, **options: Unpack[Options]
+) -> Callable[[int], Recording] | None:
+    """The recording of a scene so many times slower, as `recording_for` reads it; None where
+    the file has no timestamps."""
+    from nrf_deploy.io.recordings import opened
+
+    if isinstance(opened(path, dt=options.get("bin"))[0], Recording):
+        return None
+    return lambda by: recording_for(network, path, stretch=by, **options)[0]
+
+
+def read_recording(
+    path: File,
+    model: Bundle | Model | Network | File,
+    **options: Unpack[Options],
+) -> Recording:
+    """Read a recording for the input of a model; warnings are Python warnings.
+
+    Args:
+        path: The file: .npz, .npy, .csv, a camera's file or NIR data (docs/recordings.md).
+        model: What is to be run: a bundle, a model, a network, or the path of one. Its input
+            shape and dt are those of the recording.
+        options: How the file is read. For events with timestamps, `bin`: seconds of one
+            step (required), `origin`: where step 0 begins, "first" event (default) or "zero"
+            of the file's clock, `start` and `until`: bounds in seconds after the origin,
+            `crop`: (x, y, width, height) in pixels of the sensor, `downsample`: N, one pixel
+            for N x N. For all files, `merge`: count "polarity" or "all" events together,
+            `clip`: the largest value; larger ones become this one. Default: none of them.
+
+    Returns:
+        The Recording; `made` names the steps that made it of the file.
+
+    Raises:
+        MissingFileError: The file does not exist (a FileNotFoundError).
+        InputError: A file that is damaged, or does not fit the model (a ValueError).
+        UsageError: An unknown option or one of a wrong type (a TypeError), or a wrong value
+            (a ValueError).
+    """
+    demand_options("read_recording", options)
+    network = network_of(model)
+    recording, findings = recording_for(network, path, **options)
+    for finding in findings:
+        if finding.severity == "warning":
+            warnings.warn(finding.text(), stacklevel=2)
+    return recording
+
+
+def write_recording(recording: Recording, path: File) -> None:
+    """Write a recording to a file: the same bytes for the same recording.
+
+    Args:
+        recording: What `read_recording` returns, or an output of a Trace.
+        path: The file: .npz, which `read_recording` gives back exactly and numpy opens, or
+            .nir as NIR data, which holds the events and their dt.
+
+    Raises:
+        UsageError: Another suffix, an unsound recording, or a file that cannot be written.
+    """
+    from nrf_deploy.io.recordings import write
+
+    demand_path(path)
+    write(as_recording(recording), path)
+
+
+def demand_options(function: str, options: Collection[str]) -> None:
+    """Refuse names that are no option of a recording: they would change nothing."""
+    from nrf_deploy.io.recordings import Options
+
+    known = Options.__annotations__
+    unknown = [n for n in options if n not in known]
+    refuse(
+        [
+            error("ARGUMENT-UNKNOWN", f"{function} takes no {n!r}", fix=nearest(n, known))
+            for n in unknown
+        ],
+        ArgumentTypeError,
+    )
+
+
+def other_steps(
+    network: Network, recording: Recording, name: str = "the recording"
+) -> list[Finding]:
+    """The warning about a recording whose steps are not the model's, wherever it is used; one
+    that does not say how long its steps are, or a model that counts steps, has none."""
+    binned = any(step.startswith("bin ") for step in recording.made)
+    said = pace(recording, name, network.dt, binned)
+    return [f for f in said if f.severity == "warning"]
+
+
+def without_steps(findings: Iterable[Finding]) -> list[Finding]:
+    """The findings but that warning, where it is told already."""
+    return [f for f in findings if f.code != PACE]
+
+
+def input_faults(bundle: Bundle, recording: Recording, integers: bool) -> list[Finding]:
+    """Why this recording cannot go into this bundle."""
+    shapes = [n.shape for n in bundle.network.of(Input)]
+    size = sum(math.prod(s) for s in shapes)
+    findings = []
+    if recording.size != size or (len(shapes) == 1 and recording.shape != shapes[0]):
+        findings.append(
+            error(
+                "RECORDING-SHAPE",
+                f"the recording has the shape {recording.shape}, the model takes "
+                f"{shapes[0] if len(shapes) == 1 else shapes}",
+                fix="read it for this model (nrf_deploy.read_recording), or crop it",
+            )
+        )
+    values = recording.value
+    if integers and len(values):
+        if np.any(values != np.rint(values)):
+            at = int(np.argmax(values != np.rint(values)))
+            findings.append(
+                error(
+                    "RECORDING-NOT-WHOLE",
+                    f"the value {values[at]:.6g} is no whole number",
+                    step=int(recording.step[at]),
+                    why="what enters a chip are spikes, counts or integer payloads",
+                    fix="send counts of events, or scale the input in the model's first layer",
+                )
+            )
+        findings += _beyond(bundle, recording)
+    return findings
+
+
+def _beyond(bundle: Bundle, recording: Recording) -> list[Finding]:
+    """Whether a value is larger, or further below 0, than the program's ports take."""
+    ranges = [port.range for port in bundle.program.ports]
+    low, high = max((r[0] for r in ranges), default=0), min((r[1] for r in ranges), default=1)
+    values, findings = recording.value, []
+    if values.min() < low:
+        at = int(np.argmin(values))
+        findings.append(
+            error(
+                "RECORDING-NEGATIVE" if low == 0 else "RECORDING-TOO-LARGE",
+                f"the value {values[at]} is below {low}, the least that goes into this bundle",
+                step=int(recording.step[at]),
+                why=f"{bundle.chip} takes spikes without a sign" if low == 0 else "",
+                fix="give the two polarities a channel each"
+                if low == 0
+                else "compile with --calibrate and a recording that holds such values",
+            )
+        )
+    if values.max() > high:
+        at = int(np.argmax(values))
+        more = (
+            "or choose a chip that takes more (nrf-deploy targets)"
+            if (low, high) == (0, 1)
+            else "or compile with --calibrate and a recording that holds such values"
+        )
+        findings.append(
+            error(
+                "RECORDING-TOO-LARGE",
+                f"the value {values[at]} is beyond {high}, the most that goes into this bundle",
+                step=int(recording.step[at]),
+                why=_bounded(bundle, high),
+                fix=f"give --clip {high} ({several(high, 'event')} a pixel and step at most), a "
+                f"smaller --bin (fewer events fall together), {more}",
+            )
+        )
+    return findings
+
+
+def _bounded(bundle: Bundle, high: int) -> str:
+    """What bounds the input: a target that chose the bound keeps a finding that says why."""
+    chosen = next((f for f in bundle.findings if f.code.endswith("-INPUT-PEAK")), None)
+    if chosen is None:
+        return f"{bundle.chip} takes a spike or none from an input in a step" if high == 1 else ""
+    where = f", in layer {chosen.layer!r}" if chosen.layer else ""
+    return f"this model was compiled for values up to {high}: {chosen.why}{where}"
+
+
+def decay_faults(decay: str, engines: Collection[str]) -> list[Finding]:
+    """Only the float reference has another way to step; a chip's decays are its own."""
+    if decay not in DECAYS:
+        return [
+            error(
+                "DECAY-UNKNOWN",
+                f"there is no decay {decay!r}",
+                fix=f"choose one of: {', '.join(DECAYS)}",
+            )
+        ]
+    if decay == "euler" or "reference" in engines:
+        return []
+    return [
+        error(
+            "DECAY-ENGINE",
+            f"the decay {decay!r} is the float reference's, not one of {', '.join(engines)}",
+            why="the integers of a chip were made for its own steps",
+            fix="use the engine reference, or leave the decay out",
+        )
+    ]

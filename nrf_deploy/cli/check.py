@@ -1,0 +1,28 @@
+"""The verb check: every layer's verdict, under the options of `compile`."""
+
+from __future__ import annotations
+
+import argparse
+
+from nrf_deploy.bundle import tables
+from nrf_deploy.diagnostics.text import finding_text
+from nrf_deploy.io.model import read
+
+from .common import demand_calibrate, staged
+from .main import emit
+
+
+def check(args: argparse.Namespace) -> int:
+    demand_calibrate(args)
+    model = read(args.model, args.dt, reset=args.reset, fires=args.fires)
+    verdict, messages = staged(args, model, args.target)
+    rows = tables.verdicts(verdict)
+    good = verdict.fits
+    if args.json:
+        layers = [dict(zip(tables.VERDICT_KEYS, row, strict=True)) for row in rows]
+        answer = {"ok": good, "exit_code": 0 if good else 4, "target": args.target}
+        emit(args, {**answer, "layers": layers}, (*messages, *verdict.findings))
+    else:
+        print("".join(f"{finding_text(f)}\n\n" for f in messages if f.severity != "info"), end="")
+        print(tables.verdict_text(args.model, args.target, verdict))
+    return 0 if good else 4

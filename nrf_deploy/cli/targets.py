@@ -1,0 +1,19 @@
+"""The verb targets: the installed chips."""
+
+from __future__ import annotations
+
+import argparse
+
+from nrf_deploy.api import target_tables
+from nrf_deploy.api.installed import selected
+
+from .main import emit
+
+
+def targets(args: argparse.Namespace) -> int:
+    shelf, chip = selected(args.name)
+    if args.json:
+        emit(args, {"ok": True, "targets": target_tables.targets_json(shelf, chip)}, ())
+    else:
+        print(target_tables.targets_text(shelf, chip))
+    return 0

@@ -1,0 +1,1 @@
+"""The compiler: passes, checks, quantization, lowering, placement."""

@@ -1,0 +1,60 @@
+"""A reset by subtraction becomes a reset to zero. This is not exact.
+
+After a spike v = v - v_threshold keeps what was above the threshold, v = 0 forgets it.
+No rewrite keeps it on a neuron that resets to a value: the remainder is known in the step
+of the spike only, to the neuron itself only; a connection back to itself brings v_threshold,
+or anything else, one step later, when the reset has already forgotten the remainder. The two
+are the same where the remainder is always 0: where v meets its threshold exactly.
+
+The rewritten neuron fires at most as often from non-negative input, and loses up to one
+step's input a spike. A large input a step, against the threshold, makes this dear.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+
+from nrf_deploy.ir.capabilities import Accepts, accepted
+from nrf_deploy.ir.network import Network, Node, Population
+from nrf_deploy.neurons import MEMBRANES, Spikes
+
+from .approximate import Approximate
+from .base import Done, Outcome, register
+from .graph_edits import replace
+
+
+@register
+@dataclass(frozen=True)
+class SubtractAsZeroReset(Approximate):
+    """Populations that subtract their threshold when they spike start again at 0 instead."""
+
+    name = "subtract_as_zero_reset"
+    choice = "subtract-as-zero-reset"
+    about = "a spike resets the potential to 0; what it was above the threshold is lost"
+
+    def at(self, network: Network, node: Node) -> Outcome:
+        if type(node) is not Population or accepted(node, SUBTRACTS) is None:
+            return None
+        rule = node.rule
+        if type(rule) is not Spikes or rule.reset != "subtract":
+            return None
+        zero = np.zeros_like(np.broadcast_to(rule.reset_to, node.shape))
+        reset = dataclasses.replace(rule, reset="value", reset_to=zero)
+        return Done(
+            replace(network, dataclasses.replace(node, rule=reset)),
+            "the potential is reset to 0 instead of by subtraction",
+        )
+
+
+SUBTRACTS = (
+    Accepts(
+        "subtracts",
+        frozenset(MEMBRANES),
+        Spikes,
+        frozenset(("reset=subtract", "reset_to", "fires=at", "refractory")),
+    ),
+)
+"""Rules whose reset can be exchanged; of several spikes in a step each takes its own part."""

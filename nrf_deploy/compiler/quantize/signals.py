@@ -1,0 +1,84 @@
+"""What flows on calibration data: the model's signals, and, as layers are fixed, the chip's.
+
+Each layer is then given what arrives when the layers before it run as they will on the chip.
+Where a loop leads back, the model's own signals stand in. All is on the model's time.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nrf_deploy.engines.reference import run
+from nrf_deploy.engines.reference.connections import connection
+from nrf_deploy.engines.reference.nodes import DelayLine, delay_steps
+from nrf_deploy.ir.layer_view import Layers, Link
+from nrf_deploy.ir.network import Array, AvgPool, Conv, Delay, Linear, Network, SumPool, exact
+from nrf_deploy.ir.recording import Recording
+
+ELEMENTS = 20_000_000
+"""Of the largest layer's frames: longer data are cut."""
+
+
+class Signals:
+    def __init__(self, network: Network, view: Layers, recording: Recording):
+        self.network, self.view = network, view
+        largest = max(int(np.prod(network[stop].shape)) for stop in view.stops)
+        self.steps = min(recording.steps, max(16, ELEMENTS // largest))
+        trace = run(network, recording, record=view.stops, steps=self.steps)
+        self.model = {stop: trace.outputs[stop].dense() for stop in view.stops}
+        self.chip: dict[str, Array] = {}
+
+    def source(self, link: Link) -> Array:
+        """(steps, *shape) of what feeds this link."""
+        frames = self._sent(link.source)
+        late = link.back + link.delay
+        if not late:
+            return frames
+        return np.concatenate([np.zeros_like(frames[:late]), frames[:-late]])
+
+    def _sent(self, stop: str) -> Array:
+        node = self.network[stop]
+        fed = all(link.source in self.chip for link in self.view.into(stop))
+        if stop not in self.chip and exact(node, Delay, SumPool, AvgPool) and fed:
+            total = np.zeros((self.steps, *node.shape))
+            for link in self.view.into(stop):
+                frames = self.source(link)
+                total += frames if link.node is None else connection(link.node)(frames)
+            self.chip[stop] = (
+                DelayLine(delay_steps(node, self.network.dt))(total)
+                if exact(node, Delay)
+                else total
+            )
+        return self.chip.get(stop, self.model[stop])
+
+    def sums(self, link: Link, weight: Array, shape: tuple[int, ...]) -> Array:
+        """What these integer weights make of it, (steps, *shape)."""
+        frames, node = self.source(link), link.node
+        if exact(node, Conv):
+            from .sparse_convolution import convolved  # starts numba
+
+            out = convolved(node, weight, frames)
+        elif exact(node, Linear):
+            out = frames.reshape(len(frames), -1).astype(np.float64) @ weight.T.astype(np.float64)
+        elif exact(node, SumPool, AvgPool):
+            each = weight.reshape(len(weight), -1)[:, 0].reshape(-1, *[1] * len(node.window))
+            out = connection(node)(frames) * each
+        else:
+            out = frames.reshape(len(frames), -1) * weight
+        return np.rint(out).astype(np.int64).reshape(len(frames), *shape)
+
+
+def a_channel(x: Array) -> Array:
+    """(steps, channels, ...) summed for each channel."""
+    return np.asarray(np.moveaxis(x, 1, 0).reshape(x.shape[1], -1).sum(axis=1))
+
+
+def distance(got: Array, wanted: Array) -> Array:
+    """Places that differ, and how far each neuron's count is off: a channel.
+
+    Places alone would prefer a lost spike (one place) to one moved by a step (two), and
+    a fit would learn silence. With the counts both cost the same.
+    """
+    fired, asked = got != 0, wanted != 0
+    counts = fired.sum(axis=0, dtype=np.int64) - asked.sum(axis=0, dtype=np.int64)
+    return np.asarray(a_channel(fired != asked) + a_channel(np.abs(counts)[None]))

@@ -1,0 +1,1 @@
+"""Findings, progress, and the text that shows both."""

@@ -1,0 +1,46 @@
+"""What a population does in one step of time: the normative float text.
+
+A step is its membrane's (neurons/), then its rule's. The "euler" steps are Norse's, operation by
+operation in float32, so that spikes and states agree with it bit for bit: Leaky is LIBoxCell and
+LIFBoxCell, CurrentLeaky is LICell and LIFCell, Integrator with spikes is IAFCell. Norse holds
+1/tau in float32; `Membrane.rate` finds that number again from a tau that was written as 1/tau_inv
+in float64. Norse's cells have no r, w_in or dt*r: these scale the input before the cell sees it,
+and a factor of 1 changes nothing.
+
+The "exact" steps are the solution of the same equations for an input that is held for one step.
+There is no float32 original that they must equal, so coefficients and states are float64, and
+only what is handed on is rounded to float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+
+from nrf_deploy.ir.capabilities import Accepts, Domain, demand
+from nrf_deploy.ir.network import Array, Population
+from nrf_deploy.neurons import MEMBRANES, RULES, State
+
+Decay = Literal["euler", "exact"]
+Step = Callable[[State, Array], tuple[Array, State]]
+"""(state, input) -> (value, state after the step)"""
+Neuron = tuple[State, Step]
+NEURONS = tuple(Accepts("reference", frozenset(MEMBRANES), rule, rule.runs) for rule in RULES)
+DOMAIN = Domain(NEURONS)
+
+
+def neuron(node: Population, dt: float, decay: Decay) -> Neuron:
+    """Return the first state of a population and its step."""
+    demand(node, DOMAIN, "the float reference")
+    exact = node.membrane.exact(dt) if decay == "exact" else None
+    dtype = np.float32 if exact is None else np.float64
+    advance = exact or node.membrane.euler(dt, node.spikes)
+    more, fire = node.rule.fire(node.shape, dt, dtype)
+    start = {**node.membrane.start(node.rule), **more}
+
+    def step(state: State, x: Array) -> tuple[Array, State]:
+        return fire(state, {**state, **advance(state, x)})
+
+    return {k: np.broadcast_to(v, node.shape).astype(dtype) for k, v in start.items()}, step

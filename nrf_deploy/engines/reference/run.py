@@ -1,0 +1,240 @@
+"""Runs a Network over a recording in floating point.
+
+Where several edges meet, their signals add in float32, in the order of the edges. An
+edge that closes a cycle carries the value of the step before; loops.py says what it carries
+in the first step. Nodes outside cycles work through a chunk of time each; the nodes of a
+cycle go through it together, step by step. How long a chunk is decides memory and speed only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from functools import reduce
+from graphlib import TopologicalSorter
+
+import numpy as np
+
+from nrf_deploy.diagnostics.findings import Finding, UsageError, error, refuse
+from nrf_deploy.diagnostics.progress import Progress, quiet
+from nrf_deploy.ir.capabilities import demand
+from nrf_deploy.ir.network import (
+    Array,
+    Delay,
+    Flatten,
+    Input,
+    Network,
+    Output,
+    Population,
+    Threshold,
+    exact,
+)
+from nrf_deploy.ir.recording import Recording, Trace
+
+from .connections import Chunk
+from .loops import before_first
+from .neurons import Decay
+from .nodes import RUNS, Neurons, at_work, delay_faults
+
+CHUNK_BYTES = 64 << 20  # the values of all nodes in one chunk
+CHUNK_STEPS = 256  # so that progress is seen
+
+
+def run(
+    network: Network,
+    recording: Recording,
+    *,
+    record: Iterable[str] | None = None,
+    states: Iterable[str] = (),
+    steps: int | None = None,
+    decay: Decay = "euler",
+    progress: Progress = quiet,
+    chunk: int | None = None,
+) -> Trace:
+    """Run `network` over `recording`.
+
+    A network with several Inputs takes them stacked, each flat, in the order of its
+    Input nodes. `record` names the nodes whose values are kept (by default all
+    populations and Threshold nodes), `states` the populations whose state variables are
+    kept after every step. `steps` beyond the recording run on silence. `decay` "euler"
+    is Norse's step, "exact" the solution of the same equations (see neurons.py).
+
+    Signals that can only hold spikes (or whole numbers, where they pass on an input of
+    whole numbers) come back as int64, all others as float32.
+    """
+    demand(network, RUNS, "the float reference")
+    steps = recording.steps if steps is None else steps
+    kept = [n.name for n in network.of(Population, Threshold)] if record is None else list(record)
+    states = list(states)
+    refuse(_faults(network, recording, kept, states, steps), UsageError)
+
+    size = sum(math.prod(n.shape) for n in network.nodes)
+    chunk = chunk or max(1, min(CHUNK_STEPS, CHUNK_BYTES // (4 * size)))
+    work = {n.name: at_work(n, network.dt, decay, n.name in states) for n in network.nodes}
+    integral = {name: _integral(network, recording, name) for name in kept}
+    order = components(network)
+    before = before_first(network, work)
+    parts: dict[str, list[Recording]] = {name: [] for name in kept}
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        for first in range(0, steps, chunk):
+            last = min(first + chunk, steps)
+            values = _given(network, recording, first, last)
+            for component in order:
+                _advance(network, component, work, values, before, last - first)
+            for name in before:
+                before[name] = values[name][-1]
+            for name, done in parts.items():
+                whole = values[name].astype(np.int64) if integral[name] else values[name]
+                done.append(Recording.from_dense(whole, recording.dt))
+            progress(last, steps)
+
+    return Trace(
+        engine="reference" if decay == "euler" else "reference-exact",
+        outputs={
+            name: _joined(done, network[name].shape, integral[name], recording.dt)
+            for name, done in parts.items()
+        },
+        states={name: _history(work[name]) for name in states},
+        notes={},
+    )
+
+
+def components(network: Network) -> list[tuple[str, ...]]:
+    """Nodes that depend on each other in a cycle together, every other node alone, in order."""
+    reach = {n.name: _reachable(network, n.name) for n in network.nodes}
+    member = {
+        n: next((m for m in network.order if n in reach[m] and m in reach[n]), n)
+        for n in network.order
+    }
+    graph: dict[str, set[str]] = {member[n]: set() for n in network.order}
+    for source, target in network.edges:
+        graph[member[target]] |= {member[source]} - {member[target]}
+    return [
+        tuple(n for n in network.order if member[n] == lead)
+        for lead in TopologicalSorter(graph).static_order()
+    ]
+
+
+def _reachable(network: Network, name: str) -> set[str]:
+    """Where a signal from this node gets to."""
+    found: set[str] = set()
+    ahead = list(network.targets(name))
+    while ahead:
+        here = ahead.pop()
+        if here not in found:
+            found.add(here)
+            ahead += network.targets(here)
+    return found
+
+
+def _advance(
+    network: Network,
+    component: tuple[str, ...],
+    work: dict[str, Chunk],
+    values: dict[str, Array],
+    before: dict[str, Array],
+    steps: int,
+) -> None:
+    """Fill in the values of these nodes for one chunk."""
+    if len(component) == 1 and (component[0], component[0]) not in network.edges:
+        (name,) = component
+        if not exact(network[name], Input):
+            arriving = [values[s] for s in network.sources(name)]
+            values[name] = work[name](_sum(arriving, (steps, *network[name].input_shape)))
+        return
+    for name in component:
+        values[name] = np.empty((steps, *network[name].shape), np.float32)
+    for t in range(steps):
+        for name in component:
+            arriving = [
+                (values[s][t - 1] if t else before[s])
+                if (s, name) in network.back_edges
+                else values[s][t]
+                for s in network.sources(name)
+            ]
+            values[name][t] = work[name](_sum(arriving, network[name].input_shape)[None])[0]
+
+
+def _sum(arriving: list[Array], shape: tuple[int, ...]) -> Array:
+    return reduce(np.add, arriving) if arriving else np.zeros(shape, np.float32)
+
+
+def _given(network: Network, recording: Recording, first: int, last: int) -> dict[str, Array]:
+    """The values of the Input nodes in steps first..last; nothing after the recording's end."""
+    here = slice(*recording.start[np.minimum([first, last], recording.steps)])
+    frames = np.zeros((last - first, recording.size), np.float32)
+    frames[recording.step[here] - first, recording.index[here]] = recording.value[here]
+    inputs = list(network.of(Input))
+    ends = np.cumsum([math.prod(n.shape) for n in inputs])
+    stacked = np.split(frames, ends[:-1], axis=1)
+    return {n.name: x.reshape(-1, *n.shape) for n, x in zip(inputs, stacked, strict=True)}
+
+
+def _integral(
+    network: Network, recording: Recording, name: str, passed: frozenset[str] = frozenset()
+) -> bool:
+    """Whether a node can only give whole numbers: spikes, or whole inputs passed on."""
+    node = network[name]
+    if type(node) is Population:
+        return node.spikes
+    if exact(node, Input):
+        return recording.value.dtype.kind in "biu"
+    if exact(node, Output, Flatten, Delay):
+        passed |= {name}
+        ahead = set(network.sources(name)) - passed
+        return all(_integral(network, recording, s, passed) for s in ahead)
+    return exact(node, Threshold)
+
+
+def _joined(
+    parts: list[Recording], shape: tuple[int, ...], integral: bool, dt: float | None
+) -> Recording:
+    counts = np.concatenate([[0], *(np.diff(p.start) for p in parts)])
+    value = np.int64 if integral else np.float32
+    return Recording(
+        shape,
+        np.cumsum(counts).astype(np.int64),
+        np.concatenate([np.empty(0, np.int64), *(p.index for p in parts)]),
+        np.concatenate([np.empty(0, value), *(p.value for p in parts)]),
+        dt,
+    )
+
+
+def _history(neurons: Chunk) -> dict[str, Array]:
+    assert isinstance(neurons, Neurons)
+    shape = neurons.node.shape
+    return {
+        name: np.array(past, np.float32).reshape(neurons.steps, *shape)
+        for name, past in neurons.history.items()
+    }
+
+
+def _faults(
+    network: Network, recording: Recording, record: list[str], states: list[str], steps: int
+) -> Iterator[Finding]:
+    """Why this network cannot be run over this recording."""
+    names = ", ".join(n.name for n in network.nodes)
+    for name in record + states:
+        if name not in network:
+            yield error("REF-NAME", f"there is no node {name!r}", fix=f"choose among: {names}")
+    for name in states:
+        if name in network and type(network[name]) is not Population:
+            yield error("REF-STATE", "this node has no state", layer=name)
+    if steps < 0:
+        yield error("REF-STEPS", f"{steps} steps cannot be run", fix="give 0 or more")
+    wanted = sum(math.prod(n.shape) for n in network.of(Input))
+    if recording.size != wanted:
+        yield error(
+            "REF-INPUT",
+            f"the recording is {recording.shape} ({recording.size} values a step), "
+            f"the network takes {wanted}",
+            fix="bin or crop the recording to "
+            + ", ".join(str(n.shape) for n in network.of(Input)),
+        )
+    for source, target in network.edges:
+        given, taken = network[source].shape, network[target].input_shape
+        if given != taken:
+            yield error("REF-SHAPE", f"takes {taken}, but {source!r} gives {given}", layer=target)
+    for node in network.of(Delay):
+        yield from delay_faults(node, network.dt)

@@ -1,0 +1,1 @@
+"""Files: NIR graphs, recordings, archives, and readers with limits."""

@@ -1,0 +1,169 @@
+"""Zip files of .npy arrays and other members: written the same way every time, read with suspicion.
+
+Members are stored, not deflated: zlib's output differs between its builds, and a bundle
+must not. Dates, permissions and the maker's system are fixed for the same reason.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import math
+import os
+import struct
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import BinaryIO
+
+import numpy as np
+
+from nrf_deploy.diagnostics.findings import InputError, error
+from nrf_deploy.ir.network import Array
+
+NUMBERS = "biuf"
+LIMIT = 1 << 30  # bytes of all members together
+PACKED, FREE = 64, 256 << 20  # packed members: PACKED times the file's bytes, and FREE more
+DIRECTORY = 16 << 20  # bytes of a zip file's list of members
+
+_HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+
+
+class DamagedError(Exception):
+    """What is wrong with the file, as the end of the sentence "FILE ..."."""
+
+    kind = "DAMAGED"
+    fix = "take a whole copy of the file, or make it anew"
+
+    def refusal(self, path: str | os.PathLike[str], prefix: str) -> InputError:
+        return InputError(error(f"{prefix}-{self.kind}", f"{os.fspath(path)} {self}", fix=self.fix))
+
+
+class TooLargeError(DamagedError):
+    kind = "TOO-LARGE"
+    fix = "use a smaller file; in Python, limit= of the function that reads it can be raised"
+
+
+class TooLongError(DamagedError):
+    kind = "TOO-LONG"
+    fix = "cut the recording into parts, or use longer steps"
+
+
+@contextlib.contextmanager
+def damage(what: str) -> Iterator[None]:
+    """Everything that zipfile and numpy raise on hostile bytes, as one exception."""
+    try:
+        yield
+    except (
+        zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, TypeError,
+        LookupError, OverflowError, NotImplementedError, RuntimeError, SyntaxError,
+        tokenize.TokenError,
+    ) as problem:  # fmt: skip
+        raise DamagedError(f"{what} ({problem})") from problem
+
+
+def write(stream: BinaryIO, members: Iterable[tuple[str, Sequence[bytes | memoryview]]]) -> None:
+    """Each member is a name and the parts of its content, in order."""
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
+        for name, parts in members:
+            info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+            info.create_system, info.external_attr = 3, 0o100644 << 16
+            info.file_size = sum(map(len, parts))
+            with archive.open(info, "w") as member:
+                for part in parts:
+                    member.write(part)
+
+
+def to_npy(array: Array) -> tuple[bytes, memoryview]:
+    """The header and the content of a .npy file: version 1.0, C order, little endian."""
+    if not _plain(array.dtype, NUMBERS + "U"):
+        raise TypeError(f"arrays of {array.dtype} are not stored")
+    plain = np.asarray(array, array.dtype.newbyteorder("<"), order="C")
+    header = io.BytesIO()
+    described = np.lib.format.header_data_from_array_1_0(plain)
+    np.lib.format.write_array_header_1_0(header, described)
+    return header.getvalue(), plain.reshape(-1).view(np.uint8).data
+
+
+def from_npy(data: bytes, kinds: str = NUMBERS) -> Array:
+    """An array of its own memory; nothing is allocated before the header fits the content."""
+    stream = io.BytesIO(data)
+    with damage("is no sound .npy array"):
+        version = np.lib.format.read_magic(stream)
+        shape, fortran, dtype = _HEADERS[version](stream, max_header_size=4096)
+    if dtype.hasobject:
+        raise DamagedError("holds an array of Python objects (pickle), which is never loaded")
+    if not _plain(dtype, kinds):
+        raise DamagedError(f"holds an array of {dtype}, not of plain numbers")
+    here = len(data) - stream.tell()
+    if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != here:
+        raise DamagedError(f"declares an array of {shape} {dtype} and holds {here} bytes of it")
+    with damage("is no sound .npy array"):
+        flat = np.frombuffer(data, dtype, offset=stream.tell())
+        array = flat.reshape(shape, order="F" if fortran else "C")
+        return array.astype(dtype.newbyteorder("="), order="C")
+
+
+def _plain(dtype: np.dtype[np.generic], kinds: str) -> bool:
+    """long double differs between machines, hence the limit on the width of a number."""
+    return dtype.kind in kinds and (dtype.kind == "U" or dtype.itemsize <= 8)
+
+
+class Archive:
+    """The members of a zip file that may be damaged or hostile.
+
+    `limit` bounds what all members together declare to hold; zipfile never gives more than
+    a member declares. Compressed members stand in proportion to the file besides, so that a
+    small file never takes gigabytes. With `stored`, a compressed member is refused.
+    """
+
+    def __init__(self, stream: BinaryIO, *, limit: int = LIMIT, stored: bool = False) -> None:
+        size = stream.seek(0, os.SEEK_END)
+        if size == 0:
+            raise DamagedError("is empty")
+        _demand_short_directory(stream, size)
+        with damage("is no zip archive, or was cut short"):
+            self._zip = zipfile.ZipFile(stream)
+        members = self._zip.infolist()
+        self.size = size
+        self.sizes = {m.filename: m.file_size for m in members}
+        if len(self.sizes) != len(members):
+            raise DamagedError("holds two members of the same name")
+        total = sum(self.sizes.values())
+        if stored and (
+            any(m.compress_type or m.compress_size != m.file_size for m in members) or total > size
+        ):
+            raise DamagedError("holds members that are not plainly stored")
+        packed = any(m.compress_type for m in members)
+        most = min(limit, PACKED * size + FREE) if packed else limit
+        if total > most:
+            of = f" for {size:,} bytes of packed ones" if most < limit else ""
+            raise TooLargeError(f"declares {total:,} bytes; the limit is {most:,}{of}")
+
+    def read(self, name: str) -> bytes:
+        with damage(f"holds a damaged member {name}"):
+            data = self._zip.read(name)
+        if len(data) != self.sizes[name]:
+            raise DamagedError(f"holds {len(data)} of {self.sizes[name]} bytes of {name}")
+        return data
+
+
+def _demand_short_directory(stream: BinaryIO, size: int) -> None:
+    """Refuse a list of members that zipfile would turn into gigabytes of objects.
+
+    The record at the end of a zip file says how long the list is; a second record, for lists
+    that are longer than this one can say, stands right before it.
+    """
+    start = max(0, size - (1 << 16) - 64)
+    stream.seek(start)
+    tail = stream.read(size - start)
+    at = tail.find(b"PK\x05\x06")
+    while at >= 0:
+        length = int.from_bytes(tail[at + 12 : at + 16], "little")
+        if DIRECTORY < length <= size or tail[max(0, at - 20) : at].startswith(b"PK\x06\x07"):
+            raise TooLargeError(f"holds a list of members of more than {DIRECTORY:,} bytes")
+        at = tail.find(b"PK\x05\x06", at + 1)

@@ -1,0 +1,195 @@
+"""Models: a network as it was read from a .nir file or a graph of the nir library."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from nrf_deploy.diagnostics.argument_types import demand_number, wrong
+from nrf_deploy.diagnostics.findings import Finding, InputError, NrfError, UsageError, error
+from nrf_deploy.ir.network import Network
+from nrf_deploy.neurons.spikes import Fires, Reset
+
+from .file_types import demand_kind
+from .files import reading
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A network as it was read, the findings of reading, and the hash of its file.
+
+    Attributes:
+        network: The canonical float graph.
+        findings: What reading reported, such as where the firing rule comes from.
+        sha256: The SHA-256 of the file as hexadecimal digits; None without a file.
+    """
+
+    network: Network
+    findings: tuple[Finding, ...] = ()
+    sha256: str | None = None
+
+    def _repr_html_(self) -> str:
+        """Return the nodes and the findings of reading as tables for a notebook."""
+        from nrf_deploy.diagnostics.notebook import page
+
+        found = [f for f in self.findings if f.severity != "info"]
+        shown = self.network._repr_html_()
+        return shown + page("Findings of reading", findings=found) if found else shown
+
+    def __repr__(self) -> str:
+        return f"<Model of {self.network!r}, {len(self.findings)} findings>"
+
+
+class NIRGraph(Protocol):
+    """A graph of the nir library, as type checkers know it: the library is optional."""
+
+    @property
+    def nodes(self) -> Mapping[str, Any]: ...
+
+    @property
+    def edges(self) -> Iterable[Any]: ...
+
+    def to_dict(self) -> Mapping[str, Any]: ...
+
+
+RULE_CODES = "NIR-RULE-"
+"""Prefix of the codes of findings on the origin of a model's reset and firing rule."""
+
+
+def rule_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Return those of some findings that say where the reset and the firing rule come from."""
+    return tuple(f for f in findings if f.code.startswith(RULE_CODES))
+
+
+def as_model(
+    given: object, dt: float | None = None, reset: Reset | None = None, fires: Fires | None = None
+) -> Model:
+    """Return a Model, a Network as one, or the one in a .nir file or a nir.NIRGraph.
+
+    `dt`, `reset` and `fires` belong to a file, as in `read`: a model that was read has its own.
+    """
+    if isinstance(given, str | Path) or is_nir(given):
+        return read(cast("str | Path | NIRGraph", given), dt, reset=reset, fires=fires)
+    if isinstance(given, Model | Network):
+        options = {"dt": dt, "reset": reset, "fires": fires}
+        if extra := [name for name, value in options.items() if value is not None]:
+            names = " and ".join(extra)
+            what = f"{names} given beside {given!r:.80}, which was read already"
+            fix = f"give {names} to nrf_deploy.read(path, ...)"
+            raise UsageError(error("ARGUMENT-TYPE", what, fix=fix))
+        return given if isinstance(given, Model) else Model(given)
+    fix = "pass what nrf_deploy.read(path, dt=...) gives, or a .nir path"
+    raise wrong(given, "a model", fix)
+
+
+def read(
+    model: str | Path | NIRGraph,
+    dt: float | None = None,
+    *,
+    reset: Reset | None = None,
+    fires: Fires | None = None,
+) -> Model:
+    """Read a model from a .nir file or from a graph of the nir library.
+
+    Args:
+        model: The path of a .nir file, or a `nir.NIRGraph`. A graph passes the checks of a
+            file: it is written by the nir library into memory, and read from there.
+        dt: The time step, in the unit of the file's time constants (1 if it counts in steps).
+            Default: as the file states; a file without one is refused.
+        reset: What happens to the potential after a spike: "value" (it becomes v_reset) or
+            "subtract" (v_threshold is subtracted), for all spiking neurons whose file does
+            not state it. Default: "value", with a warning among the findings.
+        fires: When a neuron fires: "above" (v > v_threshold) or "at" (v >= v_threshold),
+            likewise. Default: "above", with a warning among the findings.
+
+    Returns:
+        The Model: the network, the findings of reading, and the hash of the file (None for a
+        graph).
+
+    Raises:
+        MissingFileError: The file does not exist (a FileNotFoundError).
+        InputError: A file or graph that is damaged, hostile, unknown in a part, or without a
+            time step (a ValueError); `findings` holds all problems at once.
+        UsageError: An argument of a wrong type (a TypeError) or value (a ValueError).
+    """
+    if dt is not None:
+        demand_number("dt", dt, "a number")
+    if is_nir(model):
+        network, findings = _parsed(_written(model), dt, reset, fires)
+        return Model(network, findings)
+    path = cast("str | Path", model)
+    demand_kind(path, "graph")
+    data = _content(path)
+    try:
+        return model_of(data, dt, reset, fires)
+    except NrfError as refusal:
+        raise refusal.of(path) from refusal
+
+
+def model_of(
+    data: bytes, dt: float | None = None, reset: str | None = None, fires: str | None = None
+) -> Model:
+    """Return the model in the bytes of a .nir file."""
+    network, findings = _parsed(data, dt, reset, fires)
+    return Model(network, findings, hashlib.sha256(data).hexdigest())
+
+
+def _parsed(
+    data: bytes, dt: float | None, reset: str | None, fires: str | None
+) -> tuple[Network, tuple[Finding, ...]]:
+    from . import nir as nir_io
+
+    network, findings = nir_io.read(io.BytesIO(data), dt=dt, reset=reset, fires=fires)
+    return network, tuple(findings)
+
+
+def is_nir(given: object) -> bool:
+    """Return whether an object is of a class of the nir library, which need not be installed."""
+    return any(cls.__module__.partition(".")[0] == "nir" for cls in type(given).__mro__)
+
+
+def _written(graph: object) -> bytes:
+    """Return a graph of the nir library as the bytes of a .nir file; refuse what it cannot hold."""
+    import nir
+
+    if not isinstance(graph, nir.NIRGraph):
+        raise wrong(graph, "a nir.NIRGraph", "pass a whole graph, or a .nir path")
+    stream = io.BytesIO()
+    try:
+        nir.write(stream, graph, compression=None)
+    except MemoryError as problem:
+        raise _too_large("writing the graph needs more memory than there is") from problem
+    except Exception as problem:  # what nir and h5py raise for a field that no file can hold
+        said = f"{type(problem).__name__}: {problem}"
+        what = f"the nir library cannot write this graph: {said:.300}"
+        fix = "give each node the fields of its class, as arrays or numbers"
+        raise InputError(error("NIR-GRAPH", what, fix=fix)) from problem
+    if stream.seek(0, os.SEEK_END) > (limit := _size_limit()):
+        raise _too_large(f"the graph has more than {limit:,} bytes, the limit")
+    return stream.getvalue()
+
+
+def _size_limit() -> int:
+    from . import nir as nir_io
+
+    return nir_io.LIMITS.size
+
+
+def _content(path: str | Path) -> bytes:
+    """Return the bytes that are both parsed and hashed, whatever becomes of the file meanwhile."""
+    limit = _size_limit()
+    with reading(path) as stream:
+        if stream.seek(0, os.SEEK_END) <= limit:
+            stream.seek(0)
+            return stream.read()
+        raise _too_large(f"{path} has more than {limit:,} bytes, the limit")
+
+
+def _too_large(what: str) -> InputError:
+    fix = "use a smaller model; in Python, nir_io.read takes limits=Limits(size=...)"
+    return InputError(error("NIR-TOO-LARGE", what, fix=fix))

@@ -1,0 +1,204 @@
+"""Takes the fields of a node, one by one, and writes down all that is wrong with them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from nrf_deploy.diagnostics.findings import Finding, Severity, error, info, warning
+from nrf_deploy.ir.network import Array, Shape
+from nrf_deploy.ir.nodes import first
+
+from .graph import RawNode
+
+LARGEST = 1 << 31
+TYPES = ("input_type", "output_type")
+"""Shapes that nir itself keeps beside a node and does not compute with."""
+
+
+@dataclass
+class Fields:
+    node: RawNode
+    findings: list[Finding]
+    used: set[str] = field(default_factory=set)
+    words: set[str] = field(default_factory=set)
+    """Keys of the metadata that were read."""
+
+    @property
+    def name(self) -> str:
+        return self.node.name
+
+    def error(self, code: str, what: str, **more: Any) -> None:
+        self.findings.append(error(code, what, layer=self.name, **more))
+
+    def repaired(self, code: str, what: str, severity: Severity = "info", why: str = "") -> None:
+        say = info if severity == "info" else warning
+        self.findings.append(say(code, what, layer=self.name, why=why))
+
+    def has(self, key: str) -> bool:
+        return key in self.node.fields
+
+    def word(self, key: str) -> Any:
+        """Return what the node's metadata state under this key; None where it is missing."""
+        self.words.add(key)
+        return self.node.metadata.get(key)
+
+    def take(self, key: str) -> Any:
+        """The raw value, or None (and an error) where it is missing."""
+        self.used.add(key)
+        if key not in self.node.fields:
+            self.error(
+                "NIR-FIELD-MISSING",
+                f"a {self.node.kind} needs the field {key!r}",
+                fix="export the model anew; the file is not complete",
+            )
+            return None
+        return self.node.fields[key]
+
+    def floats(self, key: str) -> Array | None:
+        """Finite numbers as float32 or float64; None (and an error) otherwise."""
+        value = self.take(key)
+        if value is None:
+            return None
+        if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiub" or not value.size:
+            self.error("NIR-FIELD-TYPE", f"{key!r} is not made of numbers")
+            return None
+        array = as_float(value)
+        if array is None:
+            self.error("NIR-FIELD-TYPE", f"{key!r} holds integers too large for a float")
+            return None
+        bad = ~np.isfinite(array)
+        if bad.any():
+            where = first(bad)
+            self.error(
+                "NIR-NOT-FINITE",
+                f"{key} holds {array[where]} at {where} ({bad.sum()} of {bad.size} not finite)",
+                why="training diverged or the file is damaged",
+                fix="export a checkpoint that is finite",
+            )
+            return None
+        return array
+
+    def ints(self, key: str, count: int, least: int = 0) -> Shape | None:
+        """`count` whole numbers; a single one stands for all of them."""
+        found = self.whole(key)
+        if found is None:
+            return None
+        if len(found) == 1:
+            found *= count
+        if len(found) != count:
+            self.error("NIR-FIELD-SHAPE", f"{key!r} holds {len(found)} values, not {count}")
+            return None
+        if min(found) < least:
+            self.error("NIR-FIELD-RANGE", f"{key!r} is {min(found)}; it must be {least} or more")
+            return None
+        return found
+
+    def whole(self, key: str) -> Shape | None:
+        """Whole numbers of moderate size, however many."""
+        value = self.take(key)
+        if value is None:
+            return None
+        ok = isinstance(value, np.ndarray) and value.dtype.kind in "iuf" and 0 < value.size <= 64
+        flat = value.ravel().tolist() if ok else []
+        if not flat or not all(abs(x) < LARGEST and x == int(x) for x in flat):
+            self.error("NIR-FIELD-TYPE", f"{key!r} does not hold whole numbers")
+            return None
+        return tuple(int(x) for x in flat)
+
+    def sizes(self, key: str) -> Shape | None:
+        """A shape: sizes of 1 or more, along as many axes as there are."""
+        found = self.whole(key)
+        if found is not None and min(found) < 1:
+            self.error("NIR-FIELD-RANGE", f"{key!r} is {found}; every size must be 1 or more")
+            return None
+        return found
+
+    def leftover(self) -> None:
+        """Refuse what nobody read: it may change what the node computes."""
+        for key in sorted(self.node.fields.keys() - self.used):
+            if key in TYPES:
+                self.repaired("NIR-FIELD-UNKNOWN", f"the field {key!r} was not read", "warning")
+                continue
+            self.error(
+                "NIR-FIELD-UNKNOWN",
+                f"the field {key!r:.80} is unknown",
+                why=f"a {self.node.kind} of NIR has no such field; it may change what is computed",
+                fix="remove the field if the node means the same without it",
+            )
+        for key in sorted(self.node.metadata.keys() - self.words):
+            self.error(
+                "NIR-METADATA-UNKNOWN",
+                f"the metadata {key!r:.80} is unknown",
+                why=f"{_known(self.node.kind, self.words)}; it may change what is computed",
+                fix="remove it from the node if the node means the same without it",
+            )
+
+    def fit(self, values: dict[str, Array], given: Shape | None) -> dict[str, Array] | None:
+        """The parameters, each in the full shape of the layer.
+
+        The layer has the shape of its input where every parameter can be
+        stretched to it, else that of its largest parameter.
+        """
+        largest = max((a.shape for a in values.values()), key=lambda s: (math.prod(s), len(s)))
+        fits_input = given is not None and all(_fits(a.shape, given) for a in values.values())
+        shape = given if given is not None and fits_input else largest
+        if given is None and math.prod(shape) == 1:
+            return None  # one value for all, and how many there are is not known
+        full: dict[str, Array] = {}
+        stretched: list[str] = []
+        for key, array in values.items():
+            if not _fits(array.shape, shape):
+                self.error("NIR-PARAM-SHAPE", f"{key} has shape {array.shape}, the layer {shape}")
+                return None
+            if array.shape != shape:
+                stretched.append(key)
+            full[key] = stretch(array, shape)
+        if stretched:
+            plain = all(values[key].ndim == 0 for key in stretched)
+            what = f"{', '.join(stretched)} repeated to the full shape {shape}"
+            self.repaired("NIR-BROADCAST", what, "info" if plain else "warning")
+        return full
+
+
+def stretch(array: Array, shape: Shape) -> Array:
+    """Return an array that fits a shape in that shape; raise ValueError where it does not."""
+    if array.shape == shape:
+        return array
+    if not _fits(array.shape, shape):
+        raise ValueError(f"the shape is {array.shape}; expected {shape}")
+    lean = array.reshape(_strip(array.shape, len(shape)))
+    return np.ascontiguousarray(np.broadcast_to(lean, shape))
+
+
+def _known(kind: str, words: set[str]) -> str:
+    """Say which metadata of a node are read."""
+    return f"of a {kind} {' and '.join(sorted(words)) or 'nothing'} can be read"
+
+
+def as_float(value: Array) -> Array | None:
+    if value.dtype.kind == "f":
+        return value.astype(np.float32) if value.dtype.itemsize < 4 else value
+    for dtype in (np.float32, np.float64):
+        cast = value.astype(dtype)
+        if max(-cast.min(), cast.max()) <= 2.0 ** np.finfo(dtype).nmant:
+            return cast
+    return None
+
+
+def _strip(shape: Sequence[int], ndim: int) -> Shape:
+    """Without the leading ones that are too many."""
+    extra = max(0, len(shape) - ndim)
+    return tuple(shape[extra:]) if all(n == 1 for n in shape[:extra]) else tuple(shape)
+
+
+def _fits(shape: Shape, full: Shape) -> bool:
+    """One value for all, or the same number of axes with ones where it repeats."""
+    lean = _strip(shape, len(full))
+    if all(n == 1 for n in lean) and len(lean) <= len(full):
+        return True
+    return len(lean) == len(full) and all(a in (1, b) for a, b in zip(lean, full, strict=True))

@@ -1,0 +1,169 @@
+"""The graph of a file before it means anything: named fields and edges, nesting undone.
+
+A nested graph takes part in its parent's edges under its own name. Undone, its
+nodes are called "graph.node", and its Input and Output stay as *inner* ports until
+the shapes along every edge were checked; then they are spliced out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from nrf_deploy.diagnostics.findings import Finding, error, warning
+from nrf_deploy.ir.network import Edge, Input, Network, Node
+
+from .tree import Tree
+
+
+@dataclass(frozen=True)
+class RawNode:
+    name: str
+    kind: str  # empty where the file does not say; that was reported, and its edges still count
+    fields: Tree
+    metadata: Tree
+    inner: bool = False
+
+
+@dataclass(frozen=True)
+class RawGraph:
+    nodes: dict[str, RawNode] = field(default_factory=dict)
+    edges: list[Edge] = field(default_factory=list)
+    metadata: list[tuple[str, Tree]] = field(default_factory=list)
+    """(name of the graph, its metadata): the outer graph first, under the name ''."""
+
+
+def raw_graph(tree: Tree, findings: list[Finding]) -> RawGraph:
+    """The flat graph; what is wrong with its structure goes to `findings`."""
+    graph = RawGraph()
+    if _kind(tree) != "NIRGraph":
+        what = f"the file holds a single {tree.get('type')!r}, not a graph"
+        findings.append(error("NIR-NOT-GRAPH", what, fix="write a nir.NIRGraph"))
+        return graph
+    _flatten(tree, "", graph, findings)
+    graph.edges[:] = [e for e in graph.edges if e[0] in graph.nodes and e[1] in graph.nodes]
+    return graph
+
+
+def _flatten(tree: Tree, name: str, graph: RawGraph, findings: list[Finding]) -> None:
+    where = f"graph {name!r}" if name else "the graph"
+    nodes = tree.get("nodes")
+    if not isinstance(nodes, dict):
+        findings.append(error("NIR-NOT-NIR", f"{where} holds no nodes"))
+        return
+    graph.metadata.append((name, _metadata(tree, where, findings)))
+    for extra in sorted(tree.keys() - {"type", "nodes", "edges", "metadata"}):
+        findings.append(warning("NIR-FIELD-UNKNOWN", f"{extra!r} of {where} was not read"))
+
+    prefix = f"{name}." if name else ""
+    for short, node in nodes.items():
+        _add(short, prefix + short, node, bool(name), graph, findings)
+    for source, target in _edges(tree, where, nodes, findings):
+        a = _port(prefix + source, nodes[source], "Output", findings)
+        b = _port(prefix + target, nodes[target], "Input", findings)
+        if a and b:
+            graph.edges.append((a, b))
+
+
+def _add(
+    short: str, name: str, node: Tree, inner: bool, graph: RawGraph, findings: list[Finding]
+) -> None:
+    if not short or not short.isprintable():
+        what = f"{short!r} cannot be the name of a node"
+        findings.append(error("NIR-NAME", what, why="it is empty or holds control characters"))
+    if name in graph.nodes:
+        what = f"two nodes are called {name!r} once the nested graphs are undone"
+        findings.append(error("NIR-NAME-CLASH", what, fix="rename one of them", layer=name))
+    kind = _kind(node)
+    if not kind:
+        what = "it does not say what kind of node it is"
+        why = "a node holds its kind as text in the field 'type' (a '/' in a name cuts it in two)"
+        findings.append(error("NIR-KIND-MISSING", what, why=why, layer=name))
+        graph.nodes[name] = RawNode(name, "", {}, {})
+    elif kind == "NIRGraph":
+        _flatten(node, name, graph, findings)
+    else:
+        fields = {k: v for k, v in node.items() if k not in ("type", "metadata")}
+        metadata = _metadata(node, f"node {name!r}", findings)
+        is_port = inner and kind in ("Input", "Output")
+        graph.nodes[name] = RawNode(name, kind, fields, metadata, is_port)
+
+
+def _metadata(tree: Tree, where: str, findings: list[Finding]) -> Tree:
+    metadata = tree.get("metadata", {})
+    if isinstance(metadata, dict):
+        return metadata
+    what = f"the metadata of {where} are {str(metadata)!r:.80}; expected a group of named values"
+    findings.append(error("NIR-METADATA", what, fix="write them as named values, or remove them"))
+    return {}
+
+
+def _edges(tree: Tree, where: str, nodes: Tree, findings: list[Finding]) -> list[Edge]:
+    """The edges of one graph that lead from a node of it to a node of it."""
+    table = np.asarray(tree.get("edges", ()))
+    if table.size == 0:
+        return []
+    if table.ndim != 2 or table.shape[1] != 2 or not all(isinstance(x, str) for x in table.flat):
+        findings.append(error("NIR-EDGES", f"the edges of {where} are not pairs of names"))
+        return []
+    edges = [(str(a), str(b)) for a, b in table]
+    for edge in [e for e, count in Counter(edges).items() if count > 1]:
+        findings.append(doubled(edge))
+    for a, b in dict.fromkeys(edges):
+        for end in dict.fromkeys((a, b)):
+            if end not in nodes:
+                what = f"the edge {a!r} -> {b!r} of {where} names {end!r}, which is no node of it"
+                findings.append(error("NIR-EDGE-DANGLING", what, fix="mend or remove the edge"))
+    return [e for e in dict.fromkeys(edges) if e[0] in nodes and e[1] in nodes]
+
+
+def doubled(edge: Edge) -> Finding:
+    return error(
+        "NIR-EDGE-DUPLICATE",
+        f"the edge {edge[0]!r} -> {edge[1]!r} is there more than once",
+        why="it may mean the signal twice or a slip of the exporter",
+        fix="keep one edge; put a Scale between the two for a multiple of the signal",
+    )
+
+
+def _port(name: str, node: Tree, kind: str, findings: list[Finding]) -> str | None:
+    """Where an edge that names this node really ends: for a nested graph its one port."""
+    if _kind(node) != "NIRGraph":
+        return name
+    nodes = node.get("nodes")
+    inside = nodes.items() if isinstance(nodes, dict) else ()
+    ports = [k for k, n in inside if _kind(n) == kind]
+    if len(ports) == 1:
+        return f"{name}.{ports[0]}"
+    what = f"the nested graph has {len(ports)} nodes of kind {kind}, and an edge needs one"
+    problem = error("NIR-NESTED-PORTS", what, fix="give it exactly one", layer=name)
+    if problem not in findings:
+        findings.append(problem)
+    return None
+
+
+def _kind(node: object) -> str:
+    """What a node calls itself; empty where it does not say."""
+    kind = node.get("type") if isinstance(node, dict) else None
+    return kind if isinstance(kind, str) else ""
+
+
+def natural(name: str) -> tuple[tuple[int, int, str], ...]:
+    """A sorting key that puts '9' before '10'."""
+    parts = re.findall(r"[0-9]+|[^0-9]+", name)
+    digits = (p.lstrip("0") if p[0] in "0123456789" else None for p in parts)
+    return tuple(
+        (1, 0, p) if d is None else (0, len(d), d) for p, d in zip(parts, digits, strict=True)
+    )
+
+
+def in_order(graph: RawGraph) -> tuple[str, ...]:
+    """From the inputs onward; where the graph leaves a choice, by natural order of names."""
+    stubs = (
+        Input(name=n, port_shape=()) if graph.nodes[n].kind == "Input" else Node(name=n)
+        for n in sorted(graph.nodes, key=natural)
+    )
+    return Network(tuple(stubs), tuple(graph.edges), 1.0).order

@@ -1,0 +1,244 @@
+"""Reads a .nir file: hostile until scanned, incomplete until it has a time step.
+
+All problems of a file are reported at once. What NIR's own reader refuses for no
+good reason is repaired, and a finding says so; what would be a guess is refused.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, cast
+
+import numpy as np
+
+from nrf_deploy.diagnostics.findings import Finding, InputError, error, refuse
+from nrf_deploy.ir.network import DATA, Network, Node, Shape
+from nrf_deploy.ir.time_constants import TIMES, step_faults
+
+from .checks import duplicates, edge_shapes, splice, stateless_cycles, structure
+from .connection_builders import BUILDERS, Builder, Reading
+from .fields import Fields
+from .graph import RawGraph, in_order, raw_graph
+from .metadata import data_of, loop_start, node_order, unread
+from .neuron_builders import NEURON_BUILDERS, SPIKING
+from .rules import Rules, origin, rules
+from .scan import LIMITS, Limits, Source
+from .tree import from_object, load
+
+KINDS: dict[str, Builder] = BUILDERS | NEURON_BUILDERS
+MAX_NODES = 2_000
+SAME_DT = 1e-6  # relative: what a dt loses when it is stored as float32
+
+BYTES_A_NEURON = 8
+"""A file whose arrays hold as many bytes for each element may pass the limit on elements."""
+SHAPE_CODES = {
+    "NIR-SHAPE", "NIR-CHANNELS", "NIR-DIMENSIONS", "NIR-SIZE", "NIR-PARAM-SHAPE",
+    "NIR-FLATTEN", "NIR-BATCH", "NIR-FIELD-SHAPE",
+}  # fmt: skip
+
+
+def read(
+    source: Source | Any,
+    dt: float | None = None,
+    *,
+    reset: str | None = None,
+    fires: str | None = None,
+    limits: Limits = LIMITS,
+) -> tuple[Network, list[Finding]]:
+    """The network in a .nir file (a path, a binary file or a nir.NIRGraph), and what to know.
+
+    `dt` is the time step in the units of the file's time constants. A file of ours
+    holds it; for any other it must be given. `reset` ("value", "subtract") and `fires`
+    ("above", "at") say how the spiking neurons reset and fire where the file does not.
+    """
+    stated = rules(reset, fires)
+    findings: list[Finding] = []
+    if hasattr(source, "to_dict"):
+        tree = from_object(source)
+    else:
+        tree, findings = load(cast(Source, source), limits)
+    return parse(tree, dt, findings, limits, stated=stated), findings
+
+
+def look(
+    source: Source | Any,
+    *,
+    reset: str | None = None,
+    fires: str | None = None,
+    limits: Limits = LIMITS,
+) -> tuple[Network, list[Finding]]:
+    """The network in a file that need not state its time step: to be shown, not to be run.
+
+    Without a time step its dt is NaN, which nothing that runs or compiles accepts.
+    """
+    stated = rules(reset, fires)
+    tree, findings = load(cast(Source, source), limits)
+    return parse(tree, None, findings, limits, stated=stated, timeless=True), findings
+
+
+def parse(
+    tree: dict[str, Any],
+    dt: float | None,
+    findings: list[Finding],
+    limits: Limits = LIMITS,
+    *,
+    stated: Rules,
+    timeless: bool = False,
+) -> Network:
+    graph = raw_graph(tree, findings)
+    if len(graph.nodes) > MAX_NODES:
+        findings.append(error("NIR-TOO-MANY", f"the graph has more than {MAX_NODES:,} nodes"))
+    refuse([f for f in findings if f.code in ("NIR-TOO-MANY", "NIR-NOT-GRAPH")], InputError)
+    step = time_step(graph, dt, findings)
+    if timeless:
+        findings[:] = [f for f in findings if f.code != "NIR-DT-MISSING"]
+    findings += [*unread(graph), *structure(graph)]
+    order = in_order(graph)
+    nodes, found = _nodes(graph, order, Reading(step, stated), limits)
+    findings += [*found, *origin(graph, SPIKING, stated)]
+    ports = [n.name for n in graph.nodes.values() if n.inner]
+    edges = splice(nodes, graph.edges, ports)
+    findings += duplicates(edges)
+    findings += stateless_cycles(nodes, edges, step or 0.0)
+    data = {key: data_of(graph, key, findings) for key in DATA}
+    start = loop_start(graph, findings)
+    names = node_order(graph, [n for n in order if n not in ports], findings)
+    refuse(findings, InputError)
+    assert step is not None or timeless, "a missing dt is an error"
+    step = math.nan if step is None else step
+    kept = tuple(nodes[n] for n in names)
+    return Network(kept, tuple(edges), step, loop_start=start, **data)
+
+
+# --- the time step ---------------------------------------------------------
+
+
+def time_step(graph: RawGraph, given: float | None, findings: list[Finding]) -> float | None:
+    """The one dt of the file, its nested graphs and the caller; None (and an error) if unclear."""
+    told: list[tuple[str, object]] = [] if given is None else [("the caller", float(given))]
+    told += [
+        (f"the file{f' in {n!r}' if n else ''}", m["dt"]) for n, m in graph.metadata if "dt" in m
+    ]
+    if wrong := [f for who, dt in told for f in step_faults(_number(dt), who, dt)]:
+        findings += wrong
+        return None
+    known = [(who, _number(dt)) for who, dt in told]
+    if not known:
+        findings.append(
+            error(
+                "NIR-DT-MISSING",
+                f"the file has no time step{_some_tau(graph)}",
+                why="NIR describes neurons in continuous time; any dt would be a guess",
+                fix="give --dt in the unit of the file's time constants (1 if it counts in steps)",
+            )
+        )
+        return None
+    first, *others = known
+    for who, dt in others:
+        if not math.isclose(dt, first[1], rel_tol=SAME_DT):
+            what = f"dt is {first[1]:g} according to {first[0]}, {dt:g} according to {who}"
+            findings.append(error("NIR-DT-CONFLICT", what, fix="leave --dt out, or export anew"))
+            return None
+    return first[1]
+
+
+def _some_tau(graph: RawGraph) -> str:
+    """A time constant of the file, which tells the unit to who trained the model."""
+    for node in graph.nodes.values():
+        for key in TIMES:
+            value = np.asarray(node.fields.get(key, ()))
+            if value.size and value.dtype.kind in "fiu":
+                return f"; its neuron {node.name!r} has {key} = {value.flat[0]:g}"
+    return ""
+
+
+def _number(value: Any) -> float:
+    """As a float; nan for what is no single number."""
+    array = np.asarray(value)
+    return float(array.item()) if array.size == 1 and array.dtype.kind in "fiu" else math.nan
+
+
+# --- nodes -----------------------------------------------------------------
+
+
+def _nodes(
+    graph: RawGraph, order: tuple[str, ...], how: Reading, limits: Limits
+) -> tuple[dict[str, Node], list[Finding]]:
+    """The nodes, read as NIR means them, or else as exporters with a batch dimension write them.
+
+    The second way is taken only if every shape then fits.
+    """
+    nodes, findings = as_written = _build(graph, order, how, limits)
+    if not _shape_errors(findings):
+        return nodes, findings
+    for other in _other_readings(graph, how):
+        nodes, findings = _build(graph, order, other, limits)
+        if not _shape_errors(findings):
+            return nodes, findings
+    return as_written
+
+
+def _shape_errors(findings: list[Finding]) -> bool:
+    return any(f.severity == "error" and f.code in SHAPE_CODES for f in findings)
+
+
+def _other_readings(graph: RawGraph, how: Reading) -> Iterator[Reading]:
+    inputs = [n for n in graph.nodes.values() if n.kind == "Input" and not n.inner]
+    shapes: list[Shape] = [s for n in inputs if (s := Fields(n, []).sizes("shape"))]
+    counted = [True, False] if any(n.kind == "Flatten" for n in graph.nodes.values()) else [False]
+    yield replace(how, batch_counted=counted[0])
+    for k in range(1, min(map(len, shapes), default=1)):
+        if len({s[:k] for s in shapes}) == 1:
+            yield from (replace(how, lead=shapes[0][:k], batch_counted=b) for b in counted)
+
+
+def _build(
+    graph: RawGraph, order: tuple[str, ...], how: Reading, limits: Limits
+) -> tuple[dict[str, Node], list[Finding]]:
+    nodes: dict[str, Node] = {}
+    findings: list[Finding] = []
+    sources: dict[str, list[str]] = {name: [] for name in graph.nodes}
+    for source, target in graph.edges:
+        sources[target].append(source)
+    neurons, most = 0, limits.neurons + _stored(graph) // BYTES_A_NEURON
+    for name in order:
+        given = next((nodes[s].shape for s in sources[name] if s in nodes), None)
+        with np.errstate(all="ignore"):  # absurd values overflow; the checks then refuse them
+            node = _node(Fields(graph.nodes[name], findings), given, how)
+        if node is None:
+            continue
+        neurons += max(math.prod(node.shape), math.prod(node.input_shape))
+        if neurons > most:
+            what = f"up to here the graph has {neurons:,} elements; the limit is {most:,}"
+            findings.append(error("NIR-TOO-LARGE", what, layer=name))
+            return nodes, findings
+        nodes[name] = node
+    findings += edge_shapes(nodes, graph.edges)
+    return nodes, findings
+
+
+def _stored(graph: RawGraph) -> int:
+    """Return the bytes of all arrays of the graph."""
+    arrays = (value for node in graph.nodes.values() for value in node.fields.values())
+    return sum(int(a.nbytes) for a in arrays if isinstance(a, np.ndarray))
+
+
+def _node(fields: Fields, given: Shape | None, how: Reading) -> Node | None:
+    kind = fields.node.kind
+    if not kind:
+        return None
+    build = KINDS.get(kind)
+    if build is None:
+        fields.error(
+            "NIR-KIND-UNKNOWN",
+            f"there is no node of the kind {kind[:40]!r}",
+            why=f"known are {', '.join(sorted(KINDS))}",
+            fix="replace it before the export",
+        )
+        return None
+    node = build(fields, given, how)
+    if node is not None:
+        fields.leftover()
+    return node

@@ -1,0 +1,1 @@
+"""The representations: network, program, recording, and views of them."""

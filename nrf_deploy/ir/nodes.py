@@ -1,0 +1,303 @@
+"""The nodes of a Network: ports, connections and populations.
+
+Shapes are full and without batch or time: (C, Y, X), (C, L) or (N,). Where several
+nodes hold the same array they share it, at no cost.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, TypeGuard, TypeVar, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrf_deploy.neurons import Fires as Fires
+from nrf_deploy.neurons import Membrane, Part, Rule
+from nrf_deploy.neurons import Reset as Reset
+
+Shape = tuple[int, ...]
+Pads = tuple[tuple[int, int], ...]
+Array = NDArray[Any]
+
+
+def first(mask: Array) -> tuple[int, ...]:
+    """Of the neurons where this holds, the one that a finding names."""
+    return tuple(int(i) for i in np.unravel_index(int(np.argmax(mask)), mask.shape))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Node:
+    """`shape` is the shape of what a node gives; `input_shape` of what it takes."""
+
+    name: str
+    kind: ClassVar[str]
+
+    @property
+    def shape(self) -> Shape:
+        raise NotImplementedError
+
+    @property
+    def input_shape(self) -> Shape:
+        return self.shape
+
+
+A = TypeVar("A", bound=Node)
+B = TypeVar("B", bound=Node)
+C = TypeVar("C", bound=Node)
+D = TypeVar("D", bound=Node)
+
+
+@overload
+def exact(node: Node | None, a: type[A], /) -> TypeGuard[A]: ...
+@overload
+def exact(node: Node | None, a: type[A], b: type[B], /) -> TypeGuard[A | B]: ...
+@overload
+def exact(node: Node | None, a: type[A], b: type[B], c: type[C], /) -> TypeGuard[A | B | C]: ...
+@overload
+def exact(
+    node: Node | None, a: type[A], b: type[B], c: type[C], d: type[D], /
+) -> TypeGuard[A | B | C | D]: ...
+def exact(node: Node | None, *kinds: type[Node]) -> bool:
+    """Return True if the node is of one of these kinds itself: a subclass is another kind."""
+    return type(node) in kinds
+
+
+# --- ports ---------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Port(Node):
+    port_shape: Shape
+
+    @property
+    def shape(self) -> Shape:
+        return self.port_shape
+
+
+class Input(Port):
+    kind = "Input"
+
+
+class Output(Port):
+    kind = "Output"
+
+
+# --- connections: linear, no memory --------------------------------------
+
+
+class Connection(Node):
+    """Linear (or affine) in its input and without state."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Linear(Connection):
+    """y = weight @ x + bias; weight (out, in), bias (out,) or None."""
+
+    kind = "Linear"
+    weight: Array
+    bias: Array | None = None
+
+    @property
+    def shape(self) -> Shape:
+        return (self.weight.shape[0],)
+
+    @property
+    def input_shape(self) -> Shape:
+        return (self.weight.shape[1],)
+
+
+def window_output(size: int, kernel: int, stride: int, pads: tuple[int, int], dilation: int) -> int:
+    """Positions of a window along one axis (floor, as every framework does)."""
+    return (size + sum(pads) - dilation * (kernel - 1) - 1) // stride + 1
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Conv(Connection):
+    """Cross-correlation over one or two axes, zero-padded.
+
+    weight (out, in/groups, *kernel). bias is None, (out,), or a full map of the
+    output's shape: the map appears where a shift before a padded convolution was
+    folded in and the borders differ from the middle.
+    """
+
+    kind = "Conv"
+    weight: Array
+    bias: Array | None = None
+    input_size: Shape
+    stride: Shape
+    padding: Pads
+    dilation: Shape
+    groups: int = 1
+
+    @property
+    def kernel(self) -> Shape:
+        return self.weight.shape[2:]
+
+    @property
+    def shape(self) -> Shape:
+        axes = zip(
+            self.input_size, self.kernel, self.stride, self.padding, self.dilation, strict=True
+        )
+        return (self.weight.shape[0], *(window_output(*axis) for axis in axes))
+
+    @property
+    def input_shape(self) -> Shape:
+        return (self.weight.shape[1] * self.groups, *self.input_size)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Pool(Connection):
+    """Channel-wise window sum (SumPool) or mean over the whole window (AvgPool).
+
+    Padding counts as zeros in both; a border that no whole window covers is
+    left out, as in every framework.
+    """
+
+    pool_input: Shape
+    window: Shape
+    stride: Shape
+    padding: Pads
+
+    @property
+    def shape(self) -> Shape:
+        axes = zip(self.pool_input[1:], self.window, self.stride, self.padding, strict=True)
+        return (self.pool_input[0], *(window_output(*axis, 1) for axis in axes))
+
+    @property
+    def input_shape(self) -> Shape:
+        return self.pool_input
+
+
+class SumPool(Pool):
+    kind = "SumPool"
+
+
+class AvgPool(Pool):
+    kind = "AvgPool"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Flatten(Connection):
+    """Row-major merge of axes start..end (inclusive, counted without batch)."""
+
+    kind = "Flatten"
+    flat_input: Shape
+    start: int
+    end: int
+
+    @property
+    def shape(self) -> Shape:
+        s, end = self.flat_input, self.end % len(self.flat_input)
+        return (*s[: self.start], math.prod(s[self.start : end + 1]), *s[end + 1 :])
+
+    @property
+    def input_shape(self) -> Shape:
+        return self.flat_input
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Scale(Connection):
+    """y = scale * x, element by element."""
+
+    kind = "Scale"
+    scale: Array
+
+    @property
+    def shape(self) -> Shape:
+        return self.scale.shape
+
+
+# --- populations and other elements with a per-neuron meaning -------------
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Threshold(Node):
+    """y = 1 where x > threshold, else 0; no state."""
+
+    kind = "Threshold"
+    threshold: Array
+
+    @property
+    def shape(self) -> Shape:
+        return self.threshold.shape
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Delay(Node):
+    """y(t) = x(t - delay), delay in the units of dt, per element."""
+
+    kind = "Delay"
+    delay: Array
+
+    @property
+    def shape(self) -> Shape:
+        return self.delay.shape
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Population(Node):
+    """Neurons: a membrane, and the rule of what leaves it (neurons/). It is never subclassed."""
+
+    membrane: Membrane
+    rule: Rule
+
+    @property
+    def kind(self) -> str:  # type: ignore[override]
+        """Return the name of NIR's node; where NIR has none, that of the membrane before it."""
+        node = self.membrane.nir[self.spikes]
+        return node if self.membrane.near is None else type(self.membrane).__name__ + node
+
+    @property
+    def shape(self) -> Shape:
+        return self.membrane.shape
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        return (*self.membrane.states, *self.rule.states)
+
+    @property
+    def spikes(self) -> bool:
+        return self.rule.spikes
+
+    @cached_property
+    def features(self) -> frozenset[str]:
+        """Return every feature that is not neutral; those of the membrane bear its name."""
+        own = {f"{type(self.membrane).__name__}.{x}" for x in self.membrane.features()}
+        return frozenset(own) | self.rule.features()
+
+    def every_part(self) -> Iterator[Part]:
+        """Yield the membrane, the rule, and the parts inside them."""
+        ahead: list[Part] = [self.membrane, self.rule]
+        for part in ahead:  # grows
+            yield part
+            ahead += [inner for _, inner in part.parts()]
+
+    def with_(self, **changes: Any) -> Population:
+        """Return these neurons with other values of some fields of the membrane or the rule."""
+        inner = {f.name for f in dataclasses.fields(self.membrane)}
+        membrane = {k: v for k, v in changes.items() if k in inner}
+        rule = {k: v for k, v in changes.items() if k not in inner}
+        return dataclasses.replace(
+            self,
+            membrane=dataclasses.replace(self.membrane, **membrane) if membrane else self.membrane,
+            rule=dataclasses.replace(self.rule, **rule) if rule else self.rule,
+        )
+
+
+def gives_values(node: Node | None) -> bool:
+    """Return True for neurons that send their value; all other nodes pass on spikes."""
+    return type(node) is Population and not node.spikes
+
+
+KINDS: dict[str, type[Node]] = {
+    str(cls.kind): cls
+    for cls in (
+        Input, Output, Linear, Conv, SumPool, AvgPool, Flatten, Scale, Threshold, Delay,
+    )
+}  # fmt: skip
+"""Kinds of nodes by name, beside Population."""

@@ -1,0 +1,1 @@
+"""Conformance kits, the pytest plug-in, and benchmarks."""

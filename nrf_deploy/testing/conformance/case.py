@@ -1,0 +1,177 @@
+"""The nouns: a case is a program (or a model), an input, and the trace that must come of it.
+
+A program's expected values hold bit for bit: a vendor's simulator, a chip or the plain rules of
+its arithmetic made them. A model's are floats; an integer machine meets them up to `units` of
+its own last bit, so such cases have weights, decays and thresholds that lose nothing in a
+few bits, and what differs is meaning and not rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from nrf_deploy.bundle.bundle import Bundle
+from nrf_deploy.compiler.place.placement import Placement
+from nrf_deploy.compiler.quantize.scheme import Scheme
+from nrf_deploy.ir.network import Array, Input, Network
+from nrf_deploy.ir.program import Program
+from nrf_deploy.ir.recording import Recording, Trace
+
+
+@dataclass(frozen=True, eq=False)
+class Unknown:
+    """Where a recording does not show a variable: at values that are codes, or where `mask`
+    (steps, *shape) says so. With neither it shows the variable nowhere."""
+
+    why: str
+    codes: tuple[int, ...] = ()
+    mask: Array | None = None
+
+    def where(self, values: Array) -> Array:
+        if not self.codes and self.mask is None:
+            return np.ones(values.shape, bool)
+        masked = np.isin(values, self.codes)
+        return masked if self.mask is None else masked | (self.mask != 0)
+
+
+Hidden = Mapping[str, Mapping[str, Unknown]]
+"""By layer and variable; "output" is what a layer gives."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """The bytes that a board would receive for a program, as their SHA-256, and who made them."""
+
+    sha256: str
+    made_by: str
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Case:
+    """`covers` names the rules that it needs, in words.
+
+    `subject` is a Bundle that holds a program built by hand, or a model. `expected` is as a run
+    gives it, `behind` steps later than the program's own. `made_by` says who made the expected
+    values, in which version. `refusal`: the target must refuse what the case holds.
+    """
+
+    name: str
+    about: str
+    covers: tuple[str, ...]
+    made_by: str
+    subject: Bundle | Network
+    recording: Recording
+    expected: Trace
+    behind: int = 0
+    units: int = 0
+    hidden: Hidden = field(default_factory=dict)
+    image: Image | None = None
+    refusal: bool = False
+
+    @property
+    def arithmetic(self) -> str | None:
+        """None of a model: each target has its own."""
+        return self.subject.program.arithmetic if isinstance(self.subject, Bundle) else None
+
+    @property
+    def title(self) -> str:
+        """Its name among the cases of all kits."""
+        return f"{self.arithmetic or 'model'}/{self.name}"
+
+    @property
+    def folder(self) -> str:
+        return self.title.replace("/", ".")
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        return tuple(self.expected.outputs)
+
+    def shown(self, left: Trace) -> Trace:
+        """The expected trace with the values of `left` wherever it shows nothing."""
+        outputs = {n: self._output(n, r, left) for n, r in self.expected.outputs.items()}
+        states = {
+            name: {
+                v: self._known(name, v, x, left.states[name][v])
+                for v, x in held.items()
+                if v in left.states.get(name, {})
+            }
+            for name, held in self.expected.states.items()
+        }
+        return replace(self.expected, outputs=outputs, states=states)
+
+    def _output(self, name: str, expected: Recording, left: Trace) -> Recording:
+        if "output" not in self.hidden.get(name, {}):
+            return expected
+        known = self._known(name, "output", expected.dense(), left.outputs[name].dense())
+        return Recording.from_dense(known, expected.dt)
+
+    def _known(self, name: str, variable: str, expected: Array, left: Array) -> Array:
+        unknown = self.hidden.get(name, {}).get(variable)
+        if unknown is None:
+            return expected
+        steps = min(len(expected) - self.behind, len(left))
+        late = slice(self.behind, self.behind + steps)
+        known = expected.copy()
+        hidden = unknown.where(expected)[late]
+        known[late] = np.where(hidden, left[:steps], expected[late])
+        return known
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Kit:
+    """`engines` names those that follow another arithmetic than their target's programs say,
+    and which: they run the cases of that arithmetic only."""
+
+    about: str
+    cases: tuple[Case, ...]
+    engines: Mapping[str, str] = field(default_factory=dict)
+
+    def faults(self) -> Iterator[str]:
+        names = [case.title for case in self.cases]
+        if len(set(names)) != len(names):
+            yield "two cases have the same name"
+        for case in self.cases:
+            yield from (f"{case.name}: {fault}" for fault in _faults(case))
+
+
+def _faults(case: Case) -> Iterator[str]:
+    if not case.layers:
+        yield "it expects nothing of any layer"
+    elif (most := max(r.steps for r in case.expected.outputs.values())) <= case.behind:
+        yield f"it is {case.behind:,} steps behind, and expects {most:,} of them"
+    if isinstance(case.subject, Bundle):
+        shapes = {p.name: p.shape for p in case.subject.program.populations}
+    else:
+        shapes = {n.name: n.shape for n in case.subject.nodes}
+    for name, output in case.expected.outputs.items():
+        if shapes.get(name) != output.shape:
+            yield f"the layer {name!r} has the shape {shapes.get(name)}, not {output.shape}"
+        for v, x in case.expected.states.get(name, {}).items():
+            if x.shape != (output.steps, *output.shape):
+                yield f"{v!r} of {name!r} has the shape {x.shape}"
+        for v, unknown in case.hidden.get(name, {}).items():
+            if unknown.mask is not None and unknown.mask.shape != (output.steps, *output.shape):
+                yield f"the mask of {v!r} of {name!r} has the shape {unknown.mask.shape}"
+    for name in case.hidden:
+        if name not in case.layers:
+            yield f"it hides states of the layer {name!r}, of which it expects nothing"
+
+
+def by_hand(program: Program, target: str, chip: str, version: str) -> Bundle:
+    """A bundle around a program that no model stands behind."""
+    ports: Sequence[Input] = [Input(name=p.name, port_shape=p.shape) for p in program.ports]
+    return Bundle(
+        network=Network(tuple(ports), (), dt=1.0),
+        source_sha256=None,
+        chip=chip,
+        target=target,
+        steps=(),
+        scheme=Scheme(),
+        program=program,
+        placement=Placement(chip, 1, {}),
+        findings=(),
+        tool_version=version,
+    )

@@ -1,0 +1,83 @@
+"""What became of the cases that an engine was held against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from nrf_deploy.bundle.bundle import Bundle
+from nrf_deploy.compare.comparison import Comparison
+from nrf_deploy.diagnostics.findings import Finding
+from nrf_deploy.ir.recording import Trace
+
+from .case import Case
+
+Status = Literal["ok", "differs", "refused", "missing", "broke"]
+BAD: tuple[Status, ...] = ("differs", "missing", "broke")
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """`raw` is what the back end gave; `findings` are why it refused, or how it broke. `unseen`
+    are states that it does not show, which nobody compared. `cause` was tried, `hint` was seen."""
+
+    case: Case
+    status: Status
+    comparison: Comparison | None = None
+    findings: tuple[Finding, ...] = ()
+    bundle: Bundle | None = None
+    raw: Trace | None = None
+    unseen: tuple[str, ...] = ()
+    cause: str = ""
+    hint: str = ""
+
+    @property
+    def bad(self) -> bool:
+        return self.status in BAD
+
+
+@dataclass(frozen=True, eq=False)
+class Conformance:
+    """The results of an engine on the cases of its kits.
+
+    To refuse a case is not a fault; to refuse every case shows nothing.
+
+    Attributes:
+        chip: The full name of the chip.
+        engine: The engine in question.
+        results: The result of each case, with the likely cause of a difference.
+    """
+
+    chip: str
+    engine: str
+    results: tuple[Result, ...]
+
+    @property
+    def passed(self) -> bool:
+        """True if no case differs, and at least one was compared."""
+        return not any(r.bad for r in self.results) and self.compared
+
+    @property
+    def compared(self) -> bool:
+        """Return True if a run was compared, or if only refusals were demanded."""
+        runs = [r for r in self.results if not r.case.refusal]
+        return any(r.status == "ok" for r in runs or self.results)
+
+    def text(self) -> str:
+        """Return the results as text of at most 80 columns."""
+        from . import show
+
+        return show.text(self)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the results as plain data."""
+        from . import show
+
+        return show.as_json(self)
+
+    @property
+    def exit_code(self) -> int:
+        return 0 if self.passed else 1
+
+    def count(self, status: Status) -> int:
+        return sum(r.status == status for r in self.results)

@@ -1,0 +1,219 @@
+"""Simulation of a layer in floating point, with one kind of its numbers at a time as on the chip.
+
+Every variant gets the same input and makes the same step, in parallel:
+
+    u = u (1 - current_decay) + input + current_bias
+    v = v (1 - decay), moved by `leak` toward `rest`, + u + bias; at least `floor`
+    spike where v > threshold (or v >= threshold: `at`); then v = reset, or v - threshold
+
+where the summed input, u and v stay within limits: at their ends, or wrapped. All targets'
+neurons have this in common (see quantize/neuron.py); a chip's rounding in a step is not part of
+it, and is the remaining difference between the last variant and the chip's run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+
+from nrf_deploy.compiler.quantize.constant_input import constant
+from nrf_deploy.compiler.quantize.neuron import neuron
+from nrf_deploy.ir.capabilities import Accepts, Domain, outside
+from nrf_deploy.ir.layer_view import Layers
+from nrf_deploy.ir.network import Array, Network, Node, Population
+from nrf_deploy.neurons import CurrentLeaky, Integrator, Leaky, LinearLeak, Spikes, Value
+
+KINDS: Mapping[str, tuple[str, ...]] = {
+    "decay": ("decay", "current_decay", "leak", "rest"),
+    "threshold": ("threshold", "at"),
+    "bias": ("bias", "current_bias"),
+    "reset": ("reset", "subtract"),
+    "saturation": (
+        "sum_limit", "current_limit", "state_limit", "wrap", "current_wrap", "floor",
+    ),
+}  # fmt: skip
+"""Numbers that are exchanged together, by their cause of error."""
+FRACTIONS = ("decay", "current_decay", "at", "subtract", "wrap", "current_wrap")
+"""Numbers without a unit: all others are amounts of the potential."""
+SAME = 1e-9
+"""Relative difference up to which numbers count as equal: quotients lose their last bit."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Numbers:
+    """Numbers of a population; each broadcasts over it. `threshold` is infinite without spikes."""
+
+    decay: Array
+    current_decay: Array
+    bias: Array
+    current_bias: Array
+    threshold: Array
+    at: Array
+    reset: Array
+    subtract: Array
+    first: Array
+    leak: Array
+    rest: Array
+    sum_limit: Array
+    current_limit: Array
+    state_limit: Array
+    wrap: Array
+    current_wrap: Array
+    floor: Array
+
+
+FIRING = frozenset(("reset=subtract", "reset_to", "fires=at", "floor"))
+DOMAIN = Domain(
+    (
+        Accepts("values", frozenset((Integrator, Leaky, CurrentLeaky)), Value,
+                frozenset(("rectified",))),
+        Accepts("spikes", frozenset((Integrator, Leaky, CurrentLeaky, LinearLeak)), Spikes,
+                FIRING),
+        Accepts("counts", frozenset((Integrator,)), Spikes,
+                FIRING | {"per_step=many", "worth"}),
+    )
+)  # fmt: skip
+"""Neurons that `Variants` simulates."""
+
+
+def unexpressed(node: Node, numbers: Mapping[str, Array]) -> str:
+    """Return why this simulation cannot represent the layer, or ""."""
+    if wrong := outside(node, DOMAIN):
+        return f"the simulation that finds causes does not run {wrong}"
+    if foreign := sorted(set(numbers) - {f.name for f in fields(Numbers)}):
+        return f"the simulation that finds causes has no {', '.join(foreign)} as the chip has"
+    return ""
+
+
+def ideal(network: Network, view: Layers, name: str) -> Numbers:
+    """Return the model's numbers, in the units of v."""
+    node = network[name]
+    assert type(node) is Population
+    form = neuron(node, network.dt)
+    rule = node.rule if type(node.rule) is Spikes else None
+    floor = None if rule is None else rule.floor
+    no, endless = np.zeros(()), np.full((), np.inf)
+    return Numbers(
+        decay=form.decay,
+        current_decay=form.current_decay,
+        bias=form.rest,
+        current_bias=constant(view, name, form) - form.rest,
+        threshold=endless if form.threshold is None else form.threshold,
+        at=np.array(float(rule is not None and rule.fires == "at")),
+        reset=no if rule is None else np.asarray(rule.reset_to, np.float64),
+        subtract=np.array(float(rule is not None and rule.reset == "subtract")),
+        first=form.first,
+        leak=no,
+        rest=no,
+        sum_limit=endless,
+        current_limit=endless,
+        state_limit=endless,
+        wrap=no,
+        current_wrap=no,
+        floor=-endless if floor is None else np.asarray(floor, np.float64),
+    )
+
+
+def chip_numbers(numbers: Mapping[str, Array], model: Numbers, unit: Array) -> Numbers:
+    """Return the chip's numbers in the model's units; `unit` is 1 of the model on the chip."""
+    mine = {}
+    for f in fields(Numbers):
+        value = getattr(model, f.name)
+        if f.name in numbers and f.name != "first":
+            chip_value = np.asarray(numbers[f.name], np.float64)
+            value = snapped(chip_value if f.name in FRACTIONS else chip_value / unit, value)
+        mine[f.name] = value
+    return _met_alike(Numbers(**mine), model, unit)
+
+
+def _met_alike(chip: Numbers, model: Numbers, unit: Array) -> Numbers:
+    """Return the chip's numbers with the model's threshold where both are equivalent.
+
+    For integer potentials v > T is the same as v >= T + 1.
+    """
+    threshold = snapped(chip.threshold + (model.at - chip.at) / unit, model.threshold)
+    if np.all(threshold == model.threshold):
+        return replace(chip, threshold=model.threshold, at=model.at)
+    return chip
+
+
+def snapped(chip_value: Array, model_value: Array) -> Array:
+    """Return the model's numbers where the chip's differ only in a float's last bits."""
+    with np.errstate(invalid="ignore"):
+        same = np.isfinite(model_value) & (
+            np.abs(chip_value - model_value) <= SAME * np.abs(model_value)
+        )
+    return np.where(same, model_value, chip_value)
+
+
+def variants(model: Numbers, chip: Numbers) -> dict[str, Numbers]:
+    """Return the variants: the model, with each kind of the chip's numbers, and with all.
+
+    One more has all of the chip's numbers and the other comparison of the threshold.
+    """
+    mixed = {
+        cause: Numbers(
+            **{f.name: getattr(chip if f.name in kind else model, f.name) for f in fields(model)}
+        )
+        for cause, kind in KINDS.items()
+    }
+    other = replace(chip, at=1 - chip.at)
+    return {"model": model, "weights": model, **mixed, "all": chip, "meets": other}
+
+
+class Variants:
+    """Running variants of a layer, along the first axis."""
+
+    def __init__(self, node: Population, numbers: Sequence[Numbers], units: Sequence[Array]):
+        rule, self.shape = node.rule, node.shape
+        self.spikes = node.spikes
+        self.rectified = type(rule) is Value and rule.rectified
+        self.many = type(rule) is Spikes and rule.per_step == "many"
+        self.of: dict[str, Array] = {}
+        for f in fields(Numbers):
+            each = [
+                np.broadcast_to(
+                    getattr(n, f.name) * (1.0 if f.name in FRACTIONS else unit), self.shape
+                )
+                for n, unit in zip(numbers, units, strict=True)
+            ]
+            self.of[f.name] = np.stack(each)
+        self.u, self.v = np.zeros_like(self.of["first"]), self.of["first"].copy()
+
+    def step(self, arriving: Array) -> Array:
+        """Advance all variants by a step: from inputs (variants, *shape) to outputs."""
+        p = self.of
+        x = within(arriving, p["sum_limit"], p["wrap"])
+        u = self.u * (1 - p["current_decay"]) + x + p["current_bias"]
+        self.u = within(u, p["current_limit"], p["current_wrap"])
+        v = toward(self.v * (1 - p["decay"]), p["rest"], p["leak"]) + self.u + p["bias"]
+        v = np.maximum(within(v, p["state_limit"], p["wrap"]), p["floor"])
+        if not self.spikes:
+            self.v = v
+            return np.asarray(np.maximum(v, 0) if self.rectified else v)
+        if self.many:
+            spikes = np.floor(np.maximum(v, 0) / p["threshold"])
+            self.v = v - spikes * p["threshold"]
+            return np.asarray(spikes)
+        spike = (v > p["threshold"]) | ((v == p["threshold"]) & (p["at"] != 0))
+        after = np.where(p["subtract"], v - p["threshold"], p["reset"])
+        self.v = np.where(spike, after, v)
+        return np.asarray(spike, np.float64)
+
+
+def within(x: Array, limit: Array, wrap: Array) -> Array:
+    if not np.any(np.abs(x) > limit):
+        return x
+    with np.errstate(invalid="ignore"):
+        wrapped = np.where(np.isinf(limit), x, (x + limit) % (2 * limit) - limit)
+    return np.where(wrap != 0, wrapped, np.clip(x, -limit, limit))
+
+
+def toward(v: Array, rest: Array, leak: Array) -> Array:
+    if not leak.any():
+        return v
+    away = v - rest
+    moved: Array = rest + np.sign(away) * np.maximum(np.abs(away) - leak, 0)
+    return np.where(leak > 0, moved, v)

@@ -1,0 +1,1 @@
+"""One table of every engine of several bundles."""

@@ -1,0 +1,1 @@
+"""The task of a model: labels, readout, and both runs' errors in it."""

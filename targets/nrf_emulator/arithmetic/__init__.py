@@ -1,0 +1,1 @@
+"""The arithmetic "fixed", in text and in kernels."""

@@ -1,0 +1,166 @@
+"""What the rule of neurons that spike can have beyond a test and a reset: one row each.
+
+Every choice of rows is a model (models.py), in the order of the table. A row with a compiled part
+of its name (neurons_compiled.py) says so; without one the plain engine runs its models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from nrf_deploy.engines.emulator.golden import State
+from nrf_deploy.engines.emulator.parameters import Declared, Parameter, flag, of_word
+from nrf_deploy.ir.network import Array
+from nrf_deploy.neurons import Rising, Spikes
+
+from .steps import Params, Test, fit, rounded
+
+Counts = Literal["potential", "steps"]
+DECAY = Parameter(0, 2**24, 0)
+MOST = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """How numbers of a rule become integers.
+
+    Args:
+        whole: amounts of v -> units of the state
+        decay: time constants -> the part that is lost in a step, in 2^decay_bits
+    """
+
+    whole: Callable[[Array], Array]
+    decay: Callable[[Array], Array]
+
+
+def nowhere(rule: Spikes, dt: float, reach: Array) -> Array:
+    return np.zeros(())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """An addition to the rule.
+
+    Args:
+        features: those of the rule that it runs
+        state: its state, which starts at the parameter of this name with a 0
+        counts: what the state counts
+        parameters: their declarations
+        before: what it changes of a step's test
+        after: its state after the step
+        more: the parameters that a rule gives it
+        lifts: how far it can lift the threshold of neurons whose potential can reach `reach`
+        compiled: a kernel has this part
+        case: its case of the conformance kit: (about, what is covered, parameters)
+    """
+
+    features: frozenset[str]
+    state: str
+    counts: Counts
+    parameters: Declared
+    before: Callable[[Params, State, Test], Test]
+    after: Callable[[Params, State, Array], Array]
+    more: Callable[[Spikes, Scaled], Mapping[str, Any]]
+    lifts: Callable[[Spikes, float, Array], Array] = nowhere
+    compiled: bool = False
+    case: tuple[str, str, Mapping[str, int]]
+
+
+# --- a rest after a spike ------------------------------------------------------
+#
+#     where rest > 0: v stays what it was, no spike
+#     rest = period where it spiked, else max(rest - 1, 0)
+
+
+def _rests(p: Params, state: State, test: Test) -> Test:
+    free = state["rest"] == 0
+    return test._replace(v=np.where(free, test.v, state["v"]), free=test.free & free)
+
+
+def _rest(p: Params, state: State, spike: Array) -> Array:
+    return np.where(spike, p["period"], np.maximum(state["rest"] - 1, 0))
+
+
+def _period(rule: Spikes, scaled: Scaled) -> dict[str, Array]:
+    assert rule.refractory is not None
+    return {"period": rule.refractory.astype(np.int64)}
+
+
+# --- a threshold that rises with each spike -------------------------------------
+#
+#     b = rounded(b * (2^decay_bits - b_decay))        before the test
+#     spike where v > fit(vth + b, state_bits)         which a reset subtracts, if `adapted`
+#     b = fit(b + jump, state_bits)                    where it spiked
+
+
+def _fallen(p: Params, state: State) -> Array:
+    keep = (1 << p["decay_bits"]) - p["b_decay"]
+    return rounded(state["b"] * keep, p["decay_bits"], p["rounding"])
+
+
+def _risen(p: Params, state: State, test: Test) -> Test:
+    vth = fit(test.vth + _fallen(p, state), p["state_bits"], p["wrap"])
+    return test._replace(vth=vth, taken=np.where(p["adapted"], vth, test.taken))
+
+
+def _b(p: Params, state: State, spike: Array) -> Array:
+    return fit(_fallen(p, state) + np.where(spike, p["jump"], 0), p["state_bits"], p["wrap"])
+
+
+def _rising(rule: Spikes, scaled: Scaled) -> dict[str, Any]:
+    rises = rule.adaptation
+    assert type(rises) is Rising
+    return {
+        "jump": scaled.whole(rises.jump.astype(np.float64)),
+        "b_decay": scaled.decay(rises.tau.astype(np.float64)),
+        "adapted": int(rises.takes == "adapted"),
+    }
+
+
+def _lift(rule: Spikes, dt: float, reach: Array) -> Array:
+    """Return how high b can be.
+
+    A neuron that spikes in each step lifts it to jump / (dt/tau), and only one whose potential is
+    above threshold + b lifts it further.
+    """
+    rises = rule.adaptation
+    assert type(rises) is Rising
+    jump = rises.jump.astype(np.float64)
+    above = np.maximum(reach - rule.threshold.astype(np.float64), 0)
+    return np.asarray(np.minimum(jump * rises.tau.astype(np.float64) / dt, above + jump))
+
+
+ADDITIONS: Mapping[str, Row] = {
+    "refractory": Row(
+        features=frozenset(("refractory",)),
+        state="rest",
+        counts="steps",
+        parameters={"period": Parameter(0, MOST), "rest0": Parameter(0, MOST, 0)},
+        before=_rests,
+        after=_rest,
+        more=_period,
+        compiled=True,
+        case=("v stands still for three steps, the current goes on", "a rest after a spike",
+              {"period": 3, "decay": 300, "current_decay": 900, "subtract": 1}),
+    ),
+    "rising": Row(
+        features=frozenset(("adaptation=Rising", "adaptation.takes=adapted")),
+        state="b",
+        counts="potential",
+        parameters={
+            "jump": of_word(), "b_decay": DECAY, "b0": of_word(0), "adapted": flag(0, shared=True),
+        },
+        before=_risen,
+        after=_b,
+        more=_rising,
+        lifts=_lift,
+        compiled=True,
+        case=("a threshold rises by 900 with each spike", "a threshold that rises",
+              {"jump": 900, "b_decay": 500, "decay": 300, "current_decay": 900, "subtract": 1,
+               "adapted": 1}),
+    ),
+}  # fmt: skip

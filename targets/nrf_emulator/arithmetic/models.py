@@ -1,0 +1,251 @@
+"""The neuron models of this machine: the one place that answers for them.
+
+A model is a move (how the potential gets what arrives) and an end (what leaves, and what that
+does to the potential). MODELS holds each pair by its name, and says which neurons of a network
+it runs, which parameters it takes, what it sends and which kernel it has. The name is data of a
+program: no other code compares it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Any, Literal
+
+import numpy as np
+
+from nrf_deploy.engines.emulator.parameters import INT32, Declared, Parameter, flag, of_word
+from nrf_deploy.ir.capabilities import Accepts, Domain, accepted, demand, exactly
+from nrf_deploy.ir.network import Array, Conv, Delay, Flatten, Linear, Population, Scale, SumPool
+from nrf_deploy.neurons import CurrentLeaky, Integrator, Leaky, Membrane, Rule, Spikes, Value
+
+from .additions import ADDITIONS, DECAY, Counts, Row, Scaled
+from .steps import Step, graded, passing, spiking
+
+MACHINE: Declared = {
+    "decay_bits": Parameter(1, 24, 12, shared=True),
+    "state_bits": Parameter(4, 32, 24, shared=True),
+    "sum_bits": Parameter(4, 32, 24, shared=True),
+    "fraction_bits": Parameter(0, 16, 6, shared=True),
+    "rounding": Parameter(0, 2, 1, shared=True),
+    "wrap": flag(0, shared=True),
+    "wait": Parameter(0, 2**31 - 1, 0, shared=True),
+}
+"""What all neurons of a population have in common."""
+LEAKY: Declared = {
+    "decay": DECAY,
+    "leak": of_word(0),
+    "rest": of_word(0),
+    "bias": of_word(0),
+    "v0": of_word(0),
+}
+CURRENT: Declared = {"current_decay": DECAY, "input_bias": of_word(0), "i0": of_word(0)}
+SPIKING: Declared = {
+    "vth": of_word(),
+    "v_reset": of_word(0),
+    "at": flag(0, shared=True),
+    "subtract": flag(0, shared=True),
+}
+GRADED: Declared = {
+    "shift": Parameter(0, 31, 0),
+    "message_bits": Parameter(2, 32, 16, shared=True),
+    "message_rounding": Parameter(0, 2, 1, shared=True),
+    "rectify": flag(0, shared=True),
+}
+
+Membranes = frozenset[type[Membrane]]
+More = Callable[[Population, Scaled], Mapping[str, Any]]
+Lifts = Callable[[Population, float, Array], Array]
+Sends = Literal["spikes", "potential", "what arrives"]
+Parts = frozenset[str]
+"""Parts of a step, by the names that neurons_compiled.py has for them."""
+
+
+def nothing(node: Population, scaled: Scaled) -> dict[str, Any]:
+    return {}
+
+
+def nowhere(node: Population, dt: float, reach: Array) -> Array:
+    return np.zeros(())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Move:
+    """How what arrives moves the potentials of these membranes."""
+
+    membranes: Membranes
+    states: tuple[str, ...]
+    parameters: Declared
+    compiled: Parts | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class End:
+    """What leaves by a rule.
+
+    Args:
+        step: a whole step, its move included
+        rule: the rule that it runs
+        runs: membranes, and the features of the rule that it runs behind these
+        parameters: declarations beyond those of the machine and the move
+        sends: what leaves
+        counts: its states beyond the move's, and what they count
+        more: the parameters that stand in the rule of a network's neurons
+        lifts: (neurons, dt, what their potential can reach) -> how far their threshold can rise
+        compiled: as Model.compiled
+    """
+
+    step: Step
+    rule: type[Rule]
+    runs: Mapping[Membranes, frozenset[str]]
+    parameters: Declared
+    sends: Sends
+    counts: Mapping[str, Counts] = field(default_factory=dict)
+    more: More = nothing
+    lifts: Lifts = nowhere
+    compiled: Parts | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """A neuron model, and all that the rest of the target asks about it.
+
+    Args:
+        runs: the neurons of a network that it runs
+        compiled: the parts that its compiled kernel has; None: it has none, and the plain engine
+            runs it
+    """
+
+    step: Step
+    states: tuple[str, ...]
+    parameters: Declared
+    sends: Sends
+    runs: tuple[Accepts, ...] = ()
+    counts: Mapping[str, Counts] = field(default_factory=dict)
+    more: More = nothing
+    lifts: Lifts = nowhere
+    compiled: Parts | None = None
+
+
+MOVES: Mapping[str, Move] = {
+    "": Move(
+        membranes=frozenset((Integrator, Leaky)),
+        states=("v",),
+        parameters=LEAKY,
+        compiled=frozenset(),
+    ),
+    "cuba_": Move(
+        membranes=frozenset((CurrentLeaky,)),
+        states=("i", "v"),
+        parameters={**LEAKY, **CURRENT},
+        compiled=frozenset(("current",)),
+    ),
+}
+
+FIRING = frozenset(("reset=subtract", "reset_to", "fires=at"))
+
+
+def _spiking(added: Mapping[str, Row]) -> End:
+    """Return the end of neurons that spike, with these additions to their rule."""
+    rows = added.values()
+
+    def more(node: Population, scaled: Scaled) -> dict[str, Any]:
+        assert type(node.rule) is Spikes
+        return {k: v for row in rows for k, v in row.more(node.rule, scaled).items()}
+
+    def lifts(node: Population, dt: float, reach: Array) -> Array:
+        assert type(node.rule) is Spikes
+        return np.asarray(sum((row.lifts(node.rule, dt, reach) for row in rows), np.zeros(())))
+
+    features = FIRING.union(*(row.features for row in rows))
+    return End(
+        step=spiking(*rows),
+        rule=Spikes,
+        runs={frozenset((Integrator, Leaky, CurrentLeaky)): features},
+        parameters={**SPIKING, **{k: v for row in rows for k, v in row.parameters.items()}},
+        sends="spikes",
+        counts={row.state: row.counts for row in rows},
+        more=more,
+        lifts=lifts,
+        compiled=frozenset(added) if all(row.compiled for row in rows) else None,
+    )
+
+
+def _chosen() -> Iterator[tuple[str, ...]]:
+    """Yield every choice of additions, the smallest first."""
+    for size in range(len(ADDITIONS) + 1):
+        yield from combinations(ADDITIONS, size)
+
+
+ENDS: Mapping[str, End] = {
+    "_".join(("lif", *names)): _spiking({n: ADDITIONS[n] for n in names}) for names in _chosen()
+} | {
+    "li": End(
+        step=graded,
+        rule=Value,
+        runs={
+            frozenset((Integrator,)): frozenset(),
+            frozenset((Leaky, CurrentLeaky)): frozenset(("rectified",)),
+        },
+        parameters=GRADED,
+        sends="potential",
+        more=lambda node, scaled: {"rectify": 1} if "rectified" in node.features else {},
+        compiled=frozenset(("payload",)),
+    ),
+}
+
+
+def _rows(name: str, move: Move, end: End) -> Iterator[Accepts]:
+    for membranes, features in end.runs.items():
+        if own := membranes & move.membranes:
+            yield Accepts(name, own, end.rule, features)
+
+
+def _model(name: str, move: Move, end: End) -> Model:
+    """Return the model of this move and this end; it has a kernel if both have one."""
+    kernel = None
+    if move.compiled is not None and end.compiled is not None:
+        kernel = move.compiled | end.compiled
+    return Model(
+        step=end.step,
+        states=(*move.states, *end.counts),
+        parameters={**MACHINE, **move.parameters, **end.parameters},
+        sends=end.sends,
+        runs=tuple(_rows(name, move, end)),
+        counts=end.counts,
+        more=end.more,
+        lifts=end.lifts,
+        compiled=kernel,
+    )
+
+
+def words(declared: Declared) -> tuple[str, ...]:
+    """Return the parameters that are as wide as a state, with a sign."""
+    return tuple(name for name, own in declared.items() if (own.low, own.high) == INT32)
+
+
+PASSING = "pass"
+"""The model of what has no neurons: a pool that could not be folded, or a delay."""
+MODELS: Mapping[str, Model] = {
+    move + end: _model(move + end, MOVES[move], ENDS[end]) for end in ENDS for move in MOVES
+} | {
+    PASSING: Model(
+        step=passing,
+        states=(),
+        parameters={name: MACHINE[name] for name in ("sum_bits", "wrap")},
+        sends="what arrives",
+        compiled=frozenset(("passing",)),
+    )
+}
+PARAMETERS: Mapping[str, Declared] = {name: model.parameters for name, model in MODELS.items()}
+DOMAIN = Domain(
+    tuple(row for model in MODELS.values() for row in model.runs),
+    exactly(Linear, Conv, SumPool, Flatten, Scale, Delay),
+)
+
+
+def runs_on(node: Population) -> str:
+    """Return the name of the model that runs all of these neurons."""
+    demand(node, DOMAIN, "this machine")
+    return next(name for name, model in MODELS.items() if accepted(node, model.runs))

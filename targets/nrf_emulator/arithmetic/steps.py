@@ -1,0 +1,136 @@
+"""The arithmetic "fixed": one step of a neuron in integers of any width.
+
+This is the normative text of a machine that a user describes (settings.py). What a
+machine says of itself stands among the parameters of each population (models.py), so a
+program is complete by itself. One step, with >> after `rounded` as below:
+
+    x = fit(sum, sum_bits) << fraction_bits           what arrives, in units of the state
+    j = fit(i + x + input_bias, state_bits)           with a current; i starts at i0
+    i = rounded(j * (2^decay_bits - current_decay))   ... it decays after it was used
+    v = rounded(v * (2^decay_bits - decay))           exponential leak
+    v = v moved by `leak` toward `rest`               subtractive leak, never past it
+    v = fit(v + j + bias, state_bits)                 j is x (fitted) without a current
+    spike where v > vth, or v >= vth (`at`)
+    v = v_reset, or fit(v - vth) (`subtract`)         where it spiked
+
+What a rule can have beyond this (a rest after a spike, a threshold that rises) stands in
+additions.py. A neuron without threshold sends v / 2^shift, rounded by message_rounding, fitted to
+message_bits.
+
+    fit(x, bits)   two's complement: saturates at its ends, or wraps (`wrap`)
+    rounded(x)     x / 2^decay_bits, rounded: 0 down, 1 toward zero, 2 to nearest, halves
+                   away from zero
+
+Nothing moves before step `wait`, the first at which a model's first input can be there.
+A sum is exact before it is fitted, once, whatever number of synapses it comes from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from nrf_deploy.engines.emulator.golden import State
+from nrf_deploy.ir.network import Array
+
+ROUNDING = {"floor": 0, "zero": 1, "nearest": 2}
+
+Params = Mapping[str, Array]
+Step = Callable[[Params, State, Array], tuple[Array, State]]
+"""(parameters, state, what arrives) -> (what leaves, state after the step)"""
+
+
+def fit(x: Array, bits: Array | int, wrap: Array | int) -> Array:
+    half = np.int64(1) << (np.asarray(bits, np.int64) - 1)
+    return np.where(wrap, ((x + half) & (2 * half - 1)) - half, np.clip(x, -half, half - 1))
+
+
+def rounded(x: Array, bits: Array | int, rounding: Array | int) -> Array:
+    """x / 2^bits as a whole number."""
+    bits = np.asarray(bits, np.int64)
+    half = np.int64(1) << bits >> 1
+    size = np.abs(x)
+    to_nearest = np.sign(x) * ((size + half) >> bits)
+    return np.asarray(np.choose(rounding, [x >> bits, np.sign(x) * (size >> bits), to_nearest]))
+
+
+def toward(v: Array, rest: Array, leak: Array) -> Array:
+    away = v - rest
+    return np.asarray(rest + np.sign(away) * np.maximum(np.abs(away) - leak, 0))
+
+
+def leaked(p: Params, v: Array) -> Array:
+    kept = rounded(v * ((1 << p["decay_bits"]) - p["decay"]), p["decay_bits"], p["rounding"])
+    return toward(kept, p["rest"], p["leak"])
+
+
+def moved(p: Params, state: State, arriving: Array) -> State:
+    """Current and potential after what arrived, before any spike."""
+    x = fit(arriving, p["sum_bits"], p["wrap"]) << p["fraction_bits"]
+    if "current_decay" not in p:
+        j, current = fit(x, p["state_bits"], p["wrap"]), {}
+    else:
+        j = fit(state["i"] + x + p["input_bias"], p["state_bits"], p["wrap"])
+        keep = (1 << p["decay_bits"]) - p["current_decay"]
+        current = {"i": rounded(j * keep, p["decay_bits"], p["rounding"])}
+    v = fit(leaked(p, state["v"]) + j + p["bias"], p["state_bits"], p["wrap"])
+    return {**current, "v": v}
+
+
+class Test(NamedTuple):
+    """A potential, the threshold that it is held against, and what a reset subtracts.
+
+    Only neurons that are `free` can spike.
+    """
+
+    v: Array
+    vth: Array
+    taken: Array
+    free: Array
+
+
+class Addition(Protocol):
+    """What a rule has beyond its test and its reset; `state` is always that before the step."""
+
+    @property
+    def state(self) -> str:
+        """The name of its state."""
+        ...
+
+    def before(self, p: Params, state: State, test: Test) -> Test: ...
+
+    def after(self, p: Params, state: State, spike: Array) -> Array:
+        """Return the new value of its state."""
+        ...
+
+
+def spiking(*added: Addition) -> Step:
+    """Return the step of neurons that spike, with these additions in their order."""
+
+    def step(p: Params, state: State, arriving: Array) -> tuple[Array, State]:
+        new = moved(p, state, arriving)
+        test = Test(new["v"], p["vth"], p["vth"], np.asarray(True))
+        for each in added:
+            test = each.before(p, state, test)
+        v = test.v
+        spike = test.free & ((v > test.vth) | ((v == test.vth) & (p["at"] != 0)))
+        less = fit(v - test.taken, p["state_bits"], p["wrap"])
+        after = np.where(p["subtract"], less, p["v_reset"])
+        own = {each.state: each.after(p, state, spike) for each in added}
+        return spike.astype(np.int64), {**new, "v": np.where(spike, after, v), **own}
+
+    return step
+
+
+def graded(p: Params, state: State, arriving: Array) -> tuple[Array, State]:
+    state = moved(p, state, arriving)
+    sent = rounded(state["v"], p["shift"], p["message_rounding"])
+    sent = fit(sent, p["message_bits"], p["wrap"])
+    return np.where(p["rectify"], np.maximum(sent, 0), sent), state
+
+
+def passing(p: Params, state: State, arriving: Array) -> tuple[Array, State]:
+    """What arrives goes out in the same step, as a payload."""
+    return fit(arriving, p["sum_bits"], p["wrap"]), {}

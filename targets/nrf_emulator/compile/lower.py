@@ -1,0 +1,112 @@
+"""From a legalised network and a scheme to a program. There is no freedom left here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from nrf_deploy.compiler.lowering import outputs, synapses
+from nrf_deploy.compiler.quantize.scheme import Scheme
+from nrf_deploy.diagnostics.findings import Finding, info
+from nrf_deploy.engines.reference.nodes import delay_steps
+from nrf_deploy.ir import program as chip
+from nrf_deploy.ir.layer_view import Link, layers
+from nrf_deploy.ir.network import Delay, Input, Network, Node, Output, Population, exact
+from nrf_deploy.ir.program import Origin, Port, Program
+
+from ..arithmetic.models import MODELS, PASSING, runs_on
+from ..place import need
+from ..settings import Settings
+from .latency import delay, latencies
+from .units import machine
+
+
+def lower(network: Network, scheme: Scheme, s: Settings) -> tuple[Program, list[Finding]]:
+    view = layers(network)
+    latency = latencies(view, s)
+    populations = [
+        _population(node, scheme, latency[stop])
+        if type(node := network[stop]) is Population
+        else _passing(node, s)
+        for stop in view.stops
+        if not exact(network[stop], Input, Output)
+    ]
+    leaving = outputs(network, [p.name for p in populations])
+    program = Program(
+        arithmetic="fixed",
+        ports=tuple(
+            Port(name=n.name, shape=n.shape, peak=s.largest_payload) for n in network.of(Input)
+        ),
+        synapses=tuple(
+            made for link in view.links for made in _synapses(network, link, scheme, latency)
+        ),
+        populations=tuple(populations),
+        outputs=leaving,
+        origins=tuple(
+            Origin(
+                population=stop,
+                node=stop,
+                latency=latency[stop],
+                scale=scheme.populations[stop].scale if stop in scheme.populations else {},
+            )
+            for stop in view.stops
+            if type(network[stop]) is Population or stop in leaving
+        ),
+    )
+    used = need(program, s)
+    said = info(
+        "EMULATOR-NEED",
+        f"{used['neurons']:,} neurons, {used['weights']:,} weights, {used['memory_bytes']:,} bytes",
+        why="weights (a convolution's once) and states, at the bits that the settings give them",
+    )
+    return program, [said]
+
+
+def _population(node: Population, scheme: Scheme, latency: int) -> chip.Population:
+    params = {**scheme.populations[node.name].params, "wait": latency}
+    return chip.Population(name=node.name, shape=node.shape, model=runs_on(node), params=params)
+
+
+def _passing(node: Node, s: Settings) -> chip.Population:
+    """A pool that could not be folded, or a delay: what arrives goes on."""
+    held = machine(s)
+    params = {name: held[name] for name in MODELS[PASSING].parameters}
+    return chip.Population(name=node.name, shape=node.shape, model=PASSING, params=params)
+
+
+def _synapses(
+    network: Network, link: Link, scheme: Scheme, latency: dict[str, int]
+) -> Iterator[chip.Synapses]:
+    """One for each length of the way to its targets, and of a delay's elements."""
+    source, weight = network[link.source], scheme.connections[link.name].weight
+    params = {"graded": int(type(source) is not Population or not source.spikes)}
+    waits = {t: delay(latency, link, t) for t in link.targets}
+    for steps in sorted(set(waits.values())):
+        targets = tuple(t for t in link.targets if waits[t] == steps)
+        name = link.name if len(targets) == len(waits) else f"{link.name} (after {steps})"
+        ends = {"name": name, "source": link.source, "targets": targets, "delay": steps}
+        made = synapses(link, ends, weight, source.shape, params)
+        end = network[targets[0]]
+        if type(end) is Delay and isinstance(made, chip.Sparse):
+            yield from _delayed(made, delay_steps(end, network.dt).ravel())
+        else:
+            yield made
+
+
+def _delayed(made: chip.Sparse, more: np.ndarray) -> Iterator[chip.Sparse]:
+    for steps in np.unique(more).tolist():
+        here = more[made.row] == steps
+        alone = bool(here.all())
+        yield chip.Sparse(
+            name=made.name if alone else f"{made.name} (delay {steps})",
+            source=made.source,
+            targets=made.targets,
+            weight=made.weight[here],
+            delay=made.delay + steps,
+            params=made.params,
+            source_shape=made.source_shape,
+            target_shape=made.target_shape,
+            row=made.row[here],
+            column=made.column[here],
+        )

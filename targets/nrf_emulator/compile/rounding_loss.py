@@ -1,0 +1,105 @@
+"""What of a population the machine's bits cannot hold, or hold only roughly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from nrf_deploy.compiler.quantize.scheme import PopulationScheme
+from nrf_deploy.diagnostics.findings import Finding, error, warning
+
+from ..arithmetic.models import MODELS, words
+from ..settings import Settings
+from .units import Unit
+
+
+def lost(unit: Unit, scheme: PopulationScheme, s: Settings) -> Iterator[Finding]:
+    p = {name: np.asarray(value) for name, value in scheme.params.items()}
+    scale = np.asarray(scheme.scale["v"])
+    yield from _beyond(unit, scheme, s)
+    threshold = unit.form.threshold
+    if threshold is not None:
+        if np.any((threshold > 0) & (np.abs(threshold * scale) < 0.5)):
+            yield error(
+                "EMULATOR-THRESHOLD-LOST",
+                f"a threshold of {threshold[threshold > 0].min():.4g} rounds to 0",
+                layer=unit.node.name,
+                why=f"one unit of v is {scale.min():.4g} integer units here",
+                fix="use more threshold_bits, state_bits or fraction_bits, or weights and "
+                "thresholds that are more alike in size",
+            )
+        if p["subtract"] and bool(p["at"]) != unit.fires_at:
+            where = (
+                ("the model", "this machine") if unit.fires_at else ("this machine", "the model")
+            )
+            yield warning(
+                "EMULATOR-FIRES",
+                f"a potential that meets its threshold exactly spikes in {where[0]}, not in "
+                f"{where[1]}",
+                layer=unit.node.name,
+                why="a threshold that is one off would also be subtracted",
+                fix='set fires = "both"',
+            )
+    yield from _amounts(unit, scale)
+    constant = unit.rest + unit.bias
+    gone = (constant != 0) & (np.abs(constant * scale) < 0.5)
+    if gone.any():
+        yield warning(
+            "EMULATOR-BIAS-LOST",
+            f"{int(gone.sum())} of {int((constant != 0).sum())} biases round to 0",
+            layer=unit.node.name,
+            why=f"the largest is {np.abs(constant * scale)[gone].max():.3g} integer units a step",
+            fix="use more fraction_bits (and state_bits to hold them)",
+        )
+    if "leak" in p:
+        yield from _subtractive(unit, p["leak"])
+
+
+def _amounts(unit: Unit, scale: np.ndarray) -> Iterator[Finding]:
+    """Yield a warning for each amount of the rule's parts that rounds to 0."""
+    for _, part in unit.node.rule.parts():
+        for name, counts, x in part.numbers():
+            gone = (x != 0) & (np.abs(x * scale) < 0.5)
+            if counts == "amount" and np.any(gone):
+                yield warning(
+                    "EMULATOR-AMOUNT-LOST",
+                    f"{name} of {type(part).__name__} rounds to 0 in {int(gone.sum())} neurons",
+                    layer=unit.node.name,
+                    why=f"one unit of v is {scale.min():.4g} integer units here",
+                    fix="use more fraction_bits (and state_bits to hold them)",
+                )
+
+
+def _beyond(unit: Unit, scheme: PopulationScheme, s: Settings) -> Iterator[Finding]:
+    held = words(MODELS[unit.model].parameters)
+    limits = dict.fromkeys(held, (s.largest_state, "state_bits"))
+    limits["vth"] = s.largest_threshold, "threshold_bits" if s.threshold_bits else "state_bits"
+    for name, (limit, bits) in limits.items():
+        largest = int(np.abs(np.asarray(scheme.params.get(name, 0))).max(initial=0))
+        if largest > limit:
+            yield error(
+                "EMULATOR-BEYOND",
+                f"{name} would be {largest}; the machine's {bits} hold up to {limit}",
+                layer=unit.node.name,
+                fix=f"use more {bits}, fewer fraction_bits, or a smaller gain in the scheme",
+            )
+
+
+def _subtractive(unit: Unit, leak: np.ndarray) -> Iterator[Finding]:
+    if np.any((leak == 0) & (unit.form.decay > 0)):
+        yield error(
+            "EMULATOR-LEAK-LOST",
+            f"a leak of {unit.form.decay.max():.4g} a step rounds to 0",
+            layer=unit.node.name,
+            why=f"half of what it takes at threshold is {unit.amount().min():.4g} of v",
+            fix='use more fraction_bits and state_bits, or leak = "exponential"',
+        )
+    yield warning(
+        "EMULATOR-LEAK-SUBTRACTIVE",
+        f"the model's leak takes {unit.form.decay.max():.2%} of v in a step, this machine a "
+        f"constant amount of up to {int(leak.max())} units",
+        layer=unit.node.name,
+        why="it is right on average between rest and threshold, wrong above and below",
+        fix='train with such a leak, use IF neurons, or set leak = "exponential"',
+    )

@@ -1,0 +1,201 @@
+"""A float neuron in the machine's integers.
+
+One float unit of v is S = g * 2^fraction_bits / drive units of the state, where g is the gain
+of the weights; see nrf_deploy/compiler/quantize/neuron.py for the algebra. A bias that a loop keeps
+away from the first step is taken off the start.
+
+A subtractive leak cannot follow a time constant: a potential between rest and threshold loses
+k (v - v_leak) in a step, at most k (v_threshold - v_leak), and half of that is taken. So the
+mean loss is right for potentials spread evenly over the range.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from nrf_deploy.compiler.quantize.constant_input import constant
+from nrf_deploy.compiler.quantize.neuron import Neuron, neuron
+from nrf_deploy.compiler.quantize.ratio_preserving_decays import anchored
+from nrf_deploy.compiler.quantize.rules import Rules
+from nrf_deploy.ir.layer_view import Layers
+from nrf_deploy.ir.network import Array, Network, Population
+from nrf_deploy.neurons import CurrentLeaky, Leaky, Spikes
+
+from ..arithmetic.additions import Scaled
+from ..arithmetic.models import MODELS, runs_on
+from ..arithmetic.steps import ROUNDING, leaked
+from ..settings import Settings
+
+
+@dataclass(frozen=True, eq=False)
+class Unit:
+    """A population, its model here, its form, and what its layers' biases add: in floats, a
+    neuron."""
+
+    node: Population
+    dt: float
+    model: str
+    form: Neuron
+    rest: Array  # what v_leak adds to v in a step
+    bias: Array  # what the layers' biases add
+    late: Array  # the part of the latter that misses the first step
+
+    @staticmethod
+    def of(network: Network, view: Layers, name: str) -> Unit:
+        node = network[name]
+        if type(node) is not Population:
+            raise TypeError(f"{name!r} has no neurons")
+        model = runs_on(node)
+        form = neuron(node, network.dt)
+        bias = constant(view, name, form) - form.rest
+        late = constant(view, name, form, late_only=True)
+        return Unit(node, network.dt, model, form, form.rest, bias, late)
+
+    @property
+    def spiking(self) -> bool:
+        return self.form.threshold is not None
+
+    @property
+    def current(self) -> bool:
+        return "i" in MODELS[self.model].states
+
+    @property
+    def current_drive(self) -> Array:
+        """What one unit of the current adds to v in a step."""
+        membrane = self.node.membrane
+        if type(membrane) is not CurrentLeaky:
+            raise TypeError(f"{self.node.name!r} has no current with a memory")
+        return np.asarray(self.form.decay * membrane.r)
+
+    @property
+    def firing(self) -> Spikes | None:
+        """Return the rule of neurons that spike; None where the value is v."""
+        return self.node.rule if type(self.node.rule) is Spikes else None
+
+    @property
+    def v_reset(self) -> Array:
+        """Return where a spike sets the potential; 0 where there are none."""
+        to = 0.0 if self.firing is None else self.firing.reset_to
+        return np.broadcast_to(np.asarray(to, np.float64), self.node.shape)
+
+    @property
+    def v_leak(self) -> Array:
+        """Return where the potential leaks to; 0 where it has no leak."""
+        membrane = self.node.membrane
+        if type(membrane) is Leaky or type(membrane) is CurrentLeaky:
+            return membrane.v_leak.astype(np.float64)
+        return np.zeros(self.node.shape)
+
+    @property
+    def subtracts(self) -> bool:
+        return self.firing is not None and self.firing.reset == "subtract"
+
+    @property
+    def fires_at(self) -> bool:
+        """Does a potential that meets its threshold exactly spike?"""
+        return self.firing is not None and self.firing.fires == "at"
+
+    @property
+    def forgets(self) -> bool:
+        """Nothing of a potential is left after a step, so no reset matters."""
+        return bool(np.all(self.form.decay == 1))
+
+    def amount(self) -> Array:
+        """Return what a subtractive leak takes in a step, in floats; 0 without a threshold."""
+        if self.form.threshold is None:
+            return np.zeros(self.node.shape)
+        return np.asarray(self.form.decay * np.abs(self.form.threshold - self.v_leak) / 2)
+
+    def lift(self, reach: Array) -> Array:
+        """Return how far the threshold can rise where the potential can reach so far."""
+        return MODELS[self.model].lifts(self.node, self.dt, reach)
+
+    def scale(self, gain: Array, s: Settings) -> Array:
+        """State units of one float unit of v; `gain` is one a channel, or one."""
+        each = gain.reshape(-1, *[1] * (len(self.node.shape) - 1))
+        return np.asarray(np.broadcast_to(each, self.node.shape) * 2**s.fraction_bits) / (
+            self.form.drive
+        )
+
+
+def in_ratio(units: Mapping[str, Unit], s: Settings, rules: Rules) -> dict[str, Unit]:
+    """Those whose decays are anchored, with these; all else follows from the model's own."""
+    decay = {name: u.form.decay for name, u in units.items() if rules.anchored(name)}
+    return {
+        name: replace(units[name], form=replace(units[name].form, decay=k))
+        for name, k in anchored(decay, s.decay_bits).items()
+    }
+
+
+def machine(s: Settings) -> dict[str, int]:
+    """What the settings say of every population."""
+    return {
+        "decay_bits": s.decay_bits,
+        "state_bits": s.state_bits,
+        "sum_bits": s.sum_bits,
+        "fraction_bits": s.fraction_bits,
+        "rounding": ROUNDING[s.rounding],
+        "wrap": int(s.overflow == "wrap"),
+    }
+
+
+def integers(unit: Unit, gain: Array, s: Settings) -> dict[str, Array | int]:
+    """Every parameter of the population but `wait` and the payload's; none is clipped."""
+    form, scale = unit.form, unit.scale(gain, s)
+
+    def whole(x: Array) -> Array:
+        return np.asarray(np.rint(x * scale).astype(np.int64))
+
+    p: dict[str, Any] = {**machine(s), **_leak(unit, whole, s)}
+    constant_part = unit.bias if unit.current else unit.bias + unit.rest
+    if s.leak == "subtractive":
+        constant_part = unit.bias
+    if unit.current:
+        p["current_decay"] = _decay(form.current_decay, s)
+        p["input_bias"] = whole(constant_part)
+        p["i0"] = -whole(unit.late)
+        p["bias"] = whole(unit.rest) if s.leak == "exponential" else 0
+    else:
+        p["bias"] = whole(constant_part)
+    p["v0"] = whole(form.first)
+    p |= MODELS[unit.model].more(unit.node, Scaled(whole, lambda tau: _decay(unit.dt / tau, s)))
+    if unit.spiking and form.threshold is not None:
+        p |= {"v_reset": whole(unit.v_reset), "vth": whole(form.threshold)}
+        p["at"] = int(s.fires == "at" or (s.fires == "both" and unit.fires_at))
+        p["subtract"] = int(unit.subtracts or s.reset == "subtract")
+        if not p["subtract"]:  # v > vth is v >= vth + 1
+            p["vth"] = p["vth"] + p["at"] - int(unit.fires_at)
+    if not unit.current and np.any(unit.late):
+        p["v0"] = started(p, p["v0"], whole(unit.late))
+    return p
+
+
+def _decay(part: Array, s: Settings) -> Array:
+    return np.asarray(np.rint(part * 2**s.decay_bits).astype(np.int64))
+
+
+def _leak(unit: Unit, whole: Any, s: Settings) -> dict[str, Array]:
+    decay = unit.form.decay
+    if s.leak == "exponential" or not np.any(decay) or unit.forgets:
+        return {"decay": _decay(decay, s)}
+    return {"leak": whole(unit.amount()), "rest": whole(unit.v_leak)}
+
+
+def started(p: Mapping[str, Any], first: Array, late: Array) -> Array:
+    """A start whose first leak leads to where `first` would, less `late`: found near the
+    quotient, since a leak is nearly a factor. Where there is none, the nearest."""
+    usual = {"decay": 0, "leak": 0, "rest": 0}
+    q = {k: np.asarray(v, np.int64) for k, v in {**usual, **p}.items()}
+    target = leaked(q, first) - late
+    whole = 1 << q["decay_bits"]
+    keep = np.maximum(whole - q["decay"], 1)
+    away = target - q["rest"]
+    about = q["rest"] + away + np.sign(away) * q["leak"]
+    about = np.rint(about * (whole / keep)).astype(np.int64)
+    tries = np.stack([about + d for d in (0, 1, -1, 2, -2)])
+    off = np.abs(leaked(q, tries) - target)
+    return np.asarray(np.take_along_axis(tries, off.argmin(axis=0)[None], axis=0)[0])

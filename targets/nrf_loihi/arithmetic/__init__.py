@@ -1,0 +1,1 @@
+"""The integer arithmetic of Loihi, in text and in kernels."""

@@ -1,0 +1,55 @@
+"""What the integers of a program mean as numbers, before any rounding within a step.
+
+A weight w adds w * 2^(6 + weight_exp) to u; a threshold is one of v >> 6; decays are 4096ths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from nrf_deploy.ir.network import Array
+from nrf_deploy.ir.program import Conv, Population, Program
+
+from ..arithmetic.integers import LIMIT, shift
+from ..arithmetic.neurons import MODELS, parameters
+from ..arithmetic.rules import LoihiArithmetic
+from ..chip import STATE_SHIFT
+
+
+def dequantised(program: Program) -> dict[str, Mapping[str, Array]]:
+    rules = LoihiArithmetic()
+    found: dict[str, Mapping[str, Array]] = {}
+    for s in program.synapses:
+        exponent = 0 if isinstance(s, Conv) else int(s.params.get("weight_exp", 0))
+        found[s.name] = {"weight": rules.held(s) * 2.0 ** (STATE_SHIFT + exponent)}
+    for p in program.populations:
+        if MODELS[p.model].runs:
+            wraps = all(isinstance(s, Conv) for s in program.into(p.name))
+            found[p.name] = _neurons(p, LIMIT if wraps else 2**31)
+    return found
+
+
+def _neurons(population: Population, sums: int) -> dict[str, Array]:
+    """The sum of several convolutions is wider than each, which wraps: that is not in here."""
+    p = parameters(population)
+    amounts = {
+        "bias": np.asarray(shift(p["bias_mant"], p["bias_exp"]), np.float64),
+        "current_bias": np.zeros(()),
+        "reset": np.zeros(()),
+        "sum_limit": np.array(float(sums << STATE_SHIFT)),
+        "current_limit": np.array(float(LIMIT)),
+        "state_limit": np.array(float(LIMIT - 1)),
+    }
+    if MODELS[population.model].sends == "spikes":
+        amounts["threshold"] = (p["vth"] << STATE_SHIFT).astype(np.float64)
+    return {
+        **amounts,
+        "decay": p["dv"] / 4096,
+        "current_decay": (p["du"] + 1) / 4096,
+        "at": np.zeros(()),
+        "subtract": np.zeros(()),
+        "wrap": np.zeros(()),
+        "current_wrap": np.ones(()),
+    }

@@ -1,0 +1,123 @@
+"""Where a population starts, so that its bias and its input are in step.
+
+A population with latency L stands still in the model while the chip's bias already works
+for L steps. It must start where those L steps lead to the model's first potential.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from nrf_deploy.diagnostics.findings import Finding, error, warning
+from nrf_deploy.ir.network import Array
+from nrf_deploy.ir.program import Population
+
+from ..arithmetic.neurons import MODELS
+from ..arithmetic.rules import shr0
+from ..chip import STATE_LIMIT, STATE_SHIFT
+
+FORGOTTEN = 3  # time constants, after which a leak has left a twentieth
+
+
+def before(decayed: Array, bias: Array, keep: Array, latency: int) -> Array:
+    """The potential to start from.
+
+    `decayed` is the model's first potential after the decay of its first step. A step is
+    v -> shr0(v * keep) + bias; since keep <= 4096, shr0 takes every integer as a value, so
+    such a v exists, and of several the one nearest to 0 is taken. Where it lies beyond 24
+    bits it ends at their edge, and `Start.said` says so.
+    """
+    v = np.broadcast_to(decayed, np.broadcast_shapes(decayed.shape, bias.shape))
+    v = _undecayed(v, keep)
+    for _ in range(latency):
+        v = _undecayed(v - bias, keep)
+    return v
+
+
+def _undecayed(v: Array, keep: Array) -> Array:
+    v = np.sign(v) * -(-(np.abs(v) << 12) // keep)
+    return _held(v)
+
+
+def _held(v: Array) -> Array:
+    return np.asarray(np.clip(v, -STATE_LIMIT, STATE_LIMIT))
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """What a population does before the model's first step."""
+
+    population: Population
+    latency: int
+    decayed: Array
+    feeds_on: bool
+
+    def said(self) -> Iterator[Finding]:
+        """Does the start lead to the model's first potential, and does nothing leave early?"""
+        p = {key: np.asarray(value) for key, value in self.population.params.items()}
+        keep, bias = 4096 - p["dv"], p["bias_mant"] << p["bias_exp"]
+        v = np.broadcast_to(p["v0"], self.population.shape)
+        early, sent = np.zeros(v.shape, bool), 0
+        for _ in range(self.latency):
+            v = _held(shr0(v * keep, 12) + bias)
+            if MODELS[self.population.model].sends == "potential":
+                sent = max(sent, int(np.abs((v + (1 << p["shift"] >> 1)) >> p["shift"]).max()))
+            else:
+                early = early | (v > p["vth"] << STATE_SHIFT)
+        cut = np.abs(p["v0"]) == STATE_LIMIT
+        missed = np.where(early, cut, shr0(v * keep, 12) != self.decayed)
+        if (early & ~missed).any():
+            yield self._early_spikes(early & ~missed, p["dv"])
+        if missed.any():
+            yield self._missed(missed, p["dv"])
+        if sent and self.feeds_on:
+            yield self._early_values(sent)
+
+    def _early_spikes(self, early: Array, dv: Array) -> Finding:
+        part = f"1/{self.latency - 1}" if self.latency > 2 else "the whole"
+        return self._wrong(
+            "LOIHI-EARLY-SPIKES",
+            f"{int(early.sum())} neurons spike before the first input can reach them",
+            early,
+            dv,
+            f"keep a bias that pulls down within {part} of the threshold a step",
+        )
+
+    def _missed(self, missed: Array, dv: Array) -> Finding:
+        return self._wrong(
+            "LOIHI-START-CLIPPED",
+            f"{int(missed.sum())} neurons would have to start beyond {STATE_LIMIT} "
+            "to meet the model's first potential",
+            missed,
+            dv,
+            "use a smaller bias, or a smaller gain in this layer (--scheme)",
+        )
+
+    def _wrong(self, code: str, what: str, where: Array, dv: Array, smaller: str) -> Finding:
+        """Only a leak brings a potential back that starts wrong."""
+        why = (
+            f"its bias works from the first step, its input comes {self.latency} steps later; "
+            "the start that makes up for it cannot be held"
+        )
+        slowest = int(np.broadcast_to(dv, where.shape)[where].min())
+        if slowest == 0:
+            why += ", and without a leak the potential stays off for ever"
+            fix = f"{smaller}, put fewer layers before this one, or use neurons with a leak"
+            return error(code, what, layer=self.population.name, why=why, fix=fix)
+        rest = int(np.max(self.population.params.get("period", 0)))  # then it leaks
+        steps = rest - (-FORGOTTEN * 4096 // slowest)
+        fix = f"leave the first {steps} steps out when you judge (the leak forgets), or {smaller}"
+        return warning(code, what, layer=self.population.name, why=why, fix=fix)
+
+    def _early_values(self, sent: int) -> Finding:
+        return warning(
+            "LOIHI-EARLY-VALUES",
+            f"it sends payloads up to {sent} before the first input can reach it",
+            layer=self.population.name,
+            why="its bias (or v_leak) works from the first step, its input comes "
+            f"{self.latency} steps later; the layer behind it starts with these values",
+            fix="let the layer behind forget them (a leak), or use no bias and v_leak = 0 here",
+        )

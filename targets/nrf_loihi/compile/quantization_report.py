@@ -1,0 +1,88 @@
+"""What a group of layers lost on its way to integers, layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from nrf_deploy.compiler.quantize.scheme import PopulationScheme
+from nrf_deploy.diagnostics.findings import Finding, error, info
+from nrf_deploy.ir.network import Array, Network
+
+from .exponents import LARGEST
+from .ranges import Observed, coarse_weights, lost, range_of
+from .task import Task, Weights, largest
+
+
+def said(
+    task: Task,
+    gain: Array,
+    weights: Weights,
+    bits: Mapping[str, int],
+    populations: Mapping[str, PopulationScheme],
+    observed: Mapping[str, Observed | None],
+    peak: int,
+    network: Network,
+    data_help: bool,
+) -> list[Finding]:
+    """`bits` are those of each connection's weights; `data_help` where there are no data to
+    calibrate on, and the rules would use them."""
+    findings: list[Finding] = []
+    if np.any(gain > (cap := largest(task)[1]) * (1 + 1e-9)):
+        findings.append(
+            error(
+                "LOIHI-GAIN-TOO-LARGE",
+                f"the gain {gain.max():.6g} takes a threshold or a bias beyond its bits",
+                layer=task.group.links[0].name,
+                why=f"thresholds have 17 bits, biases 13 and an exponent: at most {cap.min():.6g}",
+                fix="leave the gain out of the scheme, or set a smaller one",
+            )
+        )
+    for link in task.group.links:
+        floats, integers = task.floats[link.name], weights[link.name]
+        if not integers.any():
+            findings.append(
+                error(
+                    "LOIHI-ALL-ZERO",
+                    f"every weight rounds to 0; the largest is {np.abs(floats).max():.4g}",
+                    layer=link.name,
+                    why="it counts in the units of the larger weights that meet it in "
+                    f"{', '.join(link.targets)}, or of thresholds that need all bits",
+                    fix="make what meets there more alike in size: exponents make up "
+                    f"for 2^{LARGEST}, as far as thresholds and currents leave room",
+                )
+            )
+        held = integers / task.a_row(gain, link.name)[:, None]
+        off = float(np.linalg.norm(held - floats)) / max(float(np.linalg.norm(floats)), 1e-300)
+        findings.append(
+            info(
+                "LOIHI-WEIGHTS",
+                f"{int(np.abs(integers).max())} is the largest of its integer weights, "
+                f"{int((integers == 0).sum())} of {integers.size} are 0, "
+                f"{_clipped(task, link.name, gain)} end at the edge of the grid; off by {off:.2%}",
+                layer=link.name,
+            )
+        )
+        if integers.any():
+            findings += coarse_weights(
+                link.name, off, bits[link.name], list(_open(task, bits[link.name], data_help))
+            )
+    for name, form in task.forms.items():
+        findings += lost(name, form, populations[name], task.bias[name])
+        findings += range_of(name, task, weights, observed[name], peak, network)
+    return findings
+
+
+def _open(task: Task, bits: int, data_help: bool) -> Iterator[str]:
+    """What can still be done about coarse weights without training again."""
+    if bits < task.chip.weight_bits:
+        yield f"give it up to {task.chip.weight_bits} weight_bits (--scheme)"
+    if data_help:
+        yield "compile with --calibrate REC, so that the spikes decide how it is rounded"
+
+
+def _clipped(task: Task, name: str, gain: Array) -> int:
+    """Weights that are larger than the grid."""
+    grid, exact = task.grids[name], task.floats[name] * task.a_row(gain, name)[:, None]
+    return int(((exact > grid.high + grid.step / 2) | (exact < grid.low - grid.step / 2)).sum())

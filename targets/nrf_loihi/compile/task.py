@@ -1,0 +1,218 @@
+"""One group of layers, and what a trial of integers costs in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from nrf_deploy.compiler.quantize.grid import (
+    Grid,
+    compensated,
+    descended,
+    factor,
+    loss,
+    significant,
+)
+from nrf_deploy.compiler.quantize.signal_bounds import over
+from nrf_deploy.compiler.quantize.signals import Signals, distance
+from nrf_deploy.ir.network import Array
+
+from ..chip import STATE_SHIFT, Chip
+from .analogue import Reaches
+from .constant_input import mantissa_and_exponent
+from .firing import rounded
+from .groups import Group, shaped
+from .neuron import Neuron
+from .trial_runs import spikes
+from .weight_sensitivity import moments
+
+COLUMNS = 1024  # a wider layer is rounded to nearest: compensation would take minutes
+
+Weights = dict[str, Array]  # link -> rows, of floats or integers
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """Second moments of what a link's weights see (or their diagonal), and their factor."""
+
+    moments: Array
+    upper: Array | None
+
+    def times(self, x: Array) -> Array:
+        return np.asarray(x * self.moments if self.upper is None else x @ self.moments)
+
+
+@dataclass(eq=False)
+class Task:
+    """One group, and everything that a trial of integers needs."""
+
+    group: Group
+    chip: Chip
+    calibration: Signals | None
+    forms: dict[str, Neuron]
+    bias: dict[str, Array]
+    channels: int | None
+    floats: Weights
+    grids: dict[str, Grid]
+    reaches: Reaches
+    params: dict[str, dict[str, Array | int]] = field(default_factory=dict)
+
+    def neurons(self, gain: Array, name: str) -> Array:
+        """A gain a channel, as one a neuron."""
+        shape = self.forms[name].rest.shape
+        return np.broadcast_to(gain.reshape(-1, *[1] * (len(shape) - 1)), shape)
+
+    def a_row(self, gain: Array, name: str) -> Array:
+        return np.broadcast_to(gain, len(self.floats[name]))
+
+    def nearest(self, gain: Array) -> Weights:
+        return {n: self.grids[n].round(w, self.a_row(gain, n)) for n, w in self.floats.items()}
+
+    def integers(self, name: str, gain: Array, factor: Array | float = 1.0) -> dict[str, Array]:
+        """The parameters of a population that follow from the gain."""
+        form = self.forms[name]
+        scale = self.neurons(gain, name) / form.drive
+        mantissa, exponent = mantissa_and_exponent(
+            self.bias[name] * scale * 2**STATE_SHIFT, self.chip
+        )
+        first = np.rint(form.first * scale * 2**STATE_SHIFT).astype(np.int64)
+        params = {"bias_mant": mantissa, "bias_exp": exponent, "v0": first}
+        if form.threshold is not None:
+            wanted = np.asarray(factor) * scale * form.threshold
+            vth = rounded(self.group[name], wanted, self.params[name] | params)
+            params["vth"] = np.clip(vth, 0, self.chip.threshold)
+        return params
+
+    def arriving(self, name: str, weights: Weights) -> Array:
+        assert self.calibration is not None
+        shape = self.forms[name].rest.shape
+        total = np.zeros((self.calibration.steps, *shape), np.int64)
+        for link in self.group.links:
+            if name in link.targets:
+                total += self.calibration.sums(
+                    link, shaped(link, weights[link.name], total[0].size), shape
+                )
+        return total
+
+    def distance(self, gain: Array, weights: Weights) -> Array:
+        """How far the spikes are from the model's, a channel (or in all, as one number)."""
+        assert self.calibration is not None
+        total = np.zeros(self.channels or 1)
+        for name, form in self.forms.items():
+            if form.threshold is not None:
+                params = self.params[name] | self.integers(name, gain)
+                fired = spikes(self.group[name], params, self.arriving(name, weights))
+                total += self.a_channel(distance(fired, self.calibration.model[name]))
+        return total
+
+    def moments(self) -> dict[str, Seen]:
+        """Of each link: which errors in its weights cost spikes."""
+        assert self.calibration is not None
+        out = {}
+        for link in self.group.links:
+            columns = self.floats[link.name].shape[1]
+            found = moments(self.calibration, link, self.forms) if columns <= COLUMNS else None
+            if found is None or not np.trace(found) > 0:
+                out[link.name] = Seen(np.ones(columns), None)
+            else:
+                out[link.name] = Seen(found, factor(found))
+        return out
+
+    def compensated(self, gain: Array, seen: Mapping[str, Seen]) -> Weights:
+        out = self.nearest(gain)
+        for name, m in seen.items():
+            if m.upper is not None:
+                rows, grid, a_row = self.floats[name], self.grids[name], self.a_row(gain, name)
+                out[name] = compensated(rows, a_row, grid, m.upper)
+        return out
+
+    def descended(self, gain: Array, integers: Weights, seen: Mapping[str, Seen]) -> Weights:
+        out = dict(integers)
+        for name, m in seen.items():
+            if m.upper is not None:
+                rows, grid, a_row = self.floats[name], self.grids[name], self.a_row(gain, name)
+                out[name] = descended(rows, a_row, grid, m.moments, integers[name])
+        return out
+
+    def chosen(self, where: Array, a: Weights, b: Weights) -> Weights:
+        """a where it is better, a channel; b elsewhere."""
+        if not self.channels:
+            return a if where[0] else b
+        return {n: np.where(where[:, None], a[n], b[n]) for n in a}
+
+    def refitted(self, gain: Array, integers: Weights, seen: Mapping[str, Seen]) -> Array:
+        """The gain for which these integers are nearest to the floats: thresholds follow it.
+
+        The last bits of the sums depend on the machine (BLAS threads, the CPU's kernel), and a
+        bundle must not: `significant` drops them.
+        """
+        qq, qw = (np.zeros(self.channels or 1) for _ in range(2))
+        for name, m in seen.items():
+            q = integers[name].astype(np.float64)
+            qq += self.a_channel((m.times(q) * q).sum(axis=1))
+            qw += self.a_channel((m.times(q) * self.floats[name]).sum(axis=1))
+        return np.where((qq > 0) & (qw > 0), significant(qq / np.where(qw > 0, qw, 1)), gain)
+
+    def cost(self, gain: Array, integers: Weights, seen: Mapping[str, Seen]) -> Array:
+        total = np.zeros(self.channels or 1)
+        for name, m in seen.items():
+            off = integers[name] / self.a_row(gain, name)[:, None] - self.floats[name]
+            total += self.a_channel((m.times(off) * off).sum(axis=1))
+        return total + self.rounding(gain)
+
+    def error(self, gain: Array, weights: Weights) -> Array:
+        """Relative squared errors of weights and thresholds, a channel (or in all)."""
+        total = np.zeros(self.channels or 1)
+        for name, integers in weights.items():
+            total += self.a_channel(loss(self.floats[name], integers, self.a_row(gain, name)))
+        return total + self.rounding(gain)
+
+    def rounding(self, gain: Array) -> Array:
+        """Relative squared errors of thresholds."""
+        total = np.zeros(self.channels or 1)
+        for name, form in self.forms.items():
+            if form.threshold is None:
+                continue
+            exact = self.neurons(gain, name) / form.drive * form.threshold
+            off = np.square((np.rint(exact) - exact) / np.maximum(exact, 1e-12))
+            total += self.a_channel(off.reshape(len(off), -1).mean(axis=1))
+        return total
+
+    def a_channel(self, x: Array) -> Array:
+        return x if self.channels else np.array([x.sum()])
+
+
+def clearly_less(trial: Array, best: Array) -> Array:
+    """Less by more than chance: a count of spikes that differ has a spread, its square root,
+    and of many trials the best lies two or three of them below the others by chance alone."""
+    return np.asarray(trial < best - 3 * np.sqrt(best))
+
+
+def largest(task: Task) -> tuple[Array, Array]:
+    """(the gain at which the largest weight just fits, the most that thresholds and biases
+    allow), a channel; both at once where there is one gain for all."""
+    fits, cap = (np.full(task.channels or 1, np.inf) for _ in range(2))
+    for name, weights in task.floats.items():
+        gain = task.grids[name].largest_gain(weights)
+        fits = np.minimum(fits, gain if task.channels else gain.min(initial=np.inf))
+    most = (task.chip.bias_mantissa << task.chip.bias_exponent) / 2**STATE_SHIFT
+    for name, form in task.forms.items():
+        for limit, value in (
+            (task.chip.threshold, form.threshold),
+            (most, np.abs(task.bias[name])),
+        ):
+            if value is None:
+                continue
+            bound = over(limit * form.drive, value)
+            bound = bound.reshape(len(bound), -1).min(axis=1)
+            cap = np.minimum(cap, bound if task.channels else bound.min(initial=np.inf))
+        own = task.reaches.cap(name)
+        if own is not None:
+            bound = own.reshape(len(own), -1).min(axis=1)
+            cap = np.minimum(cap, bound if task.channels else bound.min(initial=np.inf))
+    both = np.minimum(fits, cap)
+    usual = np.median(both[np.isfinite(both)]) if np.isfinite(both).any() else 1.0
+    fits = np.where(np.isfinite(fits), fits, usual)  # a row of zeros fits any gain
+    return fits, cap

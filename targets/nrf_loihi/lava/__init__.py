@@ -1,0 +1,1 @@
+"""Lava: the engine, and programs that need Lava alone."""

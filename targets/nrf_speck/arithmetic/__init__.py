@@ -1,0 +1,1 @@
+"""The integer arithmetic of Speck, in text and in kernels."""

@@ -1,0 +1,115 @@
+"""The neurons of these chips: one table that answers everything about them.
+
+Whoever needs the model of a layer (the check, the trial runs, the quantiser, the lowering) asks
+`runs_on`; whoever reads a program asks `is_core` or `joins_wires`. Outside this file no code
+compares the name of a model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from nrf_deploy.engines.emulator.parameters import Declared, Parameter, flag
+from nrf_deploy.ir.capabilities import Accepts, Domain, accepted, exactly
+from nrf_deploy.ir.network import (
+    Conv,
+    Delay,
+    Flatten,
+    Linear,
+    Node,
+    Population,
+    Scale,
+    SumPool,
+    Threshold,
+)
+from nrf_deploy.ir.program import Population as Core
+from nrf_deploy.neurons import CurrentLeaky, Integrator, Leaky, LinearLeak, Spikes, Value
+
+from ..chip import LEAST, MOST
+
+NEURONS, MERGE = "iaf", "merge"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Model:
+    """What populations of one model are in a program.
+
+    Args:
+        runs: the neurons of a network that become one
+        parameters: what a program says of them
+        states: their state variables
+        sends: "spikes", or "what arrives" where they only join wires
+        compiled: whether the compiled kernels run them
+    """
+
+    runs: tuple[Accepts, ...] = ()
+    parameters: Declared
+    states: tuple[str, ...]
+    sends: str
+    compiled: bool = False
+
+
+FIRING = frozenset(("reset=subtract", "reset_to", "fires=at", "floor"))
+COUNTED = FIRING | {"per_step=many", "worth"}
+"""Of neurons that stand for a value, where the host or the next layer counts their spikes."""
+
+DECLARED: Declared = {
+    "threshold_high": Parameter(1, MOST, shared=True),
+    "threshold_low": Parameter(LEAST, 0, LEAST, shared=True),
+    "bias": Parameter(LEAST, MOST, 0),
+    "v0": Parameter(LEAST, MOST, 0),
+    "returns_to_zero": flag(0, shared=True),
+}
+"""Parameters of neurons; a shared one is one number a core."""
+
+MODELS: Mapping[str, Model] = {
+    NEURONS: Model(
+        runs=(
+            Accepts(NEURONS, frozenset((Integrator, LinearLeak)), Spikes, FIRING),
+            Accepts(NEURONS, frozenset((Integrator,)), Spikes, COUNTED),
+        ),
+        parameters=DECLARED,
+        states=("v",),
+        sends="spikes",
+        compiled=True,
+    ),
+    MERGE: Model(parameters={}, states=(), sends="what arrives", compiled=True),
+}
+
+EXPLAINED = (
+    Accepts(None, frozenset((Leaky, CurrentLeaky)), Spikes, FIRING - {"floor"}),
+    Accepts(
+        None, frozenset((Integrator, Leaky, CurrentLeaky)), Value, frozenset(("rectified",))
+    ),
+)  # fmt: skip
+"""Neurons that compile/check.py refuses itself, with the rewrite that leads to a core."""
+
+DOMAIN = Domain(
+    (*(row for model in MODELS.values() for row in model.runs), *EXPLAINED),
+    exactly(Linear, Conv, SumPool, Flatten, Scale),
+    explained=exactly(Threshold, Delay),
+)
+
+
+def runs_on(node: Node) -> tuple[str, Spikes] | None:
+    """Return the model of these neurons and the rule that its parameters hold (core_units.py).
+
+    None stands for what no core runs.
+    """
+    row = accepted(node, DOMAIN.runs)
+    if row is None or row.model is None or type(node) is not Population:
+        return None
+    return (row.model, node.rule) if type(node.rule) is Spikes else None
+
+
+def is_core(population: Core) -> bool:
+    """Return whether a population of a program is the neurons of one core."""
+    model = MODELS.get(population.model)
+    return model is not None and model.sends == "spikes"
+
+
+def joins_wires(population: Core) -> bool:
+    """Return whether a population of a program only joins the wires into one core."""
+    model = MODELS.get(population.model)
+    return model is not None and model.sends == "what arrives"

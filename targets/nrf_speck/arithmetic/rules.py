@@ -1,0 +1,160 @@
+"""What the integers of this family mean: two machines that hold the same numbers.
+
+This is the normative text of both; core_form.py says what their programs look like.
+
+"speck.steps" is sinabs' simulation in time steps. A step sums all that arrives:
+
+    v = max(v + sum + bias, threshold_low)
+    n = v // threshold_high spikes where v > 0, else 0     (several spikes in one step)
+    v = v - n threshold_high                               or 0 where n > 0, see below
+
+What a step sends, n or what a merge passes on, has 32 bits.
+
+"speck.events" is the chip. It has no time steps: one event after another arrives, and of
+each the neurons that its kernel reaches, one after another by rising address:
+
+    v = v + weight                   it stays within 16 bits, at their ends (assumed)
+    v = max(v, threshold_low)
+    one spike where v >= threshold_high; what is left stays for the next event
+    v = v - threshold_high           or 0, see below
+
+A tick of the leak clock does the same to every neuron, with its bias for a weight; there is
+one a time step, before the step's events. With `returns_to_zero` a spike empties a neuron.
+A "merge" passes on what arrives. nrf_deploy/engines/emulator/events_golden.py has the order of events;
+chips.toml lists what of this is assumed, because no document says it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from nrf_deploy.diagnostics.findings import Finding, TargetError
+from nrf_deploy.engines.emulator.golden import State
+from nrf_deploy.engines.emulator.parameters import (
+    Codes,
+    Declared,
+    Parameter,
+    as_integers,
+    named,
+    ranged,
+    synapse_faults,
+    unknown_model,
+    wrong_parameters,
+)
+from nrf_deploy.ir.network import Array
+from nrf_deploy.ir.program import Population, Program, Sparse, Synapses
+
+from ..chip import LEAST, MOST
+from .models import MODELS, joins_wires
+
+CODES = Codes(
+    unknown="SPECK-MODEL-UNKNOWN",
+    parameters="SPECK-MODEL-PARAMETERS",
+    synapses="SPECK-SYNAPSE-PARAMETERS",
+)
+WIRE: Declared = {"pooling": Parameter(1, 8), "shift": Parameter(0, 2**16)}
+STATES: Mapping[str, tuple[str, ...]] = {name: m.states for name, m in MODELS.items()}
+
+Params = Mapping[str, Array]
+
+
+def parameters(population: Population) -> dict[str, Array]:
+    """Return every parameter as int64; refuse what is unknown or beyond its range."""
+    model = MODELS.get(population.model)
+    if model is None:
+        raise TargetError(unknown_model(population, MODELS, CODES))
+    declared = model.parameters
+    params, shape = population.params, population.shape
+    if wrong := [*named(params, declared), *ranged(params, declared, shape)]:
+        raise TargetError(wrong_parameters(population, declared, CODES, wrong))
+    return as_integers(population.params, declared)
+
+
+def sound(program: Program) -> Iterator[Finding]:
+    """Yield the parameters that these cores do not take; only wires into a merge have any."""
+    for p in program.populations:
+        try:
+            parameters(p)
+        except TargetError as refusal:
+            yield from refusal.findings
+    merges = {p.name for p in program.populations if joins_wires(p)}
+    for s in program.synapses:
+        joins = isinstance(s, Sparse) and set(s.targets) <= merges
+        yield from synapse_faults(s, WIRE if joins else {}, CODES)
+
+
+def word(x: Array) -> Array:
+    """Wrap to the 32 bits of a message."""
+    return x.astype(np.int32).astype(np.int64)
+
+
+def started(population: Population) -> State:
+    if joins_wires(population):
+        return {}
+    return {"v": np.broadcast_to(parameters(population)["v0"], population.shape).copy()}
+
+
+class StepsArithmetic:
+    name = "speck.steps"
+    states = STATES
+
+    def faults(self, program: Program) -> Iterator[Finding]:
+        return sound(program)
+
+    def held(self, synapses: Synapses) -> Array:
+        return synapses.weight.astype(np.int64)
+
+    def message(self, synapses: Synapses, output: Array) -> Array:
+        return output
+
+    def deliver(self, synapses: Synapses, total: Array) -> Array:
+        return total
+
+    def start(self, population: Population) -> State:
+        return started(population)
+
+    def step(
+        self, population: Population, state: State, arriving: Array, t: int
+    ) -> tuple[Array, State]:
+        p = parameters(population)
+        if joins_wires(population):
+            return word(arriving), {}
+        v = np.maximum(state["v"] + arriving + p["bias"], p["threshold_low"])
+        spikes = np.maximum(v, 0) // p["threshold_high"]
+        emptied = np.where(spikes > 0, 0, v)
+        left = v - spikes * p["threshold_high"]
+        return word(spikes), {"v": np.where(p["returns_to_zero"], emptied, left)}
+
+
+class EventsRule:
+    name = "speck.events"
+    states = STATES
+
+    def faults(self, program: Program) -> Iterator[Finding]:
+        return sound(program)
+
+    def start(self, population: Population) -> State:
+        return started(population)
+
+    def passes(self, population: Population) -> bool:
+        return joins_wires(population)
+
+    def tick(self, population: Population) -> Array | None:
+        """What a tick adds to every neuron; None where the leak is off."""
+        bias = parameters(population).get("bias", np.int64(0))
+        return np.broadcast_to(bias, population.shape).ravel() if np.any(bias) else None
+
+    def arrive(
+        self, population: Population, state: State, neurons: Array, weights: Array
+    ) -> tuple[Array, State]:
+        """One event reaches these (flat) neurons. (whether each fires, new state)"""
+        p = parameters(population)
+        v = state["v"].ravel().copy()
+        reached = np.clip(v[neurons] + weights, LEAST, MOST)
+        reached = np.maximum(reached, p["threshold_low"])
+        fires = reached >= p["threshold_high"]
+        after = np.where(p["returns_to_zero"], 0, reached - p["threshold_high"])
+        v[neurons] = np.where(fires, after, reached)
+        return fires, {"v": v.reshape(population.shape)}

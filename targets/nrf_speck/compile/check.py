@@ -1,0 +1,227 @@
+"""What of a legalised network this chip can hold, layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from nrf_deploy.compiler.lowering import outputs
+from nrf_deploy.diagnostics.findings import Finding, error, warning
+from nrf_deploy.ir.capabilities import unknown
+from nrf_deploy.ir.layer_view import Layers, layers
+from nrf_deploy.ir.network import Network, Node, Output, Pool, Population, Threshold
+from nrf_deploy.neurons import Leaky, Spikes
+
+from ..arithmetic.models import DOMAIN, runs_on
+from ..chip import Chip
+from ..passes.choices import INSIDE, LEAK, READ
+from ..passes.linear_leak import SHORT, shortest
+from .branches import branches, disagreement, wires
+from .check_connections import link_faults
+from .core_units import UnevenError, Unit
+
+
+def check(network: Network, chip: Chip) -> list[Finding]:
+    if foreign := unknown(network, DOMAIN, chip.name):
+        return foreign
+    view = layers(network)
+    findings = [*_structure(network, view)]
+    for node in network.nodes:
+        findings += _node(node, network, view)
+    faulty: set[str] = set()
+    for link in view.links:
+        found = list(link_faults(network, view, link, chip))
+        findings += found
+        faulty |= set(link.targets) if any(f.severity == "error" for f in found) else set()
+    for stop in view.stops:
+        node = network[stop]
+        ways = {stop, *(link.source for link in view.into(stop))}
+        if runs_on(node) is not None and not ways & faulty and not _unmapped(node):
+            findings += _core(network, view, stop, chip)
+    return [*findings, *_fan_out(network, view, chip)]
+
+
+def _unmapped(node: Node) -> bool:
+    return len(node.shape) not in (1, 3)
+
+
+def _structure(network: Network, view: Layers) -> Iterator[Finding]:
+    def no_population(name: str, what: str) -> Finding:
+        return error(
+            "SPECK-NO-POPULATION",
+            what,
+            layer=name,
+            why="each core ends in neurons, and what leaves it are spikes",
+            fix="end the layer in IF neurons and count their spikes, or merge the connection into "
+            "its neighbour",
+        )
+
+    for name in view.loose:
+        yield no_population(name, "the connection does not lead to one population of neurons")
+    for link in view.links:
+        if any(isinstance(network[t], Output) for t in link.targets):
+            yield no_population(link.name, "the connection leads to an output without neurons")
+    for name in outputs(network, [n for n in view.stops if not isinstance(network[n], Output)]):
+        if isinstance(network[name], Pool):
+            yield no_population(name, "the pool leads to an output as well as to neurons")
+        if link.back:
+            yield error(
+                "SPECK-LOOP",
+                f"the way from {link.source!r} leads back to {', '.join(map(repr, link.targets))}",
+                layer=link.name,
+                why="the chip has no time steps: spikes would chase each other round the loop",
+                fix="train without recurrent connections",
+            )
+
+
+def _node(node: Node, network: Network, view: Layers) -> Iterator[Finding]:
+    if type(node) is Population:
+        ran = runs_on(node)
+        if ran is None:
+            yield _kind(node, network, view)
+        if not view.into(node.name):
+            yield error(
+                "SPECK-NO-INPUT",
+                "nothing leads to these neurons",
+                layer=node.name,
+                why="a core begins with a convolution of what arrives",
+                fix="remove the layer, or connect it",
+            )
+        if _unmapped(node):
+            yield error(
+                "SPECK-AXES",
+                f"its neurons lie along {len(node.shape)} axes {node.shape}",
+                layer=node.name,
+                why="a core holds features of a map (f, y, x), or one neuron a feature",
+                fix="use layers over (channels, y, x)",
+            )
+        if ran is not None:
+            yield from _neurons(node, ran[1])
+            yield from _short(node, network.dt)
+    elif type(node) in DOMAIN.explained:
+        spikes = type(node) is Threshold
+        instead = "IF neurons" if spikes else "no delay: events go straight on"
+        yield error(
+            "SPECK-KIND", f"{node.kind} has no form here", layer=node.name, fix=f"use {instead}"
+        )
+
+
+def _kind(node: Population, network: Network, view: Layers) -> Finding:
+    feeds = any(link.source == node.name for link in view.links)
+    membrane = node.membrane
+    if type(membrane) is Leaky and node.spikes:
+        why = "neurons here have no exponential leak: a clock takes the same off each time"
+        fix = (
+            f"allow a linear leak (--allow {LEAK}, with --calibrate to know its cost), or train IF"
+        )
+    elif not node.spikes:
+        why = "what leaves a core are spikes, not potentials"
+        fix = "train IF neurons here"
+        rests_at_0 = type(membrane) is Leaky and not np.any(membrane.v_leak)
+        if rests_at_0 and feeds:
+            fix = f"allow a rate code (--allow {INSIDE}), or train IF neurons here"
+        elif rests_at_0:
+            fix = (
+                f"allow that the host counts spikes instead (--allow {READ}), or end in IF neurons"
+            )
+    else:
+        why = "neurons here have no filter for their current"
+        fix = "train IF neurons, or LIF neurons and --allow " + LEAK
+    return error(
+        "SPECK-KIND", f"{node.kind} has no exact form here", layer=node.name, why=why, fix=fix
+    )
+
+
+def _short(node: Population, dt: float) -> Iterator[Finding]:
+    steps = shortest(node, dt)
+    if steps is not None and steps < SHORT:
+        yield warning(
+            "SPECK-LEAK-SHORT",
+            f"tau is {steps:.4g} steps: a linear leak is far from the exponential one here",
+            layer=node.name,
+            why=f"below {SHORT} steps spike counts were found up to 64 % off where spikes are rare",
+            fix="compare with the model on typical data (nrf-deploy verify), or train IF neurons",
+        )
+
+
+def _neurons(node: Population, rule: Spikes) -> Iterator[Finding]:
+    worst = float(np.min(rule.threshold))
+    if worst <= 0:
+        yield error(
+            "SPECK-THRESHOLD",
+            f"v_threshold is {worst:.4g}; it must be above 0",
+            layer=node.name,
+            why="such neurons spike at every event",
+            fix="raise it above the reset",
+        )
+    for key, unit, factor in node.membrane.numbers():
+        if unit != "input" or np.all(factor > 0):
+            continue
+        yield error(
+            "SPECK-DRIVE",
+            f"{key} is {np.min(factor):.4g}; it must be above 0",
+            layer=node.name,
+            why="weights and thresholds are scaled by it",
+            fix="make r positive and put the sign into the weights",
+        )
+
+
+def _core(network: Network, view: Layers, name: str, chip: Chip) -> Iterator[Finding]:
+    node = network[name]
+    ran = runs_on(node)
+    assert type(node) is Population
+    assert ran is not None
+    parts = branches(network, view, name)
+    if not parts:
+        return
+    why = disagreement(parts)
+    if why:
+        yield error(
+            "SPECK-BRANCHES",
+            f"{len(parts)} connections add up here, and {why}",
+            layer=name,
+            why="a core has one convolution: features of several sources lie beside each other",
+            fix="give them one stride, one size of input, and kernels centred in each other",
+        )
+    if not any(_neurons(node, ran[1])):
+        try:
+            Unit.of(network, view, name)
+        except UnevenError as what:
+            yield error(
+                "SPECK-UNEVEN",
+                f"{what} differs among the neurons of a feature",
+                layer=name,
+                why="a core has one threshold, and weights and a bias a feature",
+                fix="train with one value for all neurons, or one a channel",
+            )
+    features = sum(b.input_shape[0] for b in parts)
+    if features > chip.features:
+        yield _features(name, features, chip, "take in")
+
+
+def _features(layer: str, features: int, chip: Chip, what: str) -> Finding:
+    return error(
+        "SPECK-FEATURES",
+        f"{features} features {what}; at most {chip.features} fit",
+        layer=layer,
+        fix="use fewer channels; a Linear has one for each of its inputs or outputs",
+    )
+
+
+def _fan_out(network: Network, view: Layers, chip: Chip) -> Iterator[Finding]:
+    ways: dict[str, set[tuple[str, int]]] = {}
+    for link in view.links:
+        for source, pooling in wires(network, view, link):
+            to = {t for t in link.targets if type(network[t]) is Population}
+            ways.setdefault(source, set()).update((t, pooling) for t in to)
+    for source, reached in ways.items():
+        if type(network[source]) is Population and len(reached) > chip.destinations:
+            names = ", ".join(repr(t) for t, _ in sorted(reached))
+            yield error(
+                "SPECK-FAN-OUT",
+                f"it feeds {len(reached)} cores ({names}); a core has {chip.destinations} "
+                "destinations",
+                layer=source,
+                fix="repeat the layer, or feed the same core",
+            )

@@ -1,0 +1,192 @@
+"""How well a choice of integers does on data: a layer at a time, event by event as on the chip.
+
+Each layer gets what the layers before it give with the integers that were chosen for them,
+and is held against the spikes of the float model. So what one layer loses the next can make
+up for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from nrf_deploy.diagnostics.findings import Finding, info, warning
+from nrf_deploy.engines.reference import run
+from nrf_deploy.ir.layer_view import Layers
+from nrf_deploy.ir.network import Array, Input, Network, Population
+from nrf_deploy.ir.program import Program
+from nrf_deploy.ir.recording import Recording
+
+from ..arithmetic.kernels import EventsKernels
+from ..arithmetic.rules import EventsRule
+from ..chip import MOST
+from ..passes.linear_leak import shortest
+from .branches import Branch, key
+from .lower_core import core, port
+from .weight_sensitivity import moments
+
+THRESHOLDS = (0.8, 0.9, 0.95, 0.98, 1.02, 1.05, 1.1, 1.2, 1.3, 1.4, 1.6, 1.8, 2.0)
+"""That are tried, in units of the one that follows from the model's."""
+ELEMENTS = 20_000_000
+"""Of the largest layer's frames: longer data are cut."""
+
+
+class Fit:
+    """The model's signals on the data, and, as layers are settled, the chip's."""
+
+    def __init__(self, network: Network, view: Layers, recording: Recording):
+        self.network = network
+        stops = [s for s in view.stops if type(network[s]) in (Population, Input)]
+        largest = max(int(np.prod(network[s].shape)) for s in stops)
+        self.steps = min(recording.steps, max(16, ELEMENTS // largest))
+        trace = run(network, recording, record=stops, steps=self.steps)
+        self.model = {s: trace.outputs[s] for s in stops}
+        self.chip = {s: r for s, r in self.model.items() if type(network[s]) is Input}
+
+    def fired(
+        self,
+        parts: tuple[Branch, ...],
+        name: str,
+        params: Mapping[str, Array | int],
+        held: Mapping[str, Array],
+    ) -> Recording:
+        """What this core gives, alone, with these integers."""
+        from nrf_deploy.engines.emulator.events_engine import (
+            EventEngine,  # starts numba, which no check needs
+        )
+
+        sources = list(dict.fromkeys(b.source for b in parts))
+        synapses, populations = core(self.network, parts, name, params, dict(held))
+        program = Program(
+            arithmetic=EventsRule.name,
+            ports=tuple(port(s, self.network[s].shape) for s in sources),
+            synapses=synapses,
+            populations=populations,
+            outputs=(name,),
+        )
+        engine = EventEngine(program, EventsRule(), EventsKernels())
+        given = _stacked([self.chip.get(s, self.model[s]) for s in sources])
+        return engine.run(given, record=[name]).outputs[name]
+
+    def distance(
+        self,
+        parts: tuple[Branch, ...],
+        name: str,
+        params: Mapping[str, Array | int],
+        held: Mapping[str, Array],
+    ) -> float:
+        """Places where spikes differ, and how far each neuron's count is off.
+
+        Places alone would prefer a lost spike (one place) to one moved by a step (two), and
+        a fit would learn silence. With the counts both cost the same.
+        """
+        got, wanted = self.fired(parts, name, params, held), self.model[name]
+        moved = np.setxor1d(_places(got), _places(wanted), assume_unique=True)
+        more = _surplus(got)
+        return float(len(moved) + more + np.abs(_counts(got) - _counts(wanted)).sum())
+
+    def moments(self, parts: tuple[Branch, ...], name: str, subtracts: bool) -> dict[str, Array]:
+        """What the weights of each link see, by its key."""
+        fired, steps = self.model[name], self.steps
+        if not subtracts:
+            often = len(fired.index) / max(1, int((fired.counts() > 0).sum()))
+            steps = max(1, round(self.steps / (often + 1)))
+        found = {}
+        for b in parts:
+            seen = moments(b, self.chip.get(b.source, self.model[b.source]), steps)
+            if seen is not None:
+                found[key(b.link, name)] = seen
+        return found
+
+    def tuned(
+        self,
+        parts: tuple[Branch, ...],
+        name: str,
+        params: Mapping[str, Array | int],
+        held: Mapping[str, Array],
+    ) -> tuple[dict[str, Array | int], list[Finding]]:
+        """Of the thresholds around this one, that with which it spikes clearly more alike.
+
+        Event by event a layer can spike more than in time steps: what a step's later events
+        would have taken off again comes too late.
+        """
+        theta = int(np.asarray(params["threshold_high"]))
+        start = self.distance(parts, name, params, held)
+        best, chosen = start - 3 * np.sqrt(start), theta
+        for factor in THRESHOLDS:
+            tried = int(np.clip(round(theta * factor), 1, MOST))
+            far = self.distance(parts, name, {**params, "threshold_high": tried}, held)
+            if far < best:
+                best, chosen = far, tried
+        moved = info(
+            "SPECK-THRESHOLD",
+            f"the threshold is {chosen} instead of {theta}: it spikes more like the model so",
+            layer=name,
+            why="its leak is not the model's, and its events come one by one",
+        )
+        return {**params, "threshold_high": chosen}, [moved] if chosen != theta else []
+
+    def sparse(self, name: str) -> Iterator[Finding]:
+        """Does the model spike so rarely that its leak decides, and not its input?"""
+        fired, tau = self.model[name], shortest(self.network[name], self.network.dt)
+        if tau is None:
+            return
+        active = max(1, int((fired.counts() > 0).sum()))
+        often = len(fired.index) / active * tau / self.steps
+        if often < 1:
+            yield warning(
+                "SPECK-LEAK-SPARSE",
+                f"its active neurons spike {often:.2g} times in tau ({tau:.4g} steps) on the "
+                "calibration data",
+                layer=name,
+                why="between two spikes a linear and an exponential leak part: what is far from "
+                "the threshold fades too fast, what is near it too slowly",
+                fix="compare with the model on typical data (nrf-deploy verify), or train IF "
+                "neurons",
+            )
+
+    def settle(
+        self,
+        parts: tuple[Branch, ...],
+        name: str,
+        params: Mapping[str, Array | int],
+        held: Mapping[str, Array],
+    ) -> Finding:
+        """Layers behind it see what it gives from now on."""
+        self.chip[name] = got = self.fired(parts, name, params, held)
+        wanted = int(self.model[name].value.sum())
+        return info(
+            "SPECK-FIT",
+            f"{int(got.value.sum()):,} spikes event by event, the model's {wanted:,}, on the "
+            "calibration data",
+            layer=name,
+        )
+
+
+def _places(r: Recording) -> Array:
+    return np.asarray(r.step * r.size + r.index)
+
+
+def _surplus(r: Recording) -> int:
+    """Spikes beyond one a step."""
+    return int(r.value.sum()) - len(r.value)
+
+
+def _counts(r: Recording) -> Array:
+    return np.bincount(r.index, weights=r.value, minlength=r.size)
+
+
+def _stacked(given: list[Recording]) -> Recording:
+    """Several recordings beside each other, flat."""
+    if len(given) == 1:
+        return given[0]
+    first = np.concatenate([[0], np.cumsum([r.size for r in given])])
+    return Recording.from_events(
+        np.concatenate([r.step for r in given]),
+        np.concatenate([r.index + f for r, f in zip(given, first, strict=False)]),
+        np.concatenate([r.value for r in given]),
+        (int(first[-1]),),
+        given[0].steps,
+        given[0].dt,
+    )

@@ -1,0 +1,1 @@
+"""The configuration of a chip: made, checked, and as a word stream."""

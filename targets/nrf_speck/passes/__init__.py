@@ -1,0 +1,1 @@
+"""Rewrites of a network for Speck, one a file."""

@@ -1,0 +1,81 @@
+"""A leak that takes a share becomes one that takes the same each time. This is not exact.
+
+A LIF neuron loses v dt/tau in a step, so between 0 and its threshold theta on average
+
+    theta dt / (2 tau)
+
+and that is what a clock's tick takes here, whatever v is; v stays at or above 0. Small
+potentials fade too fast, large ones too slowly, and what was below 0 is forgotten at once. It
+is near where neurons fire often against tau: then v passes through all of 0 .. theta. It fails
+where tau is a few steps and spikes are rare: compile/check.py warns of a short tau.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+
+from nrf_deploy import neurons
+from nrf_deploy.compiler.passes import Done, register
+from nrf_deploy.compiler.passes.approximate import Approximate
+from nrf_deploy.compiler.passes.base import Left, Outcome
+from nrf_deploy.compiler.passes.graph_edits import replace
+from nrf_deploy.ir.capabilities import Accepts, accepted
+from nrf_deploy.ir.network import Network, Node, Population
+from nrf_deploy.neurons import Leaky, Spikes
+
+SHORT = 20
+"""Steps of tau, below which the two leaks have little in common."""
+
+
+@register
+@dataclass(frozen=True)
+class LinearLeak(Approximate):
+    """LIF becomes IF with a leak of theta / (2 tau)."""
+
+    name = "linear_leak"
+    choice = "linear-leak"
+    about = "a leak takes the same off each potential each step, not a share of it, down to 0"
+
+    def at(self, network: Network, node: Node) -> Outcome:
+        if type(node) is not Population or accepted(node, LEAKS) is None:
+            return None
+        membrane, rule = node.membrane, node.rule
+        if type(membrane) is not Leaky or type(rule) is not Spikes:
+            return None
+        if np.any(membrane.v_leak) or np.any(rule.reset_to):
+            return Left("its rest is not the value that it is reset to, or not 0")
+        tau = membrane.tau.astype(np.float64)
+        linear = neurons.LinearLeak(r=membrane.r / tau, leak=rule.threshold / (2 * tau))
+        kept = dataclasses.replace(rule, floor=np.zeros_like(tau))
+        steps = float(tau.min()) / network.dt
+        return Done(
+            replace(network, Population(name=node.name, membrane=linear, rule=kept)),
+            f"loses theta / (2 tau), tau = {steps:.4g} steps",
+        )
+
+
+LEAKS = (
+    Accepts(
+        "leaks",
+        frozenset((Leaky,)),
+        Spikes,
+        frozenset(("reset=subtract", "reset_to", "fires=at")),
+    ),
+)
+"""Rules that a linear leak leaves as they are, but for the floor that it adds."""
+
+
+def shortest(node: Node, dt: float) -> float | None:
+    """Return tau of the LIF neurons that these were, in steps.
+
+    None stands for neurons without a linear leak, or with a threshold of 0 or below.
+    """
+    if type(node) is not Population or type(node.rule) is not Spikes:
+        return None
+    membrane, threshold = node.membrane, node.rule.threshold
+    if type(membrane) is not neurons.LinearLeak or np.min(threshold) <= 0:
+        return None
+    return float((threshold / (2 * membrane.leak)).min()) / dt

@@ -1,0 +1,1 @@
+"""samna: verdicts, word streams and boards."""

@@ -1,0 +1,1 @@
+"""sinabs: the engine, and its configuration of the chip."""

@@ -1,0 +1,1 @@
+"""Generators of the conformance kits; `python -m tools.kits.models FOLDER`."""
