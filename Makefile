@@ -51,10 +51,10 @@ lint: $(READY) ## check style, types and English
 sdks: $(READY)
 	$(BIN)/nrf-deploy sdk install
 
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml constraints.txt benchmarks/peers/pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=..." if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[models,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[models,dev]' -e benchmarks/peers
 	touch $@
 
 clean: ## remove everything that make built here

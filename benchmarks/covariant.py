@@ -49,7 +49,7 @@ WIDTHS = (5, 9, 13, 17, 21, 25)
 OTHERS = ("truncation", "ladder", "camera", "fields-if")
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 FOLDER = DOCS / "covariance"
-KEPT = FOLDER / "measured.json"
+KEPT = Path(__file__).with_name("results") / "covariance.json"
 
 
 def main() -> int:

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from batches import seconds
-from nrf_peers import build, loop
 
 from nrf_deploy.testing.bench.case import Problem
 from nrf_deploy.testing.bench.measure import timed
+from nrf_peers import build, loop
 
 REPEATS = 5
 MEMORY = """

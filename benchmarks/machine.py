@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
 from nrf_peers.loop import library
 
 SMALL, LARGE = 4096, 2**26

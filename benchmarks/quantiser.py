@@ -32,7 +32,7 @@ from nrf_deploy.io.recordings import read as read_recording
 from nrf_deploy.ir.layer_view import layers
 from nrf_deploy.ir.network import Network, Population
 from nrf_deploy.ir.recording import Recording
-from nrf_loihi.compile.trial_runs import mismatches, spikes
+from nrf_loihi.compile.task import mismatches, spikes
 
 METHODS = {
     "max": Rules(method="max"),

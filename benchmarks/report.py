@@ -25,12 +25,11 @@ from words import document, pictures
 from nrf_deploy.diagnostics.findings import MissingError
 from nrf_deploy.engines.sdk.environments import install
 from nrf_deploy.testing.bench.case import Case, Peer, cases, peers
-from nrf_deploy.testing.bench.measure import measure
-from nrf_deploy.testing.bench.show import measured_text
+from nrf_deploy.testing.bench.measure import measure, measured_text
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 FOLDER = DOCS / "performance"
-KEPT = FOLDER / "measured.json"
+KEPT = Path(__file__).with_name("results") / "performance.json"
 BEGIN = time.monotonic()
 
 

@@ -29,7 +29,7 @@ import nrf_deploy as nd
 from nrf_deploy.bundle.bundle import Bundle
 from nrf_deploy.diagnostics.findings import Finding, NrfError
 from nrf_deploy.torch import from_torch
-from nrf_deploy.verification.task.track import followed
+from nrf_deploy.verification.task.readout import followed
 from nrf_models.covariant.shipped import Shipped
 
 ALLOWED = {"speck2b": ("linear-leak", "rate-code", "spike-count")}
@@ -37,7 +37,8 @@ VELOCITIES = (0.08, 0.16, 0.32, 0.64, 1.28, 2.56)
 STEPS, TYPICAL = 100, 80
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 FOLDER = DOCS / "trackers"
-KEPT, CAUSES = FOLDER / "measured.json", FOLDER / "causes.json"
+RESULTS = Path(__file__).with_name("results")
+KEPT, CAUSES = RESULTS / "trackers.json", RESULTS / "tracker_causes.json"
 
 
 def main() -> int:

@@ -1,7 +1,8 @@
 """Causes of a tracker's errors on a chip, found by changing one thing at a time.
 
 On Speck: the rate code in float, then the chip's weights in time steps, then event by event. On
-the emulator's machine: one of its settings. Measurements are stored in benchmarks/results/tracker_causes.json.
+the emulator's machine: one of its settings. Measurements are stored in
+benchmarks/results/tracker_causes.json.
 """
 
 from __future__ import annotations
@@ -19,8 +20,7 @@ from nrf_deploy.ir.network import Network
 from nrf_deploy.ir.recording import Recording
 from nrf_deploy.torch import from_torch
 from nrf_deploy.verification.covariance.layer import rewritten
-from nrf_deploy.verification.task.readout import track
-from nrf_deploy.verification.task.track import followed
+from nrf_deploy.verification.task.readout import followed, track
 from nrf_models.covariant.shipped import Shipped
 
 VELOCITIES = (0.16, 0.32, 0.64, 1.28)

@@ -8,7 +8,7 @@ from typing import Any
 
 from picture import picture
 
-from nrf_deploy.testing.bench.show import ratio_text, seconds_text
+from nrf_deploy.testing.bench.measure import ratio_text, seconds_text
 
 Found = Mapping[str, Any]
 LOOP = "C loop"

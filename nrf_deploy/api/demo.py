@@ -25,12 +25,12 @@ from nrf_deploy.io.recordings import write
 from nrf_deploy.ir.network import Array
 from nrf_deploy.ir.recording import Recording
 from nrf_deploy.verification.report.page import report_html
-from nrf_deploy.verification.task.track import followed
+from nrf_deploy.verification.task.readout import followed
 from nrf_deploy.verification.verify import verify
 
 from . import shipped
 from .export import export
-from .inspect_file import recording_text
+from .inspection import recording_text
 from .track_picture import Tracks, in_characters, svg
 
 MODEL = "lif-tracker"

@@ -60,9 +60,9 @@ from nrf_deploy.compiler.target import (
     BaseTarget as BaseTarget,
     Engine as Engine,
     Exporter as Exporter,
-    Sdk as Sdk,
     Target as Target,
 )
+from nrf_deploy.engines.sdk.sdk import Sdk as Sdk
 from nrf_deploy.io.toml_json import (
     TOML_LIMIT as TOML_LIMIT,
     parse_toml as parse_toml,
@@ -119,10 +119,7 @@ from nrf_deploy.neurons import (
 from nrf_deploy.ir.program import Origin as Origin, Program as Program
 from nrf_deploy.ir.recording import Recording as Recording, Trace as Trace
 from nrf_deploy.ir.layer_view import Layers as Layers, Link as Link, layers as layers
-from nrf_deploy.engines.reference.nodes import (
-    delay_faults as delay_faults,
-    delay_steps as delay_steps,
-)
+from nrf_deploy.ir.delays import delay_faults as delay_faults, delay_steps as delay_steps
 
 # rewrites
 from nrf_deploy.compiler.passes import (
@@ -178,7 +175,7 @@ from nrf_deploy.compiler.lowering import (
 from nrf_deploy.compiler.place.assign import Edges as Edges, assign as assign
 from nrf_deploy.compiler.place.one_core import on_one_core as on_one_core
 from nrf_deploy.compiler.place.placement import Piece as Piece, Placement as Placement
-from nrf_deploy.compiler.place.share import share as share
+from nrf_deploy.compiler.place.split import share as share
 from nrf_deploy.compiler.place.split import (
     MESSAGES as MESSAGES,
     split as split,
@@ -231,8 +228,8 @@ signal_reach = _signal_reach
 
 INNER = {
     "nrf_deploy.io.archive": "the folder for Lava keeps its arrays in the toolchain's archive",
-    "nrf_deploy.testing.conformance": "a script that writes a kit; a kit is read from its files",
-    "nrf_deploy.engines.emulator.compiled": "numba takes a second to import; modules of kernels only",
+    "nrf_deploy.engines.emulator.compiled": "numba takes a second to import; modules of kernels "
+    "only",
     "nrf_deploy.engines.emulator.engine": "Speck runs parts of a program while it fits thresholds",
     "nrf_deploy.engines.emulator.events_engine": "likewise",
     "nrf_deploy.bundle.flash": "the suffix of a configuration",

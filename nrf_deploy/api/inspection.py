@@ -2,18 +2,238 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Unpack
 
+from nrf_deploy.bundle.bundle import load
 from nrf_deploy.bundle.inputs import demand_options
+from nrf_deploy.bundle.neuron_tables import (
+    RULE_HEADS,
+    features_of,
+    number_names,
+    numbers_of,
+    rule_cells,
+    rule_of,
+)
+from nrf_deploy.bundle.tables import bundle_json, bundle_text, network_table
 from nrf_deploy.diagnostics.argument_types import demand_path
-from nrf_deploy.diagnostics.findings import Finding
-from nrf_deploy.io.recordings import Options
+from nrf_deploy.diagnostics.findings import Finding, InputError, UsageError, error, refuse
+from nrf_deploy.diagnostics.text import dims, span, table, tables, wrap
+from nrf_deploy.diagnostics.unused_options import idle
+from nrf_deploy.io import nir, recordings
+from nrf_deploy.io.file_types import kind_of
+from nrf_deploy.io.files import reading
+from nrf_deploy.io.model import read, rule_findings
+from nrf_deploy.io.recordings import Camera, Look, Options, Table
+from nrf_deploy.ir.network import Array, Network, Node, Population
+from nrf_deploy.ir.recording import Recording
 from nrf_deploy.neurons.spikes import Fires, Reset
 
-from .inspect_file import look
+
+def look(
+    path: str,
+    *,
+    dt: float | None = None,
+    reset: Reset | None = None,
+    fires: Fires | None = None,
+    cores: bool = False,
+    **options: Unpack[Options],
+) -> tuple[str, dict[str, Any], str, tuple[Finding, ...]]:
+    """(what it is, its facts, its text, what reading it had to say).
+
+    `cores`: of a bundle what each core holds, instead of each layer.
+    """
+    kind = kind_of(path)
+    given: dict[str, object] = {"dt": dt, **options}
+    if cores and kind != "bundle":
+        what = f"{path} is no bundle: only a bundle says what its cores hold"
+        raise UsageError(error("INSPECT-CORES", what, fix="leave --cores out, or compile first"))
+    if kind == "graph":
+        demand_used(given, Options.__annotations__, f"{path} is a NIR graph, not a recording")
+        network, said = _network(path, dt, reset, fires)
+        return "network", network_json(network), network_text(network), said
+    if reset is not None or fires is not None:
+        what = f"{path} is not a NIR graph: --reset and --fires say how one is read"
+        fix = "leave them out; a bundle shows what it was compiled with"
+        raise UsageError(error("INSPECT-RULE", what, fix=fix))
+    what = "a bundle" if kind == "bundle" else "a recording"
+    demand_used(given, ["dt"], f"{path} is {what}: it is how a NIR graph is read")
+    if kind == "bundle":
+        demand_used(given, Options.__annotations__, f"{path} is a bundle, not a recording")
+        bundle = load(path)
+        said = rule_findings(bundle.findings)
+        return "bundle", bundle_json(bundle, cores), bundle_text(bundle, cores), said
+    _demand_content(path)
+    if path.endswith(recordings.STATES):
+        why = f"{path} holds states, which are shown as they are"
+        demand_used(given, Options.__annotations__, why)
+        states = recordings.read_states(path)
+        return "states", states_json(states), states_text(states), ()
+    held, findings = recordings.opened(path, dt=options.get("bin"))
+    if isinstance(held, Recording):
+        held, findings = recordings.read(path, **options)
+        return "recording", recording_json(held), recording_text(held), tuple(findings)
+    return _events(path, held, options, findings)
+
+
+def _events(
+    path: str, held: Camera | Table, options: Options, findings: list[Finding]
+) -> tuple[str, dict[str, Any], str, tuple[Finding, ...]]:
+    """Of a camera's file what was chosen of it; with a --bin also as steps."""
+    if options.get("bin") is None:
+        why = "it is applied to steps, and the events are not cut into any"
+        demand_used(options, ("merge", "clip"), why, "give --bin too")
+    seen = recordings.looked(path, held, options)
+    data, text = events_json(seen), events_text(seen)
+    findings = [*findings, *seen.findings]
+    if options.get("bin") is not None:
+        shape = seen.shape(options.get("merge"))
+        recording, findings = recordings.read(path, shape=shape, **options)
+        data["recording"] = recording_json(recording)
+        text += "\n\n" + recording_text(recording)
+        text += "".join(f"\n\n{wrap(f.what)}" for f in findings if f.code == "RECORDING-STEP")
+    return "events", data, text, tuple(findings)
+
+
+def demand_used(given: Mapping[str, object], names: Iterable[str], why: str, fix: str = "") -> None:
+    refuse(idle(given, names, why, fix), UsageError)
+
+
+def _network(
+    path: str, dt: float | None, reset: Reset | None, fires: Fires | None
+) -> tuple[Network, tuple[Finding, ...]]:
+    if dt is not None:
+        model = read(path, dt, reset=reset, fires=fires)
+        return model.network, model.findings
+    network, findings = nir.look(path, reset=reset, fires=fires)
+    return network, tuple(findings)
+
+
+def network_json(network: Network) -> dict[str, Any]:
+    nodes = [
+        {"name": n.name, "kind": n.kind, "shape": list(n.shape), "parameters": _parameters(n)}
+        | rule_of(n)
+        | ({"features": more} if (more := features_of(n, numbers=False)) else {})
+        for n in network.nodes
+    ]
+    return {"dt": network.dt if network.dt > 0 else None, "nodes": nodes}
+
+
+def _parameters(node: Node) -> dict[str, list[float]]:
+    """Return the smallest and the largest value of each number of a neuron."""
+    return {n: [float(v.min()), float(v.max())] for n, v in numbers_of(node).items() if v.size}
+
+
+def network_text(network: Network) -> str:
+    """The nodes, and the ranges of the neurons' constants: from them one sees the unit of time."""
+    neurons = list(network.of(Population))
+    if not neurons:
+        return network_table(network)
+    names = number_names(neurons)
+    more = [", ".join(features_of(n, numbers=False)) for n in neurons]
+    also = any(more)
+    rows = []
+    for n, features in zip(neurons, more, strict=True):
+        own = numbers_of(n)
+        cells = (span(own[name]) if name in own else "" for name in names)
+        rows.append((n.name, *cells, *rule_cells(n), *([features] if also else [])))
+    shown = tables(("neurons", *names, *RULE_HEADS, *(["features"] if also else [])), rows)
+    return f"{network_table(network)}\n\n{shown}"
+
+
+def recording_json(recording: Recording) -> dict[str, Any]:
+    return {
+        "shape": list(recording.shape),
+        "steps": recording.steps,
+        "events": recording.events,
+        "places": len(recording.index),
+        "dt": recording.dt,
+    }
+
+
+def recording_text(recording: Recording) -> str:
+    places = max(recording.steps * recording.size, 1)
+    busiest = int(recording.events_by_step().max(initial=0))
+    events, held = recording.events, len(recording.index)
+    rows = [
+        ("shape", dims(recording.shape)),
+        ("steps", f"{recording.steps:,}"),
+        ("step", f"{recording.dt:g} s" if recording.dt else "not stated"),
+        ("events", f"{events:,}"),
+        *([("places", f"{held:,} (an element in a step)")] * (held < events)),
+        ("density", f"{len(recording.index) / places:.4%}"),
+        ("busiest step", f"{busiest:,} events"),
+        ("values", span(recording.value)),
+    ]
+    return table(("recording", ""), rows)
+
+
+def states_json(states: Mapping[str, Array]) -> dict[str, Any]:
+    return {
+        "variables": {
+            name: {"shape": list(x.shape[1:]), "steps": len(x), "range": _extent_of(x)}
+            for name, x in states.items()
+        }
+    }
+
+
+def _extent_of(values: Array) -> list[float]:
+    return [values.min().item(), values.max().item()] if values.size else []
+
+
+def states_text(states: Mapping[str, Array]) -> str:
+    rows = [(name, dims(x.shape[1:]), f"{len(x):,}", span(x)) for name, x in states.items()]
+    return table(("state", "shape", "steps", "values"), rows, "llrr")
+
+
+def events_json(seen: Look) -> dict[str, Any]:
+    found = seen.summary
+    return {
+        "format": seen.form,
+        "sensor": list(seen.size) if seen.size else None,
+        "events": found.events,
+        "polarities": {str(p): n for p, n in sorted(found.polarities.items())},
+        "seconds": found.seconds,
+        "events_per_second": found.rate,
+        "same_place_and_time": found.crowded,
+        "wraps": seen.wraps,
+        "times_back": found.falls + seen.backward,
+        "steps": list(seen.made),
+        **{name: list(found.extent.get(name, ())) for name in "txyp"},
+    }
+
+
+def events_text(seen: Look) -> str:
+    found = seen.summary
+
+    def extent(name: str, unit: str = "") -> str:
+        return " to ".join(f"{n:,}{unit}" for n in found.extent.get(name, ())) or "none"
+
+    polarity = ", ".join(f"{n:,} of {p}" for p, n in sorted(found.polarities.items()))
+    rows = [
+        ("format", seen.form),
+        ("sensor", f"{seen.size[0]} x {seen.size[1]}" if seen.size else "not stated"),
+        *([("chosen", ", ".join(seen.made))] if seen.made else []),
+        ("events", f"{found.events:,}"),
+        ("polarity", polarity or "none"),
+        ("time", extent("t", " us")),
+        ("duration", f"{found.seconds:g} s"),
+        ("rate", f"{found.rate:,.0f} events a second" if found.rate else "none"),
+        ("x", extent("x")),
+        ("y", extent("y")),
+        ("at the place and time of another", f"{found.crowded:,}"),
+        ("wraps of the clock", "not told" if seen.wraps is None else f"{seen.wraps:,}"),
+        ("times that go back", f"{found.falls + seen.backward:,}"),
+    ]
+    return table(("events of a camera", ""), rows, "ll")
+
+
+def _demand_content(path: str) -> None:
+    with reading(path) as stream:
+        if not stream.read(1) and not path.lower().endswith((".bin", ".csv")):
+            raise InputError(error("FILE-EMPTY", f"{path} is empty"))
 
 
 @dataclass(frozen=True, eq=False)

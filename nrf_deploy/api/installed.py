@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from nrf_deploy.compiler import plugins
 from nrf_deploy.compiler.abilities import Detailed
-from nrf_deploy.compiler.target import GROUP, Sdk, Target, chip_named
+from nrf_deploy.compiler.target import GROUP, Target, chip_named
 from nrf_deploy.compiler.target import targets as installed
 from nrf_deploy.diagnostics.argument_types import listed, whole
 from nrf_deploy.diagnostics.findings import (
@@ -24,6 +24,7 @@ from nrf_deploy.diagnostics.findings import (
 from nrf_deploy.diagnostics.unused_options import idle
 from nrf_deploy.engines.sdk import environments
 from nrf_deploy.engines.sdk.environments import Status
+from nrf_deploy.engines.sdk.sdk import Sdk
 from nrf_deploy.testing.bench.case import cases, chosen
 from nrf_deploy.testing.bench.case import peers as _peers
 from nrf_deploy.testing.bench.measure import Measured, measure

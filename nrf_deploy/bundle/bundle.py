@@ -37,12 +37,13 @@ from nrf_deploy.io.archive import (
 from nrf_deploy.io.files import reading, write_atomically
 from nrf_deploy.ir import network as net
 from nrf_deploy.ir import program as prog
+from nrf_deploy.ir.field_types import fits
 from nrf_deploy.ir.network import Array, Network
 from nrf_deploy.ir.program import Program
 from nrf_deploy.neurons import MEMBRANES, PARTS, RULES
 
 from . import bundle_v2
-from .codec import Codec, fits, from_json, to_json
+from .codec import Codec, from_json, to_json
 
 FORMAT = "nrf-deploy bundle"
 LOOP_START = "loop_start"

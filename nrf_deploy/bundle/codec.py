@@ -16,29 +16,24 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Iterator, Mapping
-from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from nrf_deploy.diagnostics.findings import InputError, error
 from nrf_deploy.io.toml_json import is_int64, parse_json
+from nrf_deploy.ir.field_types import fields_of, fits
 from nrf_deploy.ir.network import Array
 
 Tree = Any  # what json gives
-
-_NUMBERS: dict[Any, tuple[type, ...]] = {
-    int: (int, np.integer),
-    float: (int, float, np.integer, np.floating),
-}
 
 
 class Codec:
     def __init__(self, classes: Mapping[str, type]) -> None:
         self._classes = dict(classes)
         self._names = {cls: name for name, cls in classes.items()}
-        self._fields = {cls: _fields(cls) for cls in classes.values()}
+        self._fields = {cls: fields_of(cls) for cls in classes.values()}
 
     def encode(self, value: Any) -> tuple[Tree, dict[str, Array]]:
         """(tree, arrays). A value that no registry holds is a TypeError: our bug, not a user's."""
@@ -126,53 +121,6 @@ def _neutral(cls: type, name: str, held: Any) -> bool:
     if "about" not in field.metadata or isinstance(held, np.ndarray):
         return False
     return held is field.default or (isinstance(held, bool | float | str) and held == field.default)
-
-
-def _fields(cls: type) -> dict[str, Any]:
-    hints = get_type_hints(cls)
-    fields = {f.name: hints[f.name] for f in dataclasses.fields(cls)}
-    if "type" in fields:
-        raise TypeError(f"{cls.__name__} has a field of the name that marks dataclasses")
-    return fields
-
-
-def fits(value: Any, hint: Any) -> bool:
-    """Whether a value is what an annotation of our nouns says."""
-    origin, args = get_origin(hint), get_args(hint)
-    if hint is Any:
-        return True
-    if hint in (None, NoneType):
-        return value is None
-    if hint in _NUMBERS:
-        return isinstance(value, _NUMBERS[hint]) and not isinstance(value, bool)
-    if origin is Literal:
-        return isinstance(value, str) and value in args
-    if origin in (Union, UnionType):
-        return any(fits(value, arg) for arg in args)
-    if origin is tuple:
-        if not isinstance(value, tuple):
-            return False
-        expected = args[:1] * len(value) if args[-1] is Ellipsis else args
-        return len(value) == len(expected) and all(map(fits, value, expected))
-    if origin is Mapping:
-        return isinstance(value, Mapping) and all(fits(v, args[1]) for v in value.values())
-    return isinstance(value, origin or hint)
-
-
-def misfits(noun: Any, called: str) -> Iterator[str]:
-    """Yield the fields of a dataclass that hold what their annotations do not allow."""
-    for name, hint in _hints(type(noun)).items():
-        if not fits(value := getattr(noun, name), hint):
-            yield f"{name} of {called} is {value!r:.80}, which it cannot be"
-
-
-_HINTS: dict[type, dict[str, Any]] = {}
-
-
-def _hints(cls: type) -> dict[str, Any]:
-    if cls not in _HINTS:
-        _HINTS[cls] = _fields(cls) if dataclasses.is_dataclass(cls) else {}
-    return _HINTS[cls]
 
 
 def to_json(tree: Tree, indent: int | None = None) -> bytes:

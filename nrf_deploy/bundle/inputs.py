@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack, get_args
 
@@ -19,7 +19,6 @@ from nrf_deploy.engines.reference.neurons import Decay
 from nrf_deploy.io.file_types import demand_kind
 from nrf_deploy.io.files import content
 from nrf_deploy.io.model import Model, as_model
-from nrf_deploy.io.recordings.model_fit import PACE, pace
 from nrf_deploy.io.toml_json import TOML_LIMIT
 from nrf_deploy.ir.network import Input, Network, Shape
 from nrf_deploy.ir.recording import Recording
@@ -172,21 +171,6 @@ def demand_options(function: str, options: Collection[str]) -> None:
         ],
         ArgumentTypeError,
     )
-
-
-def other_steps(
-    network: Network, recording: Recording, name: str = "the recording"
-) -> list[Finding]:
-    """The warning about a recording whose steps are not the model's, wherever it is used; one
-    that does not say how long its steps are, or a model that counts steps, has none."""
-    binned = any(step.startswith("bin ") for step in recording.made)
-    said = pace(recording, name, network.dt, binned)
-    return [f for f in said if f.severity == "warning"]
-
-
-def without_steps(findings: Iterable[Finding]) -> list[Finding]:
-    """The findings but that warning, where it is told already."""
-    return [f for f in findings if f.code != PACE]
 
 
 def input_faults(bundle: Bundle, recording: Recording, integers: bool) -> list[Finding]:

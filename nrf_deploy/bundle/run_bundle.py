@@ -16,11 +16,12 @@ from nrf_deploy.engines.emulator import golden
 from nrf_deploy.engines.emulator.events_golden import EventRule
 from nrf_deploy.engines.emulator.soundness import demand_sound
 from nrf_deploy.engines.reference.neurons import Decay
+from nrf_deploy.io.recordings.model_fit import other_steps
 from nrf_deploy.ir.network import Population
 from nrf_deploy.ir.recording import Recording, Trace
 
 from .bundle import Bundle
-from .inputs import as_bundle, as_recording, decay_faults, input_faults, other_steps
+from .inputs import as_bundle, as_recording, decay_faults, input_faults
 from .pipeline import arithmetic_of, latency, target_engines, target_of
 
 ALIGNED = "aligned"

@@ -13,7 +13,7 @@ from nrf_deploy.compiler.abilities import CHOSEN
 from nrf_deploy.compiler.driver import Verdict
 from nrf_deploy.compiler.place.placement import Piece, Placement
 from nrf_deploy.diagnostics.findings import Finding, merged
-from nrf_deploy.diagnostics.text import finding_text, number, several, table, wrap
+from nrf_deploy.diagnostics.text import dims, finding_text, number, several, span, table, wrap
 from nrf_deploy.io.model import rule_findings
 from nrf_deploy.ir.network import Array, Input, Network, Node, Output, Shape
 from nrf_deploy.ir.program import Program
@@ -25,10 +25,6 @@ VERDICT_KEYS = ("layer", "kind", "shape", "verdict", "code", "into")
 NAMED = re.compile(r"'([^']*)'")
 
 _WORDS = {"warning": "warning", "error": "refused"}
-
-
-def dims(shape: Sequence[int]) -> str:
-    return "x".join(map(str, shape)) or "1"
 
 
 def network_table(network: Network) -> str:
@@ -297,14 +293,6 @@ def _legend(program: Program, rule: str) -> str:
     shown = sorted({k for p in program.populations for k, v in p.params.items() if not _zero(v)})
     means = f"docs/semantics.md says what {', '.join(shown)} mean" if shown else ""
     return wrap("; ".join(filter(None, [f"{rule}: of the model; {LEGEND}", means])))
-
-
-def span(values: Any) -> str:
-    """One number where all are equal, else the smallest and the largest."""
-    if not values.size:
-        return "none"
-    low, high = values.min(), values.max()
-    return f"{low:g}" if low == high else f"{low:g}..{high:g}"
 
 
 def _params(params: Mapping[str, Any]) -> str:

@@ -1,1 +1,1 @@
-"""Verbs, one a module: each calls the Python function of its name and prints the result."""
+"""The command line: one module a command, its arguments and its action."""

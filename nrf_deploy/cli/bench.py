@@ -6,17 +6,44 @@ import argparse
 import sys
 
 from nrf_deploy.api.installed import bench as measured_cases
+from nrf_deploy.diagnostics.option_types import positive
 from nrf_deploy.diagnostics.text import WIDTH, finding_text, shorten
-from nrf_deploy.testing.bench.measure import Measured
-from nrf_deploy.testing.bench.show import measured_text
+from nrf_deploy.testing.bench.measure import Measured, measured_text
 
 from .main import emit
+from .usage import Parser
 
 ALONE = ("firings", "synaptic_events", "seconds")
 """Keys of the answer of a single case that stand outside `cases` too."""
 
 
-def bench(args: argparse.Namespace) -> int:
+def add_arguments(bench: Parser) -> None:
+    bench.add_examples(
+        "nrf-deploy bench yardstick --install",
+        "nrf-deploy bench yardstick --json --repeats 30",
+        "nrf-deploy bench nmnist dense --peers scipy sinabs --install",
+    )
+    bench.add_argument(
+        "case",
+        nargs="*",
+        metavar="CASE",
+        help="networks, by the names in docs/performance.md (default: all)",
+    )
+    bench.add_argument(
+        "--peers", nargs="*", metavar="NAME", help="also run these tools (no name: all of them)"
+    )
+    bench.add_argument(
+        "--repeats", type=positive, default=10, metavar="N", help="runs to take the median of"
+    )
+    bench.add_argument(
+        "--rounds", type=positive, metavar="N", help="runs of each other tool (default 3)"
+    )
+    bench.add_argument(
+        "--install", action="store_true", help="first build the environments that this needs"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
     results = measured_cases(
         args.case,
         peers=args.peers,

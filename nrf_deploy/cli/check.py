@@ -10,9 +10,23 @@ from nrf_deploy.io.model import read
 
 from .common import demand_calibrate, staged
 from .main import emit
+from .shared_options import add_compiling, add_dt, add_rule
+from .usage import Parser
 
 
-def check(args: argparse.Namespace) -> int:
+def add_arguments(check: Parser) -> None:
+    check.add_examples(
+        "nrf-deploy check model.nir --target loihi2",
+        "nrf-deploy check model.nir --target loihi2 --dt 1e-3 --calibrate events.npz --bin 1e-3",
+    )
+    check.add_argument("model", help="a .nir file")
+    check.add_argument("--target", required=True, help="a chip (nrf-deploy targets lists them)")
+    add_dt(check)
+    add_rule(check)
+    add_compiling(check)
+
+
+def run(args: argparse.Namespace) -> int:
     demand_calibrate(args)
     model = read(args.model, args.dt, reset=args.reset, fires=args.fires)
     verdict, messages = staged(args, model, args.target)

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from nrf_deploy.bundle import pipeline, tables
 from nrf_deploy.bundle.bundle import Bundle
-from nrf_deploy.bundle.inputs import recording_for, without_steps
+from nrf_deploy.bundle.inputs import recording_for
 from nrf_deploy.compiler.abilities import CHOSEN
 from nrf_deploy.compiler.driver import Verdict
 from nrf_deploy.diagnostics.findings import (
@@ -27,6 +27,7 @@ from nrf_deploy.diagnostics.unused_options import idle
 from nrf_deploy.io import file_types
 from nrf_deploy.io.model import Model, rule_findings
 from nrf_deploy.io.recordings import STATES, Options
+from nrf_deploy.io.recordings.model_fit import without_steps
 from nrf_deploy.ir.network import Network
 from nrf_deploy.ir.recording import Recording
 

@@ -11,9 +11,34 @@ from nrf_deploy.testing.conformance import run_conformance, show
 
 from .common import demand_outputs
 from .main import emit
+from .usage import Parser
 
 
-def conformance(args: argparse.Namespace) -> int:
+def add_arguments(conformance: Parser) -> None:
+    conformance.add_examples(
+        "nrf-deploy conformance --target loihi2",
+        "nrf-deploy conformance --target loihi2 --engine lava",
+        "nrf-deploy conformance --target loihi2 --kit recorded-on-silicon --case drift",
+        "nrf-deploy conformance --target emulator:weight_bits=4 --junit conformance.xml",
+    )
+    conformance.add_argument("--target", required=True, help="a chip (nrf-deploy targets)")
+    conformance.add_argument("--engine", default="emulator", help="the engine in question")
+    conformance.add_argument(
+        "--kit",
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help="also the cases of this kit (docs/conformance.md)",
+    )
+    conformance.add_argument(
+        "--case", action="append", default=[], metavar="NAME", help="only this case"
+    )
+    conformance.add_argument(
+        "--junit", metavar="F.xml", help="also write one test a case here, for CI"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
     if args.junit:
         demand_outputs(args, (args.junit, "a JUnit file"))
     with Progress(f"cases on {args.engine}") as progress:

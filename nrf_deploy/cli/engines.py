@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from nrf_deploy.bundle import pipeline
-from nrf_deploy.bundle.inputs import as_bundle, without_steps
+from nrf_deploy.bundle.inputs import as_bundle
 from nrf_deploy.diagnostics.findings import UsageError, error
 from nrf_deploy.diagnostics.text import Progress
 from nrf_deploy.io.files import write_text
+from nrf_deploy.io.recordings.model_fit import without_steps
 from nrf_deploy.verification.engine_pair import OWN
 from nrf_deploy.verification.engine_table.compare_engines import as_json, compare_engines
 from nrf_deploy.verification.engine_table.text import engines_text

@@ -23,9 +23,50 @@ from nrf_deploy.ir.network import Network
 
 from .common import built, demand_calibrate, demand_outputs, print_findings
 from .main import emit
+from .shared_options import add_compiling, add_dt, add_rule
+from .usage import Parser
 
 
-def export(args: argparse.Namespace) -> int:
+def add_arguments(export: Parser) -> None:
+    export.add_examples(
+        "nrf-deploy export my_package.my_module:build -o model.nir",
+        "nrf-deploy export lif-tracker -o tracker.nir --sample scene.npz",
+        "nrf-deploy export covariant-frontend -o front.nir --target loihi2",
+        "nrf-deploy export model.nir --target loihi2 --as lava out",
+        "nrf-deploy export model.nrfb --as lava out",
+    )
+    export.add_argument(
+        "source",
+        help="a shipped model's name, or package.module:factory of a torch module; the factory "
+        "has no arguments and ends in: return module, (2, 34, 34), the input's shape without batch "
+        "and time (or it sets module.input_shape). With --as also a .nir or .nrfb file",
+    )
+    export.add_argument("--weights", help="file of weights (state_dict) to load into the module")
+    export.add_argument("-o", "--output", help="the .nir file to write")
+    export.add_argument(
+        "--sample",
+        metavar="REC",
+        help="for a shipped model: also write a recording for it (.npz) and, if the model has "
+        "them, the true places beside it (.csv, for verify --labels)",
+    )
+    export.add_argument("--target", action="append", default=[], help="also compile for this chip")
+    export.add_argument(
+        "--as",
+        dest="form",
+        nargs=2,
+        metavar=("FORM", "FOLDER"),
+        help="write the compiled network to FOLDER as a vendor's program (lava)",
+    )
+    add_dt(
+        export,
+        "time step: in seconds for a module without Norse cells (these have one), in the units "
+        "of the time constants for a .nir file that has none",
+    )
+    add_rule(export)
+    add_compiling(export)
+
+
+def run(args: argparse.Namespace) -> int:
     kind = _kind(args.source)
     refuse(_misused(args, kind), UsageError)
     demand_calibrate(args)

@@ -11,17 +11,43 @@ from nrf_deploy.bundle.flash import flash as flash_board
 from nrf_deploy.bundle.inputs import as_bundle
 from nrf_deploy.compiler.abilities import Image
 from nrf_deploy.diagnostics.findings import UsageError, refuse
+from nrf_deploy.diagnostics.option_types import positive_float
 from nrf_deploy.diagnostics.text import wrap
 from nrf_deploy.diagnostics.unused_options import idle
 from nrf_deploy.io.model import rule_findings
 
 from .common import demand_outputs, print_findings, say_at_once
 from .main import emit
+from .usage import Parser
 
 FAILED = 1
 
 
-def flash(args: argparse.Namespace) -> int:
+def add_arguments(flash: Parser) -> None:
+    flash.add_examples(
+        "nrf-deploy flash model.nrfb --dry-run --image model.img",
+        "nrf-deploy flash model.nrfb --dry-run --image model.json",
+        "nrf-deploy flash model.nrfb",
+        "nrf-deploy flash model.nrfb --device Speck2fDevKit:1234",
+    )
+    flash.add_argument("bundle", help="a .nrfb file")
+    flash.add_argument("--device", metavar="D", help="the board, if several are connected")
+    flash.add_argument(
+        "--image", metavar="F", help="also write the image to this file; .json: the configuration"
+    )
+    flash.add_argument(
+        "--dry-run", action="store_true", help="build and check the image without a board"
+    )
+    flash.add_argument(
+        "--tick",
+        type=positive_float,
+        metavar="S",
+        help="seconds of one step on a board that has a clock for its leak (default: the "
+        "model's dt)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         why = "--dry-run does not use a board"
         fix = "leave --dry-run out to load a board"

@@ -8,9 +8,29 @@ from nrf_deploy.api.inspection import inspect as inspected
 
 from .common import print_findings, recording_options
 from .main import emit
+from .shared_options import add_dt, add_reading, add_rule
+from .usage import Parser
 
 
-def inspect(args: argparse.Namespace) -> int:
+def add_arguments(inspect: Parser) -> None:
+    inspect.add_examples(
+        "nrf-deploy inspect model.nir",
+        "nrf-deploy inspect model.nrfb --cores",
+        "nrf-deploy inspect events.npz",
+        "nrf-deploy inspect camera.raw --crop 320,240,64,64 --until 2",
+    )
+    inspect.add_argument("file", help=".nir, .nrfb or a recording")
+    inspect.add_argument(
+        "--cores",
+        action="store_true",
+        help="for a bundle: layers, used and free budgets of each core",
+    )
+    add_dt(inspect)
+    add_rule(inspect)
+    add_reading(inspect)
+
+
+def run(args: argparse.Namespace) -> int:
     how = {"dt": args.dt, "reset": args.reset, "fires": args.fires}
     content = inspected(args.file, **how, cores=args.cores, **recording_options(args))
     if args.json:

@@ -20,7 +20,7 @@ from nrf_deploy.diagnostics.findings import Finding, InputError, NrfError, error
 from nrf_deploy.diagnostics.terminal import guarded
 from nrf_deploy.diagnostics.text import finding_text
 
-from .arguments import parser as arguments
+from .parser import parser as arguments
 from .usage import MisuseError, nearest
 
 SCHEMA_VERSION = 1
@@ -102,7 +102,7 @@ def _print(findings: Sequence[Finding]) -> None:
 
 def _broken(shown: Sequence[Finding]) -> list[Finding]:
     """Return the plug-ins that could not be loaded, without those in `shown`."""
-    plugins = sys.modules.get(f"{__package__}.plugins")  # imported where one was looked for
+    plugins = sys.modules.get("nrf_deploy.compiler.plugins")  # imported where one was looked for
     broken = plugins.broken().values() if plugins is not None else ()
     return [f for f in broken if f.what not in {t.what for t in shown}]
 
@@ -116,7 +116,7 @@ def emit(args: argparse.Namespace, result: dict[str, Any], findings: Sequence[Fi
 
 def _verb(name: str) -> Callable[[argparse.Namespace], int]:
     """Return the function of a verb: verbs.NAME.NAME."""
-    return getattr(import_module(f".verbs.{name}", __package__), name)  # type: ignore[no-any-return]
+    return import_module(f".{name}", __package__).run  # type: ignore[no-any-return]
 
 
 def _parse(words: Sequence[str]) -> argparse.Namespace:

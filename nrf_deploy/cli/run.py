@@ -9,16 +9,49 @@ from pathlib import Path
 
 from nrf_deploy.bundle import pipeline, tables
 from nrf_deploy.bundle.bundle import Bundle
-from nrf_deploy.bundle.inputs import as_bundle, without_steps
+from nrf_deploy.bundle.inputs import as_bundle
 from nrf_deploy.bundle.run_bundle import align
 from nrf_deploy.bundle.run_bundle import run as run_bundle
 from nrf_deploy.diagnostics.findings import UsageError, error
 from nrf_deploy.diagnostics.text import wrap
 from nrf_deploy.io.model import rule_findings
 from nrf_deploy.io.recordings import STATES
+from nrf_deploy.io.recordings.model_fit import without_steps
 
 from .common import demand_outputs, print_findings, recording, running, say_at_once
 from .main import emit
+from .shared_options import add_decay, add_reading
+from .usage import Parser
+
+
+def add_arguments(run: Parser) -> None:
+    run.add_examples(
+        "nrf-deploy run model.nrfb --input events.npz --bin 1e-3 -o spikes.npz",
+        "nrf-deploy run model.nrfb --input events.npz --layer conv1 --states -o conv1.npz",
+        "nrf-deploy run model.nrfb --input events.npz --engine reference --decay exact -o s.npz",
+    )
+    run.add_argument("bundle", help="a .nrfb file")
+    run.add_argument("--input", required=True, metavar="REC", help="the recording")
+    run.add_argument("--engine", default="emulator", help="reference, emulator, or a vendor's")
+    run.add_argument(
+        "--layer",
+        action="append",
+        help="layer to write (default: the outputs); can be given several times. Several layers "
+        "have separate files: -o z.npz writes z.LAYER.npz",
+    )
+    run.add_argument(
+        "--states",
+        action="store_true",
+        help="also write the states (u, v) of these layers, beside the spikes (.states.npz)",
+    )
+    run.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        help="file for the spikes (.npz, or .nir as NIR data); for several layers see --layer",
+    )
+    add_decay(run)
+    add_reading(run)
 
 
 def run(args: argparse.Namespace) -> int:

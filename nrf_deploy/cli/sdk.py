@@ -12,9 +12,26 @@ from nrf_deploy.diagnostics.text import WIDTH, shorten
 from nrf_deploy.engines.sdk.environments import Status
 
 from .main import emit
+from .usage import Parser
 
 
-def sdk(args: argparse.Namespace) -> int:
+def add_arguments(sdk: Parser) -> None:
+    sdk.add_examples(
+        "nrf-deploy sdk list",
+        "nrf-deploy sdk install lava",
+        "nrf-deploy sdk doctor",
+        "nrf-deploy sdk remove lava",
+    )
+    sdk.add_argument("action", choices=["list", "install", "doctor", "remove"])
+    sdk.add_argument(
+        "name",
+        nargs="?",
+        help="which SDK to install (default: all whose Python is found), to remove, or to show "
+        "(default: all)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
     states = environments(args.action, args.name, say=_to_terminal)
     code = 5 if states.unusable and args.action == "doctor" else 0
     if args.json:

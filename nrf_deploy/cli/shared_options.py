@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+
+from nrf_deploy.diagnostics.option_types import fraction, positive, positive_float, window
 
 FILE_DT = "time step, in the units of the file's time constants, if the file has none"
 
 
-def dt(parser: argparse.ArgumentParser, about: str = FILE_DT) -> None:
+def add_dt(parser: argparse.ArgumentParser, about: str = FILE_DT) -> None:
     parser.add_argument("--dt", type=positive_float, metavar="S", help=about)
 
 
-def rule(parser: argparse.ArgumentParser) -> None:
+def add_rule(parser: argparse.ArgumentParser) -> None:
     """Add --reset and --fires, for which NIR has no field."""
     parser.add_argument(
         "--reset",
@@ -27,7 +28,7 @@ def rule(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def compiling(parser: argparse.ArgumentParser) -> None:
+def add_compiling(parser: argparse.ArgumentParser) -> None:
     """Add the options that decide the integers, and so the verdict."""
     parser.add_argument(
         "--allow",
@@ -43,10 +44,10 @@ def compiling(parser: argparse.ArgumentParser) -> None:
         metavar="S.toml",
         help="bits, gains and the error to make small, by layer (docs/quantising.md)",
     )
-    reading(parser)
+    add_reading(parser)
 
 
-def decay(parser: argparse.ArgumentParser) -> None:
+def add_decay(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--decay",
         choices=["euler", "exact"],
@@ -56,7 +57,7 @@ def decay(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def reading(parser: argparse.ArgumentParser) -> None:
+def add_reading(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--bin",
         type=positive_float,
@@ -106,33 +107,3 @@ def reading(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="end S seconds after the --origin; the rest of the file is not read",
     )
-
-
-def window(text: str) -> tuple[int, int, int, int]:
-    try:
-        x, y, width, height = (int(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not X,Y,W,H in whole numbers") from None
-    return x, y, width, height
-
-
-def _number(text: str, kind: type, low: float, name: str) -> Any:
-    try:
-        value = kind(text)
-    except ValueError:
-        value = None
-    if value is None or not low < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not {name}")
-    return value
-
-
-def positive(text: str) -> Any:
-    return _number(text, int, 0, "a whole number above 0")
-
-
-def positive_float(text: str) -> Any:
-    return _number(text, float, 0, "a number above 0")
-
-
-def fraction(text: str) -> Any:
-    return _number(text, float, -1e-300, "a number of at least 0")

@@ -6,6 +6,7 @@ import argparse
 import difflib
 import re
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any, NoReturn
 
 from nrf_deploy.diagnostics.findings import UsageError, error
@@ -46,7 +47,9 @@ class Once(argparse.Action):
 class Parser(argparse.ArgumentParser):
     def __init__(self, *args: Any, **more: Any):
         super().__init__(*args, **more)
-        self.verbs: dict[str, argparse.ArgumentParser] = {}
+        self.verbs: dict[str, Parser] = {}
+        self.command = ""
+        """The module that adds the options of this command; empty once it has."""
         self.seen: set[str] = set()
         """Options with a value that this call has used so far."""
         for name in (None, "store"):
@@ -55,25 +58,37 @@ class Parser(argparse.ArgumentParser):
     def parse_known_args(  # type: ignore[override]
         self, *args: Any, **more: Any
     ) -> tuple[argparse.Namespace, list[str]]:
+        self.fill()
         self.seen.clear()
         return super().parse_known_args(*args, **more)
 
     def error(self, message: str) -> NoReturn:
         raise MisuseError(self, message)
 
-    def add_verb(
-        self, verbs: Any, name: str, about: str, *examples: str
-    ) -> argparse.ArgumentParser:
-        verb: argparse.ArgumentParser = verbs.add_parser(
+    def fill(self) -> None:
+        """Add the options of a command from its module: once, and only when it is called."""
+        if self.command:
+            module = import_module(f".{self.command}", __package__)
+            self.command = ""
+            module.add_arguments(self)
+
+    def add_examples(self, *examples: str) -> None:
+        self.epilog = "\n  ".join(["examples:", *examples])
+
+    def format_help(self) -> str:
+        self.fill()
+        return super().format_help()
+
+    def add_verb(self, verbs: Any, name: str, about: str) -> None:
+        verb: Parser = verbs.add_parser(
             name,
             help=about,
             description=about[0].upper() + about[1:] + ".",
-            epilog="\n  ".join(["examples:", *examples]),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
+        verb.command = name
         self.verbs[name] = verb
         verb.add_argument("--json", action="store_true", help="print the answer as JSON")
-        return verb
 
 
 def nearest(parser: argparse.ArgumentParser, message: str, words: Sequence[str]) -> list[str]:

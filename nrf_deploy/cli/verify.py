@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
+import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, BinaryIO
 
 from nrf_deploy.bundle.bundle import Bundle, save
-from nrf_deploy.bundle.inputs import as_bundle, slower, without_steps
+from nrf_deploy.bundle.inputs import as_bundle, slower
 from nrf_deploy.diagnostics.findings import UsageError, error, info
+from nrf_deploy.diagnostics.option_types import fraction
 from nrf_deploy.diagnostics.text import Progress
-from nrf_deploy.io.files import write_text
+from nrf_deploy.io.files import reading, write_text
 from nrf_deploy.io.recordings import write
+from nrf_deploy.io.recordings.model_fit import without_steps
 from nrf_deploy.ir.recording import Recording
 from nrf_deploy.verification import Limits, Report, junit
 from nrf_deploy.verification.bisect import bisect
@@ -27,10 +32,143 @@ from nrf_deploy.verification.verify import verify as verify_bundle
 from . import engines
 from .common import demand_outputs, demand_steps, recording, recording_options, running, say_at_once
 from .main import emit
-from .provenance import provenance
+from .shared_options import add_decay, add_reading
+from .usage import Parser
+
+NOT_SAID = "--report"
+"""Options that only decide where the answer is written."""
 
 
-def verify(args: argparse.Namespace) -> int:
+def provenance(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the files and the command; files without folders, so that equal calls are equal."""
+    files = {"bundle": args.bundle, "input": args.input}
+    if args.labels:
+        files["labels"] = args.labels
+    answer: dict[str, Any] = {}
+    for what, path in files.items():
+        with reading(path) as stream:
+            answer[what] = Path(path).name
+            answer[f"{what}_sha256"] = _sha256(stream)
+    return answer | {"commands": [command(args.words)]}
+
+
+def _sha256(stream: BinaryIO) -> str:
+    digest = hashlib.sha256()
+    while part := stream.read(1 << 20):
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def command(words: Sequence[str]) -> str:
+    return shlex.join(["nrf-deploy", *_relevant(words)])
+
+
+def _relevant(words: Sequence[str]) -> Iterator[str]:
+    rest = iter(words)
+    for word in rest:
+        key, equals, value = word.partition("=")
+        option = key.startswith("--") and len(key) > 4
+        if option and NOT_SAID.startswith(key):
+            if not equals:
+                next(rest, None)
+        elif option and equals:
+            yield f"{key}={_name(value)}"
+        elif word != "--json":
+            yield _name(word)
+
+
+def _name(word: str) -> str:
+    return Path(word).name if os.sep in word else word
+
+
+def add_arguments(verify: Parser) -> None:
+    verify.add_examples(
+        "nrf-deploy verify model.nrfb --input events.npz --bin 1e-3",
+        "nrf-deploy verify model.nrfb --input events.npz --bin 1e-3 --against lava",
+        "nrf-deploy verify model.nrfb --input events.npz --bin 1e-3 --report report.html",
+        "nrf-deploy verify model.nrfb --input events.npz --bin 1e-3 --attribute",
+        "nrf-deploy verify model.nrfb --input events.npz --bin 1e-3 --covariance",
+        "nrf-deploy verify model.nrfb --input events.npz --bin 1e-3 --bisect smallest",
+        "nrf-deploy verify model.nrfb --input steps.npz --limits L.toml --junit verify.xml",
+        "nrf-deploy verify model.nrfb --input steps.npz --labels places.csv",
+        "nrf-deploy verify loihi2.nrfb speck2b.nrfb --input events.npz --bin 1e-3",
+    )
+    verify.add_argument(
+        "bundle",
+        nargs="+",
+        help="a .nrfb file; for several (one model on several chips) every engine is shown in one "
+        "table",
+    )
+    verify.add_argument("--input", required=True, metavar="REC", help="the recording")
+    verify.add_argument(
+        "--engine",
+        default="emulator",
+        help="the engine in question; all: one table of every engine that is installed",
+    )
+    verify.add_argument(
+        "--against",
+        default="reference",
+        metavar="E",
+        help="the engine to trust, or a recording of one layer from silicon (.npz; states "
+        "beside it in .states.npz)",
+    )
+    verify.add_argument("--layer", help="the layer that such a recording is of")
+    verify.add_argument(
+        "--behind",
+        type=int,
+        default=0,
+        metavar="N",
+        help="steps by which such a recording is behind the model (default 0, as run writes it)",
+    )
+    verify.add_argument(
+        "--limit",
+        type=fraction,
+        metavar="X",
+        help="largest relative error of a layer's spike count against the float reference "
+        "(default 0.1); between integer engines every value must be equal",
+    )
+    verify.add_argument("--exact", action="store_true", help="every spike must be equal")
+    verify.add_argument(
+        "--bisect",
+        metavar="OUT",
+        help="where the runs differ, write the smallest part that still does (OUT.nrfb) and the "
+        "shortest input for it (OUT.npz)",
+    )
+    verify.add_argument(
+        "--limits",
+        metavar="L.toml",
+        help="limits by metric and layer from a file, instead of --limit (docs/report-schema.md)",
+    )
+    verify.add_argument(
+        "--labels",
+        metavar="L.csv",
+        help="what the recording shows, a class or places over time: the error of both runs is "
+        "reported too (docs/report-schema.md)",
+    )
+    verify.add_argument("--junit", metavar="F.xml", help="also write one test a layer here, for CI")
+    verify.add_argument(
+        "--attribute",
+        action="store_true",
+        help="divide each layer's error against the model among its causes: weights, decays, "
+        "thresholds, biases, saturation, pooling, latency, the order of events, rewrites, "
+        "arithmetic",
+    )
+    verify.add_argument(
+        "--covariance",
+        action="store_true",
+        help="also stretch, turn, scale and move the input, compare the responses of the channels "
+        "for it, and report the largest cause of an error and its fix (docs/covariance.md)",
+    )
+    verify.add_argument(
+        "--report",
+        metavar="R.html",
+        help="also write the report to this file: as one page (.html), or for programs (.json)",
+    )
+    add_decay(verify)
+    add_reading(verify)
+
+
+def run(args: argparse.Namespace) -> int:
     if engines.is_requested(args):
         return engines.engines(args)
     (args.bundle,) = args.bundle

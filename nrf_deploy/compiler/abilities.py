@@ -10,9 +10,8 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from nrf_deploy.bundle.bundle import Bundle
 from nrf_deploy.diagnostics.findings import Finding
 from nrf_deploy.ir.network import Array, Network
 from nrf_deploy.ir.program import Program
@@ -20,6 +19,9 @@ from nrf_deploy.ir.recording import Recording
 
 from .place.placement import Placement
 from .quantize.rules import Rules
+
+if TYPE_CHECKING:
+    from nrf_deploy.bundle.bundle import Bundle
 
 CHOSEN = "TARGET-CHOSEN"
 """The code of the finding with which a target names what it chose for a model, and why."""

@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from nrf_deploy.bundle.inputs import other_steps
 from nrf_deploy.diagnostics.findings import (
     Finding,
     InputError,
@@ -16,6 +15,7 @@ from nrf_deploy.diagnostics.findings import (
     refuse,
 )
 from nrf_deploy.diagnostics.progress import Progress
+from nrf_deploy.io.recordings.model_fit import other_steps
 from nrf_deploy.ir import network_faults
 from nrf_deploy.ir.capabilities import ours, unknown, unrun
 from nrf_deploy.ir.network import Network

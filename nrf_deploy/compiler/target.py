@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol, cast
@@ -21,6 +20,7 @@ from nrf_deploy.engines.emulator.events_golden import EventRule
 from nrf_deploy.engines.emulator.golden import Arithmetic
 from nrf_deploy.engines.emulator.kernels import EventKernels, Kernels
 from nrf_deploy.engines.emulator.parameters import Codes, Declared, model_faults
+from nrf_deploy.engines.sdk.sdk import Sdk
 from nrf_deploy.ir.capabilities import Accepts as Accepts
 from nrf_deploy.ir.capabilities import Domain as Domain
 from nrf_deploy.ir.network import Array, Network
@@ -37,25 +37,6 @@ from .quantize.rules import Rules
 from .quantize.scheme import Scheme
 
 GROUP = "nrf_deploy.targets"
-
-
-@dataclass(frozen=True)
-class Sdk:
-    """A vendor's tools, which live in an environment of their own.
-
-    `worker` is the script that runs there: standard library, numpy and this SDK only.
-    An `optional` one is installed by its name only, not along with the others.
-    """
-
-    name: str
-    about: str
-    python: str  # "3.10"
-    requirements: Path
-    worker: Path
-    optional: bool = False
-    module: str = ""
-    """The vendor's package, where `sdk install` is to prove that it can be imported: the worker is
-    run up to its `if __name__ == "__main__"`."""
 
 
 Exporter = Callable[[Program, Path], None]

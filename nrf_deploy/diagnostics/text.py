@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Sequence
 from types import TracebackType
-from typing import TextIO
+from typing import Any, TextIO
 
 from .findings import Finding
 
@@ -336,3 +336,15 @@ def _left(done: int, of: int, elapsed: float) -> tuple[float, str]:
 
 def _columns_here() -> int:
     return min(WIDTH, shutil.get_terminal_size().columns)
+
+
+def dims(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape)) or "1"
+
+
+def span(values: Any) -> str:
+    """One number where all are equal, else the smallest and the largest."""
+    if not values.size:
+        return "none"
+    low, high = values.min(), values.max()
+    return f"{low:g}" if low == high else f"{low:g}..{high:g}"

@@ -191,5 +191,5 @@ def _content(path: str | Path) -> bytes:
 
 
 def _too_large(what: str) -> InputError:
-    fix = "use a smaller model; in Python, nir_io.read takes limits=Limits(size=...)"
+    fix = "use a smaller model; in Python, io.nir.read takes limits=Limits(size=...)"
     return InputError(error("NIR-TOO-LARGE", what, fix=fix))

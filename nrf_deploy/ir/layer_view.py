@@ -14,8 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nrf_deploy.engines.reference.nodes import delay_faults, delay_steps
-
+from .delays import delay_faults, delay_steps
 from .network import (
     AvgPool,
     Connection,

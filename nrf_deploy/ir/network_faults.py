@@ -1,6 +1,6 @@
 """The faults of a network that did not come out of a .nir file just now: the same rules.
 
-nir_io checks the fields of a file while it builds nodes of them; here the nodes are there already,
+io.nir checks the fields of a file while it builds nodes of them; here the nodes are there already,
 out of a bundle or built by hand, and each must be one that such a file could have given.
 """
 
@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from nrf_deploy.bundle.codec import misfits
 from nrf_deploy.diagnostics.findings import Finding
 from nrf_deploy.neurons import MEMBRANES, PARTS, RULES
 
+from .field_types import misfits
 from .network import (
     KINDS,
     Array,
@@ -39,7 +39,7 @@ from .time_constants import timeless
 
 MOST_NODES = 2_000
 ELEMENTS = 1 << 27
-"""Limit on the elements of all nodes, counted as nir_io.scan.Limits counts them."""
+"""Limit on the elements of all nodes, counted as io.nir.scan.Limits counts them."""
 LARGEST = 1 << 31
 LONGEST_DELAY = 1 << 16
 
@@ -190,7 +190,7 @@ def _numbers(what: str, array: Array, shape: Shape | None) -> Iterator[str]:
 
 
 def _graph(network: Network) -> Iterator[str]:
-    from nrf_deploy.io.nir.checks import edge_shapes, stateless_cycles
+    from .graph_checks import edge_shapes, stateless_cycles
 
     elements = sum(max(math.prod(n.shape), math.prod(n.input_shape)) for n in network.nodes)
     if elements > ELEMENTS:

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nrf_deploy.bundle.codec import misfits
-
+from .field_types import misfits
 from .network import Array, Shape
 
 if TYPE_CHECKING:

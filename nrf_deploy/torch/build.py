@@ -37,9 +37,8 @@ from nrf_deploy.ir.network import (
 )
 
 from .arrays import Arrays
-from .cells import doubts, is_cell, is_norse_leaf, population
+from .cells import doubts, is_cell, is_norse_leaf, population, rectified
 from .connections import connection, is_batch_norm, is_layer, scale_and_shift
-from .rectify import rectified
 from .steps import compared
 from .trace import INPUT, Call, Step, trace, unused
 from .unexported import lost

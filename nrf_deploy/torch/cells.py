@@ -7,7 +7,9 @@ IAFCell adds its input to the voltage, an IF adds dt * r of it: r = 1/dt.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ from nrf_deploy.diagnostics.findings import Finding, TargetError, error, warning
 from nrf_deploy.ir.network import IF, LI, LIF, Array, CubaLI, CubaLIF, Population, Reset
 
 from .arrays import finite, plain
-from .trace import Call
+from .trace import Call, Step
 
 SLACK = 1e-6  # dt * tau_inv is a float32 product: this much above 1 is still 1
 
@@ -192,3 +194,38 @@ def _voltage(call: Call, parameter: str) -> Array:
 
 def _constant(call: Call, value: float) -> Array:
     return np.full(call.shape, value)
+
+
+def rectified(step: Step) -> Step:
+    """Each ReLU that alone follows an LIBoxCell becomes a part of it. Others stay, and are
+    refused as layers without a counterpart."""
+    by_name = {c.name: c for c in step.calls}
+    uses = Counter([s for c in step.calls for s in c.sources] + list(step.output))
+    instead: dict[str, str] = {}
+    for call in step.calls:
+        before = by_name.get(call.sources[0]) if len(call.sources) == 1 else None
+        if _is_relu(call) and before and _is_li(before) and uses[before.name] == 1:
+            instead[call.name] = before.name
+    followed = set(instead.values())
+    calls = tuple(
+        replace(
+            c,
+            sources=tuple(instead.get(s, s) for s in c.sources),
+            rectified=c.name in followed,
+        )
+        for c in step.calls
+        if c.name not in instead
+    )
+    return replace(step, calls=calls, output=tuple(instead.get(s, s) for s in step.output))
+
+
+def _is_relu(call: Call) -> bool:
+    import torch
+
+    return type(call.module) is torch.nn.ReLU and not call.faults
+
+
+def _is_li(call: Call) -> bool:
+    from norse.torch import LIBoxCell
+
+    return isinstance(call.module, LIBoxCell)

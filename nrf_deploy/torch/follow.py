@@ -117,8 +117,11 @@ def _not_followed(e: Exception) -> Finding:
 
 def _line(e: Exception) -> str:
     """The line of the user's own code that raised, where it is known."""
+    import torch
+
     ours = [f for f in traceback.extract_tb(e.__traceback__) if f.name == "forward"]
-    inside = [f for f in ours if f"{os.sep}torch{os.sep}" not in f.filename and f.line]
+    theirs = f"{Path(torch.__file__).parent}{os.sep}"
+    inside = [f for f in ours if not f.filename.startswith(theirs) and f.line]
     last = inside[-1] if inside and inside[-1].filename != __file__ else None
     return f" ({Path(last.filename).name}, line {last.lineno}: {last.line})" if last else ""
 

@@ -19,7 +19,8 @@ import numpy as np
 
 from nrf_deploy.diagnostics.findings import Finding, InputError, error, warning
 from nrf_deploy.engines.reference import run
-from nrf_deploy.engines.reference.nodes import at_work, delay_steps
+from nrf_deploy.engines.reference.nodes import at_work
+from nrf_deploy.ir.delays import delay_steps
 from nrf_deploy.ir.network import Array, Delay, Network, Node, Output, Population
 from nrf_deploy.ir.recording import Recording
 

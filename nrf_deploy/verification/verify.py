@@ -11,13 +11,7 @@ import numpy as np
 
 from nrf_deploy import __version__
 from nrf_deploy.bundle.bundle import Bundle
-from nrf_deploy.bundle.inputs import (
-    as_bundle,
-    as_recording,
-    decay_faults,
-    other_steps,
-    without_steps,
-)
+from nrf_deploy.bundle.inputs import as_bundle, as_recording, decay_faults
 from nrf_deploy.bundle.pipeline import latency, populations, silicon, target_of
 from nrf_deploy.bundle.run_bundle import run_engine
 from nrf_deploy.compare.compare import compare
@@ -28,6 +22,7 @@ from nrf_deploy.diagnostics.progress import Progress, quiet
 from nrf_deploy.engines.reference.neurons import Decay
 from nrf_deploy.io.labels import Labels
 from nrf_deploy.io.model import rule_findings
+from nrf_deploy.io.recordings.model_fit import other_steps, without_steps
 from nrf_deploy.ir.network import Array, Population, gives_values
 from nrf_deploy.ir.recording import Recording, Trace
 

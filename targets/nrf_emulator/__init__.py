@@ -14,9 +14,9 @@ from nrf_deploy.compiler.passes.subtract_as_zero_reset import SubtractAsZeroRese
 from nrf_deploy.compiler.place.placement import Placement
 from nrf_deploy.compiler.quantize.rules import Rules
 from nrf_deploy.compiler.quantize.scheme import Scheme
-from nrf_deploy.compiler.target import Sdk
 from nrf_deploy.diagnostics.findings import Finding
 from nrf_deploy.diagnostics.progress import Progress
+from nrf_deploy.engines.sdk.sdk import Sdk
 from nrf_deploy.ir.capabilities import Domain
 from nrf_deploy.ir.network import Array, Network
 from nrf_deploy.ir.program import Program

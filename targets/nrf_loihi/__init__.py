@@ -25,7 +25,7 @@ from .chip import Chip, tables
 from .compile import check as _check
 from .compile import lower as _lower
 from .compile import quantize as _quantise
-from .compile.choices import CHOICES
+from .compile.check import CHOICES
 from .compile.dequantized import dequantised
 from .lava import engine
 from .lava.emit_lava import emit

@@ -29,13 +29,12 @@ from .compile import lower as _lower
 from .compile import quantize as _quantise
 from .compile.dequantized import dequantised
 from .configuration import image
-from .passes.choices import CHOICES
-from .passes.exact import PASSES
+from .passes.exact import CHOICES, PASSES
 from .place import place as _place
 from .samna import boards as samna_boards
 from .samna import client as samna
 from .sinabs import client as sinabs
-from .sinabs.engines import run_steps
+from .sinabs.client import run_steps
 
 
 class SpeckTarget:

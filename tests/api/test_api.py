@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import nrf_deploy as nd
-from nrf_deploy.cli.arguments import parser
+from nrf_deploy.cli.parser import parser
 from nrf_deploy.io.recordings import Options
 
 SOURCE = Path(nd.__file__)
@@ -226,6 +226,7 @@ ELSEWHERE = {
 
 def options() -> Iterator[tuple[str, str]]:
     for verb, words in parser().verbs.items():
+        words.fill()
         for action in words._actions:
             if action.dest != "help":
                 yield verb, action.dest

@@ -32,7 +32,7 @@ from nrf_deploy.ir.network import (
 from nrf_deploy.ir.program import OUTPUT, UNSAID, Program
 from nrf_deploy.ir.recording import Recording
 from nrf_deploy.testing.conformance import Conformance, run_conformance
-from nrf_deploy.verification.task.track import followed
+from nrf_deploy.verification.task.readout import followed
 from nrf_emulator import target as emulator
 from nrf_loihi import target as loihi
 from nrf_speck import target as speck

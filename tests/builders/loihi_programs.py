@@ -19,7 +19,8 @@ from nrf_deploy.engines.emulator import golden
 from nrf_deploy.ir.network import Array, Shape
 from nrf_deploy.ir.program import Conv, Dense, Population, Port, Program, Sparse, Synapses
 from nrf_deploy.ir.recording import Recording, Trace
-from nrf_loihi.arithmetic.rules import MODELS, LoihiArithmetic
+from nrf_loihi.arithmetic.neurons import MODELS
+from nrf_loihi.arithmetic.rules import LoihiArithmetic
 
 IN_LAVA = sorted(set(MODELS) - {"lif_refractory"})
 MODEL_NAMES = ["lif", "lif", "lif", *IN_LAVA]

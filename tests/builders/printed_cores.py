@@ -1,7 +1,7 @@
 """The cores that Intel's compiler printed, beside those that we count for the same pieces.
 
-`python tests/builders/printed_cores.py` writes the tables into docs/placement.md; a test demands that
-they are there as they come out today.
+`python tests/builders/printed_cores.py` writes the tables into docs/placement.md; a test demands
+that they are there as they come out today.
 """
 
 from __future__ import annotations

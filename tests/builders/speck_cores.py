@@ -140,7 +140,7 @@ def nmnist(shared: Path, name: str = "speck2b") -> tuple[Configuration, Recordin
 
 
 def program(*layers: Core) -> Program:
-    """The cores as a lowered program (nrf_speck.compile.core_form), with a port before the first."""
+    """The cores as a lowered program (core_form), with a port before the first."""
     names = {c.index: c.layer for c in layers}
     port = Port(name="input", shape=layers[0].input_shape, peak=8)
     synapses: list[Synapses] = []

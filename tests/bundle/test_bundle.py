@@ -167,10 +167,10 @@ def test_two_processes_in_two_folders_write_the_same_bytes(path, tmp_path):
         folder.mkdir()
         environment = os.environ | {
             "PYTHONHASHSEED": seed,
-            "PYTHONPATH": str(Path(__file__).parents[1]),
+            "PYTHONPATH": str(Path(__file__).parents[2]),
             "TZ": f"UTC{seed}",
         }
-        script = "import test_bundle as t; t.save(t.made(), 'b.nrfb')"
+        script = "import tests.bundle.test_bundle as t; t.save(t.made(), 'b.nrfb')"
         subprocess.run([sys.executable, "-c", script], check=True, cwd=folder, env=environment)
         assert (folder / "b.nrfb").read_bytes() == path.read_bytes()
 

@@ -26,7 +26,7 @@ from tests.builders.crafted_bundles import Content, edited
 from tests.builders.populations import around, populations
 from tests.io.nir.test_rules import same
 
-OLD = Path(__file__).parents[1] / "schema_2.nrfb"
+OLD = Path(__file__).with_name("schema_2.nrfb")
 KINDS: dict[str, tuple[type[Membrane], bool, set[str]]] = {
     "if": (Integrator, True, {"reset=subtract", "fires=at"}),
     "lif": (Leaky, True, {"reset_to"}),

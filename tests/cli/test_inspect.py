@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nrf_deploy.api.inspect_file import network_text
+from nrf_deploy.api.inspection import network_text
 from nrf_deploy.diagnostics.text import tables
 from nrf_deploy.ir.network import CubaLIF, Input, Linear, Network, Output, Population
 

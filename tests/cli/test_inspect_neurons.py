@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nrf_deploy import compile
-from nrf_deploy.api.inspect_file import network_json, network_text
+from nrf_deploy.api.inspection import network_json, network_text
 from nrf_deploy.bundle.neuron_tables import (
     NIR_NAMES,
     features_of,

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nrf_deploy.cli.arguments import parser
 from nrf_deploy.cli.main import main
+from nrf_deploy.cli.parser import parser
 from nrf_deploy.io import nir as nir_io
 from nrf_deploy.io.recordings import write as write_recording
 from nrf_deploy.ir.recording import Recording

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from nrf_deploy.cli.arguments import parser
 from nrf_deploy.cli.main import main
+from nrf_deploy.cli.parser import parser
 from nrf_deploy.cli.usage import MisuseError, Once
 from tests.builders.cli_calls import USAGE, answer, refusal
 
@@ -18,6 +18,7 @@ VALUES = ("1", "a", "1,2,3,4", "0.5")
 
 def options() -> Iterator[tuple[str, argparse.Action]]:
     for verb, words in parser().verbs.items():
+        words.fill()
         for action in words._actions:
             if action.option_strings and action.dest != "help":
                 yield verb, action
@@ -49,7 +50,9 @@ def _value(action: argparse.Action) -> str:
 def rest(verb: str, option: argparse.Action) -> list[str]:
     """What else the verb demands."""
     words: list[str] = []
-    for action in parser().verbs[verb]._actions:
+    words_of = parser().verbs[verb]
+    words_of.fill()
+    for action in words_of._actions:
         if action.option_strings and action.required and action.dest != option.dest:
             words += [action.option_strings[-1], *values(action)]
         elif not action.option_strings and action.nargs not in ("?", "*"):

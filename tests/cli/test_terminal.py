@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+import nrf_loihi
 from nrf_deploy.cli.main import main
 from nrf_deploy.diagnostics import terminal
-from nrf_loihi.lava import engine
 
-KIT = Path(engine.__file__).parent / "kit" / "loihi.sparse"
+KIT = Path(nrf_loihi.__file__).parent / "kit" / "loihi.sparse"
 GOOD = f"inspect {KIT / 'program.nrfb'}"
 LACKING = "inspect nowhere.nrfb"
 MISUSE = "inspect --bda"
@@ -105,6 +105,6 @@ def test_every_verb_prints_through_the_guard(
 ) -> None:
     from nrf_deploy.cli import targets
 
-    monkeypatch.setattr(targets, "targets", lambda args: print("\x1b[31mred") or 0)
+    monkeypatch.setattr(targets, "run", lambda args: print("\x1b[31mred") or 0)
     assert main(["targets"]) == 0
     assert capsys.readouterr().out == "\\x1b[31mred\n"

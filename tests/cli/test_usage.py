@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from nrf_deploy.cli.arguments import parser
 from nrf_deploy.cli.main import main
+from nrf_deploy.cli.parser import parser
 from tests.builders.cli_calls import USAGE, answer, call, python, refusal
 
 

@@ -9,6 +9,6 @@ and `python -m tests.hostile FAMILY --number N` repeats one case.
 import sys
 from pathlib import Path
 
-TESTS = Path(__file__).resolve().parents[1]
-if str(TESTS) not in sys.path:  # `python -m tests.hostile` finds the helpers of the other tests
-    sys.path.insert(0, str(TESTS))
+ROOT = Path(__file__).resolve().parents[2]
+if str(ROOT) not in sys.path:  # the helpers of the other tests: tests.builders
+    sys.path.insert(0, str(ROOT))

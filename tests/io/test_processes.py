@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import nrf_loihi
 from nrf_deploy.engines.sdk import environments
 from nrf_deploy.io import processes
 from nrf_deploy.io.archive import DamagedError
@@ -19,7 +20,7 @@ from nrf_deploy.io.process_guard import CANNOT_RUN
 from nrf_deploy.io.recordings import decoder
 from nrf_loihi.lava import engine
 
-KIT = Path(engine.__file__).parent / "kit" / "loihi.sparse"
+KIT = Path(nrf_loihi.__file__).parent / "kit" / "loihi.sparse"
 LONG_S = 120.0
 """A bound for what happens at once on an idle machine; nothing is measured by it."""
 RUN = ["run", str(KIT / "program.nrfb"), "--input", str(KIT / "input.npz"), "--engine", "lava"]

@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nrf_models.covariant.__main__ import main
 from nrf_models.covariant.receptive_fields import PAPER, Field, family, time_constants
+from nrf_research.__main__ import main
 from nrf_research.field_picture import LEVELS, LINES, VELOCITIES, _tiles, picture
 
+ROOT = Path(__file__).parents[2]
 CONFIGS = Path(__file__).parents[2] / "models/nrf_models/covariant/configs"
 PICTURE = Path(__file__).parents[2] / "docs/pictures/fields.svg"
 SVG = "{http://www.w3.org/2000/svg}"
@@ -124,7 +125,12 @@ def test_the_picture_in_the_docs_is_this_one() -> None:
 
 def test_drawing_needs_no_torch(tmp_path: Path) -> None:
     code = (
-        "import sys; from nrf_models.covariant.__main__ import main; "
+        "import sys; from nrf_research.__main__ import main; "
         f"main(['fields', '-o', {str(tmp_path / 'f.svg')!r}]); sys.exit('torch' in sys.modules)"
     )
-    assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL).returncode == 0
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], stdout=subprocess.DEVNULL, cwd=ROOT / "models"
+        ).returncode
+        == 0
+    )

@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch", reason="torch is absent: pip install '.[mod
 import nrf_deploy as nd  # noqa: E402
 from nrf_deploy.api.export import export  # noqa: E402
 from nrf_deploy.torch import from_torch  # noqa: E402
-from nrf_deploy.verification.task.track import followed  # noqa: E402
+from nrf_deploy.verification.task.readout import followed  # noqa: E402
 from nrf_models.covariant import checkpoint, shipped  # noqa: E402
 from nrf_models.covariant.stepwise import stepwise  # noqa: E402
 from nrf_research.card import card  # noqa: E402

@@ -11,8 +11,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nrf_peers import build, loop, peers, plain, yardstick
-from nrf_peers.covariant import fields, problem
 
 from nrf_deploy.cli.main import main
 from nrf_deploy.diagnostics.findings import MissingError, TargetError, UsageError
@@ -21,8 +19,17 @@ from nrf_deploy.engines.sdk.environments import installed_python
 from nrf_deploy.ir.program import Conv
 from nrf_deploy.ir.recording import Recording
 from nrf_deploy.testing.bench.case import Answer, Case, Peer, Problem, cases, chosen
-from nrf_deploy.testing.bench.measure import AGREE, COUNT, DIFFER, agreement, measure
-from nrf_deploy.testing.bench.work import fan_out, synaptic_events
+from nrf_deploy.testing.bench.measure import (
+    AGREE,
+    COUNT,
+    DIFFER,
+    agreement,
+    fan_out,
+    measure,
+    synaptic_events,
+)
+from nrf_peers import build, loop, peers, plain, yardstick
+from nrf_peers.covariant import fields, problem
 
 NEEDS_GCC = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is absent: install gcc")
 

@@ -31,7 +31,7 @@ from tests.builders.cli_calls import unwrapped
 pytest_plugins = ["pytester"]
 
 USAGE = pytest.ExitCode.USAGE_ERROR
-KIT = Path(nd.__file__).parent / "conformance" / "kit"
+KIT = Path(nd.__file__).parent / "testing" / "conformance" / "kit"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -472,6 +472,5 @@ def test_without_its_options_pytest_loads_two_small_modules(tmp_path: Path) -> N
     )
     command = [sys.executable, "-c", script]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert (
-        done.stdout.splitlines()[-1] == "['nrf_deploy', 'nrf_deploy.testing.pytest_plugin'] set() 5"
-    )
+    ours = ["nrf_deploy", "nrf_deploy.testing", "nrf_deploy.testing.pytest_plugin"]
+    assert done.stdout.splitlines()[-1] == f"{ours} set() 5"

@@ -47,7 +47,7 @@ def test_a_connection_that_works_from_the_second_step_on_is_refused(name: str) -
 def test_nothing_is_written_then(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(Path(__file__).parents[1])
+    monkeypatch.chdir(Path(modules.__file__).parent)
     output = tmp_path / "m.nir"
     assert main(["export", f"norse_modules:{name}", "-o", str(output)]) == 4
     assert "EXPORT-LOST" in said_of(capsys)

@@ -2,8 +2,8 @@
 
     python -m tools.kits.emulator FOLDER
 
-Nobody else has this machine, so the plain rules of arithmetic/steps.py give what is expected: the kit
-keeps them as they are, and tells an engine that is written anew what it gets wrong.
+Nobody else has this machine, so the plain rules of arithmetic/steps.py give what is expected: the
+kit keeps them as they are, and tells an engine that is written anew what it gets wrong.
 """
 
 from __future__ import annotations

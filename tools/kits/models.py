@@ -5,7 +5,8 @@
 Each model is as small as can be and needs one rule more than those before it. Its weights are
 eighths, its decays and thresholds powers of two, so that four bits hold them; no potential comes
 near a threshold (odd sixteenths) but where meeting it exactly is the point. The float reference
-gives what is expected: it is Norse's LIF, LI and IF bit for bit (tests/engines/reference/test_norse.py).
+gives what is expected: it is Norse's LIF, LI and IF bit for bit
+(tests/engines/reference/test_norse.py).
 """
 
 from __future__ import annotations

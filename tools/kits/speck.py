@@ -2,10 +2,10 @@
 
     python -m tools.kits.speck FOLDER
 
-Each network is run by both machines of arithmetic/rules.py. What is expected of "speck.steps" comes from
-sinabs; of "speck.events" from the plain rules, since no public simulator has them. The image of
-two networks, as a board would receive it, comes from samna. (nrf-deploy sdk install sinabs, and
-samna.) Where two can speak they must agree.
+Each network is run by both machines of arithmetic/rules.py. What is expected of "speck.steps"
+comes from sinabs; of "speck.events" from the plain rules, since no public simulator has them. The
+image of two networks, as a board would receive it, comes from samna. (nrf-deploy sdk install
+sinabs, and samna.) Where two can speak they must agree.
 """
 
 from __future__ import annotations

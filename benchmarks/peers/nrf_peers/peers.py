@@ -9,8 +9,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from nrf_deploy.compiler.target import Sdk
 from nrf_deploy.engines.sdk.reply import Expected, Numbers, Upto
+from nrf_deploy.engines.sdk.sdk import Sdk
 from nrf_deploy.engines.sdk.worker import bad_reply, call
 from nrf_deploy.ir.network import Array
 from nrf_deploy.ir.program import Program

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nrf_deploy.compiler.target import Sdk
+from nrf_deploy.engines.sdk.sdk import Sdk
 
 HERE = Path(__file__).parent
 

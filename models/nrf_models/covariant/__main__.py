@@ -8,15 +8,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 from nrf_deploy.diagnostics.findings import NrfError, error
 from nrf_deploy.diagnostics.text import Progress as Bar
 from nrf_deploy.diagnostics.text import duration, finding_text, table
-from nrf_deploy.io.files import demand_writable, write_text
+from nrf_deploy.io.files import demand_writable
 
 from .description import Config, Tracker, config_of
-from .receptive_fields import PAPER, Convention, time_constants
 
 if TYPE_CHECKING:
     from .train import Progress
@@ -27,24 +26,14 @@ examples:
   python -m nrf_models.covariant train lif.toml -o lif.safetensors
   python -m nrf_models.covariant draw paper-lif.toml --data events --threads 16
   python -m nrf_models.covariant test lif.safetensors
-  python -m nrf_models.covariant times li.toml lif.toml -o times.json
-  python -m nrf_models.covariant starts li.toml lif.toml -o starts.json
-  python -m nrf_models.covariant publish *.safetensors -o weights
-  python -m nrf_models.covariant fields li.toml -o fields.svg
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     try:
-        verbs = {
-            "train": _train,
-            "draw": _draw,
-            "test": _test,
-            "publish": _publish,
-            "fields": _fields,
-        }
-        return int(verbs.get(args.verb, _sweep)(args))
+        verbs = {"train": _train, "draw": _draw, "test": _test}
+        return int(verbs[args.verb](args))
     except NrfError as refusal:
         print("\n".join(finding_text(f) for f in refusal.findings), file=sys.stderr)
         return refusal.exit_code
@@ -56,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)
@@ -80,39 +69,14 @@ def _parser() -> argparse.ArgumentParser:
     draw.add_argument("config")
     draw.add_argument("--seed", type=int, help="of the scenes")
     draw.add_argument("--data", metavar="FOLDER", required=True, help="the folder of train --data")
-    draw.add_argument("--threads", type=_count, default=2, help="threads that make them")
+    draw.add_argument("--threads", type=count, default=2, help="threads that make them")
     test = verbs.add_parser("test", help="error in pixels against velocity")
     test.add_argument("checkpoint", nargs="+")
-    test.add_argument("--scenes", type=_count, default=32, help="of each velocity")
-    times = verbs.add_parser("times", help="compare ladders of time constants")
-    starts = verbs.add_parser("starts", help="compare starts by theory and uniform ones")
-    for verb in (times, starts):
-        verb.add_argument("config", nargs="+")
-        verb.add_argument(
-            "-o",
-            "--output",
-            required=True,
-            metavar="JSON",
-            help="file of results; extended if it exists",
-        )
-        verb.add_argument("--batches", type=_count, default=60, help="of each training")
-        verb.add_argument("--seeds", type=_count, default=3, help="trainings of each variant")
-    publish = verbs.add_parser(
-        "publish", help="test checkpoints, and keep weights and errors without the optimiser"
-    )
-    publish.add_argument("checkpoint", nargs="*", help="none: only write the page again")
-    publish.add_argument("-o", "--output", required=True, metavar="FOLDER")
-    publish.add_argument("--scenes", type=_count, default=64, help="of each velocity")
-    shown = verbs.add_parser("fields", help="draw the fields in space, in time and moving")
-    shown.add_argument("config", nargs="?", help="default: the paper's 144 fields")
-    shown.add_argument("-o", "--output", required=True, metavar="SVG")
-    normalised = "of derivatives: sigma^(m+n), or as the paper's code did"
-    shown.add_argument(
-        "--convention", choices=get_args(Convention), default="sigma", help=normalised
-    )
-    for verb in (train, test, times, starts, publish):
+    test.add_argument("--scenes", type=count, default=32, help="of each velocity")
+
+    for verb in (train, test):
         verb.add_argument("--device", default="cpu", help="cpu or cuda")
-        verb.add_argument("--threads", type=_count, default=2, help="of torch, on the CPU")
+        verb.add_argument("--threads", type=count, default=2, help="of torch, on the CPU")
     return parser
 
 
@@ -120,7 +84,7 @@ def _train(args: argparse.Namespace) -> int:
     config = _seeded(config_of(args.config), args.seed)
     path = args.output or str(Path(args.config).with_suffix(".safetensors"))
     demand_writable(path)
-    _lint(config.tracker)
+    lint(config.tracker)
 
     import torch
 
@@ -157,22 +121,9 @@ def _progress_line(progress: Progress, each: float) -> str:
     )
 
 
-def _lint(tracker: Tracker) -> None:
+def lint(tracker: Tracker) -> None:
     for finding in tracker.lint():
         print(finding_text(finding), file=sys.stderr)
-
-
-def _fields(args: argparse.Namespace) -> int:
-    from nrf_research.field_picture import picture
-
-    fields, times = PAPER, time_constants(slowest=43.8, ratio=2, count=4)
-    if args.config:
-        tracker = config_of(args.config).tracker
-        fields, times = tracker.fields(), tracker.time_constants
-        _lint(tracker)
-    write_text(args.output, picture(fields, times, args.convention))
-    print(f"wrote {args.output}: {len(fields)} fields, {len(times)} time constants")
-    return 0
 
 
 def _seeded(config: Config, seed: int | None) -> Config:
@@ -210,60 +161,6 @@ def _test(args: argparse.Namespace) -> int:
         rows.append((Path(path).stem, *(f"{a:.2f}" for a in away)))
     print("mean error in pixels, by velocity in pixels a step\n")
     print(table(("tracker", *(f"{v:g}" for v in VELOCITIES)), rows))
-    return 0
-
-
-def _publish(args: argparse.Namespace) -> int:
-    import torch
-
-    from nrf_research.card import files
-
-    from . import checkpoint
-    from .errors import tested
-    from .train import device_of
-
-    torch.set_num_threads(args.threads)
-    device, folder = device_of(args.device), Path(args.output)
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in map(Path, args.checkpoint):
-        kept = checkpoint.read(path)
-        notes = tested(kept.net.to(device), kept.config, args.scenes)
-        checkpoint.write(folder / path.name, kept.config, kept.net, notes=notes)
-        print(f"wrote {folder / path.name}", flush=True)
-    for name, text in files(folder).items():
-        write_text(folder / name, text)
-        print(f"wrote {folder / name}")
-    return 0
-
-
-def _sweep(args: argparse.Namespace) -> int:
-    demand_writable(args.output)
-
-    import torch
-
-    from nrf_research import sweep
-
-    from .errors import VELOCITIES
-
-    torch.set_num_threads(args.threads)
-    variants = {"times": sweep.ladders, "starts": sweep.starts}[args.verb]
-    wanted = [
-        sweep.short(variant, args.batches, seed)
-        for path in args.config
-        for seed in range(args.seeds)
-        for variant in variants(config_of(path))
-    ]
-    with Bar("training") as bar:
-        swept = sweep.sweep(wanted, Path(args.output), args.device, bar)
-    print(f"mean error in pixels by velocity, after {args.batches} batches\n")
-    rows = []
-    for row in swept:
-        t = row.config.tracker
-        label = t.space if args.verb == "starts" else " ".join(f"{mu:g}" for mu in t.time_constants)
-        rows.append((t.neuron, label, t.time, t.seed, *(f"{e:.2f}" for e in row.errors.values())))
-    head = ("tracker", "kernels" if args.verb == "starts" else "ladder", "times", "seed")
-    print(table((*head, *(f"{v:g}" for v in VELOCITIES)), rows))
-    print(f"\nwrote {args.output}")
     return 0
 
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from nrf_deploy.engines.reference import run
 from nrf_deploy.engines.reference.connections import connection
-from nrf_deploy.engines.reference.nodes import DelayLine, delay_steps
+from nrf_deploy.engines.reference.nodes import DelayLine
+from nrf_deploy.ir.delays import delay_steps
 from nrf_deploy.ir.layer_view import Layers, Link
 from nrf_deploy.ir.network import Array, AvgPool, Conv, Delay, Linear, Network, SumPool, exact
 from nrf_deploy.ir.recording import Recording

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -26,12 +27,58 @@ from nrf_deploy.ir.program import Program
 from nrf_deploy.ir.recording import Recording, Trace
 
 from . import events_golden, ports
+from .compiled import address, aligned, compiling, kernel_address
 from .events_golden import EventRule, by_address, shuffled
-from .events_layer import Running, Stream
+from .events_machine import ROOM, USED, run_layer
 from .events_tables import Neurons, Passing, layer, shapes
 from .kernels import EventKernels
 from .plan import NotCoveredError
 from .soundness import demand_sound
+
+
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """Events of a source: addresses, ordinals of the causing events, and starts of the steps."""
+
+    index: Array
+    ordinal: Array
+    start: Array
+
+
+class Running:
+    def __init__(self, n: Neurons):
+        self.n = n
+        self.size = n.population.size
+        self.states = n.start.copy()
+        longest = max(self.size, n.runs.longest * n.runs.target[0])
+        self.spiked = aligned(longest + ROOM, np.int8)
+        self.tick = np.zeros(1, np.int16) if n.tick is None else n.tick
+        self.kernel = kernel_address(n.cell, 2, True)
+        arrays = (n.runs.weights, self.tick, self.states, n.each, n.one, self.spiked)
+        self.cell = tuple(address(array) for array in arrays)
+        self.room = 2 * (self.size + n.runs.most)
+
+    def run(self, events: Stream, ticks: Array, first: int, logged: bool) -> tuple[Stream, Array]:
+        """Run events; return the spikes and, if logged, states as (steps, variables, neurons)."""
+        room = max(self.room, len(events.index))
+        index, order = np.empty(room, np.int32), np.empty(room, np.int64)
+        start = np.zeros(len(ticks) + 1, np.int64)
+        log = np.empty((len(ticks) if logged else 0, *self.states.shape), np.int32)
+        place = np.zeros(4, np.int64)
+        done = False
+        while not done:
+            with compiling(lambda: any(run_layer.stats.cache_misses.values())):
+                done = run_layer(
+                    self.kernel, self.n.runs.numbers, self.n.runs.weights, self.cell,
+                    self.n.tick is not None, self.size, events.index, events.ordinal, events.start,
+                    ticks, first, self.spiked, index, order, start, log, self.states, place,
+                )  # fmt: skip
+            if not done:
+                index = np.concatenate([index, np.empty(len(index), np.int32)])
+                order = np.concatenate([order, np.empty(len(order), np.int64)])
+        used = int(place[USED])
+        return Stream(index[:used].copy(), order[:used].copy(), start), log
+
 
 STEPS = 256
 """Steps that pass a layer before the next layer starts."""

@@ -1,7 +1,7 @@
 """Runs a Network over a recording in floating point.
 
 Where several edges meet, their signals add in float32, in the order of the edges. An
-edge that closes a cycle carries the value of the step before; loops.py says what it carries
+edge that closes a cycle carries the value of the step before; run.py says what it carries
 in the first step. Nodes outside cycles work through a chunk of time each; the nodes of a
 cycle go through it together, step by step. How long a chunk is decides memory and speed only.
 """
@@ -9,7 +9,7 @@ cycle go through it together, step by step. How long a chunk is decides memory a
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import reduce
 from graphlib import TopologicalSorter
 
@@ -18,8 +18,10 @@ import numpy as np
 from nrf_deploy.diagnostics.findings import Finding, UsageError, error, refuse
 from nrf_deploy.diagnostics.progress import Progress, quiet
 from nrf_deploy.ir.capabilities import demand
+from nrf_deploy.ir.delays import delay_faults
 from nrf_deploy.ir.network import (
     Array,
+    Connection,
     Delay,
     Flatten,
     Input,
@@ -32,9 +34,52 @@ from nrf_deploy.ir.network import (
 from nrf_deploy.ir.recording import Recording, Trace
 
 from .connections import Chunk
-from .loops import before_first
 from .neurons import Decay
-from .nodes import RUNS, Neurons, at_work, delay_faults
+from .nodes import RUNS, Neurons, at_work
+
+
+def before_first(network: Network, work: Mapping[str, Chunk]) -> dict[str, Array]:
+    """Return, for the source of each back edge, its value in the step before the first.
+
+    No neuron has spiked by then, so a connection gives what its biases make of zero, unless
+    the network starts its loops at zero. All other nodes give zero.
+
+    Args:
+        network: the network
+        work: each node at work; connections are asked for one frame, and keep no state
+    """
+    sources = [source for source, _ in network.back_edges]
+    if network.loop_start == "zero":
+        return {name: _zero(network, name) for name in sources}
+    found: dict[str, Array] = {}
+    waiting, entered = list(sources), set[str]()
+    while waiting:
+        name = waiting[-1]
+        connected = isinstance(network[name], Connection)
+        if connected and name not in entered:
+            entered.add(name)
+            waiting += [s for s in network.sources(name) if s not in entered]
+            continue
+        waiting.pop()
+        if name not in found:
+            found[name] = _silent(network, name, found, work) if connected else _zero(network, name)
+    return {name: found[name] for name in sources}
+
+
+def _zero(network: Network, name: str) -> Array:
+    return np.zeros(network[name].shape, np.float32)
+
+
+def _silent(
+    network: Network, name: str, found: Mapping[str, Array], work: Mapping[str, Chunk]
+) -> Array:
+    """Return what a connection gives when its sources give what was found of them."""
+    total = np.zeros(network[name].input_shape, np.float32)
+    for source in network.sources(name):
+        total = total + found.get(source, np.float32(0))
+    value: Array = work[name](total[None])[0]
+    return value
+
 
 CHUNK_BYTES = 64 << 20  # the values of all nodes in one chunk
 CHUNK_STEPS = 256  # so that progress is seen

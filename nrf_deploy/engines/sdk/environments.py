@@ -27,9 +27,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from nrf_deploy.compiler.target import Sdk
 from nrf_deploy.diagnostics.findings import Finding, MissingError, error
 from nrf_deploy.io import processes
+
+from .sdk import Sdk
 
 MARKER = "complete"
 IMPORTED = "imported"

@@ -12,8 +12,8 @@ that neither it nor the vendor's plug-in discovery can see the files beside it.
 A worker whose SDK cannot be imported writes {"not_importable": {"module": ..., "why": ...}}.
 
 Every other failure (a crash, a signal, no answer, garbage, numbers that were not requested)
-becomes one Finding. The worker ends with this process (process_guard.py), and no file that it writes,
-its log included, is larger than FILE_BYTES plus the arrays that the caller expects.
+becomes one Finding. The worker ends with this process (process_guard.py), and no file that it
+writes, its log included, is larger than FILE_BYTES plus the arrays that the caller expects.
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from nrf_deploy.compiler.target import Sdk
 from nrf_deploy.diagnostics.findings import Finding, MissingError, error
 from nrf_deploy.io import processes
 from nrf_deploy.io.process_guard import CANNOT_RUN
@@ -39,6 +38,7 @@ from nrf_deploy.ir.network import Array
 
 from .environments import clean_environ, installed_python, not_importable, note_import, status
 from .reply import BadReplyError, Expected, demand_form, read_arrays, read_json
+from .sdk import Sdk
 
 Reply = tuple[dict[str, Any], dict[str, Array]]
 TAIL = 4000

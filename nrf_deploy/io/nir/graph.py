@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -167,3 +168,75 @@ def in_order(graph: RawGraph) -> tuple[str, ...]:
         for n in sorted(graph.nodes, key=natural)
     )
     return Network(tuple(stubs), tuple(graph.edges), 1.0).order
+
+
+def structure(graph: RawGraph) -> list[Finding]:
+    """Ports at the ends and every node between them."""
+    inputs = [n.name for n in graph.nodes.values() if n.kind == "Input" and not n.inner]
+    outputs = [n.name for n in graph.nodes.values() if n.kind == "Output" and not n.inner]
+    findings = []
+    if not inputs:
+        findings.append(error("NIR-NO-INPUT", "the graph has no Input", fix="add an Input node"))
+    if not outputs:
+        findings.append(error("NIR-NO-OUTPUT", "the graph has no Output", fix="add an Output node"))
+    for source, target in graph.edges:
+        if target in inputs:
+            what = f"the edge from {source!r} leads into an Input"
+            findings.append(error("NIR-EDGE-PORT", what, layer=target))
+        if source in outputs:
+            what = f"the edge to {target!r} leads out of an Output"
+            findings.append(error("NIR-EDGE-PORT", what, layer=source))
+    names = list(graph.nodes)
+    lost = _cut_off(names, graph.edges, inputs) if inputs else []
+    for name in lost:
+        what = "no edge leads here from an Input"
+        findings.append(error("NIR-UNREACHED", what, fix="connect it or remove it", layer=name))
+    backwards = [(t, s) for s, t in graph.edges]
+    for name in _cut_off(names, backwards, outputs) if outputs else []:
+        if name not in lost:
+            findings.append(warning("NIR-UNUSED", "nothing of it reaches an Output", layer=name))
+    return findings
+
+
+def _cut_off(names: list[str], edges: list[Edge], ports: list[str]) -> list[str]:
+    """Where the parts begin that no port reaches: what follows them is no problem of its own."""
+    targets = {t for _, t in edges}
+    reached = _reach(ports, edges)
+    begins = [n for n in names if n not in reached and n not in targets]
+    reached |= _reach(begins, edges)
+    for name in names:  # what is left begins in a cycle
+        if name not in reached:
+            begins.append(name)
+            reached |= _reach([name], edges)
+    return begins
+
+
+def _reach(start: Iterable[str], edges: Iterable[Edge]) -> set[str]:
+    ahead: dict[str, list[str]] = {}
+    for source, target in edges:
+        ahead.setdefault(source, []).append(target)
+    seen, waiting = set(start), list(start)
+    while waiting:
+        new = [t for t in ahead.get(waiting.pop(), ()) if t not in seen]
+        seen.update(new)
+        waiting.extend(new)
+    return seen
+
+
+def splice(nodes: dict[str, Node], edges: list[Edge], ports: Iterable[str]) -> list[Edge]:
+    """The edges without these ports, each joined through; `nodes` loses them."""
+    for port in ports:
+        before = [s for s, t in edges if t == port]
+        joined: list[Edge] = []
+        for source, target in edges:
+            if source == port:
+                joined += [(s, target) for s in before]
+            elif target != port:
+                joined.append((source, target))
+        edges = joined
+        nodes.pop(port, None)
+    return edges
+
+
+def duplicates(edges: list[Edge]) -> list[Finding]:
+    return [doubled(e) for e in dict.fromkeys(edges) if edges.count(e) > 1]

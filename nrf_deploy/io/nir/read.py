@@ -14,13 +14,13 @@ from typing import Any, cast
 import numpy as np
 
 from nrf_deploy.diagnostics.findings import Finding, InputError, error, refuse
+from nrf_deploy.ir.graph_checks import edge_shapes, stateless_cycles
 from nrf_deploy.ir.network import DATA, Network, Node, Shape
 from nrf_deploy.ir.time_constants import TIMES, step_faults
 
-from .checks import duplicates, edge_shapes, splice, stateless_cycles, structure
 from .connection_builders import BUILDERS, Builder, Reading
 from .fields import Fields
-from .graph import RawGraph, in_order, raw_graph
+from .graph import RawGraph, duplicates, in_order, raw_graph, splice, structure
 from .metadata import data_of, loop_start, node_order, unread
 from .neuron_builders import NEURON_BUILDERS, SPIKING
 from .rules import Rules, origin, rules

@@ -144,7 +144,7 @@ def scan_open(
             "NIR-TOO-LARGE",
             f"reading the file would take {walk.declared:,} bytes of data; {largest}",
             why=f"the limit is {limit:,} bytes for a file of {stored:,} bytes",
-            fix="use a smaller model, or store it without packing; in Python, nir_io.read takes "
+            fix="use a smaller model, or store it without packing; in Python, io.nir.read takes "
             "limits=Limits(size=...)",
         )
     return walk.findings

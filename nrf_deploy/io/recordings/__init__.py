@@ -38,9 +38,8 @@ from ..archive import Archive, DamagedError, TooLargeError, from_npy
 from ..files import reading, write_atomically
 from . import binning, frames, model_fit, nir, npz, sensor, time_stretch
 from .camera import Camera, recognise, whole
-from .event_options import Choice, Crop, Merge, Options, Origin, beyond, choice
+from .event_options import Choice, Crop, Merge, Options, Origin, beyond, choice, kind_faults
 from .limits import demand_events
-from .option_checks import kind_faults
 from .sensor import Events, Table
 from .summary import Look, looked
 
@@ -112,7 +111,8 @@ def read(
         refuse(beyond(chosen, size, name), UsageError)
         try:
             recording, messages = binning.binned(
-                time_stretch.stretched(content.packets, stretch), name, time_stretch.chosen(chosen, stretch),
+                time_stretch.stretched(content.packets, stretch), name,
+                time_stretch.chosen(chosen, stretch),
                 shape=shape, bin=bin, merge=merge, max_steps=max_steps,
             )  # fmt: skip
         except DamagedError as damage:

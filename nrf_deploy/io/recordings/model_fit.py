@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
 
 from nrf_deploy.diagnostics.findings import Finding, InputError, UsageError, error, info, warning
-from nrf_deploy.ir.network import Shape
+from nrf_deploy.ir.network import Network, Shape
 from nrf_deploy.ir.recording import Recording
 
 from .event_options import Choice, Merge, Origin
@@ -174,3 +175,18 @@ def _suits(shape: Shape, merge: Merge | None) -> bool:
     if merge == "polarity":
         return len(shape) == 2 or (len(shape) == 3 and shape[0] == 1)
     return len(shape) == 3
+
+
+def other_steps(
+    network: Network, recording: Recording, name: str = "the recording"
+) -> list[Finding]:
+    """The warning about a recording whose steps are not the model's, wherever it is used; one
+    that does not say how long its steps are, or a model that counts steps, has none."""
+    binned = any(step.startswith("bin ") for step in recording.made)
+    said = pace(recording, name, network.dt, binned)
+    return [f for f in said if f.severity == "warning"]
+
+
+def without_steps(findings: Iterable[Finding]) -> list[Finding]:
+    """The findings but that warning, where it is told already."""
+    return [f for f in findings if f.code != PACE]

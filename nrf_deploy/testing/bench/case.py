@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from nrf_deploy.compiler.plugins import has, loaded
-from nrf_deploy.compiler.target import Sdk
-from nrf_deploy.diagnostics.findings import UsageError, error
+from nrf_deploy.diagnostics.findings import MissingError, UsageError, error
 from nrf_deploy.engines.emulator.engine import Engine
+from nrf_deploy.engines.sdk.sdk import Sdk
 from nrf_deploy.ir.program import Program
 from nrf_deploy.ir.recording import Recording
 
@@ -79,7 +79,19 @@ def _modules() -> Iterable[Any]:
 
 
 def cases() -> dict[str, Case]:
-    return {c.name: c for m in _modules() for c in m.cases()}
+    """Return the networks by name; refuse where none are installed: the wheel holds none."""
+    found = {c.name: c for m in _modules() for c in m.cases()}
+    if not found:
+        raise MissingError(
+            error(
+                "BENCH-NONE",
+                "no networks to measure are installed",
+                why="they are in the repository, with the tools that they are measured beside; "
+                "the package holds neither",
+                fix="in a checkout of nrf-deploy: pip install -e . -e benchmarks/peers",
+            )
+        )
+    return found
 
 
 def peers() -> dict[str, Peer]:

@@ -7,17 +7,79 @@ emulator right before it; a ratio is taken within a round.
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import numpy as np
+
 from nrf_deploy.diagnostics.findings import NrfError
+from nrf_deploy.ir.network import Array
+from nrf_deploy.ir.program import Conv, Dense, Program, Sparse, Synapses
 from nrf_deploy.ir.recording import Recording
 
 from .case import Answer, Case, Peer, Problem
-from .work import neurons, state_bytes, synaptic_events
+
+WORDS = 4
+"""Bytes of a neuron's potential, and of its summed input, in a straightforward program."""
+
+
+def fan_out(s: Synapses) -> Array:
+    """Return the number of weights of each source element, in the source's shape."""
+    if isinstance(s, Conv):
+        return _conv_fan_out(s)
+    if isinstance(s, Sparse):
+        size = math.prod(s.input_shape)
+        return np.bincount(s.column, minlength=size).reshape(s.input_shape)
+    assert isinstance(s, Dense)
+    return np.full(s.input_shape, len(s.weight))
+
+
+def _conv_fan_out(conv: Conv) -> Array:
+    along: list[Array] = []
+    for size, kernel, stride, pads, dilation, out in zip(
+        conv.input_size,
+        conv.weight.shape[2:],
+        conv.stride,
+        conv.padding,
+        conv.dilation,
+        conv.shape[1:],
+        strict=True,
+    ):
+        reached = np.zeros(size, np.int64)
+        for k in range(kernel):
+            at = np.arange(out) * stride + k * dilation - pads[0]
+            reached[at[(at >= 0) & (at < size)]] += 1
+        along.append(reached)
+    channels = conv.weight.shape[0] // conv.groups
+    return np.broadcast_to(channels * along[0][:, None] * along[1][None, :], conv.input_shape)
+
+
+def synaptic_events(
+    program: Program, outputs: Mapping[str, Recording], recording: Recording
+) -> int:
+    """Count the weights that events reach; synapses shared by populations count once."""
+    counts = {name: r.counts().ravel() for name, r in outputs.items()}
+    first = 0
+    for port in program.ports:
+        size = math.prod(port.shape)
+        counts[port.name] = recording.counts().ravel()[first : first + size]
+        first += size
+    return sum(int(np.sum(counts[s.source] * fan_out(s).ravel())) for s in program.synapses)
+
+
+def neurons(program: Program) -> int:
+    return sum(p.size for p in program.populations)
+
+
+def state_bytes(program: Program) -> int:
+    """Return the bytes that a step reads and writes if every neuron is active."""
+    sums = sum(math.prod(s.shape) for s in program.synapses)
+    return 2 * WORDS * (neurons(program) + sums)
+
 
 AGREE, COUNT, DIFFER = "every spike", "number of firings", "differs"
 ENOUGH_S, SHORT_S = 10.0, 1.0
@@ -194,3 +256,37 @@ def _turn(problem: Problem, peer: Peer, say: Say) -> tuple[float, float]:
     theirs = peer.run(problem, False).seconds
     say(f"    {peer.name}: {theirs:.4g} s, ours {ours:.4g} s")
     return ours, theirs
+
+
+def seconds_text(seconds: float) -> str:
+    if seconds < 0.9995:
+        return f"{1000 * seconds:.3g} ms"
+    return f"{seconds:.3g} s"
+
+
+def ratio_text(ratio: float) -> str:
+    return f"{ratio:.2f}" if ratio < 9.95 else f"{ratio:,.0f}"
+
+
+def measured_text(m: Measured) -> str:
+    ends = f"{seconds_text(m.seconds.least)} to {seconds_text(m.seconds.most)}"
+    known = {None: "", True: " (as published)", False: " (NOT what was published)"}
+    lines = [
+        m.case,
+        f"  network          {m.neurons:,} neurons, {m.steps:,} steps",
+        f"  firings          {m.firings:,}{known[m.published]}",
+        f"  synaptic events  {m.synaptic_events:,}",
+        f"  time             {seconds_text(m.seconds.middle)} (of {m.repeats} runs: {ends})",
+        f"  a second         {m.synaptic_events / m.seconds.middle:.3g} synaptic events",
+    ]
+    if m.against:
+        lines.append("  peer           steps   its time    times ours (least, most)  agrees in")
+    for a in m.against:
+        spread = f"{ratio_text(a.ratio.least)}, {ratio_text(a.ratio.most)}"
+        lines.append(
+            f"  {a.peer:<12} {a.steps:>7,}   {seconds_text(a.seconds.middle):>8}"
+            f"    {ratio_text(a.ratio.middle):>7} ({spread})".ljust(61)
+            + f"  {a.agrees}"
+        )
+    lines += [f"  {peer}: not run: {why}" for peer, why in m.missing.items()]
+    return "\n".join(lines) + "\n"

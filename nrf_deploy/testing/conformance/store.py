@@ -22,12 +22,13 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from nrf_deploy.bundle.bundle import Bundle, load, save
-from nrf_deploy.bundle.codec import fits, from_json, to_json
+from nrf_deploy.bundle.codec import from_json, to_json
 from nrf_deploy.diagnostics.findings import InputError, MissingFileError, UsageError, error, refuse
 from nrf_deploy.io import archive, nir
 from nrf_deploy.io.files import content, reading, write_atomically
 from nrf_deploy.io.recordings import decode, write
 from nrf_deploy.io.recordings.limits import demand_elements, demand_steps
+from nrf_deploy.ir.field_types import fits
 from nrf_deploy.ir.network import Array, Network
 from nrf_deploy.ir.recording import Recording, Trace
 

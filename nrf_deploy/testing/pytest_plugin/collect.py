@@ -11,8 +11,8 @@ import pytest
 from nrf_deploy.bundle import pipeline
 from nrf_deploy.bundle.bundle import Bundle
 from nrf_deploy.bundle.inputs import as_bundle, recording_for
-from nrf_deploy.cli.shared_options import fraction, window
 from nrf_deploy.diagnostics.findings import Finding, NrfError, UsageError, error, merged, refuse
+from nrf_deploy.diagnostics.option_types import fraction, window
 from nrf_deploy.diagnostics.text import WIDTH, several
 from nrf_deploy.io.labels import Labels
 from nrf_deploy.io.model import rule_findings

@@ -1,13 +1,13 @@
 """Attribution of each layer's error to causes, each in isolation.
 
 Each layer is fed by the reference, so that it does not show errors of other layers. It runs in
-floating point with one kind of its numbers as on the chip (float_twin.py), and with all of them; then
-the program's layer runs in isolation (isolated_layer.py). The change that a kind of numbers makes against
-the model is its share. The difference between the program and all its numbers in floating point
-is the arithmetic: rounding within a step, sums that wrap. If most of it vanishes with another
-latency, the cause is latency; if it vanishes with the other comparison of the threshold, the
-cause is the threshold. On a chip without time steps the layer also runs with the same numbers in
-steps: the error that vanishes then is due to the order of events.
+floating point with one kind of its numbers as on the chip (float_twin.py), and with all of them;
+then the program's layer runs in isolation (isolated_layer.py). The change that a kind of numbers
+makes against the model is its share. The difference between the program and all its numbers in
+floating point is the arithmetic: rounding within a step, sums that wrap. If most of it vanishes
+with another latency, the cause is latency; if it vanishes with the other comparison of the
+threshold, the cause is the threshold. On a chip without time steps the layer also runs with the
+same numbers in steps: the error that vanishes then is due to the order of events.
 
 Causes may hide or increase one another, so the sum of the shares need not be the whole error.
 """

@@ -1,7 +1,7 @@
 """Layer of a compiled network, with one kind of its numbers at a time as on the chip.
 
-The numbers and the step are those of `verify --attribute` (float_twin.py). The input of the layer is
-given, so that errors of other layers do not count; the chip's layer runs on the same input.
+The numbers and the step are those of `verify --attribute` (float_twin.py). The input of the layer
+is given, so that errors of other layers do not count; the chip's layer runs on the same input.
 """
 
 from __future__ import annotations

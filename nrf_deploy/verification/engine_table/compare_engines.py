@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from nrf_deploy.bundle.bundle import Bundle
-from nrf_deploy.bundle.inputs import as_bundle, as_recording, other_steps, without_steps
+from nrf_deploy.bundle.inputs import as_bundle, as_recording
 from nrf_deploy.bundle.pipeline import latency, populations, silicon, target_engines, target_of
 from nrf_deploy.bundle.run_bundle import run_engine
 from nrf_deploy.compare.comparison import Comparison
@@ -33,6 +33,7 @@ from nrf_deploy.diagnostics.progress import Progress, quiet
 from nrf_deploy.engines.reference.neurons import Decay
 from nrf_deploy.io.labels import Labels
 from nrf_deploy.io.model import rule_findings
+from nrf_deploy.io.recordings.model_fit import other_steps, without_steps
 from nrf_deploy.ir.recording import Recording, Trace
 
 from ..advice import Advice, attributing, ways

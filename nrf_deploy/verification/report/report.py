@@ -15,14 +15,13 @@ from nrf_deploy.diagnostics.findings import Finding, merged
 from nrf_deploy.diagnostics.text import finding_text, printable, shorten, table, wrap
 from nrf_deploy.ir.recording import Trace
 
-from ..attribution import arrivals_text
+from ..attribution import incoming_events
 from ..attribution.causes import CODES, Attribution
 from ..judge import NO_SPIKES, output_or_state, silent
 from ..limits import Limits
 from ..task.task import CLASS, CLASS_LEGEND, Task
-from .closing import closing
 from .tables import explained
-from .verdict import verdict
+from .verdict import closing, verdict
 
 SCHEMA_VERSION = 1
 ENGINE_WIDTH = 12
@@ -210,14 +209,14 @@ def _measured(layer: LayerComparison) -> tuple[str, str, str, str]:
 def divergence_sentences(c: Comparison) -> Iterator[str]:
     yield from _parting_sentences(c)
     if c.first_divergence is not None:
-        yield from arrivals_text.sentences(c.first_divergence)
+        yield from incoming_events.sentences(c.first_divergence)
 
 
 def divergence_paragraphs(c: Comparison) -> Iterator[str]:
     """Yield the same for a terminal, with many inputs as a table."""
     yield from map(wrap, _parting_sentences(c))
     if c.first_divergence is not None:
-        yield from arrivals_text.paragraphs(c.first_divergence)
+        yield from incoming_events.paragraphs(c.first_divergence)
 
 
 def _parting_sentences(c: Comparison) -> Iterator[str]:

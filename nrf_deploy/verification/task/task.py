@@ -1,8 +1,8 @@
 """Task of the model, compared between both runs: the class, or places over time.
 
-The model's readout (nrf_deploy/verification/task/readout.py) states which of the two it is; without one, labels do.
-A class is the neuron of the last layer with the largest sum over all steps: a tie has no
-decision. Places are pixels of the input, for each step.
+The model's readout (nrf_deploy/verification/task/readout.py) states which of the two it is;
+without one, labels do. A class is the neuron of the last layer with the largest sum over all
+steps: a tie has no decision. Places are pixels of the input, for each step.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """One step of each neuron model of the arithmetic "fixed", for numba.
 
 steps.py says what is right; a property test holds the two together. The form of a
-kernel is told in nrf_deploy/engines/emulator/kernels.py. States are at most 32 bits wide, decays 24,
-so 64 bits hold every product. Rounding is a number added before a shift to the right, which
+kernel is told in nrf_deploy/engines/emulator/kernels.py. States are at most 32 bits wide, decays
+24, so 64 bits hold every product. Rounding is a number added before a shift to the right, which
 differs for values below 0: see kernels.py of this folder.
 """
 

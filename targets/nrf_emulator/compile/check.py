@@ -9,8 +9,8 @@ import numpy as np
 from nrf_deploy.compiler.passes.subtract_as_zero_reset import SubtractAsZeroReset
 from nrf_deploy.compiler.quantize.signal_bounds import analogue, in_a_loop
 from nrf_deploy.diagnostics.findings import Finding, error, warning
-from nrf_deploy.engines.reference.nodes import delay_faults, delay_steps
 from nrf_deploy.ir.capabilities import unknown
+from nrf_deploy.ir.delays import delay_faults, delay_steps
 from nrf_deploy.ir.layer_view import Layers, layers
 from nrf_deploy.ir.network import Delay, Network, Output, Population, SumPool, exact
 

@@ -9,8 +9,8 @@ import numpy as np
 from nrf_deploy.compiler.lowering import outputs, synapses
 from nrf_deploy.compiler.quantize.scheme import Scheme
 from nrf_deploy.diagnostics.findings import Finding, info
-from nrf_deploy.engines.reference.nodes import delay_steps
 from nrf_deploy.ir import program as chip
+from nrf_deploy.ir.delays import delay_steps
 from nrf_deploy.ir.layer_view import Link, layers
 from nrf_deploy.ir.network import Delay, Input, Network, Node, Output, Population, exact
 from nrf_deploy.ir.program import Origin, Port, Program

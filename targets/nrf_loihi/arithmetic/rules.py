@@ -38,21 +38,8 @@ from nrf_deploy.engines.emulator.parameters import Declared, Parameter, model_fa
 from nrf_deploy.ir.network import Array
 from nrf_deploy.ir.program import Conv, Dense, Population, Program, Synapses
 
-from .integers import LIMIT, VTH_MAX, i32, shift, shr0
+from .integers import LIMIT, i32, shift
 from .neurons import CODES, MODELS, PARAMETERS, parameters
-
-__all__ = [
-    "LIMIT",
-    "MODELS",
-    "VTH_MAX",
-    "LoihiArithmetic",
-    "held_weights",
-    "i32",
-    "parameters",
-    "shift",
-    "shr0",
-    "sign_mode",
-]
 
 MIXED, EXCITATORY, INHIBITORY = 1, 2, 3
 SYNAPSES: Declared = {

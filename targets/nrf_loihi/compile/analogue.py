@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from nrf_deploy.compiler.quantize.constant_input import constant
+from nrf_deploy.compiler.quantize.neuron import Neuron
 from nrf_deploy.compiler.quantize.signal_bounds import (
     FEW_LEVELS,
     MARGIN,
@@ -48,10 +50,8 @@ from nrf_deploy.ir.network import (
 )
 from nrf_deploy.ir.recording import Recording
 
-from ..arithmetic.rules import VTH_MAX
+from ..arithmetic.integers import VTH_MAX
 from ..chip import STATE_LIMIT, STATE_SHIFT
-from .constant_input import constant
-from .neuron import Neuron
 
 ROOM = 0.9  # of a range is used: the rest is for rounded weights
 LARGEST_WEIGHT = 254

@@ -6,6 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from nrf_deploy.compiler.passes.approximate import Approximate
+from nrf_deploy.compiler.passes.exact_decay import ExactDecay
+from nrf_deploy.compiler.passes.subtract_as_zero_reset import SubtractAsZeroReset
+from nrf_deploy.compiler.quantize.neuron import Neuron, neuron
 from nrf_deploy.compiler.quantize.signal_bounds import feeds_on, in_a_loop
 from nrf_deploy.diagnostics.findings import Finding, error, info, warning
 from nrf_deploy.ir.capabilities import unknown
@@ -26,10 +30,12 @@ from nrf_deploy.neurons import CurrentLeaky, Spikes
 from ..arithmetic.neurons import MODELS, domain, runs_on
 from ..chip import STATE_LIMIT, Chip
 from ..lava.window import INT8_MAX, Window
-from .choices import SUBTRACT
 from .firing import fires_at
 from .latency import latencies
-from .neuron import Neuron, neuron
+
+CHOICES: tuple[Approximate, ...] = (SubtractAsZeroReset(), ExactDecay())
+SUBTRACT = SubtractAsZeroReset.choice
+
 
 INSTEAD = {
     "Threshold": "an IF or LIF, whose threshold does the same with a state",

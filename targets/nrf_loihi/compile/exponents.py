@@ -23,7 +23,7 @@ from nrf_deploy.compiler.quantize.signal_bounds import MARGIN, over
 from nrf_deploy.ir.layer_view import Link
 from nrf_deploy.ir.network import Array, AvgPool, SumPool, exact
 
-from ..arithmetic.rules import VTH_MAX
+from ..arithmetic.integers import VTH_MAX
 from .task import Task, largest
 
 LARGEST = 7

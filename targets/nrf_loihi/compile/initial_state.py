@@ -15,8 +15,8 @@ from nrf_deploy.diagnostics.findings import Finding, error, warning
 from nrf_deploy.ir.network import Array
 from nrf_deploy.ir.program import Population
 
+from ..arithmetic.integers import shr0
 from ..arithmetic.neurons import MODELS
-from ..arithmetic.rules import shr0
 from ..chip import STATE_LIMIT, STATE_SHIFT
 
 FORGOTTEN = 3  # time constants, after which a leak has left a twentieth

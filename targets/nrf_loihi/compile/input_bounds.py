@@ -18,8 +18,9 @@ from nrf_deploy.engines.emulator.golden import correlate
 from nrf_deploy.ir.network import Array
 from nrf_deploy.ir.program import Conv, Dense, Population, Program, Sparse, Synapses
 
+from ..arithmetic.integers import VTH_MAX
 from ..arithmetic.neurons import MODELS
-from ..arithmetic.rules import VTH_MAX, held_weights, sign_mode
+from ..arithmetic.rules import held_weights, sign_mode
 from ..chip import STATE_LIMIT, STATE_SHIFT, Chip
 
 

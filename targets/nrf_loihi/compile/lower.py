@@ -9,6 +9,8 @@ import numpy as np
 
 from nrf_deploy.compiler.lowering import outputs
 from nrf_deploy.compiler.lowering import synapses as synapses_of
+from nrf_deploy.compiler.quantize.constant_input import constant
+from nrf_deploy.compiler.quantize.neuron import neuron
 from nrf_deploy.compiler.quantize.scheme import ConnectionScheme, Scheme
 from nrf_deploy.diagnostics.findings import Finding
 from nrf_deploy.ir import program as chip_program
@@ -26,15 +28,14 @@ from nrf_deploy.ir.network import (
 )
 from nrf_deploy.ir.program import Origin, Port, Program, Synapses
 
+from ..arithmetic.integers import shr0
 from ..arithmetic.neurons import PASS, relay, runs_on
-from ..arithmetic.rules import shr0
 from ..chip import Chip
 from . import firing
-from .constant_input import constant, mantissa_and_exponent
 from .initial_state import Start, before
 from .input_bounds import with_peak
 from .latency import latencies, wait
-from .neuron import neuron
+from .neuron import mantissa_and_exponent
 
 
 def lower(network: Network, scheme: Scheme, chip: Chip) -> tuple[Program, list[Finding]]:

@@ -13,6 +13,38 @@ input counts ks * w_in, and du + 1 = 4096 ks. Without it du = 4095: no memory.
 I, LI and CubaLI are the same without a threshold; their value is v (see analogue.py).
 """
 
-from nrf_deploy.compiler.quantize.neuron import Neuron, neuron
+from collections.abc import Mapping
 
-__all__ = ["Neuron", "neuron"]
+import numpy as np
+
+from nrf_deploy.compiler.quantize.neuron import Neuron
+from nrf_deploy.compiler.quantize.ratio_preserving_decays import anchored
+from nrf_deploy.compiler.quantize.rules import Rules
+from nrf_deploy.ir.network import Array
+
+from ..chip import Chip
+
+
+def mantissa_and_exponent(bias: Array, chip: Chip) -> tuple[Array, Array]:
+    """bias ~ mantissa << exponent, with the smallest exponent that lets the mantissa fit."""
+    size = np.abs(bias)
+    exponent = np.zeros(bias.shape, np.int64)
+    for e in range(chip.bias_exponent):
+        exponent += np.rint(size / 2**e) > chip.bias_mantissa
+    return np.rint(bias / 2.0**exponent).astype(np.int64), exponent
+
+
+Params = dict[str, Array | int]
+
+
+def decays(forms: Mapping[str, Neuron], rules: Rules) -> dict[str, Params]:
+    """du and dv of each population."""
+    held = {name: form.decay for name, form in forms.items()}
+    held |= anchored({name: k for name, k in held.items() if rules.anchored(name)}, 12)
+    return {
+        name: {
+            "du": np.maximum(np.rint(4096 * form.current_decay).astype(np.int64) - 1, 0),
+            "dv": np.minimum(np.rint(4096 * held[name]).astype(np.int64), 4095),
+        }
+        for name, form in forms.items()
+    }

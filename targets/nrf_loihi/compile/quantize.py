@@ -13,7 +13,17 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from nrf_deploy.compiler.quantize.groups import by_spikes, fitted, ruled
+from nrf_deploy.compiler.quantize.constant_input import constant
+from nrf_deploy.compiler.quantize.groups import (
+    Group,
+    by_spikes,
+    fitted,
+    groups,
+    rows,
+    ruled,
+    shaped,
+)
+from nrf_deploy.compiler.quantize.neuron import neuron
 from nrf_deploy.compiler.quantize.rules import Rules
 from nrf_deploy.compiler.quantize.scheme import (
     ConnectionScheme,
@@ -31,15 +41,11 @@ from nrf_deploy.ir.recording import Recording
 
 from ..chip import STATE_SHIFT, Chip
 from .analogue import Reaches
-from .constant_input import constant
-from .decays import decays
 from .exponents import exponents, in_steps
-from .groups import Group, grid_of, groups, rows, shaped
-from .neuron import neuron
+from .neuron import decays
 from .quantization_report import said
 from .ranges import Observed
-from .task import Task, Weights, clearly_less, largest
-from .trial_runs import mismatches, spikes
+from .task import Task, Weights, clearly_less, grid_of, largest, mismatches, spikes
 
 LOOKED_AT = 8
 GAINS = 2.0 ** np.linspace(0.4, -1, 22)  # of the largest gain without clipping

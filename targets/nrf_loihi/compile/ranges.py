@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nrf_deploy.compiler.quantize.neuron import Neuron
 from nrf_deploy.compiler.quantize.scheme import PopulationScheme
 from nrf_deploy.diagnostics.findings import Finding, error, info, warning
 from nrf_deploy.ir.network import Array, AvgPool, Network, Population, SumPool, exact
 
 from ..chip import STATE_LIMIT, STATE_SHIFT
-from .neuron import Neuron
 from .task import Task
 
 COARSE_WEIGHTS, COARSE_THRESHOLD = 0.1, 0.01  # relative errors, above which a warning is due

@@ -15,18 +15,41 @@ from nrf_deploy.compiler.quantize.grid import (
     loss,
     significant,
 )
+from nrf_deploy.compiler.quantize.groups import Group, shaped
+from nrf_deploy.compiler.quantize.neuron import Neuron
 from nrf_deploy.compiler.quantize.signal_bounds import over
-from nrf_deploy.compiler.quantize.signals import Signals, distance
-from nrf_deploy.ir.network import Array
+from nrf_deploy.compiler.quantize.signals import Signals, a_channel, distance
+from nrf_deploy.ir import program as chip_program
+from nrf_deploy.ir.network import Array, Population
 
+from ..arithmetic.neurons import runs_on
+from ..arithmetic.rules import LoihiArithmetic
 from ..chip import STATE_SHIFT, Chip
 from .analogue import Reaches
-from .constant_input import mantissa_and_exponent
 from .firing import rounded
-from .groups import Group, shaped
-from .neuron import Neuron
-from .trial_runs import spikes
+from .neuron import mantissa_and_exponent
 from .weight_sensitivity import moments
+
+
+def spikes(population: Population, params: Mapping[str, Array | int], arriving: Array) -> Array:
+    """Return (steps, *shape) of the population's spikes, by the normative arithmetic."""
+    arithmetic = LoihiArithmetic()
+    model, more = runs_on(population)
+    chip = chip_program.Population(
+        name=population.name, shape=population.shape, model=model, params={**params, **more}
+    )
+    state = arithmetic.start(chip)
+    out = np.empty(arriving.shape, bool)
+    for t, sums in enumerate(arriving):
+        output, state = arithmetic.step(chip, state, sums, t)
+        out[t] = output
+    return out
+
+
+def mismatches(got: Array, wanted: Array) -> Array:
+    """Places (step, neuron) where spikes differ, a channel."""
+    return a_channel(got != (wanted != 0))
+
 
 COLUMNS = 1024  # a wider layer is rounded to nearest: compensation would take minutes
 
@@ -216,3 +239,10 @@ def largest(task: Task) -> tuple[Array, Array]:
     usual = np.median(both[np.isfinite(both)]) if np.isfinite(both).any() else 1.0
     fits = np.where(np.isfinite(fits), fits, usual)  # a row of zeros fits any gain
     return fits, cap
+
+
+def grid_of(weights: Array, bits: int) -> Grid:
+    """The grid of a weight: mixed signs cost one bit, and then values are even at 8 bits."""
+    low, high = float(weights.min()), float(weights.max())
+    step = 2 ** (8 - bits + (low < 0 < high))
+    return Grid(step, step - 256 if low < 0 else 0, 256 - step if high > 0 else 0)

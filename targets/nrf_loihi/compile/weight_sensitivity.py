@@ -12,11 +12,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from nrf_deploy.compiler.quantize.neuron import Neuron
 from nrf_deploy.compiler.quantize.signals import Signals
 from nrf_deploy.ir.layer_view import Link
 from nrf_deploy.ir.network import Array, Conv, Linear, exact
-
-from .neuron import Neuron
 
 SAMPLES = 20_000
 """Spikes of one population that are looked at."""

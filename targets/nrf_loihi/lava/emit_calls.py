@@ -16,8 +16,8 @@ import numpy as np
 from nrf_deploy.ir.network import Array, Shape
 from nrf_deploy.ir.program import Conv, Dense, Population, Sparse, Synapses
 
-from ..arithmetic.neurons import Lava
-from ..arithmetic.rules import EXCITATORY, INHIBITORY, MIXED, MODELS, parameters
+from ..arithmetic.neurons import MODELS, Lava, parameters
+from ..arithmetic.rules import EXCITATORY, INHIBITORY, MIXED
 from .emit_axes import flat_order, kernel, reverse, turned
 from .window import with_equal_padding
 

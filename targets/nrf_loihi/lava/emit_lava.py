@@ -26,8 +26,7 @@ from nrf_deploy.ir.network import Array, Shape
 from nrf_deploy.ir.program import Conv, Program, Synapses
 from nrf_deploy.ir.recording import Recording
 
-from ..arithmetic.neurons import Lava
-from ..arithmetic.rules import MODELS
+from ..arithmetic.neurons import MODELS, Lava
 from .emit_axes import reverse, route
 from .emit_calls import MODULES, population_call, synapses_call
 from .emit_folder import write_folder

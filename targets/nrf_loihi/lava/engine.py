@@ -20,18 +20,18 @@ from typing import Any
 
 import numpy as np
 
-from nrf_deploy.compiler.target import Sdk
 from nrf_deploy.diagnostics.findings import Finding, TargetError, UsageError, error, refuse
 from nrf_deploy.diagnostics.progress import Progress, quiet
 from nrf_deploy.engines.emulator.soundness import demand_sound
 from nrf_deploy.engines.sdk.reply import Expected, Numbers, Upto
+from nrf_deploy.engines.sdk.sdk import Sdk
 from nrf_deploy.engines.sdk.worker import call
 from nrf_deploy.ir.network import Array
 from nrf_deploy.ir.program import Conv, Dense, Population, Program, Sparse, Synapses
 from nrf_deploy.ir.recording import Recording, Trace
 
-from ..arithmetic.neurons import Absent, Lava
-from ..arithmetic.rules import MODELS, LoihiArithmetic, parameters
+from ..arithmetic.neurons import MODELS, Absent, Lava, parameters
+from ..arithmetic.rules import LoihiArithmetic
 from .window import INT8_MAX, window, with_equal_padding
 
 HERE = Path(__file__).parent

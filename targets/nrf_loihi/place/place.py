@@ -14,8 +14,7 @@ import numpy as np
 from nrf_deploy.compiler.place.assign import Edges, assign
 from nrf_deploy.compiler.place.grid import Grid
 from nrf_deploy.compiler.place.placement import Piece, Placement
-from nrf_deploy.compiler.place.share import share
-from nrf_deploy.compiler.place.split import split
+from nrf_deploy.compiler.place.split import share, split
 from nrf_deploy.compiler.place.traffic import Activity, edges
 from nrf_deploy.diagnostics.findings import Finding, TargetError
 from nrf_deploy.ir.network import Array

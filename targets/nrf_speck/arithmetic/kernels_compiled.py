@@ -1,8 +1,9 @@
 """One step, and one event, of the neurons for numba.
 
 rules.py says what is right; property tests hold the two together. The form of a kernel
-is told in nrf_deploy/engines/emulator/kernels.py. For an event the neurons are those that it reaches
-in one run of addresses, `arriving` are their weights, and the result says whether any fired.
+is told in nrf_deploy/engines/emulator/kernels.py. For an event the neurons are those that it
+reaches in one run of addresses, `arriving` are their weights, and the result says whether any
+fired.
 """
 
 from __future__ import annotations

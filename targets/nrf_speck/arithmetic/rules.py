@@ -20,8 +20,8 @@ each the neurons that its kernel reaches, one after another by rising address:
 
 A tick of the leak clock does the same to every neuron, with its bias for a weight; there is
 one a time step, before the step's events. With `returns_to_zero` a spike empties a neuron.
-A "merge" passes on what arrives. nrf_deploy/engines/emulator/events_golden.py has the order of events;
-chips.toml lists what of this is assumed, because no document says it.
+A "merge" passes on what arrives. nrf_deploy/engines/emulator/events_golden.py has the order of
+events; chips.toml lists what of this is assumed, because no document says it.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from nrf_deploy.neurons import Leaky, Spikes
 
 from ..arithmetic.models import DOMAIN, runs_on
 from ..chip import Chip
-from ..passes.choices import INSIDE, LEAK, READ
+from ..passes.exact import INSIDE, LEAK, READ
 from ..passes.linear_leak import SHORT, shortest
 from .branches import branches, disagreement, wires
 from .check_connections import link_faults

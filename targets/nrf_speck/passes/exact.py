@@ -10,8 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nrf_deploy.compiler.passes import EXACT, FoldPool, Pass, ShiftReset, register
+from nrf_deploy.compiler.passes.approximate import Approximate
 from nrf_deploy.compiler.passes.base import LocalPass, Outcome
 from nrf_deploy.ir.network import Connection, Flatten, Network, Node, Pool, SumPool, exact
+
+from .counted_spikes import RateCode, SpikeCount
+from .linear_leak import LinearLeak
 
 POOLINGS = (1, 2, 4, 8)
 
@@ -50,3 +54,7 @@ PASSES: tuple[Pass, ...] = (
     *(FoldOtherPools() if isinstance(p, FoldPool) else p for p in EXACT),
     ShiftReset(),
 )
+
+
+CHOICES: tuple[Approximate, ...] = (LinearLeak(), RateCode(), SpikeCount())
+LEAK, READ, INSIDE = LinearLeak.choice, SpikeCount.choice, RateCode.choice

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from nrf_deploy.compiler.target import Sdk
 from nrf_deploy.diagnostics.findings import MissingError, TargetError, error, refuse
 from nrf_deploy.engines.sdk.reply import Expected, Numbers, Upto
+from nrf_deploy.engines.sdk.sdk import Sdk
 from nrf_deploy.engines.sdk.worker import bad_reply, call
 from nrf_deploy.ir.network import Array
 

@@ -3,6 +3,9 @@
 sinabs steps through time: it sums the input of a step, adds the bias, emits
 trunc(v / threshold) spikes, and clamps once. What it cannot hold is refused here, before it
 starts.
+
+The same integers by the rules in time steps: what sinabs simulates, and what a model in time
+steps is nearer to than the chip is.
 """
 
 from __future__ import annotations
@@ -15,16 +18,17 @@ from typing import Any
 
 import numpy as np
 
-from nrf_deploy.compiler.target import Sdk
 from nrf_deploy.diagnostics.findings import Finding, TargetError, error, refuse
 from nrf_deploy.diagnostics.progress import Progress, quiet
 from nrf_deploy.engines.emulator.soundness import demand_sound
 from nrf_deploy.engines.sdk.reply import Expected, Numbers, Upto
+from nrf_deploy.engines.sdk.sdk import Sdk
 from nrf_deploy.engines.sdk.worker import call
 from nrf_deploy.ir.network import Array
 from nrf_deploy.ir.program import Program
 from nrf_deploy.ir.recording import Recording, Trace
 
+from ..arithmetic.kernels import StepsKernels
 from ..arithmetic.rules import StepsArithmetic
 from ..compile import core_form
 from ..compile.core_form import cores
@@ -262,3 +266,20 @@ def _arrays(cores: Sequence[Core]) -> dict[str, Array]:
         for core in cores
         for name in ("weights", "biases", "initial")
     }
+
+
+def run_steps(
+    program: Program,
+    recording: Recording,
+    *,
+    record: Iterable[str] | None = None,
+    states: Iterable[str] = (),
+    steps: int | None = None,
+    progress: Progress = quiet,
+) -> Trace:
+    from nrf_deploy.engines.emulator.engine import Engine  # starts numba, which no check needs
+
+    engine = Engine(program, StepsArithmetic(), StepsKernels())
+    trace = engine.run(recording, record, states, steps, progress)
+    notes = {**trace.notes, "arithmetic": StepsArithmetic.name}
+    return Trace("steps", trace.outputs, trace.states, notes)

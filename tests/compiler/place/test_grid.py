@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from nrf_deploy.compiler.place.fan_in import fan_out, pairs
 from nrf_deploy.compiler.place.grid import Grid, tile_sizes, tilings
-from nrf_deploy.compiler.place.share import share
-from nrf_deploy.compiler.place.split import MESSAGES, split
+from nrf_deploy.compiler.place.split import MESSAGES, share, split
 from nrf_deploy.ir.network import Array, Shape
 from nrf_deploy.ir.program import Conv, Dense, Sparse, Synapses
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from nrf_peers import yardstick
 
 from nrf_deploy.diagnostics.findings import MissingError
+from nrf_peers import yardstick
 
 
 def test_365277_firings_in_1000_steps() -> None:

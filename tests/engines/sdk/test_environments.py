@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nrf_deploy.compiler.target import Sdk
 from nrf_deploy.diagnostics.findings import Finding, MissingError
 from nrf_deploy.engines.sdk import environments
 from nrf_deploy.engines.sdk.environments import (
@@ -29,6 +28,7 @@ from nrf_deploy.engines.sdk.environments import (
     status,
 )
 from nrf_deploy.engines.sdk.reply import Expected, Numbers, Upto
+from nrf_deploy.engines.sdk.sdk import Sdk
 from nrf_deploy.engines.sdk.worker import call, run_worker
 
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -13,10 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from nrf_peers import sdks
 
 from nrf_deploy.cli.main import main
-from nrf_deploy.compiler.target import Sdk, targets
+from nrf_deploy.compiler.target import targets
 from nrf_deploy.diagnostics.findings import Finding, MissingError
 from nrf_deploy.engines.sdk import environments
 from nrf_deploy.engines.sdk.environments import (
@@ -28,7 +27,9 @@ from nrf_deploy.engines.sdk.environments import (
     status,
 )
 from nrf_deploy.engines.sdk.reply import Expected
+from nrf_deploy.engines.sdk.sdk import Sdk
 from nrf_deploy.engines.sdk.worker import call, run_worker
+from nrf_peers import sdks
 from nrf_speck.samna import client
 
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"

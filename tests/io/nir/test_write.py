@@ -265,11 +265,11 @@ def test_the_same_network_gives_the_same_bytes_in_another_process(tmp_path: Path
     program = """if True:
         import hashlib, sys
         sys.path.insert(0, sys.argv[1])
-        from random_networks import random_network
+        from tests.builders.random_networks import random_network
         from nrf_deploy.io.nir.write import encode
         network = random_network(7, connections=["Linear"])
         print(hashlib.sha256(encode(network)).hexdigest())"""
-    command = [sys.executable, "-c", program, str(Path(__file__).parents[2])]
+    command = [sys.executable, "-c", program, str(Path(__file__).parents[3])]
     there = subprocess.check_output(command, text=True, cwd=tmp_path).strip()
     here = encode(random_network(7, connections=["Linear"]))
     assert hashlib.sha256(here).hexdigest() == there

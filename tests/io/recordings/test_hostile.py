@@ -302,7 +302,7 @@ def test_more_memory_than_there_is_is_a_refusal(tmp_path: Path) -> None:
     script = f"""
         import resource, sys
         from nrf_deploy.cli import main as cli
-        from nrf_deploy.api import inspect_file as look
+        from nrf_deploy.api import inspection as look
         limit = 800 << 20
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
         sys.exit(cli.main(["inspect", {str(tmp_path / "f.npy")!r}]))

@@ -32,7 +32,7 @@ from nrf_deploy.ir.network import (
 )
 from nrf_deploy.ir.recording import Recording
 from nrf_deploy.verification.verify import verify
-from nrf_loihi.arithmetic.rules import VTH_MAX
+from nrf_loihi.arithmetic.integers import VTH_MAX
 from nrf_loihi.lava import engine
 from tests.builders.loihi_programs import Case, first_difference, run_golden
 

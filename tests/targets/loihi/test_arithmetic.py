@@ -15,15 +15,13 @@ from nrf_deploy.engines.emulator import golden
 from nrf_deploy.ir.network import Array
 from nrf_deploy.ir.program import Conv, Dense, Population, Port, Program
 from nrf_deploy.ir.recording import Recording, Trace
+from nrf_loihi.arithmetic.integers import i32, shift, shr0
 from nrf_loihi.arithmetic.rules import (
     EXCITATORY,
     INHIBITORY,
     MIXED,
     LoihiArithmetic,
     held_weights,
-    i32,
-    shift,
-    shr0,
     sign_mode,
 )
 

@@ -20,7 +20,7 @@ from nrf_deploy.ir.recording import Recording
 from nrf_deploy.verification import Limits
 from nrf_deploy.verification.verify import verify
 from nrf_loihi import target
-from nrf_loihi.compile.choices import SUBTRACT
+from nrf_loihi.compile.check import SUBTRACT
 
 DT = 1e-3
 

@@ -31,7 +31,8 @@ from nrf_deploy.io.recordings import read as read_recording
 from nrf_deploy.io.recordings import write as write_recording
 from nrf_deploy.ir.program import Conv, Dense, Origin, Population, Port, Program, Sparse
 from nrf_deploy.ir.recording import Recording, Trace
-from nrf_loihi.arithmetic.rules import MODELS, LoihiArithmetic
+from nrf_loihi.arithmetic.neurons import MODELS
+from nrf_loihi.arithmetic.rules import LoihiArithmetic
 from nrf_loihi.lava import engine
 from nrf_loihi.lava.emit_axes import flat_order, route, turned
 from nrf_loihi.lava.emit_lava import emit

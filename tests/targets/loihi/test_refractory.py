@@ -120,7 +120,7 @@ def test_on_integers_it_is_the_float_model_of_lava(tmp_path: Path, du: int) -> N
             }
         )
     (tmp_path / "asked.json").write_text(json.dumps(jobs))
-    script = Path(__file__).with_name("lava_refractory.py")
+    script = Path(__file__).parents[2] / "builders" / "lava_refractory.py"
     subprocess.run([python, script, tmp_path], check=True, timeout=300, capture_output=True)
     answers = json.loads((tmp_path / "answered.json").read_text())
     total = 0

@@ -20,7 +20,7 @@ from nrf_deploy.ir.recording import Recording
 from nrf_deploy.neurons import CurrentLeaky, Integrator, Leaky, Membrane, Spikes
 from nrf_deploy.verification.verify import verify
 from nrf_loihi.arithmetic.neurons import runs_on
-from nrf_loihi.compile.trial_runs import spikes
+from nrf_loihi.compile.task import spikes
 from nrf_loihi.lava import engine
 from tests.builders.random_networks import networks, random_recording
 

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 from nrf_deploy.cli.main import main
-from nrf_deploy.compiler.target import Sdk
 from nrf_deploy.diagnostics.findings import Finding, MissingError, TargetError
 from nrf_deploy.engines.sdk import environments
 from nrf_deploy.engines.sdk.reply import Expected
+from nrf_deploy.engines.sdk.sdk import Sdk
 from nrf_deploy.engines.sdk.worker import Reply, run_worker
 from nrf_deploy.ir.network import Array
 from nrf_speck.configuration.word_stream import BIAS, NEURON, WEIGHT
@@ -27,7 +27,7 @@ from nrf_speck.samna import boards as samna_boards
 from nrf_speck.samna import client
 from tests.builders.speck_configurations import SOUND
 
-STAND_IN = Path(__file__).with_name("stand_in_samna.py")
+STAND_IN = Path(__file__).parents[2] / "builders" / "stand_in_samna.py"
 VALUES = {WEIGHT: "WeightValue", BIAS: "BiasValue", NEURON: "NeuronValue"}
 BOARDS = {
     "speck2b": "Speck2bTestboard:7",

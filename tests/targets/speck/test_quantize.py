@@ -142,7 +142,7 @@ def test_data_may_move_the_threshold_of_a_rewritten_leak_and_of_no_other() -> No
 def test_moments_are_those_of_the_inputs_of_each_weight() -> None:
     from nrf_deploy.ir.layer_view import layers
     from nrf_speck.compile.branches import branches
-    from nrf_speck.compile.weight_sensitivity import moments
+    from nrf_speck.compile.trial_runs import moments
 
     network = chain((2, 4, 4), conv("c", eighths((3, 2, 2, 2), 0), (4, 4)), neurons("n", (3, 3, 3)))
     (branch,) = branches(network, layers(network), "n")
@@ -171,7 +171,7 @@ def test_moments_are_those_of_the_inputs_of_each_weight() -> None:
 def test_a_direct_connection_has_nothing_to_balance() -> None:
     from nrf_deploy.ir.layer_view import layers
     from nrf_speck.compile.branches import branches
-    from nrf_speck.compile.weight_sensitivity import moments
+    from nrf_speck.compile.trial_runs import moments
 
     network = chain((2, 4, 4), neurons("n", (2, 4, 4)))
     (branch,) = branches(network, layers(network), "n")

@@ -137,16 +137,16 @@ def floored(weight: Array, mode: int, bits: int) -> Array:
 
 
 WITHOUT: dict[str, tuple[str, Any]] = {
-    "v-saturates": ("neurons.LIMIT", 2**30),
-    "u-wraps": ("neurons.LIMIT", 2**30),
-    "conv-wraps": ("arithmetic.LIMIT", 2**30),
-    "v-decay-below": ("neurons.shr0", np.right_shift),
-    "u-decay-below": ("neurons.shr0", np.right_shift),
-    "bias-right": ("neurons.shift", toward_zero),
-    "exponent-right": ("arithmetic.shift", toward_zero),
-    "weights-mixed": ("arithmetic.held_weights", lambda w, mode, bits: np.clip(w, -256, 255)),
-    "weight-bits": ("arithmetic.held_weights", lambda w, mode, bits: np.clip(w, -256, 255)),
-    "weights-inhibitory": ("arithmetic.held_weights", floored),
+    "v-saturates": ("arithmetic.neurons.LIMIT", 2**30),
+    "u-wraps": ("arithmetic.neurons.LIMIT", 2**30),
+    "conv-wraps": ("arithmetic.rules.LIMIT", 2**30),
+    "v-decay-below": ("arithmetic.neurons.shr0", np.right_shift),
+    "u-decay-below": ("arithmetic.neurons.shr0", np.right_shift),
+    "bias-right": ("arithmetic.neurons.shift", toward_zero),
+    "exponent-right": ("arithmetic.rules.shift", toward_zero),
+    "weights-mixed": ("arithmetic.rules.held_weights", lambda w, mode, bits: np.clip(w, -256, 255)),
+    "weight-bits": ("arithmetic.rules.held_weights", lambda w, mode, bits: np.clip(w, -256, 255)),
+    "weights-inhibitory": ("arithmetic.rules.held_weights", floored),
 }
 
 
@@ -204,7 +204,7 @@ def test_an_engine_that_fails_is_no_bug_of_ours(monkeypatch: pytest.MonkeyPatch)
     (result,) = on_engine(monkeypatch, fails, ("loihi/threshold",)).results
     assert result.status == "broke"
     assert "ZeroDivisionError: by my own doing" in show.told(result, "mine")
-    assert "test_conformance_causes.py" in show.told(result, "mine")
+    assert "test_causes.py" in show.told(result, "mine")
 
 
 def test_an_engine_that_gives_nothing_has_not_passed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from nrf_deploy.ir.network import Array
 from nrf_deploy.ir.program import Conv, Dense, Population, Port, Program, Sparse
 from nrf_deploy.ir.recording import Recording
 from nrf_deploy.verification import arrivals
-from nrf_deploy.verification.attribution.arrivals_text import sentences
+from nrf_deploy.verification.attribution.incoming_events import sentences
 
 IN = (4, 5, 6)
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import nrf_deploy as nd
 from nrf_deploy.cli.main import main
-from nrf_deploy.cli.provenance import command
+from nrf_deploy.cli.verify import command
 from nrf_deploy.compare.compare import compare
 from nrf_deploy.diagnostics.findings import error
 from nrf_deploy.ir.recording import Recording

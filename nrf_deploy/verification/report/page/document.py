@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import platform
+from collections.abc import Iterator, Mapping
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +12,69 @@ from nrf_deploy import __version__
 from nrf_deploy.bundle.bundle import Bundle
 from nrf_deploy.bundle.inputs import as_bundle, as_recording
 from nrf_deploy.diagnostics.argument_types import demand
+from nrf_deploy.diagnostics.text import dims
 from nrf_deploy.ir.recording import Recording
 
-from ..report import Report
+from ..report import SCHEMA_VERSION, Report
 from .chip import chip
 from .covariance import covariance as covariance_section
 from .errors import errors, metrics
 from .graph import graph
-from .html import Markup, name, section, tag
+from .html import Markup, name, section, table, tag
 from .layer_labels import Layers
 from .raster import rasters, sides
-from .reproduce import reproduce
 from .style import sheet
 from .verdict import findings, verdict
+
+LIBRARIES = ("numpy", "numba", "h5py")
+
+
+def reproduce(report: Report, bundle: Bundle, recording: Recording) -> Markup:
+    context = dict(report.context)
+    commands = [str(c) for c in context.pop("commands", ())]
+    rows = [*_bundle(bundle), *_recording(recording), *_plain("", context)]
+    rows += [*_plain("limit: ", report.limits.as_json()), *_versions()]
+    return section(
+        "reproduce",
+        "To reproduce",
+        tag("pre", tag("code", "\n".join(commands)), tabindex=0) if commands else None,
+        table("Inputs and versions of the runs", ("what", "value"), rows, "ll"),
+    )
+
+
+def _bundle(bundle: Bundle) -> Iterator[tuple[str, object]]:
+    rewrites = [s.rewrite for s in bundle.steps if s.findings]
+    yield "target", bundle.target
+    yield "arithmetic", bundle.program.arithmetic
+    yield "bundle made by", f"nrf-deploy {bundle.tool_version}"
+    yield "rewrites", ", ".join(rewrites) or "none"
+    yield "length of a step", f"{bundle.network.dt:g}"
+
+
+def _recording(recording: Recording) -> Iterator[tuple[str, object]]:
+    yield "input's shape", dims(recording.shape)
+
+
+def _plain(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    for key, value in values.items():
+        if value is None:
+            continue
+        if isinstance(value, Mapping):
+            yield from _plain(f"{prefix}{key} ", value)
+        else:
+            text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
+            yield f"{prefix}{key.replace('_', ' ')}", str(text)
+
+
+def _versions() -> Iterator[tuple[str, object]]:
+    yield "page made by", f"nrf-deploy {__version__}, report schema {SCHEMA_VERSION}"
+    yield "Python", platform.python_version()
+    for library in LIBRARIES:
+        try:
+            yield library, version(library)
+        except PackageNotFoundError:
+            yield library, "not installed"
+
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """Policy by which a browser only shows this page and loads nothing, even after our mistakes."""

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nrf_deploy.bundle.neuron_tables import features_of, numbers_of, rule_of
-from nrf_deploy.bundle.tables import dims, span
-from nrf_deploy.diagnostics.text import number
+from nrf_deploy.diagnostics.text import dims, number, span
 from nrf_deploy.ir.network import Network, Node
 
 from .graph_layout import Layout, Point, layered

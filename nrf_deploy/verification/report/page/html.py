@@ -74,7 +74,7 @@ def table(
     *,
     foot: Sequence[Child] | None = None,
 ) -> Markup:
-    """Return a table that scrolls separately; a row begins with its name; `align` as in diagnostics/text.py."""
+    """Return a table that scrolls separately; a row begins with its name; `align` as in text.py."""
     sides = [None if a == "l" else "n" for a in align]
     heads = [tag("th", h, scope="col", class_=s) for h, s in zip(header, sides, strict=True)]
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from nrf_deploy.bundle.bundle import Bundle
-from nrf_deploy.bundle.tables import dims
-from nrf_deploy.diagnostics.text import number
+from nrf_deploy.diagnostics.text import dims, number
 from nrf_deploy.ir.network import Connection, Conv, Linear, Node, Pool, Shape
 
 from .html import Markup, tag

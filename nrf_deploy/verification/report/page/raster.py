@@ -10,10 +10,10 @@ import numpy as np
 
 from nrf_deploy.bundle.bundle import Bundle
 from nrf_deploy.bundle.pipeline import unit
-from nrf_deploy.bundle.tables import dims
 from nrf_deploy.compare.alignment import Window, window
 from nrf_deploy.compare.comparison import Comparison, Divergence, LayerComparison
 from nrf_deploy.compare.units import an_event
+from nrf_deploy.diagnostics.text import dims
 from nrf_deploy.ir.network import Array
 from nrf_deploy.ir.recording import Trace
 from nrf_deploy.verification.judge import output_or_state
