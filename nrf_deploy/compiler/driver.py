@@ -1,4 +1,4 @@
-"""Compiling, stage by stage: legalise, check, quantise, lower, place; and the verdict."""
+"""Driver of the compiler: the stages legalise, check, quantise, lower, place; the verdict."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from nrf_deploy.ir.recording import Recording
 from nrf_deploy.ir.time_constants import timeless
 
 from .abilities import Settling
-from .lowering import unsaid
+from .lowering import missing_scales
 from .passes import Step
 from .passes.approximate import legalise
 from .place.placement import Placement
@@ -42,12 +42,12 @@ class Verdict:
     Attributes:
         network: The network after the rewrites.
         steps: The rewrites, each with its findings.
-        findings: What every stage reported; an error for each reason of a refusal.
-        scheme: How the integers were chosen.
-        program: The integers.
-        placement: Which core holds what.
-        model: The network as it was read, before any rewrite.
-        chip: The full name of the chip, with what was chosen for the model.
+        findings: The findings of every stage; an error for each reason of a refusal.
+        scheme: The integers by connection and population.
+        program: The program of the chip.
+        placement: The part of the program that each core holds.
+        model: The network that was read, before any rewrite.
+        chip: The full name of the chip, with the settings chosen for the model.
     """
 
     network: Network
@@ -71,28 +71,31 @@ class Verdict:
 
     def __repr__(self) -> str:
         errors = sum(f.severity == "error" for f in self.findings)
-        said = f"refused for {errors} reasons" if errors else "fits"
-        return f"<Verdict: {said}, {len(self.findings)} findings>"
+        verdict = f"refused for {errors} reasons" if errors else "fits"
+        return f"<Verdict: {verdict}, {len(self.findings)} findings>"
 
-    def with_(self, said: Iterable[Finding], **made: Any) -> Verdict:
-        """One stage further: what it made, and what it had to say."""
-        return replace(self, findings=(*self.findings, *said), **made)
+    def with_(self, findings: Iterable[Finding], **results: Any) -> Verdict:
+        """Add the findings and the results of one more stage."""
+        return replace(self, findings=(*self.findings, *findings), **results)
 
 
 def _uncalibrated(calibration: Recording | None) -> Iterator[Finding]:
-    """Refuse a calibration recording without a step: no statistics can be made of it."""
+    """Refuse a calibration recording without a step: it yields no statistics."""
     if calibration is not None and not calibration.steps:
         yield error(
             "CALIBRATION-EMPTY",
             "the calibration recording has 0 steps; expected at least 1",
-            why="the integers are fitted to what the layers do on it",
+            why="the integers are fitted to the signals of the layers on it",
             fix="give a recording with events in it, or compile without calibration; look at "
             "whether --crop, --from and --until leave anything",
         )
 
 
 def _unsound(model: Network) -> Iterator[Finding]:
-    """Yield why no file could hold this network; kinds that are not ours are refused later."""
+    """Yield an error for each reason why no file can hold this network.
+
+    Kinds that are not ours are refused later.
+    """
     known = all(ours(node) for node in model.nodes)
     for fault in network_faults.faults(model) if known else ():
         yield error("NETWORK-FAULT", fault, fix="build the network as nrf_deploy.read would")
@@ -107,9 +110,9 @@ def stages(
     progress: Progress,
     allow: Collection[str],
 ) -> Verdict:
-    """As far as the stages go: the first that finds an error is the last.
+    """Run the stages in order; stop after the first that reports an error.
 
-    `read` is what reading the model had to say.
+    `read` holds the findings of reading the model.
     """
     target, chip = chip_named(chip)
     refuse(_uncalibrated(calibration), InputError)
@@ -133,12 +136,13 @@ def stages(
     if isinstance(target, Settling):
         chip, chosen = target.settled(network, chip, calibration, rules)
         verdict = verdict.with_(chosen, chip=chip)
-    scheme, said = target.quantise(network, chip, calibration, rules, progress)
-    verdict = verdict.with_(said, scheme=scheme)
+    scheme, reported = target.quantise(network, chip, calibration, rules, progress)
+    verdict = verdict.with_(reported, scheme=scheme)
     if verdict.refused:
         return verdict
-    program, said = target.lower(network, scheme, chip)
-    verdict = verdict.with_((*said, *unsaid((model, network), program)), program=program)
+    program, reported = target.lower(network, scheme, chip)
+    reported = [*reported, *missing_scales((model, network), program)]
+    verdict = verdict.with_(reported, program=program)
     if verdict.refused:
         return verdict
     try:

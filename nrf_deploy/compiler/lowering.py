@@ -1,4 +1,4 @@
-"""A layered network as a program: what is the same on any chip."""
+"""Lowering of a layered network to a program: the part that is the same on any chip."""
 
 from __future__ import annotations
 
@@ -32,60 +32,67 @@ from .quantize.scheme import Scheme
 def lowered(
     network: Network, scheme: Scheme, *, arithmetic: str, model: str, peak: int
 ) -> program.Program:
-    """The whole program of a chip whose layers take no time, and whose neurons are all of one
-    model; ports take values up to `peak`."""
+    """Return the program of a network for a chip whose layers take no time.
+
+    All neurons are of one model; ports take values up to `peak`.
+    """
     view = layers(network)
-    held = [network[n] for n in view.stops if type(network[n]) is Population]
-    taps = outputs(network, [n.name for n in held])
-    made = []
+    neurons = [network[n] for n in view.stops if type(network[n]) is Population]
+    taps = outputs(network, [n.name for n in neurons])
+    all_synapses = []
     for k in view.links:
         ends = {"name": k.name, "source": k.source, "targets": k.targets, "delay": k.back}
         weight = scheme.connections[k.name].weight
-        made.append(synapses(k, ends, weight, network[k.source].shape, {}))
+        all_synapses.append(synapses(k, ends, weight, network[k.source].shape, {}))
     return program.Program(
         arithmetic=arithmetic,
         ports=tuple(program.Port(name=n.name, shape=n.shape, peak=peak) for n in network.of(Input)),
-        synapses=tuple(made),
+        synapses=tuple(all_synapses),
         populations=tuple(
             program.Population(
                 name=n.name, shape=n.shape, model=model, params=scheme.populations[n.name].params
             )
-            for n in held
+            for n in neurons
         ),
-        outputs=tuple(n.name for n in held if n.name in taps),
+        outputs=tuple(n.name for n in neurons if n.name in taps),
         origins=tuple(
             program.Origin(
                 population=n.name, node=n.name, latency=0, scale=scheme.populations[n.name].scale
             )
-            for n in held
+            for n in neurons
         ),
     )
 
 
-def unsaid(networks: Iterable[Network], made: program.Program) -> Iterator[Finding]:
-    """Layers that give values in one of these networks (the model as it was read, and as it was
-    rewritten), without a word of the target what 1 of the model is there."""
+def missing_scales(networks: Iterable[Network], lowered: program.Program) -> Iterator[Finding]:
+    """Yield an error for each layer that gives values and has no scale of its output.
+
+    A layer counts if it gives values in one of `networks`: the model that was read, or the
+    network after the rewrites. The target has to say what 1 of the model is there.
+    """
     every = tuple(networks)
-    for origin in made.origins:
+    for origin in lowered.origins:
         nodes = [n[origin.node] for n in every if origin.node in n]
         if any(map(gives_values, nodes)) and program.OUTPUT not in origin.scale:
-            yield program.unsaid(origin.node)
+            yield program.missing_scale(origin.node)
 
 
-def outputs(network: Network, held: Collection[str]) -> tuple[str, ...]:
-    """Those of `held`, the populations of a program, that feed an Output. What only passes on
-    (a Flatten) is seen through, to all that lead to it."""
-    found: dict[str, None] = {}
+def outputs(network: Network, populations: Collection[str]) -> tuple[str, ...]:
+    """Return the names in `populations` (those of a program) that feed an Output.
+
+    A node that only passes values on (a Flatten) is replaced by all of its sources.
+    """
+    feeding: dict[str, None] = {}
     ahead = [s for output in network.of(Output) for s in network.sources(output.name)]
     seen = set()
     while ahead:
         name = ahead.pop(0)
-        if name in held:
-            found[name] = None
+        if name in populations:
+            feeding[name] = None
         elif name not in seen:
             seen.add(name)
             ahead = [*network.sources(name), *ahead]
-    return tuple(found)
+    return tuple(feeding)
 
 
 def synapses(
@@ -95,8 +102,11 @@ def synapses(
     source_shape: Shape,
     params: Mapping[str, Any],
 ) -> program.Synapses:
-    """`ends` are name, source, targets and delay; `weight` has the shape that groups.shaped
-    gives it: the connection's own, a pool's window a channel, or one a neuron."""
+    """Return the synapses of a link.
+
+    `ends` are name, source, targets and delay. `weight` has the shape that groups.shaped
+    gives it: that of the connection, a window a channel for a pool, or one weight a neuron.
+    """
     node = link.node
     if node is not None:
         demand(node, WEIGHTED, "lowering")
@@ -134,7 +144,7 @@ def synapses(
 def _convolution(
     node: Conv, ends: Mapping[str, Any], weight: Array, params: Mapping[str, Any]
 ) -> program.Conv:
-    """A one-dimensional convolution is one over (1, length)."""
+    """Return the convolution; a one-dimensional one becomes one over (1, length)."""
     flat = (1,) * (2 - len(node.kernel))
     return program.Conv(
         weight=np.ascontiguousarray(weight.reshape(*weight.shape[:2], *flat, *node.kernel)),

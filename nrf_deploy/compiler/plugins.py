@@ -1,7 +1,7 @@
-"""Plug-ins: what other distributions bring by entry points, and those that cannot be loaded.
+"""Plug-ins of other distributions, found by entry points; those that cannot be loaded.
 
-One plug-in that does not import must not stop the others. It is a warning that names its
-distribution, once a process, and an error only for whoever asks for that plug-in.
+A plug-in that cannot be imported must not stop the others. It is reported as a warning that
+names its distribution, once a process, and as an error only if that plug-in is requested.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Any
 
 from nrf_deploy.diagnostics.findings import Finding, MissingError, error, warning
 
-MOST_WHY = 500
-"""Characters of the reason that are shown."""
+WHY_LIMIT = 500
+"""The largest number of characters of the reason that are shown."""
 _broken: dict[tuple[str, str], Finding] = {}
 _sound: dict[tuple[str, str], Any] = {}
-"""Plug-ins that have what is needed: it is looked at once, since a run asks for its target."""
+"""Plug-ins that passed their check, which runs once: every run loads its target."""
 
 
 class PluginWarning(UserWarning):
@@ -30,9 +30,9 @@ def loaded(
     """Return every plug-in of an entry-point group by name, without those that are broken.
 
     `check` raises where a plug-in does not keep its contract; it is called once for each.
-    `only` names the one that is wanted.
+    `only` restricts the result to the plug-in of this name.
     """
-    found = {}
+    plugins = {}
     for entry in sorted(entry_points(group=group), key=lambda e: e.name):
         if (group, entry.name) in _broken or only not in ("", entry.name):
             continue
@@ -44,8 +44,8 @@ def loaded(
         except (Exception, SystemExit) as problem:
             _note(group, entry, problem)
         else:
-            found[entry.name] = plugin
-    return found
+            plugins[entry.name] = plugin
+    return plugins
 
 
 def has(*names: str) -> Callable[[Any], None]:
@@ -60,23 +60,23 @@ def has(*names: str) -> Callable[[Any], None]:
 
 def broken(group: str | None = None) -> dict[str, Finding]:
     """Return a warning for each plug-in that could not be loaded so far, by its name."""
-    return {name: said for (of, name), said in _broken.items() if group in (None, of)}
+    return {name: finding for (of, name), finding in _broken.items() if group in (None, of)}
 
 
 def demand_sound(group: str, name: str) -> None:
-    """Refuse a plug-in that was asked for and is broken."""
-    said = broken(group).get(name)
-    if said is not None:
-        raise MissingError(error(said.code, said.what, why=said.why, fix=said.fix))
+    """Refuse a plug-in that is requested and broken."""
+    finding = broken(group).get(name)
+    if finding is not None:
+        raise MissingError(error(finding.code, finding.what, why=finding.why, fix=finding.fix))
 
 
 def _note(group: str, entry: EntryPoint, problem: BaseException) -> None:
     source = entry.dist.name if entry.dist is not None else "an unknown distribution"
-    said = warning(
+    finding = warning(
         "PLUGIN-BROKEN",
         f"the plug-in {entry.name!r} of the distribution {source} cannot be loaded",
-        why=f"{entry.value}: {type(problem).__name__}: {problem}"[:MOST_WHY],
+        why=f"{entry.value}: {type(problem).__name__}: {problem}"[:WHY_LIMIT],
         fix=f"repair or remove {source}; everything else works without it",
     )
-    _broken[group, entry.name] = said
-    warnings.warn(said.text(), PluginWarning, stacklevel=3)
+    _broken[group, entry.name] = finding
+    warnings.warn(finding.text(), PluginWarning, stacklevel=3)

@@ -1,4 +1,4 @@
-"""Targets: their contract, and how the toolchain finds those that are installed.
+"""Targets: their contract, and the search for those that are installed.
 
 A target is an object that a plug-in registers under the entry-point group
 `nrf_deploy.targets`. The toolchain asks it for the rules of its chips and passes
@@ -58,11 +58,11 @@ class Engine(Protocol):
         """Run a program.
 
         Args:
-            program: What `lower` returned; it has no faults.
+            program: The program that `lower` returned; it has no faults.
             recording: Integer input for its ports.
             record: The populations whose output is recorded. Default: the outputs.
             states: The populations whose states are recorded. Default: none.
-            steps: How many steps to run. Default: those of the recording.
+            steps: The number of steps to run. Default: those of the recording.
             progress: Called as progress(done, of) with steps.
 
         Returns:
@@ -72,7 +72,7 @@ class Engine(Protocol):
 
 
 class Target(Protocol):
-    """The contract of a target: what the compiler and the engines ask of it.
+    """The contract of a target: the members that the compiler and the engines use.
 
     Optional abilities are in abilities.py. Any other public attribute is refused when the
     target is loaded: it would be a misspelt one. Members of the target's own begin with _.
@@ -117,7 +117,7 @@ class Target(Protocol):
         ...
 
     def passes(self, chip: str, allow: Collection[str] = ()) -> Sequence[Pass]:
-        """Return the rewrites that bring a network into a form that a chip can hold.
+        """Return the rewrites that bring a network into a form that a chip can run.
 
         Args:
             chip: The full name of a chip.
@@ -137,7 +137,7 @@ class Target(Protocol):
             chip: The full name of a chip.
 
         Returns:
-            An error for everything that the chip cannot hold, a warning for what it changes.
+            An error for everything that the chip cannot run, a warning for what it changes.
         """
         ...
 
@@ -169,20 +169,21 @@ class Target(Protocol):
 
         Args:
             network: The network that was quantised.
-            scheme: What `quantise` returned.
+            scheme: The scheme that `quantise` returned.
             chip: The full name of a chip.
 
         Returns:
-            The Program, and findings. Its origins say how it is read; of each layer that
-            gives values they also say what 1 of the model is in them (program.Origin).
+            The Program, and findings. Its origins relate the populations to the nodes of the
+            network; for each layer that gives values they hold the unit of its output, which
+            is the integer for 1 of the model (program.Origin).
         """
         ...
 
     def place(self, program: Program, chip: str) -> Placement:
-        """Return which core holds what.
+        """Return the placement of a program on cores.
 
         Args:
-            program: What `lower` returned.
+            program: The program that `lower` returned.
             chip: The full name of a chip.
 
         Returns:
@@ -218,7 +219,7 @@ class BaseArithmetic:
 
 
 class BaseTarget:
-    """A base class of a target: nothing of what a small target does not have."""
+    """A base class of a target, with empty defaults for what a small target does not have."""
 
     shown: Sequence[str] = ()
     kernels: Mapping[str, Kernels | EventKernels] = MappingProxyType({})
@@ -239,30 +240,30 @@ def targets() -> dict[str, Target]:
     return plugins.loaded(GROUP, demand_contract)
 
 
-def target_of_chip(given: str) -> Target:
-    return chip_named(given)[0]
+def target_of_chip(name: str) -> Target:
+    return chip_named(name)[0]
 
 
-def chip_named(given: str) -> tuple[Target, str]:
+def chip_named(chip: str) -> tuple[Target, str]:
     """Return the target of a chip and the full name of the chip; refuse an unknown name."""
-    demand(given, str, "the name of a chip", "pass a name such as 'loihi2' (nrf-deploy targets)")
+    demand(chip, str, "the name of a chip", "pass a name such as 'loihi2' (nrf-deploy targets)")
     shelf = targets()
     for target in shelf.values():
-        if given in target.chips:
-            return _declared(target, given), given
+        if chip in target.chips:
+            return _declared(target, chip), chip
     for target in shelf.values():
-        if isinstance(target, HasCustomChips) and (name := target.chip_from(given)) is not None:
+        if isinstance(target, HasCustomChips) and (name := target.chip_from(chip)) is not None:
             return _declared(target, name), name
     chips = sorted(c for t in shelf.values() for c in t.chips)
-    name = given.partition(":")[0]
+    name = chip.partition(":")[0]
     settled = name in chips
-    close = difflib.get_close_matches(given, chips, 2)
+    close = difflib.get_close_matches(chip, chips, 2)
     _demand_loaded(name, close)
     near = " or ".join([name] if settled else close)
     raise UsageError(
         error(
             "TARGET-UNKNOWN",
-            f"there is no target {given!r}",
+            f"there is no target {chip!r}",
             why=f"the numbers of {name} are its own: it takes no settings" if settled else "",
             fix=f"{f'did you mean {near}? ' * bool(near)}choose one of: "
             f"{', '.join(chips)} (nrf-deploy targets shows them)",
@@ -279,7 +280,7 @@ def _demand_loaded(name: str, close: Sequence[str]) -> None:
 
 
 def _declared(target: Target, chip: str) -> Target:
-    """Refuse a target that does not declare which nodes its chips run."""
+    """Return the target; refuse one that does not declare the nodes that its chips run."""
     why = "without it a kind of neuron that the target does not know would run as another one"
     try:
         if isinstance(domain := target.accepts(chip), Domain):

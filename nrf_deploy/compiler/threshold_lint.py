@@ -1,8 +1,8 @@
-"""A lint: thresholds that do not follow the time constants of their ladder.
+"""Lint for thresholds that do not follow the time constants of their ladder.
 
 An event lifts a potential by gain = r dt/tau. A channel that is S times slower needs S times
 the spikes for the same potential where its threshold is the same, and a stretch in time then
-takes spikes away. With thresholds in proportion to the gain it takes none.
+removes spikes. With thresholds in proportion to the gain it removes none.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ SAME = 1e-3  # relative: thresholds in units of the gain that count as equal
 
 
 def thresholds(network: Network, lost: Mapping[str, float] | None = None) -> list[Finding]:
-    """One warning a rung; `lost` is what was measured, by the faster channel."""
+    """Return a warning for each rung; `lost` holds the measured losses by the faster channel."""
     return [
-        _said(network, rung, (lost or {}).get(rung.faster))
+        _finding(network, rung, (lost or {}).get(rung.faster))
         for rung in rungs(network)
         if not _follows(network, rung)
     ]
@@ -50,7 +50,7 @@ def _events(network: Network, name: str) -> Array:
         return np.asarray(np.ravel(node.rule.threshold - rest) / gain(network, name))
 
 
-def _said(network: Network, rung: Rung, lost: float | None) -> Finding:
+def _finding(network: Network, rung: Rung, lost: float | None) -> Finding:
     ours, theirs = (float(np.mean(_events(network, n))) for n in (rung.faster, rung.slower))
     measured = "" if lost is None else f"; under this stretch it loses {lost:.0%} of its spikes"
     return warning(

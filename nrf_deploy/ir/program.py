@@ -170,7 +170,7 @@ class Origin:
     def unit(self) -> Array:
         """What 1 of the node's value is in the output; refused where the target did not say it."""
         if OUTPUT not in self.scale:
-            raise TargetError(unsaid(self.node))
+            raise TargetError(missing_scale(self.node))
         return np.asarray(self.scale[OUTPUT])
 
 
@@ -185,7 +185,7 @@ def spread(scale: Array, shape: Shape) -> Array:
     return np.broadcast_to(scale, shape)
 
 
-def unsaid(node: str) -> Finding:
+def missing_scale(node: str) -> Finding:
     return error(
         UNSAID,
         "it gives values, and the program does not say what 1 of the model is in them",

@@ -96,7 +96,7 @@ def attributing(bundle: Bundle, engine: str, against: str) -> str:
 
 def _fewer(bundle: Bundle, rules: Rules, synapses: str) -> bool:
     """Return whether the scheme sets fewer bits for these synapses than the chip has."""
-    bits = rules.asked_bits(synapses.partition(" (")[0])
+    bits = rules.requested_bits(synapses.partition(" (")[0])
     return bits is not None and bits < _most(bundle, bits + 1)
 
 

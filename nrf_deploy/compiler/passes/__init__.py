@@ -1,4 +1,4 @@
-"""Rewrites of a Network, one a file, each exact and with its algebra in its docstring."""
+"""Rewrites of a Network: one a file, each exact, with its algebra in its docstring."""
 
 from .avgpool_to_sumpool import AvgPoolToSumPool
 from .base import Done, Left, LocalPass, Pass, Step, apply_all, parse, register
@@ -22,9 +22,9 @@ EXACT: tuple[Pass, ...] = (
 )
 """The rewrites that every target starts from; `apply_all` runs them until nothing changes.
 
-Then between two populations (or an input and a population) stands at most one Linear, Conv
-or SumPool, with a Flatten beside it where the shape changes. Whatever could not be brought
-into this form is in the findings of the last steps.
+After them there is at most one Linear, Conv or SumPool between two populations (or an input
+and a population), with a Flatten beside it where the shape changes. The findings of the last
+steps report every node that could not be brought into this form.
 """
 
 __all__ = [

@@ -1,9 +1,9 @@
-"""Rewrites that change spikes: only on the user's word, and with their cost measured.
+"""Rewrites that change spikes: applied only if the user allows them, and their cost measured.
 
-A target lists those that it can offer; `--allow NAME` puts one among its passes. Without it
-the place stays as it is, and the target's check refuses it and names the choice. With it the
-rewrite is applied after the exact ones, the model before and after it runs on the
-calibration data, and what that showed is a warning for each layer, which stays in the bundle.
+A target lists those that it offers; `--allow NAME` adds one to its passes. Without it the
+node stays unchanged, and the target's check refuses it and names the choice. With it the
+rewrite is applied after the exact ones, the models before and after it run on the calibration
+data, and their difference is reported as a warning for each layer, which the bundle keeps.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Approximate(LocalPass):
-    """`choice` is what a user allows, `about` the sentence that says what it changes."""
+    """A rewrite that a user allows by its `choice`; `about` is the sentence that describes it."""
 
     choice: ClassVar[str]
     about: ClassVar[str]
 
 
 def allowed(choices: Sequence[Approximate], allow: Collection[str]) -> tuple[Approximate, ...]:
-    """Those that the user named; a name that no choice has is refused."""
+    """Return the choices that the user named; refuse a name that no choice has."""
     known = [c.choice for c in choices]
     unknown = [name for name in allow if name not in known]
     if unknown:
@@ -53,7 +53,7 @@ def allowed(choices: Sequence[Approximate], allow: Collection[str]) -> tuple[App
 def legalise(
     network: Network, passes: Sequence[Pass], calibration: Recording | None = None
 ) -> tuple[Network, tuple[Step, ...]]:
-    """As apply_all, with the cost of each approximate pass measured by itself."""
+    """Apply the passes like apply_all, and measure the cost of each approximate one separately."""
     exact = [p for p in passes if not isinstance(p, Approximate)]
     network, steps = apply_all(network, exact)
     for rewrite in passes:
@@ -65,14 +65,14 @@ def legalise(
             continue
         layers = [f.layer for f in done if f.severity == "info" and f.layer is not None]
         cost = tuple(_cost(network, after, layers, rewrite, calibration))
-        done_before = tuple(s for s in steps if not _to_be_said_again(s, exact))
+        done_before = tuple(s for s in steps if not _reported_again(s, exact))
         network, more = apply_all(after, exact)
         steps = (*done_before, Step(str(rewrite), (*done, *cost)), *more)
     return network, steps
 
 
-def _to_be_said_again(step: Step, exact: Sequence[Pass]) -> bool:
-    """It only left places alone, of which the next round of exact passes will speak again."""
+def _reported_again(step: Step, exact: Sequence[Pass]) -> bool:
+    """Return whether an exact step changed nothing, so that the next round reports it again."""
     done = any(f.severity == "info" for f in step.findings)
     return bool(step.findings) and not done and step.rewrite in map(str, exact)
 
@@ -84,12 +84,12 @@ def _cost(
     rewrite: Approximate,
     calibration: Recording | None,
 ) -> Iterator[Finding]:
-    """A warning for each rewritten layer: how its spikes differ, whatever feeds it."""
+    """Yield a warning for each rewritten layer: the difference of its spikes, from any cause."""
     if calibration is None:
         for layer in layers:
             yield warning(
                 "CHOICE-UNMEASURED",
-                f"{rewrite.choice} was allowed, and what it costs is not known",
+                f"{rewrite.choice} was allowed, and its cost is not known",
                 layer=layer,
                 why=rewrite.about,
                 fix="give typical input with --calibrate",
@@ -112,7 +112,7 @@ def _cost(
 
 
 def worths(network: Network) -> dict[str, Array]:
-    """Return what a spike stands for, by the name of the layer, where it stands for a value."""
+    """Return the value of a spike by the name of the layer, for spikes that stand for a value."""
     rules = {n.name: n.rule for n in network.of(Population)}
     return {
         name: rule.worth

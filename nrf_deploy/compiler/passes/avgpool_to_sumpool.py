@@ -1,10 +1,10 @@
-"""Average pooling is sum pooling and a scale.
+"""Average pooling as sum pooling and a scale.
 
     AvgPool(x) = SumPool(x) / area        area = product of the window's sides
 
 Padding counts as zeros in the mean, so the area is the same at the border. The scale then
-folds into whatever follows (fold_scale); the sum itself needs no multiplication, so spikes
-stay whole numbers.
+folds into the next node (fold_scale); the sum itself needs no multiplication, so spikes
+stay integers.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .graph_edits import fresh, insert_after, replace
 @register
 @dataclass(frozen=True)
 class AvgPoolToSumPool(LocalPass):
-    """AvgPool -> SumPool, Scale(1/area). The pool keeps its name."""
+    """The rewrite AvgPool -> SumPool, Scale(1/area). The pool keeps its name."""
 
     name = "avgpool_to_sumpool"
 

@@ -1,4 +1,4 @@
-"""What a rewrite is, how a list of them is applied, and how one is read back from its text."""
+"""Rewrites: their base classes, the application of a list, and the parser of their text."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from .graph_edits import LoopMovedError
 
 @dataclass(frozen=True)
 class Pass:
-    """One rewrite. A subclass is a frozen dataclass; its fields are its options.
+    """A rewrite. A subclass is a frozen dataclass; its fields are its options.
 
-    `apply` rewrites every place where the rewrite holds and returns the new network with
-    one Finding a rewrite done (info) or a place left alone although it looked like one
-    (warning, with the reason). A network without such a place comes back unchanged: the
-    very object. `str(p)` is what a bundle records; `parse` reads it back.
+    `apply` rewrites every node to which the rewrite applies and returns the new network with
+    a Finding for each rewrite (info) and for each node that looked like a candidate but was
+    left unchanged (warning, with the reason). A network without a candidate is returned as
+    the same object. A bundle records `str(p)`; `parse` reads it back.
     """
 
     name: ClassVar[str]
@@ -36,14 +36,14 @@ class Pass:
 
 @dataclass(frozen=True)
 class Left:
-    """Why a place that looked like one was left alone."""
+    """The reason why a candidate was left unchanged."""
 
     why: str
 
 
 @dataclass(frozen=True)
 class Done:
-    """The network after one rewrite, and what was done."""
+    """The network after one rewrite, and a description of the rewrite."""
 
     network: Network
     what: str
@@ -56,12 +56,12 @@ Outcome = Done | Left | None
 class LocalPass(Pass):
     """A pass that looks at one node at a time, until no node changes any more.
 
-    Every rewrite must bring the network nearer to the form that the pass is after
-    (fewer nodes, or a node further down its path), so that this ends.
+    Every rewrite must bring the network nearer to the final form of the pass (fewer nodes,
+    or a node further down its path), so that the pass ends.
     """
 
     def at(self, network: Network, node: Node) -> Outcome:
-        """What happens at this node; None where the pass is not about it."""
+        """Return the outcome at this node; None if the pass does not apply to it."""
         raise NotImplementedError
 
     def apply(self, network: Network) -> tuple[Network, list[Finding]]:
@@ -95,7 +95,7 @@ class LocalPass(Pass):
 
 @dataclass(frozen=True)
 class Step:
-    """A pass that did something or had to leave something, as a bundle records it."""
+    """A pass that changed the network or left a candidate unchanged, as a bundle records it."""
 
     rewrite: str
     findings: tuple[Finding, ...]
@@ -104,10 +104,10 @@ class Step:
 def apply_all(
     network: Network, passes: Sequence[Pass], rounds: int = 32
 ) -> tuple[Network, tuple[Step, ...]]:
-    """Apply the passes in order, again and again until none finds anything to rewrite.
+    """Apply the passes in order, repeatedly, until none changes the network.
 
-    The steps are those that changed the network, in order; what the last round, which
-    changes nothing, had to leave alone comes after them.
+    The steps are those that changed the network, in order; after them come the candidates that
+    the last round, which changes nothing, left unchanged.
     """
     steps: list[Step] = []
     for _ in range(rounds):
@@ -134,7 +134,7 @@ P = TypeVar("P", bound=type[Pass])
 
 
 def register(cls: P) -> P:
-    """Class decorator: `parse` knows this pass by its name from now on."""
+    """Register a pass by its name, so that `parse` can read it (a class decorator)."""
     if PASSES.get(cls.name, cls) is not cls:
         raise ValueError(f"two passes are named {cls.name!r}")
     PASSES[cls.name] = cls
@@ -142,7 +142,7 @@ def register(cls: P) -> P:
 
 
 def _checked(rewrite: Pass) -> Pass:
-    """The same, if each option has the type of its default."""
+    """Return the rewrite; raise TypeError if an option does not have the type of its default."""
     for f in dataclasses.fields(rewrite):
         value = getattr(rewrite, f.name)
         if f.default is not dataclasses.MISSING and type(value) is not type(f.default):
@@ -151,7 +151,7 @@ def _checked(rewrite: Pass) -> Pass:
 
 
 def parse(text: str) -> Pass:
-    """The pass that prints as `text`: a name, or a name with literal options."""
+    """Return the pass that prints as `text`: a name, or a name with literal options."""
     try:
         if len(text) > 1000:
             raise ValueError("it is longer than any rewrite prints")

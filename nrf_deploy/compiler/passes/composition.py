@@ -1,4 +1,4 @@
-"""One window after another, as one window: the algebra that several rewrites share.
+"""Composition of two windows into one: the algebra that several rewrites share.
 
 A convolution A reads its input at z*s1 - p1 + i*d1 for output z and tap i; B after it reads
 A at z = y*s2 - p2 + j*d2. Put into each other, output y of B reads the input at
@@ -10,7 +10,7 @@ w[o, c] += sum over m of wB[o, m, j] * wA[m, c, i] at offset j*d2*s1 + i*d1. The
 stored with the greatest dilation that divides them all; taps that no pair reaches are 0.
 
 It holds as long as B sees zeros beyond A's border where A, continued beyond its border,
-would give zeros too: see `border`. A's bias is in truth a map that ends at the border, so
+would give zeros too: see `border`. A's bias is a map that ends at the border, so
 B of that map (zero-padded) is added to B's bias.
 
 Weights are composed in float64 and stay float64: the reference and the quantisers round
@@ -29,7 +29,7 @@ from nrf_deploy.ir.network import Array, Connection, Conv, Linear, Node, Pads, S
 
 
 def as_conv(node: Connection) -> Conv:
-    """A SumPool is a depthwise convolution of ones."""
+    """Return a window as a Conv; a SumPool is a depthwise convolution of ones."""
     if exact(node, Conv):
         return node
     if not exact(node, SumPool):
@@ -47,12 +47,12 @@ def as_conv(node: Connection) -> Conv:
 
 
 def pointwise(node: Conv) -> bool:
-    """One tap, every position, no border: y = W x + b at each place by itself."""
+    """Return whether a convolution is y = W x + b at each position, without a border."""
     return set(node.kernel) == {1} and set(node.stride) == {1} and not any(map(any, node.padding))
 
 
 def border(first: Conv, second: Conv) -> str | None:
-    """Why `second` after `first` is no single convolution; None where it is.
+    """Return why `second` after `first` is not a single convolution; None if it is.
 
     Where `second` reads beyond the border of `first` it sees 0. The single convolution would
     see there what `first` gives when it is continued beyond its border, which is 0 only if
@@ -62,30 +62,30 @@ def border(first: Conv, second: Conv) -> str | None:
         first.input_size, first.kernel, first.stride, first.padding, first.dilation, strict=True
     )
     for axis, (size, kernel, stride, pads, dilation) in enumerate(axes):
-        given = first.shape[1 + axis]
+        size_between = first.shape[1 + axis]
         z = _reads(second.shape[1 + axis], second.kernel[axis], second.stride[axis],
                    second.padding[axis], second.dilation[axis])  # fmt: skip
-        z = z[(z < 0) | (z >= given)]
+        z = z[(z < 0) | (z >= size_between)]
         x = z[:, None] * stride - pads[0] + np.arange(kernel) * dilation
         seen = np.argwhere((x >= 0) & (x < size))
         if len(seen):
             at = tuple(seen[0])
             return (
                 f"{second.name!r} is padded and reads position {z[at[0]]} of {first.name!r} "
-                f"(axis {axis}, {given} long) as 0, where folding would let it see position "
+                f"(axis {axis}, {size_between} long) as 0, where folding would let it see position "
                 f"{x[at]} of the {size} that {first.name!r} takes"
             )
     return None
 
 
 def _reads(count: int, kernel: int, stride: int, pads: tuple[int, int], dilation: int) -> Array:
-    """Every position that some window touches, beyond the border too."""
+    """Return every position that some window reads, including those beyond the border."""
     y, j = np.arange(count)[:, None], np.arange(kernel)
     return np.unique(y * stride - pads[0] + j * dilation)
 
 
 def compose(first: Conv, second: Conv) -> Conv:
-    """`second` after `first` as one convolution with the name of `second`; `border` is None."""
+    """Return `second` after `first` as one Conv with the name of `second`; `border` is None."""
     return Conv(
         name=second.name,
         weight=_composed_weight(first, second),
@@ -99,29 +99,29 @@ def compose(first: Conv, second: Conv) -> Conv:
 
 
 def convs(first: Connection, second: Connection) -> Conv:
-    """The same for any two windows."""
+    """Return the composition of any two windows."""
     return compose(as_conv(first), as_conv(second))
 
 
 def _steps(first: Conv, second: Conv, axis: int) -> tuple[int, int]:
-    """How far apart, in the input, two taps of `first` and two taps of `second` lie."""
+    """Return the distances in the input between neighbouring taps of `first` and of `second`."""
     return first.dilation[axis], second.dilation[axis] * first.stride[axis]
 
 
 def _dilation(first: Conv, second: Conv, axis: int) -> int:
-    """The greatest spacing on which all taps lie; taps that do not exist have no say."""
+    """Return the greatest spacing on which all taps lie; an axis with one tap does not count."""
     d1, d2 = _steps(first, second, axis)
     return math.gcd(d1 if first.kernel[axis] > 1 else 0, d2 if second.kernel[axis] > 1 else 0) or 1
 
 
 def _reach(first: Conv, second: Conv, axis: int) -> int:
-    """The distance between the first and the last tap."""
+    """Return the distance between the first and the last tap."""
     d1, d2 = _steps(first, second, axis)
     return (first.kernel[axis] - 1) * d1 + (second.kernel[axis] - 1) * d2
 
 
 def _composed_weight(first: Conv, second: Conv) -> Array:
-    """Both are spread over the groups that they have in common, and multiplied tap by tap."""
+    """Expand both weights to their common groups, and multiply them tap by tap."""
     groups = math.gcd(first.groups, second.groups)
     a, b = _spread(first, groups), _spread(second, groups)
     axes = range(len(first.kernel))
@@ -141,7 +141,10 @@ def _composed_weight(first: Conv, second: Conv) -> Array:
 
 
 def _spread(conv: Conv, groups: int) -> Array:
-    """(*kernel, groups, out/groups, in/groups) in float64, zero between finer groups."""
+    """Return weights as float64 (*kernel, groups, out/groups, in/groups).
+
+    They are 0 between finer groups.
+    """
     out, part = conv.weight.shape[:2]
     channels = part * conv.groups
     dense = np.zeros((*conv.kernel, groups, out // groups, channels // groups))
@@ -154,7 +157,7 @@ def _spread(conv: Conv, groups: int) -> Array:
 
 
 def _composed_padding(first: Conv, second: Conv) -> Pads:
-    """As the algebra says, which gives the size of `second`; symmetric if that gives it too."""
+    """Return the padding of the algebra, or a symmetric one that gives the same size."""
     pads = []
     for axis, size in enumerate(first.input_size):
         stride, (p1, p2) = first.stride[axis], (first.padding[axis], second.padding[axis])
@@ -182,28 +185,31 @@ def _composed_bias(first: Conv, second: Conv) -> Array | None:
 
 
 def bias_map(conv: Conv) -> Array:
-    """The bias at every position, in float64."""
+    """Return the bias at every position, in float64."""
     bias = np.zeros(1) if conv.bias is None else conv.bias.astype(np.float64)
     return np.broadcast_to(_beside(bias, len(conv.shape)), conv.shape)
 
 
 def _beside(bias: Array, ndim: int) -> Array:
-    """One value a channel, shaped to be added to a map of `ndim` axes; a map as it is."""
+    """Reshape one value a channel so that it can be added to a map of `ndim` axes.
+
+    A bias that is a map already stays unchanged.
+    """
     return bias if bias.ndim == ndim else bias.reshape(-1, *(1,) * (ndim - 1))
 
 
 def _sees_border(first: Conv, second: Conv) -> bool:
-    """Whether a window of `second` reads the zeros around `first`."""
-    for axis, given in enumerate(first.shape[1:]):
+    """Return whether a window of `second` reads the zeros around `first`."""
+    for axis, size in enumerate(first.shape[1:]):
         z = _reads(second.shape[1 + axis], second.kernel[axis], second.stride[axis],
                    second.padding[axis], second.dilation[axis])  # fmt: skip
-        if len(z) and (z[0] < 0 or z[-1] >= given):
+        if len(z) and (z[0] < 0 or z[-1] >= size):
             return True
     return False
 
 
 def _taps(conv: Conv) -> Iterator[tuple[tuple[int, ...], tuple[slice, ...]]]:
-    """Each tap, and what it reads of the padded input."""
+    """Yield each tap, and the slices of the padded input that it reads."""
     for tap in itertools.product(*(range(k) for k in conv.kernel)):
         yield (
             tap,
@@ -215,7 +221,7 @@ def _taps(conv: Conv) -> Iterator[tuple[tuple[int, ...], tuple[slice, ...]]]:
 
 
 def correlate(conv: Conv, x: Array) -> Array:
-    """The convolution of one map, without its bias, in float64."""
+    """Return the convolution of one map, without its bias, in float64."""
     padded = np.pad(x.astype(np.float64), ((0, 0), *conv.padding))
     weight = _spread(conv, conv.groups)
     y = np.zeros((conv.groups, conv.weight.shape[0] // conv.groups, math.prod(conv.shape[1:])))
@@ -225,7 +231,7 @@ def correlate(conv: Conv, x: Array) -> Array:
 
 
 def through(conv: Conv, linear: Linear) -> Linear:
-    """`linear` of the flattened output of `conv`, as a Linear of its flattened input.
+    """Return `linear` after the flattened output of `conv` as a Linear of its flattened input.
 
     W (conv(x) + map) + b = (W conv) x + (W map + b). A row of W conv is the row of W,
     laid out as a map and run backwards through the convolution.
@@ -239,7 +245,7 @@ def through(conv: Conv, linear: Linear) -> Linear:
 
 
 def _backwards(conv: Conv, rows: Array) -> Array:
-    """The transposed convolution of each row, a map of conv's output: maps of its input."""
+    """Apply the transposed convolution to each row, a map of conv's output."""
     count, channels = len(rows), conv.input_shape[0]
     size = [n + sum(p) for n, p in zip(conv.input_size, conv.padding, strict=True)]
     back = np.zeros((count, channels, *size))
@@ -253,5 +259,5 @@ def _backwards(conv: Conv, rows: Array) -> Array:
 
 
 def weights(node: Node) -> int:
-    """How many numbers this node holds; a pool holds none."""
+    """Return the number of weights of this node; a pool has none."""
     return node.weight.size if exact(node, Conv, Linear) else 0

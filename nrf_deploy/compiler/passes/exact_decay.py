@@ -1,6 +1,6 @@
-"""Potentials decay as exponentials do, instead of by Euler's step. This is not exact.
+"""Exponential decay of potentials in place of Euler's step. This is not exact.
 
-A graph says tau; a step of forward Euler keeps 1 - dt/tau of a potential, the solution of the
+A graph holds tau; a step of forward Euler keeps 1 - dt/tau of a potential, the solution of the
 equation exp(-dt/tau). With k = dt/tau and K = 1 - exp(-k), the node with
 
     tau' = dt/K    r' = r k/K    v_leak' = v_leak
@@ -29,9 +29,9 @@ from .graph_edits import replace
 @register
 @dataclass(frozen=True)
 class ExactDecay(Approximate):
-    """Leaks and currents decay by exp(-dt/tau) a step instead of by 1 - dt/tau.
+    """A decay of leaks and currents by exp(-dt/tau) a step in place of 1 - dt/tau.
 
-    Its result is of the same kind as what it rewrites, so it goes through the network once.
+    The result is of the same kind as the rewritten node, so it visits every node once.
     """
 
     name = "exact_decay"
@@ -39,12 +39,12 @@ class ExactDecay(Approximate):
     about = "potentials decay by exp(-dt/tau) a step, not by 1 - dt/tau as in training"
 
     def apply(self, network: Network) -> tuple[Network, list[Finding]]:
-        found: list[Finding] = []
+        findings: list[Finding] = []
         for node in network.nodes:
             if type(node) is Population and (exact := exactly(node, network.dt)) is not node:
                 network = replace(network, exact)
-                found.append(info(self.code, "it decays by exp(-dt/tau)", layer=node.name))
-        return network, found
+                findings.append(info(self.code, "it decays by exp(-dt/tau)", layer=node.name))
+        return network, findings
 
 
 def exactly(node: Population, dt: float) -> Population:

@@ -1,14 +1,14 @@
-"""Flatten stands directly before a Linear, once, or not at all.
+"""Removal of every Flatten but one directly before a Linear.
 
-A Flatten only renames places (row-major), so
+A Flatten only renumbers elements (row-major), so
 
     Flatten of a shape that it does not change         = nothing
     Flatten after Flatten                              = the one Flatten between the two shapes
 
-Scales pass behind it (fold_scale), and pools and convolutions before it fold into the Linear
+Scales move behind it (fold_scale), and pools and convolutions before it fold into the Linear
 after it (fold_pool, merge_linear). What remains before a Linear is one Flatten behind a
-population or an input. It costs nothing there: a program's dense synapses work on the flat
-source, in the same order.
+population or an input. It costs nothing there: the dense synapses of a program read the
+flat source, in the same order.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .graph_edits import bypass, own, replace
 @register
 @dataclass(frozen=True)
 class FlattenIntoLinear(LocalPass):
-    """Removes a Flatten that changes nothing, and makes one of two."""
+    """The removal of a Flatten without effect, and the merge of two into one."""
 
     name = "flatten_into_linear"
 
@@ -61,7 +61,7 @@ def _merged(network: Network, first: Flatten, second: Flatten) -> Outcome:
 
 
 def axes_between(shape: Shape, flat: Shape) -> tuple[int, int] | None:
-    """(start, end) of the Flatten that turns `shape` into `flat`; None where there is none."""
+    """Return (start, end) of the Flatten from `shape` to `flat`; None if none exists."""
     for start, end in itertools.combinations_with_replacement(range(len(shape)), 2):
         if Flatten(name="", flat_input=shape, start=start, end=end).shape == flat:
             return start, end

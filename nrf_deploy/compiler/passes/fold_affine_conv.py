@@ -1,11 +1,11 @@
-"""A 1x1 convolution beside a convolution folds into it: "fold BatchNorm".
+"""Folding of a 1x1 convolution into the convolution beside it: "fold BatchNorm".
 
 A BatchNorm arrives as a 1x1 Conv, one group a channel, y = a x + s. Behind a convolution
 
     a (W * x + b) + s = (a W) * x + (a b + s)
 
 Before one, the zero padding of the second applies after the shift: at the border some taps
-read 0 and not s. So the shift becomes a bias that differs from place to place,
+read 0 and not s. So the shift becomes a bias that depends on the position,
 
     W * pad(a x + s) + b = (W a) * pad(x) + (W * pad(s) + b)
 
@@ -28,7 +28,7 @@ from .graph_edits import fuse
 @register
 @dataclass(frozen=True)
 class FoldAffineConv(LocalPass):
-    """1x1 Conv into the Conv beside it; the other one keeps its name."""
+    """The fold of a 1x1 Conv into the Conv beside it; the other one keeps its name."""
 
     name = "fold_affine_conv"
 
@@ -44,7 +44,7 @@ class FoldAffineConv(LocalPass):
 
 
 def _rank(conv: Conv) -> int:
-    """Which of two is more of a layer, and keeps its name: a norm least, then a 1x1."""
+    """Return the rank of a Conv: 0 for a norm, 1 for a 1x1; the higher of two keeps its name."""
     norm = conv.groups == conv.weight.shape[0] and conv.weight.shape[1] == 1
     return 2 if not pointwise(conv) else 1 if not norm else 0
 

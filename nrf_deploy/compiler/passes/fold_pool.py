@@ -1,7 +1,7 @@
-"""A sum pool folds into the window beside it, and costs nothing any more.
+"""Folding of a sum pool into the window beside it, so that the pool costs nothing.
 
 A SumPool is a depthwise convolution of ones, and a window after a window is one window
-(composition.py has the algebra). For a pool whose stride is its side it reads
+(composition.py has the algebra). If the stride of the pool is its side, this is
 
     conv(SumPool_k(x)) = conv'(x)    w' = kron(w, ones(k)), stride * k, padding * k
 
@@ -10,15 +10,15 @@ Overlapping pools, pools with gaps, pools of pools and pools after a convolution
 same algebra.
 
 It is not exact where the pool drops rows (its windows do not divide the map, or it is
-padded) and the convolution is padded so that its windows would see them: the pool layer is
-then left in place, with the reason.
+padded) and the convolution is padded so that its windows would read them: the pool layer
+then stays, and the reason is reported.
 
 Pool -> Flatten -> Linear becomes Flatten -> Linear with each weight repeated over its window,
-so the Linear grows by the area of the pool; beyond `max_growth` it is left.
+so the Linear grows by the area of the pool; beyond `max_growth` the pool stays.
 
 Timing: on a chip where each layer of synapses takes one step, a pool kept as a layer of its
 own delays what follows by one step, and its sums must be sent as numbers. Folded it costs no
-step, and the spikes stay binary; the price is the larger kernel in this Finding.
+step, and the spikes stay binary; the cost is the larger kernel that the Finding reports.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ from .into_linear import into_linear
 @register
 @dataclass(frozen=True)
 class FoldPool(LocalPass):
-    """SumPool into the Conv, SumPool or Linear after it, or the Conv before it."""
+    """The fold of a SumPool into the Conv, SumPool or Linear after it, or the Conv before it."""
 
     name = "fold_pool"
     max_growth: int = 64
-    """How many times the weights of a Linear may grow."""
+    """The largest factor by which the weights of a Linear may grow."""
 
     def at(self, network: Network, node: Node) -> Outcome:
         if not exact(node, SumPool, Conv):
@@ -69,7 +69,7 @@ def _joined(network: Network, first: SumPool | Conv, second: SumPool | Conv) -> 
 
 
 def window(first: Connection, second: Connection) -> Connection:
-    """`second` after `first`: a SumPool where that is one, else a Conv."""
+    """Return `second` after `first` as a SumPool if it is one, else as a Conv."""
     conv = convs(first, second)
     if exact(first, Conv) or exact(second, Conv) or not (conv.weight == 1).all():
         return conv

@@ -1,4 +1,4 @@
-"""A factor folds into what stands before or behind it.
+"""Folding of a factor into the node before or behind it.
 
 Behind a Linear or Conv, with s one factor an output (a channel, for a Conv):
 
@@ -12,11 +12,11 @@ Before a population, whose input enters as a product: r * (s x) = (r s) x for I,
 LIF, w_in likewise for CubaLI and CubaLIF; so states and spikes stay the same. Before a
 Threshold: s x > t is x > t/s for s > 0. Two scales are one.
 
-A pool, a Flatten or a Delay lets a factor pass, so that it reaches something that takes it:
+A factor moves behind a pool, a Flatten or a Delay, so that it reaches a node that takes it:
 P(s * x) = s' * P(x), where s is one factor a channel for a pool, s' is s flattened for a
 Flatten, and s' = s for a Delay.
 
-Products of two float32 numbers are exact in float64, which is what the result is held in.
+Products of two float32 numbers are exact in float64, the type of the result.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ from .graph_edits import bypass, fresh, insert_after, own, replace, splice_out
 @register
 @dataclass(frozen=True)
 class FoldScale(LocalPass):
-    """Scale into the Linear, Conv, Scale, Threshold or population beside it."""
+    """The fold of a Scale into the Linear, Conv, Scale, Threshold or population beside it."""
 
     name = "fold_scale"
 
@@ -71,13 +71,13 @@ class FoldScale(LocalPass):
 
 
 def per_channel(scale: Array) -> Array | None:
-    """One factor a channel, where all positions of a channel share it."""
+    """Return one factor a channel; None if the positions of a channel differ."""
     flat = scale.reshape(scale.shape[0], -1).astype(np.float64)
     return flat[:, 0] if (flat == flat[:, :1]).all() else None
 
 
 def _behind(network: Network, node: Scale) -> Outcome:
-    """Into the one node that feeds this scale and nothing else."""
+    """Fold a scale into its source, if it is the only source and feeds nothing else."""
     sources = network.sources(node.name)
     source = network[sources[0]] if len(sources) == 1 else None
     if source is None or network.targets(source.name) != (node.name,):
@@ -129,7 +129,7 @@ def _before_connection(network: Network, node: Scale, target: Connection) -> Out
     factor = per_channel(node.scale)
     if factor is None and exact(target, Conv, SumPool, AvgPool):
         return Left(
-            f"it differs from place to place, and {target.name!r} uses the same weights everywhere"
+            f"it depends on the position, and {target.name!r} uses the same weights everywhere"
         )
     if exact(target, SumPool, AvgPool, Flatten):
         network, passed = own(network, node, target)
@@ -152,7 +152,7 @@ def _before_connection(network: Network, node: Scale, target: Connection) -> Out
 
 
 def _past(network: Network, node: Scale, target: Pool | Flatten | Delay) -> Outcome:
-    """The same factor behind the target instead of before it."""
+    """Move a factor from before the target to behind it."""
     if exact(target, SumPool, AvgPool):
         channels = np.asarray(per_channel(node.scale))
         scale = np.broadcast_to(_along(channels, 0, len(target.shape)), target.shape)
@@ -167,7 +167,7 @@ def _past(network: Network, node: Scale, target: Pool | Flatten | Delay) -> Outc
 
 
 def _by_input(conv: Conv, factor: Array) -> Array:
-    """One factor an input channel, shaped like a weight (out, in/groups, 1...)."""
+    """Reshape one factor an input channel like a weight (out, in/groups, 1...)."""
     by_group = factor.reshape(conv.groups, conv.weight.shape[1])
     rows = np.repeat(by_group, conv.weight.shape[0] // conv.groups, axis=0)
     return rows.reshape(*rows.shape, *(1,) * len(conv.kernel))
@@ -184,7 +184,7 @@ def _wide(values: Array) -> Array:
 
 
 def _sharers(network: Network, node: Scale | Linear | Conv) -> str:
-    """Sharing one array with other nodes ends where only one of them is scaled."""
+    """Return the part of a text that names the nodes which no longer share its array."""
     others = [
         repr(n.name) for n in network.of(Linear, Conv)
         if n is not node and exact(node, Linear, Conv) and n.weight is node.weight

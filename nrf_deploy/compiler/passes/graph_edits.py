@@ -1,9 +1,9 @@
-"""Small edits of a Network's graph that keep its meaning in time.
+"""Small edits of a Network's graph that keep its timing.
 
-In a cycle one edge carries the value of the step before, and which one follows from the
-order of nodes and edges. Every edit here says where each such edge must end up, and
-raises LoopMovedError where the edited graph would delay another edge: that would change the
-model by a step, or the first value of a loop.
+In a cycle one edge carries the value of the step before, and the order of nodes and edges
+determines which one. Every edit here states the new place of each such edge, and raises
+LoopMovedError if the edited graph would delay another edge: that would change the model by
+a step, or the first value of a loop.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ C = TypeVar("C", bound=Connection)
 
 
 class LoopMovedError(Exception):
-    """The edit would put a delay elsewhere, or make two edges between the same two nodes."""
+    """An edit that would move a delay, or create two edges between the same two nodes."""
 
 
 def replace(network: Network, *nodes: Node) -> Network:
-    """Nodes in the place of those of the same names."""
+    """Replace the nodes of the same names."""
     new = {n.name: n for n in nodes}
     return dataclasses.replace(network, nodes=tuple(new.get(n.name, n) for n in network.nodes))
 
@@ -34,7 +34,7 @@ def named(node: N, name: str) -> N:
 
 
 def fresh(network: Network, wish: str) -> str:
-    """`wish`, or the first of wish.2, wish.3 ... that no node has."""
+    """Return `wish`, or the first of wish.2, wish.3 ... that no node has."""
     name, k = wish, 1
     while name in network:
         k += 1
@@ -48,7 +48,7 @@ def without_bias(node: N) -> N:
 
 
 def bypass(network: Network, a: str, b: str) -> Network:
-    """Whoever feeds a feeds b directly; a goes, unless it has other targets."""
+    """Connect all sources of `a` to `b`; remove `a` unless it has other targets."""
     stays = len(network.targets(a)) > 1
 
     def image(edge: Edge) -> list[Edge]:
@@ -62,7 +62,7 @@ def bypass(network: Network, a: str, b: str) -> Network:
 
 
 def splice_out(network: Network, b: str) -> Network:
-    """b, which is fed by one node and is all that this node feeds, goes."""
+    """Remove `b`, which has one source and is the only target of that source."""
     (a,) = network.sources(b)
     if network.targets(a) != (b,):
         raise ValueError(f"{a!r} feeds more than {b!r}")
@@ -76,7 +76,7 @@ def splice_out(network: Network, b: str) -> Network:
 
 
 def insert_after(network: Network, a: str, node: Node) -> Network:
-    """All that a fed is fed by `node`, and `node` by a."""
+    """Insert `node` between `a` and all targets of `a`."""
     first = next((e for e in network.edges if e[0] == a), None)
 
     def image(edge: Edge) -> list[Edge]:
@@ -92,7 +92,10 @@ def insert_after(network: Network, a: str, node: Node) -> Network:
 
 
 def own(network: Network, a: Node, b: C) -> tuple[Network, C]:
-    """A b that a alone feeds: b itself, or a twin without bias, since b(x + y) = b(x) + b0(y)."""
+    """Return a `b` whose only source is `a`: `b` itself, or a twin without bias.
+
+    The twin is exact because b(x + y) = b(x) + b0(y).
+    """
     if network.sources(b.name) == (a.name,):
         return network, b
     twin = named(without_bias(b), fresh(network, f"{b.name}.{a.name}"))
@@ -118,10 +121,10 @@ def fuse(
     compose: Callable[[Connection, Connection], Connection],
     keep_first: bool = False,
 ) -> tuple[Network, Node]:
-    """compose(a, b), which is b after a, in place of the way from a to b; and that node.
+    """Replace the path from `a` to `b` by compose(a, b), and return that node too.
 
-    Other targets of a and other sources of b keep theirs. The result has b's name, or a's
-    where `keep_first` is set and a has no other target.
+    Other targets of `a` and other sources of `b` keep theirs. The result has the name of `b`,
+    or of `a` if `keep_first` is set and `a` has no other target.
     """
     network, b = own(network, a, b)
     fused = compose(a, b)
@@ -138,10 +141,10 @@ def _edited(
     image: Callable[[Edge], list[Edge]],
     before: dict[Edge, Edge] | None = None,
 ) -> Network:
-    """The network with each edge replaced by its image; an image of a delayed edge is delayed.
+    """Replace each edge by its image; an image of a delayed edge is delayed.
 
-    An edit that takes a delayed edge away is caught too: its cycle is still there, and must
-    be closed by another edge, which no delayed edge became.
+    An edit that removes a delayed edge is refused too: its cycle still exists, and must be
+    closed by another edge, which is not an image of a delayed one.
     """
     edges: list[Edge] = []
     for edge in network.edges:

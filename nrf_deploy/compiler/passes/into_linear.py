@@ -1,4 +1,7 @@
-"""A window before Flatten and Linear, as one larger Linear: used by fold_pool and merge_linear."""
+"""Folding of a window before Flatten and Linear into a larger Linear.
+
+The rewrites fold_pool and merge_linear use it.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,10 @@ from .graph_edits import bypass, own, replace
 
 
 def into_linear(network: Network, node: SumPool | Conv, flat: Flatten, max_growth: int) -> Outcome:
-    """node -> flat -> Linears becomes flat -> Linears, where all of flat's targets are Linears.
+    """Fold `node` through `flat` into the Linears behind it, if `flat` feeds only Linears.
 
-    W conv(x) needs out * in weights of its own; `max_growth` bounds them against what the
-    two nodes held before.
+    W conv(x) needs out * in weights; `max_growth` limits their number relative to that of
+    the two nodes before.
     """
     after = [network[t] for t in network.targets(flat.name)]
     linears = [n for n in after if exact(n, Linear)]

@@ -1,11 +1,11 @@
-"""Two affine connections with no neurons between are one.
+"""Merging of two affine connections without neurons between them.
 
     Linear, Linear    W2 (W1 x + b1) + b2 = (W2 W1) x + (W2 b1 + b2)
     Conv, Conv        one convolution (composition.py), where neither border forbids it: always
                       when the second is unpadded, or when the first, continued beyond its
                       border, reads nothing
-    Conv, Flatten, Linear    a Linear of the flattened input of the Conv; it holds a weight
-                      for each pair of places, so it is left where `max_growth` says so
+    Conv, Flatten, Linear    a Linear of the flattened input of the Conv; it has a weight
+                      for each pair of elements, so it stays if `max_growth` is exceeded
 
 Products are taken in float64.
 """
@@ -28,11 +28,11 @@ from .into_linear import into_linear
 @register
 @dataclass(frozen=True)
 class MergeLinear(LocalPass):
-    """Linear or Conv into the Linear or Conv after it, which keeps its name."""
+    """The merge of a Linear or Conv into the Linear or Conv after it, which keeps its name."""
 
     name = "merge_linear"
     max_growth: int = 64
-    """How many times the weights may grow when a Conv becomes part of a Linear."""
+    """The largest factor by which the weights may grow when a Conv merges into a Linear."""
 
     def at(self, network: Network, node: Node) -> Outcome:
         if not exact(node, Linear, Conv):

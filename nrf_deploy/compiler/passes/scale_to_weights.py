@@ -1,12 +1,12 @@
-"""A factor that nothing beside it can take becomes weights.
+"""Conversion of a factor that no neighbour can take to weights.
 
     Scale(s), one factor a channel    = a 1x1 Conv with one group a channel and weights s
     Scale(s) of flat signals          = a Linear with s on its diagonal
 
-It is for scales that fold_scale has to leave: one on its way to a population that takes other
+It is for scales that fold_scale has to leave: one before a population that takes other
 signals too (a residual connection after a mean), or one of several targets of a connection.
-The Conv or Linear then joins its neighbours like any other. A scale that is only read by an
-Output stays one.
+The Conv or Linear then merges with its neighbours like any other. A scale that only an
+Output reads stays a scale.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from .graph_edits import replace
 @register
 @dataclass(frozen=True)
 class ScaleToWeights(LocalPass):
-    """Scale -> 1x1 Conv or diagonal Linear, of the same name."""
+    """The rewrite Scale -> 1x1 Conv or diagonal Linear of the same name."""
 
     name = "scale_to_weights"
     max_size: int = 1024
-    """The longest flat signal for which a diagonal (size * size weights) is made."""
+    """The longest flat signal for which a diagonal (size * size weights) is created."""
 
     def at(self, network: Network, node: Node) -> Outcome:
         if not exact(node, Scale):
@@ -43,7 +43,7 @@ class ScaleToWeights(LocalPass):
             return _replaced(network, diagonal)
         factor = per_channel(node.scale)
         if factor is None:
-            return None  # fold_scale says why it stays
+            return None  # fold_scale reports why it stays
         ones = (1,) * (len(node.shape) - 1)
         conv = Conv(
             name=node.name,
@@ -58,4 +58,4 @@ class ScaleToWeights(LocalPass):
 
 
 def _replaced(network: Network, node: Connection) -> Done:
-    return Done(replace(network, node), f"became a {node.kind}, as nothing beside it could take it")
+    return Done(replace(network, node), f"became a {node.kind}, as no neighbour could take it")

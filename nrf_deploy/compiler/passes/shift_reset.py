@@ -1,4 +1,4 @@
-"""A reset to a value is a reset to zero of a potential with another origin.
+"""Conversion of a reset to a value to a reset to zero, by a shift of the potential's origin.
 
 Write w = v - v_reset. Then, with c = v_reset,
 
@@ -7,7 +7,7 @@ Write w = v - v_reset. Then, with c = v_reset,
     v = c after a spike             becomes   w = 0
 
 and an IF, which starts at v_reset, starts at 0. The same holds where the current has a
-filter of its own (CubaLIF). It does not hold for a reset by subtraction, which takes away
+filter of its own (CubaLIF). It does not hold for a reset by subtraction, which subtracts
 v_threshold itself.
 """
 
@@ -29,7 +29,7 @@ from .graph_edits import replace
 @register
 @dataclass(frozen=True)
 class ShiftReset(LocalPass):
-    """Populations that reset to a value other than 0 count their potential from there."""
+    """A shift of the potential's origin in populations that reset to a value other than 0."""
 
     name = "shift_reset"
 
@@ -59,4 +59,4 @@ SHIFTED = (
         frozenset(("reset_to", "fires=at", "floor", "refractory")),
     ),
 )
-"""Rules that mean the same from another origin; a reset by subtraction does not."""
+"""Rules that do not depend on the origin; a reset by subtraction does."""

@@ -1,13 +1,13 @@
-"""A reset by subtraction becomes a reset to zero. This is not exact.
+"""Conversion of a reset by subtraction to a reset to zero. This is not exact.
 
-After a spike v = v - v_threshold keeps what was above the threshold, v = 0 forgets it.
+After a spike v = v - v_threshold keeps the part above the threshold, v = 0 discards it.
 No rewrite keeps it on a neuron that resets to a value: the remainder is known in the step
-of the spike only, to the neuron itself only; a connection back to itself brings v_threshold,
-or anything else, one step later, when the reset has already forgotten the remainder. The two
-are the same where the remainder is always 0: where v meets its threshold exactly.
+of the spike only, to the neuron itself only; a connection back to itself adds v_threshold,
+or anything else, one step later, when the reset has already discarded the remainder. The two
+are the same if the remainder is always 0, that is, if v reaches its threshold exactly.
 
 The rewritten neuron fires at most as often from non-negative input, and loses up to one
-step's input a spike. A large input a step, against the threshold, makes this dear.
+step's input a spike. The loss is large if the input a step is large beside the threshold.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from .graph_edits import replace
 @register
 @dataclass(frozen=True)
 class SubtractAsZeroReset(Approximate):
-    """Populations that subtract their threshold when they spike start again at 0 instead."""
+    """A reset to 0 in populations that subtract their threshold when they spike."""
 
     name = "subtract_as_zero_reset"
     choice = "subtract-as-zero-reset"
-    about = "a spike resets the potential to 0; what it was above the threshold is lost"
+    about = "a spike resets the potential to 0; the part above the threshold is lost"
 
     def at(self, network: Network, node: Node) -> Outcome:
         if type(node) is not Population or accepted(node, SUBTRACTS) is None:
@@ -57,4 +57,4 @@ SUBTRACTS = (
         frozenset(("reset=subtract", "reset_to", "fires=at", "refractory")),
     ),
 )
-"""Rules whose reset can be exchanged; of several spikes in a step each takes its own part."""
+"""Rules whose reset can be exchanged; with several spikes in a step each subtracts its part."""

@@ -1,4 +1,4 @@
-"""A threshold without memory is a LIF that forgets everything in each step.
+"""Conversion of a threshold without memory to a LIF that decays fully in each step.
 
 With tau = dt, r = 1, v_leak = 0 and a reset to 0
 
@@ -23,7 +23,7 @@ from .graph_edits import replace
 @register
 @dataclass(frozen=True)
 class ThresholdAsLif(LocalPass):
-    """For machines whose decay reaches a whole step."""
+    """The rewrite Threshold -> LIF, for machines whose decay can be a whole step."""
 
     name = "threshold_as_lif"
 
@@ -36,4 +36,4 @@ class ThresholdAsLif(LocalPass):
             membrane=Leaky(tau=zero + network.dt, r=zero + 1, v_leak=zero),
             rule=Spikes(threshold=node.threshold.astype(np.float64), reset_to=zero),
         )
-        return Done(replace(network, neurons), "a LIF that forgets all in a step")
+        return Done(replace(network, neurons), "a LIF that decays fully in a step")

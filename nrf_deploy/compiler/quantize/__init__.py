@@ -1,1 +1,1 @@
-"""From floats to integers: grids, gains, and schemes."""
+"""Quantization from floats to integers: grids, gains, and schemes."""

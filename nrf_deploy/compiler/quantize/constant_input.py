@@ -1,4 +1,4 @@
-"""What is added to a potential in every step, whatever arrives."""
+"""The constant that is added to a potential in every step, for any input."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from .neuron import Neuron
 
 
 def constant(view: Layers, name: str, form: Neuron, *, late_only: bool = False) -> Array:
-    """The resting drive and the layers' biases, in floats, a neuron.
+    """Return the resting drive plus the layers' biases for each neuron, in floats.
 
-    `late_only`: only the part that misses the model's first step, where loops start at zero.
+    `late_only`: only the part that is missing in the model's first step, in which loops start
+    at zero.
     """
     shape = form.rest.shape
     total = np.zeros(shape) if late_only else np.array(form.rest)

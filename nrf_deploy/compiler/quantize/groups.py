@@ -1,7 +1,7 @@
-"""Links and populations that must count in the same units, and their weights as rows.
+"""Groups of links and populations that must use the same units, and their weights as rows.
 
 Connections that meet in a population, and populations that share a connection, form a
-group: one gain holds in all of them, or one a channel where all have the same channels.
+group: one gain applies to all of them, or one a channel if all have the same channels.
 """
 
 from __future__ import annotations
@@ -29,11 +29,13 @@ from nrf_deploy.ir.network import (
 from .rules import Rules
 
 WEIGHTED = Domain(nodes=exactly(Conv, Linear, Scale, SumPool, AvgPool))
-"""Connections that a link can hold."""
+"""Connections that a link can contain."""
 
 
 @dataclass(frozen=True, eq=False)
 class Group:
+    """Links and populations with one gain, or with one a channel."""
+
     links: tuple[Link, ...]
     populations: tuple[Population, ...]
 
@@ -42,7 +44,7 @@ class Group:
 
     @property
     def channels(self) -> int | None:
-        """How many gains the group may have; None where only one fits all its members."""
+        """The number of gains that the group may have; None if only one fits all its members."""
         counts = {p.shape[0] for p in self.populations}
         counts |= {
             k.node.shape[0] for k in self.links if exact(k.node, Conv, Linear, SumPool, AvgPool)
@@ -51,7 +53,7 @@ class Group:
 
 
 def groups(network: Network, view: Layers) -> Iterator[Group]:
-    """The groups, in the order of their first population."""
+    """Yield the groups, in the order of their first population."""
     links = [k for k in view.links if type(network[k.targets[0]]) is Population]
     seen: set[str] = set()
     for first in view.stops:
@@ -71,25 +73,27 @@ def groups(network: Network, view: Layers) -> Iterator[Group]:
 
 
 def ruled(link: Link) -> str:
-    """The name by which rules speak of a link."""
+    """Return the name of a link in rules."""
     return link.node.name if link.node is not None else link.name
 
 
 def fitted(group: Group, rules: Rules) -> bool:
-    """Whether its gain is chosen, and not that of the largest weight."""
+    """Return whether the gain is fitted, and not that of the largest weight."""
     return all(rules.fits(ruled(k)) for k in group.links)
 
 
 def by_spikes(group: Group, rules: Rules) -> bool:
-    """Whether spikes decide, where there are data. Not on a ladder of anchored decays: what they
-    decide would differ from rung to rung."""
+    """Return whether spikes decide about the gain, if there are data.
+
+    They do not on a ladder of anchored decays: the gain would differ from rung to rung.
+    """
     if any(rules.anchored(p.name) for p in group.populations):
         return False
     return all(rules.by_spikes(ruled(k)) for k in group.links)
 
 
 def rows(link: Link, channels: int | None) -> Array:
-    """The float weights of a link, a row a channel; a direct link or a pool weighs 1."""
+    """Return the float weights of a link, a row a channel; those of a direct link or pool are 1."""
     if link.node is not None:
         demand(link.node, WEIGHTED, "quantisation")
     match link.node:
@@ -105,7 +109,7 @@ def rows(link: Link, channels: int | None) -> Array:
 
 
 def shaped(link: Link, integers: Array, size: int) -> Array:
-    """Rows of integers in the shape in which the chip takes them; `size` neurons are reached."""
+    """Reshape rows of integers to the shape that the chip takes; a link reaches `size` neurons."""
     match link.node:
         case Conv(weight=weight) | Linear(weight=weight):
             return integers.reshape(weight.shape)

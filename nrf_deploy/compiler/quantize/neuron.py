@@ -1,4 +1,4 @@
-"""What a float neuron is to a machine of integers: two decays, a gain, and a constant drive.
+"""Numbers of a float neuron for an integer machine: two decays, a gain, a constant drive.
 
 With k = dt/tau forward Euler reads v' = (1 - k) v + k (r x + v_leak). A machine computes
 v_int' = (1 - k) v_int + u_int + bias_int, so with v_int = S v
@@ -6,7 +6,7 @@ v_int' = (1 - k) v_int + u_int + bias_int, so with v_int = S v
     weights carry S k r,    v_threshold becomes S v_threshold,
     bias = S k (v_leak + r b)            for a constant input b (a layer's bias).
 
-The weights hold g * w, so g alone is chosen and S = g / (k r) follows for each neuron. A
+The weights are g * w, so only g is chosen and S = g / (k r) follows for each neuron. A
 current with its own time constant (CurrentLeaky) decays by ks = dt/tau_syn, and its input counts
 ks * w_in.
 """
@@ -28,12 +28,12 @@ FORMS = Domain(
         for rule in RULES
     )
 )
-"""Kinds with this form. What a rule has besides (a floor), the target reads."""
+"""Kinds with this form. The target reads the other features of a rule (a floor)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Neuron:
-    """Per neuron, in the population's shape. `drive` is what one unit of input adds to v."""
+    """Numbers of each neuron, in the population's shape; one unit of input adds `drive` to v."""
 
     decay: Array  # k: the part of v that is lost in a step
     current_decay: Array  # ks; 1 where the current has no memory
@@ -53,7 +53,7 @@ def neuron(population: Population, dt: float) -> Neuron:
                 "KIND-UNSUPPORTED",
                 f"a step of {type(membrane).__name__} is not linear",
                 layer=population.name,
-                why="it has no decay and no gain that a machine of integers could hold",
+                why="it has no decay and no gain that an integer machine could store",
                 fix="train with one of the linear kinds (docs/how-it-works.md)",
             )
         )

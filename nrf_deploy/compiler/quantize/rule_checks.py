@@ -1,4 +1,4 @@
-"""Rules held against the network and the chip that they are meant for: nothing is ignored."""
+"""Checks of rules against the network and the chip: no rule is ignored silently."""
 
 from __future__ import annotations
 
@@ -13,49 +13,49 @@ from .rules import LayerRules, Rules, keys_of, nearest
 
 
 def misplaced(rules: Rules, network: Network, calibration: Recording | None) -> Iterator[Finding]:
-    """What the rules ask for that is not there: a layer, a setting of its kind, data."""
+    """Yield an error for each layer, setting or data that rules need and that does not exist."""
     populations = [n.name for n in network.of(Population)]
     connections = [k.node.name if k.node else k.name for k in layers(network).links]
     for name, own in rules.layers.items():
         if name not in connections and name not in populations:
             yield error(
                 "SCHEME-LAYER",
-                f"the scheme sets a layer {name!r}, which the network has not",
+                f"the scheme refers to layer {name!r}, which does not exist in the network",
                 fix=nearest(name, [*connections, *populations]),
             )
             continue
         here = {"decay"} if name in populations else set(keys_of(LayerRules)) - {"decay"}
         for key in keys_of(LayerRules):
             if getattr(own, key) is not None and key not in here:
-                what = "neurons" if name in populations else "a connection"
+                kind = "neurons" if name in populations else "a connection"
                 yield error(
                     "SCHEME-LAYER",
-                    f"the scheme sets {key} of {name!r}, which is {what}",
+                    f"the scheme sets {key} of {name!r}, which is {kind}",
                     layer=name,
-                    fix=f"here {', '.join(sorted(here))} may be set",
+                    fix=f"set only {', '.join(sorted(here))} of it",
                 )
-    asked = [rules.error, *(own.error for own in rules.layers.values())]
-    if calibration is None and "spikes" in asked:
+    errors = [rules.error, *(own.error for own in rules.layers.values())]
+    if calibration is None and "spikes" in errors:
         yield error(
             "SCHEME-NO-DATA",
-            'the scheme wants the error "spikes", and there are no data to count spikes on',
+            'the scheme sets error = "spikes", and there are no data to count spikes on',
             fix='give a recording with --calibrate, or use error = "weights"',
         )
 
 
 USUAL = {"decay": "nearest", "exponent": 0, "per_channel": False}
-"""What asks for nothing on a chip that does not have it."""
+"""Values that are accepted on a chip without the setting."""
 
 
 def unheard(rules: Rules, lacking: Mapping[str, str]) -> Iterator[Finding]:
-    """What the rules ask for that a chip does not have; `lacking` says of each such key why."""
+    """Yield an error for each setting that a chip does not have; `lacking` holds the reasons."""
     for layer, own in ((None, rules), *rules.layers.items()):
         for key, why in lacking.items():
-            asked = vars(own).get(key)
-            if asked not in (None, USUAL[key]):
+            value = vars(own).get(key)
+            if value not in (None, USUAL[key]):
                 yield error(
                     "SCHEME-CHIP",
-                    f"the scheme asks for {key} = {asked!r}, which is not to be had here",
+                    f"the scheme sets {key} = {value!r}, which this chip does not support",
                     layer=layer,
                     why=why,
                     fix=f"leave {key} out of the scheme for this chip",

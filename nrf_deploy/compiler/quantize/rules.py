@@ -1,11 +1,11 @@
-"""What a user fixes about a scheme; the rest is chosen.
+"""Rules of a scheme: the choices of the user; the compiler chooses the rest.
 
 A file of rules is TOML:
 
-    error = "spikes"          # what is made small: "spikes" (needs --calibrate) or "weights"
-    method = "fit"            # "fit", or "max": scale by the largest weight, and no more
+    error = "spikes"          # minimised: "spikes" (needs --calibrate) or "weights"
+    method = "fit"            # "fit", or "max": scale by the largest weight only
     decay = "nearest"         # or "anchored": ladders of time constants keep their ratios
-    weight_bits = 8           # as many as the chip has, where it is not said
+    weight_bits = 8           # without it, as many as the chip has
     per_channel = true        # one gain an output channel instead of one a layer
 
     [layers.conv1]            # by the name of the connection's node
@@ -13,7 +13,7 @@ A file of rules is TOML:
     gain = 127.5              # one gain for the whole layer, as it is
     exponent = 0              # its weights count 2^exponent each, where several layers meet
 
-    [layers.lif1]             # or of the neurons' node
+    [layers.lif1]             # or by that of the neurons' node
     decay = "nearest"
 """
 
@@ -36,7 +36,7 @@ from nrf_deploy.diagnostics.findings import (
 )
 from nrf_deploy.io.toml_json import toml_table
 
-WAY = "docs/quantising.md shows what it holds"
+WAY = "docs/quantising.md shows its contents"
 CHOICES = {
     "error": ("spikes", "weights"),
     "method": ("fit", "max"),
@@ -49,7 +49,7 @@ class LayerRules:
     """Rules of one layer; None: as for all layers.
 
     Attributes:
-        error: What is made small: "spikes" (needs calibration) or "weights".
+        error: The minimised error: "spikes" (needs calibration) or "weights".
         method: "fit", or "max": scale by the largest weight.
         decay: "nearest", or "anchored": ladders of time constants keep their ratios.
         weight_bits: Bits of a weight, 1 to 24.
@@ -69,10 +69,10 @@ class LayerRules:
 
 @dataclass(frozen=True)
 class Rules:
-    """Rules of a scheme: what a user fixes; the compiler chooses the rest.
+    """Rules of a scheme: the choices of a user; the compiler chooses the rest.
 
     Attributes:
-        error: What is made small: "spikes" (needs calibration) or "weights". None: spikes
+        error: The minimised error: "spikes" (needs calibration) or "weights". None: spikes
             with calibration, else weights.
         method: "fit", or "max": scale by the largest weight.
         decay: "nearest", or "anchored": ladders of time constants keep their ratios.
@@ -89,24 +89,24 @@ class Rules:
     per_channel: bool | None = None  # None: where the chip allows it
     layers: Mapping[str, LayerRules] = field(default_factory=dict)
 
-    def bits(self, layer: str, most: int) -> int:
-        """Of a weight: what is asked for, or the `most` that the chip has."""
-        asked = self.asked_bits(layer)
-        if asked is not None and asked > most:
+    def bits(self, layer: str, limit: int) -> int:
+        """Return the bits of a weight: those of the rules, or the `limit` of the chip."""
+        bits = self.requested_bits(layer)
+        if bits is not None and bits > limit:
             raise TargetError(
                 error(
                     "SCHEME-BITS",
-                    f"the scheme asks for weights of {asked} bits",
+                    f"the scheme asks for weights of {bits} bits",
                     layer=layer,
-                    why=f"this chip has {most}",
-                    fix=f"ask for {most} or fewer, or leave weight_bits out",
+                    why=f"this chip has {limit}",
+                    fix=f"set weight_bits to {limit} or less, or leave it out",
                 )
             )
-        return most if asked is None else asked
+        return limit if bits is None else bits
 
-    def asked_bits(self, layer: str) -> int | None:
-        asked: int | None = self._of(layer, "weight_bits")
-        return asked
+    def requested_bits(self, layer: str) -> int | None:
+        bits: int | None = self._of(layer, "weight_bits")
+        return bits
 
     def channels(self, layer: str) -> bool | None:
         own: bool | None = self._of(layer, "per_channel")
@@ -116,7 +116,7 @@ class Rules:
         return bool(self._of(layer, "method") == "fit")
 
     def by_spikes(self, layer: str) -> bool:
-        """Where there are data."""
+        """Return whether spikes decide about a layer, if there are data."""
         return self.fits(layer) and self._of(layer, "error") != "weights"
 
     def anchored(self, layer: str) -> bool:
@@ -163,13 +163,13 @@ def parse_rules(text: bytes | str) -> Rules:
     layers = table.pop("layers", {})
     findings = list(_faults(table, Rules, "the scheme"))
     if not isinstance(layers, dict):
-        findings.append(error("SCHEME-VALUE", "layers is no table of layers"))
+        findings.append(error("SCHEME-VALUE", "layers is not a table of layers"))
         layers = {}
     for name, own in layers.items():
         if isinstance(own, dict):
             findings += _faults(own, LayerRules, f"layer {name!r}")
         else:
-            findings.append(error("SCHEME-VALUE", f"layers.{name} is no table", layer=name))
+            findings.append(error("SCHEME-VALUE", f"layers.{name} is not a table", layer=name))
     refuse(findings, InputError)
     return Rules(**table, layers={name: LayerRules(**own) for name, own in layers.items()})
 
@@ -186,7 +186,8 @@ def _faults(table: Mapping[str, Any], cls: type, where: str) -> Iterator[Finding
             value = float(value)
         if type(value) not in kinds:
             wanted = " or ".join(k.__name__ for k in kinds if k is not type(None))
-            yield error("SCHEME-VALUE", f"{where}: {key} = {value!r} is no {wanted}")
+            what = f"{where}: {key} is {value!r}; expected {wanted}"
+            yield error("SCHEME-VALUE", what)
         elif key in CHOICES and value not in CHOICES[key]:
             yield error(
                 "SCHEME-VALUE",
@@ -202,7 +203,7 @@ def _faults(table: Mapping[str, Any], cls: type, where: str) -> Iterator[Finding
 
 
 def demand_sound(rules: Rules) -> Rules:
-    """Refuse rules made in Python that no file could hold: they would be read as others."""
+    """Refuse rules built in Python that no file could hold: a file would be read differently."""
     findings = list(_faults(_table(rules), Rules, "the scheme"))
     for name, own in rules.layers.items():
         if isinstance(own, LayerRules):

@@ -1,7 +1,7 @@
-"""A scheme: the numbers by which a float network becomes integers. It is data.
+"""Schemes: the numbers that convert a float network to integers. A scheme is data.
 
-A quantiser writes one, following the rules that the user gave, and a bundle holds the one
-that made it. Lowering a network by a scheme has no freedom left.
+A quantiser writes one by the rules of the user, and a bundle stores the one that it was
+built with. Lowering a network by a scheme involves no further choice.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from .rules import Rules
 
 @dataclass(frozen=True, eq=False)
 class ConnectionScheme:
-    """weight * 2^exponent ~ gain * float weight, `weight` on the grid of `weight_bits` bits.
+    """Weights of a connection: weight * 2^exponent ~ gain * float weight.
 
-    `weight` holds the integers in the shape in which the chip takes them; `gain` is one
-    number, or one an output channel.
+    `weight` holds integers on the grid of `weight_bits` bits, in the shape that the chip
+    takes; `gain` is one number, or one an output channel.
     """
 
     gain: Array
@@ -31,14 +31,17 @@ class ConnectionScheme:
 
     @property
     def held(self) -> Array:
-        """What a weight counts."""
+        """The weights with their exponent: the integers that are added to the sums."""
         return np.asarray(self.weight << self.exponent)
 
 
 @dataclass(frozen=True, eq=False)
 class PopulationScheme:
-    """Integer parameters of a population by the chip's names, and how many integer units
-    one float unit of each state is."""
+    """Parameters and units of a population.
+
+    `params` holds its integer parameters by the chip's names, `scale` the number of integer
+    units in one float unit of each state.
+    """
 
     params: Mapping[str, Array | int]
     scale: Mapping[str, Array]
@@ -46,6 +49,8 @@ class PopulationScheme:
 
 @dataclass(frozen=True, eq=False)
 class Scheme:
+    """Integers of a network by connection and population, and the rules that led to them."""
+
     connections: Mapping[str, ConnectionScheme] = field(default_factory=dict)
     populations: Mapping[str, PopulationScheme] = field(default_factory=dict)
     rules: Rules = field(default_factory=Rules)
@@ -53,12 +58,12 @@ class Scheme:
 
 
 def single(x: Array) -> Array:
-    """One value where all are equal."""
+    """Return a single value if all values are equal, else the array."""
     flat = np.ravel(x)
     return flat[:1].reshape(()).copy() if flat.size and np.all(flat == flat[0]) else np.array(x)
 
 
 def whole(x: Array | int) -> Array | int:
-    """Integers, as one where all are equal."""
+    """Return integers: a single one if all are equal, else the array."""
     one = single(np.asarray(x).astype(np.int64))
     return int(one) if one.ndim == 0 else one

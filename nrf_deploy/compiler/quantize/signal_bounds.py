@@ -1,4 +1,4 @@
-"""How far signals reach: a bound over all inputs, and what was seen on data."""
+"""Bounds of signals: over all inputs, and on calibration data."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from nrf_deploy.ir.network import Array, Conv, Linear, Network, Scale, exact, gi
 from nrf_deploy.ir.recording import Recording
 
 MARGIN = 4
-"""Times what was seen on data that is kept free."""
+"""Factor on the largest value on data up to which signals have to fit."""
 FEW_LEVELS = 8
-"""A payload that tells fewer apart is coarse."""
+"""A payload with fewer levels is coarse."""
 
 
 class Seen(NamedTuple):
-    """Of a signal on the data: the largest magnitude, and the mean one of what is not 0."""
+    """Magnitudes of a signal on the data: the largest, and the mean of those that are not 0."""
 
     largest: float
     typical: float
@@ -31,8 +31,10 @@ class Seen(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Reach:
-    """The largest magnitude of a signal: over all inputs (a neuron), and on the data; `typical`
-    is its mean there, where it is not 0."""
+    """Largest magnitudes of a signal: `bound` a neuron over all inputs, `seen` on the data.
+
+    `typical` is the mean of the magnitudes on the data that are not 0.
+    """
 
     bound: Array
     seen: float | None
@@ -54,7 +56,7 @@ def analogue(network: Network, name: str) -> bool:
 
 
 def feeds_on(view: Layers, name: str) -> bool:
-    """Whether a stop feeds another one (and not an output alone)."""
+    """Return whether a stop feeds another one (and not only an output)."""
     return any(link.source == name for link in view.links)
 
 
@@ -87,7 +89,7 @@ def weight_of(link: Link) -> Array:
 
 
 def through(link: Link, frame: Array, weight: Array | None = None) -> Array:
-    """The largest sums that values of these magnitudes can make, flat or in shape."""
+    """Return the largest sums that values of these magnitudes can cause, flat or in shape."""
     node = link.node
     if node is None or exact(node, Scale):
         own = weight_of(link) if weight is None else weight
@@ -103,7 +105,7 @@ def through(link: Link, frame: Array, weight: Array | None = None) -> Array:
 def seen_on(
     network: Network, view: Layers, concerned: list[str], calibration: Recording | None
 ) -> dict[str, Seen]:
-    """What analogue values and connections' sums are on the data."""
+    """Return the magnitudes of analogue values and of connections' sums on the data."""
     if calibration is None:
         return {}
     names = {s for s in concerned if analogue(network, s)}
@@ -126,18 +128,18 @@ def value_reach(bound: Array, seen: Seen | None) -> Reach:
 
 
 def usual(x: Array) -> float:
-    """The mean magnitude of what is not 0: a 0 is exact in every unit."""
+    """Return the mean magnitude of the values that are not 0: a 0 is exact in every unit."""
     x = np.abs(x[x != 0])
     return float(x.mean(dtype=np.float64)) if x.size else 0.0
 
 
 def payload_levels(link: Link, gain: float, value: Reach, largest_weight: int) -> float:
-    """How many payload units the largest value should be, so that payload and weight share bits.
+    """Return the payload units of the largest value with which payload and weight share bits.
 
-    A sum counts `gain` a float unit, which is the product of what the weights and the payloads
-    count. Both are rounded to whole numbers, and both errors are smallest together where a
-    typical weight and a typical payload are alike in size. Without data the largest ones have
-    to do. No weight is beyond its range, and payloads have a level at least.
+    A float unit is `gain` units of a sum, which is the product of the units of the weights
+    and of the payloads. Both are rounded to integers, and their errors together are smallest
+    if a typical weight and a typical payload are of similar size. Without data the largest
+    ones are used. No weight exceeds its range, and payloads have at least one level.
     """
     weight, reach = weight_of(link), float(value.allowed.max(initial=0))
     largest = float(np.abs(weight).max(initial=0))

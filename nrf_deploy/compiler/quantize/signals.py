@@ -1,7 +1,7 @@
-"""What flows on calibration data: the model's signals, and, as layers are fixed, the chip's.
+"""Signals on calibration data: the model's, and the chip's for layers that are quantized.
 
-Each layer is then given what arrives when the layers before it run as they will on the chip.
-Where a loop leads back, the model's own signals stand in. All is on the model's time.
+The inputs of a layer are those that arrive if the layers before it run as on the chip. For
+a connection that closes a loop, the model's own signals are used. All times are the model's.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from nrf_deploy.ir.network import Array, AvgPool, Conv, Delay, Linear, Network, 
 from nrf_deploy.ir.recording import Recording
 
 ELEMENTS = 20_000_000
-"""Of the largest layer's frames: longer data are cut."""
+"""The largest number of elements in the largest layer's frames: longer data are cut."""
 
 
 class Signals:
+    """Signals of every stop on a recording: `model` in floats, `chip` in integers so far."""
+
     def __init__(self, network: Network, view: Layers, recording: Recording):
         self.network, self.view = network, view
         largest = max(int(np.prod(network[stop].shape)) for stop in view.stops)
@@ -30,7 +32,7 @@ class Signals:
         self.chip: dict[str, Array] = {}
 
     def source(self, link: Link) -> Array:
-        """(steps, *shape) of what feeds this link."""
+        """Return the input of a link as (steps, *shape)."""
         frames = self._sent(link.source)
         late = link.back + link.delay
         if not late:
@@ -39,8 +41,8 @@ class Signals:
 
     def _sent(self, stop: str) -> Array:
         node = self.network[stop]
-        fed = all(link.source in self.chip for link in self.view.into(stop))
-        if stop not in self.chip and exact(node, Delay, SumPool, AvgPool) and fed:
+        quantized = all(link.source in self.chip for link in self.view.into(stop))
+        if stop not in self.chip and exact(node, Delay, SumPool, AvgPool) and quantized:
             total = np.zeros((self.steps, *node.shape))
             for link in self.view.into(stop):
                 frames = self.source(link)
@@ -53,7 +55,7 @@ class Signals:
         return self.chip.get(stop, self.model[stop])
 
     def sums(self, link: Link, weight: Array, shape: tuple[int, ...]) -> Array:
-        """What these integer weights make of it, (steps, *shape)."""
+        """Return the sums of a link with these integer weights as (steps, *shape)."""
         frames, node = self.source(link), link.node
         if exact(node, Conv):
             from .sparse_convolution import convolved  # starts numba
@@ -70,16 +72,16 @@ class Signals:
 
 
 def a_channel(x: Array) -> Array:
-    """(steps, channels, ...) summed for each channel."""
+    """Sum an array (steps, channels, ...) for each channel."""
     return np.asarray(np.moveaxis(x, 1, 0).reshape(x.shape[1], -1).sum(axis=1))
 
 
 def distance(got: Array, wanted: Array) -> Array:
-    """Places that differ, and how far each neuron's count is off: a channel.
+    """Return for each channel the mismatches plus the error of each neuron's spike count.
 
-    Places alone would prefer a lost spike (one place) to one moved by a step (two), and
-    a fit would learn silence. With the counts both cost the same.
+    Mismatches alone would prefer a lost spike (one mismatch) to one moved by a step (two),
+    and a fit would learn silence. With the counts both cost the same.
     """
-    fired, asked = got != 0, wanted != 0
-    counts = fired.sum(axis=0, dtype=np.int64) - asked.sum(axis=0, dtype=np.int64)
-    return np.asarray(a_channel(fired != asked) + a_channel(np.abs(counts)[None]))
+    left, right = got != 0, wanted != 0
+    counts = left.sum(axis=0, dtype=np.int64) - right.sum(axis=0, dtype=np.int64)
+    return np.asarray(a_channel(left != right) + a_channel(np.abs(counts)[None]))

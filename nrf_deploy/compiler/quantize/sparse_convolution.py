@@ -1,8 +1,8 @@
 """Convolutions of mostly empty frames, for trials on calibration data.
 
-A fit asks for the same layer's sums dozens of times, with other weights each time. Events
-are few, so each adds its rows of weights to what it reaches, and nothing else is touched.
-In float64, and so exact as long as sums stay below 2^53.
+A fit needs the sums of the same layer dozens of times, with other weights each time. Events
+are few, so each adds its rows of weights to the sums that it reaches, and no other sum is
+visited. Sums are float64, and so exact as long as they stay below 2^53.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from nrf_deploy.ir.network import Array, Conv
 
 
 def convolved(node: Conv, weight: Array, frames: Array) -> Array:
-    """(steps, *node.shape): what these weights make of frames (steps, *node.input_shape)."""
+    """Convolve frames (steps, *node.input_shape) with these weights to (steps, *node.shape)."""
     flat = (1,) * (2 - len(node.kernel))
     groups, steps = node.groups, len(frames)
     out, height, width = (node.shape[0], *flat, *node.shape[1:])
@@ -36,8 +36,11 @@ def convolved(node: Conv, weight: Array, frames: Array) -> Array:
 def _scatter(
     events: Array, value: Array, rows: Array, geometry: Array, each: int, total: Array
 ) -> None:
-    """`geometry` is stride, padding before, dilation, each along y and x; `each` are the
-    outputs of a group of channels."""
+    """Add the rows of weights of each event to `total`.
+
+    `geometry` holds stride, padding before and dilation, each along y and x; `each` is the
+    number of outputs of a group of channels.
+    """
     inputs, tall, wide, _ = rows.shape
     _, height, width, _ = total.shape
     for k in range(len(events)):

@@ -1,4 +1,4 @@
-"""A scheme as a TOML file: the rules, which --scheme takes back, and what followed from them."""
+"""A scheme as a TOML file: the rules, which --scheme reads, and the choices as comments."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 
 
 def scheme_toml(scheme: Scheme) -> str:
-    """Return a scheme as TOML, which `scheme` of `compile` takes back.
+    """Return a scheme as TOML, which `scheme` of `compile` accepts.
 
     Args:
         scheme: `scheme` of a bundle or a verdict.
 
     Returns:
-        The rules. What was chosen by them stands in comments, a line a connection: with the
-        same rules, network and data it is chosen again.
+        The rules. Comments list the choices, a line a connection: the same rules, network and
+        data lead to the same choices.
 
     Raises:
         ArgumentTypeError: An argument that is not a scheme (a TypeError).
     """
     demand(scheme, Scheme, "a scheme", "pass the scheme of a bundle or a verdict")
-    chosen = [f"# {_key(name)}: {_said(c)}" for name, c in scheme.connections.items()]
+    chosen = [f"# {_key(name)}: {_choice(c)}" for name, c in scheme.connections.items()]
     lines = [*rules_lines(scheme.rules), *(["", "# chosen:", *chosen] if chosen else [])]
     return "\n".join(lines) + "\n"
 
@@ -56,11 +56,11 @@ def _key(name: str) -> str:
 
 
 def _text(value: str | bool | float) -> str:
-    """JSON's strings, booleans and numbers are TOML's, but for the character DEL."""
+    """Write a value as JSON, which is also TOML once the character DEL is escaped."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _said(c: ConnectionScheme) -> str:
+def _choice(c: ConnectionScheme) -> str:
     low, high = float(np.min(c.gain)), float(np.max(c.gain))
     gain = f"gain {low:.6g}" if low == high else f"gains {low:.6g} to {high:.6g}"
     return f"{c.weight_bits} bits, exponent {c.exponent}, {gain}"

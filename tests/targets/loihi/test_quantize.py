@@ -289,8 +289,10 @@ def test_layers_that_the_network_has_not_are_refused_with_the_nearest_name() -> 
         compile(meeting(1.0), "loihi2", scheme=rules)
     found = {f.what: f.fix for f in refusal.value.findings}
     assert found == {
-        "the scheme sets a layer 'smal', which the network has not": "did you mean 'small'?",
-        "the scheme sets gain of 'n', which is neurons": "here decay may be set",
+        "the scheme refers to layer 'smal', which does not exist in the network": (
+            "did you mean 'small'?"
+        ),
+        "the scheme sets gain of 'n', which is neurons": "set only decay of it",
     }
 
 
