@@ -155,6 +155,7 @@ def _neurons(node: Population, rule: Spikes) -> Iterator[Finding]:
             why="such neurons spike at every event",
             fix="raise it above the reset",
         )
+    yield from _after_a_spike(node, rule)
     for key, unit, factor in node.membrane.numbers():
         if unit != "input" or np.all(factor > 0):
             continue
@@ -164,6 +165,26 @@ def _neurons(node: Population, rule: Spikes) -> Iterator[Finding]:
             layer=node.name,
             why="weights and thresholds are scaled by it",
             fix="make r positive and put the sign into the weights",
+        )
+
+
+def _after_a_spike(node: Population, rule: Spikes) -> Iterator[Finding]:
+    """Refuse resets and floors whose origin no rewrite could move to 0."""
+    if rule.reset == "value" and np.any(rule.reset_to):
+        yield error(
+            "SPECK-RESET-VALUE",
+            f"v_reset is {np.ravel(rule.reset_to)[0]:.4g}; it must be 0",
+            layer=node.name,
+            why="a spike empties a neuron, or takes the threshold off",
+            fix="train with a reset to 0",
+        )
+    if rule.floor is not None and np.any(rule.floor > 0):
+        yield error(
+            "SPECK-FLOOR",
+            f"v_floor is {np.max(rule.floor):.4g} above the potential after a reset",
+            layer=node.name,
+            why="the lowest potential of a core is 0 or below",
+            fix="train with a floor that is not above the reset",
         )
 
 

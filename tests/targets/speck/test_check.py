@@ -170,6 +170,33 @@ def test_a_linear_leak_needs_a_threshold_above_0_too(theta: float) -> None:
     assert codes(network, allow=["linear-leak"]) == ["SPECK-THRESHOLD"]
 
 
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"floor": -0.25, "reset_to": -0.5}, "SPECK-FLOOR"),
+        ({"floor": 0.25, "reset": "subtract"}, "SPECK-FLOOR"),
+        ({"reset_to": -0.5, "worth": 2.0}, "SPECK-RESET-VALUE"),
+    ],
+)
+def test_a_reset_or_a_floor_that_a_core_does_not_have_is_refused(
+    fields: dict[str, Any], code: str
+) -> None:
+    """A floor above the reset was taken for one at the reset, a reset beside `worth` for 0."""
+    held = {k: v if isinstance(v, str) else np.full(2, v) for k, v in fields.items()}
+    (found,) = said(chain((3,), linear("l", ones(2, 3)), neurons("n", (2,)).with_(**held)))
+    assert (found.code, found.layer) == (code, "n")
+
+
+def test_a_floor_below_the_reset_and_a_reset_that_is_not_read_are_no_fault() -> None:
+    low, two = np.full(2, -0.5), np.full(2, 2.0)
+    for fields in (
+        {"floor": 2 * low, "reset_to": low},
+        {"floor": 0 * low},
+        {"reset_to": low, "reset": "subtract", "worth": two},
+    ):
+        assert codes(chain((3,), linear("l", ones(2, 3)), neurons("n", (2,)).with_(**fields))) == []
+
+
 def test_a_threshold_a_channel_is_no_fault() -> None:
     theta = np.broadcast_to(np.array([1.0, 3.0])[:, None, None], (2, 2, 2))
     network = chain((1, 4, 4), conv("c", ones(2, 1, 3, 3), (4, 4)), neurons("n", (2, 2, 2), theta))
