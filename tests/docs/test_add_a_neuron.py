@@ -74,7 +74,7 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Copy:
 
 
 def test_the_page_has_the_steps_that_are_followed_here() -> None:
-    assert [len(blocks(x)) for x in ("python", "diff", "console")] == [2, 3, 2]
+    assert [len(blocks(x)) for x in ("python", "diff", "console")] == [2, 4, 2]
     assert "Create `nrf_deploy/neurons/tired.py`" in PAGE
 
 
@@ -95,3 +95,24 @@ def test_no_chip_runs_it_before_it_is_taught_and_the_emulator_does_afterwards(
         done = taught.call(command)
         assert (done.returncode, done.stdout.strip("\n")) == (0, printed), done.stderr
     assert taught.call("nrf-deploy check tired.nir --target loihi2").returncode == 4
+
+
+def test_the_probe_shows_that_the_emulator_reads_it(taught: Copy) -> None:
+    """Of the models without a kernel, so that none is compiled here."""
+    ask = """if True:
+        from nrf_deploy.compiler.target import chip_named
+        from nrf_deploy.testing.conformance import declared
+        target, chip = chip_named("emulator")
+        domain = target.accepts(chip)
+        print(declared.unprobed(domain))
+        for q in declared.questions(domain):
+            if q.feature == "tired=Tired" and q.row.model in ("lif_tired", "cuba_lif_tired"):
+                print(q.told(), declared.answer(target, chip, q).given)
+    """
+    done = taught.call(f"python -c {shlex.quote(ask)}")
+    assert done.stdout == "['tired=Tired']\n", done.stderr
+    taught.patch(blocks("diff")[3])
+    done = taught.call(f"python -c {shlex.quote(ask)}")
+    kinds = ("Integrator", "Leaky", "CurrentLeaky")
+    ran = "".join(f"{kind} neurons with tired=Tired ran\n" for kind in kinds)
+    assert done.stdout == f"[]\n{ran}", done.stderr

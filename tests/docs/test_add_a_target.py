@@ -127,7 +127,7 @@ def test_every_case_with_neurons_that_remember_names_the_same_cause(broken: Path
     assert done.returncode == 1
     assert told.count("Likely cause:") == 1
     assert "Likely cause: right if decay were one less." in told
-    assert "verdict: failed: 18 of 25 cases" in told
+    assert "verdict: failed: 18 of 26 cases" in told
 
 
 @pytest.mark.parametrize(
@@ -186,6 +186,24 @@ def test_a_target_that_takes_a_subclass_for_its_base_fails(
     done = call(path, *words)
     assert done.returncode == 1
     assert said in unwrapped(done.stdout), done.stdout
+
+
+@pytest.mark.parametrize("feature", ["floor", "refractory", "reset=subtract"])
+def test_a_target_that_names_a_feature_and_does_not_read_it_fails(
+    site: Path, tmp_path: Path, feature: str
+) -> None:
+    path = tmp_path / "site"
+    subprocess.run(["cp", "-r", str(site), str(path)], check=True)
+    code = path / "toy8" / "__init__.py"
+    text = code.read_text()
+    where = "{nrf.Integrator, nrf.Leaky}, nrf.Spikes)"
+    assert text.count(where) == 1
+    code.write_text(text.replace(where, f"{where[:-1]}, {{{feature!r}}})"))
+    words = ["conformance", "--target", "toy8", "--case", "declared-features"]
+    assert call(site, *words).returncode == 0
+    done = call(path, *words)
+    assert done.returncode == 1
+    assert f"Integrator neurons with {feature}: toy8 differs in" in unwrapped(done.stdout)
 
 
 @pytest.mark.parametrize(

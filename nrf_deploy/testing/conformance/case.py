@@ -8,7 +8,7 @@ few bits, and what differs is meaning and not rounding.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -16,6 +16,8 @@ import numpy as np
 from nrf_deploy.bundle.bundle import Bundle
 from nrf_deploy.compiler.place.placement import Placement
 from nrf_deploy.compiler.quantize.scheme import Scheme
+from nrf_deploy.compiler.target import Target
+from nrf_deploy.diagnostics.findings import Finding
 from nrf_deploy.ir.network import Array, Input, Network
 from nrf_deploy.ir.program import Program
 from nrf_deploy.ir.recording import Recording, Trace
@@ -49,13 +51,18 @@ class Image:
     made_by: str
 
 
+Judge = Callable[[Target, str], Sequence[Finding]]
+"""(target, chip) -> errors"""
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Case:
     """`covers` names the rules that it needs, in words.
 
     `subject` is a Bundle that holds a program built by hand, or a model. `expected` is as a run
     gives it, `behind` steps later than the program's own. `made_by` says who made the expected
-    values, in which version. `refusal`: the target must refuse what the case holds.
+    values, in which version. `judge`, where there is one, finds
+    what is wrong with a target itself: no trace is expected.
     """
 
     name: str
@@ -69,7 +76,7 @@ class Case:
     units: int = 0
     hidden: Hidden = field(default_factory=dict)
     image: Image | None = None
-    refusal: bool = False
+    judge: Judge | None = None
 
     @property
     def arithmetic(self) -> str | None:

@@ -59,8 +59,8 @@ class Conformance:
 
     @property
     def compared(self) -> bool:
-        """Return True if a run was compared, or if only refusals were demanded."""
-        runs = [r for r in self.results if not r.case.refusal]
+        """Return True if a run was compared, or if only the target itself was judged."""
+        runs = [r for r in self.results if r.case.judge is None]
         return any(r.status == "ok" for r in runs or self.results)
 
     def text(self) -> str:

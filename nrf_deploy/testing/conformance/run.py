@@ -34,7 +34,7 @@ from nrf_deploy.ir.program import UNSAID
 from nrf_deploy.ir.recording import Trace
 from nrf_deploy.verification.judge import silent
 
-from . import unknown
+from . import declared, unknown
 from .case import Case, Kit
 from .model_units import in_its_units
 from .result import Conformance, Result
@@ -89,7 +89,7 @@ def task(
         for case in kit.cases
         if _concerns(case, target, kit.engines.get(engine))
     ]
-    cases = [*every, *([unknown.CASE] if engine == "emulator" else [])]
+    cases = [*every, *([unknown.CASE, declared.CASE] if engine == "emulator" else [])]
     refuse(_unknown(only, cases), UsageError)
     return Task(
         target, chip, engine, tuple(c for c in cases if not only or {c.name, c.title} & {*only})
@@ -170,8 +170,8 @@ def held_against(asked: Task, case: Case) -> Result:
 
 
 def _ran(asked: Task, case: Case) -> Result:
-    if case.refusal:
-        wrong = unknown.accepted(asked.target, asked.chip)
+    if case.judge is not None:
+        wrong = case.judge(asked.target, asked.chip)
         return Result(case, "differs" if wrong else "ok", findings=tuple(wrong))
     bundle = case.subject
     if not isinstance(bundle, Bundle):
