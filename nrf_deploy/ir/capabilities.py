@@ -1,9 +1,9 @@
-"""Domains: what code that interprets a network reads of its nodes, and the refusal of the rest.
+"""Domains: the nodes and features that an interpreter of networks reads; others are refused.
 
-Support is declared and never inherited. Types are compared as they are (`type(node)`), so that a
+Support is declared and never inherited. Types are compared exactly (`type(node)`), so that a
 subclass of a known kind is another kind; and a feature of a neuron (a field of its membrane or
-its rule that is not neutral) is refused until somebody names it. To name a feature is to say "my
-check and my lowering read this field", not "every value of it fits".
+its rule that is not neutral) is refused until a row names it. Naming a feature means "my check
+and my lowering read this field", not "every value of it fits".
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Accepts:
 
 @dataclass(frozen=True)
 class Domain:
-    """What an interpreter reads: rows of neurons, and exact types of all other nodes.
+    """The nodes that an interpreter reads: rows of neurons, and exact types of all other nodes.
 
     Args:
         neurons: rows; the first that accepts a population names its model
@@ -75,8 +75,8 @@ class Domain:
         return tuple(row for row in self.neurons if row.model is not None)
 
 
-def _types(name: str, given: Iterable[Any], base: type) -> frozenset[Any]:
-    types = frozenset(given)
+def _types(name: str, members: Iterable[Any], base: type) -> frozenset[Any]:
+    types = frozenset(members)
     if wrong := [t for t in types if not (isinstance(t, type) and issubclass(t, base))]:
         raise TypeError(f"{name} holds {wrong[0]!r}; expected subclasses of {base.__name__}")
     return types
@@ -109,7 +109,7 @@ def missing(node: Node, row: Accepts) -> frozenset[str] | None:
 
 
 def outside(node: Node, domain: Domain) -> str:
-    """Return what of a node is not in the domain, in words; "" if all of it is."""
+    """Return in words the part of a node that is not in the domain; "" if all of it is."""
     if type(node) is not Population:
         return "" if type(node) in domain.nodes | PORTS else f"the kind {kind_name(type(node))}"
     if accepted(node, domain.runs) is not None:
@@ -130,7 +130,7 @@ def unknown(network: Network, domain: Domain, who: str) -> list[Finding]:
 
 
 def unrun(network: Network, domain: Domain, who: str) -> list[Finding]:
-    """Refuse every node that the interpreter does not run: what its check did not explain."""
+    """Refuse every node that the interpreter does not run and that its check did not refuse."""
     return list(_refused(network, domain, domain.runs, domain.nodes, who))
 
 
@@ -205,7 +205,7 @@ def neurons_name(membrane: type[Membrane], rule: type[Rule]) -> str:
 
 
 def kind_name(kind: type[Node]) -> str:
-    """Return the name of a kind in messages: of a foreign class its own, never its base's."""
+    """Return the name of a kind in messages; a foreign class has its own, not its base's."""
     if kind.__module__ == Node.__module__:
         return kind.kind if kind in KINDS.values() else kind.__name__
     own = kind.__name__
@@ -243,7 +243,7 @@ def _possible(part: type[Part]) -> Iterator[str]:
 
 
 def _about(node: Population) -> dict[str, str]:
-    """Return what each feature of these neurons is, in words."""
+    """Return a description of each feature of these neurons."""
     words: dict[str, str] = {}
     for part, before in ((node.rule, ""), (node.membrane, f"{type(node.membrane).__name__}.")):
         for f in fields(part):

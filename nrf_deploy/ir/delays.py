@@ -1,4 +1,4 @@
-"""Delays in steps, and the refusal of those that are no whole number."""
+"""Delays in steps, and the refusal of those that are not integers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def delay_steps(node: Delay, dt: float) -> Array:
 
 
 def delay_faults(node: Delay, dt: float) -> Iterator[Finding]:
-    """A delay must be a whole number of steps, to the precision of a float32."""
+    """Refuse delays that are not an integer of steps, to the precision of a float32."""
     exact = node.delay.astype(np.float64) / dt
     wrong = np.argwhere(
         (exact < 0) | (np.abs(exact - np.rint(exact)) > 1e-6 * np.maximum(exact, 1))
@@ -26,7 +26,7 @@ def delay_faults(node: Delay, dt: float) -> Iterator[Finding]:
         yield error(
             "REF-DELAY",
             f"a delay of {node.delay[where]} is {exact[where]} steps of {dt}",
-            why="a signal can only be late by a whole number of steps",
+            why="a delay can only be an integer number of steps",
             fix="choose a dt that divides every delay",
             layer=node.name,
             neuron=where,

@@ -1,4 +1,4 @@
-"""Values held against the annotations of dataclasses."""
+"""Checks of values against the annotations of dataclasses."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def fields_of(cls: type) -> dict[str, Any]:
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Whether a value is what an annotation of our nouns says."""
+    """Return whether a value has the type of an annotation."""
     origin, args = get_origin(hint), get_args(hint)
     if hint is Any:
         return True
@@ -47,7 +47,7 @@ def fits(value: Any, hint: Any) -> bool:
 
 
 def misfits(noun: Any, called: str) -> Iterator[str]:
-    """Yield the fields of a dataclass that hold what their annotations do not allow."""
+    """Yield the fields of a dataclass whose values their annotations do not allow."""
     for name, hint in _hints(type(noun)).items():
         if not fits(value := getattr(noun, name), hint):
             yield f"{name} of {called} is {value!r:.80}, which it cannot be"

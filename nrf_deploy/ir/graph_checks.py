@@ -10,18 +10,21 @@ from nrf_deploy.diagnostics.findings import Finding, error
 
 from .network import Delay, Edge, Node, Population
 
-STATELESS_CYCLE = "without a neuron or a delay in it, a value would have to exist before itself"
+STATELESS_CYCLE = "without a neuron or a delay in it, a value would depend on itself"
 
 
 def stateless_cycles(nodes: dict[str, Node], edges: Iterable[Edge], dt: float) -> list[Finding]:
-    """Cycles in which nothing remembers: peel off the ends until only cycles are left."""
+    """Refuse cycles without state.
 
-    def remembers(node: Node) -> bool:
+    Open ends of the subgraph without state are removed until only cycles are left.
+    """
+
+    def has_state(node: Node) -> bool:
         if isinstance(node, Delay):
             return bool(np.all(node.delay >= dt / 2))
         return type(node) is Population
 
-    left = {name for name, node in nodes.items() if not remembers(node)}
+    left = {name for name, node in nodes.items() if not has_state(node)}
     inside = [e for e in edges if e[0] in left and e[1] in left]
     while inside:
         sources, targets = {s for s, _ in inside}, {t for _, t in inside}
@@ -37,7 +40,7 @@ def stateless_cycles(nodes: dict[str, Node], edges: Iterable[Edge], dt: float) -
 
 
 def edge_shapes(nodes: dict[str, Node], edges: Iterable[Edge]) -> list[Finding]:
-    """Each edge carries the shape that its target takes; where edges meet, they add."""
+    """Refuse edges whose shape is not the one that their target takes."""
     return [
         _mismatch(nodes[source], nodes[target])
         for source, target in edges
@@ -46,13 +49,13 @@ def edge_shapes(nodes: dict[str, Node], edges: Iterable[Edge]) -> list[Finding]:
 
 
 def _mismatch(source: Node, target: Node) -> Finding:
-    given, taken = source.shape, target.input_shape
-    what = f"{source.name!r} gives {given}, but this takes {taken}"
-    if target.kind == "Conv" and len(given) == len(taken) and given[0] != taken[0]:
-        why = f"{taken[0]} input channels follow from its weights and groups"
+    output, input_ = source.shape, target.input_shape
+    what = f"{source.name!r} gives {output}, but this takes {input_}"
+    if target.kind == "Conv" and len(output) == len(input_) and output[0] != input_[0]:
+        why = f"{input_[0]} input channels follow from its weights and groups"
         return error("NIR-CHANNELS", what, why=why, layer=target.name)
-    fix = "mend the shapes"
-    if target.kind == "Linear" and len(given) > 1:
+    fix = "correct the shapes"
+    if target.kind == "Linear" and len(output) > 1:
         fix = "put a Flatten before it"
-    why = "an edge hands a signal on as it is; where edges meet, equal shapes add"
+    why = "an edge does not change a signal; where edges meet, equal shapes add"
     return error("NIR-SHAPE", what, why=why, fix=fix, layer=target.name)

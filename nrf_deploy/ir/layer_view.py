@@ -1,10 +1,10 @@
-"""A legalised Network seen as chips see it: stops, and links between them.
+"""A view of a legalised Network as chips need it: stops, and links between them.
 
 A *stop* gives a signal in each step: an input, a population, a threshold, a delay,
 or a pool that a further connection reads (a chip that keeps it needs a layer for it).
-A *link* is one connection from one stop to one or several others. A Flatten is no
-link: flat indices are row-major everywhere, so it changes nothing. A chip that has no
-place for a Delay can see through it: then it is so many steps of a link.
+A *link* is one connection from one stop to one or several others. A Flatten is not a
+link: flat indices are row-major everywhere, so it changes nothing. For a chip without
+Delay nodes a Delay can be part of a link: its steps then count as delay of the link.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from .network import (
 
 @dataclass(frozen=True)
 class Link:
-    """`node` is None where one stop feeds another directly, one to one.
+    """A connection between stops; `node` is None if one stop feeds another directly, one to one.
 
-    `back` is 1 where the way closes a cycle: the model then carries one step of delay on it.
-    `late` is 1 where that delay lies behind the node and the network starts its loops at zero,
-    so that the bias of the node misses the first step.
+    `back` is 1 if the path closes a cycle: the model then has one step of delay on it.
+    `late` is 1 if that delay is behind the node and the network starts its loops at zero, so
+    that the bias of the node is missing in the first step.
     `delay` counts the steps of the Delays before the node.
     """
 
@@ -52,7 +52,10 @@ class Link:
 
 @dataclass(frozen=True)
 class Layers:
-    """`loose` are connections that no population follows or precedes: not layered yet."""
+    """Stops and links of a network.
+
+    `loose` are connections that no population follows or precedes: not layered yet.
+    """
 
     stops: tuple[str, ...]
     links: tuple[Link, ...]
@@ -63,22 +66,22 @@ class Layers:
 
 
 def layers(network: Network, *, through_delays: bool = False) -> Layers:
-    """The stops in the network's order, and the links between them.
+    """Return the stops in the network's order, and the links between them.
 
-    `through_delays`: a Delay is no stop where it has one length, for whole steps, and stands
-    between a stop and what takes its signal in.
+    `through_delays`: a Delay is not a stop if it has one length, an integer of steps, and is
+    between a stop and a node that takes its signal.
     """
     through = _through(network) if through_delays else frozenset()
     return _Walk(network, through).layers()
 
 
 Way = tuple[str, int, int]
-"""A node, 1 where the way there closes a cycle, and the steps of the Delays on it."""
+"""A node, 1 if the path there closes a cycle, and the steps of the Delays on the path."""
 
 
 @dataclass(frozen=True)
 class _Walk:
-    """Along a network, seen through Flatten and the Delays in `through`."""
+    """A walk along a network that passes through Flatten and the Delays in `through`."""
 
     network: Network
     through: frozenset[str]
@@ -117,12 +120,12 @@ class _Walk:
         return not isinstance(node, Connection)
 
     def ahead(self, name: str) -> Iterator[Way]:
-        """What this node feeds."""
+        """Yield the nodes that this node feeds."""
         for target in self.network.targets(name):
             yield from self.way((name, target), target, self.ahead)
 
     def behind(self, name: str) -> Iterator[Way]:
-        """What feeds this node."""
+        """Yield the nodes that feed this node."""
         for source in self.network.sources(name):
             yield from self.way((source, name), source, self.behind)
 
@@ -138,40 +141,43 @@ class _Walk:
         sources = list(self.behind(node.name))
         for source, behind, delay in sources:
             if not self.is_stop(source):
-                continue  # the connection before it is loose and says so
+                continue  # the connection before it is in `loose`
             for late in sorted({back for _, back, _ in ends}):
                 targets = tuple(t for t, back, _ in ends if back == late)
-                alone = len(sources) == 1 and len({back for _, back, _ in ends}) == 1
+                single = len(sources) == 1 and len({back for _, back, _ in ends}) == 1
                 name = f"{source}->{node.name}" + (f" (delay {delay})" if delay else "")
                 name += " (back)" if late else ""
-                name = node.name if alone else fresh(self.network, name)
+                name = node.name if single else fresh(self.network, name)
                 misses = late * (self.network.loop_start == "zero")
                 yield Link(name, node, source, targets, behind | late, misses, delay)
 
     def direct(self, name: str) -> Iterator[Link]:
-        """One-to-one links from this stop to stops, an Output excepted: that is only a tap."""
+        """Yield the one-to-one links from this stop to other stops, except to an Output."""
         for target, back, delay in self.ahead(name):
             if not isinstance(self.network[target], Connection | Output):
-                made = f"{name}->{target}" + (f" (delay {delay})" if delay else "")
-                yield Link(fresh(self.network, made), None, name, (target,), back, 0, delay)
+                link = f"{name}->{target}" + (f" (delay {delay})" if delay else "")
+                yield Link(fresh(self.network, link), None, name, (target,), back, 0, delay)
 
 
 def _through(network: Network) -> frozenset[str]:
-    """The Delays that links can take in. One behind a connection would hold its bias back
-    too, and one before an Output has nothing to wait for."""
-    found: set[str] = set()
+    """Return the Delays that can be part of links.
+
+    A Delay behind a connection would delay its bias too, and one before an Output has no
+    link to be part of.
+    """
+    passable: set[str] = set()
     for name in network.order:
         node = network[name]
         if exact(node, Delay):
             sources = [network[s] for s in network.sources(name)]
             clear = all(
-                type(s) in (Input, Population, Threshold) or s.name in found for s in sources
+                type(s) in (Input, Population, Threshold) or s.name in passable for s in sources
             )
             ends = (network[t] for t in network.targets(name))
             one = np.ptp(node.delay) == 0 and not any(delay_faults(node, network.dt))
             if clear and sources and one and not any(exact(e, Output) for e in ends):
-                found.add(name)
-    return frozenset(found)
+                passable.add(name)
+    return frozenset(passable)
 
 
 def _steps(network: Network, name: str) -> int:
@@ -181,7 +187,7 @@ def _steps(network: Network, name: str) -> int:
 
 
 def fresh(network: Network, name: str) -> str:
-    """The name, made longer until no node has it: links are known by their names."""
+    """Extend a name until no node has it: links are identified by their names."""
     while name in network:
         name += "~"
     return name

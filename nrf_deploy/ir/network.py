@@ -2,9 +2,9 @@
 
 A Network is a directed graph of nodes. A node is a *connection* (linear in its
 input and without memory), a *population* of neurons (with state), or a port.
-Where several edges meet, their signals add. Several populations that hang on
-one connection share its weights, and several connections may hold the same
-array: sharing is visible in the graph and costs nothing.
+Where several edges meet, their signals add. Several targets of one connection
+share its weights, and several connections may hold the same array: sharing is
+visible in the graph and costs nothing.
 
 Shapes are full and without batch or time: (C, Y, X), (C, L) or (N,). Names and
 order are the file's. Time is counted in steps of `dt` (in the units of the
@@ -12,7 +12,7 @@ model's time constants). An input value is a current held for one step.
 
 In a cycle, the edge that closes it (the one that a depth-first walk from the
 inputs finds to lead back) carries the value of the step before. In the first step it
-carries what the connections before it give without any spike: their biases.
+carries the output of the connections before it without any spike: their biases.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ __all__ = [
 Edge = tuple[str, str]
 LoopStart = Literal["bias", "zero"]
 DATA = ("readout", "receptive_fields")
-"""What a Network carries as plain JSON data."""
+"""The fields of a Network that are plain JSON data."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,10 +101,10 @@ class Network:
         nodes: Connections, populations and ports, in the file's order.
         edges: (source, target) by name. Where several meet, their signals add.
         dt: The time step, in the unit of the model's time constants.
-        readout: What a host does with the outputs (coordinates, classes), as plain JSON data.
+        readout: The use of the outputs by a host (coordinates, classes), as plain JSON data.
         receptive_fields: By population, the field through which each channel sees the input,
             as plain JSON data (docs/receptive-fields.md). Tests of covariance read it.
-        loop_start: What an edge that closes a cycle carries in the first step: the "bias" of
+        loop_start: The value of an edge that closes a cycle in the first step: the "bias" of
             the connections before it, or "zero", so that their bias acts from the second step.
     """
 
@@ -169,7 +169,7 @@ class Network:
     def back_edges(self) -> frozenset[Edge]:
         """The edges that close a cycle: each carries one step of delay.
 
-        Found by a depth-first walk from the inputs (then from any node not yet
+        They are found by a depth-first walk from the inputs (then from any node not yet
         reached), in the order of nodes and edges.
         """
         back: set[Edge] = set()
@@ -193,7 +193,7 @@ class Network:
 
     @cached_property
     def biased_loops(self) -> bool:
-        """Does a connection before a back edge add a bias, so that `loop_start` matters?"""
+        """True if a connection before a back edge adds a bias, so that `loop_start` matters."""
         ahead = [source for source, _ in self.back_edges]
         seen: set[str] = set()
         while ahead:
@@ -209,7 +209,7 @@ class Network:
 
     @cached_property
     def order(self) -> tuple[str, ...]:
-        """Names so that all but the back edges lead forward; the file's order breaks ties."""
+        """Names in an order in which only back edges lead back; ties keep the file's order."""
         waiting = {
             n.name: {s for s in self.sources(n.name) if (s, n.name) not in self.back_edges}
             for n in self.nodes

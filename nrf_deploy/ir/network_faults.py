@@ -1,7 +1,7 @@
-"""The faults of a network that did not come out of a .nir file just now: the same rules.
+"""Faults of a network that was not just read from a .nir file, by the same rules.
 
-io.nir checks the fields of a file while it builds nodes of them; here the nodes are there already,
-out of a bundle or built by hand, and each must be one that such a file could have given.
+io.nir checks the fields of a file while it builds nodes from them. Here the nodes exist already,
+from a bundle or built by hand, and each must be one that such a file could contain.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from .network import (
 )
 from .time_constants import timeless
 
-MOST_NODES = 2_000
+NODE_LIMIT = 2_000
 ELEMENTS = 1 << 27
 """Limit on the elements of all nodes, counted as io.nir.scan.Limits counts them."""
 LARGEST = 1 << 31
@@ -45,11 +45,11 @@ LONGEST_DELAY = 1 << 16
 
 
 def faults(network: Network) -> Iterator[str]:
-    """Yield every fault in words; what joins the nodes is looked at once each is sound."""
-    found = [*misfits(network, "the network")]
-    found = found or [f for node in network.nodes for f in misfits(node, f"node {_name(node)}")]
-    found = found or [*_nodes(network)]
-    yield from found or _graph(network)
+    """Yield every fault in words; the edges are checked only if every node is sound."""
+    texts = [*misfits(network, "the network")]
+    texts = texts or [f for node in network.nodes for f in misfits(node, f"node {_name(node)}")]
+    texts = texts or [*_nodes(network)]
+    yield from texts or _graph(network)
 
 
 def _name(node: Any) -> str:
@@ -60,12 +60,12 @@ def _nodes(network: Network) -> Iterator[str]:
     names = [node.name for node in network.nodes]
     if len(set(names)) != len(names):
         yield "two nodes of the network have the same name"
-    if len(names) > MOST_NODES:
-        yield f"the network has {len(names):,} nodes; expected at most {MOST_NODES:,}"
+    if len(names) > NODE_LIMIT:
+        yield f"the network has {len(names):,} nodes; expected at most {NODE_LIMIT:,}"
     for end in sorted({end for edge in network.edges for end in edge} - set(names)):
-        yield f"an edge of the network names {end!r:.80}, which is no node"
+        yield f"an edge of the network names {end!r:.80}, which is not a node"
     if len(set(network.edges)) != len(network.edges):
-        yield "an edge of the network is there twice"
+        yield "an edge of the network occurs twice"
     for node in network.nodes:
         if not node.name or not node.name.isprintable():
             yield f"{_name(node)} is empty or holds control characters; expected a name"
@@ -103,8 +103,8 @@ def _population(node: Population) -> Iterator[str]:
         if type(part) not in (*MEMBRANES, *RULES, *PARTS):
             yield f"there is no {type(part).__name__}"
             return
-        if found := [*misfits(part, type(part).__name__)] or [*part.faults()]:
-            yield from found
+        if texts := [*misfits(part, type(part).__name__)] or [*part.faults()]:
+            yield from texts
             return
         for key, _, array in part.numbers():
             scalar = not isinstance(getattr(part, key), np.ndarray)
@@ -125,16 +125,16 @@ def _conv(node: Conv) -> Iterator[str]:
     if axes not in (1, 2):
         yield f"weight has the shape {node.weight.shape}; expected 3 or 4 axes"
         return
-    found = [
+    texts = [
         *_sizes("input_size", node.input_size, axes),
         *_sizes("stride", node.stride, axes),
         *_sizes("dilation", node.dilation, axes),
         *_pads(node.padding, axes),
     ]
     if not 1 <= node.groups <= node.weight.shape[0] or node.weight.shape[0] % node.groups:
-        found.append(f"{node.groups} groups do not divide {node.weight.shape[0]} channels")
-    yield from found or _window(node)
-    if not found and node.bias is not None:
+        texts.append(f"{node.groups} groups do not divide {node.weight.shape[0]} channels")
+    yield from texts or _window(node)
+    if not texts and node.bias is not None:
         whole = node.bias.shape == node.shape
         yield from _numbers("bias", node.bias, node.shape if whole else node.weight.shape[:1])
 
@@ -144,13 +144,13 @@ def _pool(node: Pool) -> Iterator[str]:
     if axes not in (1, 2):
         yield f"window is {node.window!r:.80}; expected 1 or 2 sizes"
         return
-    found = [
+    texts = [
         *_sizes("input", node.pool_input, 1 + axes),
         *_sizes("window", node.window, axes),
         *_sizes("stride", node.stride, axes),
         *_pads(node.padding, axes),
     ]
-    yield from found or _window(node)
+    yield from texts or _window(node)
 
 
 def _window(node: Conv | Pool) -> Iterator[str]:
@@ -195,12 +195,12 @@ def _graph(network: Network) -> Iterator[str]:
     elements = sum(max(math.prod(n.shape), math.prod(n.input_shape)) for n in network.nodes)
     if elements > ELEMENTS:
         yield f"the network has {elements:,} elements; expected at most {ELEMENTS:,}"
-    found: list[Finding] = timeless(network)
+    findings: list[Finding] = timeless(network)
     nodes = {node.name: node for node in network.nodes}
-    found += edge_shapes(nodes, network.edges)
-    if not found:
-        found += stateless_cycles(nodes, network.edges, network.dt)
-    for finding in found:
+    findings += edge_shapes(nodes, network.edges)
+    if not findings:
+        findings += stateless_cycles(nodes, network.edges, network.dt)
+    for finding in findings:
         place = f"node {finding.layer!r}: " if finding.layer else ""
         yield f"{place}{finding.what}"
     for source, target in network.edges:
@@ -220,12 +220,12 @@ def _delays(node: Delay, dt: float) -> Iterator[str]:
     if off.any() or steps.min() < 0 or steps.max() > LONGEST_DELAY:
         yield (
             f"node {node.name!r}: delays from {steps.min():g} to {steps.max():g} steps; expected "
-            f"whole numbers from 0 to {LONGEST_DELAY:,}"
+            f"integers from 0 to {LONGEST_DELAY:,}"
         )
 
 
 def _reached(network: Network) -> Iterator[str]:
-    """Yield what no input reaches: it would have no value. Programs built by hand have none."""
+    """Yield the nodes that no input reaches: they would have no value."""
     ahead = [n.name for n in network.of(Input)]
     seen = set(ahead)
     while ahead:

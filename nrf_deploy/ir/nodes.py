@@ -26,13 +26,13 @@ Array = NDArray[Any]
 
 
 def first(mask: Array) -> tuple[int, ...]:
-    """Of the neurons where this holds, the one that a finding names."""
+    """Return the index of the first neuron where `mask` is true, for a finding."""
     return tuple(int(i) for i in np.unravel_index(int(np.argmax(mask)), mask.shape))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Node:
-    """`shape` is the shape of what a node gives; `input_shape` of what it takes."""
+    """A node; `shape` is the shape of its output, `input_shape` that of its input."""
 
     name: str
     kind: ClassVar[str]
@@ -72,6 +72,8 @@ def exact(node: Node | None, *kinds: type[Node]) -> bool:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Port(Node):
+    """An input or output of the network."""
+
     port_shape: Shape
 
     @property
@@ -91,12 +93,12 @@ class Output(Port):
 
 
 class Connection(Node):
-    """Linear (or affine) in its input and without state."""
+    """A node without state whose output is linear (or affine) in its input."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Linear(Connection):
-    """y = weight @ x + bias; weight (out, in), bias (out,) or None."""
+    """A matrix, y = weight @ x + bias; weight (out, in), bias (out,) or None."""
 
     kind = "Linear"
     weight: Array
@@ -112,7 +114,7 @@ class Linear(Connection):
 
 
 def window_output(size: int, kernel: int, stride: int, pads: tuple[int, int], dilation: int) -> int:
-    """Positions of a window along one axis (floor, as every framework does)."""
+    """Count the positions of a window along one axis (floor, like every framework)."""
     return (size + sum(pads) - dilation * (kernel - 1) - 1) // stride + 1
 
 
@@ -121,8 +123,8 @@ class Conv(Connection):
     """Cross-correlation over one or two axes, zero-padded.
 
     weight (out, in/groups, *kernel). bias is None, (out,), or a full map of the
-    output's shape: the map appears where a shift before a padded convolution was
-    folded in and the borders differ from the middle.
+    output's shape: a rewrite that folds a shift into a padded convolution creates the
+    map, because the borders differ from the middle.
     """
 
     kind = "Conv"
@@ -154,7 +156,7 @@ class Conv(Connection):
 class Pool(Connection):
     """Channel-wise window sum (SumPool) or mean over the whole window (AvgPool).
 
-    Padding counts as zeros in both; a border that no whole window covers is
+    Padding counts as zeros in both; a border that no full window covers is
     left out, as in every framework.
     """
 
@@ -202,7 +204,7 @@ class Flatten(Connection):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Scale(Connection):
-    """y = scale * x, element by element."""
+    """A factor for each element, y = scale * x."""
 
     kind = "Scale"
     scale: Array
@@ -217,7 +219,7 @@ class Scale(Connection):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Threshold(Node):
-    """y = 1 where x > threshold, else 0; no state."""
+    """A comparison without state: y = 1 where x > threshold, else 0."""
 
     kind = "Threshold"
     threshold: Array
@@ -229,7 +231,7 @@ class Threshold(Node):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Delay(Node):
-    """y(t) = x(t - delay), delay in the units of dt, per element."""
+    """A delay for each element in the units of dt, y(t) = x(t - delay)."""
 
     kind = "Delay"
     delay: Array
@@ -241,14 +243,14 @@ class Delay(Node):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Population(Node):
-    """Neurons: a membrane, and the rule of what leaves it (neurons/). It is never subclassed."""
+    """Neurons: a membrane, and the rule of its output (neurons/). It is never subclassed."""
 
     membrane: Membrane
     rule: Rule
 
     @property
     def kind(self) -> str:  # type: ignore[override]
-        """Return the name of NIR's node; where NIR has none, that of the membrane before it."""
+        """The name of NIR's node; if NIR has none, that of the membrane before it."""
         node = self.membrane.nir[self.spikes]
         return node if self.membrane.near is None else type(self.membrane).__name__ + node
 
@@ -266,7 +268,7 @@ class Population(Node):
 
     @cached_property
     def features(self) -> frozenset[str]:
-        """Return every feature that is not neutral; those of the membrane bear its name."""
+        """The features that are not neutral; those of the membrane begin with its name."""
         own = {f"{type(self.membrane).__name__}.{x}" for x in self.membrane.features()}
         return frozenset(own) | self.rule.features()
 
@@ -290,7 +292,7 @@ class Population(Node):
 
 
 def gives_values(node: Node | None) -> bool:
-    """Return True for neurons that send their value; all other nodes pass on spikes."""
+    """Return True for neurons that send their value; all other nodes send spikes."""
     return type(node) is Population and not node.spikes
 
 

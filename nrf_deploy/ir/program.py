@@ -1,12 +1,12 @@
-"""Everything a chip will hold: integers, and the name of the arithmetic that gives them meaning.
+"""Programs: the integers on a chip, and the name of the arithmetic that interprets them.
 
 A Program is a graph of synapses and populations. In each step every population
-takes the sum of what arrives, updates its state and gives an output (a spike, or
+takes the sum of its inputs, updates its state and gives an output (a spike, or
 an integer payload); synapses carry outputs to their targets, where they arrive
-`delay` steps later. What a weight, a sum or a state *means* in integers (shifts,
-clips, rounding) is the arithmetic's affair; the Program only names its parameters.
+`delay` steps later. The arithmetic defines the meaning of weights, sums and states
+(shifts, clips, rounding); the Program only names its parameters.
 
-It can be built by hand, with no float model behind it.
+It can be built by hand, without a float model.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from .network import Array, Pads, Shape, window_output
 
 Params = Mapping[str, Any]  # name -> int or integer array
 OUTPUT = "output"
-UNSAID = "ORIGIN-OUTPUT"
+MISSING_SCALE = "ORIGIN-OUTPUT"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Port:
-    """Where events enter. Values are integers, from `lowest` (by default -peak) to `peak`."""
+    """An entry of events. Values are integers from `lowest` (by default -peak) to `peak`."""
 
     name: str
     shape: Shape
@@ -69,8 +69,10 @@ class Synapses:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Dense(Synapses):
-    """weight (out, in) over the flattened source. `delays` (out, in), where given,
-    adds that many steps to each single synapse."""
+    """Synapses with a weight (out, in) over the flattened source.
+
+    `delays` (out, in), if not None, adds its steps to each single synapse.
+    """
 
     kind = "dense"
     source_shape: Shape
@@ -88,7 +90,7 @@ class Dense(Synapses):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Sparse(Synapses):
-    """Like Dense, with weight[k] from flat source `column[k]` to flat target `row[k]`."""
+    """Synapses like Dense; weight[k] is from flat source `column[k]` to flat target `row[k]`."""
 
     kind = "sparse"
     source_shape: Shape
@@ -149,15 +151,15 @@ class Population:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Origin:
-    """How a population's integers are read as a Network node's floats.
+    """The relation of a population's integers to a Network node's floats.
 
-    At program step t + latency the population stands where the node stands at
-    step t, and `state = scale * float state` for each named state. A scale is one number, or
-    one a channel or a neuron (`spread` makes the last of each).
+    At program step t + latency the population is in the state of the node at step t, and
+    `state = scale * float state` for each named state. A scale is one number, or one a
+    channel or a neuron (`spread` converts each to the last).
 
-    `scale["output"]` is no state: it is what 1 of the node's value is in what the population
-    gives, as a payload, as a potential that is read, or in spikes that are counted. Every
-    node of the model that gives a value needs it; where a spike of the model is a spike of the
+    `scale["output"]` is not a state: it is the output of the population for a value of 1 of
+    the node, as a payload, as a potential that is read, or in spikes that are counted. Every
+    node of the model that gives a value needs it; if a spike of the model is a spike of the
     program it is left out.
     """
 
@@ -168,15 +170,17 @@ class Origin:
 
     @property
     def unit(self) -> Array:
-        """What 1 of the node's value is in the output; refused where the target did not say it."""
+        """The output for a value of 1 of the node; refused if the target did not state it."""
         if OUTPUT not in self.scale:
             raise TargetError(missing_scale(self.node))
         return np.asarray(self.scale[OUTPUT])
 
 
 def spread(scale: Array, shape: Shape) -> Array:
-    """A scale of an Origin as one number a neuron; a vector on a layer with channels is one a
-    channel."""
+    """Return a scale of an Origin as one number a neuron.
+
+    A vector on a layer with channels has one number a channel.
+    """
     scale = np.asarray(scale)
     if scale.ndim == 1 and len(shape) > 1 and scale.size == shape[0]:
         scale = scale.reshape(-1, *(1 for _ in shape[1:]))
@@ -187,25 +191,25 @@ def spread(scale: Array, shape: Shape) -> Array:
 
 def missing_scale(node: str) -> Finding:
     return error(
-        UNSAID,
-        "it gives values, and the program does not say what 1 of the model is in them",
+        MISSING_SCALE,
+        "it gives values, and the program does not state the output for a value of 1",
         layer=node,
         why=f"the target leaves scale[{OUTPUT!r}] out of this layer's Origin",
-        fix="compile it anew; in a target of your own say it (docs/add-a-target.md)",
+        fix="compile it again; in your own target, set it (docs/add-a-target.md)",
     )
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Program:
-    """Everything that a chip holds: integers, and the arithmetic that gives them meaning.
+    """The integers on a chip, and the name of the arithmetic that interprets them.
 
     Attributes:
         arithmetic: The name of the rules of one step.
-        ports: Where input enters, each with the range of its values.
+        ports: The entries of input, each with the range of its values.
         synapses: Integer weights between populations.
         populations: Neurons of one model, with their parameters.
         outputs: The populations that are read.
-        origins: How each population's integers are read as values of the model.
+        origins: The relation of each population's integers to values of the model.
     """
 
     arithmetic: str
@@ -217,8 +221,8 @@ class Program:
 
     def __repr__(self) -> str:
         neurons = sum(p.size for p in self.populations)
-        held = f"{len(self.populations)} populations, {neurons:,} neurons"
-        return f"<Program of {held}, {len(self.synapses)} synapses, {self.arithmetic}>"
+        size = f"{len(self.populations)} populations, {neurons:,} neurons"
+        return f"<Program of {size}, {len(self.synapses)} synapses, {self.arithmetic}>"
 
     @cached_property
     def _populations(self) -> dict[str, Population]:
@@ -238,14 +242,14 @@ class Program:
 
     @property
     def latency(self) -> int:
-        """Steps until the last population stands where the model stands at step 0."""
+        """The steps until the last population is in the state of the model at step 0."""
         return max((o.latency for o in self.origins), default=0)
 
     def faults(self) -> Iterator[str]:
         """Yield the faults of this graph in words.
 
-        None means that golden runs it and no kernel can leave an array, as far as that does not
-        depend on the arithmetic; soundness.py asks the arithmetic too.
+        Without a fault golden runs it and no kernel can leave an array, as far as that does not
+        depend on the arithmetic; soundness.py also checks the arithmetic.
         """
         return iter(self._faults)
 

@@ -1,8 +1,8 @@
-"""The faults of a program that do not depend on its arithmetic.
+"""Faults of a program that do not depend on its arithmetic.
 
-A program without any is run by golden, and no kernel of the compiled engines can leave an array:
+Golden runs a program without any, and no kernel of the compiled engines can leave an array:
 every index is inside its array, every shape fits its neighbours, and every count is bounded, so
-that a small file cannot ask for gigabytes or for a run without end.
+that a small file cannot need gigabytes or a run without end.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ LONGEST_LATENCY = 2**13
 ELEMENTS = 2**25
 """Elements of all ports and populations together, and of one padded input."""
 RING = 2**27
-"""Neurons times the longest delay: what the plain emulator holds of the future."""
+"""Neurons times the longest delay: the future sums that the plain emulator stores."""
 TERMS = 2**27
-"""Weights times different delays of one Dense: what the plain emulator holds of it."""
+"""Weights times different delays of one Dense: its entries in the plain emulator."""
 PRODUCTS = 2**30
-"""Inputs that one convolution reads in a step of the plain emulator, taps counted each."""
+"""Inputs that one convolution reads in a step of the plain emulator, counted for each tap."""
 TAPS = 2**24
-"""Places times taps along one axis of a convolution."""
+"""Positions times taps along one axis of a convolution."""
 
 
 def faults(program: Program) -> Iterator[str]:
-    """Yield every fault in words; what can only be checked on sound parts comes last."""
-    found = [*_types(program)] or [*_nouns(program)]
-    yield from found
-    if not found:
+    """Yield every fault in words; those between parts are checked only if the parts are sound."""
+    texts = [*_types(program)] or [*_nouns(program)]
+    yield from texts
+    if not texts:
         yield from _joints(program)
 
 
@@ -85,7 +85,7 @@ def _nouns(program: Program) -> Iterator[str]:
 
 
 def _joints(program: Program) -> Iterator[str]:
-    """Yield where sound parts do not fit each other."""
+    """Yield the faults between sound parts."""
     ends: tuple[Port | Population, ...] = (*program.ports, *program.populations)
     shapes = {end.name: end.shape for end in ends}
     place = {p.name: k for k, p in enumerate(program.populations)}
@@ -203,8 +203,8 @@ def _synapse_faults(s: Synapses) -> Iterator[str]:
     if not s.targets:
         yield f"{what} have no target"
     if not 0 <= s.delay <= LONGEST_DELAY:
-        given = f"{'negative ' * (s.delay < 0)}delay {_short(s.delay)}"
-        yield f"{what} have the {given}; expected 0 to {LONGEST_DELAY:,} steps"
+        delay = f"{'negative ' * (s.delay < 0)}delay {_short(s.delay)}"
+        yield f"{what} have the {delay}; expected 0 to {LONGEST_DELAY:,} steps"
     yield from _parameter_faults(what, s.params, ())
     if not _integers(s.weight):
         yield f"{what} have {s.weight.dtype} weights, not integers"
@@ -253,8 +253,8 @@ def _dense_faults(what: str, s: Dense) -> Iterator[str]:
 def _sparse_faults(what: str, s: Sparse) -> Iterator[str]:
     lists = {"weight": s.weight, "row": s.row, "column": s.column}
     if any(x.ndim != 1 for x in lists.values()) or len({x.size for x in lists.values()}) > 1:
-        told = ", ".join(f"{name} {x.shape}" for name, x in lists.items())
-        yield f"{what} hold lists of the shapes {told}; expected one length"
+        shapes = ", ".join(f"{name} {x.shape}" for name, x in lists.items())
+        yield f"{what} hold lists of the shapes {shapes}; expected one length"
         return
     for name, index, size in (
         ("row", s.row, math.prod(s.target_shape)),
@@ -274,9 +274,9 @@ def _conv_faults(what: str, s: Conv) -> Iterator[str]:
         yield f"{what} have weights of the shape {s.weight.shape}; expected 4 axes, none empty"
         return
     numbers = {"input size": s.input_size, "stride": s.stride, "dilation": s.dilation}
-    for name, given in numbers.items():
-        if len(given) != 2 or not all(1 <= x < WORD for x in given):
-            yield f"{what} have the {name} {given!r:.80}; expected two numbers of 1 or more"
+    for name, pair in numbers.items():
+        if len(pair) != 2 or not all(1 <= x < WORD for x in pair):
+            yield f"{what} have the {name} {pair!r:.80}; expected two numbers of 1 or more"
             return
     if len(s.padding) != 2 or not all(0 <= x < WORD for pads in s.padding for x in pads):
         yield f"{what} have the padding {s.padding!r:.80}; expected two pairs of 0 or more"
@@ -299,11 +299,11 @@ def _conv_faults(what: str, s: Conv) -> Iterator[str]:
     elif channels * math.prod(taps) * math.prod(s.shape[1:]) > PRODUCTS:
         yield f"{what} read more than {PRODUCTS:,} inputs a step for each output channel"
     elif max(k * n for k, n in zip(taps, s.input_size, strict=True)) > TAPS:
-        yield f"{what} have more than {TAPS:,} places times taps along an axis"
+        yield f"{what} have more than {TAPS:,} positions times taps along an axis"
 
 
 def _short(value: Any) -> str:
-    """The number, or its size where it has very many digits."""
+    """Return the number as text, or its size if it has more than 64 bits."""
     bits = int(value).bit_length()
     return str(value) if bits <= 64 else f"an integer of {bits} bits"
 
@@ -326,7 +326,7 @@ def broadcasts(shape: Shape, full: Shape) -> bool:
 
 
 def _scales(scale: Array, shape: Shape) -> bool:
-    """Return whether program.spread can make one number a neuron of it."""
+    """Return whether program.spread can convert a scale to one number a neuron."""
     by_channel = scale.ndim == 1 and len(shape) > 1 and scale.size == shape[0]
     return by_channel or scale.size == math.prod(shape) or broadcasts(scale.shape, shape)
 
@@ -337,7 +337,7 @@ def _longest(s: Synapses) -> int:
 
 
 def _at_once(s: Synapses) -> bool:
-    """Return whether a weight of these arrives in the step in which it was sent."""
+    """Return whether an output reaches a target in the step in which it is sent."""
     delays: Array | None = getattr(s, "delays", None)
     if s.delay or delays is None:
         return not s.delay

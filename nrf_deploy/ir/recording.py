@@ -2,9 +2,9 @@
 
 A Recording holds, for each step, which elements were non-zero and their
 values, in compressed rows: the events of step t are `index[start[t]:start[t+1]]`
-(flat, row-major over `shape`) with `value` beside them. Within a step the
-indices rise and are unique. Silence costs nothing; a dense view is made when
-asked for.
+(flat, row-major over `shape`) with the same part of `value`. Within a step the
+indices rise and are unique. Silence costs nothing; a dense array is built on
+request only.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MAX_STEPS = 10_000_000
 MAX_ELEMENTS = 1 << 24
 """Limit on the elements of a step in a file, equal to that of all layers of a model."""
 FREE_EVENTS = 1 << 23
-"""In a file of any size; more than that only in a file of as many bytes."""
+"""Limit on the events in a file of any size; a larger file may hold one event a byte."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +39,8 @@ class Recording:
         index: int64: the flat element of each event, rising within a step.
         value: The value of each event, not 0: int64 for spikes, counts and payloads, float32
             for analogue signals.
-        dt: Seconds of one step; None where it is not known.
-        made: The steps that made it of a camera's events, in words.
+        dt: Seconds of one step; None if it is not known.
+        made: The conversion steps from a camera's events, in words.
     """
 
     shape: Shape
@@ -115,7 +115,7 @@ class Recording:
         )
 
     def faults(self) -> Iterator[str]:
-        """Yield in words what is wrong with these arrays; a sound Recording has no fault."""
+        """Yield the faults of these arrays in words; a sound Recording has none."""
         arrays = (self.start, self.index, self.value)
         if any(a.ndim != 1 for a in arrays) or len(self.index) != len(self.value):
             yield "start, index and value are not three lists, the last two of one length"
@@ -142,7 +142,7 @@ class Recording:
     def shifted(self, steps: int) -> Recording:
         """Return the same events `steps` earlier; the first `steps` steps are dropped.
 
-        This is how an output with latency is laid over the reference.
+        It aligns an output with latency with the reference.
         """
         first = self.start[min(steps, self.steps)]
         return Recording(
@@ -222,17 +222,17 @@ class Trace:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """What the engine reported on this run, such as an input in other steps."""
-        found = [Finding(**f) for f in self.notes.get("findings", ())]
+        """The findings of the engine on this run, such as an input in other steps."""
+        findings = [Finding(**f) for f in self.notes.get("findings", ())]
         if reason := self.notes.get("plain emulator"):
-            found.append(
+            findings.append(
                 info(
                     "EMULATOR-PLAIN",
                     "the plain emulator ran this program: the same bits, many times slower",
                     why=str(reason),
                 )
             )
-        return tuple(found)
+        return tuple(findings)
 
     def _repr_html_(self) -> str:
         """Return the recorded layers as a table for a notebook."""

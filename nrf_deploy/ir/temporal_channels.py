@@ -1,9 +1,9 @@
-"""Which populations of a network are temporal channels of one another.
+"""Temporal channels: populations of a network that differ only by their time constants.
 
-Two populations are when they are of one kind and shape, what leads to them has the same
-weights, and their sources are the same or channels of one another with the same ratio of
-time constants. Found by comparing numbers, not by names: whoever builds a ladder, in
-whatever tool, gets the test.
+Two populations are channels of one another if they are of one kind and shape, the
+connections to them have the same weights, and their sources are the same or channels of one
+another with the same ratio of time constants. They are found by comparing numbers, not
+names: a ladder from any tool gets the test.
 """
 
 from __future__ import annotations
@@ -24,16 +24,20 @@ from .network import Array, Network, Node, Population
 
 
 class Hash(Protocol):
+    """A hash object of hashlib."""
+
     def update(self, data: bytes, /) -> None: ...
 
 
-SLACK = 1e-3  # of a ratio that counts as a whole number
+SLACK = 1e-3  # relative, for a ratio that counts as an integer
 
 
 @dataclass(frozen=True)
 class Rung:
-    """`slower` is `faster` with time constants `stretch` times as long, `depth` populations
-    away from the input."""
+    """Two neighbours on a ladder, `depth` populations away from the input.
+
+    `slower` is `faster` with time constants `stretch` times as long.
+    """
 
     faster: str
     slower: str
@@ -42,8 +46,10 @@ class Rung:
 
 
 def rungs(network: Network) -> tuple[Rung, ...]:
-    """Neighbours on every ladder, in the network's order. Ratios that are no whole number
-    have no exact test, and are left out."""
+    """Return the neighbours on every ladder, in the network's order.
+
+    Ratios that are not integers have no exact test, and are left out.
+    """
     ladders: dict[tuple[object, ...], list[str]] = {}
     alike, depth = dict[str, str](), dict[str, int]()
     for name in network.order:
@@ -66,7 +72,7 @@ def _neighbours(network: Network, names: list[str], depth: dict[str, int]) -> It
 def _alike(
     network: Network, node: Node, alike: dict[str, str], depth: dict[str, int]
 ) -> tuple[str, int]:
-    """A hash that channels of one another share, and the populations on the way to here."""
+    """Return a hash that channels of one another share, and the depth in populations."""
     sources = [s for s in network.sources(node.name) if s in alike]
     digest = hashlib.sha256(_kind(node).encode())
     digest.update(repr(sorted(alike[s] for s in sources)).encode())
@@ -110,11 +116,11 @@ CHANNELS = (
 )
 """Neurons that a stretch in time leaves exact once their time constants follow it."""
 OWN = frozenset(("time", "input", "current"))
-"""Units of what differs from channel to channel; thresholds do too."""
+"""Units of the parameters that differ from channel to channel; thresholds differ too."""
 
 
 def _time(node: Node) -> float:
-    """The slowest time constant of a population that has one for all neurons."""
+    """Return the slowest time constant of a population with one for all neurons."""
     return max(float(t.flat[0]) for t in _times(node))
 
 
@@ -129,7 +135,7 @@ def _one_time(node: Node) -> bool:
 
 
 def gain(network: Network, name: str) -> Array:
-    """Return what one event adds to the value."""
+    """Return the amount that one event adds to the value."""
     node = network[name]
     form = node.membrane.form(network.dt) if type(node) is Population else None
     if form is None:

@@ -1,4 +1,4 @@
-"""Time constants against the time step: what has a meaning in steps."""
+"""Checks of time constants against the time step."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ TIMES = tuple(
 
 
 def faults(layer: str, key: str, tau: Array, dt: float | None) -> Iterator[Finding]:
-    """What is wrong with the time constants of a layer; `dt` is None where it is not known."""
+    """Yield the faults of the time constants of a layer; `dt` is None if it is not known."""
     if (tau <= 0).any():
         where = first(tau <= 0)
         yield error(
             "NIR-TAU",
             f"{key} is {tau[where]}",
-            why="a time constant is longer than nothing",
+            why="a time constant is a positive time",
             layer=layer,
             neuron=where,
         )
@@ -48,18 +48,18 @@ def faults(layer: str, key: str, tau: Array, dt: float | None) -> Iterator[Findi
         )
 
 
-def step_faults(dt: float, who: str, told: object = None) -> Iterator[Finding]:
-    """`told` is what stands there, where that may be no number."""
+def step_faults(dt: float, source: str, entry: object = None) -> Iterator[Finding]:
+    """Refuse a time step that is not positive; `entry` is its text in a file, if not a number."""
     if not (math.isfinite(dt) and dt > 0):
-        text = f"{dt:g}" if isinstance(told, float | None) else f"{told!r:.40}"
-        what = f"dt is {text} according to {who}"
+        text = f"{dt:g}" if isinstance(entry, float | None) else f"{entry!r:.40}"
+        what = f"dt is {text} according to {source}"
         yield error("NIR-DT-INVALID", what, why="a step takes finite, positive time")
 
 
 def timeless(network: Network) -> list[Finding]:
-    """The same of a whole network, which may have been built by hand."""
-    if found := list(step_faults(network.dt, "the network")):
-        return found
+    """Return the faults of the time step and of all time constants of a network."""
+    if findings := list(step_faults(network.dt, "the network")):
+        return findings
     return [
         finding
         for node in network.of(Population)

@@ -19,7 +19,7 @@ import numpy as np
 
 from nrf_deploy.diagnostics.findings import Finding, InputError, error, warning
 from nrf_deploy.engines.reference import run
-from nrf_deploy.engines.reference.nodes import at_work
+from nrf_deploy.engines.reference.nodes import runner
 from nrf_deploy.ir.delays import delay_steps
 from nrf_deploy.ir.network import Array, Delay, Network, Node, Output, Population
 from nrf_deploy.ir.recording import Recording
@@ -173,7 +173,7 @@ def _each_layer(
     dt: float,
     seen: list[Event],
 ) -> list[Array]:
-    work = {name: at_work(node, dt, "euler", False) for name, node in nodes.items()}
+    work = {name: runner(node, dt, "euler", False) for name, node in nodes.items()}
     outputs, usual = [], None
     for t, (output, events) in enumerate(_run(module, inputs, seen)):
         names = [e.name for e in events]

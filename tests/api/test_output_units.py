@@ -29,7 +29,7 @@ from nrf_deploy.ir.network import (
     Output,
     Population,
 )
-from nrf_deploy.ir.program import OUTPUT, UNSAID, Program
+from nrf_deploy.ir.program import MISSING_SCALE, OUTPUT, Program
 from nrf_deploy.ir.recording import Recording
 from nrf_deploy.testing.conformance import Conformance, run_conformance
 from nrf_deploy.verification.task.readout import followed
@@ -183,10 +183,11 @@ def test_a_target_that_forgets_it_is_refused_by_name(
     with pytest.raises(TargetError) as refused:
         compiled(NETWORKS["sent on"], chip, recording)
     assert {(f.code, f.layer) for f in refused.value.findings if f.severity == "error"} == {
-        (UNSAID, "u"),
-        (UNSAID, "v"),
+        (MISSING_SCALE, "u"),
+        (MISSING_SCALE, "v"),
     }
-    assert all("add-a-target.md" in f.fix for f in refused.value.findings if f.code == UNSAID)
+    missing = [f for f in refused.value.findings if f.code == MISSING_SCALE]
+    assert all("add-a-target.md" in f.fix for f in missing)
 
 
 def test_the_conformance_run_says_so_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,7 +196,7 @@ def test_the_conformance_run_says_so_too(monkeypatch: pytest.MonkeyPatch) -> Non
     made: Conformance = run_conformance("emulator", case=["model/potential-out"])
     (result,) = made.results
     assert result.status == "broke"
-    assert [f.code for f in result.findings if f.severity == "error"] == [UNSAID]
+    assert [f.code for f in result.findings if f.severity == "error"] == [MISSING_SCALE]
     assert not made.passed
 
 
@@ -206,4 +207,4 @@ def test_a_program_that_does_not_say_it_is_not_read_by_a_guess(recording: Record
     program = replace(bundle.program, origins=(replace(origin, scale={"v": origin.scale["v"]}),))
     with pytest.raises(TargetError) as refused:
         pipeline.unit(replace(bundle, program=program), "v")
-    assert refused.value.findings[0].code == UNSAID
+    assert refused.value.findings[0].code == MISSING_SCALE

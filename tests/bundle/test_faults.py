@@ -87,7 +87,7 @@ def test_events_that_cannot_be_followed_are_a_fault_of_the_file(tmp_path: Path) 
 WHOLE = [
     ("network/nodes/1/weight", {"array": "odd"}, "weight"),
     ("network/nodes/0/port_shape", [0], "shape is (0,)"),
-    ("network/edges/0", ["nobody", "out"], "names 'nobody', which is no node"),
+    ("network/edges/0", ["nobody", "out"], "names 'nobody', which is not a node"),
     ("network/edges", [], "no edge leads from an input to"),
     ("placement/pieces/0/core", 10**9, "a piece is on core 1000000000"),
     ("placement/pieces/0/population", "x", "which the program has not"),

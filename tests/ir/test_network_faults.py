@@ -36,7 +36,7 @@ UNSOUND = {
     "reset": network(NEURONS.with_(reset="late")),  # type: ignore[arg-type]
     "fires": network(NEURONS.with_(fires="x")),  # type: ignore[arg-type]
     "loop_start": replace(network(), loop_start="late"),  # type: ignore[arg-type]
-    "there twice": replace(network(), edges=(*network().edges, ("w", "n"))),
+    "occurs twice": replace(network(), edges=(*network().edges, ("w", "n"))),
     "not finite": network(NEURONS.with_(threshold=np.array([1, np.nan, 1], np.float32))),
     "complex": network(weight=replace(WEIGHT, weight=np.eye(3) * 1j)),
 }

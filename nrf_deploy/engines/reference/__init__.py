@@ -1,4 +1,4 @@
-"""The float semantics of a Network: what was trained, without the framework it was trained in."""
+"""The float reference: the semantics of a trained Network, without its training framework."""
 
 from .neurons import Decay
 from .run import run

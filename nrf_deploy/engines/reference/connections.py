@@ -1,13 +1,13 @@
-"""What a connection makes of one frame.
+"""Connections of the float reference, as functions from frames to frames.
 
 Sums are taken in float64 and rounded once to float32. A product of two float32 values
 is exact in float64; so is a sum of weights over spikes as long as the weights of one
-sum span less than 2^30 / fan-in, and then the result is the one correct rounding,
-whatever the order of the sum. Torch adds in float32 and may differ from this in the
+sum span less than 2^30 / fan-in, and then the result is the one correct rounding
+in any order of the sum. Torch adds in float32 and may differ from this in the
 last bits, unless the sums are exact there too.
 
-Every frame is computed by itself, so that how a run is cut into chunks cannot reach
-the numbers.
+Every frame is computed separately, so that the division of a run into chunks cannot
+change the numbers.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from nrf_deploy.ir.network import (
     exact,
 )
 
-PATCHES = 1 << 21  # elements of the patch matrix that a convolution makes at once
+PATCHES = 1 << 21  # elements of the patch matrix that a convolution builds at once
 
 Frame = Callable[[Array], Array]
 Chunk = Callable[[Array], Array]
@@ -44,7 +44,7 @@ CONNECTIONS = Domain(nodes=exactly(Linear, Conv, SumPool, AvgPool, Flatten, Scal
 
 
 def connection(node: Connection) -> Chunk:
-    """A connection over a chunk of frames; a frame without any event costs next to nothing."""
+    """Return a connection as a function of chunks; frames without an event cost almost nothing."""
     demand(node, CONNECTIONS, "the float reference")
     if exact(node, Flatten):
         return lambda x: x.reshape(len(x), *node.shape)
@@ -63,7 +63,7 @@ def connection(node: Connection) -> Chunk:
 
 
 def _frame(node: Connection) -> Frame:
-    """One frame in float64."""
+    """Return a connection as a function of one frame in float64."""
     if exact(node, Linear):
         return _linear(node)
     if exact(node, Conv):
@@ -93,7 +93,7 @@ def _pool(node: Pool) -> Frame:
 
 
 def _conv(node: Conv) -> Frame:
-    """Patches times kernels, a band of rows at a time so that large kernels stay in memory."""
+    """Multiply patches and kernels, band by band of rows so that large kernels fit in memory."""
     groups, axes = node.groups, len(node.kernel)
     kernels = node.weight.astype(np.float64).reshape(groups, node.shape[0] // groups, -1)
     bias: Array | float = 0.0
@@ -120,7 +120,7 @@ def _conv(node: Conv) -> Frame:
 
 
 def _windows(x: Array, window: Shape, stride: Shape, padding: Pads, dilation: Shape) -> Array:
-    """A view (channel, *position, *window) of the zero-padded frame (channel, *space)."""
+    """Return a view (channel, *position, *window) of the zero-padded frame (channel, *space)."""
     axes = tuple(range(1, 1 + len(window)))
     span = tuple(d * (w - 1) + 1 for w, d in zip(window, dilation, strict=True))
     padded = np.pad(x, ((0, 0), *padding)) if any(map(any, padding)) else x

@@ -1,15 +1,15 @@
-"""What a population does in one step of time: the normative float text.
+"""One time step of a population: the normative float text.
 
-A step is its membrane's (neurons/), then its rule's. The "euler" steps are Norse's, operation by
-operation in float32, so that spikes and states agree with it bit for bit: Leaky is LIBoxCell and
-LIFBoxCell, CurrentLeaky is LICell and LIFCell, Integrator with spikes is IAFCell. Norse holds
-1/tau in float32; `Membrane.rate` finds that number again from a tau that was written as 1/tau_inv
-in float64. Norse's cells have no r, w_in or dt*r: these scale the input before the cell sees it,
-and a factor of 1 changes nothing.
+The step of its membrane (neurons/) comes first, then that of its rule. The "euler" steps are
+Norse's, operation by operation in float32, so that spikes and states agree with it bit for bit:
+Leaky is LIBoxCell and LIFBoxCell, CurrentLeaky is LICell and LIFCell, Integrator with spikes is
+IAFCell. Norse stores 1/tau in float32; `Membrane.rate` recovers that number from a tau that was
+written as 1/tau_inv in float64. Norse's cells have no r, w_in or dt*r: these scale the input
+before the cell sees it, and a factor of 1 changes nothing.
 
 The "exact" steps are the solution of the same equations for an input that is held for one step.
-There is no float32 original that they must equal, so coefficients and states are float64, and
-only what is handed on is rounded to float32.
+They need not equal a float32 original, so coefficients and states are float64, and only the
+outputs are rounded to float32.
 """
 
 from __future__ import annotations

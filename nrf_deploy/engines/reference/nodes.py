@@ -1,7 +1,7 @@
-"""Nodes at work: each takes a chunk of frames and gives one, and remembers what it must.
+"""Running nodes: functions from a chunk of frames to a chunk, with the state of the node.
 
-A chunk is (steps, *input_shape) in float32. Handing a node the same frames in other
-chunks, down to one frame at a time, gives the same values.
+A chunk is (steps, *input_shape) in float32. The values do not depend on the division of the
+frames into chunks, down to one frame at a time.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from .connections import CONNECTIONS, Chunk, connection
 from .neurons import NEURONS, Decay, neuron
 
 RUNS = Domain(NEURONS, CONNECTIONS.nodes | exactly(Delay, Threshold))
-"""What the float reference runs, beside Input and Output."""
+"""The nodes that the float reference runs, beside Input and Output."""
 
 
-def at_work(node: Node, dt: float, decay: Decay, keep_states: bool) -> Chunk:
-    """This node, ready for its first chunk."""
+def runner(node: Node, dt: float, decay: Decay, keep_states: bool) -> Chunk:
+    """Return a node as a function of chunks, in its state before the first chunk."""
     if type(node) is Population:
         return Neurons(node, dt, decay, keep_states)
     if isinstance(node, Connection):
@@ -36,7 +36,7 @@ def at_work(node: Node, dt: float, decay: Decay, keep_states: bool) -> Chunk:
 
 
 class Neurons:
-    """A population between two chunks: its state, and its past states where they are kept."""
+    """A population between two chunks: its state, and its past states if they are recorded."""
 
     def __init__(self, node: Population, dt: float, decay: Decay, keep_states: bool):
         self.node = node
@@ -55,7 +55,7 @@ class Neurons:
         return values
 
     def _refuse_overflow(self) -> None:
-        """Infinity and NaN stay in a state once they are there: the end of a chunk shows them."""
+        """Refuse a state that is not finite; such a value stays until the end of the chunk."""
         for name, value in self.state.items():
             wrong = np.argwhere(~np.isfinite(value))
             if len(wrong):
@@ -63,7 +63,7 @@ class Neurons:
                     error(
                         "REF-OVERFLOW",
                         f"after {self.steps} steps {name} is no longer a finite number",
-                        why="the state grew beyond what a float holds, so nothing after it counts",
+                        why="the state exceeded the range of a float, so later values are invalid",
                         fix="check the weights, the time constants against dt, and the input",
                         layer=self.node.name,
                         neuron=tuple(int(i) for i in wrong[0]),

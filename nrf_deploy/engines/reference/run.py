@@ -1,9 +1,9 @@
-"""Runs a Network over a recording in floating point.
+"""Runs of a Network over a recording in floating point.
 
 Where several edges meet, their signals add in float32, in the order of the edges. An
-edge that closes a cycle carries the value of the step before; run.py says what it carries
-in the first step. Nodes outside cycles work through a chunk of time each; the nodes of a
-cycle go through it together, step by step. How long a chunk is decides memory and speed only.
+edge that closes a cycle carries the value of the step before; `before_first` defines its
+value in the first step. Nodes outside cycles process one chunk of time each; the nodes of a
+cycle process it together, step by step. The length of a chunk affects memory and speed only.
 """
 
 from __future__ import annotations
@@ -35,23 +35,23 @@ from nrf_deploy.ir.recording import Recording, Trace
 
 from .connections import Chunk
 from .neurons import Decay
-from .nodes import RUNS, Neurons, at_work
+from .nodes import RUNS, Neurons, runner
 
 
 def before_first(network: Network, work: Mapping[str, Chunk]) -> dict[str, Array]:
     """Return, for the source of each back edge, its value in the step before the first.
 
-    No neuron has spiked by then, so a connection gives what its biases make of zero, unless
-    the network starts its loops at zero. All other nodes give zero.
+    No neuron has spiked by then, so a connection gives its response to zero input, that is its
+    biases, unless the network starts its loops at zero. All other nodes give zero.
 
     Args:
         network: the network
-        work: each node at work; connections are asked for one frame, and keep no state
+        work: each node as a function of chunks; connections process one frame, without state
     """
     sources = [source for source, _ in network.back_edges]
     if network.loop_start == "zero":
         return {name: _zero(network, name) for name in sources}
-    found: dict[str, Array] = {}
+    values: dict[str, Array] = {}
     waiting, entered = list(sources), set[str]()
     while waiting:
         name = waiting[-1]
@@ -61,9 +61,11 @@ def before_first(network: Network, work: Mapping[str, Chunk]) -> dict[str, Array
             waiting += [s for s in network.sources(name) if s not in entered]
             continue
         waiting.pop()
-        if name not in found:
-            found[name] = _silent(network, name, found, work) if connected else _zero(network, name)
-    return {name: found[name] for name in sources}
+        if name not in values:
+            values[name] = (
+                _silent(network, name, values, work) if connected else _zero(network, name)
+            )
+    return {name: values[name] for name in sources}
 
 
 def _zero(network: Network, name: str) -> Array:
@@ -71,12 +73,12 @@ def _zero(network: Network, name: str) -> Array:
 
 
 def _silent(
-    network: Network, name: str, found: Mapping[str, Array], work: Mapping[str, Chunk]
+    network: Network, name: str, known: Mapping[str, Array], work: Mapping[str, Chunk]
 ) -> Array:
-    """Return what a connection gives when its sources give what was found of them."""
+    """Return the output of a connection for the known outputs of its sources."""
     total = np.zeros(network[name].input_shape, np.float32)
     for source in network.sources(name):
-        total = total + found.get(source, np.float32(0))
+        total = total + known.get(source, np.float32(0))
     value: Array = work[name](total[None])[0]
     return value
 
@@ -99,13 +101,13 @@ def run(
     """Run `network` over `recording`.
 
     A network with several Inputs takes them stacked, each flat, in the order of its
-    Input nodes. `record` names the nodes whose values are kept (by default all
+    Input nodes. `record` names the nodes whose values are recorded (by default all
     populations and Threshold nodes), `states` the populations whose state variables are
-    kept after every step. `steps` beyond the recording run on silence. `decay` "euler"
+    recorded after every step. `steps` beyond the recording run on silence. `decay` "euler"
     is Norse's step, "exact" the solution of the same equations (see neurons.py).
 
-    Signals that can only hold spikes (or whole numbers, where they pass on an input of
-    whole numbers) come back as int64, all others as float32.
+    Signals that can only be spikes (or integers, if they pass on an input of integers) are
+    returned as int64, all others as float32.
     """
     demand(network, RUNS, "the float reference")
     steps = recording.steps if steps is None else steps
@@ -115,7 +117,7 @@ def run(
 
     size = sum(math.prod(n.shape) for n in network.nodes)
     chunk = chunk or max(1, min(CHUNK_STEPS, CHUNK_BYTES // (4 * size)))
-    work = {n.name: at_work(n, network.dt, decay, n.name in states) for n in network.nodes}
+    work = {n.name: runner(n, network.dt, decay, n.name in states) for n in network.nodes}
     integral = {name: _integral(network, recording, name) for name in kept}
     order = components(network)
     before = before_first(network, work)
@@ -124,7 +126,7 @@ def run(
     with np.errstate(over="ignore", invalid="ignore"):
         for first in range(0, steps, chunk):
             last = min(first + chunk, steps)
-            values = _given(network, recording, first, last)
+            values = _inputs(network, recording, first, last)
             for component in order:
                 _advance(network, component, work, values, before, last - first)
             for name in before:
@@ -146,7 +148,7 @@ def run(
 
 
 def components(network: Network) -> list[tuple[str, ...]]:
-    """Nodes that depend on each other in a cycle together, every other node alone, in order."""
+    """Return the nodes in order, in groups: all nodes of a cycle together, others separately."""
     reach = {n.name: _reachable(network, n.name) for n in network.nodes}
     member = {
         n: next((m for m in network.order if n in reach[m] and m in reach[n]), n)
@@ -162,15 +164,15 @@ def components(network: Network) -> list[tuple[str, ...]]:
 
 
 def _reachable(network: Network, name: str) -> set[str]:
-    """Where a signal from this node gets to."""
-    found: set[str] = set()
+    """Return the nodes that a signal from this node reaches."""
+    reached: set[str] = set()
     ahead = list(network.targets(name))
     while ahead:
         here = ahead.pop()
-        if here not in found:
-            found.add(here)
+        if here not in reached:
+            reached.add(here)
             ahead += network.targets(here)
-    return found
+    return reached
 
 
 def _advance(
@@ -181,7 +183,7 @@ def _advance(
     before: dict[str, Array],
     steps: int,
 ) -> None:
-    """Fill in the values of these nodes for one chunk."""
+    """Compute the values of these nodes for one chunk."""
     if len(component) == 1 and (component[0], component[0]) not in network.edges:
         (name,) = component
         if not exact(network[name], Input):
@@ -205,8 +207,8 @@ def _sum(arriving: list[Array], shape: tuple[int, ...]) -> Array:
     return reduce(np.add, arriving) if arriving else np.zeros(shape, np.float32)
 
 
-def _given(network: Network, recording: Recording, first: int, last: int) -> dict[str, Array]:
-    """The values of the Input nodes in steps first..last; nothing after the recording's end."""
+def _inputs(network: Network, recording: Recording, first: int, last: int) -> dict[str, Array]:
+    """Return the values of the Input nodes in steps first..last; 0 after the recording's end."""
     here = slice(*recording.start[np.minimum([first, last], recording.steps)])
     frames = np.zeros((last - first, recording.size), np.float32)
     frames[recording.step[here] - first, recording.index[here]] = recording.value[here]
@@ -219,7 +221,7 @@ def _given(network: Network, recording: Recording, first: int, last: int) -> dic
 def _integral(
     network: Network, recording: Recording, name: str, passed: frozenset[str] = frozenset()
 ) -> bool:
-    """Whether a node can only give whole numbers: spikes, or whole inputs passed on."""
+    """Return whether a node can only give integers: spikes, or integer inputs passed on."""
     node = network[name]
     if type(node) is Population:
         return node.spikes
@@ -258,7 +260,7 @@ def _history(neurons: Chunk) -> dict[str, Array]:
 def _faults(
     network: Network, recording: Recording, record: list[str], states: list[str], steps: int
 ) -> Iterator[Finding]:
-    """Why this network cannot be run over this recording."""
+    """Yield the reasons why this network cannot be run over this recording."""
     names = ", ".join(n.name for n in network.nodes)
     for name in record + states:
         if name not in network:
@@ -278,8 +280,8 @@ def _faults(
             + ", ".join(str(n.shape) for n in network.of(Input)),
         )
     for source, target in network.edges:
-        given, taken = network[source].shape, network[target].input_shape
-        if given != taken:
-            yield error("REF-SHAPE", f"takes {taken}, but {source!r} gives {given}", layer=target)
+        output, input_ = network[source].shape, network[target].input_shape
+        if output != input_:
+            yield error("REF-SHAPE", f"takes {input_}, but {source!r} gives {output}", layer=target)
     for node in network.of(Delay):
         yield from delay_faults(node, network.dt)

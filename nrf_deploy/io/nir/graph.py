@@ -116,7 +116,7 @@ def _edges(tree: Tree, where: str, nodes: Tree, findings: list[Finding]) -> list
     for a, b in dict.fromkeys(edges):
         for end in dict.fromkeys((a, b)):
             if end not in nodes:
-                what = f"the edge {a!r} -> {b!r} of {where} names {end!r}, which is no node of it"
+                what = f"the edge {a!r} -> {b!r} of {where} names {end!r}, which is not in it"
                 findings.append(error("NIR-EDGE-DANGLING", what, fix="mend or remove the edge"))
     return [e for e in dict.fromkeys(edges) if e[0] in nodes and e[1] in nodes]
 

@@ -30,7 +30,7 @@ from nrf_deploy.diagnostics.findings import (
     refuse,
 )
 from nrf_deploy.diagnostics.progress import Progress, quiet
-from nrf_deploy.ir.program import UNSAID
+from nrf_deploy.ir.program import MISSING_SCALE
 from nrf_deploy.ir.recording import Trace
 from nrf_deploy.verification.judge import silent
 
@@ -160,7 +160,7 @@ def held_against(asked: Task, case: Case) -> Result:
     except MissingError as missing:
         return Result(case, "missing", findings=missing.findings)
     except NrfError as refusal:
-        forgotten = any(f.code == UNSAID for f in refusal.findings)
+        forgotten = any(f.code == MISSING_SCALE for f in refusal.findings)
         return Result(case, "broke" if forgotten else "refused", findings=refusal.findings)
     except Exception as bug:
         at = traceback.extract_tb(bug.__traceback__)[-1]
