@@ -1,4 +1,4 @@
-"""Loihi, by way of Lava: the plug-in."""
+"""Target plug-in for Loihi, with Lava as the vendor's simulator."""
 
 from __future__ import annotations
 
@@ -33,6 +33,8 @@ from .place import place as _place
 
 
 class LoihiTarget:
+    """The target "loihi": its chips, compiler stages, engines and exporters."""
+
     name = "loihi"
     about = "Intel Loihi 1 and 2; the vendor's simulator is Lava"
     shown = ("loihi1", "loihi2")

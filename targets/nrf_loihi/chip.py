@@ -1,4 +1,4 @@
-"""The numbers of chips.toml, as one small record a chip."""
+"""The numbers of chips.toml, as one record for each chip."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STATE_LIMIT = 2**23 - 1
 
 @cache
 def tables() -> dict[str, dict[str, Any]]:
-    """Every chip and board, a board with the limits of its chip filled in."""
+    """Return the tables of all chips and boards; a board has the limits of its chip."""
     read = parse_toml(files("nrf_loihi").joinpath("chips.toml").read_bytes())
     return {name: _filled_in(table, read) for name, table in read.items()}
 
@@ -24,19 +24,21 @@ def _filled_in(table: dict[str, Any], others: dict[str, Any]) -> dict[str, Any]:
     if "board_of" not in table:
         return table
     chip = others[table["board_of"]]
-    own = {key: table[key] for key in ("chips", "cores") if key in table}
-    return {**chip, **table, "limits": {**chip["limits"], **own}}
+    overrides = {key: table[key] for key in ("chips", "cores") if key in table}
+    return {**chip, **table, "limits": {**chip["limits"], **overrides}}
 
 
 @dataclass(frozen=True)
 class Chip:
+    """Limits and features of one chip or board."""
+
     name: str
     graded_bits: int  # payload of a spike; 0 where spikes are binary
-    thresholds_a_neuron: bool  # neurons of a layer may have thresholds of their own
+    thresholds_a_neuron: bool  # neurons of a layer may differ in their thresholds
     cores: int
     neurons: int
     in_axons: int
-    shared_axons: int  # 1 where a convolution's axons stand for whole maps, not for neurons
+    shared_axons: int  # 1 if a convolution's axons address whole maps, not neurons
     neuron_groups: int  # layers that may share a core
     out_axons: int
     synaptic_words: int
@@ -56,7 +58,7 @@ class Chip:
 
     @property
     def microcode(self) -> bool:
-        """Return True if neurons are programs, with parameters of their own."""
+        """Return True if neurons are programs with individual parameters."""
         return self.thresholds_a_neuron
 
     @property

@@ -1,1 +1,1 @@
-"""The integer arithmetic of Loihi, in text and in kernels."""
+"""The integer arithmetic of Loihi: normative rules and compiled kernels."""

@@ -1,9 +1,9 @@
 """Cells of the fast engine: the kernel of each neuron model, and its parameters in 32 bits.
 
-neurons.py is the normative text. A cell means the same in fewer bits: parameters that the chip
-can hold lead to states and sums of 32 bits; for others there is no cell (None), and the plain
-engine runs. The kernels are in neurons_compiled.py and messages_compiled.py, which start numba
-and are therefore imported when a cell is built.
+neurons.py is normative. A cell computes the same in fewer bits: parameters within the chip's
+limits lead to states and sums of 32 bits. For other parameters the functions return None, and
+the plain engine runs the model. The kernels are in neurons_compiled.py and messages_compiled.py,
+which load numba and are therefore imported only when a cell is built.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def _whole_word(arriving: Range) -> Range:
 
 
 def _passed(arriving: Range) -> Range:
-    """Return the range of what goes through unchanged, or is set to 0."""
+    """Return the range of a value that is passed unchanged or set to 0."""
     low, high = min(arriving[0], 0), max(arriving[1], 0)
     return (low, high) if WORD[0] <= low and high <= WORD[1] else WORD
 
@@ -36,7 +36,7 @@ def _ternary(arriving: Range) -> Range:
 
 
 def _state(arriving: Range) -> Range:
-    """Return the range of a potential, which does not depend on what arrives."""
+    """Return the range of a potential, which does not depend on the input."""
     return (-LIMIT, LIMIT)
 
 
@@ -49,7 +49,7 @@ def _plain(values: Numbers) -> dict[str, Any]:
 
 
 def _leaking(p: Numbers) -> Numbers | None:
-    """Return the parameters that all leaky models share; None where they need more bits."""
+    """Return the parameters that all leaky models share; None if they need more bits."""
     ranges = (("du", 0, 4095), ("dv", 0, 4096), ("u0", -(2**30), 2**30), ("v0", -(2**30), 2**30))
     thresholds = {name: x << 6 for name, x in p.items() if name.startswith("vth")}
     if not all(_within(p[name], *ends) for name, *ends in ranges):

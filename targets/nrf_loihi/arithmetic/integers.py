@@ -1,4 +1,4 @@
-"""The operations on integers that occur everywhere on this chip."""
+"""Integer operations that all rules of this chip use."""
 
 from __future__ import annotations
 
@@ -22,6 +22,6 @@ def shr0(x: Array, n: Array | int) -> Array:
 
 
 def shift(x: Array, exponent: Array | int) -> Array:
-    """x * 2^exponent, rounded down."""
+    """Return x * 2^exponent, rounded down."""
     exponent = np.asarray(exponent)
     return np.where(exponent >= 0, x << np.maximum(exponent, 0), x >> np.maximum(-exponent, 0))

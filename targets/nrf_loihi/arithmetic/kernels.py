@@ -1,7 +1,7 @@
-"""This chip for the fast engine: which kernel runs a population, what a synapse does to sums.
+"""Loihi for the fast engine: the kernel of each population and the integer width of sums.
 
-rules.py is the normative text. The cells of the neuron models are in cells.py, and
-MODELS in neurons.py says which model has which.
+rules.py is normative. The cells of the neuron models are in cells.py; MODELS in neurons.py
+assigns them to models.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """One step of delta and sigma-delta encoders and of resonators.
 
-Part of the normative text, as neurons.py, where MODELS lists them.
+Part of the normative rules; MODELS in neurons.py lists these models.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ Params = Mapping[str, Array]
 
 
 def encode(p: Params, s: State, activation: Array) -> tuple[Array, State]:
-    """What changed since the last message, once it reaches the threshold.
+    """Send the change since the last message if it reaches the threshold.
 
-    With `cum_error` the threshold is held against the sum of all that was not sent.
+    With `cum_error` the threshold is compared with the sum of all changes not sent.
     """
     scale, cumulative = p["spike_exp"] + p["state_exp"], p["cum_error"] != 0
     change = i32(activation - s["act"] + s["residue"])
@@ -39,7 +39,7 @@ def delta(p: Params, s: State, arriving: Array, t: int) -> tuple[Array, State]:
 
 
 def sigma_delta(p: Params, s: State, arriving: Array, t: int) -> tuple[Array, State]:
-    """The messages of delta encoders are summed, rectified (act_mode 1, as by default), encoded."""
+    """Sum the messages of delta encoders, rectify (act_mode 1, the default) and encode."""
     sigma = i32(s["sigma"] + i32(arriving))
     activation = i32(sigma + i32(p["bias"] << (p["spike_exp"] + p["state_exp"])))
     activation = np.where(p["act_mode"] == 1, np.maximum(activation, 0), activation)
@@ -48,7 +48,7 @@ def sigma_delta(p: Params, s: State, arriving: Array, t: int) -> tuple[Array, St
 
 
 def rotate(p: Params, s: State, arriving: Array) -> tuple[Array, Array]:
-    """One step of the resonator; what arrives drives its real part."""
+    """Advance the resonator by one step; the input is added to its real part."""
 
     def times(decay: str, x: Array) -> Array:
         return shr0(p[decay] * x, p["decay_bits"])
@@ -60,7 +60,7 @@ def rotate(p: Params, s: State, arriving: Array) -> tuple[Array, Array]:
 
 
 def rf(p: Params, s: State, arriving: Array, t: int) -> tuple[Array, State]:
-    """Fires where the phase passes zero with an amplitude of at least vth << state_exp."""
+    """Emit a spike where the phase passes zero with an amplitude of at least vth << state_exp."""
     real, imag = rotate(p, s, arriving)
     spike = (real >= (p["vth"] << p["state_exp"])) & (imag >= 0) & (s["imag"] < 0)
     return spike.astype(np.int64), {"real": real, "imag": imag}

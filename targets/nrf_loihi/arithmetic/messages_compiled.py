@@ -1,6 +1,6 @@
 """One step of delta and sigma-delta encoders and of resonators, for numba.
 
-As neurons_compiled.py: rules.py says what is right.
+As in neurons_compiled.py, rules.py is normative.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .neurons_compiled import LIMIT, Kernel, Uniform, i32, rows_of
 
 @compiled
 def encoded(activation, act, residue, error, cumulative, threshold):  # type: ignore[no-untyped-def]
-    """(what is sent, new residue, new error), see arithmetic.encode."""
+    """Return (message, new residue, new error); see messages.encode."""
     change = i32(i32(activation - act) + residue)
     unsent = i32(error + change) if cumulative else error
     measured = unsent if cumulative else change

@@ -1,8 +1,8 @@
-"""The neuron models of this chip: one step of each, and all that other files ask of a model.
+"""The neuron models of this chip: one step of each, and their properties.
 
-Part of the normative text (see rules.py). A step is handed the parameters, the states
-and what arrives, and gives what leaves and the new states. MODELS answers every question
-about a model; no other file compares its name. Encoders and resonators are in messages.py.
+Part of the normative rules (see rules.py). A step takes the parameters, the states and the
+input, and returns the output and the new states. MODELS holds all properties of a model, so
+that no other file compares its name. Encoders and resonators are in messages.py.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ Step = Callable[[Params, State, Array, int], tuple[Array, State]]
 
 
 def current_and_voltage(p: Params, s: State, arriving: Array) -> tuple[Array, Array]:
-    """The leaky integration that all LIF models share.
+    """Integrate current and voltage, as all LIF models do.
 
-    du counts one more than it says (4095: the current has no memory), dv does not. The
-    current wraps once; the voltage sees the new current, and saturates.
+    The current decays by du + 1 (4095: it has no memory), the voltage by dv. The current wraps
+    once; the voltage integrates the new current and saturates.
     """
     bias = i32(shift(p["bias_mant"].astype(np.int16).astype(np.int64), p["bias_exp"]))
     u = i32(shr0(s["u"] * (4096 - (p["du"] + 1)), 12) + i32(arriving << 6))
@@ -56,18 +56,18 @@ def current_and_voltage(p: Params, s: State, arriving: Array) -> tuple[Array, Ar
 
 
 def lif(p: Params, s: State, arriving: Array, t: int) -> tuple[Array, State]:
-    """A spike leaves in the step in which v exceeds the threshold; u is kept, v starts at 0."""
+    """Emit a spike in the step in which v exceeds the threshold; reset v to 0, keep u."""
     u, v = current_and_voltage(p, s, arriving)
     spike = v > (p["vth"] << 6)
     return spike.astype(np.int64), {"u": u, "v": np.where(spike, 0, v)}
 
 
 def li(p: Params, s: State, arriving: Array, t: int) -> tuple[Array, State]:
-    """A LIF with the highest threshold there is, which sends its potential instead of spikes.
+    """Send the potential of a LIF with the highest threshold instead of spikes.
 
-    `shift` takes low bits off the payload (halves round up), not off the potential; with
+    `shift` removes low bits of the payload (halves round up), not of the potential; with
     `rectify` no payload is below 0. A potential that saturates (above 131071 << 6) would
-    spike: it starts again at 0, and that is sent.
+    spike: it is reset to 0, and 0 is sent.
     """
     _, state = lif(p, s, arriving, t)
     sent = (state["v"] + (1 << p["shift"] >> 1)) >> p["shift"]
@@ -75,16 +75,16 @@ def li(p: Params, s: State, arriving: Array, t: int) -> tuple[Array, State]:
 
 
 def lif_reset(p: Params, s: State, arriving: Array, t: int) -> tuple[Array, State]:
-    """Every `interval` steps u and v are set to 0 before the step; steps count from 1 here."""
+    """Set u and v to 0 before every `interval`-th step; steps count from 1 here."""
     due = (t + 1) % p["interval"] == p["offset"] % p["interval"]
     return lif(p, {name: np.where(due, 0, x) for name, x in s.items()}, arriving, t)
 
 
 def lif_refractory(p: Params, s: State, arriving: Array, t: int) -> tuple[Array, State]:
-    """For `period` steps after a spike v stands still at 0, while u goes on as ever.
+    """Hold v at 0 for `period` steps after a spike; u is integrated as usual.
 
     Lava has this as a float model only: these are its rules (LIFRefractory) in the integers of
-    the other LIF models. `rest` counts the steps that are left.
+    the other LIF models. `rest` counts the remaining steps.
     """
     u, v = current_and_voltage(p, s, arriving)
     v = np.where(s["rest"] > 0, s["v"], v)
@@ -100,7 +100,7 @@ def ternary_lif(p: Params, s: State, arriving: Array, t: int) -> tuple[Array, St
 
 
 def through(p: Params, s: State, arriving: Array, t: int) -> tuple[Array, State]:
-    """What arrives goes out in the same step: a connection wired to a connection."""
+    """Pass the input on in the same step: a connection between two connections."""
     return i32(arriving), {}
 
 
@@ -121,18 +121,18 @@ Runs = tuple[frozenset[type[Membrane]], type[Rule], frozenset[str]]
 
 @dataclass(frozen=True)
 class Lava:
-    """The process of Lava that runs a model. `Potential` is our subclass of its LIF: it sends v."""
+    """The Lava process that runs a model; `Potential` is our subclass of its LIF, which sends v."""
 
     process: str
     once: frozenset[str] = frozenset()
-    """Parameters of which it has one value for all neurons of a population."""
+    """Parameters with one value for all neurons of a population."""
     port: str = "a_in"
     """The port at which synapses end."""
 
 
 @dataclass(frozen=True)
 class Absent:
-    """A model that Lava does not have in integers: the code and the words of the refusal."""
+    """A model that Lava does not have in integers: code and text of the refusal."""
 
     code: str
     what: str
@@ -140,10 +140,10 @@ class Absent:
 
 @dataclass(frozen=True)
 class Model:
-    """A neuron model, and the answer to every question about it.
+    """A neuron model and all of its properties.
 
-    The ranges of its parameters are those in which these rules give what Lava gives; a chip
-    holds less, and the compiler checks that.
+    Within the ranges of its parameters these rules equal Lava's. The ranges of a chip are
+    narrower; the compiler checks those.
     """
 
     step: Step
@@ -151,16 +151,16 @@ class Model:
     parameters: Declared = field(default_factory=dict)
     _: KW_ONLY
     lava: Lava | Absent | None
-    """None: it needs no process, since what arrives leaves in the same step."""
+    """None if it needs no process, since its input leaves in the same step."""
     compiled: Callable[[Params], Cell | None] | None = None
-    """Returns the cell of the fast engine; None: the plain engine runs it."""
+    """Function that returns the cell of the fast engine; None if only the plain engine runs it."""
     sends: Sends = "spikes"
     runs: tuple[Runs, ...] = ()
-    """The neurons of a network that are lowered to it."""
+    """The neurons of a network that are lowered to this model."""
     more: Callable[[Neurons], Given] = lambda node: {}
-    """Returns its parameters that stand in the rule of these neurons."""
+    """Function that returns the parameters that follow from the rule of the neurons."""
     microcode: bool = True
-    """False: the fixed neuron of Loihi 1 computes it too."""
+    """False if the fixed neuron of Loihi 1 computes it too."""
 
 
 LEAKY = {
@@ -185,7 +185,7 @@ RF = {
 
 MEMBRANES: frozenset[type[Membrane]] = frozenset((Integrator, Leaky, CurrentLeaky))
 FIRING = frozenset(("reset=subtract", "reset_to", "fires=at"))
-"""Features of plain spikes; compile/check.py refuses the resets that no pass has removed."""
+"""Features of plain spikes; compile/check.py refuses resets that no pass has removed."""
 VALUES: tuple[Runs, ...] = (
     (frozenset((Integrator,)), Value, frozenset()),
     (frozenset((Leaky, CurrentLeaky)), Value, frozenset(("rectified",))),
@@ -296,19 +296,19 @@ MODELS: dict[str, Model] = {
     ),
 }
 PASS = "pass"
-"""The model of what has no neurons: pools, and relays of payloads."""
+"""The model of pools and of relays of payloads, which have no neurons."""
 ROWS = {name: tuple(Accepts(name, *row) for row in model.runs) for name, model in MODELS.items()}
 NODES = exactly(Linear, Conv, SumPool, Flatten, Scale, Delay)
 
 
 def domain(chip: Chip) -> Domain:
-    """Return what the compiler for this chip reads of a network."""
+    """Return the parts of a network that the compiler for this chip reads."""
     names = [name for name, model in MODELS.items() if chip.microcode or not model.microcode]
     return Domain(tuple(r for name in names for r in ROWS[name]), NODES, exactly(Threshold))
 
 
 def runs_on(node: Neurons) -> tuple[str, Given]:
-    """Return the model that runs these neurons, and the parameters that stand in their rule."""
+    """Return the model that runs these neurons and the parameters that follow from their rule."""
     demand(node, Domain(tuple(r for rows in ROWS.values() for r in rows)), "Loihi")
     name = next(name for name, rows in ROWS.items() if accepted(node, rows) is not None)
     return name, MODELS[name].more(node)

@@ -1,10 +1,10 @@
-"""One step of each leaky neuron model, and of what has no memory, for numba.
+"""One step of each leaky neuron model, and of models without memory, for numba.
 
-rules.py says what is right; a property test holds the two together. The form of a
-kernel is told in nrf_deploy/engines/emulator/kernels.py. All is done in 32 bits, so that a vector
-unit takes 8 or 16 neurons at once:
+rules.py is normative; a property test compares the two. The form of a kernel is described in
+nrf_deploy/engines/emulator/kernels.py. All arithmetic has 32 bits, so that a vector unit
+processes 8 or 16 neurons at once:
 
-- what arrives is wrapped to 32 bits here anyway, so its low bits are enough
+- the rules wrap inputs to 32 bits, so their low bits suffice
 - shr0(x * keep, 12), a product of up to 43 bits, is split: with |x| = high * 4096 + low it
   is high * keep + (low * keep >> 12), each of which fits
 """
@@ -29,13 +29,13 @@ WRAP = np.int32(2**24)
 
 
 def rows_of(uniform: Uniform) -> tuple[int, ...]:
-    """For each parameter its row among those that differ from neuron to neuron."""
+    """Return, for each parameter, its row among those that differ between neurons."""
     return tuple(sum(not u for u in uniform[:k]) for k in range(len(uniform)))
 
 
 @compiled
 def decayed(x, keep):  # type: ignore[no-untyped-def]
-    """shr0(x * keep, 12) for 0 <= keep <= 4096."""
+    """Return shr0(x * keep, 12) for 0 <= keep <= 4096."""
     size = i32(abs(x))
     part = i32(i32(size >> i32(12)) * keep)
     part = i32(part + i32(i32(i32(size & i32(4095)) * keep) >> i32(12)))
@@ -44,7 +44,7 @@ def decayed(x, keep):  # type: ignore[no-untyped-def]
 
 @compiled
 def wrapped(u):  # type: ignore[no-untyped-def]
-    """Once into (-2^23, 2^23]."""
+    """Wrap once into (-2^23, 2^23]."""
     if u > LIMIT:
         return i32(u - WRAP)
     return i32(u + WRAP) if u <= -LIMIT else u
@@ -56,9 +56,12 @@ def clipped(v):  # type: ignore[no-untyped-def]
 
 
 def lif(current: bool, leak: bool, driven: bool, shown: bool) -> Callable[[Uniform], Kernel]:
-    """`current`: u has a memory. `leak`: v has a leak. `driven`: a bias or a threshold lets it
-    fire from rest, or at the upper limit; where not, neither is asked for. `shown`: u is written
-    even where it has no memory. Where there is none of the four, v moves by arrivals only."""
+    """Return the kernel factory of a LIF for the features in use.
+
+    `current`: u has a memory. `leak`: v has a leak. `driven`: with its bias or threshold it can
+    spike at rest or at the upper limit; otherwise the kernel checks neither. `shown`: u is
+    written even without a memory. Without these four, only inputs change v.
+    """
     at_rest = not (current or leak or driven or shown)
 
     def factory(uniform: Uniform) -> Kernel:
@@ -111,7 +114,7 @@ def lif(current: bool, leak: bool, driven: bool, shown: bool) -> Callable[[Unifo
 
 
 LIF = {flags: lif(*flags) for flags in product((True, False), repeat=4)}
-"""By (current, leak, driven, shown)."""
+"""Kernel factories by (current, leak, driven, shown)."""
 
 
 def lif_reset(uniform: Uniform) -> Kernel:

@@ -1,29 +1,29 @@
 """The integer arithmetic of Loihi, as Lava's fixed-point models define it.
 
-This is the normative text of the chip. Each rule below equals lava-nc 0.10.0
-(`Loihi2SimCfg(select_tag="fixed_pt")`) in every bit; tests/targets/loihi/test_lava.py holds the two
-together. What Lava accepts but the chip cannot hold (a threshold beyond 17 bits, a decay
-beyond 12) is refused elsewhere: here every number means what Lava makes of it.
+These rules are normative for the chip. Each rule below equals lava-nc 0.10.0
+(`Loihi2SimCfg(select_tag="fixed_pt")`) in every bit; tests/targets/loihi/test_lava.py compares
+the two. Values that Lava accepts and the chip cannot store (a threshold beyond 17 bits, a decay
+beyond 12) are refused elsewhere: here every number has the meaning that it has in Lava.
 
 The neurons are in neurons.py. Three operations occur everywhere (integers.py):
 
-    i32(x)      wrap to 32 bits: registers of the simulator, and sums on their way
+    i32(x)      wrap to 32 bits: registers of the simulator, and partial sums
     shr0(x, n)  sign(x) * (|x| >> n): decays round toward ZERO
     x >> n      floor: weight exponents and biases round toward minus infinity
 
 Synapses (parameters, with their defaults)
 
     weight_exp 0        the SUM of weights is shifted, left or right
-    num_weight_bits 8   low bits that the synapse does not hold are cleared
-    sign_mode           1 mixed, 2 excitatory, 3 inhibitory; by default what the weights are
+    num_weight_bits 8   low bits that the synapse does not store are cleared
+    sign_mode           1 mixed, 2 excitatory, 3 inhibitory; the default follows from the weights
     num_message_bits 0  0: any non-zero output counts as 1; more: the payload itself
 
 A convolution obeys num_message_bits only: Lava neither clips nor shifts its weights, and
 wraps its sums to 24 bits.
 
-Payloads on the chip have 24 bits. Lava lets larger ones through; then the sums of its Conv
-beyond 32 bits are what the CPU makes of a float cast, and the products of a delayed Dense
-wrap one by one. Neither is imitated here.
+Payloads on the chip have 24 bits. Lava accepts larger ones; then sums of its Conv beyond 32
+bits depend on how the CPU casts a float, and each product of a delayed Dense wraps. The rules
+reproduce neither.
 """
 
 from __future__ import annotations
@@ -54,19 +54,19 @@ SYNAPSES: Declared = {
 
 
 def sign_mode(synapses: Synapses) -> int:
-    given = synapses.params.get("sign_mode")
-    if given is not None:
-        return int(given)
+    mode = synapses.params.get("sign_mode")
+    if mode is not None:
+        return int(mode)
     if synapses.weight.min(initial=0) >= 0:
         return EXCITATORY
     return INHIBITORY if synapses.weight.max(initial=0) <= 0 else MIXED
 
 
 def held_weights(weight: Array, mode: int, bits: int) -> Array:
-    """Clipped to 8 bits (9 with a sign), low bits cleared.
+    """Clip weights to 8 bits (9 with a sign) and clear their low bits.
 
-    A mixed synapse spends one bit on the sign, so that it holds even weights at 8 bits.
-    An inhibitory one holds magnitudes: its weights round toward zero, not down.
+    A mixed synapse uses one bit for the sign and therefore stores even weights at 8 bits.
+    An inhibitory one stores magnitudes: its weights round toward zero, not down.
     """
     weight = weight.astype(np.int64)
     sign = -1 if mode == INHIBITORY else 1

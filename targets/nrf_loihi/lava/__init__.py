@@ -1,1 +1,1 @@
-"""Lava: the engine, and programs that need Lava alone."""
+"""The engine "lava", and the export of programs as Lava scripts."""

@@ -1,8 +1,8 @@
-"""From our order of axes (C, Y, X) to the one that Lava's users write (X, Y, C).
+"""Conversion of axes from our order (C, Y, X) to the order of Lava's users (X, Y, C).
 
-In an emitted program every shape is ours reversed, and so is every array of one value a
-neuron. Where shapes differ only by axes of length 1 the flat order is the same in both;
-otherwise a port goes by way of our order: back, into the new shape, and on.
+In an emitted program every shape is ours reversed, and so is every array with one value per
+neuron. If shapes differ only by axes of length 1, the flat order is the same in both.
+Otherwise a port is transposed to our order, reshaped, and transposed back.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ def reverse(shape: Shape) -> Shape:
 
 
 def flat_order(shape: Shape) -> Array:
-    """For each neuron in Lava's flat order, its place in ours."""
+    """Return, for each neuron in Lava's flat order, its index in ours."""
     return np.arange(math.prod(shape)).reshape(shape).T.ravel()
 
 
 def turned(value: Array, shape: Shape) -> Array:
-    """One value a neuron, in Lava's order."""
+    """Broadcast to one value per neuron, in Lava's order."""
     return np.ascontiguousarray(np.broadcast_to(value, shape).T)
 
 
 def kernel(weight: Array) -> Array:
-    """(out, in, ky, kx) of a cross-correlation as (out, kx, ky, in) of a convolution."""
+    """Convert (out, in, ky, kx) of a cross-correlation to (out, kx, ky, in) of a convolution."""
     return np.ascontiguousarray(weight[:, :, ::-1, ::-1].transpose(0, 3, 2, 1))
 
 
 def route(here: Shape, source: Shape, there: Shape, target: Shape) -> list[str]:
-    """The turns, as text, that bring data of Lava's shape `here` to Lava's shape `there`.
+    """Return the calls, as text, that convert data of Lava's shape `here` to Lava's shape `there`.
 
-    `source` and `target` are our shapes of what is sent and of what is taken.
+    `source` and `target` are our shapes of the sent and of the received data.
     """
     if _long(source) == _long(target):
         return [] if here == there else [f".reshape({there})"]
@@ -57,5 +57,5 @@ def route(here: Shape, source: Shape, there: Shape, target: Shape) -> list[str]:
 
 
 def _long(shape: Shape) -> Shape:
-    """The shape without axes of length 1, which do not matter to an order."""
+    """Return the shape without axes of length 1, which do not affect the flat order."""
     return tuple(n for n in shape if n > 1)

@@ -1,7 +1,7 @@
-"""Each population and each connection of a Program as the call of a Lava constructor.
+"""Calls of Lava constructors for the populations and connections of a Program.
 
-Where a constructor takes one number a population and the program has one a neuron, or hides
-an integer behind a float (an RF's decays), the value is set after the call, in plain sight.
+If a constructor takes one number per population and the program has one per neuron, or if it
+computes an integer from a float (the decays of an RF), the value is set after the call.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ SIGN_MODES = {MIXED: "MIXED", EXCITATORY: "EXCITATORY", INHIBITORY: "INHIBITORY"
 SET_BELOW = "0,  # set below, one a neuron"
 
 Keep = Callable[[str, Array], str]
-"""Stores an array under a parameter's name; gives the text that loads it."""
+"""Function that stores an array under a parameter's name and returns the text that loads it."""
 
 
 @dataclass
 class Call:
-    """`NAME = cls(arguments)`, and what is set after it: (text with {name}) lines."""
+    """`NAME = cls(arguments)` and the lines after it, as text with {name}."""
 
     cls: str
     arguments: dict[str, Any]
@@ -72,33 +72,33 @@ class Values:
     """A population's parameters as text: a number, or an array in Lava's order."""
 
     def __init__(self, population: Population, keep: Keep) -> None:
-        self._given = parameters(population)
+        self._parameters = parameters(population)
         self._shape, self._keep = population.shape, keep
 
     def number(self, key: str) -> int | None:
-        """The value that all neurons share."""
-        value = self._given[key]
+        """Return the value that all neurons share; None if they differ."""
+        value = self._parameters[key]
         return int(value.flat[0]) if np.all(value == value.flat[0]) else None
 
     def one(self, key: str) -> int:
         number = self.number(key)
-        assert number is not None, f"{key} was held to be one a population"
+        assert number is not None, f"{key} differs between neurons; faults() should have refused it"
         return number
 
     def text(self, key: str) -> int | str:
         number = self.number(key)
         if number is not None:
             return number
-        return self._keep(key, turned(self._given[key], self._shape))
+        return self._keep(key, turned(self._parameters[key], self._shape))
 
     def some(self, **keys: str) -> dict[str, Any]:
-        """The arguments that are not 0."""
+        """Return the arguments that are not 0."""
         return {name: self.text(key) for name, key in keys.items() if self.number(key) != 0}
 
 
 def population_call(p: Population, keep: Keep) -> Call:
     lava = MODELS[p.model].lava
-    assert isinstance(lava, Lava), "lava.faults refused the others"
+    assert isinstance(lava, Lava), "faults() refused the others"
     call = _CALLS[lava.process](Values(p, keep))
     call.arguments = {"shape": reverse(p.shape), **call.arguments}
     return call
@@ -137,7 +137,8 @@ def _ternary_lif(v: Values) -> Call:
 
 
 def _with_threshold(v: Values, cls: str, arguments: dict[str, Any], shift: int = 0) -> Call:
-    """Lava's constructor shifts a threshold by the exponents; after it we do."""
+    """Set the threshold; if it differs between neurons, after the call and with the shift that
+    Lava's constructor applies."""
     number = v.number("vth")
     if number is not None:
         return Call(cls, {"vth": number, **arguments})
@@ -177,14 +178,14 @@ _CALLS: Mapping[str, Callable[[Values], Call]] = {
     "RF": lambda v: _resonator(v, "RF"),
     "RF_IZ": lambda v: _resonator(v, "RF_IZ"),
 }
-"""By the process of Lava."""
+"""Functions by the name of the Lava process."""
 
 
 # --- synapses -------------------------------------------------------------
 
 
 def synapses_call(s: Synapses, source: Shape, target: Shape, keep: Keep) -> Call:
-    """`source` and `target` are our shapes of the two ends, whose order the weights take."""
+    """Return the call for a connection; `source` and `target` are our shapes of its two ends."""
     message = {k: int(v) for k, v in s.params.items() if k == "num_message_bits"}
     if isinstance(s, Conv):
         return _conv(with_equal_padding(s), message, keep)

@@ -1,4 +1,4 @@
-"""A folder of files that is there whole or not at all."""
+"""Atomic writing of a folder: either all of its files or none."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from nrf_deploy.diagnostics.findings import UsageError, error
 def write_folder(folder: Path, files: Mapping[str, bytes], mark: bytes) -> None:
     """Fill a temporary folder beside `folder`, then rename it.
 
-    An existing folder is replaced only if it is empty, or ours: it holds nothing but files
-    of these names, and README.txt begins with `mark`.
+    An existing folder is replaced only if it is empty or written by this tool: it contains
+    only files of these names, and README.txt begins with `mark`.
     """
     target = Path(os.path.realpath(folder))
     try:
@@ -44,7 +44,7 @@ def write_folder(folder: Path, files: Mapping[str, bytes], mark: bytes) -> None:
 
 
 def _swap(temporary: Path, target: Path, old: Path) -> None:
-    """A folder that holds files cannot be renamed over: the old one steps aside first."""
+    """Rename the old folder, then the new one: a folder with files cannot be overwritten."""
     try:
         if target.exists():
             target.rename(old)
@@ -58,16 +58,16 @@ def _swap(temporary: Path, target: Path, old: Path) -> None:
 def _demand_ours(target: Path, files: Mapping[str, bytes], mark: bytes) -> None:
     if not target.exists():
         return
-    others = sorted(set(os.listdir(target)) - set(files))  # of a file: NotADirectoryError
+    others = sorted(set(os.listdir(target)) - set(files))  # raises NotADirectoryError for a file
     readme = target / "README.txt"
     ours = readme.is_file() and readme.read_bytes().startswith(mark)
     if others or (any(target.iterdir()) and not ours):
-        what = ", ".join(others) or "files that were not written by this tool"
+        contents = ", ".join(others) or "files that were not written by this tool"
         raise UsageError(
             error(
                 "OUTPUT-NOT-EMPTY",
-                f"{target} holds {what:.200}",
-                why="the folder is replaced as a whole, and this would be lost",
+                f"{target} contains {contents:.200}",
+                why="the folder is replaced as a whole, and these files would be lost",
                 fix="name a folder that is new or empty",
             )
         )

@@ -1,8 +1,8 @@
-"""A Program as a folder that needs Lava alone: a script to read, its arrays, and how to run it.
+"""Export of a Program as a folder that needs only Lava: a script, its arrays and a README.
 
-`network.py` is written as a person would write it: a block a layer, each parameter by name,
-then a line a connection. What every such script has in common (the input, what keeps a
-run, the command line) is in network_lava.txt.
+`network.py` is written as a person would write it: one block per layer, each parameter by
+name, then one line per connection. The parts that all such scripts share (the input, the
+recording of a run, the command line) are in network_lava.txt.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from .engine import Job, faults
 
 HERE = Path(__file__).parent
 Link = tuple[str, list[str], str]
-"""A port that sends, the turns on the way, and the port that takes."""
+"""The sending port, the conversions of axes as text, and the receiving port."""
 TITLE = "A spiking network for Intel's Loihi, as a program of Lava"
 LOCALS = {"a", "np", "recording", "parts", "spikes", "states"}
 
@@ -53,14 +53,14 @@ HELPERS = {
     "Potential": '''
 
 class Potential(LIF):
-    """A LIF that sends v / 2^shift in place of spikes (or what is above 0)."""
+    """A LIF that sends v / 2^shift (rectified, if set) instead of spikes."""
 
 
 @implements(proc=Potential, protocol=LoihiProtocol)
 @requires(CPU)
 @tag("fixed_pt")
 class PotentialModel(AbstractPyLifModelFixed):
-    """Lava has no process that sends v; each step here is its own LIF's."""
+    """Lava has no process that sends v; each step is computed by its LIF."""
 
     s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
     vth: int = LavaPyType(int, np.int32, precision=17)
@@ -80,7 +80,7 @@ class PotentialModel(AbstractPyLifModelFixed):
     "one_each": '''
 
 def one_each(variable, values):
-    """One value a neuron, where Lava's constructor takes one for all."""
+    """Set one value per neuron where Lava's constructor takes one for all."""
     variable.shape, variable.init = values.shape, values
 ''',
     "sparse": """
@@ -93,9 +93,9 @@ def sparse(shape, rows, columns, values):
 
 
 def emit(program: Program, folder: Path) -> None:
-    """Writes network.py, arrays.npz and README.txt to `folder`: all of it, or nothing.
+    """Write network.py, arrays.npz and README.txt to `folder`, or nothing.
 
-    What Lava cannot express is refused, as when the program is run there. The same program
+    Programs that Lava cannot express are refused, as when they are run there. The same program
     gives the same bytes.
     """
     size = sum(math.prod(p.shape) for p in program.ports)
@@ -109,7 +109,7 @@ def emit(program: Program, folder: Path) -> None:
 
 
 class Script:
-    """The text of one network.py, and the arrays that it loads."""
+    """The text of one network.py and the arrays that it loads."""
 
     def __init__(self, program: Program) -> None:
         self.program = program
@@ -122,7 +122,7 @@ class Script:
             self.names[p.name] = identifier(p.name, p.model, taken)
         self.wires = [(identifier(s.name, s.kind, taken), s) for s in program.synapses]
         self.silent = {p.name for p in program.populations if MODELS[p.model].lava is None}
-        """Populations without a process: what arrives goes on in the same step."""
+        """Populations without a process: their input leaves in the same step."""
 
     def text(self) -> str:
         program, ports = self.program, self.program.ports
@@ -148,7 +148,7 @@ class Script:
         return [text for name, text in HELPERS.items() if re.search(rf"\b{name}\(", network)]
 
     def _table(self) -> dict[str, str]:
-        """What network.py must know of the layers that it can write."""
+        """Return the variable, shape and latency of each layer that network.py can write."""
         behind = {o.population: o.latency for o in self.program.origins}
         return {
             p.name: f'("{self.names[p.name]}", {as_tuple(p.shape)}, {behind.get(p.name)})'
@@ -156,7 +156,7 @@ class Script:
             if MODELS[p.model].states or p.name in self.program.outputs
         }
 
-    # --- the layers, each a block -----------------------------------------
+    # --- the layers, one block each ---------------------------------------
 
     def _inputs(self) -> Iterator[str]:
         first = 0
@@ -175,24 +175,24 @@ class Script:
 
     def _layers(self) -> Iterator[str]:
         behind = {o.population: o.latency for o in self.program.origins}
-        said: set[str] = set()
+        written: set[str] = set()
         for p in self.program.populations:
             head = f"layer {quoted(p.name)}: {axes(reverse(p.shape))}"
             late = f"; steps behind the input: {behind[p.name]}" if p.name in behind else ""
             lines = [comment(head + late)]
             for name, s in self.wires:
-                if p.name in s.targets and name not in said:
-                    said.add(name)
+                if p.name in s.targets and name not in written:
+                    written.add(name)
                     lines += [*self._shared(s), *self._wire(name, s)]
             if p.name in self.silent:
-                lines.append(f"# {self.names[p.name]}: what arrives goes on in the same step.")
+                lines.append(f"# {self.names[p.name]}: its input leaves in the same step.")
             else:
                 name = self.names[p.name]
                 lines += population_call(p, partial(self._keep, name)).lines(name)
             yield "\n".join(lines)
         for name, s in self.wires:
-            if name not in said:
-                yield "\n".join(["# leads to nothing", *self._wire(name, s)])
+            if name not in written:
+                yield "\n".join(["# without a target", *self._wire(name, s)])
 
     def _shared(self, s: Synapses) -> list[str]:
         if len(s.targets) == 1:
@@ -211,11 +211,11 @@ class Script:
     # --- connections ------------------------------------------------------
 
     def _sends(self, s: Synapses) -> Shape:
-        """Our shape of what leaves: a matrix has its rows in the order of its first target."""
+        """Return our shape of the output; a matrix orders its rows as its first target does."""
         return s.shape if isinstance(s, Conv) or not s.targets else self.shapes[s.targets[0]]
 
     def _from(self, name: str) -> Iterator[tuple[str, Shape, Shape]]:
-        """The ports that send what this population gives: text, Lava's shape and ours."""
+        """Yield the ports that send this population's output: text, Lava's shape and ours."""
         if name not in self.silent:
             shape = self.shapes[name]
             yield f"{self.names[name]}.s_out", reverse(shape), shape
@@ -238,13 +238,14 @@ class Script:
                 yield f"{wire}.a_out", route(here, self._sends(s), reverse(ours), ours), into
 
     def _kept(self, links: Sequence[Link]) -> str:
-        """One process of each part, since Lava runs what hangs together; and what can be kept."""
+        """Return one process of each connected part, which Lava runs as a unit, and the variables
+        that can be recorded."""
         spikes: list[str] = []
         joined = [(port, into) for port, _, into in links]
         for name in self.program.outputs:
             shape = self.shapes[name]
             sent = list(self._from(name))
-            joined += itertools.pairwise(port for port, _, _ in sent)  # one recorder takes all
+            joined += itertools.pairwise(port for port, _, _ in sent)  # one recorder receives all
             ports = ["".join([p, *route(h, ours, reverse(shape), shape)]) for p, h, ours in sent]
             spikes.append(f"{literal(name)}: {nested('[]', ports, indent=4)}")
         states = [
@@ -283,7 +284,7 @@ class Script:
             title=TITLE,
             version=__version__,
             inputs=shapes,
-            order="" if len(ports) == 1 else " The inputs lie one after the other, flat.",
+            order="" if len(ports) == 1 else " The inputs are flattened and concatenated.",
             outputs=", ".join(map(quoted, self.program.outputs)),
             latency=self.program.latency,
             layers="\n".join(f"    {line}" for line in lines),
@@ -291,5 +292,5 @@ class Script:
 
 
 def _leaves(s: Synapses) -> Shape:
-    """Lava's shape of what leaves: a matrix gives a vector."""
+    """Return Lava's shape of the output; a matrix gives a vector."""
     return reverse(s.shape) if isinstance(s, Conv) else (math.prod(s.shape),)

@@ -1,4 +1,4 @@
-"""Python as a person types it: names, literals, comments and lines that are not too long."""
+"""Python source text for people: names, literals, comments and short lines."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from nrf_deploy.ir.network import Shape
 
 
 def identifier(name: str, kind: str, taken: set[str]) -> str:
-    """A variable for a layer: its own name where that can be one, else behind its kind."""
+    """Choose a variable for a layer: its name if that is free, else its kind and its name."""
 
     def free(text: str) -> bool:
-        known = keyword.iskeyword(text) or hasattr(builtins, text) or text in taken
-        return text.isidentifier() and not known
+        reserved = keyword.iskeyword(text) or hasattr(builtins, text) or text in taken
+        return text.isidentifier() and not reserved
 
     plain = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_").lower()[:24]
     longer = f"{kind}_{plain}".rstrip("_")
     numbered = (f"{longer}_{n}" for n in itertools.count(2))
-    chosen = next(filter(free, itertools.chain([plain, longer], numbered)))
-    taken.add(chosen)
-    return chosen
+    variable = next(filter(free, itertools.chain([plain, longer], numbered)))
+    taken.add(variable)
+    return variable
 
 
 def quoted(name: str) -> str:
-    """A name as text that cannot leave its line, whatever it holds."""
+    """Return a name as a literal on one line, cut to 40 characters."""
     text = literal(name)
     return text if len(text) <= 40 else f"{text[:36]}...{text[0]}"
 
@@ -59,7 +59,7 @@ def comment(text: str) -> str:
 
 
 def nested(brackets: str, items: Sequence[str], indent: int = 0) -> str:
-    """A list or dict in one line where it is short, else an item a line."""
+    """Return a list or dict on one line if it is short, else one item per line."""
     line = ", ".join(items)
     if len(line) <= 56:
         return f"{brackets[0]}{line}{brackets[1]}"

@@ -1,13 +1,13 @@
-"""The engine "lava": our programs on the vendor's own simulator.
+"""The engine "lava": our programs on the vendor's simulator.
 
-Lava runs in an environment of its own (worker_lava.py); this is our end of the wire. What
-its simulator would mangle or cannot express is refused here, before it starts:
+Lava runs in a separate environment (worker_lava.py); this module is the client. Programs that
+its simulator would change or cannot express are refused before it starts:
 
-- a Conv keeps its groups, stride, padding, dilation and kernel size as int8; beyond 127
-  they turn into something else in silence;
-- a Conv pads both sides alike. Unequal padding goes there as a kernel with rows and
-  columns of zeros before or after it, which is exactly the same sum;
-- a Conv has one step of delay, Dense and Sparse at most 64, a wire to nowhere none.
+- a Conv stores its groups, stride, padding, dilation and kernel size as int8; beyond 127 they
+  overflow without an error;
+- a Conv pads both sides equally. Unequal padding is converted to rows and columns of zeros
+  before or after the kernel, which gives exactly the same sum;
+- a Conv has one step of delay, Dense and Sparse at most 64.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ sdk = Sdk(
 
 PATIENCE_S = 1800.0
 DELAY_MAX = 64
-"""Steps from a spike to its arrival: Lava delays by 0 to 63 beyond the one it always takes."""
+"""Steps from a spike to its arrival: one, which Lava always takes, and a delay of 0 to 63."""
 
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """One program with its input, and what to keep of the run (see `run`)."""
+    """One program, its input and the parts of the run to record (see `run`)."""
 
     program: Program
     recording: Recording
@@ -67,11 +67,11 @@ class Job:
         states: Iterable[str] = (),
         steps: int | None = None,
     ) -> Job:
-        everything = [p.name for p in program.populations]
+        names = [p.name for p in program.populations]
         return Job(
             program,
             recording,
-            everything if record is None else list(record),
+            names if record is None else list(record),
             list(states),
             recording.steps if steps is None else steps,
         )
@@ -86,7 +86,7 @@ def run(
     steps: int | None = None,
     progress: Progress = quiet,
 ) -> Trace:
-    """As emulator.golden.run, on Lava. Progress is told once, at the end."""
+    """Run a program on Lava, as emulator.golden.run; progress is reported once, at the end."""
     (trace,) = run_jobs([Job.of(program, recording, record, states, steps)])
     steps = recording.steps if steps is None else steps
     progress(steps, steps)
@@ -94,7 +94,7 @@ def run(
 
 
 def run_many(pairs: Iterable[tuple[Program, Recording]]) -> list[Trace]:
-    """Every output and every state of many programs, with one start of the worker."""
+    """Return all outputs and states of several programs, with one start of the worker."""
     return run_jobs(
         [Job.of(p, r, states=[population.name for population in p.populations]) for p, r in pairs]
     )
@@ -131,7 +131,7 @@ def faults(job: Job) -> Iterator[Finding]:
             )
         )
     if job.steps < 1:
-        yield error("LAVA-STEPS", "Lava runs one step or more", fix="give a longer recording")
+        yield error("LAVA-STEPS", "Lava runs at least one step", fix="use a longer recording")
     for p in program.populations:
         values = parameters(p)
         yield from absent(p)
@@ -197,9 +197,9 @@ def _delay_faults(s: Synapses) -> Iterator[Finding]:
             yield error(
                 "LAVA-SPARSE-TWICE",
                 "two synapses between the same two neurons; Lava adds their weights before it "
-                "clips them, a chip would not",
+                "clips them, a chip does not",
                 layer=s.name,
-                fix="give them as one weight, or as two connections",
+                fix="merge them into one weight, or use two connections",
             )
 
 
@@ -218,7 +218,7 @@ def _job(job: Job, keep: Keep) -> dict[str, Any]:
 
 
 def _population(p: Population, job: Job, keep: Keep) -> dict[str, Any]:
-    """Return what the worker, which cannot import MODELS, must know of a population."""
+    """Return the description of a population for the worker, which cannot import MODELS."""
     model = MODELS[p.model]
     return {
         "name": p.name,
@@ -238,20 +238,20 @@ def _ports(program: Program, recording: Recording, keep: Keep) -> Iterator[dict[
     first = 0
     for port in program.ports:
         size = math.prod(port.shape)
-        mine = (recording.index >= first) & (recording.index < first + size)
-        per_step = np.bincount(recording.step[mine], minlength=recording.steps)
+        inside = (recording.index >= first) & (recording.index < first + size)
+        per_step = np.bincount(recording.step[inside], minlength=recording.steps)
         yield {
             "name": port.name,
             "shape": port.shape,
             "start": keep(np.concatenate([[0], np.cumsum(per_step)])),
-            "index": keep(recording.index[mine] - first),
-            "value": keep(recording.value[mine]),
+            "index": keep(recording.index[inside] - first),
+            "value": keep(recording.value[inside]),
         }
         first += size
 
 
 def _synapses(s: Synapses, keep: Keep) -> dict[str, Any]:
-    said = {
+    request = {
         "name": s.name,
         "kind": s.kind,
         "source": s.source,
@@ -261,7 +261,7 @@ def _synapses(s: Synapses, keep: Keep) -> dict[str, Any]:
     }
     if isinstance(s, Conv):
         s = with_equal_padding(s)
-        said |= {
+        request |= {
             "input_shape": s.input_shape,
             "stride": s.stride,
             "padding": tuple(before for before, _ in s.padding),
@@ -270,15 +270,15 @@ def _synapses(s: Synapses, keep: Keep) -> dict[str, Any]:
         }
     elif isinstance(s, Dense):
         if s.delays is not None:
-            said["delays"] = keep(s.delay - 1 + s.delays)
+            request["delays"] = keep(s.delay - 1 + s.delays)
     elif isinstance(s, Sparse):
-        said |= {"row": keep(s.row), "column": keep(s.column)}
-        said |= {"outputs": math.prod(s.shape), "inputs": math.prod(s.input_shape)}
-    return said | {"weight": keep(s.weight)}
+        request |= {"row": keep(s.row), "column": keep(s.column)}
+        request |= {"outputs": math.prod(s.shape), "inputs": math.prod(s.input_shape)}
+    return request | {"weight": keep(s.weight)}
 
 
 def _expected(job: Job, number: int) -> Iterator[tuple[str, Numbers]]:
-    """Yield the expected arrays: events of each output, and every state of each step."""
+    """Yield the expected arrays: events of each output and states of each step."""
     for name in dict.fromkeys(job.record):
         size, place = job.program.population(name).size, f"{number}/{name}/output"
         events = Upto(place, job.steps * size)

@@ -1,4 +1,4 @@
-"""What Lava's convolution can say of a window: one padding for both sides, numbers of 8 bits."""
+"""Windows of Lava's convolution: one padding for both sides, numbers of 8 bits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ INT8_MAX = 127
 
 @dataclasses.dataclass(frozen=True)
 class Window:
-    """The numbers of a convolution, an axis each."""
+    """The numbers of a convolution, one per axis."""
 
     kernel: Shape
     stride: Shape
@@ -23,10 +23,10 @@ class Window:
     groups: int
 
     def evenly_padded(self) -> Window:
-        """The same, with zeros around the kernel in place of padding at one side only.
+        """Return the same window with equal padding on both sides and zeros around the kernel.
 
-        Where the left side has less padding, the kernel starts earlier by zeros; where the
-        right side has less, it ends later by zeros. A dilated kernel is spread out first.
+        If the left side has less padding, zeros are put before the kernel; if the right side
+        has less, after it. A dilated kernel is first written without dilation.
         """
         if all(before == after for before, after in self.padding):
             return self
@@ -44,7 +44,7 @@ class Window:
         )
 
     def too_large(self) -> dict[str, int]:
-        """The numbers that Lava would cut off to 8 bits."""
+        """Return the numbers that do not fit in Lava's 8 bits."""
         even = self.evenly_padded()
         numbers = {
             "groups": even.groups,
@@ -61,7 +61,7 @@ def window(conv: Conv) -> Window:
 
 
 def with_equal_padding(conv: Conv) -> Conv:
-    """The same convolution, padded alike on both sides (see Window.evenly_padded)."""
+    """Return the same convolution with equal padding on both sides (see Window.evenly_padded)."""
     old = window(conv)
     if (even := old.evenly_padded()) is old:
         return conv

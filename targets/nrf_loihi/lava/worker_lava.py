@@ -1,21 +1,21 @@
-"""Runs programs on Lava's own simulator. Python 3.10, numpy and lava-nc only.
+"""Worker that runs programs on Lava's simulator. Python 3.10, numpy and lava-nc only.
 
     python -I worker_lava.py REQUEST_DIR REPLY_DIR
 
-A request is a list of jobs (engine.py writes them). Each becomes one Lava network of the
-vendor's own processes, run by the vendor's own runtime with the models tagged
-`fixed_pt`. Four things are ours:
+A request is a list of jobs (written by engine.py). Each becomes one Lava network of the
+vendor's processes, run by the vendor's runtime with the models tagged `fixed_pt`. Four parts
+are ours:
 
-- the input: a process that sends one step of a recording, instead of a ring buffer that
-  would start over at its end;
-- the log: `Lava.Var.get` costs 30 us an element and Lava's Monitor a message a step and a
-  variable, so the vendor's models are subclassed, and after each step of theirs write
-  what they sent and what they hold to a mapped file. They compute nothing themselves;
-- the process "Potential": Lava has none that sends a potential. It is the vendor's LIF with
-  the highest threshold; the vendor's model computes every step, and in place of its spikes
-  the potential that it then holds is sent, rounded to fewer bits (LIFOrPotential);
-- one value a neuron where Lava's constructor has one a population (a threshold of a
-  TernaryLIF, a decay of an RF): its models take arrays as they are.
+- the input: a process that sends one step of a recording, instead of a ring buffer, which
+  would start again at its end;
+- the log: `Lava.Var.get` takes 30 us per element and Lava's Monitor one message per step and
+  variable. The vendor's models are therefore subclassed; after each step the subclass writes
+  the output and the states to a mapped file. The subclasses compute nothing;
+- the process "Potential": no process of Lava sends a potential. It is the vendor's LIF with
+  the highest threshold; the vendor's model computes every step, and its potential, rounded to
+  fewer bits, is sent instead of its spikes (LIFOrPotential);
+- one value per neuron where Lava's constructor has one per population (a threshold of a
+  TernaryLIF, a decay of an RF): its models accept arrays.
 
 Axes: Lava's Conv has (X, Y, C) and flips its kernel, a Program has (C, Y, X) and does not.
 """
@@ -59,13 +59,13 @@ from lava.utils.weightutils import SignMode
 from scipy.sparse import csr_matrix
 
 CAST = "invalid value encountered in cast"
-"""Lava casts the sums of a Conv from float; beyond 32 bits the CPU decides what comes out."""
+"""Lava casts the sums of a Conv from float; beyond 32 bits the result depends on the CPU."""
 
 # --- our processes: input, and the log ------------------------------------
 
 
 class Source(AbstractProcess):
-    """Sends the events of one port, one step at a time, then silence."""
+    """Process that sends the events of one port, one step at a time, then nothing."""
 
     def __init__(self, *, shape, start, index, value):
         super().__init__(shape=shape, start=start, index=index, value=value)
@@ -87,7 +87,7 @@ class SourceModel(PyLoihiProcessModel):
 
 
 class Tap(AbstractProcess):
-    """Logs what connections send, where no neuron receives it."""
+    """Process that logs the output of connections that reach no neuron."""
 
     def __init__(self, *, shape):
         super().__init__(shape=shape)
@@ -106,8 +106,10 @@ class TapModel(PyLoihiProcessModel):
 
 
 class LIFOrPotential(PyLifModelBitAcc):
-    """The vendor's LIF; where a shift was given, its v (rounded, and nothing below the lowest
-    payload) goes out in place of spikes."""
+    """The vendor's LIF; if it has a shift, it sends v instead of spikes.
+
+    v is rounded to fewer bits and raised to the lowest payload.
+    """
 
     def run_spk(self):
         shift = self.proc_params.get("payload_shift")
@@ -119,7 +121,7 @@ class LIFOrPotential(PyLifModelBitAcc):
 
 
 def logged(model):
-    """The vendor's model, which also notes what it sent and holds after each step."""
+    """Return a subclass of the vendor's model that logs its output and states after each step."""
 
     class Logged(model):
         def run_spk(self):
@@ -127,11 +129,11 @@ def logged(model):
             if self.time_step == 1 and "output" in logs:
                 send = self.s_out.send
 
-                def noted(data):
+                def log_and_send(data):
                     logs["output"][self.time_step - 1] = data
                     send(data)
 
-                self.s_out.send = noted
+                self.s_out.send = log_and_send
             super().run_spk()
             for name, log in logs.items():
                 if name != "output":
@@ -156,7 +158,7 @@ MODELS = {
 
 
 def lif(cls, shape, p, **more):
-    """du, dv and vth go to the model as they are: a number, or one a neuron."""
+    """Build a LIF process; du, dv and vth are passed unchanged: one number, or one per neuron."""
     return cls(
         shape=shape,
         u=p.get("u0", 0),
@@ -236,7 +238,7 @@ PROCESSES = {
     "RF": partial(resonator, RF),
     "RF_IZ": partial(resonator, RF_IZ),
 }
-"""(shape, parameters) -> process, by the name that a request gives."""
+"""Functions (shape, parameters) -> process, by the name in a request."""
 
 # --- synapses -------------------------------------------------------------
 
@@ -272,7 +274,7 @@ def synapses(s, arrays):
 
 
 def connect(out, into):
-    """One port to another, by way of the Program's (C, Y, X) order where an end is a Conv."""
+    """Connect two ports, in the Program's (C, Y, X) order where an end is a Conv."""
     if isinstance(out.process, Conv):
         out = out.transpose((2, 1, 0))
     if isinstance(into.process, Conv):
@@ -287,7 +289,7 @@ def connect(out, into):
 
 
 def build(job, arrays, log):
-    """The processes of one job; `log(population, variable, shape)` opens a log."""
+    """Build the processes of one job; `log(population, variable, shape)` opens a log."""
     sources = {}
     for port in job["ports"]:
         events = {name: arrays[port[name]] for name in ("start", "index", "value")}
@@ -323,7 +325,7 @@ def build(job, arrays, log):
 
 
 def run(job, arrays, folder):
-    """Runs one job and gives its logs as {(population, variable): (steps, *shape) array}."""
+    """Run one job and return its logs as {(population, variable): (steps, *shape) array}."""
     logs = {}
 
     def log(population, variable, shape):
@@ -341,11 +343,11 @@ def run(job, arrays, folder):
 
 
 class RefusedError(Exception):
-    """What the reply says instead of arrays: the answer would mean nothing."""
+    """Refusal that replaces the arrays of a reply, since they would be meaningless."""
 
 
 def run_network(process, steps):
-    """Runs all that hangs together with this process; a failure in a child is said here."""
+    """Run all processes connected with this one, and report a failure in a child process."""
     config = Loihi2SimCfg(select_tag="fixed_pt", exception_proc_model_map=MODELS)
     try:
         process.run(condition=RunSteps(num_steps=steps), run_cfg=config)
@@ -360,14 +362,14 @@ def run_network(process, steps):
     process.stop()
 
 
-def main(asked, answered):
+def main(request_dir, reply_dir):
     warnings.filterwarnings("error", CAST)
-    request = json.loads((asked / "request.json").read_text())
-    with np.load(asked / "arrays.npz", allow_pickle=False) as members:
+    request = json.loads((request_dir / "request.json").read_text())
+    with np.load(request_dir / "arrays.npz", allow_pickle=False) as members:
         arrays = {key: members[key] for key in members.files}
     reply = {}
     for number, job in enumerate(request["jobs"]):
-        for (population, variable), values in run(job, arrays, answered).items():
+        for (population, variable), values in run(job, arrays, reply_dir).items():
             key = f"{number}/{population}/{variable}"
             if variable == "output":
                 flat = values.reshape(len(values), -1)
@@ -376,13 +378,13 @@ def main(asked, answered):
                 reply[key + "/value"] = flat[step, index].astype(np.int64)
             else:
                 reply[key] = np.array(values)
-    np.savez(answered / "arrays.npz", **reply)
-    (answered / "reply.json").write_text("{}")
+    np.savez(reply_dir / "arrays.npz", **reply)
+    (reply_dir / "reply.json").write_text("{}")
 
 
 if __name__ == "__main__":
     try:
         main(Path(sys.argv[1]), Path(sys.argv[2]))
     except RefusedError as refused:
-        said = json.dumps({"refused": {"what": str(refused), "why": CAST}})
-        (Path(sys.argv[2]) / "reply.json").write_text(said)
+        refusal = json.dumps({"refused": {"what": str(refused), "why": CAST}})
+        (Path(sys.argv[2]) / "reply.json").write_text(refusal)

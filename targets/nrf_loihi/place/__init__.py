@@ -1,1 +1,1 @@
-"""From a program to the cores of Loihi."""
+"""Placement of a program on the cores of Loihi."""

@@ -1,19 +1,20 @@
-"""What a box of neurons uses on a core: neurons, axons, words of synaptic memory.
+"""Resources that a box of neurons uses on a core: neurons, axons, words of synaptic memory.
 
-The counting follows the tables that Intel's compiler printed (docs/placement.md sets ours
-beside them, row by row):
+The counts follow the tables that Intel's compiler printed (docs/placement.md compares them
+row by row):
 
-* Synaptic memory holds, for every source and every tap of a kernel that is stored, a row of
-  weights in whole 32-bit words: ceil(targets * bits / 32). A convolution's kernel is stored
-  once a core, whatever the number of positions.
-* Dense and sparse synapses need one in-axon a source that reaches the core.
-* Where convolutions share axons, one needs as many in-axons as the columns that a stride
-  passes over, and a core sends one out-axon a position (not a neuron) and row of the stride.
-  Elsewhere every source neuron needs one in-axon a core, and one out-axon a target core.
+* Synaptic memory stores, for each source and each tap of a kernel, a row of weights in whole
+  32-bit words: ceil(targets * bits / 32). A convolution's kernel is stored once per core,
+  whatever the number of positions.
+* Dense and sparse synapses need one in-axon for each source that reaches the core.
+* Where convolutions share axons, a convolution needs one in-axon for each column that a stride
+  passes over, and a core sends one out-axon per position (not per neuron) and row of the
+  stride. Otherwise each source neuron needs one in-axon per core and one out-axon per target
+  core.
 * A neuron that the host reads needs one more out-axon.
 
-Assumed, as nothing public says it: a sparse weight carries its target's number, and a delay
-for each synapse takes 6 bits.
+Assumed, since no public source states it: a sparse weight stores the index of its target, and
+the delay of a single synapse takes 6 bits.
 """
 
 from __future__ import annotations
@@ -49,13 +50,13 @@ Use = dict[str, Array]
 
 
 def words(targets: Array, bits: int) -> Array:
-    """Of one row of weights."""
+    """Return the words of one row of weights."""
     return -(-targets * bits // WORD)
 
 
 @dataclass(frozen=True, eq=False)
 class Budgets:
-    """Of one population. `grids` say how those that it sends to are cut."""
+    """Resource counts of one population; `grids` are the cuts of its targets."""
 
     program: Program
     chip: Chip
@@ -63,13 +64,13 @@ class Budgets:
     grids: Mapping[str, Grid]
 
     def worst(self, tiles: Array) -> Use:
-        """(n, axes) tiles -> what the fullest box of each tile's grid uses, at most."""
+        """Return, for (n, axes) tiles, an upper bound of the use of any box of each tile's grid."""
         sizes = np.prod(tiles, axis=1)
         out = [o.worst(tiles) for o in self._outgoing]
         return _total(sizes, out, [i.worst(tiles) for i in self._incoming])
 
     def used(self, grid: Grid) -> Use:
-        """What each box of a grid uses."""
+        """Return the use of each box of a grid."""
         out = [o.over(grid) for o in self._outgoing]
         return _total(grid.sizes(), out, [i.used(grid) for i in self._incoming])
 
@@ -101,8 +102,10 @@ def _total(sizes: Array, out: list[Array], into: list[Use]) -> Use:
 
 
 class _Positions:
-    """Shared out-axons: one a position and row of the stride towards a convolution, one a
-    neuron towards other synapses, whatever the number of target cores."""
+    """Shared out-axons, whatever the number of target cores.
+
+    A convolution takes one per position and row of its stride, other synapses one per neuron.
+    """
 
     def __init__(self, synapses: Synapses, shape: Shape):
         plain = [axis for axis, size in enumerate(shape) if size > 1]
@@ -124,7 +127,7 @@ class _Positions:
 
 
 class Incoming(Protocol):
-    """In-axons, words and messages that some synapses need in a box of their targets."""
+    """In-axons, words and messages that one connection needs in each box of its targets."""
 
     def worst(self, tiles: Array) -> Use: ...
 
@@ -141,7 +144,7 @@ def incoming(synapses: Synapses, shape: Shape, chip: Chip) -> Incoming:
 
 @dataclass(frozen=True, eq=False)
 class _Shaped:
-    """A convolution onto a population of its shape: every number is a product over axes."""
+    """A convolution onto a population of its shape: each count is a product over axes."""
 
     conv: Conv
     shape: Shape
@@ -171,17 +174,17 @@ class _Shaped:
         }
 
     def _shared(self, cut: Array) -> Array:
-        """The columns that a stride passes over; rows too, where rows are cut."""
+        """Return the columns that a stride passes over, times its rows where rows are cut."""
         rows, columns = self.conv.stride
         return np.where(cut[:, 1], rows, 1) * columns
 
     def _words(self, tile: int) -> Array:
-        """For each tile of channels: a row for each source channel, group and tap."""
+        """Return the words of each tile of channels: a row per source channel, group and tap."""
         return kernel_words(self.conv, tile, _bits(self.conv))
 
 
 def kernel_words(conv: Conv, tile: int, bits: int) -> Array:
-    """Words of the kernels of each `tile` output channels."""
+    """Return the words of the kernels of each `tile` output channels."""
     outputs, inputs, *kernel = conv.weight.shape
     channel = np.arange(outputs)
     tiles = -(-outputs // tile)
@@ -193,8 +196,11 @@ def kernel_words(conv: Conv, tile: int, bits: int) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class _Flat:
-    """Every source reaches every neuron: dense synapses, or a convolution onto a population
-    of another shape, of which every core then holds all kernels."""
+    """Synapses from every source to every neuron.
+
+    Dense synapses, or a convolution onto a population of another shape: each core then stores
+    all of its kernels.
+    """
 
     synapses: Synapses
     chip: Chip
@@ -218,7 +224,7 @@ class _Flat:
 
 @dataclass(frozen=True, eq=False)
 class _Sparse:
-    """A row of weights for each source that reaches the box, each with its target's number."""
+    """Sparse synapses: a row per source that reaches the box, each weight with its target."""
 
     synapses: Sparse
     shape: Shape
@@ -240,6 +246,6 @@ class _Sparse:
 
 
 def _bits(synapses: Synapses) -> int:
-    """Of one weight in memory."""
+    """Return the bits of one weight in memory."""
     delays = isinstance(synapses, Dense) and synapses.delays is not None
     return int(synapses.params.get("num_weight_bits", 8)) + DELAY_BITS * delays

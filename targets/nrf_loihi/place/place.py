@@ -1,8 +1,8 @@
-"""A program on the cores of a chip, or of a board of several.
+"""Placement of a program on the cores of a chip, or of a board with several chips.
 
-Each population is cut into the fewest boxes within the budgets of a core, one box a core.
-Only when cores run out do several layers share one. Ports take no core: their events come
-from the host. Cores are then spread over chips so that few messages leave their chip.
+Each population is cut into the fewest boxes within the limits of a core, one box per core.
+Layers share a core only if there are more boxes than cores. Ports need no core, since their
+events come from the host. Cores are distributed over chips to keep messages between chips few.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .budgets import Budgets, Use
 
 
 def place(program: Program, chip: Chip, activity: Activity | None = None) -> Placement:
-    """`activity` (spikes of each neuron in a recording) weighs the traffic, where given."""
+    """Place a program; `activity` (the spikes of each neuron in a recording) weights traffic."""
     grids = cut(program, chip)
     used = {
         p.name: Budgets(program, chip, p, grids).used(grids[p.name]) for p in program.populations
@@ -45,10 +45,10 @@ def place(program: Program, chip: Chip, activity: Activity | None = None) -> Pla
 
 
 def cut(program: Program, chip: Chip) -> dict[str, Grid]:
-    """Every population within a core's budgets.
+    """Cut each population into boxes within a core's limits.
 
-    What a neuron sends depends on how its targets are cut, and these may send to each
-    other: so the cuts are made finer, targets first, until none has to be.
+    The out-axons of a neuron depend on the cuts of its targets, which may also be connected to
+    each other. The cuts are therefore refined, targets first, until all boxes fit.
     """
     limits = chip.core_limits()
     grids = {p.name: Grid(p.shape, p.shape) for p in program.populations}
@@ -79,7 +79,7 @@ def _columns(used: Mapping[str, Use], limits: Mapping[str, int]) -> dict[str, Ar
 def _cores(
     program: Program, grids: Mapping[str, Grid], flows: Edges, group: Array, capacity: int
 ) -> Array:
-    """The core of each box: the chips by traffic, and in a chip in the order of layers."""
+    """Return the core of each box: chips by traffic, and cores of a chip in layer order."""
     count = int(group.max(initial=-1)) + 1
     orders = [_first(order, group) for order in _orders(program, grids)]
     chip = assign(orders, flows.grouped(group), capacity)
@@ -91,14 +91,13 @@ def _cores(
 
 
 def _first(order: Array, group: Array) -> Array:
-    """Groups in the order in which their first box comes."""
+    """Sort groups by the first box of each."""
     _, first = np.unique(group[order], return_index=True)
     return group[order][np.sort(first)]
 
 
 def _orders(program: Program, grids: Mapping[str, Grid]) -> list[Array]:
-    """Layer after layer, and slab after slab: what lies at the same height or width of every
-    layer."""
+    """Return three orders of the boxes: by layer, by height and by width."""
     layer, height, width = [], [], []
     for i, population in enumerate(program.populations):
         grid = grids[population.name]

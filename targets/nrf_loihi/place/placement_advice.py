@@ -1,4 +1,4 @@
-"""What would make a program fit that does not: a finding for each layer in the way."""
+"""Findings for a program that does not fit: the large layers and how to reduce them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nrf_deploy.ir.program import Population, Program
 from ..chip import Chip, tables
 from .budgets import Budgets, Use
 
-SHARE_WORTH_NAMING = 0.05  # of all cores needed: smaller layers are not what is in the way
+SHARE_TO_REPORT = 0.05  # of all boxes: smaller layers do not decide whether the program fits
 
 _PLAIN = {
     "neurons": "neurons",
@@ -25,27 +25,27 @@ _PLAIN = {
 _SMALLER = {
     "neurons": "halve its channels ({half} cores) or its height and width ({quarter} cores)",
     "synaptic_words": "halve its inputs or its outputs (about {half} cores)",
-    "in_axons": "halve its inputs, or take a smaller kernel",
-    "out_axons": "halve its neurons, or make the layers that it feeds need fewer cores",
+    "in_axons": "halve its inputs, or use a smaller kernel",
+    "out_axons": "halve its neurons, or reduce the cores of the layers that it feeds",
 }
 
 
 def too_large(
     program: Program, population: Population, count: Budgets, limits: Mapping[str, int]
 ) -> list[Finding]:
-    """A neuron that no core can hold, however the layer is cut."""
+    """Report a population of which one neuron exceeds a core, however it is cut."""
     need = tightest(population.shape, count.worst)
     ways = {
         "in_axons": "give it at most {limit} inputs: a factor of {over} fewer",
-        "synaptic_words": "give it fewer inputs or a smaller kernel: a factor of {over}",
-        "out_axons": "cut the layers that it feeds by a factor of {over}",
+        "synaptic_words": "reduce its inputs or its kernel by a factor of {over}",
+        "out_axons": "reduce the layers that it feeds by a factor of {over}",
     }
     return [
         error(
             "LOIHI-NEURON-TOO-LARGE",
             f"one neuron needs {need[b]} {_PLAIN[b]}; a core has {limit}",
             layer=population.name,
-            why="a layer is spread over cores, but a neuron is not",
+            why="a layer can be distributed over cores, a single neuron cannot",
             fix=ways.get(b, "").format(limit=limit, over=math.ceil(need[b] / limit)),
         )
         for b, limit in limits.items()
@@ -60,11 +60,11 @@ def findings(
     used: Mapping[str, Use],
     needed: int,
 ) -> list[Finding]:
-    """More cores than there are: what each large layer takes, and which board would do."""
+    """Report a program that needs too many cores, with its large layers and a board that fits."""
     cores = chip.cores * chip.chips
     total = sum(grid.count for grid in grids.values())
     shared = f", even with {chip.neuron_groups} layers on a core" if chip.neuron_groups > 1 else ""
-    found = [
+    problems = [
         error(
             "LOIHI-CORES",
             f"the program needs {needed} cores{shared}; {chip.name} has {cores}",
@@ -74,9 +74,9 @@ def findings(
     ]
     for population in program.populations:
         count = grids[population.name].count
-        if count >= SHARE_WORTH_NAMING * total:
-            found.append(_layer(population, count, used[population.name], chip))
-    return found
+        if count >= SHARE_TO_REPORT * total:
+            problems.append(_layer(population, count, used[population.name], chip))
+    return problems
 
 
 def _layer(population: Population, count: int, use: Use, chip: Chip) -> Finding:
@@ -94,7 +94,7 @@ def _layer(population: Population, count: int, use: Use, chip: Chip) -> Finding:
 
 
 def _boards(chip: Chip, needed: int) -> str:
-    """The smallest board of this chip that would do."""
+    """Name the smallest board of this chip with enough cores."""
     kind = tables()[chip.name].get("board_of", chip.name)
     boards = [Chip.load(n) for n, table in tables().items() if table.get("board_of") == kind]
     enough = [b for b in boards if b.cores * b.chips >= needed]

@@ -465,7 +465,7 @@ def test_what_lava_cannot_express_is_refused_before_anything_is_written(tmp_path
 def test_input_of_another_kind_is_refused_by_the_script(tmp_path: Path) -> None:
     emit(relay(), tmp_path / "net0")
     np.save(tmp_path / "small.npy", np.zeros((4, 2, 2, 2), np.int64))
-    with pytest.raises(AssertionError, match=r"has the shape \(2, 2, 2\), not \(2, 3, 4\)"):
+    with pytest.raises(AssertionError, match=r"has the shape \(2, 2, 2\); expected \(2, 3, 4\)"):
         run_scripts([["net0/network.py", "small.npy", "out.npz"]], tmp_path)
 
 
