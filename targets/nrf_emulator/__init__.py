@@ -1,4 +1,4 @@
-"""A machine that a user describes: no chip, but built like one. The plug-in."""
+"""Target plug-in for machines that a user describes by a file or by options."""
 
 from __future__ import annotations
 
@@ -42,8 +42,10 @@ from .settings import (
 
 
 class EmulatorTarget:
+    """The target "emulator": its presets, compiler stages and arithmetic."""
+
     name = "emulator"
-    about = "a machine of your own: bits, rounding, resets and latency from a small file"
+    about = "a machine that you describe: bits, rounding, resets and latency from a small file"
     shown = ("emulator",)
     arithmetics: Mapping[str, Any] = {"fixed": FixedArithmetic()}
     kernels: Mapping[str, Any] = {"fixed": FixedKernels()}
@@ -61,16 +63,16 @@ class EmulatorTarget:
             for name, table in presets().items()
         }
 
-    def chip_from(self, given: str) -> str | None:
-        return full_name(given)
+    def chip_from(self, name: str) -> str | None:
+        return full_name(name)
 
     def table_of(self, chip: str) -> Mapping[str, Any]:
-        base, _, own = chip.partition(":")
-        held: dict[str, Any] = dataclasses.asdict(settings(chip))
+        base, _, options = chip.partition(":")
+        values: dict[str, Any] = dataclasses.asdict(settings(chip))
         if without_fraction(chip):
-            held["fraction_bits"] = f"chosen for each model, up to {held['fraction_bits']}"
-        about = f"your machine: {base} with {own.replace(',', ', ')}"
-        return {"about": about, "settings": held}
+            values["fraction_bits"] = f"chosen for each model, up to {values['fraction_bits']}"
+        about = f"your machine: {base} with {options.replace(',', ', ')}"
+        return {"about": about, "settings": values}
 
     def passes(self, chip: str, allow: Collection[str] = ()) -> Sequence[Pass]:
         return (*EXACT, ThresholdAsLif(), *allowed(self.choices, allow))
@@ -84,7 +86,7 @@ class EmulatorTarget:
     def settled(
         self, network: Network, chip: str, calibration: Recording | None, rules: Rules
     ) -> tuple[str, list[Finding]]:
-        """With the fraction_bits that let weights use their bits, where the name gives none."""
+        """Choose fraction_bits that let weights use their bits, unless the name sets them."""
         if not without_fraction(chip):
             return chip, []
         machine = settings(chip)

@@ -1,4 +1,4 @@
-"""One core holds the whole program; its budgets are those that the settings name."""
+"""Placement of the whole program on one core, with the limits of the settings."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ def need(program: Program, s: Settings) -> dict[str, int]:
 
 
 def used(program: Program, population: Population, s: Settings) -> dict[str, int]:
-    """Its neurons, the weights that lead to it (shared ones at their first target), and the
-    bytes that weights and states take."""
+    """Count a population's neurons, its incoming weights and the bytes of weights and states.
+
+    Shared weights count at their first target.
+    """
     into = [k for k in program.synapses if k.targets[0] == population.name]
     weights = sum(k.weight.size for k in into)
     bits = weights * s.weight_bits
@@ -38,10 +40,10 @@ def place(program: Program, name: str, s: Settings) -> Placement:
         raise TargetError(
             error(
                 "EMULATOR-BUDGET",
-                f"the program needs {total[b]:,} {b.replace('_', ' ')}; {limits[b]:,} are there",
+                f"the program needs {total[b]:,} {b.replace('_', ' ')}; the limit is {limits[b]:,}",
                 layer=largest[b].name,
                 why=f"this layer alone needs {used(program, largest[b], s)[b]:,}",
-                fix=f"make it smaller, or set {b} to {total[b]}",
+                fix=f"make it smaller, or set {b} to at least {total[b]}",
             )
             for b in over
         )

@@ -1,12 +1,12 @@
-"""What a user says about the machine: one record, from a preset, a file, or a line of options.
+"""Settings of a machine: one record from a preset, a file, or a line of options.
 
-A machine is named by text alone, so that a bundle needs no file beside it:
+The name of a machine contains all of its settings, so that a bundle needs no other file:
 
     emulator                                    a preset (chips.toml)
     emulator:weight_bits=4,reset=subtract       a preset with options
     path/to/mychip.toml                         a file with the same keys (and `base`, a preset)
 
-`full_name` turns the last two into the second form with its options in order.
+`full_name` converts the last two to the second form, with its options in a fixed order.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from nrf_deploy.io.toml_json import TOML_LIMIT, parse_toml, toml_table
 
 DEFAULT = "emulator"
 DECIDING = ("weight_bits", "state_bits", "threshold_bits")
-"""Bits that call for other fraction_bits than the preset's."""
+"""Settings that need other fraction_bits than the preset has."""
 CHOICES = {
     "rounding": ("zero", "floor", "nearest"),
     "message_rounding": ("zero", "floor", "nearest"),
@@ -45,29 +45,29 @@ RANGES = {
     "fraction_bits": (0, 16),
     "latency": (0, 1),
 }
-WAY = "docs/emulator-target.md shows what such a file holds (weight_bits = 4 on a line of its own)"
+WAY = "docs/emulator-target.md shows such a file (one setting per line: weight_bits = 4)"
 BUDGETS = ("neurons", "weights", "memory_bytes", "longest_delay")
 LARGEST = 2**48
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Bits count the sign. A budget of None is no limit."""
+    """Settings of a machine. Bits include the sign; a budget of None means unlimited."""
 
     weight_bits: int = 8
-    decay_bits: int = 12  # a decay counts 1 / 2^decay_bits a step
+    decay_bits: int = 12  # a decay is in units of 1 / 2^decay_bits per step
     state_bits: int = 24  # potentials and currents
-    threshold_bits: int | None = None  # thresholds; None: as many as the potential
-    sum_bits: int = 24  # what arrives at a neuron in a step, in units of a weight
-    message_bits: int = 16  # the payload that a neuron without threshold sends
-    fraction_bits: int = 6  # a potential counts 1 / 2^fraction_bits of a weight
+    threshold_bits: int | None = None  # thresholds; None: as the potential
+    sum_bits: int = 24  # input of a neuron in a step, in units of a weight
+    message_bits: int = 16  # payload of a neuron without threshold
+    fraction_bits: int = 6  # a potential is in units of 1 / 2^fraction_bits of a weight
     rounding: str = "zero"  # of decays
     message_rounding: str = "nearest"  # of payloads
     overflow: str = "saturate"  # of sums, currents, potentials and payloads
-    reset: str = "both"  # what a spike can do to the potential
+    reset: str = "both"  # effects of a spike on the potential
     leak: str = "exponential"  # of the potential
-    fires: str = "both"  # above the threshold, or at it: what neurons can do
-    latency: int = 0  # steps that a layer takes
+    fires: str = "both"  # above the threshold, or at it: the tests that neurons have
+    latency: int = 0  # steps that a layer needs
     neurons: int | None = None
     weights: int | None = None
     memory_bytes: int | None = None
@@ -75,7 +75,7 @@ class Settings:
 
     @property
     def largest_weight(self) -> int:
-        """The grid of weights is symmetric."""
+        """The largest weight; the range is symmetric."""
         return (1 << self.weight_bits - 1) - 1
 
     @property
@@ -96,11 +96,11 @@ class Settings:
 
     @property
     def lacking(self) -> dict[str, str]:
-        """What a scheme may ask for and this machine does not have: its key, and why."""
-        found = {"exponent": "a weight of this machine counts single units"}
+        """Features of a scheme that this machine does not have: key and reason."""
+        reasons = {"exponent": "a weight of this machine has the unit 1"}
         if self.leak == "subtractive":
-            found["decay"] = "a leak that subtracts an amount has no ratio to keep"
-        return found
+            reasons["decay"] = "a leak that subtracts an amount has no ratio to keep"
+        return reasons
 
 
 KEYS = tuple(f.name for f in dataclasses.fields(Settings))
@@ -112,28 +112,28 @@ def presets() -> Mapping[str, Mapping[str, Any]]:
 
 
 def settings(name: str) -> Settings:
-    """The settings of a preset, or of a preset with options."""
+    """Return the settings of a preset, or of a preset with options."""
     base, _, options = name.partition(":")
     values = {k: v for k, v in presets()[base].items() if k != "about"}
     return _completed(values, _options(options))
 
 
 def _completed(preset: Mapping[str, Any], options: Mapping[str, Any]) -> Settings:
-    """With the preset's fraction_bits if the options give none, or as many as the potential has."""
-    found = Settings(**{**preset, **options})
+    """Merge options into a preset; without fraction_bits, limit the preset's to the potential."""
+    s = Settings(**{**preset, **options})
     if "fraction_bits" in options:
-        return found
-    return dataclasses.replace(found, fraction_bits=min(found.fraction_bits, found.state_bits - 2))
+        return s
+    return dataclasses.replace(s, fraction_bits=min(s.fraction_bits, s.state_bits - 2))
 
 
 def without_fraction(name: str) -> bool:
-    """Does this full name leave fraction_bits to the model?"""
+    """Return whether this full name leaves fraction_bits to the model."""
     values = _options(name.partition(":")[2])
     return "fraction_bits" not in values and any(key in values for key in DECIDING)
 
 
 def has_own_bits(name: str) -> bool:
-    """Did the user choose bits that can keep weights from using theirs?"""
+    """Return whether the user set bits that can leave bits of weights unused."""
     deciding = {*DECIDING, "sum_bits", "fraction_bits"}
     return not deciding.isdisjoint(_options(name.partition(":")[2]))
 
@@ -143,17 +143,17 @@ def with_fraction(name: str, bits: int) -> str:
     return _named(base, {**_options(options), "fraction_bits": bits})
 
 
-def full_name(given: str) -> str | None:
-    """The name that says everything, of a file or of a preset with options; None of others."""
-    base, colon, options = given.partition(":")
+def full_name(name: str) -> str | None:
+    """Return the name with all settings of a file or of a preset with options; None of others."""
+    base, colon, options = name.partition(":")
     if base in presets():
         values = _options(options)
-        found = list(_faults(values, base, f"--target {given}"))
+        findings = list(_faults(values, base, f"--target {name}"))
         if colon and not options:
-            found.append(_no_option(given))
-        refuse(found, UsageError)
+            findings.append(_no_option(name))
+        refuse(findings, UsageError)
         return _named(base, values)
-    return _of_file(given) if Path(given).suffix == ".toml" else None
+    return _of_file(name) if Path(name).suffix == ".toml" else None
 
 
 def _of_file(path: str) -> str:
@@ -161,33 +161,36 @@ def _of_file(path: str) -> str:
     base = table.pop("base", DEFAULT)
     table.pop("about", None)
     known = isinstance(base, str) and base in presets()
-    found = [] if known else [_unknown("base", f"{base!s:.80}", presets(), path)]
-    found += _faults(table, DEFAULT if found else base, path)
-    refuse(found, InputError)
+    findings = [] if known else [_unknown("base", f"{base!s:.80}", presets(), path)]
+    findings += _faults(table, DEFAULT if findings else base, path)
+    refuse(findings, InputError)
     return _named(base, table)
 
 
 def _named(base: str, values: Mapping[str, Any]) -> str:
-    """Only what differs from the preset, in the order of the settings; beside other bits also
-    fraction_bits that are the preset's, since without them others may be chosen."""
-    usual = settings(base)
-    own = {k: v for k, v in values.items() if v != getattr(usual, k)}
-    if any(key in own for key in DECIDING) and "fraction_bits" in values:
-        own["fraction_bits"] = values["fraction_bits"]
-    differ = [f"{k}={own[k]}" for k in KEYS if k in own]
-    return f"{base}:{','.join(differ)}" if differ else base
+    """Return a full name: the preset and the settings that differ from it, in a fixed order.
+
+    fraction_bits equal to the preset's are named if other bits differ: otherwise the compiler
+    would choose them.
+    """
+    preset = settings(base)
+    different = {k: v for k, v in values.items() if v != getattr(preset, k)}
+    if any(key in different for key in DECIDING) and "fraction_bits" in values:
+        different["fraction_bits"] = values["fraction_bits"]
+    options = [f"{k}={different[k]}" for k in KEYS if k in different]
+    return f"{base}:{','.join(options)}" if options else base
 
 
 def _options(text: str) -> dict[str, Any]:
-    """key=value,... as values: whole numbers where they are some."""
+    """Parse `key=value,...`; values that are integers become int."""
     values: dict[str, Any] = {}
     for part in filter(None, text.split(",")):
         key, equals, value = (word.strip() for word in part.partition("="))
         if not equals:
             raise UsageError(_no_option(part))
         if key in values:
-            what = f"the option {key} of a machine is given twice: {values[key]}, then {value}"
-            raise UsageError(error("EMULATOR-OPTION", what, fix=f"give {key} once"))
+            what = f"the option {key} of a machine is given twice: {values[key]} and {value}"
+            raise UsageError(error("EMULATOR-OPTION", what, fix=f"set {key} once"))
         digits = value.removeprefix("-")
         number = digits.isascii() and digits.isdigit() and len(digits) < 20
         values[key] = int(value) if number else value
@@ -195,25 +198,25 @@ def _options(text: str) -> dict[str, Any]:
 
 
 def _no_option(text: str) -> Finding:
-    what = f"{text!r} is no option of a machine"
+    what = f"{text!r} is not an option of a machine; expected key=value"
     return error("EMULATOR-OPTION", what, fix=f"write {DEFAULT}:weight_bits=4,state_bits=16")
 
 
 def _faults(values: Mapping[str, Any], base: str, where: str) -> Iterator[Finding]:
-    sound = {}
+    valid = {}
     for key, value in values.items():
         if key not in KEYS:
             yield _unknown("key", key, KEYS, where)
         elif (fault := _fault(key, value)) is not None:
             yield error("EMULATOR-VALUE", f"{where}: {key} = {value!r}", fix=fault)
         else:
-            sound[key] = value
+            valid[key] = value
     preset = {k: v for k, v in presets()[base].items() if k != "about"}
-    yield from _contradictions(_completed(preset, sound), where)
+    yield from _contradictions(_completed(preset, valid), where)
 
 
 def _fault(key: str, value: Any) -> str | None:
-    """What to write instead."""
+    """Return the fix for a value outside its range; None if it is valid."""
     if key in CHOICES:
         return None if value in CHOICES[key] else f"choose one of: {', '.join(CHOICES[key])}"
     low, high = RANGES.get(key, (0, LARGEST))
@@ -227,22 +230,22 @@ def _contradictions(s: Settings, where: str) -> Iterator[Finding]:
         yield error(
             "EMULATOR-VALUE",
             f"{where}: thresholds of {s.threshold_bits} bits and potentials of {s.state_bits}",
-            why="no potential could pass such a threshold",
+            why="no potential can exceed such a threshold",
             fix=f"set threshold_bits to at most {s.state_bits}, or state_bits to more",
         )
     if s.fraction_bits + 2 > s.state_bits:
         yield error(
             "EMULATOR-VALUE",
             f"{where}: {s.fraction_bits} of the {s.state_bits} bits of a potential are fraction",
-            why="a weight of 1 would be beyond its range",
+            why="a weight of 1 is outside its range",
             fix=f"set fraction_bits to at most {s.state_bits - 2}, or state_bits to more",
         )
 
 
-def _unknown(what: str, given: str, known: Any, where: str) -> Finding:
-    close = difflib.get_close_matches(given, known, 1)
+def _unknown(what: str, name: str, names: Any, where: str) -> Finding:
+    close = difflib.get_close_matches(name, names, 1)
     return error(
         "EMULATOR-KEY",
-        f"{where}: there is no {what} {given!r}",
-        fix=f"did you mean {close[0]}?" if close else f"known are: {', '.join(known)}",
+        f"{where}: the {what} {name!r} does not exist",
+        fix=f"did you mean {close[0]}?" if close else f"choose one of: {', '.join(names)}",
     )

@@ -61,7 +61,7 @@ def one_neuron() -> Iterator[Made]:
               30, leak=150, rest=40, v0=-600)  # fmt: skip
     yield one("biased", "a bias in each step", "bias", 10, bias=111, decay=300)
     yield one("waits", "nothing moves before step 4", "wait", 30, wait=4, bias=50)
-    yield one("current", "a current decays by itself", "currents with a memory",
+    yield one("current", "a current decays separately", "currents with a memory",
               30, model="cuba_lif", decay=500, current_decay=900, input_bias=9, i0=80)  # fmt: skip
     yield one("sends-v", "a potential is sent without its low bits", "payloads of a potential",
               -30, model="li", decay=500, shift=5)  # fmt: skip

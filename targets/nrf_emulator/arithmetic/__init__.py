@@ -1,1 +1,1 @@
-"""The arithmetic "fixed", in text and in kernels."""
+"""The arithmetic "fixed": normative rules and compiled kernels."""

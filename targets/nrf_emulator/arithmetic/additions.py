@@ -1,7 +1,7 @@
-"""What the rule of neurons that spike can have beyond a test and a reset: one row each.
+"""Additions to the rule of spiking neurons, beyond its test and its reset: one row each.
 
-Every choice of rows is a model (models.py), in the order of the table. A row with a compiled part
-of its name (neurons_compiled.py) says so; without one the plain engine runs its models.
+Each combination of rows is a model (models.py), in the order of the table. `compiled` marks rows
+with a compiled part (neurons_compiled.py); the plain engine runs models with other rows.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from .steps import Params, Test, fit, rounded
 
 Counts = Literal["potential", "steps"]
 DECAY = Parameter(0, 2**24, 0)
-MOST = 2**31 - 1
+HIGHEST = 2**31 - 1
 
 
 @dataclass(frozen=True)
 class Scaled:
-    """How numbers of a rule become integers.
+    """Conversion of the numbers of a rule to integers.
 
     Args:
         whole: amounts of v -> units of the state
-        decay: time constants -> the part that is lost in a step, in 2^decay_bits
+        decay: time constants -> the part lost in a step, in units of 1 / 2^decay_bits
     """
 
     whole: Callable[[Array], Array]
@@ -46,16 +46,16 @@ class Row:
     """An addition to the rule.
 
     Args:
-        features: those of the rule that it runs
-        state: its state, which starts at the parameter of this name with a 0
-        counts: what the state counts
-        parameters: their declarations
-        before: what it changes of a step's test
-        after: its state after the step
-        more: the parameters that a rule gives it
-        lifts: how far it can lift the threshold of neurons whose potential can reach `reach`
-        compiled: a kernel has this part
-        case: its case of the conformance kit: (about, what is covered, parameters)
+        features: features of the rule that it runs
+        state: name of its state; the parameter of this name with a 0 is its first value
+        counts: unit of the state
+        parameters: declarations of its parameters
+        before: function that changes the test of a step
+        after: function that returns its state after the step
+        more: function that returns its parameters for a rule
+        lifts: function that bounds the rise of the threshold if a potential can reach `reach`
+        compiled: True if a kernel has this part
+        case: its case of the conformance kit: (about, covers, parameters)
     """
 
     features: frozenset[str]
@@ -72,7 +72,7 @@ class Row:
 
 # --- a rest after a spike ------------------------------------------------------
 #
-#     where rest > 0: v stays what it was, no spike
+#     where rest > 0: v keeps its value, no spike
 #     rest = period where it spiked, else max(rest - 1, 0)
 
 
@@ -122,10 +122,10 @@ def _rising(rule: Spikes, scaled: Scaled) -> dict[str, Any]:
 
 
 def _lift(rule: Spikes, dt: float, reach: Array) -> Array:
-    """Return how high b can be.
+    """Return an upper bound of b.
 
-    A neuron that spikes in each step lifts it to jump / (dt/tau), and only one whose potential is
-    above threshold + b lifts it further.
+    A neuron that spikes in each step raises b to jump / (dt/tau). Above that, b rises only while
+    the potential exceeds threshold + b.
     """
     rises = rule.adaptation
     assert type(rises) is Rising
@@ -139,12 +139,12 @@ ADDITIONS: Mapping[str, Row] = {
         features=frozenset(("refractory",)),
         state="rest",
         counts="steps",
-        parameters={"period": Parameter(0, MOST), "rest0": Parameter(0, MOST, 0)},
+        parameters={"period": Parameter(0, HIGHEST), "rest0": Parameter(0, HIGHEST, 0)},
         before=_rests,
         after=_rest,
         more=_period,
         compiled=True,
-        case=("v stands still for three steps, the current goes on", "a rest after a spike",
+        case=("v is held for three steps, the current continues", "a rest after a spike",
               {"period": 3, "decay": 300, "current_decay": 900, "subtract": 1}),
     ),
     "rising": Row(

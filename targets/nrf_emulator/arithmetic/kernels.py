@@ -48,9 +48,9 @@ class FixedKernels:
 
         if model.compiled in compiled.STATELESS:
             bits = int(p["sum_bits"])
-            said = {"sum_bits": bits, "wrap": int(p["wrap"])}
+            numbers = {"sum_bits": bits, "wrap": int(p["wrap"])}
             passing = compiled.STATELESS[model.compiled]
-            return Cell(passing, said, payload=True, output=_within(bits))
+            return Cell(passing, numbers, payload=True, output=_within(bits))
         leaky = bool(np.any(p["decay"]) or np.any(p["leak"]))
         kernel = compiled.NEURONS[model.compiled, leaky]
         if model.sends == "spikes":
@@ -64,7 +64,7 @@ class FixedKernels:
 
 
 def _numbers(p: Params, added: Sequence[str]) -> dict[str, Any]:
-    """In the kernel's order, those of additions last; what a model lacks is 0."""
+    """Return the parameters in the kernel's order, additions last; missing ones are 0."""
     bits, rounding = int(p["decay_bits"]), int(p["rounding"])
     whole = 1 << bits
     up = whole >> 1 if rounding == 2 else 0
@@ -92,7 +92,6 @@ def _numbers(p: Params, added: Sequence[str]) -> dict[str, Any]:
 
 
 def _within(bits: int) -> Any:
-    """The range of a payload: no further than what arrives only where it is just passed on,
-    so its width counts."""
+    """Return the function for the range of a payload, which depends on its width only."""
     ends: Range = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
     return lambda arriving: ends

@@ -1,9 +1,9 @@
-"""The neuron models of this machine: the one place that answers for them.
+"""The neuron models of this machine and their properties.
 
-A model is a move (how the potential gets what arrives) and an end (what leaves, and what that
-does to the potential). MODELS holds each pair by its name, and says which neurons of a network
-it runs, which parameters it takes, what it sends and which kernel it has. The name is data of a
-program: no other code compares it.
+A model is a move (how the input changes the potential) and an end (the output, and its effect
+on the potential). MODELS lists each pair by its name, with the neurons of a network that it
+runs, its parameters, its output and its kernel. The name is data of a program: no other code
+compares it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MACHINE: Declared = {
     "wrap": flag(0, shared=True),
     "wait": Parameter(0, 2**31 - 1, 0, shared=True),
 }
-"""What all neurons of a population have in common."""
+"""Parameters that all neurons of a population share."""
 LEAKY: Declared = {
     "decay": DECAY,
     "leak": of_word(0),
@@ -59,7 +59,7 @@ More = Callable[[Population, Scaled], Mapping[str, Any]]
 Lifts = Callable[[Population, float, Array], Array]
 Sends = Literal["spikes", "potential", "what arrives"]
 Parts = frozenset[str]
-"""Parts of a step, by the names that neurons_compiled.py has for them."""
+"""Parts of a step, by their names in neurons_compiled.py."""
 
 
 def nothing(node: Population, scaled: Scaled) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def nowhere(node: Population, dt: float, reach: Array) -> Array:
 
 @dataclass(frozen=True, kw_only=True)
 class Move:
-    """How what arrives moves the potentials of these membranes."""
+    """The effect of the input on the potentials of these membranes."""
 
     membranes: Membranes
     states: tuple[str, ...]
@@ -82,17 +82,17 @@ class Move:
 
 @dataclass(frozen=True, kw_only=True)
 class End:
-    """What leaves by a rule.
+    """The output of a rule.
 
     Args:
         step: a whole step, its move included
         rule: the rule that it runs
-        runs: membranes, and the features of the rule that it runs behind these
+        runs: membranes, and the features of the rule that it runs with them
         parameters: declarations beyond those of the machine and the move
-        sends: what leaves
-        counts: its states beyond the move's, and what they count
-        more: the parameters that stand in the rule of a network's neurons
-        lifts: (neurons, dt, what their potential can reach) -> how far their threshold can rise
+        sends: the output
+        counts: its states beyond the move's, and their units
+        more: function that returns the parameters that follow from the rule
+        lifts: (neurons, dt, bound of their potential) -> bound of the rise of their threshold
         compiled: as Model.compiled
     """
 
@@ -109,12 +109,11 @@ class End:
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """A neuron model, and all that the rest of the target asks about it.
+    """A neuron model and all of its properties.
 
     Args:
         runs: the neurons of a network that it runs
-        compiled: the parts that its compiled kernel has; None: it has none, and the plain engine
-            runs it
+        compiled: the parts of its compiled kernel; None if only the plain engine runs it
     """
 
     step: Step
@@ -172,14 +171,15 @@ def _spiking(added: Mapping[str, Row]) -> End:
     )
 
 
-def _chosen() -> Iterator[tuple[str, ...]]:
-    """Yield every choice of additions, the smallest first."""
+def _combinations() -> Iterator[tuple[str, ...]]:
+    """Yield each combination of additions, the smallest first."""
     for size in range(len(ADDITIONS) + 1):
         yield from combinations(ADDITIONS, size)
 
 
 ENDS: Mapping[str, End] = {
-    "_".join(("lif", *names)): _spiking({n: ADDITIONS[n] for n in names}) for names in _chosen()
+    "_".join(("lif", *names)): _spiking({n: ADDITIONS[n] for n in names})
+    for names in _combinations()
 } | {
     "li": End(
         step=graded,
@@ -198,8 +198,8 @@ ENDS: Mapping[str, End] = {
 
 def _rows(name: str, move: Move, end: End) -> Iterator[Accepts]:
     for membranes, features in end.runs.items():
-        if own := membranes & move.membranes:
-            yield Accepts(name, own, end.rule, features)
+        if common := membranes & move.membranes:
+            yield Accepts(name, common, end.rule, features)
 
 
 def _model(name: str, move: Move, end: End) -> Model:
@@ -221,12 +221,12 @@ def _model(name: str, move: Move, end: End) -> Model:
 
 
 def words(declared: Declared) -> tuple[str, ...]:
-    """Return the parameters that are as wide as a state, with a sign."""
+    """Return the signed parameters that are as wide as a state."""
     return tuple(name for name, own in declared.items() if (own.low, own.high) == INT32)
 
 
 PASSING = "pass"
-"""The model of what has no neurons: a pool that could not be folded, or a delay."""
+"""The model of pools that could not be folded and of delays, which have no neurons."""
 MODELS: Mapping[str, Model] = {
     move + end: _model(move + end, MOVES[move], ENDS[end]) for end in ENDS for move in MOVES
 } | {

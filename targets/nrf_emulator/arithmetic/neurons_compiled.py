@@ -1,9 +1,9 @@
 """One step of each neuron model of the arithmetic "fixed", for numba.
 
-steps.py says what is right; a property test holds the two together. The form of a
-kernel is told in nrf_deploy/engines/emulator/kernels.py. States are at most 32 bits wide, decays
-24, so 64 bits hold every product. Rounding is a number added before a shift to the right, which
-differs for values below 0: see kernels.py of this folder.
+steps.py is normative; a property test compares the two. The form of a kernel is described in
+nrf_deploy/engines/emulator/kernels.py. States are at most 32 bits wide and decays 24, so 64 bits
+suffice for every product. Rounding adds a number before a shift to the right; the number differs
+for values below 0: see kernels.py of this folder.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ i32, i64 = np.int32, np.int64
 
 
 def _rows(uniform: Uniform) -> tuple[int, ...]:
-    """For each parameter its row among those that differ from neuron to neuron."""
+    """Return, for each parameter, its row among those that differ between neurons."""
     return tuple(sum(not u for u in uniform[:k]) for k in range(len(uniform)))
 
 
@@ -50,11 +50,11 @@ def neurons(
     """Return the factory of a kernel.
 
     Args:
-        current: there is one with a memory
+        current: the neurons have a current with a memory
         leaky: v has a leak
-        payload: there is no threshold
-        rests: v stands still after a spike
-        rises: the threshold does with each spike
+        payload: the neurons have no threshold
+        rests: v is held after a spike
+        rises: the threshold rises with each spike
     """
 
     def factory(uniform: Uniform) -> Kernel:
@@ -176,9 +176,9 @@ def passing(uniform: Uniform) -> Kernel:
 
 
 PARTS = ("current", "payload", "refractory", "rising")
-"""What a kernel can have beyond a threshold and a potential: the names in Model.compiled."""
+"""Parts of a kernel beyond a threshold and a potential: the names in Model.compiled."""
 ADDED = ("period", "jump", "b_decay", "adapted")
-"""Parameters of additions to the rule (additions.py), behind all others in this order."""
+"""Parameters of additions to the rule (additions.py), after all others, in this order."""
 NEURONS = {
     (frozenset(parts), leaky): neurons(
         "current" in parts, leaky, "payload" in parts, "refractory" in parts, "rising" in parts

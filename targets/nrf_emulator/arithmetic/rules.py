@@ -1,6 +1,6 @@
 """The machine of the arithmetic "fixed": its rules in steps.py, its models in models.py.
 
-Nothing moves before step `wait`, and parameters are held to what the models declare.
+No state changes before step `wait`; parameters are checked against the declarations of models.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def parameters(population: Population) -> dict[str, Array]:
 
 
 def _ranged(population: Population, declared: Declared) -> list[str]:
-    """List the parameters beyond their range, which depends on two widths for most of them."""
+    """List the parameters outside their ranges; most ranges depend on two widths."""
     params, shape = population.params, population.shape
     if wrong := list(ranged(params, declared, shape)):
         return wrong
@@ -60,7 +60,7 @@ def _ranged(population: Population, declared: Declared) -> list[str]:
     half = 1 << bits - 1
     narrow = {
         **dict.fromkeys(words(declared), Parameter(-half, half - 1)),
-        **{name: Parameter(0, 1 << whole) for name, own in declared.items() if own == DECAY},
+        **{name: Parameter(0, 1 << whole) for name, p in declared.items() if p == DECAY},
         "leak": Parameter(0, half - 1),
     }
     return list(ranged(params, narrow, shape))
@@ -83,7 +83,7 @@ class FixedArithmetic:
         return synapses.weight.astype(np.int64)
 
     def message(self, synapses: Synapses, output: Array) -> Array:
-        """A synapse is graded, unless its `graded` is 0: then it sees only that there was one."""
+        """Return the payloads; 1 for each if the synapse's `graded` is 0."""
         return output if synapses.params.get("graded", 1) else (output != 0).astype(np.int64)
 
     def deliver(self, synapses: Synapses, total: Array) -> Array:

@@ -1,28 +1,28 @@
 """The arithmetic "fixed": one step of a neuron in integers of any width.
 
-This is the normative text of a machine that a user describes (settings.py). What a
-machine says of itself stands among the parameters of each population (models.py), so a
-program is complete by itself. One step, with >> after `rounded` as below:
+These rules are normative for a machine that a user describes (settings.py). The settings of
+the machine are among the parameters of each population (models.py), so a program is complete.
+One step, with >> after `rounded` as below:
 
-    x = fit(sum, sum_bits) << fraction_bits           what arrives, in units of the state
+    x = fit(sum, sum_bits) << fraction_bits           input, in units of the state
     j = fit(i + x + input_bias, state_bits)           with a current; i starts at i0
-    i = rounded(j * (2^decay_bits - current_decay))   ... it decays after it was used
+    i = rounded(j * (2^decay_bits - current_decay))   ... it decays after its use
     v = rounded(v * (2^decay_bits - decay))           exponential leak
     v = v moved by `leak` toward `rest`               subtractive leak, never past it
     v = fit(v + j + bias, state_bits)                 j is x (fitted) without a current
     spike where v > vth, or v >= vth (`at`)
     v = v_reset, or fit(v - vth) (`subtract`)         where it spiked
 
-What a rule can have beyond this (a rest after a spike, a threshold that rises) stands in
-additions.py. A neuron without threshold sends v / 2^shift, rounded by message_rounding, fitted to
+Additions to this rule (a rest after a spike, a threshold that rises) are in additions.py. A
+neuron without threshold sends v / 2^shift, rounded by message_rounding and fitted to
 message_bits.
 
     fit(x, bits)   two's complement: saturates at its ends, or wraps (`wrap`)
     rounded(x)     x / 2^decay_bits, rounded: 0 down, 1 toward zero, 2 to nearest, halves
                    away from zero
 
-Nothing moves before step `wait`, the first at which a model's first input can be there.
-A sum is exact before it is fitted, once, whatever number of synapses it comes from.
+No state changes before step `wait`, the first at which the input can have an effect.
+A sum is exact until it is fitted, once, whatever its number of synapses.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ ROUNDING = {"floor": 0, "zero": 1, "nearest": 2}
 
 Params = Mapping[str, Array]
 Step = Callable[[Params, State, Array], tuple[Array, State]]
-"""(parameters, state, what arrives) -> (what leaves, state after the step)"""
+"""(parameters, state, input) -> (output, state after the step)"""
 
 
 def fit(x: Array, bits: Array | int, wrap: Array | int) -> Array:
@@ -48,7 +48,7 @@ def fit(x: Array, bits: Array | int, wrap: Array | int) -> Array:
 
 
 def rounded(x: Array, bits: Array | int, rounding: Array | int) -> Array:
-    """x / 2^bits as a whole number."""
+    """Return x / 2^bits, rounded to an integer."""
     bits = np.asarray(bits, np.int64)
     half = np.int64(1) << bits >> 1
     size = np.abs(x)
@@ -67,7 +67,7 @@ def leaked(p: Params, v: Array) -> Array:
 
 
 def moved(p: Params, state: State, arriving: Array) -> State:
-    """Current and potential after what arrived, before any spike."""
+    """Return current and potential after the input, before any spike."""
     x = fit(arriving, p["sum_bits"], p["wrap"]) << p["fraction_bits"]
     if "current_decay" not in p:
         j, current = fit(x, p["state_bits"], p["wrap"]), {}
@@ -80,7 +80,7 @@ def moved(p: Params, state: State, arriving: Array) -> State:
 
 
 class Test(NamedTuple):
-    """A potential, the threshold that it is held against, and what a reset subtracts.
+    """A potential, the threshold to compare it with, and the amount that a reset subtracts.
 
     Only neurons that are `free` can spike.
     """
@@ -92,11 +92,11 @@ class Test(NamedTuple):
 
 
 class Addition(Protocol):
-    """What a rule has beyond its test and its reset; `state` is always that before the step."""
+    """An addition to the test and the reset of a rule; `state` is the state before the step."""
 
     @property
     def state(self) -> str:
-        """The name of its state."""
+        """Name of its state."""
         ...
 
     def before(self, p: Params, state: State, test: Test) -> Test: ...
@@ -118,8 +118,8 @@ def spiking(*added: Addition) -> Step:
         spike = test.free & ((v > test.vth) | ((v == test.vth) & (p["at"] != 0)))
         less = fit(v - test.taken, p["state_bits"], p["wrap"])
         after = np.where(p["subtract"], less, p["v_reset"])
-        own = {each.state: each.after(p, state, spike) for each in added}
-        return spike.astype(np.int64), {**new, "v": np.where(spike, after, v), **own}
+        states = {each.state: each.after(p, state, spike) for each in added}
+        return spike.astype(np.int64), {**new, "v": np.where(spike, after, v), **states}
 
     return step
 
@@ -132,5 +132,5 @@ def graded(p: Params, state: State, arriving: Array) -> tuple[Array, State]:
 
 
 def passing(p: Params, state: State, arriving: Array) -> tuple[Array, State]:
-    """What arrives goes out in the same step, as a payload."""
+    """Pass the input on in the same step, as a payload."""
     return fit(arriving, p["sum_bits"], p["wrap"]), {}

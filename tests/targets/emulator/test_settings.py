@@ -96,8 +96,8 @@ def test_every_preset_is_sound() -> None:
         ("overflow=clip", "choose one of: saturate, wrap"),
         ("latency=2", "use a whole number from 0 to 1"),
         ("memory_bytes=99999999999999999999999", "use a whole number from 0 to"),
-        ("weight_bits", "is no option of a machine"),
-        ("", "is no option of a machine"),
+        ("weight_bits", "is not an option of a machine"),
+        ("", "is not an option of a machine"),
         ("state_bits=8,threshold_bits=12", "no potential could pass such a threshold"),
         ("state_bits=6,fraction_bits=6", "a weight of 1 would be beyond its range"),
     ],
@@ -109,7 +109,7 @@ def test_a_mistake_is_told_with_the_way_out(options: str, said: str) -> None:
 
 def test_an_option_given_twice_is_refused() -> None:
     (said,) = refusal("emulator:weight_bits=4,state_bits=16, weight_bits = 6")
-    assert "weight_bits of a machine is given twice: 4, then 6" in said
+    assert "weight_bits of a machine is given twice: 4 and 6" in said
 
 
 def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
