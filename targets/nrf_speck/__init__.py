@@ -1,4 +1,4 @@
-"""Speck and DYNAP-CNN, the event-driven convolution chips of SynSense: the plug-in."""
+"""Target plug-in for Speck and DYNAP-CNN, SynSense's event-driven convolution chips."""
 
 from __future__ import annotations
 
@@ -38,6 +38,8 @@ from .sinabs.client import run_steps
 
 
 class SpeckTarget:
+    """The target "speck": its chips, compiler stages, engines and boards."""
+
     name = "speck"
     about = "SynSense's Speck and DYNAP-CNN: convolutions event by event, no time steps"
     shown = ("speck2b",)
@@ -51,9 +53,9 @@ class SpeckTarget:
     choices: Sequence[Approximate] = CHOICES
     engines: Mapping[str, Any] = {"steps": run_steps, "sinabs": sinabs.engine}
     silicon = (
-        "the chip follows the engine emulator, event by event, as far as its documents say (no "
-        "board was at hand); steps and sinabs are sinabs' simulation in time steps, reference is "
-        "the float model"
+        "the chip follows the engine emulator event by event, as far as it is documented (no board "
+        "was at hand); steps and sinabs are sinabs' simulation in time steps, reference is the "
+        "float model"
     )
     exporters: Mapping[str, Any] = {}
     kit = Path(__file__).parent / "kit"
@@ -82,8 +84,8 @@ class SpeckTarget:
         return _quantise.quantise(network, Chip.load(chip), calibration, rules, progress)
 
     def lower(self, network: Network, scheme: Scheme, chip: str) -> tuple[Program, list[Finding]]:
-        program, said = _lower.lower(network, scheme)
-        return program, [*said, *image.warnings(program, chip)]
+        program, findings = _lower.lower(network, scheme)
+        return program, [*findings, *image.warnings(program, chip)]
 
     def dequantised(self, program: Program) -> Mapping[str, Mapping[str, Array]]:
         return dequantised(program)

@@ -1,4 +1,4 @@
-"""The numbers of chips.toml, as one small record a chip."""
+"""The numbers of chips.toml, as one record for each chip."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 from nrf_deploy.io.toml_json import parse_toml
 
 LEAST, MOST = -(2**15), 2**15 - 1
-"""Of a membrane, a threshold or a bias: 16 bits."""
+"""Range of membranes, thresholds and biases: 16 bits."""
 WEIGHTS = (-(2**7), 2**7 - 1)
 MEMORIES = ("kernel_words", "neuron_words", "bias_words")
 
 
 @cache
 def tables() -> dict[str, dict[str, Any]]:
-    """Every chip, with the limits of the one that it is like filled in."""
+    """Return the tables of all chips; `like` names the chip whose other limits are taken."""
     read = parse_toml(files("nrf_speck").joinpath("chips.toml").read_bytes())
     return {
         name: {
@@ -30,9 +30,11 @@ def tables() -> dict[str, dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Chip:
+    """Limits of one chip."""
+
     name: str
     cores: int
-    kernel_words: tuple[int, ...]  # of each core, as neuron_words and bias_words
+    kernel_words: tuple[int, ...]  # per core, as neuron_words and bias_words
     neuron_words: tuple[int, ...]
     bias_words: tuple[int, ...]
     destinations: int
@@ -46,7 +48,7 @@ class Chip:
     weight_bits: int
     state_bits: int
     least_threshold_low: int
-    parallel_cores: tuple[int, ...]  # better left for last
+    parallel_cores: tuple[int, ...]  # used last
 
     @staticmethod
     def load(name: str) -> Chip:

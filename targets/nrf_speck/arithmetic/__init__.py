@@ -1,1 +1,1 @@
-"""The integer arithmetic of Speck, in text and in kernels."""
+"""The integer arithmetic of Speck: normative rules and compiled kernels."""

@@ -1,4 +1,4 @@
-"""Both arithmetics for the fast engines: which kernel runs a population."""
+"""Both arithmetics for the fast engines: the kernel of each population."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .rules import Params, parameters
 
 
 def _numbers(p: Params) -> dict[str, Any]:
-    """In the kernels' order."""
+    """Return the parameters in the kernels' order."""
     names = ("threshold_high", "threshold_low", "returns_to_zero", "bias")
     return {n: int(p[n]) if p[n].ndim == 0 else p[n] for n in names}
 
@@ -40,12 +40,12 @@ class StepsKernels:
         if not MODELS[population.model].compiled:
             return None
         above = int(np.max(p["v0"] + p["bias"]))
-        most = max(above, MOST + int(p["bias"].max()))
+        highest = max(above, MOST + int(p["bias"].max()))
         theta = int(p["threshold_high"])
 
         def spikes(arriving: Range) -> Range:
-            most_spikes = max(0, most + arriving[1]) // theta
-            return (0, most_spikes) if most_spikes <= WORD[1] else WORD
+            count = max(0, highest + arriving[1]) // theta
+            return (0, count) if count <= WORD[1] else WORD
 
         return Cell(compiled.stepping, _numbers(p), payload=True, output=spikes)
 

@@ -1,9 +1,9 @@
 """One step, and one event, of the neurons for numba.
 
-rules.py says what is right; property tests hold the two together. The form of a kernel
-is told in nrf_deploy/engines/emulator/kernels.py. For an event the neurons are those that it
-reaches in one run of addresses, `arriving` are their weights, and the result says whether any
-fired.
+rules.py is normative; property tests compare the two. The form of a kernel is described in
+nrf_deploy/engines/emulator/kernels.py. For an event the neurons are those that it reaches in one
+run of addresses, `arriving` are their weights, and the result is non-zero if any of them
+spikes.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def stepping(uniform: Uniform) -> Kernel:
             if v >= theta:
                 spikes = v // theta
                 v = i64(0) if to_zero else v - spikes * theta
-            # an arrival that the floor swallows leaves v as it was, and does not count as rest
+            # an input that the floor cancels leaves v unchanged; the neuron is not at rest
             busy |= spikes | (v ^ before) | i64(arriving[i])
             state[i] = i32(v)
             output[i] = i32(spikes)
@@ -59,9 +59,9 @@ def passing(uniform: Uniform) -> Kernel:
 def arriving(uniform: Uniform) -> Kernel:
     def kernel(n, t, stride, arriving, output, state, each, one):  # type: ignore[no-untyped-def]
         theta, low, to_zero = i32(one[0]), i32(one[1]), one[2] != 0
-        most, fired = i32(32767), i32(0)
+        highest, fired = i32(32767), i32(0)
         for i in range(n):
-            v = max(min(i32(state[i] + i32(arriving[i])), most), low)
+            v = max(min(i32(state[i] + i32(arriving[i])), highest), low)
             fires = v >= theta
             after = i32(0) if to_zero else i32(v - theta)
             state[i] = after if fires else v

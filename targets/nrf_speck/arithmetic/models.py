@@ -1,8 +1,8 @@
-"""The neurons of these chips: one table that answers everything about them.
+"""The neurons of these chips: one table with all of their properties.
 
-Whoever needs the model of a layer (the check, the trial runs, the quantiser, the lowering) asks
-`runs_on`; whoever reads a program asks `is_core` or `joins_wires`. Outside this file no code
-compares the name of a model.
+Code that needs the model of a layer (the check, the trial runs, the quantizer, the lowering)
+calls `runs_on`; code that reads a program calls `is_core` or `joins_wires`. No code outside this
+file compares the name of a model.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ NEURONS, MERGE = "iaf", "merge"
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Model:
-    """What populations of one model are in a program.
+    """A model of the populations of a program.
 
     Args:
-        runs: the neurons of a network that become one
-        parameters: what a program says of them
-        states: their state variables
-        sends: "spikes", or "what arrives" where they only join wires
-        compiled: whether the compiled kernels run them
+        runs: the neurons of a network that are lowered to it
+        parameters: declarations of its parameters
+        states: its state variables
+        sends: "spikes", or "what arrives" if it only joins wires
+        compiled: True if the compiled kernels run it
     """
 
     runs: tuple[Accepts, ...] = ()
@@ -52,7 +52,7 @@ class Model:
 
 FIRING = frozenset(("reset=subtract", "reset_to", "fires=at", "floor"))
 COUNTED = FIRING | {"per_step=many", "worth"}
-"""Of neurons that stand for a value, where the host or the next layer counts their spikes."""
+"""Features of neurons that stand for a value: the host or the next layer counts their spikes."""
 
 DECLARED: Declared = {
     "threshold_high": Parameter(1, MOST, shared=True),
@@ -61,7 +61,7 @@ DECLARED: Declared = {
     "v0": Parameter(LEAST, MOST, 0),
     "returns_to_zero": flag(0, shared=True),
 }
-"""Parameters of neurons; a shared one is one number a core."""
+"""Parameters of neurons; a shared one has one value per core."""
 
 MODELS: Mapping[str, Model] = {
     NEURONS: Model(
@@ -83,7 +83,7 @@ EXPLAINED = (
         None, frozenset((Integrator, Leaky, CurrentLeaky)), Value, frozenset(("rectified",))
     ),
 )  # fmt: skip
-"""Neurons that compile/check.py refuses itself, with the rewrite that leads to a core."""
+"""Neurons that compile/check.py refuses, with a rewrite to suggest."""
 
 DOMAIN = Domain(
     (*(row for model in MODELS.values() for row in model.runs), *EXPLAINED),
@@ -93,9 +93,9 @@ DOMAIN = Domain(
 
 
 def runs_on(node: Node) -> tuple[str, Spikes] | None:
-    """Return the model of these neurons and the rule that its parameters hold (core_units.py).
+    """Return the model of these neurons and the rule with its parameters (core_units.py).
 
-    None stands for what no core runs.
+    Return None if no core can run them.
     """
     row = accepted(node, DOMAIN.runs)
     if row is None or row.model is None or type(node) is not Population:
@@ -104,7 +104,7 @@ def runs_on(node: Node) -> tuple[str, Spikes] | None:
 
 
 def is_core(population: Core) -> bool:
-    """Return whether a population of a program is the neurons of one core."""
+    """Return whether a population of a program runs on a core."""
     model = MODELS.get(population.model)
     return model is not None and model.sends == "spikes"
 

@@ -1,27 +1,27 @@
-"""What the integers of this family mean: two machines that hold the same numbers.
+"""The integer arithmetic of this family: two machines with the same numbers.
 
-This is the normative text of both; core_form.py says what their programs look like.
+These rules are normative for both; core_form.py describes the form of their programs.
 
-"speck.steps" is sinabs' simulation in time steps. A step sums all that arrives:
+"speck.steps" is sinabs' simulation in time steps. A step sums all of its input:
 
     v = max(v + sum + bias, threshold_low)
     n = v // threshold_high spikes where v > 0, else 0     (several spikes in one step)
     v = v - n threshold_high                               or 0 where n > 0, see below
 
-What a step sends, n or what a merge passes on, has 32 bits.
+The output of a step, n or the sum of a merge, has 32 bits.
 
-"speck.events" is the chip. It has no time steps: one event after another arrives, and of
-each the neurons that its kernel reaches, one after another by rising address:
+"speck.events" is the chip. It has no time steps: events are processed in turn, and for each
+event the neurons that its kernel reaches, in order of rising addresses:
 
-    v = v + weight                   it stays within 16 bits, at their ends (assumed)
+    v = v + weight                   saturates at 16 bits (assumed)
     v = max(v, threshold_low)
-    one spike where v >= threshold_high; what is left stays for the next event
+    one spike where v >= threshold_high; the remainder is kept for the next event
     v = v - threshold_high           or 0, see below
 
-A tick of the leak clock does the same to every neuron, with its bias for a weight; there is
-one a time step, before the step's events. With `returns_to_zero` a spike empties a neuron.
-A "merge" passes on what arrives. nrf_deploy/engines/emulator/events_golden.py has the order of
-events; chips.toml lists what of this is assumed, because no document says it.
+A tick of the leak clock does the same to every neuron, with its bias as the weight; there is
+one tick per time step, before the events of the step. With `returns_to_zero` a spike sets v to
+0. A "merge" passes its input on. nrf_deploy/engines/emulator/events_golden.py defines the order
+of events; chips.toml lists the assumptions, which no document confirms.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ Params = Mapping[str, Array]
 
 
 def parameters(population: Population) -> dict[str, Array]:
-    """Return every parameter as int64; refuse what is unknown or beyond its range."""
+    """Return every parameter as int64; refuse unknown ones and values outside their ranges."""
     model = MODELS.get(population.model)
     if model is None:
         raise TargetError(unknown_model(population, MODELS, CODES))
@@ -73,7 +73,7 @@ def parameters(population: Population) -> dict[str, Array]:
 
 
 def sound(program: Program) -> Iterator[Finding]:
-    """Yield the parameters that these cores do not take; only wires into a merge have any."""
+    """Yield the faults of parameters; only wires into a merge may have parameters."""
     for p in program.populations:
         try:
             parameters(p)
@@ -123,9 +123,9 @@ class StepsArithmetic:
             return word(arriving), {}
         v = np.maximum(state["v"] + arriving + p["bias"], p["threshold_low"])
         spikes = np.maximum(v, 0) // p["threshold_high"]
-        emptied = np.where(spikes > 0, 0, v)
+        to_zero = np.where(spikes > 0, 0, v)
         left = v - spikes * p["threshold_high"]
-        return word(spikes), {"v": np.where(p["returns_to_zero"], emptied, left)}
+        return word(spikes), {"v": np.where(p["returns_to_zero"], to_zero, left)}
 
 
 class EventsRule:
@@ -142,14 +142,14 @@ class EventsRule:
         return joins_wires(population)
 
     def tick(self, population: Population) -> Array | None:
-        """What a tick adds to every neuron; None where the leak is off."""
+        """Return the amount that a tick adds to each neuron; None if the leak is off."""
         bias = parameters(population).get("bias", np.int64(0))
         return np.broadcast_to(bias, population.shape).ravel() if np.any(bias) else None
 
     def arrive(
         self, population: Population, state: State, neurons: Array, weights: Array
     ) -> tuple[Array, State]:
-        """One event reaches these (flat) neurons. (whether each fires, new state)"""
+        """Apply one event to these (flat) neurons; return which spike, and the new state."""
         p = parameters(population)
         v = state["v"].ravel().copy()
         reached = np.clip(v[neurons] + weights, LEAST, MOST)

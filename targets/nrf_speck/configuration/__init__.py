@@ -1,1 +1,1 @@
-"""The configuration of a chip: made, checked, and as a word stream."""
+"""The configuration of a chip: construction, checks and word stream."""

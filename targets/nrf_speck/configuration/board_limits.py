@@ -1,4 +1,4 @@
-"""What samna accepts in a configuration, and a board does not do as the model means it."""
+"""Findings on configurations that samna accepts and a board does not run as the model."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from .configuration import Configuration, Core
 
 
 def faults(configuration: Configuration) -> list[Finding]:
-    """Everything that speaks against this configuration; what samna would die of alone."""
-    worst = list(crashes(configuration))
-    return worst or [*vendor_faults(configuration), *board_faults(configuration)]
+    """Return the findings on a configuration; only the crashes, if samna would crash."""
+    fatal = list(crashes(configuration))
+    return fatal or [*vendor_faults(configuration), *board_faults(configuration)]
 
 
 def board_faults(configuration: Configuration) -> Iterator[Finding]:
-    """What samna accepts; each with the reason why it is not what the model means."""
+    """Yield the findings on settings that samna accepts, each with its effect on the model."""
     yield from _cycles(configuration)
     for core in configuration.cores:
         yield from _neurons(core)
@@ -28,32 +28,32 @@ def board_faults(configuration: Configuration) -> Iterator[Finding]:
     sensor = configuration.sensor
     if any(cut < origin for cut, origin in zip(sensor.cut, sensor.origin, strict=True)):
         what = f"the sensor's cut {sensor.cut} lies before its origin {sensor.origin} (y, x)"
-        yield error("SPECK-SENSOR-CUT", what, why="no pixel is left")
+        yield error("SPECK-SENSOR-CUT", what, why="no pixel remains")
     if sensor.diagonal and sensor.destinations and sensor.size[0] != sensor.size[1]:
         yield error(
             "SPECK-SENSOR-DIAGONAL",
             f"the sensor swaps x and y of {sensor.size} (y, x) pixels",
-            why="the core gets the other shape; samna does not look at the swap",
-            fix="cut out a square",
+            why="the core gets the other shape; samna does not check the swap",
+            fix="crop to a square",
         )
 
 
 def _cycles(configuration: Configuration) -> Iterator[Finding]:
     after = {c.index: {d.core for d in c.destinations} for c in configuration.cores}
     for core in configuration.cores:
-        seen: set[int] = set()
+        reached: set[int] = set()
         ahead = set(after[core.index])
         while ahead:
-            seen |= ahead
-            ahead = {i for j in ahead for i in after.get(j, ())} - seen
-        if core.index in seen:
+            reached |= ahead
+            ahead = {i for j in ahead for i in after.get(j, ())} - reached
+        if core.index in reached:
             yield fault(
                 "CYCLE",
                 core,
                 "feeds itself"
                 if core.index in after[core.index]
-                else "feeds itself by way of "
-                f"cores {', '.join(str(i) for i in sorted(seen - {core.index}))}",
+                else "feeds itself through "
+                f"cores {', '.join(str(i) for i in sorted(reached - {core.index}))}",
                 why="events have no time step here: a cycle can fill the chip with spikes",
                 fix="remove the feedback",
             )
@@ -79,23 +79,23 @@ def _neurons(core: Core) -> Iterator[Finding]:
             "BIAS-UNUSED",
             core,
             f"has biases up to {worst} and its leak off",
-            why="biases are added by the leak clock alone",
+            why="only the leak clock adds biases",
             fix="switch the leak on, or set them to 0",
         )
     if core.initial.size and int(core.initial.max()) >= theta > 0:
         yield fault(
             "STATE",
             core,
-            f"begins with a membrane of {int(core.initial.max())}, its threshold is {theta}",
-            why="it spikes at the first event, whatever that brings",
+            f"has an initial membrane of {int(core.initial.max())}; its threshold is {theta}",
+            why="it spikes at the first event, whatever its weight",
         )
     if core.initial.size and int(core.initial.min()) < low:
-        what = f"begins with a membrane of {int(core.initial.min())}, its lower bound is {low}"
+        what = f"has an initial membrane of {int(core.initial.min())}; its lower bound is {low}"
         yield fault("STATE", core, what)
 
 
 def _reach(core: Core) -> Iterator[Finding]:
-    """How far one event, and one event of each input, can push a membrane."""
+    """Warn of weights beyond two thresholds and of membranes that can exceed 16 bits."""
     theta = core.threshold_high
     if not core.weights.size or theta <= 0:
         return
@@ -103,8 +103,8 @@ def _reach(core: Core) -> Iterator[Finding]:
     if largest > 2 * theta:
         yield warning(
             "SPECK-WEIGHT-LARGE",
-            f"has a weight of {largest}, its threshold is {theta}",
-            why="an event makes at most one spike, the rest waits for the next event",
+            f"has a weight of {largest}; its threshold is {theta}",
+            why="an event causes at most one spike; the remainder waits for the next event",
             fix="scale the layer so that a weight is at most twice the threshold",
             layer=core.layer,
         )
@@ -114,8 +114,8 @@ def _reach(core: Core) -> Iterator[Finding]:
     if highest > INT16[1]:
         yield warning(
             "SPECK-OVERFLOW",
-            f"can bring a membrane to {highest}; it holds at most {INT16[1]}",
-            why="whether the chip stays at the limit or wraps is not documented",
+            f"can raise a membrane to {highest}; the limit is {INT16[1]}",
+            why="the documentation does not say whether the chip saturates or wraps",
             fix="scale the layer down",
             layer=core.layer,
         )
@@ -127,7 +127,7 @@ def _wires(core: Core) -> Iterator[Finding]:
             yield warning(
                 "SPECK-POOLING-8",
                 f"pools by 8 on its way to core {d.core}",
-                why="samna takes it, the data sheet knows 1, 2 and 4",
+                why="samna accepts it; the data sheet has 1, 2 and 4",
                 layer=core.layer,
             )
         size = core.output_shape[1:]
@@ -136,8 +136,8 @@ def _wires(core: Core) -> Iterator[Finding]:
                 "POOL-BORDER",
                 core,
                 f"gives {size} (y, x), which pooling by {d.pooling} does not divide",
-                why="the model drops the border, the chip's addresses do not: they reach past "
-                "the next core's input",
+                why="the model drops the border, the chip does not: its addresses exceed the next "
+                "core's input",
                 fix="pad or crop the layer to an even size",
             )
     if not core.destinations and not core.monitored:

@@ -1,9 +1,9 @@
-"""Whether a chip would take a configuration: samna's verdict, and what samna lets pass.
+"""Check of a configuration by the rules of samna 0.7.
 
-`vendor_faults` are the rules of samna 0.7's validator: a configuration has one exactly when
-samna refuses it (tests ask samna, where it is installed). `crashes` must be asked before
-samna is: it dies on those, or reads other numbers than were meant. What samna accepts and a
-board does not do is in board_limits.py.
+`vendor_faults` are the rules of samna's validator: there is a fault exactly if samna refuses the
+configuration (tests compare with samna, if it is installed). Check `crashes` before samna runs:
+it would crash, or read other numbers. board_limits.py checks settings that samna accepts and a
+board does not support.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ BYTE, UINT16 = (0, 255), (0, 65535)
 
 
 def crashes(configuration: Configuration) -> Iterator[Finding]:
-    """A field that samna 0.7 follows without a look at it, or cannot hold."""
+    """Yield fields that samna 0.7 uses without a check or cannot store."""
     last = CORES - 1
     allowed = {*range(CORES), READOUT} if configuration.chip in NEW else {*range(CORES)}
     for core in configuration.cores:
         if not 0 <= core.index < CORES:
-            yield fault("CORE", core, f"sits on core {core.index}; there are 0 to {last}")
+            yield fault("CORE", core, f"is on core {core.index}; expected 0 to {last}")
         if len(core.destinations) > FAN_OUT:
             wires = len(core.destinations)
             yield fault("FAN-OUT", core, f"has {wires} destinations; a core has {FAN_OUT}")
         for d in core.destinations:
             if d.core not in allowed:
-                yield fault("DESTINATION", core, f"sends to core {d.core}; there are 0 to {last}")
+                yield fault("DESTINATION", core, f"sends to core {d.core}; expected 0 to {last}")
             if d.pooling == 0:
                 yield fault("POOLING", core, f"pools by 0 on its way to core {d.core}")
         yield from _values(core)
@@ -49,7 +49,7 @@ def crashes(configuration: Configuration) -> Iterator[Finding]:
         yield error("SPECK-FAN-OUT", f"the sensor has {len(sensor.destinations)} destinations")
     for index in sensor.destinations:
         if not 0 <= index < CORES:
-            yield error("SPECK-DESTINATION", f"the sensor sends to core {index}; there are 0 to 8")
+            yield error("SPECK-DESTINATION", f"the sensor sends to core {index}; expected 0 to 8")
     if 0 in sensor.pooling:
         yield error("SPECK-SENSOR", f"the sensor pools by {sensor.pooling} (y, x)")
     for name in ("origin", "cut", "pooling"):
@@ -58,14 +58,14 @@ def crashes(configuration: Configuration) -> Iterator[Finding]:
             yield error("SPECK-VALUE", what)
     indices = [core.index for core in configuration.cores]
     for index in sorted({i for i in indices if indices.count(i) > 1}):
-        yield error("SPECK-CORE-TWICE", f"two layers sit on core {index}")
+        yield error("SPECK-CORE-TWICE", f"two layers are on core {index}")
 
 
 def _values(core: Core) -> Iterator[Finding]:
-    """samna's loader reads 300 as 44 where a byte is meant, and says nothing."""
+    """Yield values that do not fit their fields: samna's loader would read 300 as 44."""
     sizes = (*core.input_shape[1:], *core.output_shape[1:])
     wires = core.destinations
-    held: dict[str, tuple[Any, tuple[int, int]]] = {
+    fields: dict[str, tuple[Any, tuple[int, int]]] = {
         "weights": (core.weights, WEIGHTS),
         "biases": (core.biases, INT16),
         "initial states": (core.initial, INT16),
@@ -76,12 +76,12 @@ def _values(core: Core) -> Iterator[Finding]:
         "a pooling": ([d.pooling for d in wires], BYTE),
         "a feature shift": ([d.shift for d in wires], UINT16),
     }
-    for name, (values, (low, high)) in held.items():
+    for name, (values, (low, high)) in fields.items():
         if not np.issubdtype(np.asarray([0, *np.ravel(values)]).dtype, np.integer):
-            yield fault("VALUE", core, f"has {name} that are no integers")
+            yield fault("VALUE", core, f"has {name} that are not integers")
         worst = _furthest(np.asarray(values), low, high)
         if worst is not None:
-            why = "samna's loader would turn it into another number, in silence"
+            why = "samna's loader would change it to another number without an error"
             yield fault("VALUE", core, f"has {name} of {worst}; {low} to {high} fit", why=why)
 
 
@@ -127,19 +127,19 @@ def _dimensions(core: Core, chip: Chip) -> Iterator[Finding]:
         yield fault(
             "OUTPUT-SHAPE",
             core,
-            f"gives {core.convolved_size} (y, x) by its kernel, stride and padding, and is said "
-            f"to give {core.output_shape[1:]}",
+            f"gives {core.convolved_size} (y, x) by its kernel, stride and padding; its output "
+            f"shape is {core.output_shape[1:]}",
         )
 
 
 def _shapes(core: Core) -> Iterator[Finding]:
     k = core.kernel
-    meant = {
+    expected = {
         "weights": (core.weights, (core.output_shape[0], core.input_shape[0], k, k)),
         "biases": (core.biases, core.output_shape[:1]),
         "initial states": (core.initial, core.output_shape),
     }
-    for name, (array, shape) in meant.items():
+    for name, (array, shape) in expected.items():
         if array.shape != shape:
             yield fault("ARRAY", core, f"has {name} of shape {array.shape}, not {shape}")
 
@@ -178,7 +178,7 @@ def _destination(configuration: Configuration, core: Core, wire: Destination) ->
 
 
 def _features(configuration: Configuration, index: int) -> Iterator[Finding]:
-    """The sources of a core fill its input features, one after another, from 0."""
+    """Check that the sources of a core fill its input features from 0 without gaps."""
     core = configuration.core(index)
     name = core.layer if core else f"core {index}"
     spans = sorted(_spans(configuration, index))
@@ -187,10 +187,10 @@ def _features(configuration: Configuration, index: int) -> Iterator[Finding]:
     total = sum(stop - start for start, stop, _ in spans)
     takes = core.input_shape[0] if core else 1
     if total != takes:
-        what = f"takes {takes} features, its sources give {total}"
+        what = f"takes {takes} features; its sources give {total}"
         yield error("SPECK-WIRE-FEATURES", what, layer=name)
     if spans[0][0] > 0:
-        what = f"gets features from {spans[0][0]} on; nothing fills those before"
+        what = f"gets features from {spans[0][0]} on; those before have no source"
         yield error("SPECK-WIRE-START", what, layer=name)
     for (_, stop, one), (start, _, other) in pairwise(spans):
         if start != stop:
@@ -198,8 +198,8 @@ def _features(configuration: Configuration, index: int) -> Iterator[Finding]:
             yield error(
                 "SPECK-WIRE-SHIFT",
                 f"gets features from {one} up to {stop - 1} and from {other} from {start} on",
-                why=f"they {how}; sources are joined one after another, not added",
-                fix="set the feature shift of each to where the one before it ends",
+                why=f"they {how}; sources are concatenated, not added",
+                fix="set each feature shift to the end of the source before",
                 layer=name,
             )
 
@@ -238,8 +238,8 @@ def _range(
 ) -> Iterator[Finding]:
     low, high = limits
     if min(values) < low or max(values) > high:
-        said = values[0] if len(values) == 1 else values
-        yield fault(code, core, f"has {what} of {said}; {low} to {high} exist")
+        shown = values[0] if len(values) == 1 else values
+        yield fault(code, core, f"has {what} of {shown}; {low} to {high} exist")
 
 
 def _listed(values: tuple[int, ...]) -> str:

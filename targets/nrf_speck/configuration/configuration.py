@@ -1,10 +1,9 @@
-"""The noun: everything that one chip of this family is told before it runs.
+"""The configuration of one chip of this family.
 
-Nine cores, each a convolution, its neurons, and pooling towards at most two other cores;
-and the block between the camera and the cores. The fields and their ranges are those of
+It has nine cores, each with a convolution, its neurons, and pooling towards at most two other
+cores, and the block between the camera and the cores. The fields and their ranges are those of
 samna's configuration classes; axes are ours, (features, y, x), where samna has x before y
-(tree.py turns them). It can hold nonsense: whether a chip takes it is for
-check.py to say, so that what is wrong can be said all at once.
+(tree.py transposes them). The classes accept any values; check.py reports all faults at once.
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ from nrf_deploy.ir.network import Array, Shape
 CORES = 9
 FAN_OUT = 2
 READOUT = 12
-"""The number by which a core addresses the readout block, where a chip has one."""
+"""The number by which a core addresses the readout block, if the chip has one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Destination:
-    """Spikes of a core at (f, y, x) arrive there at (f + shift, y // pooling, x // pooling)."""
+    """A target core: a spike at (f, y, x) arrives at (f + shift, y // pooling, x // pooling)."""
 
     core: int
     pooling: int = 1
@@ -32,7 +31,7 @@ class Destination:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Core:
-    """One core in use. `layer` is the population's name, for what is said about it."""
+    """One core in use. `layer` is the population's name, for findings."""
 
     index: int
     layer: str
@@ -53,13 +52,13 @@ class Core:
 
     @property
     def convolved_size(self) -> Shape:
-        """(y, x) that the input's size, kernel, padding and stride give."""
+        """Output size (y, x) that follows from the input, kernel, padding and stride."""
         sizes = zip(self.input_shape[1:], self.padding, self.stride, strict=True)
         return tuple((n - self.kernel + 2 * p) // s + 1 if s else 0 for n, p, s in sizes)
 
     @property
     def memory(self) -> dict[str, int]:
-        """Words of each memory that this layer takes, by samna's count [R: 70 of 70 probes]."""
+        """Words of each memory that this layer needs, by samna's count [R: 70 of 70 probes]."""
         (c, *_), (f, y, x) = self.input_shape, self.output_shape
         return {
             "kernel": c << (bits(self.kernel**2) + bits(f)),
@@ -70,7 +69,7 @@ class Core:
 
 @dataclass(frozen=True, kw_only=True)
 class Sensor:
-    """The camera's block: which pixels go on, merged how, to which cores. Pairs are (y, x)."""
+    """The camera's block: pixels, merging and target cores. Pairs are (y, x)."""
 
     passes: bool = False
     destinations: tuple[int, ...] = ()
@@ -89,13 +88,15 @@ class Sensor:
 
     @property
     def size(self) -> Shape:
-        """(y, x) that goes on: the pixels from origin to cut, pooled."""
+        """Output size (y, x): the pixels from origin to cut, pooled."""
         ends = zip(self.origin, self.cut, self.pooling, strict=True)
         return tuple((cut - origin + 1) // pool if pool else 0 for origin, cut, pool in ends)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Configuration:
+    """The cores in use and the sensor of one chip."""
+
     chip: str
     cores: tuple[Core, ...]
     sensor: Sensor = field(default_factory=Sensor)
@@ -104,11 +105,11 @@ class Configuration:
         return next((core for core in self.cores if core.index == index), None)
 
     def sources(self, index: int) -> Iterator[tuple[Core, Destination]]:
-        """Every wire into this core."""
+        """Yield all wires into this core."""
         for core in self.cores:
             yield from ((core, d) for d in core.destinations if d.core == index)
 
 
 def bits(count: int) -> int:
-    """Address bits for so many things."""
+    """Return the address bits of `count` items."""
     return math.ceil(math.log2(count)) if count > 1 else 0

@@ -1,9 +1,8 @@
-"""From a lowered program and its places to the configuration of a chip.
+"""Conversion of a lowered and placed program to the configuration of a chip.
 
-The program's form is described in core_form.py: each layer becomes the core that its placement
-names. Layers that are outputs are monitored, so that the host receives their spikes. The
-camera stays off: the events of a recording go to the first layers from the host, as in every
-other engine here.
+core_form.py describes the form of the program: each layer becomes the core of its placement.
+Output layers are monitored, so that the host receives their spikes. The camera is off: the host
+sends the events of a recording to the first layers, as in all other engines.
 """
 
 from __future__ import annotations
@@ -30,18 +29,18 @@ from .word_stream import WIDTH
 ARTEFACT = "speck/configuration.json"
 NEW_FORM = "the fields that a network sets, by the names of the Speck dev kit's data sheet"
 NO_ORACLE = (
-    "samna's own verdict: samna 0.7, which judges without a board, has no {chip}, and the samna "
-    "that has it was not asked. flash asks it, with a board"
+    "samna's verdict: samna 0.7, which needs no board, does not have {chip}, and the newer samna "
+    "was not run. flash runs it, with a board"
 )
-SAMNA_LATER = "samna's own verdict: it is asked for the words (--image F.img)"
+SAMNA_LATER = "samna's verdict: samna checks the word stream (--image F.img)"
 
 
 def configuration(program: Program, placement: Placement) -> Configuration:
-    """What the chip is told; nothing here judges it (config_board.faults does)."""
+    """Convert a placed program to a configuration, without a check (board_limits.faults)."""
     refuse(core_form.faults(program), TargetError)
     places = {piece.population: piece.core for piece in placement.pieces}
     refuse((_unplaced(n) for n in _names(program) if n not in places), TargetError)
-    return Configuration(chip=placement.chip, cores=made_of(program, places))
+    return Configuration(chip=placement.chip, cores=to_cores(program, places))
 
 
 def _names(program: Program) -> list[str]:
@@ -51,33 +50,33 @@ def _names(program: Program) -> list[str]:
 def _unplaced(layer: str) -> Finding:
     return error(
         "SPECK-UNPLACED",
-        "the bundle does not say on which core this layer is",
+        "the bundle does not place this layer on a core",
         layer=layer,
-        why="a program that was built by hand has no placement",
+        why="a program built by hand has no placement",
         fix="run it on the emulator (nrf-deploy run), or compile a model",
     )
 
 
 def artefacts(program: Program, placement: Placement) -> dict[str, bytes]:
-    """The files of a bundle: the configuration as samna's JSON."""
+    """Return the files of a bundle: the configuration as samna's JSON."""
     return {ARTEFACT: tree.text(checked(program, placement)).encode()}
 
 
 def warnings(program: Program, chip: str) -> list[Finding]:
-    """What a board will do with these integers that the user should know, wherever they go."""
+    """Return the warnings of a board about these integers, which do not depend on the placement."""
     places = {layer.name: number for number, layer in enumerate(cores(program))}
-    made = Configuration(chip=chip, cores=made_of(program, places))
-    return [f for f in board_limits.board_faults(made) if f.severity == "warning"]
+    draft = Configuration(chip=chip, cores=to_cores(program, places))
+    return [f for f in board_limits.board_faults(draft) if f.severity == "warning"]
 
 
-def made_of(program: Program, places: Mapping[str, int]) -> tuple[Core, ...]:
-    """The layers as cores, each on its place, in the program's order."""
+def to_cores(program: Program, places: Mapping[str, int]) -> tuple[Core, ...]:
+    """Convert the layers to cores with the indices `places`, in the program's order."""
     layers = cores(program)
     return tuple(_core(layer, layers, places, layer.name in program.outputs) for layer in layers)
 
 
 def entries(program: Program) -> tuple[str, ...]:
-    """The layers that take a port's events."""
+    """Return the layers that receive a port's events."""
     ports = {port.name for port in program.ports}
     return tuple(layer.name for layer in cores(program) if ports & {w.source for w in layer.wires})
 
@@ -95,9 +94,9 @@ def _core(
         raise TargetError(
             error(
                 "SPECK-BIAS-SPREAD",
-                "biases differ within a feature; a core has one for each",
+                "biases differ within a feature; a core has one per feature",
                 layer=layer.name,
-                fix="give one bias a feature",
+                fix="use one bias per feature",
             )
         )
     return Core(
@@ -125,53 +124,52 @@ def _core(
     )
 
 
-# --- what nrf_deploy.flash asks for ----------------------------------------------
+# --- for nrf_deploy.flash --------------------------------------------------------
 
 
 def checked(program: Program, placement: Placement) -> Configuration:
-    """The configuration, or a TargetError with everything that speaks against it."""
-    made = configuration(program, placement)
-    refuse(board_limits.faults(made), TargetError)
-    return made
+    """Return the configuration; raise a TargetError with all findings against it."""
+    result = configuration(program, placement)
+    refuse(board_limits.faults(result), TargetError)
+    return result
 
 
 def configuration_file(bundle: Bundle) -> Image:
-    """The configuration as JSON. It needs no SDK: the rules are ours (config_board.faults)."""
-    made = checked(bundle.program, bundle.placement)
-    new = made.chip in tree.NEW
+    """Return the configuration as JSON, without an SDK (the rules are board_limits.faults)."""
+    config = checked(bundle.program, bundle.placement)
+    new = config.chip in tree.NEW
     return Image(
-        data=tree.text(made).encode(),
+        data=tree.text(config).encode(),
         form="JSON, " + (NEW_FORM if new else "as samna 0.7 reads it (from_json)"),
         counts={
-            "cores": len(made.cores),
-            "weights": sum(core.weights.size for core in made.cores),
-            "biases": sum(core.biases.size for core in made.cores if core.leaks),
-            "neuron states": sum(core.initial.size for core in made.cores),
+            "cores": len(config.cores),
+            "weights": sum(core.weights.size for core in config.cores),
+            "biases": sum(core.biases.size for core in config.cores if core.leaks),
+            "neuron states": sum(core.initial.size for core in config.cores),
         },
-        checks=("the rules of samna 0.7's validator, and what a board does not do, as we know it",),
-        unchecked=(NO_ORACLE.format(chip=made.chip),) if new else (SAMNA_LATER,),
+        checks=("the rules of samna 0.7's validator, and the known limits of boards",),
+        unchecked=(NO_ORACLE.format(chip=config.chip),) if new else (SAMNA_LATER,),
         suffix=JSON,
     )
 
 
 def image(bundle: Bundle) -> Image:
-    """The word stream by samna, decoded by us and compared with the program's integers."""
-    made = checked(bundle.program, bundle.placement)
-    stream = client.encode(made)
-    width = WIDTH[made.chip]
+    """Return samna's word stream, decoded and compared with the program's integers."""
+    config = checked(bundle.program, bundle.placement)
+    stream = client.encode(config)
+    width = WIDTH[config.chip]
     bits = {4: 20, 8: 64}[width]
     return Image(
         data=stream.to_bytes(),
         form=f"{len(stream.words):,} words of {bits} bits, {width} bytes each, the low byte first",
         counts=stream.writes.counts(),
         checks=(
-            "samna finds the configuration valid, and so do we",
-            "the words, decoded again, write every weight, bias and state of the program, "
-            "and nothing else",
+            "the configuration is valid by samna and by our rules",
+            "the decoded words write every weight, bias and state of the program, and nothing else",
         ),
     )
 
 
 def flash(bundle: Bundle, board: str, tick: float | None) -> Flashed:
-    made = checked(bundle.program, bundle.placement)
-    return boards.flash(made, board, bundle.network.dt if tick is None else tick)
+    config = checked(bundle.program, bundle.placement)
+    return boards.flash(config, board, bundle.network.dt if tick is None else tick)

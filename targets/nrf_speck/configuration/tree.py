@@ -1,13 +1,13 @@
-"""A Configuration as samna holds it: the tree of attributes, and the text of its JSON.
+"""A Configuration in samna's form: the tree of attributes and the text of its JSON.
 
-samna 0.7 has speck2b and dynapcnn. Its JSON holds every field, the timings of the
-memories too; the defaults here are those of a fresh configuration (a test asks samna).
-Lists are {"value0": ..., "value1": ...} there, arrays {"dimensions", "offsets", "values"},
-and names are in camel case for speck2b.
+samna 0.7 has speck2b and dynapcnn. Its JSON has every field, also the timings of the memories;
+the defaults here are those of a new configuration (a test compares with samna). Lists are
+{"value0": ..., "value1": ...}, arrays {"dimensions", "offsets", "values"}, and names are in
+camel case for speck2b.
 
-speck2e and speck2f belong to a newer samna. Their tree has only what a network needs set,
-under the names of the Speck dev kit's data sheet (Aug 2023, 3.2.2); the loader puts it on a
-fresh configuration, attribute by attribute.
+speck2e and speck2f need a newer samna. Their tree has only the fields that a network sets, by
+the names of the Speck dev kit's data sheet (Aug 2023, 3.2.2); the loader sets them one by one
+on a new configuration.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NEW = {"speck2e", "speck2f"}
 
 
 def tree(configuration: Configuration) -> Tree:
-    """Names as attributes of samna's Python classes; arrays (f, c, x, y) and (f, x, y)."""
+    """Return the attributes of samna's Python classes; arrays (f, c, x, y) and (f, x, y)."""
     if configuration.chip in NEW:
         return _new(configuration)
     make = _speck2b if configuration.chip == "speck2b" else _dynapcnn
@@ -37,7 +37,7 @@ def tree(configuration: Configuration) -> Tree:
 
 
 def text(configuration: Configuration) -> str:
-    """The JSON: what samna 0.7 reads, or the tree itself where the chip is a newer one's."""
+    """Return the JSON that samna 0.7 reads, or the plain tree for chips of a newer samna."""
     plain = tree(configuration)
     if configuration.chip in NEW:
         return json.dumps(_listed(plain), separators=(",", ":"))
@@ -93,7 +93,7 @@ def _shape(shape: tuple[int, ...]) -> Tree:
 
 
 def _idle(index: int, returns_to_zero: bool) -> Core:
-    """A core that nobody uses, as samna makes it."""
+    """Return an unused core, with samna's defaults."""
     ones = (1, 1, 1)
     zero = np.zeros(1, np.int64)
     return Core(
@@ -248,7 +248,7 @@ def _probe(part: str) -> Tree:
 
 
 def _new(configuration: Configuration) -> Tree:
-    """Cores that are not used, and everything else, stay as that samna makes them."""
+    """Return the fields to set; unused cores and all other fields keep samna's defaults."""
     sensor = _sensor(configuration.sensor)
     return {
         "cnn_layers": {

@@ -1,1 +1,1 @@
-"""Rewrites of a network for Speck, one a file."""
+"""Rewrites of a network for Speck, one per file."""

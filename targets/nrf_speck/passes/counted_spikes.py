@@ -1,20 +1,20 @@
-"""A potential that is read becomes spikes that are counted. This is not exact.
+"""Approximate rewrites of a potential that is read to spikes that are counted.
 
-An LI neuron follows its input: v is r x, seen through a filter of length tau. An IF neuron
-with v += dt/tau r x that subtracts its threshold theta fires so often that each spike stands
-for theta of it, so over any stretch of time
+An LI neuron follows its input: v is r x after a filter of length tau. An IF neuron with
+v += dt/tau r x that subtracts its threshold theta emits one spike per theta, so over any period
 
     sum of v dt/tau  ~  theta times the number of spikes
 
-and a spike is worth theta tau/dt of the value. theta is the most that one event adds, a weight
-times what the event is worth, or, where that is more, what a bias adds in a step: so an event
-and a tick make at most one spike each, which is all that the chip has for them. What the layer
-fed with its value is fed with spikes of their worth.
+and a spike is worth theta tau/dt of the value. theta is the largest amount that one event adds
+(a weight times the worth of the event) or, if that is larger, that a bias adds in a step: an
+event and a tick then cause at most one spike each, which is the limit of the chip. The targets
+of the layer receive spikes of this worth instead of its value.
 
-Values below 0 have no spikes, the filter is gone, and what is below theta waits. What is
-below 0 waits as well, until as much has come above it: so the sum stays right where values
-have both signs. A rectified LI forgets it, at the latest with its filter; here its potential stays
-above -theta (or above what a bias takes in a step), which is one spike's worth.
+Values below 0 cause no spikes, the filter is lost, and amounts below theta stay in the
+potential. Negative amounts stay there too, until positive ones cancel them: the sum is therefore
+right for values of both signs. A rectified LI loses them, at the latest with its filter; here its
+potential stays above -theta (or above the amount that a bias subtracts in a step), the worth of
+one spike.
 """
 
 from __future__ import annotations
@@ -52,12 +52,14 @@ RESTS = "its rest is not 0"
 @register
 @dataclass(frozen=True)
 class RateCode(Approximate):
-    """An LI that feeds other layers becomes an IF, whose spikes carry its value. The first layer
-    comes first: what its spikes carry decides how coarse the next ones are."""
+    """Rewrite of an LI that feeds other layers to an IF whose spikes carry its value.
+
+    Layers are rewritten in order, since the worth of their spikes determines the next theta.
+    """
 
     name = "rate_code"
     choice = "rate-code"
-    about = "spikes carry a value from layer to layer, as many as it is large"
+    about = "the number of spikes carries a value from layer to layer"
 
     def at(self, network: Network, node: Node) -> Outcome:
         membrane = _follows(node)
@@ -72,13 +74,13 @@ class RateCode(Approximate):
         network = replace(network, neurons)
         scale = Scale(name=fresh(network, f"{node.name}.worth"), scale=worth)
         network = insert_after(network, node.name, scale)
-        return Done(network, f"each spike carries {_told(worth)}")
+        return Done(network, f"each spike carries {_range(worth)}")
 
 
 @register
 @dataclass(frozen=True)
 class SpikeCount(Approximate):
-    """An LI whose value leaves the model becomes an IF whose spikes the host counts."""
+    """Rewrite of an LI whose value leaves the model to an IF whose spikes the host counts."""
 
     name = "spike_count"
     choice = "spike-count"
@@ -91,16 +93,16 @@ class SpikeCount(Approximate):
         if np.any(membrane.v_leak):
             return Left(RESTS)
         neurons, worth = _counted(network, node.name)
-        what = f"each spike stands for {_told(worth)} of the value, summed over the steps"
+        what = f"each spike stands for {_range(worth)} of the value, summed over the steps"
         return Done(replace(network, neurons), what)
 
 
 FOLLOWS = (Accepts("counted", frozenset((Leaky,)), Value, frozenset(("rectified",))),)
-"""Neurons whose value is their potential, as spikes can stand for it."""
+"""Neurons whose value is their potential, which spikes can represent."""
 
 
 def _follows(node: Node) -> Leaky | None:
-    """Return the membrane of neurons whose value spikes can stand for."""
+    """Return the membrane of neurons whose value spikes can represent."""
     if type(node) is not Population or accepted(node, FOLLOWS) is None:
         return None
     return node.membrane if type(node.membrane) is Leaky else None
@@ -112,7 +114,7 @@ def _rests_at_0(node: Node) -> bool:
 
 
 def _counted(network: Network, name: str) -> tuple[Population, Array]:
-    """Return the neurons whose spikes stand for the value, and what a spike is worth."""
+    """Return the neurons whose spikes represent the value, and the worth of a spike."""
     node, membrane = network[name], _follows(network[name])
     assert type(node) is Population
     assert membrane is not None
@@ -137,27 +139,31 @@ def _counted(network: Network, name: str) -> tuple[Population, Array]:
     return Population(name=name, membrane=integrator, rule=rule), worth
 
 
-def _told(worth: Array) -> str:
+def _range(worth: Array) -> str:
     low, high = float(worth.min()), float(worth.max())
     return f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}"
 
 
 def _largest(network: Network, name: str) -> float:
-    """The most that one event adds to what arrives here; a direct connection adds the event.
-    0 where events only take away: then no spike is ever counted, whatever the threshold."""
-    found = 0.0
+    """Return the largest input that one event causes; a direct connection adds the event.
+
+    Return 0 if events only subtract: then no spike is counted, whatever the threshold.
+    """
+    largest = 0.0
     for source in network.sources(name):
         node = network[source]
         if exact(node, Conv, Linear):
             weight = float(node.weight.max(initial=0))
-            found = max(found, *(weight * _carried(network, s) for s in network.sources(source)))
+            largest = max(
+                largest, *(weight * _carried(network, s) for s in network.sources(source))
+            )
         else:
-            found = max(found, _carried(network, source))
-    return found
+            largest = max(largest, _carried(network, source))
+    return largest
 
 
 def _carried(network: Network, name: str) -> float:
-    """What an event is worth when it leaves this node."""
+    """Return the worth of an event at the output of this node."""
     node = network[name]
     if not exact(node, Scale, Flatten, SumPool):
         return 1.0
@@ -166,7 +172,7 @@ def _carried(network: Network, name: str) -> float:
 
 
 def _feeds_on(network: Network, name: str) -> bool:
-    """Does anything but an Output hear it?"""
+    """Return whether a node has targets other than an Output."""
     return any(
         _feeds_on(network, t) if exact(network[t], Flatten) else True
         for t in network.targets(name)

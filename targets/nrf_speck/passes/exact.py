@@ -1,8 +1,8 @@
-"""The exact rewrites for this family: as for every target, but pools stay on the wires.
+"""The exact rewrites for this family: those of every target, except for pools on wires.
 
-A wire between two cores merges addresses: (y, x) arrives at (y // n, x // n), and so sums over
-n x n neurons for nothing. A sum pool behind neurons (or behind the input) that is one of
-these wires therefore stays what it is; every other one folds into its neighbour, as elsewhere.
+A wire between two cores merges addresses: (y, x) arrives at (y // n, x // n), which sums over
+n x n neurons without a cost. A sum pool after neurons (or after the input) that equals such a
+wire is therefore kept; every other pool is folded into its neighbour, as for other targets.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ POOLINGS = (1, 2, 4, 8)
 
 
 def on_a_wire(node: Pool) -> int | None:
-    """The pooling of the wire that does what this pool does."""
+    """Return the pooling of the wire that equals this pool; None if there is none."""
     if exact(node, SumPool) and len(node.window) == 2:
         n = node.window[0]
         whole = all(size % n == 0 for size in node.pool_input[1:])
@@ -33,7 +33,7 @@ def on_a_wire(node: Pool) -> int | None:
 @register
 @dataclass(frozen=True)
 class FoldOtherPools(LocalPass):
-    """fold_pool, but for pools that a wire does."""
+    """fold_pool for pools that no wire can do."""
 
     name = "fold_other_pools"
 

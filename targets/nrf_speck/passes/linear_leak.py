@@ -1,13 +1,13 @@
-"""A leak that takes a share becomes one that takes the same each time. This is not exact.
+"""Approximate rewrite of an exponential leak to a linear leak.
 
-A LIF neuron loses v dt/tau in a step, so between 0 and its threshold theta on average
+A LIF neuron loses v dt/tau in a step, between 0 and its threshold theta on average
 
     theta dt / (2 tau)
 
-and that is what a clock's tick takes here, whatever v is; v stays at or above 0. Small
-potentials fade too fast, large ones too slowly, and what was below 0 is forgotten at once. It
-is near where neurons fire often against tau: then v passes through all of 0 .. theta. It fails
-where tau is a few steps and spikes are rare: compile/check.py warns of a short tau.
+Here each tick of the clock subtracts this amount, whatever v is; v stays at or above 0. Small
+potentials decay too fast, large ones too slowly, and negative ones are lost at once. The
+approximation is good if neurons spike often compared with tau: then v covers all of 0 .. theta.
+It is bad if tau is a few steps and spikes are rare: compile/check.py warns of a short tau.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from nrf_deploy.ir.network import Network, Node, Population
 from nrf_deploy.neurons import Leaky, Spikes
 
 SHORT = 20
-"""Steps of tau, below which the two leaks have little in common."""
+"""Steps of tau below which the two leaks differ strongly."""
 
 
 @register
 @dataclass(frozen=True)
 class LinearLeak(Approximate):
-    """LIF becomes IF with a leak of theta / (2 tau)."""
+    """Rewrite of a LIF to an IF with a leak of theta / (2 tau)."""
 
     name = "linear_leak"
     choice = "linear-leak"
-    about = "a leak takes the same off each potential each step, not a share of it, down to 0"
+    about = "a leak subtracts a constant amount in each step, down to 0, not a share"
 
     def at(self, network: Network, node: Node) -> Outcome:
         if type(node) is not Population or accepted(node, LEAKS) is None:
@@ -49,10 +49,10 @@ class LinearLeak(Approximate):
             return Left("its rest is not the value that it is reset to, or not 0")
         tau = membrane.tau.astype(np.float64)
         linear = neurons.LinearLeak(r=membrane.r / tau, leak=rule.threshold / (2 * tau))
-        kept = dataclasses.replace(rule, floor=np.zeros_like(tau))
+        bounded = dataclasses.replace(rule, floor=np.zeros_like(tau))
         steps = float(tau.min()) / network.dt
         return Done(
-            replace(network, Population(name=node.name, membrane=linear, rule=kept)),
+            replace(network, Population(name=node.name, membrane=linear, rule=bounded)),
             f"loses theta / (2 tau), tau = {steps:.4g} steps",
         )
 
@@ -65,13 +65,13 @@ LEAKS = (
         frozenset(("reset=subtract", "reset_to", "fires=at")),
     ),
 )
-"""Rules that a linear leak leaves as they are, but for the floor that it adds."""
+"""Rules to which a linear leak only adds a floor."""
 
 
 def shortest(node: Node, dt: float) -> float | None:
-    """Return tau of the LIF neurons that these were, in steps.
+    """Return tau of the original LIF neurons, in steps.
 
-    None stands for neurons without a linear leak, or with a threshold of 0 or below.
+    Return None for neurons without a linear leak, or with a threshold of 0 or below.
     """
     if type(node) is not Population or type(node.rule) is not Spikes:
         return None

@@ -1,1 +1,1 @@
-"""From a program to the cores of Speck."""
+"""Placement of a program on the cores of Speck."""

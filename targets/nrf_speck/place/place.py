@@ -1,8 +1,8 @@
-"""A program on the nine cores: which layer sits where, by matching their memories.
+"""Placement of a program on the nine cores, by the sizes of their memories.
 
-Each layer takes one core, and a core holds it if its kernel, neuron and bias memories are
-large enough. That is a matching of layers with cores, found by augmenting paths: a layer
-that finds its cores taken moves another one on, as long as that finds a core of its own.
+Each layer needs one core with sufficient kernel, neuron and bias memories. This is a matching
+of layers and cores, computed with augmenting paths: if all cores for a layer are in use, a layer
+on one of them is moved, provided that there is another core for it.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ def place(program: Program, chip: Chip) -> Placement:
     layers = cores(program)
     needs = {layer.name: need(layer) for layer in layers}
     could = {name: _could(n, chip) for name, n in needs.items()}
-    found = matching(could)
-    refuse(_faults(layers, needs, could, found, chip), TargetError)
+    core_of = matching(could)
+    refuse(_faults(layers, needs, could, core_of, chip), TargetError)
     pieces = [
-        Piece(found[p.name], p.name, (0,) * len(p.shape), p.shape, _used(needs[p.name], chip, core))
+        Piece(core, p.name, (0,) * len(p.shape), p.shape, _used(needs[p.name], chip, core))
         for p in program.populations
-        if (core := found.get(p.name)) is not None
+        if (core := core_of.get(p.name)) is not None
     ]
     pieces += [
-        Piece(found[conv.targets[0]], p.name, (0,) * len(p.shape), p.shape, {})
+        Piece(core_of[conv.targets[0]], p.name, (0,) * len(p.shape), p.shape, {})
         for p in program.populations
         if joins_wires(p)
         for conv in program.out_of(p.name)
@@ -44,7 +44,7 @@ def place(program: Program, chip: Chip) -> Placement:
 
 
 def need(layer: Layer) -> dict[str, int]:
-    """Words of each memory that this layer takes."""
+    """Return the words of each memory that this layer needs."""
     (c, *_), (f, y, x) = layer.input_shape, layer.output_shape
     leaks = layer.population.params.get("bias", 0)
     return {
@@ -55,7 +55,7 @@ def need(layer: Layer) -> dict[str, int]:
 
 
 def _bits(count: int) -> int:
-    """Address bits for so many things."""
+    """Return the address bits of `count` items."""
     return (count - 1).bit_length()
 
 
@@ -69,7 +69,7 @@ def _used(need: Need, chip: Chip, core: int) -> dict[str, int]:
 
 
 def _could(need: Need, chip: Chip) -> tuple[int, ...]:
-    """The cores that hold it, the smallest first."""
+    """Return the cores with sufficient memories, the smallest first."""
     order = sorted(
         range(chip.cores),
         key=lambda k: (k in chip.parallel_cores, sum(chip.memory(k).values()), k),
@@ -78,20 +78,20 @@ def _could(need: Need, chip: Chip) -> tuple[int, ...]:
 
 
 def matching(could: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
-    """As many layers as possible, each on a core of its own."""
+    """Assign as many layers as possible to different cores."""
     holder: dict[int, str] = {}
 
-    def settled(name: str, tried: set[int]) -> bool:
+    def assign(name: str, tried: set[int]) -> bool:
         for core in could[name]:
             if core not in tried:
                 tried.add(core)
-                if core not in holder or settled(holder[core], tried):
+                if core not in holder or assign(holder[core], tried):
                     holder[core] = name
                     return True
         return False
 
     for name in could:
-        settled(name, set())
+        assign(name, set())
     return {name: core for core, name in holder.items()}
 
 
@@ -99,29 +99,29 @@ def _faults(
     layers: tuple[Layer, ...],
     needs: Mapping[str, Need],
     could: Mapping[str, tuple[int, ...]],
-    found: Mapping[str, int],
+    core_of: Mapping[str, int],
     chip: Chip,
 ) -> Iterator[Finding]:
     if len(layers) > chip.cores:
         yield error(
             "SPECK-CORES",
-            f"the model has {len(layers)} layers, {chip.name} {chip.cores} cores",
-            why="each layer of neurons takes one core",
+            f"the model has {len(layers)} layers; {chip.name} has {chip.cores} cores",
+            why="each layer of neurons needs one core",
             fix="train with fewer layers",
         )
     for layer in layers:
         name, n = layer.name, needs[layer.name]
         if not could[name]:
             yield _too_large(layer, n, chip)
-        elif name not in found and len(layers) <= chip.cores:
-            taken = {core: other for other, core in found.items()}
-            holders = ", ".join(f"{k} ({taken[k]})" for k in sorted(could[name]) if k in taken)
+        elif name not in core_of and len(layers) <= chip.cores:
+            layer_on = {core: other for other, core in core_of.items()}
+            users = [f"{k} ({layer_on[k]})" for k in sorted(could[name]) if k in layer_on]
             yield error(
                 "SPECK-PLACE",
-                f"every core that could hold it is taken: {holders}",
+                f"all cores with sufficient memory are in use: {', '.join(users)}",
                 layer=name,
-                why=f"it needs {_said(n)}",
-                fix="make this layer, or one of those, smaller: fewer channels, a smaller map",
+                why=f"it needs {_text(n)}",
+                fix="reduce the channels or the map of this layer or of one of those",
             )
 
 
@@ -135,14 +135,14 @@ def _too_large(layer: Layer, need: Need, chip: Chip) -> Finding:
     k, (_, y, x) = layer.conv.weight.shape[2], layer.output_shape
     return error(
         "SPECK-MEMORY",
-        f"it needs {_said(need)}; the nearest, core {nearest}, has {_said(chip.memory(nearest))}",
+        f"it needs {_text(need)}; the nearest, core {nearest}, has {_text(chip.memory(nearest))}",
         layer=layer.name,
         why=f"a kernel of {k} x {k} from {c} to {f} features takes c 2^(ceil log2 k^2 + ceil log2 "
         f"f) words, {f} maps of {y} x {x} neurons f 2^(ceil log2 y + ceil log2 x)",
-        fix="use fewer channels, a smaller kernel or map; just above a power of two they cost "
-        "double",
+        fix="use fewer channels, a smaller kernel or map; just above a power of two, the need "
+        "doubles",
     )
 
 
-def _said(words: Need) -> str:
+def _text(words: Need) -> str:
     return ", ".join(f"{words[m]:,} {m.replace('_', ' ')}" for m in MEMORIES)

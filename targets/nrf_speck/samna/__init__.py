@@ -1,1 +1,1 @@
-"""samna: verdicts, word streams and boards."""
+"""Client of samna: verdicts, word streams and boards."""

@@ -1,9 +1,9 @@
-"""Boards, by way of samna: which are there, loading one, and reading it back.
+"""Boards through samna: list them, load one and read it back.
 
-Nobody here had a board. What is called follows samna 0.7.1.0 itself (its node, its device
-controller and its event classes were run) and, for the newer samna, sinabs 3.1.3; the tests
-run the worker against stand-ins of both. Assumed: a board holds its memories when the process
-ends; answers come in the order of the questions; Speck 2e and 2f place neurons as Speck 2b.
+Not tested with a board. The calls follow samna 0.7.1.0 (its node, its device controller and its
+event classes were run) and, for the newer samna, sinabs 3.1.3; the tests run the worker with
+stand-ins of both. Assumed: a board keeps its memories when the process ends; answers come in the
+order of the requests; Speck 2e and 2f address neurons as Speck 2b.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ from ..configuration.word_stream import BIAS, NAMES, NEURON, WEIGHT, memories
 from .client import FLASH_PATIENCE_S, PATIENCE_S, sdk_of
 
 CLOCK_HZ = (10.0, 10_000.0)
-"""Of the leak clock [data sheet, 3.2.6.1]."""
+"""Range of the leak clock [data sheet, 3.2.6.1]."""
 SETTLE_S = 1.0
-"""From loading to the first event [sinabs waits as long]."""
+"""Time from loading to the first event [the same as in sinabs]."""
 ANSWER_S = 10.0
 
 
 @dataclass(frozen=True, eq=False)
 class Contents:
-    """Every cell of every core in use: `places` rows of (kind, core, address), and values."""
+    """Memory cells of the cores in use: `places`, rows of (kind, core, address), and values."""
 
     places: Array
     values: Array
@@ -58,9 +58,9 @@ class Contents:
         return Contents(table[:, :3], table[:, 3])
 
     def states(self) -> Array:
-        """Rows of (core, address, value), as they are written to a board."""
-        mine = self.places[:, 0] == NEURON
-        return np.column_stack([self.places[mine, 1:], self.values[mine]])
+        """Return rows of (core, address, value) to write to a board."""
+        rows = self.places[:, 0] == NEURON
+        return np.column_stack([self.places[rows, 1:], self.values[rows]])
 
     def counts(self, first: int | None = None) -> dict[str, int]:
         kinds = self.places[:first, 0]
@@ -68,21 +68,21 @@ class Contents:
 
 
 def boards(chip: str) -> Boards:
-    """Everything that samna finds; boards of this chip are those whose type begins with it."""
+    """List the boards that samna finds; boards of this chip have a type that begins with it."""
     _demand_samna(chip)
     expected = Expected({"boards": [str]})
     reply, _ = call(sdk_of(chip), {"action": "boards"}, expected, timeout_s=PATIENCE_S)
-    found = reply["boards"]
-    suiting = tuple(name for name in found if name.lower().startswith(chip))
-    others = tuple(name for name in found if name not in suiting)
-    return Boards(suiting, others, f"USB boards of the type {chip}*, by {sdk_of(chip).name}")
+    names = reply["boards"]
+    matching = tuple(name for name in names if name.lower().startswith(chip))
+    others = tuple(name for name in names if name not in matching)
+    return Boards(matching, others, f"USB boards of the type {chip}*, by {sdk_of(chip).name}")
 
 
 def flash(configuration: Configuration, board: str, tick: float) -> Flashed:
-    """Loads the board, writes every neuron's state (a board keeps random ones), reads back."""
+    """Load the board, write the state of each neuron (random on a board), and read it back."""
     refuse(board_limits.faults(configuration), TargetError)
     clock = _clock(configuration, tick)
-    held = Contents.of(configuration)
+    contents = Contents.of(configuration)
     request = {
         "action": "flash",
         "chip": configuration.chip,
@@ -92,19 +92,19 @@ def flash(configuration: Configuration, board: str, tick: float) -> Flashed:
         "settle_s": SETTLE_S,
         "answer_s": ANSWER_S,
     }
-    arrays = {"states": held.states(), "memories": held.places}
-    expected = Expected(arrays={"read": Numbers((Upto("read", len(held.values)),))})
+    arrays = {"states": contents.states(), "memories": contents.places}
+    expected = Expected(arrays={"read": Numbers((Upto("read", len(contents.values)),))})
     sdk = sdk_of(configuration.chip)
     _, answer = call(sdk, request, expected, arrays, FLASH_PATIENCE_S)
     read = answer["read"]
-    same = read == held.values[: len(read)]
-    equal = Contents(held.places[: len(read)][same], read[same])
-    found = tuple(_findings(held, read, board))
-    return Flashed(board, held.counts(), equal.counts(), found)
+    same = read == contents.values[: len(read)]
+    equal = Contents(contents.places[: len(read)][same], read[same])
+    findings = tuple(_findings(contents, read, board))
+    return Flashed(board, contents.counts(), equal.counts(), findings)
 
 
 def _clock(configuration: Configuration, tick: float) -> float:
-    """Hertz of the leak clock; 0 where no core leaks."""
+    """Return the frequency of the leak clock in Hz; 0 if no core leaks."""
     if not any(core.leaks for core in configuration.cores):
         return 0.0
     hertz = 1 / tick
@@ -113,30 +113,30 @@ def _clock(configuration: Configuration, tick: float) -> float:
         raise TargetError(
             error(
                 "SPECK-CLOCK",
-                f"a step of {tick:g} s asks for a leak clock of {hertz:g} Hz; the board's runs "
-                f"from {low:g} to {high:g} Hz",
-                fix="give the length of a step in seconds by --tick, such as --tick 1e-3",
+                f"a step of {tick:g} s needs a leak clock of {hertz:g} Hz; the board supports "
+                f"{low:g} to {high:g} Hz",
+                fix="set the length of a step in seconds, such as --tick 1e-3",
             )
         )
     return hertz
 
 
-def _findings(held: Contents, read: Array, board: str) -> Iterator[Finding]:
-    differ = np.flatnonzero(read != held.values[: len(read)])
+def _findings(contents: Contents, read: Array, board: str) -> Iterator[Finding]:
+    differ = np.flatnonzero(read != contents.values[: len(read)])
     if len(differ):
-        kind, core, address = held.places[differ[0]].tolist()
+        kind, core, address = contents.places[differ[0]].tolist()
         yield error(
             "FLASH-DIFFERS",
-            f"{len(differ):,} of {len(read):,} values of {board} are not what was written",
+            f"{len(differ):,} of {len(read):,} values of {board} differ from the written values",
             why=f"the first: {NAMES[kind]} of core {core} at {address} read {read[differ[0]]}, "
-            f"not {held.values[differ[0]]}",
-            fix="load it again; if it stays so, the board or its link is not sound",
+            f"not {contents.values[differ[0]]}",
+            fix="load it again; if they still differ, the board or its link is faulty",
         )
-    if len(read) < len(held.values):
+    if len(read) < len(contents.values):
         yield warning(
             "FLASH-UNREAD",
-            f"{board} gave back {len(read):,} of {len(held.values):,} values",
-            why="it stopped answering; what was not read may be as written, or not",
+            f"{board} returned {len(read):,} of {len(contents.values):,} values",
+            why="it stopped answering; the other values are not verified",
             fix="load it again",
         )
 

@@ -1,7 +1,7 @@
-"""Our end of the wire to samna: verdicts, word streams, boards (worker_samna.py).
+"""Client of samna: verdicts, word streams and boards (worker_samna.py).
 
-samna runs in an environment of its own, and in a process that may die: what it is known to
-die of is refused here first (config_check.crashes), what it does beyond that is one Finding.
+samna runs in a separate environment and process, which may crash: known causes are refused here
+first (check.crashes); any other crash is reported as one finding.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from ..configuration.word_stream import (
 HERE = Path(__file__).parent
 sdk = Sdk(
     name="samna",
-    about="SynSense's samna 0.7: judges and encodes for Speck 2b and DYNAP-CNN",
+    about="SynSense's samna 0.7: validates and encodes for Speck 2b and DYNAP-CNN",
     python="3.10",
     requirements=HERE / "requirements_samna.txt",
     worker=HERE / "worker_samna.py",
@@ -41,7 +41,7 @@ sdk = Sdk(
 )
 newer = Sdk(
     name="samna-new",
-    about="the samna that opens Speck 2e and 2f boards; fetches itself from the vendor",
+    about="the newer samna, for Speck 2e and 2f boards; downloads itself from the vendor",
     python="3.11",
     requirements=HERE / "requirements_samna_new.txt",
     worker=HERE / "worker_samna.py",
@@ -57,13 +57,15 @@ MOST_WORDS = 1 << 22
 
 @dataclass(frozen=True)
 class Verdict:
+    """samna's verdict on a configuration and its text."""
+
     ok: bool
     said: str
 
 
 @dataclass(frozen=True, eq=False)
 class Stream:
-    """The words of a configuration, and the writes that they were decoded to."""
+    """The words of a configuration and their decoded writes."""
 
     chip: str
     words: Array
@@ -78,57 +80,57 @@ def sdk_of(chip: str) -> Sdk:
 
 
 def has_stream(chip: str) -> bool:
-    """Can the words be made without a board?"""
+    """Return whether the word stream can be generated without a board."""
     return chip not in tree.NEW
 
 
 def validate(configurations: Sequence[Configuration]) -> list[Verdict]:
-    """samna's own verdict on each; all of one chip of samna 0.7. None may make it crash."""
+    """Return samna's verdict on each configuration; all for one chip of samna 0.7."""
     for configuration in configurations:
         refuse(check.crashes(configuration), TargetError)
     (chip,) = {c.chip for c in configurations}
     texts = [tree.text(c) for c in configurations]
-    asked = {"action": "validate", "chip": chip, "configurations": texts}
+    request = {"action": "validate", "chip": chip, "configurations": texts}
     verdict = {"ok": bool, "said": str}
     expected = Expected({"verdicts": (verdict, len(texts))})
-    reply, _ = call(sdk, asked, expected, timeout_s=PATIENCE_S)
+    reply, _ = call(sdk, request, expected, timeout_s=PATIENCE_S)
     return [Verdict(v["ok"], v["said"]) for v in reply["verdicts"]]
 
 
 def encode(configuration: Configuration) -> Stream:
-    """The word stream, decoded again and found to be this configuration."""
+    """Return the word stream, after decoding it and comparing it with the configuration."""
     chip = configuration.chip
     if not has_stream(chip):
         raise MissingError(
             error(
                 "SPECK-NO-STREAM",
-                f"no word stream can be made for {chip} without a board",
-                why=f"samna 0.7, which makes the stream, has no {chip}",
+                f"a word stream for {chip} needs a board",
+                why=f"samna 0.7, which generates the stream, does not have {chip}",
                 fix="write the configuration: --image F.json; or flash a board",
             )
         )
     refuse(board_limits.faults(configuration), TargetError)
-    asked = {"action": "encode", "chip": chip, "configuration": tree.text(configuration)}
+    request = {"action": "encode", "chip": chip, "configuration": tree.text(configuration)}
     expected = Expected(
         arrays={
             "words": Numbers((Upto("words", MOST_WORDS),), low=0, high=256 ** WIDTH[chip] - 1),
             "writes": Numbers((Upto("writes", MOST_WORDS), 5)),
         }
     )
-    _, arrays = call(sdk, asked, expected, timeout_s=PATIENCE_S)
+    _, arrays = call(sdk, request, expected, timeout_s=PATIENCE_S)
     try:
-        held = from_bytes(to_bytes(arrays["words"], chip), chip)
-        stream = Stream(chip, held, decode(held, chip))
+        words = from_bytes(to_bytes(arrays["words"], chip), chip)
+        stream = Stream(chip, words, decode(words, chip))
     except WordsError as problem:
         raise bad_reply(sdk.name, f"is not a word stream of {chip}: {problem}") from problem
     differ = list(differences(stream.writes, configuration))
     if not np.array_equal(stream.writes.rows(), Writes.of(arrays["writes"]).rows()):
-        differ.insert(0, "samna meant other writes")
+        differ.insert(0, "samna reports other writes")
     if differ:
         raise MissingError(
             error(
                 "SPECK-STREAM-DIFFERS",
-                f"the words are not what they should write ({len(differ)} places)",
+                f"the words differ from the configuration ({len(differ)} differences)",
                 why="; ".join(differ[:4]),
                 fix="do not send them to a board; report this with the bundle",
             )

@@ -1,11 +1,11 @@
-"""Asks samna: is this configuration valid, which words would be sent, is a board there.
+"""Worker that runs samna: validates and encodes configurations, lists and loads boards.
 
     python -I worker_samna.py REQUEST_DIR REPLY_DIR
 
 Standard library, numpy and samna only. samna 0.7 (Python 3.10) has speck2b and dynapcnn, and
 gives the word stream of a configuration without a board; a newer samna has speck2e and
-speck2f, and talks to boards in another way. A request is {"action": ..., ...}; each action
-is one function below, with its request and its answer in its docstring.
+speck2f, and another interface to boards. A request is {"action": ..., ...}; each action is one
+function below, with its request and its answer in its docstring.
 """
 
 import json
@@ -19,11 +19,11 @@ import numpy as np
 LACKING = ""
 try:
     import samna
-except Exception as problem:  # a newer samna fetches itself when it is first imported
+except Exception as problem:  # a newer samna downloads itself at its first import
     samna, LACKING = None, f"{type(problem).__name__}: {problem}"
 
 OLD = hasattr(samna, "SamnaNode")
-"""samna 0.7: boards are behind a node of its own, and configurations come from JSON."""
+"""True for samna 0.7: boards need a separate node, and configurations come from JSON."""
 CONFIGURATIONS = {"dynapcnn": "DynapcnnConfiguration"}  # SpeckConfiguration elsewhere
 KINDS = {
     "WriteRegisterValue": 0,
@@ -34,28 +34,28 @@ KINDS = {
 
 
 class RefusedError(Exception):
-    """What the reply says instead of an answer: (what, why, fix)."""
+    """Refusal that replaces an answer: (what, why, fix)."""
 
 
 def validate(request, reply):
-    """{"chip", "configurations": [JSON]} -> {"verdicts": [{"ok", "said"}]}.
+    """Validate: {"chip", "configurations": [JSON]} -> {"verdicts": [{"ok", "said"}]}.
 
-    samna's loader reads what a type cannot hold as another number, so each is written out
-    again and compared before it is judged.
+    samna's loader changes values that a type cannot store, so each configuration is written
+    again and compared before samna validates it.
     """
     verdicts = []
     for text in request["configurations"]:
-        configuration, said = read(request["chip"], text)
+        configuration, message = read(request["chip"], text)
         if configuration is None:
-            verdicts.append({"ok": False, "said": said})
+            verdicts.append({"ok": False, "said": message})
         else:
-            ok, said = getattr(samna, request["chip"]).validate_configuration(configuration)
-            verdicts.append({"ok": bool(ok), "said": said})
+            ok, message = getattr(samna, request["chip"]).validate_configuration(configuration)
+            verdicts.append({"ok": bool(ok), "said": message})
     return {"verdicts": verdicts}
 
 
 def default(request, reply):
-    """{"chip"} -> {"configuration": the JSON of one that nobody touched}."""
+    """Return a new configuration: {"chip"} -> {"configuration": its JSON}."""
     return {"configuration": fresh(request["chip"]).to_json()}
 
 
@@ -66,7 +66,7 @@ def fresh(chip):
 
 
 def read(chip, text):
-    """The configuration, or None and why not."""
+    """Return the configuration and "", or None and the reason."""
     configuration = fresh(chip)
     try:
         configuration.from_json(text)
@@ -78,8 +78,10 @@ def read(chip, text):
 
 
 def encode(request, reply):
-    """{"chip", "configuration": JSON} -> the words (array "words"), and what they are meant
-    to write (array "writes", a row each: kind, core, bank, address, value)."""
+    """Encode: {"chip", "configuration": JSON} -> arrays "words" and "writes".
+
+    "writes" are the events of the words, one row each: kind, core, bank, address, value.
+    """
     chip = request["chip"]
     configuration = demand(chip, request["configuration"])
     if chip == "speck2b":
@@ -101,12 +103,12 @@ def row(event):
         bank = getattr(event, "type", 0)
         return KINDS[name], event.layer, bank, event.index, event.data
     if event.kill:
-        raise RefusedError("samna kills a memory cell that nobody asked for", str(event), "")
+        raise RefusedError("samna disables a memory cell without a request", str(event), "")
     value = {"WriteWeightValue": "weight", "WriteBiasValue": "bias"}.get(name, "neuron_state")
     return KINDS[name], event.layer, 0, event.address, getattr(event, value)
 
 
-# --- boards: nobody here had one; tests run this against a stand-in -----------
+# --- boards: not tested with one; tests run this with a stand-in --------------
 
 START_S, CHUNK = 5.0, 1000
 WRITES = {
@@ -117,7 +119,7 @@ WRITES = {
 
 
 def controller():
-    """What knows the boards; in samna 0.7 the local node needs a moment to come up."""
+    """Return the object that lists boards; in samna 0.7, wait for the local node to start."""
     if not OLD:
         return samna.device
     ours, its = (f"tcp://127.0.0.1:{port}" for port in free_ports(2))
@@ -145,36 +147,36 @@ def free_ports(count):
             each.close()
 
 
-def found(devices):
-    """{name: what samna knows of it}, named by type and serial number."""
-    every = devices.get_unopened_devices() if OLD else devices.get_all_devices()
-    named = {}
-    for info in every:
+def list_boards(devices):
+    """Return {name: samna's record}; a name has the type and the serial number."""
+    infos = devices.get_unopened_devices() if OLD else devices.get_all_devices()
+    by_name = {}
+    for info in infos:
         name = f"{info.device_type_name}:{info.serial_number}"
-        while name in named:
+        while name in by_name:
             name += "'"
-        named[name] = info
-    return named
+        by_name[name] = info
+    return by_name
 
 
 def boards(request, reply):
-    """{} -> {"boards": [name]}: everything that is plugged in, of whatever type."""
-    return {"boards": sorted(found(controller()))}
+    """List all connected boards, of any type: {} -> {"boards": [name]}."""
+    return {"boards": sorted(list_boards(controller()))}
 
 
 def flash(request, reply):
-    """{"chip", "configuration", "board", "clock_hz", "settle_s" to wait after loading,
-    "answer_s" to wait for an answer}, arrays "states" (rows of core, address, value) and
-    "memories" (rows of kind, core, address) -> array "read": the value in each place of
-    "memories", as many as came back.
+    """Load a board: {"chip", "configuration", "board", "clock_hz", "settle_s", "answer_s"}.
 
-    The configuration is judged before a board is opened, and the board is closed again
-    whatever happens.
+    "settle_s" is the time to wait after loading, "answer_s" the time to wait for an answer.
+    Arrays: "states" (rows of core, address, value) and "memories" (rows of kind, core, address)
+    -> "read": the value at each row of "memories", as many as the board returned.
+
+    The configuration is validated before a board is opened, and the board is always closed.
     """
     chip = request["chip"]
     configuration = demand(chip, request["configuration"])
     devices = controller()
-    info = found(devices).get(request["board"])
+    info = list_boards(devices).get(request["board"])
     if info is None:
         raise RefusedError(f"the board {request['board']} is gone", "", "plug it in again")
     opened = devices.open_device(info, "board") if OLD else devices.open_device(info)
@@ -200,23 +202,23 @@ def flash(request, reply):
 
 
 def demand(chip, text):
-    """The configuration, valid; a newer samna's is a fresh one with our attributes on it."""
+    """Return a valid configuration; for a newer samna, a new one with our attributes set."""
     if OLD:
-        configuration, said = read(chip, text)
+        configuration, message = read(chip, text)
     else:
-        configuration, said = fresh(chip), ""
+        configuration, message = fresh(chip), ""
         put(configuration, json.loads(text), "")
         demand_kept(configuration, json.loads(text), "")
     if configuration is None:
-        raise RefusedError("the configuration cannot be read", said, "")
-    ok, said = getattr(samna, chip).validate_configuration(configuration)
+        raise RefusedError("the configuration cannot be read", message, "")
+    ok, message = getattr(samna, chip).validate_configuration(configuration)
     if not ok:
-        raise RefusedError("samna finds the configuration not valid", said, "")
+        raise RefusedError("samna finds the configuration not valid", message, "")
     return configuration
 
 
 def put(target, tree, place):
-    """Sets what the tree says; a name that samna has not is a refusal, not a new attribute."""
+    """Set the attributes of the tree; refuse names that samna does not have."""
     for name, value in tree.items():
         here = f"{place}.{name}" if place else name
         if name.isdigit():
@@ -233,30 +235,30 @@ def put(target, tree, place):
 
 
 def demand_kept(target, tree, place):
-    """What was set must be there when it is looked up again from the top."""
+    """Refuse if an attribute does not have its value when it is read again from the root."""
     for name, value in tree.items():
         here = f"{place}.{name}" if place else name
-        held = target[int(name)] if name.isdigit() else getattr(target, name)
+        current = target[int(name)] if name.isdigit() else getattr(target, name)
         if isinstance(value, dict):
-            demand_kept(held, value, here)
+            demand_kept(current, value, here)
         elif name == "destinations":
             for number, each in enumerate(value):
-                demand_kept(held[number], each, f"{here}.{number}")
-        elif not np.array_equal(held, value):
+                demand_kept(current[number], each, f"{here}.{number}")
+        elif not np.array_equal(current, value):
             raise RefusedError(f"this samna did not keep {here}", "it holds another value", "")
 
 
 def event(chip, verb, kind, core, address, value=None):
     name, field = WRITES[kind]
-    made = getattr(getattr(samna, chip).event, verb + name)()
-    made.layer, made.address = core, address
+    request = getattr(getattr(samna, chip).event, verb + name)()
+    request.layer, request.address = core, address
     if value is not None:
-        setattr(made, field, value)
-    return made
+        setattr(request, field, value)
+    return request
 
 
 class Link:
-    """Events to a board and back; where the model has no `write`, through graphs."""
+    """Link for events to a board and back; through graphs, if the model has no `write`."""
 
     def __init__(self, chip, board):
         self.chip, self.graphs = chip, []
@@ -284,7 +286,7 @@ class Link:
             graph.stop()
 
     def ask(self, memories, patience):
-        """The value in each place, in order; fewer where the board falls silent."""
+        """Read the value at each place, in order; fewer if the board stops answering."""
         values = []
         for start in range(0, len(memories), CHUNK):
             part = memories[start : start + CHUNK]
@@ -309,20 +311,20 @@ ACTIONS = {
 }
 
 
-def main(asked, answered):
+def main(request_dir, reply_dir):
     if samna is None:
         answer = {"not_importable": {"module": "samna", "why": LACKING}}
-        (answered / "reply.json").write_text(json.dumps(answer))
+        (reply_dir / "reply.json").write_text(json.dumps(answer))
         return
-    request = json.loads((asked / "request.json").read_text())
-    with np.load(asked / "arrays.npz", allow_pickle=False) as members:
+    request = json.loads((request_dir / "request.json").read_text())
+    with np.load(request_dir / "arrays.npz", allow_pickle=False) as members:
         request |= {name: members[name] for name in members.files}
     try:
-        answer = ACTIONS[request["action"]](request, answered)
+        answer = ACTIONS[request["action"]](request, reply_dir)
     except RefusedError as refused:
         what, why, fix = refused.args
         answer = {"refused": {"what": what, "why": why, "fix": fix}}
-    (answered / "reply.json").write_text(json.dumps(answer))
+    (reply_dir / "reply.json").write_text(json.dumps(answer))
 
 
 if __name__ == "__main__":

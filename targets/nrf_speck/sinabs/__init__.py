@@ -1,1 +1,1 @@
-"""sinabs: the engine, and its configuration of the chip."""
+"""Client of sinabs: the engine and its configuration of the chip."""

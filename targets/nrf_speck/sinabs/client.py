@@ -1,11 +1,11 @@
-"""Our end of the wire to sinabs: the same cores on the vendor's simulator (worker_sinabs.py).
+"""Client of sinabs: the same cores on the vendor's simulator (worker_sinabs.py).
 
-sinabs steps through time: it sums the input of a step, adds the bias, emits
-trunc(v / threshold) spikes, and clamps once. What it cannot hold is refused here, before it
-starts.
+sinabs simulates in time steps: it sums the input of a step, adds the bias, emits
+trunc(v / threshold) spikes, and clamps once. Programs that it cannot represent are refused
+here, before it starts.
 
-The same integers by the rules in time steps: what sinabs simulates, and what a model in time
-steps is nearer to than the chip is.
+`run_steps` is the engine "steps": the same integers by our rules in time steps, as sinabs
+simulates them. A model in time steps is closer to these rules than to the chip.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from ..arithmetic.rules import StepsArithmetic
 from ..compile import core_form
 from ..compile.core_form import cores
 from ..configuration.configuration import Configuration, Core
-from ..configuration.image import entries, made_of
+from ..configuration.image import entries, to_cores
 
 HERE = Path(__file__).parent
 sdk = Sdk(
@@ -56,9 +56,9 @@ def engine(
     steps: int | None = None,
     progress: Progress = quiet,
 ) -> Trace:
-    """As emulator.golden.run with "speck.steps", on sinabs. Progress is told once, at the end.
+    """Run a program on sinabs, as emulator.golden.run with "speck.steps".
 
-    A "merge" is no neuron, and has no spikes to record here.
+    Progress is reported once, at the end. A "merge" has no neurons and no spikes to record.
     """
     demand_sound(program, StepsArithmetic())
     refuse([*core_form.faults(program), *_program_faults(program)], TargetError)
@@ -66,7 +66,7 @@ def engine(
     record = list(places) if record is None else [n for n in record if n in places]
     states = [name for name in states if name in places]
     job = Job(
-        cores=made_of(program, places),
+        cores=to_cores(program, places),
         entries=[places[name] for name in entries(program)],
         recording=recording,
         record=[places[name] for name in record],
@@ -86,7 +86,7 @@ def engine(
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Job:
-    """Cores to run on one recording, which goes to every core in `entries`, in their shape."""
+    """Cores to run on one recording, which is sent to each core in `entries`, in their shape."""
 
     cores: Sequence[Core]
     entries: Sequence[int]
@@ -98,25 +98,25 @@ class Job:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Ran:
-    """By core: spikes as a recording, membranes as (steps, f, y, x)."""
+    """Results by core: spikes as a recording, membranes as (steps, f, y, x)."""
 
     spikes: Mapping[int, Recording]
     membranes: Mapping[int, Array]
 
 
 def run_jobs(jobs: Sequence[Job]) -> list[Ran]:
-    """All of them with one start of the worker."""
+    """Run all jobs with one start of the worker."""
     refuse((f for job in jobs for f in _job_faults(job)), TargetError)
-    wanted = dict(e for number, job in enumerate(jobs) for e in _expected(job, number))
-    expected = Expected({"answers": ({}, len(jobs))}, wanted)
+    arrays_of = dict(e for number, job in enumerate(jobs) for e in _expected(job, number))
+    expected = Expected({"answers": ({}, len(jobs))}, arrays_of)
     _, arrays = _ask([(_run(job), _events(job) | _arrays(job.cores)) for job in jobs], expected)
     return [_ran(job, arrays, f"{number}/") for number, job in enumerate(jobs)]
 
 
 def configure(configurations: Sequence[Configuration]) -> list[dict[str, Any]]:
-    """What sinabs' own builder sets on a configuration of each chip, by samna's names."""
+    """Return the settings that sinabs' builder makes on each chip, by samna's names."""
     refuse((f for c in configurations for f in faults(c.cores, ())), TargetError)
-    asked = [
+    requests = [
         {
             "action": "configure",
             "chip": c.chip,
@@ -126,16 +126,16 @@ def configure(configurations: Sequence[Configuration]) -> list[dict[str, Any]]:
         for c in configurations
     ]
     arrays = [_arrays(c.cores) for c in configurations]
-    expected = Expected({"answers": ({"tree": dict}, len(asked))})
-    answers, _ = _ask(list(zip(asked, arrays, strict=True)), expected)
+    expected = Expected({"answers": ({"tree": dict}, len(requests))})
+    answers, _ = _ask(list(zip(requests, arrays, strict=True)), expected)
     return [answer["tree"] for answer in answers]
 
 
 def _ask(
     jobs: Sequence[tuple[Any, Mapping[str, Array]]], expected: Expected
 ) -> tuple[list[Any], dict[str, Array]]:
-    request = {"jobs": [said for said, _ in jobs]}
-    arrays = {f"{n}/{key}": a for n, (_, held) in enumerate(jobs) for key, a in held.items()}
+    request = {"jobs": [job for job, _ in jobs]}
+    arrays = {f"{n}/{key}": a for n, (_, inputs) in enumerate(jobs) for key, a in inputs.items()}
     reply, answer = call(sdk, request, expected, arrays, PATIENCE_S)
     return reply["answers"], answer
 
@@ -149,7 +149,7 @@ def faults(cores: Sequence[Core], entries: Sequence[int]) -> Iterator[Finding]:
         if len(set(targets)) < len(targets):
             yield error(
                 "SINABS-WIRE-TWICE",
-                "sends to the same core twice; sinabs holds one wire between two layers",
+                "sends to the same core twice; sinabs has one wire between two layers",
                 layer=core.layer,
             )
         if core.index in entries and any(core.index in _targets(other) for other in cores):
@@ -163,7 +163,7 @@ def faults(cores: Sequence[Core], entries: Sequence[int]) -> Iterator[Finding]:
 
 def _job_faults(job: Job) -> Iterator[Finding]:
     if job.steps < 1:
-        fix = "give a longer recording"
+        fix = "use a longer recording"
         yield error(
             "SINABS-STEPS", f"sinabs is given {job.steps} steps; expected 1 or more", fix=fix
         )
@@ -277,7 +277,7 @@ def run_steps(
     steps: int | None = None,
     progress: Progress = quiet,
 ) -> Trace:
-    from nrf_deploy.engines.emulator.engine import Engine  # starts numba, which no check needs
+    from nrf_deploy.engines.emulator.engine import Engine  # loads numba, which checks do not need
 
     engine = Engine(program, StepsArithmetic(), StepsKernels())
     trace = engine.run(recording, record, states, steps, progress)

@@ -1,15 +1,14 @@
-"""Runs cores on sinabs' own layers, and asks its builder for the chip's configuration.
+"""Worker that runs cores on sinabs' layers and its builder of the chip's configuration.
 
     python -I worker_sinabs.py REQUEST_DIR REPLY_DIR
 
 Standard library, numpy, torch and sinabs 3.1.3 only. sinabs imports samna, samnagui and
-pylab: stand-ins take their places, which hold what is set on them and nothing else. So
-sinabs' config builders for Speck 2e and 2f run as they are, and what they would have told
-the real samna is the answer.
+pylab: stand-ins replace them, which record the attributes that are set. sinabs' configuration
+builders for Speck 2e and 2f therefore run unchanged, and their settings are the answer.
 
-A request is a list of jobs, {"action", "cores": [...]} as client.py writes them. The arrays
-of job 3 begin with "3/", here and in the answer; weights, biases and states are integers
-there ("3/weights0" of core 0), and are not discretised again.
+A request is a list of jobs, {"action", "cores": [...]}, written by client.py. The names of the
+arrays of job 3 begin with "3/", here and in the answer; weights, biases and states are integers
+("3/weights0" of core 0) and are not quantized again.
 """
 
 import json
@@ -21,29 +20,29 @@ import numpy as np
 
 
 class Recorder:
-    """An object of samna's that takes every attribute and keeps what was set."""
+    """Stand-in for an object of samna that accepts and records all attributes."""
 
     def __init__(self, *arguments):
-        self.__dict__["_held"] = {}
+        self.__dict__["_values"] = {}
 
     def __getattr__(self, name):
         if name.startswith("_"):
             raise AttributeError(name)
-        return self._held.setdefault(name, Recorder())
+        return self._values.setdefault(name, Recorder())
 
     def __setattr__(self, name, value):
-        self._held[name] = value
+        self._values[name] = value
 
     def __getitem__(self, index):
-        return self._held.setdefault(str(index), Recorder())
+        return self._values.setdefault(str(index), Recorder())
 
     def __iter__(self):
-        return iter([v for k, v in self._held.items() if k.isdigit()])
+        return iter([v for k, v in self._values.items() if k.isdigit()])
 
     def tree(self):
-        """What was set; parts that were only looked at are left out."""
-        made = {k: v.tree() if isinstance(v, Recorder) else v for k, v in self._held.items()}
-        return {k: plain(v) for k, v in made.items() if not (isinstance(v, dict) and not v)}
+        """Return the attributes that were set, without those that were only read."""
+        tree = {k: v.tree() if isinstance(v, Recorder) else v for k, v in self._values.items()}
+        return {k: plain(v) for k, v in tree.items() if not (isinstance(v, dict) and not v)}
 
 
 class StandIn(types.ModuleType):
@@ -69,15 +68,15 @@ from sinabs.layers import IAFSqueeze  # noqa: E402
 
 CHUNK = 64
 EXACT = 2**23
-"""Sums stay below: float32 then holds them, and their quotient by a threshold, exactly."""
+"""Limit of sums: below it, float32 represents them and their quotients by thresholds exactly."""
 
 
 class RefusedError(Exception):
-    """What the reply says instead of an answer: (what, why, fix)."""
+    """Refusal that replaces an answer: (what, why, fix)."""
 
 
 class OldBuilder(DynapcnnConfigBuilder):
-    """For the chips that sinabs 3 has no builder of its own for; the code is the parent's."""
+    """Builder for chips without one in sinabs 3; the code is inherited."""
 
     @classmethod
     def get_default_config(cls):
@@ -85,25 +84,27 @@ class OldBuilder(DynapcnnConfigBuilder):
 
 
 class Shifted(DynapcnnLayer):
-    """Where several layers are joined: each output stands at its features, zeros around it,
-    so that sinabs' own merge, which adds, puts them side by side."""
+    """Layer whose outputs are padded with zeros to their features in the target.
+
+    sinabs' merge, which adds its inputs, then concatenates them.
+    """
 
     def place(self, spans):
         self.spans = spans
         return self
 
     def forward(self, x):
-        made = super().forward(x)
-        made = made if isinstance(made, tuple) else (made,)
-        placed = tuple(
+        outputs = super().forward(x)
+        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+        padded = tuple(
             torch.nn.functional.pad(out, (0, 0, 0, 0, before, after))
-            for out, (before, after) in zip(made, self.spans, strict=True)
+            for out, (before, after) in zip(outputs, self.spans, strict=True)
         )
-        return placed if len(placed) > 1 else placed[0]
+        return padded if len(padded) > 1 else padded[0]
 
 
 class Sum(torch.nn.Module):
-    """sinabs' merge takes two layers; this is the same for more."""
+    """sinabs' merge for more than two layers."""
 
     def forward(self, *parts):
         return sum(parts)
@@ -127,8 +128,8 @@ def layer(core, arrays):
     spiking.v_mem = tensor(arrays[f"initial{number}"])[None]
     pools = [(d["pooling"],) * 2 for d in core["destinations"]] or [(1, 1)]
     shape = tuple(core["input_shape"])
-    made = Shifted(conv, spiking, shape, pools, discretize=False)
-    return made.place([d["span"] for d in core["destinations"]] or [(0, 0)])
+    module = Shifted(conv, spiking, shape, pools, discretize=False)
+    return module.place([d["span"] for d in core["destinations"]] or [(0, 0)])
 
 
 def tensor(array):
@@ -136,24 +137,27 @@ def tensor(array):
 
 
 def layers(request):
-    made = {core["index"]: layer(core, request) for core in request["cores"]}
+    modules = {core["index"]: layer(core, request) for core in request["cores"]}
     destinations = {
         core["index"]: [d["core"] for d in core["destinations"]] or [-1]
         for core in request["cores"]
     }
-    return made, destinations
+    return modules, destinations
 
 
 def run(request):
-    """{"cores", "entries": [index], "shape", "steps", "record", "states"}, arrays "step",
-    "index", "value" -> arrays "I/output/step" ... of each core I, "I/v" of those in "states"."""
-    made, destinations = layers(request)
-    network = DynapcnnNetworkModule(made, destinations, set(request["entries"]))
+    """Run: {"cores", "entries": [index], "shape", "steps", "record", "states"} -> {}.
+
+    Arrays: "step", "index", "value" -> "I/output/step" ... of each core I in "record", "I/v" of
+    each core I in "states".
+    """
+    modules, destinations = layers(request)
+    network = DynapcnnNetworkModule(modules, destinations, set(request["entries"]))
     network.setup_dynapcnnlayer_graph()
     if max(map(len, network.node_source_map.values())) > 2:
         network.merge_layer = Sum()
     spikes = {}
-    for index, each in made.items():
+    for index, each in modules.items():
         each.conv_layer.register_forward_hook(bounded)
         each.spk_layer.register_forward_hook(lambda m, a, out, i=index: spikes.update({i: out}))
     kept = {}
@@ -168,7 +172,7 @@ def run(request):
             for name, array in zip(("step", "index", "value"), part, strict=True):
                 kept.setdefault(f"{index}/output/{name}", []).append(array)
         for index in request["states"]:
-            membrane = made[index].spk_layer.recordings["v_mem"][0].numpy().astype(np.int64)
+            membrane = modules[index].spk_layer.recordings["v_mem"][0].numpy().astype(np.int64)
             kept.setdefault(f"{index}/v", []).append(membrane)
     return {}, {name: np.concatenate(parts) for name, parts in kept.items()}
 
@@ -180,16 +184,16 @@ def bounded(module, arguments, out):
 
 def frames(request, start, stop):
     dense = np.zeros((stop - start, int(np.prod(request["shape"]))), np.float32)
-    mine = (request["step"] >= start) & (request["step"] < stop)
+    chunk = (request["step"] >= start) & (request["step"] < stop)
     np.add.at(
-        dense, (request["step"][mine] - start, request["index"][mine]), request["value"][mine]
+        dense, (request["step"][chunk] - start, request["index"][chunk]), request["value"][chunk]
     )
     return dense.reshape(-1, *request["shape"])
 
 
 def configure(request):
-    """{"cores", "chip", "monitored"} -> {"tree"}: what sinabs sets, by samna's names."""
-    made, destinations = layers(request)
+    """Build a configuration: {"cores", "chip", "monitored"} -> {"tree": by samna's names}."""
+    modules, destinations = layers(request)
     name = request["chip"]
     builder = (
         ChipFactory(
@@ -198,8 +202,8 @@ def configure(request):
         if name in NEW
         else OldBuilder
     )
-    same = {index: index for index in made}
-    config = builder.build_config(made, same, destinations)
+    same = {index: index for index in modules}
+    config = builder.build_config(modules, same, destinations)
     builder.monitor_layers(config, request["monitored"])
     return {"tree": config.tree()}, {}
 
@@ -213,24 +217,24 @@ def plain(value):
 ACTIONS = {"run": run, "configure": configure}
 
 
-def main(asked, answered):
+def main(request_dir, reply_dir):
     torch.set_num_threads(1)
-    jobs = json.loads((asked / "request.json").read_text())["jobs"]
-    with np.load(asked / "arrays.npz", allow_pickle=False) as members:
+    jobs = json.loads((request_dir / "request.json").read_text())["jobs"]
+    with np.load(request_dir / "arrays.npz", allow_pickle=False) as members:
         for name in members.files:
             number, _, rest = name.partition("/")
             jobs[int(number)][rest] = members[name]
     reply, arrays = {"answers": []}, {}
     try:
         for number, job in enumerate(jobs):
-            answer, made = ACTIONS[job["action"]](job)
+            answer, results = ACTIONS[job["action"]](job)
             reply["answers"].append(answer)
-            arrays |= {f"{number}/{name}": array for name, array in made.items()}
-        np.savez(answered / "arrays.npz", **arrays)
+            arrays |= {f"{number}/{name}": array for name, array in results.items()}
+        np.savez(reply_dir / "arrays.npz", **arrays)
     except RefusedError as refused:
         what, why, fix = refused.args
         reply = {"refused": {"what": what, "why": why, "fix": fix}}
-    (answered / "reply.json").write_text(json.dumps(reply))
+    (reply_dir / "reply.json").write_text(json.dumps(reply))
 
 
 if __name__ == "__main__":

@@ -166,7 +166,7 @@ def test_every_speck_s_configuration_becomes_json_without_an_sdk(
     said = unwrapped(capsys.readouterr().out)
     assert f"the configuration for {chip}: {file.stat().st_size:,} bytes, JSON" in said
     assert "1 cores, 18 weights, 0 biases, 72 neuron states" in said
-    assert "not checked: samna's own verdict" in said
+    assert "not checked: samna's verdict" in said
     assert file.read_bytes() == made.artefacts["speck/configuration.json"]
     (conv_,) = made.program.synapses
     assert sorted(weights(json.loads(file.read_text()))) == sorted(conv_.weight.ravel().tolist())
@@ -198,7 +198,7 @@ def test_a_dry_run_of_a_newer_speck_checks_its_configuration(
     assert main(words) == 0
     text = capsys.readouterr().out
     assert "rules of samna 0.7's validator" in unwrapped(text)
-    assert f"samna 0.7, which judges without a board, has no {chip}" in unwrapped(text)
+    assert f"samna 0.7, which needs no board, does not have {chip}" in unwrapped(text)
     assert "nothing was written; --image F.json keeps it" in text
     assert max(map(len, text.splitlines())) <= 80
     assert main([*words, "--json"]) == 0
