@@ -39,7 +39,7 @@ def convolution(
     side: int = 128, channels: int = 8, density: float = 0.01, steps: int = 50
 ) -> Problem:
     program = build.convolutions((2, channels, channels), side, (200, 300), (1, 2))
-    return build.made(program, build.events((2, side, side), steps, density, seed=5))
+    return build.to_problem(program, build.events((2, side, side), steps, density, seed=5))
 
 
 def both(points: Iterable[tuple[float, Problem]]) -> dict[str, list[tuple[float, float]]]:

@@ -36,11 +36,11 @@ NEEDS_GCC = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is absen
 
 def small(density: float = 0.05, seed: int = 0) -> Problem:
     program = build.convolutions((2, 5, 3), 9, (60, 60), (1, 2), seed)
-    return build.made(program, build.events((2, 9, 9), 40, density, seed))
+    return build.to_problem(program, build.events((2, 9, 9), 40, density, seed))
 
 
 def dense(seed: int = 0) -> Problem:
-    return build.made(build.dense(30, 20, 300, seed), build.events((30,), 40, 0.2, seed))
+    return build.to_problem(build.dense(30, 20, 300, seed), build.events((30,), 40, 0.2, seed))
 
 
 def a_case(name: str, made: Problem) -> Case:
@@ -92,7 +92,9 @@ def test_the_c_loop_wraps_a_current_beyond_24_bits_as_the_chip_does() -> None:
     layer = build.dense(800, 4, 100)
     (synapses,) = layer.synapses
     heavy = replace(synapses, weight=np.full_like(synapses.weight, 200))
-    made = build.made(replace(layer, synapses=(heavy,)), build.events((800,), 40, 0.82, seed=0))
+    made = build.to_problem(
+        replace(layer, synapses=(heavy,)), build.events((800,), 40, 0.82, seed=0)
+    )
     totals = 200 * np.diff(made.recording.start)
     assert totals.min() < 2**17 < totals.max()
     ours = made.engine.run(made.recording).outputs

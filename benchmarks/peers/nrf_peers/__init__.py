@@ -1,4 +1,4 @@
-"""Benchmarks in the arithmetic of this chip, and the tools that can run the same networks."""
+"""Benchmark programs in the arithmetic of Loihi, and other tools that run the same networks."""
 
 from .networks import cases
 from .peers import peers

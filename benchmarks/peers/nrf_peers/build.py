@@ -1,4 +1,4 @@
-"""Programs of the arithmetic "loihi", layer after layer, with seeded weights."""
+"""Constructors of programs of the arithmetic "loihi", with seeded weights."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nrf_loihi.arithmetic.kernels import LoihiKernels
 from nrf_loihi.arithmetic.rules import LoihiArithmetic
 
 
-def made(
+def to_problem(
     program: Program, recording: Recording, firings: Mapping[str, int] | None = None
 ) -> Problem:
     engine = Engine(program, LoihiArithmetic(), LoihiKernels())
@@ -26,7 +26,7 @@ def made(
 
 
 def neurons(name: str, shape: Shape, vth: int, dv: int = 0, **more: Any) -> Population:
-    """LIF without a memory of its current; dv = 0 leaves no leak either."""
+    """Return LIF neurons without a memory of their current; without a leak if dv = 0."""
     return Population(
         name=name, shape=shape, model="lif", params={"du": 4095, "dv": dv, "vth": vth, **more}
     )
@@ -54,14 +54,14 @@ def conv(
 
 
 def weights(seed: int, *shape: int, mean: float = 8) -> Array:
-    """Even, as a mixed synapse holds them, and within its 8 bits."""
+    """Draw even weights within 8 bits, as a mixed synapse stores them."""
     drawn = np.random.default_rng(seed).normal(mean, 40, shape)
     even: Array = 2 * np.rint(np.clip(drawn, -120, 120) / 2).astype(np.int64)
     return even
 
 
 def events(shape: Shape, steps: int, density: float, seed: int) -> Recording:
-    """Each element fires with this probability in each step."""
+    """Draw events: each element has one with probability `density` in each step."""
     size = math.prod(shape)
     random = np.random.default_rng(seed)
     index = [np.flatnonzero(random.random(size) < density) for _ in range(steps)]
@@ -81,7 +81,7 @@ def chain(port: Port, layers: Sequence[tuple[Synapses, Population]]) -> Program:
 
 
 def dense(inputs: int, outputs: int, vth: int = 8000, seed: int = 0) -> Program:
-    """One layer, all to all."""
+    """Return a program with one fully connected layer."""
     synapses = Dense(
         name="w1",
         source="in",
@@ -96,7 +96,7 @@ def dense(inputs: int, outputs: int, vth: int = 8000, seed: int = 0) -> Program:
 def convolutions(
     channels: Sequence[int], side: int, vth: Sequence[int], strides: Sequence[int], seed: int = 0
 ) -> Program:
-    """3 x 3, padded by 1; channels[0] are the input's."""
+    """Return a program of 3 x 3 convolutions, padded by 1; channels[0] are the input's."""
     layers: list[tuple[Synapses, Population]] = []
     for k, (before, after) in enumerate(pairwise(channels)):
         source = f"n{k}" if k else "in"

@@ -1,11 +1,11 @@
-"""The covariant network at its paper's full size: some 16 million neurons, made of integers.
+"""The covariant network at the full size of its paper: about 16 million neurons, in integers.
 
 2 x 300 x 300 inputs; three times a mean over 2 x 2 pixels and a convolution (144 fields, 144,
 3), each in four temporal channels. The mean is part of the convolution: each weight of a
-9 x 9 kernel is said four times, over 18 x 18 pixels, with a stride of 2. The first layer's
-fields are derivatives of Gaussians: one convolution, four populations that share its sum.
-The weights that training would give to the other layers are drawn; the thresholds are such
-that every layer fires, and are lower for the sparser input.
+9 x 9 kernel is repeated four times, over 18 x 18 pixels, with a stride of 2. The fields of the
+first layer are derivatives of Gaussians: one convolution, and four populations that share its
+sum. The weights of the other layers are random, not trained. The thresholds let all layers
+spike, and are lower for the sparser input.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from nrf_deploy.ir.program import Population, Port, Program, Synapses
 from nrf_deploy.testing.bench.case import Problem
 from nrf_models.covariant.receptive_fields import Field, bank
 
-from .build import conv, events, made, neurons, weights
+from .build import conv, events, neurons, to_problem, weights
 
 SIDE, CHANNELS, FIELDS, STEPS = 300, 4, 144, 20
 CONSTANTS = (5.48, 10.95, 21.9, 43.8)
 KERNELS = (9, 7, 5)
 THRESHOLDS = (1600, 2500, 1500)
 LOW = (400, 3000, 2000)
-"""For 1 per mille input, which would leave every neuron silent otherwise."""
+"""Thresholds for inputs with a density of 0.001, with which no neuron would spike otherwise."""
 ORDERS = ((0, 0), (1, 0), (0, 1), (1, 1))
 
 
 def fields() -> list[Field]:
-    """Four scales, four orders, nine shapes: a circle once, two ratios at four angles."""
+    """Return fields of 4 scales, 4 orders and 9 shapes: a circle, and 2 ratios at 4 angles."""
     angles = [k * np.pi / 4 for k in range(4)]
     shapes = [(0.0, 1.0), *((a, r) for r in (1.22, 1.5) for a in angles)]
     return [
@@ -43,14 +43,14 @@ def fields() -> list[Field]:
 
 
 def pooled(kernel: Array) -> Array:
-    """Over pixels instead of means of 2 x 2 of them."""
+    """Convert a kernel over means of 2 x 2 pixels to a kernel over pixels."""
     return np.repeat(np.repeat(kernel, 2, axis=2), 2, axis=3)
 
 
 def first_weights(size: int) -> Array:
-    """Each field scaled to the whole range of a weight, turned as a correlation wants it."""
-    drawn = bank(fields(), size)[:, ::-1, ::-1]
-    scaled = drawn / np.abs(drawn).max(axis=(1, 2), keepdims=True)
+    """Return the fields as kernels of a correlation, scaled to the whole range of a weight."""
+    flipped = bank(fields(), size)[:, ::-1, ::-1]
+    scaled = flipped / np.abs(flipped).max(axis=(1, 2), keepdims=True)
     even = 2 * np.rint(60 * scaled).astype(np.int64)
     return pooled(np.stack([even, even], axis=1))
 
@@ -59,10 +59,10 @@ def first_weights(size: int) -> Array:
 def program(
     side: int = SIDE, count: int = FIELDS, thresholds: tuple[int, ...] = THRESHOLDS
 ) -> Program:
-    """`count` fields at most, evenly chosen, over side x side pixels."""
-    chosen = first_weights(KERNELS[0])[:: FIELDS // count][:count]
+    """Build the network with at most `count` evenly spaced fields, over side x side pixels."""
+    first = first_weights(KERNELS[0])[:: FIELDS // count][:count]
     layers = [
-        chosen,
+        first,
         pooled(weights(1, count, count, KERNELS[1], KERNELS[1], mean=0)),
         pooled(weights(2, 3, count, KERNELS[2], KERNELS[2], mean=0)),
     ]
@@ -92,4 +92,4 @@ def program(
 
 def problem(density: float, side: int = SIDE, count: int = FIELDS, steps: int = STEPS) -> Problem:
     network = program(side, count, LOW if density < 0.005 else THRESHOLDS)
-    return made(network, events(network.ports[0].shape, steps, density, seed=3))
+    return to_problem(network, events(network.ports[0].shape, steps, density, seed=3))

@@ -1,4 +1,4 @@
-"""The plain C loop (loop.c) as a peer: compiled here, for this very machine."""
+"""The plain C loop (loop.c) as a peer, compiled on and for this machine."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from . import plain
 
 SOURCE = Path(__file__).parent / "loop.c"
 FLAGS = ("-O3", "-march=native", "-shared", "-fPIC")
-KEPT = 200_000_000
-"""Events that a recorded run may have."""
+LIMIT = 200_000_000
+"""Largest number of events in a recorded run."""
 
 _INTS = ("kind", "ci", "hi", "wi", "co", "ho", "wo", "ky", "kx", "sy", "sx", "py", "px",
          "source", "sum_of", "clear", "one_vth", "one_bias", "leak", "keep")  # fmt: skip
@@ -36,6 +36,8 @@ _POINTERS = ("weight", "vth", "bias", "sum", "v", "event", "spike")
 
 
 class Layer(ctypes.Structure):
+    """The struct Layer of loop.c."""
+
     _fields_ = (
         *((name, ctypes.c_int32) for name in _INTS),
         *((name, ctypes.c_void_p) for name in _POINTERS),
@@ -45,30 +47,30 @@ class Layer(ctypes.Structure):
 
 @lru_cache
 def library(sums: str) -> ctypes.CDLL:
-    """The compiled loop, its sums "short" or "int"."""
+    """Compile and load the loop, with sums of type "short" or "int"."""
     compiler = shutil.which("gcc")
     if compiler is None:
         raise MissingError(
             error("BENCH-NO-GCC", "gcc is not installed", fix="install gcc to measure the C loop")
         )
     command = [compiler, *FLAGS, f"-DSUM={sums}"]
-    what = hashlib.sha256(SOURCE.read_bytes() + " ".join(command).encode()).hexdigest()[:16]
+    digest = hashlib.sha256(SOURCE.read_bytes() + " ".join(command).encode()).hexdigest()[:16]
     place = cache() / "bench"
     place.mkdir(parents=True, exist_ok=True)
-    built = place / f"loop-{what}.so"
-    if not built.exists():
+    target = place / f"loop-{digest}.so"
+    if not target.exists():
         with tempfile.TemporaryDirectory(dir=place) as scratch:
-            made = Path(scratch) / built.name
-            subprocess.run([*command, "-o", str(made), str(SOURCE)], check=True)
-            os.replace(made, built)
-    loaded = ctypes.CDLL(str(built))
+            output = Path(scratch) / target.name
+            subprocess.run([*command, "-o", str(output), str(SOURCE)], check=True)
+            os.replace(output, target)
+    loop = ctypes.CDLL(str(target))
     for name in ("run", "adds", "stream"):
-        getattr(loaded, name).restype = ctypes.c_int64
-    return loaded
+        getattr(loop, name).restype = ctypes.c_int64
+    return loop
 
 
 class Loop:
-    """A program laid out for the loop, channels last."""
+    """A program in the layout of the loop, with channels last."""
 
     def __init__(self, problem: Problem):
         program, recording = problem.program, problem.recording
@@ -86,7 +88,7 @@ class Loop:
         self.start = self._keep(recording.start, np.int64)
 
     def _keep(self, array: Array, kind: Any) -> int:
-        """Its address; it lives as long as this object."""
+        """Store an array as long as this object exists; return its address."""
         self.arrays.append(np.ascontiguousarray(array, kind))
         return int(self.arrays[-1].ctypes.data)
 
@@ -100,7 +102,7 @@ class Loop:
         keep = set(n.keep.ravel().tolist())
         if len(keep) > 1:
             raise TargetError(error("BENCH-NOT-PLAIN", f"the leak of {p.name!r} varies"))
-        (kept,) = keep
+        (share,) = keep
         return Layer(
             co=channels,
             ho=height,
@@ -110,8 +112,8 @@ class Loop:
             clear=1,
             one_vth=n.vth.size == 1,
             one_bias=n.bias.size == 1,
-            leak=kept != 4096,
-            keep=kept,
+            leak=share != 4096,
+            keep=share,
             vth=self._keep(_last(n.vth), np.int32),
             bias=self._keep(_last(n.bias), np.int32),
             sum=self._state(p.size, self.type),
@@ -121,7 +123,7 @@ class Loop:
         )
 
     def _connect(self, s: Synapses) -> None:
-        """The first target takes the sum; the others read it after that."""
+        """Let the first target compute the sum; the other targets read it afterwards."""
         first = min(self.names.index(t) for t in s.targets)
         at = self.layers[first]
         if at.kind:
@@ -130,7 +132,7 @@ class Loop:
             sharing = self.layers[self.names.index(name)]
             sharing.sum_of, sharing.clear = first, int(name == self.names[first])
         at.source = self.names.index(s.source) if s.source in self.names else -1
-        weight = plain.held(s)
+        weight = plain.stored(s)
         if isinstance(s, Conv):
             at.kind, (at.ci, at.hi, at.wi) = 1, s.input_shape
             at.ky, at.kx = weight.shape[2:]
@@ -149,12 +151,12 @@ class Loop:
             at.weight = self._keep(by_source, self.type)
 
     def run(self, record: bool) -> Answer:
-        """From rest: every state is cleared before."""
+        """Run the loop from cleared states."""
         for state in self.states:
             state[:] = 0
         steps, layers = self.problem.recording.steps, len(self.names)
         count = np.zeros((steps, layers), np.int32)
-        out = np.empty(KEPT if record else 0, np.int32)
+        out = np.empty(LIMIT if record else 0, np.int32)
         begin = time.perf_counter()
         written = library(SUMS[self.type]).run(
             self.layers,
@@ -168,28 +170,28 @@ class Loop:
         )
         seconds = time.perf_counter() - begin
         if written < 0:
-            raise TargetError(error("BENCH-TOO-LARGE", f"more than {KEPT:,} events"))
+            raise TargetError(error("BENCH-TOO-LARGE", f"more than {LIMIT:,} events"))
         return Answer(seconds, self._outputs(count, out[:written]) if record else {})
 
     def _outputs(self, count: Array, out: Array) -> dict[str, Recording]:
         steps = len(count)
         layer = np.repeat(np.tile(np.arange(len(self.names)), steps), count.ravel())
         step = np.repeat(np.arange(steps), count.sum(axis=1))
-        found = {}
+        outputs = {}
         for k, p in enumerate(self.problem.program.populations):
-            mine = layer == k
-            index = _turned(p.shape)[out[mine]]
+            rows = layer == k
+            index = _turned(p.shape)[out[rows]]
             ones = np.ones(len(index), np.int64)
-            found[p.name] = Recording.from_events(step[mine], index, ones, p.shape, steps)
-        return found
+            outputs[p.name] = Recording.from_events(step[rows], index, ones, p.shape, steps)
+        return outputs
 
 
 SUMS: dict[Any, str] = {np.int16: "short", np.int32: "int"}
 
 
 def _short(s: Synapses) -> bool:
-    """Can no sum exceed 16 bits, whatever fires?"""
-    weight = plain.held(s).reshape(len(s.weight), -1)
+    """Return whether no sum can exceed 16 bits, whatever the spikes."""
+    weight = plain.stored(s).reshape(len(s.weight), -1)
     up, down = np.maximum(weight, 0).sum(axis=1), np.minimum(weight, 0).sum(axis=1)
     return bool(up.max(initial=0) < 2**15 and down.min(initial=0) >= -(2**15))
 
@@ -200,20 +202,20 @@ def _three(shape: tuple[int, ...]) -> tuple[int, int, int]:
 
 
 def _last(values: Array) -> Array:
-    """Channels last, flat."""
+    """Move channels last and flatten."""
     return np.moveaxis(values, 0, -1).ravel() if values.ndim == 3 else values.ravel()
 
 
 def _turned(shape: tuple[int, ...]) -> Array:
-    """For each place with channels last, the flat index in the program's order."""
+    """Return, for each place with channels last, the flat index in the program's order."""
     return _last(np.arange(math.prod(shape)).reshape(_three(shape)))
 
 
 def run(problem: Problem, record: bool) -> Answer:
-    """The layout stays with the problem: it is no part of a run."""
-    return _laid(problem).run(record)
+    """Run a problem; its layout is cached and not part of the measured run."""
+    return _loop(problem).run(record)
 
 
 @lru_cache(maxsize=1)
-def _laid(problem: Problem) -> Loop:
+def _loop(problem: Problem) -> Loop:
     return Loop(problem)

@@ -14,18 +14,18 @@ from .sdks import SANAFE
 
 def dense() -> Problem:
     program = build.dense(1024, 1024)
-    return build.made(program, build.events((1024,), 1000, 0.1, seed=1))
+    return build.to_problem(program, build.events((1024,), 1000, 0.1, seed=1))
 
 
 def two_layers() -> Problem:
     program = build.convolutions((2, 8, 16), 128, (200, 300), (1, 2))
-    return build.made(program, build.events((2, 128, 128), 300, 0.01, seed=1))
+    return build.to_problem(program, build.events((2, 128, 128), 300, 0.01, seed=1))
 
 
 def four_layers() -> Problem:
     channels, strides = (2, 8, 16, 16, 32), (1, 2, 1, 2)
     program = build.convolutions(channels, 128, (200, 300, 300, 300), strides)
-    return build.made(program, build.events((2, 128, 128), 300, 0.01, seed=1))
+    return build.to_problem(program, build.events((2, 128, 128), 300, 0.01, seed=1))
 
 
 def full_size(density: float) -> Problem:

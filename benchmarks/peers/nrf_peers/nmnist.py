@@ -1,4 +1,4 @@
-"""The N-MNIST network of the NIR paper, on a recording of the camera; both are only read."""
+"""The N-MNIST network of the NIR paper, on a recording of a camera; neither is shipped."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from nrf_deploy.diagnostics.findings import MissingError, error
 from nrf_deploy.io.model import read
 from nrf_deploy.testing.bench.case import Problem
 
-from .build import made
+from .build import to_problem
 
 MODEL, RECORDING = "conformance/nir/cnn_sinabs.nir", "recordings/nmnist_sample.npz"
 ALLOW = ("subtract-as-zero-reset",)
-"""The network subtracts its threshold; every peer here sets the potential back to zero. Two
-events of a pixel in a millisecond count as one, for the peers whose inputs are spikes."""
+"""The network subtracts its threshold; all peers reset the potential to zero. Two events of a
+pixel in a millisecond count as one, for peers whose inputs are spikes."""
 
 
 def shared() -> Path:
-    """NRF_DEPLOY_SHARED, or shared/ beside the checkout."""
+    """Return the folder NRF_DEPLOY_SHARED, or shared/ beside the checkout."""
     return Path(os.environ.get("NRF_DEPLOY_SHARED") or Path.cwd().parent / "shared")
 
 
@@ -33,11 +33,11 @@ def problem() -> Problem:
             error(
                 "BENCH-FILES-MISSING",
                 f"{' and '.join(missing)}: no such file",
-                why="the network and its recording are not ours to ship",
-                fix="set NRF_DEPLOY_SHARED to the folder that has them",
+                why="the network and its recording belong to others and are not shipped",
+                fix="set NRF_DEPLOY_SHARED to the folder that contains them",
             )
         )
     bundle = compile(read(model, dt=1), "loihi2", allow=ALLOW)
     with warnings.catch_warnings(action="ignore"):
         events = read_recording(recording, bundle, bin=1e-3, clip=1)
-    return made(bundle.program, events)
+    return to_problem(bundle.program, events)

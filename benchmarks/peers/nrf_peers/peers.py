@@ -1,4 +1,4 @@
-"""The peers: what each can run, how it is called, and what its answer can be compared by."""
+"""The peers: their problems, their calls and the outputs to compare."""
 
 from __future__ import annotations
 
@@ -27,14 +27,13 @@ ALL = ("yardstick", "dense", "nmnist", "conv128x2", "conv128x4", "covariant-1", 
 
 
 def worker(sdk: Sdk, unrolled: bool, ahead: bool = False) -> Callable[[Problem, bool], Answer]:
-    """Calls a worker that takes programs in plain arrays."""
+    """Return a function that calls a worker with a program in plain arrays."""
 
     def run(problem: Problem, record: bool) -> Answer:
-        words, arrays = plain.request(problem, record, unrolled)
-        wanted = _expected(problem) if record else {}
-        expected = Expected({"seconds": float}, wanted)
-        reply, found = call(sdk, words, expected, arrays, PATIENCE_S)
-        outputs = _outputs(sdk, problem, found) if record else {}
+        description, arrays = plain.request(problem, record, unrolled)
+        expected = Expected({"seconds": float}, _expected(problem) if record else {})
+        reply, answer = call(sdk, description, expected, arrays, PATIENCE_S)
+        outputs = _outputs(sdk, problem, answer) if record else {}
         return Answer(float(reply["seconds"]), outputs, ahead=ahead)
 
     return run
@@ -42,27 +41,27 @@ def worker(sdk: Sdk, unrolled: bool, ahead: bool = False) -> Callable[[Problem, 
 
 def _expected(problem: Problem) -> dict[str, Numbers]:
     """Return the expected arrays: where each step's spikes begin, and their neurons."""
-    steps, wanted = problem.recording.steps, {}
+    steps, arrays = problem.recording.steps, {}
     for p in problem.program.populations:
         spikes = Upto(p.name, steps * p.size)
-        wanted[p.name + "/start"] = Numbers((steps + 1,), low=0, high=spikes.limit)
-        wanted[p.name + "/index"] = Numbers((spikes,), low=0, high=p.size - 1)
-    return wanted
+        arrays[p.name + "/start"] = Numbers((steps + 1,), low=0, high=spikes.limit)
+        arrays[p.name + "/index"] = Numbers((spikes,), low=0, high=p.size - 1)
+    return arrays
 
 
-def _outputs(sdk: Sdk, problem: Problem, found: Mapping[str, Array]) -> dict[str, Recording]:
+def _outputs(sdk: Sdk, problem: Problem, answer: Mapping[str, Array]) -> dict[str, Recording]:
     outputs = {}
     for p in problem.program.populations:
-        index = found[p.name + "/index"].astype(np.int64)
-        start = found[p.name + "/start"].astype(np.int64)
+        index = answer[p.name + "/index"].astype(np.int64)
+        start = answer[p.name + "/start"].astype(np.int64)
         outputs[p.name] = Recording(p.shape, start, index, np.ones(len(index), np.int64))
         for fault in outputs[p.name].faults():
-            raise bad_reply(sdk.name, f"has spikes of {p.name!r} that are not sound: {fault}")
+            raise bad_reply(sdk.name, f"has invalid spikes of {p.name!r}: {fault}")
     return outputs
 
 
 def run_sanafe(problem: Problem, record: bool) -> Answer:
-    """It reads the network from its own package, as its tutorial does."""
+    """Run SANA-FE, which reads the network from its package, as its tutorial does."""
     path = find()
     reply, _ = call(
         SANAFE,
@@ -74,7 +73,7 @@ def run_sanafe(problem: Problem, record: bool) -> Answer:
 
 
 def run_lava(problem: Problem, record: bool) -> Answer:
-    """Seconds: those of the whole call, less those of a call that runs a single step."""
+    """Run Lava; the seconds are those of the call minus those of a call with one step."""
     if record:
         return Answer(0.0, engine.run(problem.program, problem.recording).outputs)
     return Answer(
@@ -84,7 +83,7 @@ def run_lava(problem: Problem, record: bool) -> Answer:
 
 @lru_cache(maxsize=1)
 def _lava_start(program: Program) -> float:
-    """The least of two calls that run one step of silence."""
+    """Return the smaller duration of two calls that run one step without input."""
     size = sum(math.prod(p.shape) for p in program.ports)
     none = np.zeros(0, np.int64)
     quick = Recording((size,), np.zeros(2, np.int64), none, none)

@@ -1,7 +1,7 @@
-"""A program in plain arrays, as the peers take it: potentials in 1/64 of a weight.
+"""Programs as plain arrays for the peers: potentials in 1/64 of a weight.
 
-Only what every one of them can say: one port, LIF neurons without a memory of their current,
-hard reset, synapses of one step of delay whose sums nothing shifts. The rest is refused.
+Only features that all peers support: one port, LIF neurons without a memory of their current,
+hard reset, synapses with one step of delay and without a shift. Other programs are refused.
 """
 
 from __future__ import annotations
@@ -21,27 +21,29 @@ from nrf_deploy.testing.bench.case import Problem
 from nrf_loihi.arithmetic.rules import LoihiArithmetic
 
 UNIT = 6
-"""Bits by which the chip shifts what arrives, and the threshold."""
+"""Bits by which the chip shifts inputs and thresholds."""
 LARGEST = 32_000_000
-"""Synapses without sharing that a request may hold."""
+"""Largest number of synapses without sharing in a request."""
 
 
 @dataclass(frozen=True, eq=False)
 class Neurons:
+    """A population as plain arrays."""
+
     name: str
     shape: tuple[int, ...]
     vth: Array
     bias: Array
     keep: Array
-    """Of 4096 parts of the potential, how many stay from step to step."""
+    """The share of the potential that remains after a step, in units of 1/4096."""
 
 
 def neurons(p: Population) -> Neurons:
-    """Each parameter a number (of shape ()) or one a neuron."""
-    given = {k: np.asarray(v, np.int64) for k, v in p.params.items()}
-    mantissa = given.get("bias_mant", np.zeros((), np.int64))
-    bias = mantissa << given.get("bias_exp", np.zeros((), np.int64))
-    return Neurons(p.name, p.shape, given["vth"] << UNIT, bias, 4096 - given["dv"])
+    """Convert a population; each parameter has the shape () or one value per neuron."""
+    params = {k: np.asarray(v, np.int64) for k, v in p.params.items()}
+    mantissa = params.get("bias_mant", np.zeros((), np.int64))
+    bias = mantissa << params.get("bias_exp", np.zeros((), np.int64))
+    return Neurons(p.name, p.shape, params["vth"] << UNIT, bias, 4096 - params["dv"])
 
 
 def faults(program: Program) -> Iterator[str]:
@@ -49,10 +51,10 @@ def faults(program: Program) -> Iterator[str]:
         yield "the program has several ports"
     for p in program.populations:
         if p.model != "lif" or np.any(np.asarray(p.params["du"]) != 4095):
-            yield f"population {p.name!r} is no LIF without a memory of its current"
+            yield f"population {p.name!r} is not a LIF without a memory of its current"
     for s in program.synapses:
         if s.delay != 1 or (isinstance(s, Dense) and s.delays is not None):
-            yield f"synapses {s.name!r} have another delay than one step"
+            yield f"synapses {s.name!r} have a delay other than one step"
         if s.params.get("weight_exp", 0):
             yield f"the sums of synapses {s.name!r} are shifted"
         if not isinstance(s, Conv | Dense):
@@ -63,12 +65,12 @@ def demand(program: Program) -> None:
     refuse((error("BENCH-NOT-PLAIN", what) for what in faults(program)), TargetError)
 
 
-def held(s: Synapses) -> Array:
+def stored(s: Synapses) -> Array:
     return LoihiArithmetic().held(s)
 
 
 def request(problem: Problem, record: bool, unrolled: bool) -> tuple[dict[str, Any], Any]:
-    """(words, arrays). `unrolled`: convolutions as lists of single synapses."""
+    """Return (description, arrays); `unrolled`: convolutions as lists of single synapses."""
     program, recording = problem.program, problem.recording
     demand(program)
     arrays: dict[str, Array] = {
@@ -95,8 +97,8 @@ def request(problem: Problem, record: bool, unrolled: bool) -> tuple[dict[str, A
 
 
 def _synapses(s: Synapses, arrays: dict[str, Array], unrolled: bool) -> dict[str, Any]:
-    weight = held(s)
-    said: dict[str, Any] = {
+    weight = stored(s)
+    description: dict[str, Any] = {
         "name": s.name,
         "kind": s.kind,
         "source": s.source,
@@ -106,10 +108,10 @@ def _synapses(s: Synapses, arrays: dict[str, Array], unrolled: bool) -> dict[str
         "input_shape": s.input_shape,
     }
     if isinstance(s, Conv):
-        said |= {"stride": s.stride, "padding": s.padding, "groups": s.groups}
+        description |= {"stride": s.stride, "padding": s.padding, "groups": s.groups}
     if not unrolled:
         arrays[s.name + "/weight"] = (weight << UNIT).astype(np.int32)
-        return said
+        return description
     if isinstance(s, Conv):
         row, column, value = conv_lists(s, weight)
     else:
@@ -121,4 +123,4 @@ def _synapses(s: Synapses, arrays: dict[str, Array], unrolled: bool) -> dict[str
         )
     parts = {"row": row, "column": column, "weight": value << UNIT}
     arrays |= {f"{s.name}/{part}": a.astype(np.int32) for part, a in parts.items()}
-    return said
+    return description

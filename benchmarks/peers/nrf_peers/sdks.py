@@ -1,4 +1,4 @@
-"""The environments of the peers: each in its own, built under the cache folder."""
+"""Environments of the peers, one each, under the cache folder."""
 
 from __future__ import annotations
 

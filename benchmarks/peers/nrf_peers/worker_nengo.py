@@ -1,10 +1,10 @@
-"""nengo-loihi's integer emulator. Standard library, numpy and nengo-loihi only.
+"""Worker for nengo-loihi's integer emulator. Standard library, numpy and nengo-loihi only.
 
     python -I worker_nengo.py REQUEST_DIR REPLY_DIR
 
-The blocks are handed to its emulator as they are after its own discretisation: integers.
-So the network is ours to the bit, and what runs is theirs. Its inputs, like ours, take a
-step to arrive.
+Its emulator receives the blocks in the form after nengo-loihi's discretisation: integers. The
+network therefore equals ours in every bit, and the code that runs is theirs. Its inputs, like
+ours, arrive after one step.
 """
 
 import json
@@ -22,31 +22,31 @@ LIMIT = 2**23 - 1
 
 
 def block(p, arrays):
-    made = LoihiBlock(p["size"], label=p["name"])
-    c = made.compartment
+    result = LoihiBlock(p["size"], label=p["name"])
+    c = result.compartment
     for name in ("vth", "bias"):
         setattr(c, name, arrays[f"{p['name']}/{name}"].astype(np.int32))
     c.decay_u = np.full(p["size"], 4095, np.int32)
     c.decay_v = (4096 - arrays[p["name"] + "/keep"]).astype(np.int32)
     c.scale_u = c.scale_v = False
     c.vmin, c.vmax = -LIMIT, LIMIT
-    return made
+    return result
 
 
 def synapse(s, arrays):
-    """The weights of each source, as one list of theirs."""
+    """Build a Synapse with one list of weights per source."""
     row, column, weight = (arrays[f"{s['name']}/{p}"] for p in ("row", "column", "weight"))
     order = np.argsort(column, kind="stable")
     ends = np.cumsum(np.bincount(column, minlength=s["inputs"]))[:-1]
-    made = Synapse(s["inputs"], label=s["name"])
+    result = Synapse(s["inputs"], label=s["name"])
     weights, indices = np.split(weight[order], ends), np.split(row[order], ends)
-    made._set_weights_indices(weights, indices, weight_dtype=np.int32)
-    return made
+    result._set_weights_indices(weights, indices, weight_dtype=np.int32)
+    return result
 
 
-def main(asked, answered):
-    request = json.loads((asked / "request.json").read_text())
-    with np.load(asked / "arrays.npz", allow_pickle=False) as members:
+def main(request_dir, reply_dir):
+    request = json.loads((request_dir / "request.json").read_text())
+    with np.load(request_dir / "arrays.npz", allow_pickle=False) as members:
         arrays = {key: members[key] for key in members.files}
     blocks = {p["name"]: block(p, arrays) for p in request["populations"]}
     source = SpikeInput(request["inputs"], label="input")
@@ -56,30 +56,30 @@ def main(asked, answered):
     ends = {**blocks, request["port"]: source}
     for s in request["synapses"]:
         for target in s["targets"]:
-            made = synapse(s, arrays)
+            weights = synapse(s, arrays)
             axon = Axon(s["inputs"])
-            axon.target = made
+            axon.target = weights
             axon.set_compartment_axon_map(np.arange(s["inputs"]))
-            blocks[target].add_synapse(made)
+            blocks[target].add_synapse(weights)
             ends[s["source"]].add_axon(axon)
     model = SimpleNamespace(blocks=list(blocks.values()), inputs=[source], probes=[], dt=0.001)
     emulator = EmulatorInterface(model, seed=0)
-    kept = {name: [] for name in blocks}
+    spikes = {name: [] for name in blocks}
     parts = {name: emulator.block_info.slices[b] for name, b in blocks.items()}
     begin = time.perf_counter()
     for _ in range(request["steps"]):
         emulator.step()
         if request["record"]:
             for name, part in parts.items():
-                kept[name].append(np.flatnonzero(emulator.compartment.spiked[part]))
+                spikes[name].append(np.flatnonzero(emulator.compartment.spiked[part]))
     seconds = time.perf_counter() - begin
     reply = {}
     if request["record"]:
-        for name, found in kept.items():
-            reply[name + "/start"] = np.concatenate([[0], np.cumsum([len(f) for f in found])])
-            reply[name + "/index"] = np.concatenate(found)
-    np.savez(answered / "arrays.npz", **reply)
-    (answered / "reply.json").write_text(json.dumps({"seconds": seconds}))
+        for name, steps in spikes.items():
+            reply[name + "/start"] = np.concatenate([[0], np.cumsum([len(s) for s in steps])])
+            reply[name + "/index"] = np.concatenate(steps)
+    np.savez(reply_dir / "arrays.npz", **reply)
+    (reply_dir / "reply.json").write_text(json.dumps({"seconds": seconds}))
 
 
 if __name__ == "__main__":

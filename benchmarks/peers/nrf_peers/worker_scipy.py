@@ -1,9 +1,9 @@
-"""A plain program on scipy.sparse. Standard library, numpy and scipy only.
+"""Worker for a plain program on scipy.sparse. Standard library, numpy and scipy only.
 
     python -I worker_scipy.py REQUEST_DIR REPLY_DIR
 
-What anybody would write first: each layer a sparse matrix, each step a product with the
-vector of spikes. Hard reset, strict threshold, one step of delay a layer.
+The obvious program: a sparse matrix per layer, and in each step its product with the vector of
+spikes. Hard reset, strict threshold, one step of delay per layer.
 """
 
 import json
@@ -16,16 +16,16 @@ from scipy.sparse import csr_matrix
 
 
 def matrices(request, arrays):
-    """(source, targets, matrix) of each synapse."""
+    """Yield (source, targets, matrix) of each connection."""
     for s in request["synapses"]:
         row, column, weight = (arrays[f"{s['name']}/{p}"] for p in ("row", "column", "weight"))
         shape = (s["outputs"], s["inputs"])
         yield s["source"], s["targets"], csr_matrix((weight.astype(np.int32), (row, column)), shape)
 
 
-def main(asked, answered):
-    request = json.loads((asked / "request.json").read_text())
-    with np.load(asked / "arrays.npz", allow_pickle=False) as members:
+def main(request_dir, reply_dir):
+    request = json.loads((request_dir / "request.json").read_text())
+    with np.load(request_dir / "arrays.npz", allow_pickle=False) as members:
         arrays = {key: members[key] for key in members.files}
     wires = list(matrices(request, arrays))
     populations = request["populations"]
@@ -34,7 +34,7 @@ def main(asked, answered):
     bias = {p["name"]: arrays[p["name"] + "/bias"].astype(np.int32) for p in populations}
     spikes = {p["name"]: np.zeros(p["size"], np.int32) for p in populations}
     start, index, value = (arrays["input/" + part] for part in ("start", "index", "value"))
-    kept = {p["name"]: [] for p in populations}
+    events_of = {p["name"]: [] for p in populations}
     begin = time.perf_counter()
     for t in range(request["steps"]):
         arriving = {name: np.zeros_like(x) for name, x in v.items()}
@@ -52,16 +52,16 @@ def main(asked, answered):
             x[fired] = 0
             spikes[name] = fired.astype(np.int32)
             if request["record"]:
-                kept[name].append(np.flatnonzero(fired))
+                events_of[name].append(np.flatnonzero(fired))
         spikes[request["port"]] = frame
     seconds = time.perf_counter() - begin
     reply = {}
     if request["record"]:
-        for name, found in kept.items():
-            reply[name + "/start"] = np.concatenate([[0], np.cumsum([len(f) for f in found])])
-            reply[name + "/index"] = np.concatenate(found)
-    np.savez(answered / "arrays.npz", **reply)
-    (answered / "reply.json").write_text(json.dumps({"seconds": seconds}))
+        for name, steps in events_of.items():
+            reply[name + "/start"] = np.concatenate([[0], np.cumsum([len(s) for s in steps])])
+            reply[name + "/index"] = np.concatenate(steps)
+    np.savez(reply_dir / "arrays.npz", **reply)
+    (reply_dir / "reply.json").write_text(json.dumps({"seconds": seconds}))
 
 
 if __name__ == "__main__":

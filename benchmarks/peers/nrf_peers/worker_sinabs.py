@@ -1,10 +1,10 @@
-"""Sinabs on torch, batched over time. Standard library, numpy and sinabs only.
+"""Worker for sinabs on torch, batched over time. Standard library, numpy and sinabs only.
 
     python -I worker_sinabs.py REQUEST_DIR REPLY_DIR
 
-Each layer is torch's convolution over all steps at once and sinabs' IAF over them, a single
-spike a step, reset to zero. float32 holds these integers exactly. There is no delay between
-layers, and no leak. Two threads of torch would be two of its peers': it gets one.
+Each layer is torch's convolution over all steps at once and then sinabs' IAF, with at most one
+spike per step and reset to zero. float32 represents these integers exactly. There is no delay
+between layers, and no leak. torch has one thread, as all other peers.
 """
 
 import json
@@ -19,7 +19,7 @@ from sinabs.layers import IAF
 
 
 def neurons(name, shape, arrays):
-    """Strictly above a whole number is at least one more; a potential counts 1/64 of a weight."""
+    """Build an IAF layer: above an integer threshold means at or above the threshold + 1."""
     vth = torch.from_numpy(arrays[name + "/vth"].reshape(shape)).float() + 1
     layer = IAF(spike_threshold=vth, spike_fn=SingleSpike, reset_fn=MembraneReset())
     return layer, torch.from_numpy(arrays[name + "/bias"].reshape(shape)).float()
@@ -35,9 +35,9 @@ def connection(s, arrays):
     return lambda x: torch.nn.functional.conv2d(x, weight, **how)
 
 
-def main(asked, answered):
-    request = json.loads((asked / "request.json").read_text())
-    with np.load(asked / "arrays.npz", allow_pickle=False) as members:
+def main(request_dir, reply_dir):
+    request = json.loads((request_dir / "request.json").read_text())
+    with np.load(request_dir / "arrays.npz", allow_pickle=False) as members:
         arrays = {key: members[key] for key in members.files}
     torch.set_num_threads(1)
     steps = request["steps"]
@@ -67,8 +67,8 @@ def main(asked, answered):
             counts = np.bincount(row, minlength=steps)
             reply[name + "/start"] = np.concatenate([[0], np.cumsum(counts)])
             reply[name + "/index"] = index
-    np.savez(answered / "arrays.npz", **reply)
-    (answered / "reply.json").write_text(json.dumps({"seconds": seconds}))
+    np.savez(reply_dir / "arrays.npz", **reply)
+    (reply_dir / "reply.json").write_text(json.dumps({"seconds": seconds}))
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""The public yardstick: the DVS-gesture network that the SANA-FE package ships.
+"""The public yardstick: the DVS-gesture network of the SANA-FE package.
 
-1024 inputs with a constant drive each, four convolutions and a dense layer; integers,
-hard reset, strict threshold, no leak, one step of delay a layer. SANA-FE's tutorial
-publishes 365,277 firings in 1000 steps. The network is read from the installed package
-and said in the integers of the arithmetic "loihi", which means the same here: du = 4095
-and dv = 0 leave no current memory and no leak, a convolution's weights are held whole, and
-v counts 1/64 of a weight. The dense layer is a convolution whose kernel covers its input,
-so that its weights are held whole too.
+1024 inputs with a constant drive each, four convolutions and a dense layer; integers, hard
+reset, strict threshold, no leak, one step of delay per layer. SANA-FE's tutorial publishes
+365,277 spikes in 1000 steps. The network is read from the installed package and converted to
+the integers of the arithmetic "loihi", with the same meaning: du = 4095 and dv = 0 disable the
+current's memory and the leak, a convolution's weights are stored exactly, and v is in units of
+1/64 of a weight. The dense layer becomes a convolution whose kernel covers its input, so that
+its weights are stored exactly too.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from nrf_deploy.ir.program import Conv, Population, Port, Program
 from nrf_deploy.ir.recording import Recording
 from nrf_deploy.testing.bench.case import Problem
 
-from .build import made
+from .build import to_problem
 from .sdks import SANAFE
 
 FIRINGS = 365_277
@@ -33,7 +33,7 @@ SIDES = (32, 15, 13, 11, 9, 1)
 
 
 def find() -> Path | None:
-    """The network's file, if the SANA-FE package is installed: here, or as a peer."""
+    """Find the network's file in the SANA-FE package, installed here or as a peer."""
     places: list[Path] = []
     package = importlib.util.find_spec("sanafe")
     if package is not None and package.origin is not None:
@@ -85,7 +85,7 @@ def program(path: Path) -> Program:
 
 
 def silence(steps: int = STEPS) -> Recording:
-    """Nothing comes in: the first layer's bias drives the network."""
+    """Return a recording without events: the first layer's bias drives the network."""
     none = np.zeros(0, np.int64)
     return Recording((1,), np.zeros(steps + 1, np.int64), none, none)
 
@@ -96,10 +96,10 @@ def problem() -> Problem:
         raise MissingError(
             error(
                 "BENCH-YARDSTICK-MISSING",
-                "the yardstick's network comes with the SANA-FE package, which is not installed",
-                why="it is read from there, never copied",
+                "the yardstick's network is part of the SANA-FE package, which is not installed",
+                why="it is read from the package, not copied",
                 fix="nrf-deploy bench yardstick --install, or: pip install sanafe==2.2.9",
             )
         )
     firings = {f"n{k}": n for k, n in enumerate(FIRINGS_OF_LAYERS)}
-    return made(program(path), silence(), firings)
+    return to_problem(program(path), silence(), firings)
