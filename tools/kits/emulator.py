@@ -1,9 +1,9 @@
-"""Makes the kit of programs that any engine for the arithmetic "fixed" can be held against:
+"""Generator of the conformance kit of programs in the arithmetic "fixed".
 
     python -m tools.kits.emulator FOLDER
 
-Nobody else has this machine, so the plain rules of arithmetic/steps.py give what is expected: the
-kit keeps them as they are, and tells an engine that is written anew what it gets wrong.
+There is no other implementation of this machine, so the plain rules of arithmetic/steps.py give
+the expected results. The kit records them, for comparison with any new engine.
 """
 
 from __future__ import annotations
@@ -41,19 +41,19 @@ def of_fixed(source: Port, *parts: Synapses | Population) -> Program:
 
 def one_neuron() -> Iterator[Made]:
     def one(name: str, about: str, rule: str, weight: int, **more: Any) -> Made:
-        given = more.pop("given", events(0, 1, 2, 7, 8, 14, 15, 16))
+        inputs = more.pop("inputs", events(0, 1, 2, 7, 8, 14, 15, 16))
         cell = neurons((1,), more.pop("model", "lif"), **more)
-        made = of_fixed(port(1, peak=2**12), dense([[weight]]), cell)
-        return Made(name, about, (rule,), made, given)
+        result = of_fixed(port(1, peak=2**12), dense([[weight]]), cell)
+        return Made(name, about, (rule,), result, inputs)
 
     every = events(*range(20))
     yield one("above", "meets its threshold exactly, must not spike", "fires above the threshold",
-              10, vth=1920, given=every)  # fmt: skip
+              10, vth=1920, inputs=every)  # fmt: skip
     yield one("at", "meets its threshold exactly, must spike", "fires at the threshold",
-              10, vth=1920, at=1, given=every)  # fmt: skip
-    yield one("resets", "a spike leads to another value", "v_reset", 30, v_reset=-700, given=every)
+              10, vth=1920, at=1, inputs=every)  # fmt: skip
+    yield one("resets", "a spike leads to another value", "v_reset", 30, v_reset=-700, inputs=every)
     yield one("subtracts", "a spike subtracts the threshold", "reset by subtraction",
-              30, subtract=1, given=every)  # fmt: skip
+              30, subtract=1, inputs=every)  # fmt: skip
     for number, rounding in enumerate(("floor", "zero", "nearest")):
         yield one(f"rounds-{rounding}", f"a decay rounded: {rounding}", f"rounding: {rounding}",
                   -30, decay=777, rounding=number)  # fmt: skip
@@ -70,20 +70,20 @@ def one_neuron() -> Iterator[Made]:
               bias=300)  # fmt: skip
     for name, row in ADDITIONS.items():
         about, covers, params = row.case
-        yield one(name, about, covers, 30, model=f"cuba_lif_{name}", given=every, **params)
+        yield one(name, about, covers, 30, model=f"cuba_lif_{name}", inputs=every, **params)
     flood = values(*[-900] * 6, *[900] * 9, 0, 0)
     for wrap, word in enumerate(("saturates", "wraps")):
         yield one(word, f"a potential {word} at 16 bits", f"a state {word}", 4,
-                  state_bits=16, wrap=wrap, vth=32767, given=flood)  # fmt: skip
+                  state_bits=16, wrap=wrap, vth=32767, inputs=flood)  # fmt: skip
         yield one(f"sum-{word}", f"a sum {word} at 10 bits", f"a sum {word}", 1,
-                  sum_bits=10, wrap=wrap, vth=10**6, given=flood)  # fmt: skip
+                  sum_bits=10, wrap=wrap, vth=10**6, inputs=flood)  # fmt: skip
 
 
 def connections() -> Iterator[Made]:
-    three, given = neurons((3,), decay=300), some(24, (4,), 1, part=0.5)
+    three, inputs = neurons((3,), decay=300), some(24, (4,), 1, part=0.5)
     weight = [[21, -17, 33, -5], [7, 8, -9, 40], [-25, 24, 33, 0]]
     yield Made("dense", "twelve weights", ("dense weights",),
-               of_fixed(port(4), dense(weight), three), given)  # fmt: skip
+               of_fixed(port(4), dense(weight), three), inputs)  # fmt: skip
     binary = dense([[20, -4]], params={"graded": 0})
     yield Made("binary", "any payload counts as 1", ("binary messages",),
                of_fixed(port(2, peak=100), binary, neurons()),
@@ -97,7 +97,7 @@ def connections() -> Iterator[Made]:
         target_shape=(3,),
     )  # fmt: skip
     yield Made("sparse", "four weights of twelve", ("sparse weights",),
-               of_fixed(port(4), scattered, three), given)  # fmt: skip
+               of_fixed(port(4), scattered, three), inputs)  # fmt: skip
     taps = np.random.default_rng(4).integers(-20, 40, (4, 1, 2, 3))
     window = conv(taps, (5, 6), groups=2, stride=(2, 1), padding=((1, 0), (1, 2)), dilation=(2, 1))
     yield Made("kernel", "two groups, strides, unequal padding, taps apart",
@@ -114,17 +114,17 @@ def connections() -> Iterator[Made]:
 def kit() -> Kit:
     return Kit(
         about="programs of the machine that a user describes, one rule each, by its plain rules",
-        cases=tuple(_case(made) for part in (one_neuron, connections) for made in part()),
+        cases=tuple(_case(draft) for part in (one_neuron, connections) for draft in part()),
     )
 
 
-def _case(made: Made) -> Case:
-    trace = golden.run(made.program, FixedArithmetic(), made.recording, states=["n"])
-    assert any(np.any(x) for x in trace.states["n"].values()), f"{made.name} does nothing"
+def _case(draft: Made) -> Case:
+    trace = golden.run(draft.program, FixedArithmetic(), draft.recording, states=["n"])
+    assert any(np.any(x) for x in trace.states["n"].values()), f"{draft.name} does nothing"
     return Case(
-        name=made.name, about=made.about, covers=made.covers, made_by=BY_RULES,
-        subject=by_hand(made.program, "emulator", "emulator", __version__),
-        recording=made.recording, expected=replace(trace, notes={}),
+        name=draft.name, about=draft.about, covers=draft.covers, made_by=BY_RULES,
+        subject=by_hand(draft.program, "emulator", "emulator", __version__),
+        recording=draft.recording, expected=replace(trace, notes={}),
     )  # fmt: skip
 
 

@@ -1,10 +1,11 @@
-"""Makes the kit of programs that any engine for this arithmetic can be held against:
+"""Generator of the conformance kit of programs in the arithmetic "loihi".
 
     python -m tools.kits.loihi FOLDER
 
-Each program is as small as can be and needs one rule. Lava's fixed-point models give what is
-expected, in every state of every step (nrf-deploy sdk install lava); what Lava has not in
-integers comes from the plain rules of arithmetic/rules.py. Both must agree where both can speak.
+Each program is as small as possible and needs one rule. Lava's fixed-point models give the
+expected states and outputs of every step (nrf-deploy sdk install lava); for models that Lava
+does not have in integers, the plain rules of arithmetic/rules.py do. Both must agree on all
+models that both have.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ BY_RULES = f"the plain rules of nrf_loihi {__version__} (golden.py)"
 
 
 def neurons(shape: Shape = (1,), name: str = "n", **params: Any) -> Population:
-    """Return LIF neurons; what is not given keeps every input and spikes above 40."""
+    """Return LIF neurons; by default without decays, and with the threshold 40."""
     usual = {"du": 4095, "dv": 0, "vth": 40}
     return Population(name=name, shape=shape, model="lif", params={**usual, **params})
 
@@ -48,10 +49,10 @@ def of_loihi(source: Port, *parts: Synapses | Population) -> Program:
 
 def one_neuron() -> Iterator[Made]:
     def one(
-        name: str, about: str, covers: str, given: Recording, weight: int = 30, **lif: Any
+        name: str, about: str, covers: str, inputs: Recording, weight: int = 30, **lif: Any
     ) -> Made:
-        made = of_loihi(port(1), dense([[weight]]), neurons(**lif))
-        return Made(name, about, (covers,), made, given)
+        result = of_loihi(port(1), dense([[weight]]), neurons(**lif))
+        return Made(name, about, (covers,), result, inputs)
 
     every = events(*range(20))
     yield one("threshold", "v meets its threshold exactly and must not spike",
@@ -100,13 +101,13 @@ def edges() -> Iterator[Made]:
 
 
 def synapses() -> Iterator[Made]:
-    three, given = neurons((3,), dv=500, vth=200), some(24, (4,), 1, part=0.5)
+    three, inputs = neurons((3,), dv=500, vth=200), some(24, (4,), 1, part=0.5)
     mixed = [[1, -1, 255, -256], [7, 8, -9, 10], [-255, 254, 33, 0]]
     positive = np.abs(mixed)
 
     def of(name: str, about: str, rule: str, weight: Any, **params: int) -> Made:
-        made = of_loihi(port(4), dense(weight, params=params), three)
-        return Made(name, about, (rule,), made, given)
+        result = of_loihi(port(4), dense(weight, params=params), three)
+        return Made(name, about, (rule,), result, inputs)
 
     yield of("weights-mixed", "with both signs, weights are even",
              "mixed weights lose their lowest bit", mixed)  # fmt: skip
@@ -140,18 +141,19 @@ def synapses() -> Iterator[Made]:
         column=column, source_shape=(4,), target_shape=(3,),
     )  # fmt: skip
     yield Made("sparse", "four weights of twelve", ("sparse weights",),
-               of_loihi(port(4), scattered, neurons((3,))), given)  # fmt: skip
+               of_loihi(port(4), scattered, neurons((3,))), inputs)  # fmt: skip
 
 
 def kernels() -> Iterator[Made]:
     rng = np.random.default_rng(4)
 
     def of(name: str, about: str, rule: str, weight: Shape, size: Shape, **more: Any) -> Made:
-        made = conv(rng.integers(-20, 40, weight), size, **more)
+        kernel = conv(rng.integers(-20, 40, weight), size, **more)
         shape = (weight[1] * more.get("groups", 1), *size)
-        given = some(24, shape, 5, part=0.2)
+        inputs = some(24, shape, 5, part=0.2)
         covers = ("kernels, as cross-correlation", *([rule] if rule else []))
-        return Made(name, about, covers, of_loihi(port(*shape), made, neurons(made.shape)), given)
+        subject = of_loihi(port(*shape), kernel, neurons(kernel.shape))
+        return Made(name, about, covers, subject, inputs)
 
     yield of("kernel", "one kernel of 2 x 3 over 3 x 5", "", (1, 1, 2, 3), (3, 5))
     yield of("channels", "two channels to three", "channels", (3, 2, 2, 2), (3, 3))
@@ -220,9 +222,9 @@ PARTS = (one_neuron, edges, synapses, kernels, models, graphs)
 
 
 def kit() -> Kit:
-    made = [m for part in PARTS for m in part()]
-    by_rules = [_golden(m) for m in made]
-    theirs = [m for m in made if not _beyond_lava(m)]
+    drafts = [m for part in PARTS for m in part()]
+    by_rules = [_golden(m) for m in drafts]
+    theirs = [m for m in drafts if not _beyond_lava(m)]
     by_lava = dict(
         zip(
             [m.name for m in theirs],
@@ -230,7 +232,7 @@ def kit() -> Kit:
             strict=True,
         )
     )
-    for m, ours in zip(made, by_rules, strict=True):
+    for m, ours in zip(drafts, by_rules, strict=True):
         if m.name in by_lava:
             _agree(m.name, ours, by_lava[m.name])
     return Kit(
@@ -245,7 +247,7 @@ def kit() -> Kit:
                 recording=m.recording,
                 expected=replace(by_lava.get(m.name, ours), notes={}),
             )
-            for m, ours in zip(made, by_rules, strict=True)
+            for m, ours in zip(drafts, by_rules, strict=True)
         ),
     )
 
@@ -265,7 +267,7 @@ def _golden(m: Made) -> Trace:
 
 def _agree(name: str, ours: Trace, theirs: Trace) -> None:
     for layer, output in ours.outputs.items():
-        assert output.same(theirs.outputs[layer]), f"{name}: {layer} spikes otherwise in Lava"
+        assert output.same(theirs.outputs[layer]), f"{name}: {layer} spikes differently in Lava"
         for v, x in ours.states[layer].items():
             assert np.array_equal(x, theirs.states[layer][v]), f"{name}: {v} of {layer}"
 

@@ -1,4 +1,4 @@
-"""What small models are made of: cells whose input of 1 adds 1, weights in eighths, few events."""
+"""Parts of small models: neurons whose input of 1 adds 1, weights in eighths, few events."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from nrf_deploy.neurons import Integrator, Leaky, Spikes
 
 
 def chain(*nodes: Node, more: tuple[tuple[str, str], ...] = ()) -> Network:
-    """Input, these nodes, output; `more` edges besides."""
+    """Connect an input, these nodes in order and an output, with `more` edges."""
     ends = (
         Input(name="in", port_shape=nodes[0].input_shape),
         *nodes,
@@ -37,7 +37,7 @@ def full(x: Any, shape: Shape) -> Array:
 
 
 def cell(name: str, shape: Shape, threshold: Any = 15 / 16, **more: Any) -> Population:
-    """An input of 1 adds 1; `more` are fields of the rule."""
+    """Return neurons without a leak: an input of 1 adds 1; `more` are fields of the rule."""
     rule = Spikes(threshold=full(threshold, shape), reset_to=full(0, shape), **more)
     return Population(name=name, membrane=Integrator(r=full(1, shape)), rule=rule)
 
@@ -50,7 +50,7 @@ def leaky(
     rest: Any = 0.0,
     reset: Any = 0.0,
 ) -> Population:
-    """An input of 1 adds 1."""
+    """Return neurons with a leak: an input of 1 adds 1."""
     leak = Leaky(tau=full(tau, shape), r=full(tau, shape), v_leak=full(rest, shape))
     rule = Spikes(threshold=full(threshold, shape), reset_to=full(reset, shape))
     return Population(name=name, membrane=leak, rule=rule)
@@ -64,7 +64,7 @@ def dense(name: str, eighths: Any, bias: Any = None) -> Linear:
 
 
 def kernels(name: str, shape: Shape, size: Shape, seed: int, **more: Any) -> Conv:
-    """No two taps alike, as far as there are numbers."""
+    """Return a convolution with different taps, as far as there are numbers."""
     taps = np.random.default_rng(seed).permutation(np.arange(-3, 8))
     weight = np.resize(taps, shape).astype(np.float32) / 8
     usual: dict[str, Any] = {"stride": (1, 1), "padding": ((0, 0), (0, 0)), "dilation": (1, 1)}
@@ -72,14 +72,14 @@ def kernels(name: str, shape: Shape, size: Shape, seed: int, **more: Any) -> Con
 
 
 def pulses(steps: int, shape: Shape, *at: int) -> Array:
-    """An event everywhere, in these steps."""
+    """Return frames with events of all elements in these steps."""
     frames = np.zeros((steps, *shape), np.int64)
     frames[list(at)] = 1
     return frames
 
 
 def one_by_one(shape: Shape, gap: int = 1) -> Array:
-    """One element after the other, then all again backwards."""
+    """Return frames with one event at a time: each element in order, then in reverse order."""
     size = int(np.prod(shape))
     order = [*range(size), *range(size)[::-1]]
     frames = np.zeros((gap * len(order) + 4, size), np.int64)
@@ -92,7 +92,7 @@ def some(steps: int, shape: Shape, seed: int, part: float = 0.5) -> Array:
 
 
 def single(steps: int, shape: Shape, seed: int) -> Array:
-    """At most one event a step: then chips that take event by event do as those with steps."""
+    """Draw at most one event per step, for which chips with and without time steps agree."""
     rng = np.random.default_rng(seed)
     frames = np.zeros((steps, int(np.prod(shape))), np.int64)
     frames[np.arange(steps), rng.integers(0, frames.shape[1], steps)] = rng.random(steps) < 0.8
@@ -100,7 +100,7 @@ def single(steps: int, shape: Shape, seed: int) -> Array:
 
 
 def unit(name: str, size: Shape) -> Conv:
-    """Each element to one neuron, by a kernel of one tap."""
+    """Connect each element to one neuron by a kernel of one tap."""
     return Conv(
         name=name,
         weight=np.ones((1, 1, 1, 1), np.float32),

@@ -1,11 +1,11 @@
-"""Makes the kit of models that any target can be held against:
+"""Generator of the conformance kit of models for all targets.
 
     python -m tools.kits.models FOLDER
 
-Each model is as small as can be and needs one rule more than those before it. Its weights are
-eighths, its decays and thresholds powers of two, so that four bits hold them; no potential comes
-near a threshold (odd sixteenths) but where meeting it exactly is the point. The float reference
-gives what is expected: it is Norse's LIF, LI and IF bit for bit
+Each model is as small as possible and needs one more rule than the models before it. Its weights
+are eighths, its decays and thresholds powers of two, so that four bits suffice; no potential is
+close to a threshold (odd sixteenths), except where the model tests equality. The float reference
+gives the expected results: it equals Norse's LIF, LI and IF in every bit
 (tests/engines/reference/test_norse.py).
 """
 
@@ -38,8 +38,8 @@ from .model_parts import (
 
 MADE_BY = f"the float reference of nrf-deploy {__version__}"
 UNITS = 8
-"""Bits of rounding that may have gathered in a potential: with a leak of a quarter, one a step
-stays below four, and a drive that is rounded once takes as much again."""
+"""Limit of the rounding error of a potential in units of its last bit: with a leak of a quarter,
+one unit per step adds up to less than four, and a rounded drive to as much again."""
 
 
 Made = tuple[str, str, tuple[str, ...], Network, Array]
@@ -101,7 +101,7 @@ def neurons() -> Iterator[Made]:
     rule = Spikes(threshold=full(1, one), reset_to=full(0, one))
     current = Population(name="n", membrane=filtered, rule=rule)
     yield (
-        "current", "an event becomes a current that decays by itself",
+        "current", "an event becomes a current that decays separately",
         ("leak", "currents with a memory"),
         chain(dense("w", [[4]]), current), pulses(28, one, 0, 8, 9, 10),
     )  # fmt: skip
@@ -208,7 +208,7 @@ def graphs() -> Iterator[Made]:
 def kit() -> Kit:
     return Kit(
         about="models that any target can be held against, with what a float model gives",
-        cases=tuple(_case(*made) for part in (neurons, connections, graphs) for made in part()),
+        cases=tuple(_case(*draft) for part in (neurons, connections, graphs) for draft in part()),
     )
 
 

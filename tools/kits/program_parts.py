@@ -1,4 +1,4 @@
-"""What small programs are made of, whatever their arithmetic: for the generators of kits."""
+"""Parts of small programs of any arithmetic, for the generators of kits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nrf_deploy.ir.recording import Recording
 
 @dataclass(frozen=True, eq=False)
 class Made:
-    """A case before it is known what comes of it."""
+    """A case without its expected results."""
 
     name: str
     about: str
@@ -42,15 +42,15 @@ def conv(weight: Array, size: Shape, **more: Any) -> Conv:
 
 def program(arithmetic: str, port: Port, *parts: Synapses | Population) -> Program:
     populations = tuple(p for p in parts if type(p) is Population)
-    made = Program(
+    result = Program(
         arithmetic=arithmetic,
         ports=(port,),
         synapses=tuple(p for p in parts if isinstance(p, Synapses)),
         populations=populations,
         outputs=(populations[-1].name,),
     )
-    assert list(made.faults()) == []
-    return made
+    assert list(result.faults()) == []
+    return result
 
 
 def port(*shape: int, peak: int = 1) -> Port:
@@ -58,12 +58,12 @@ def port(*shape: int, peak: int = 1) -> Port:
 
 
 def events(*steps: int, until: int = 24) -> Recording:
-    """One element; an event in each of these steps."""
+    """Return a recording of one element with events in these steps."""
     return Recording.from_dense(np.isin(np.arange(until), steps).astype(np.int64)[:, None])
 
 
-def values(*given: int) -> Recording:
-    return Recording.from_dense(np.array(given, np.int64)[:, None])
+def values(*payloads: int) -> Recording:
+    return Recording.from_dense(np.array(payloads, np.int64)[:, None])
 
 
 def some(steps: int, shape: Shape, seed: int, peak: int = 1, part: float = 0.3) -> Recording:

@@ -1,11 +1,11 @@
-"""Makes the kit of programs that any engine for these chips can be held against:
+"""Generator of the conformance kit of programs for Speck.
 
     python -m tools.kits.speck FOLDER
 
-Each network is run by both machines of arithmetic/rules.py. What is expected of "speck.steps"
-comes from sinabs; of "speck.events" from the plain rules, since no public simulator has them. The
-image of two networks, as a board would receive it, comes from samna. (nrf-deploy sdk install
-sinabs, and samna.) Where two can speak they must agree.
+Both machines of arithmetic/rules.py run each network. The expected results of "speck.steps" come
+from sinabs, those of "speck.events" from the plain rules, since no public simulator has them. The
+images of two networks, for a board, come from samna (nrf-deploy sdk install sinabs, and samna).
+Results from two sources must agree.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def merge(name: str, shape: Shape) -> Population:
     return Population(name=name, shape=shape, model="merge", params={})
 
 
-def made() -> Iterator[Made]:
+def networks() -> Iterator[Made]:
     yield from one_layer()
     yield from neuron()
     yield from chains()
@@ -81,9 +81,9 @@ def one_layer() -> Iterator[Made]:
     def of(name: str, about: str, rule: str, shape: Shape, size: Shape, **more: Any) -> Made:
         link = kernel(shape, size, 1, **more)
         source = port(shape[1], *size, peak=3)
-        given = some(16, source.shape, 2, part=0.15)
+        inputs = some(16, source.shape, 2, part=0.15)
         rules = ("kernels, as cross-correlation", *([rule] if rule else []))
-        return Made(name, about, rules, of_speck(source, link, neurons(link.shape)), given)
+        return Made(name, about, rules, of_speck(source, link, neurons(link.shape)), inputs)
 
     yield of("kernel", "one kernel of 3 x 3 over 4 x 5", "", (1, 1, 3, 3), (4, 5))
     yield of("features", "two features to three", "features", (3, 2, 2, 2), (4, 3))
@@ -93,10 +93,12 @@ def one_layer() -> Iterator[Made]:
 
 
 def neuron() -> Iterator[Made]:
-    def one(name: str, about: str, rule: str, weight: int, given: Recording, **params: Any) -> Made:
+    def one(
+        name: str, about: str, rule: str, weight: int, inputs: Recording, **params: Any
+    ) -> Made:
         link = conv(np.full((1, 1, 1, 1), weight), (1, 1), delay=0)
-        own = neurons((1, 1, 1), **params)
-        return Made(name, about, (rule,), of_speck(port(1, 1, 1, peak=9), link, own), given)
+        cell = neurons((1, 1, 1), **params)
+        return Made(name, about, (rule,), of_speck(port(1, 1, 1, peak=9), link, cell), inputs)
 
     once = events_of(1, 1, 1, 1, 0, 1, 1, 1, 0, 1, 1, 1)
     many = events_of(1, 3, 9, 0, 5, 0, 0, 9, 9, 1)
@@ -124,11 +126,11 @@ def chains() -> Iterator[Made]:
     source = port(1, 6, 6, peak=3)
     first = kernel((2, 1, 3, 3), (6, 6), 3, name="a")
     n = neurons(first.shape, threshold_high=40)
-    given = some(16, source.shape, 4, part=0.12)
+    inputs = some(16, source.shape, 4, part=0.12)
     onward = kernel((2, 2, 2, 2), (4, 4), 5, name="b", source="n", targets=("m",))
     yield Made(
         "chain", "one core behind another", ("one core behind another",),
-        of_speck(source, first, n, onward, neurons(onward.shape, "m")), given,
+        of_speck(source, first, n, onward, neurons(onward.shape, "m")), inputs,
     )  # fmt: skip
     halved = merge("m.in", (2, 2, 2))
     small = kernel((3, 2, 2, 2), (2, 2), 6, name="b", source="m.in", targets=("m",))
@@ -137,7 +139,7 @@ def chains() -> Iterator[Made]:
         ("one core behind another", "pooling of a wire"),
         of_speck(source, first, n, wire("p", n, halved, 2, 0), halved, small,
                  neurons(small.shape, "m")),
-        given,
+        inputs,
     )  # fmt: skip
     beside = kernel((1, 1, 3, 3), (6, 6), 7, name="c", targets=("k",))
     k = neurons(beside.shape, "k", threshold_high=30)
@@ -148,42 +150,42 @@ def chains() -> Iterator[Made]:
         ("one core behind another", "features side by side"),
         of_speck(source, first, n, beside, k, wire("p", n, both, 1, 0), wire("q", k, both, 1, 2),
                  both, joined, neurons(joined.shape, "m")),
-        given,
+        inputs,
     )  # fmt: skip
 
 
 def kit() -> Kit:
-    networks = list(made())
+    drafts = list(networks())
     return Kit(
         about="networks of Speck's cores, one rule each, by its events and by sinabs' time steps",
-        cases=(*map(_by_events, networks), *map(_by_steps, networks)),
+        cases=(*map(_by_events, drafts), *map(_by_steps, drafts)),
         engines={"steps": "speck.steps", "sinabs": "speck.steps"},
     )
 
 
-def _layers(made: Made) -> list[str]:
-    return [p.name for p in made.program.populations if is_core(p)]
+def _layers(draft: Made) -> list[str]:
+    return [p.name for p in draft.program.populations if is_core(p)]
 
 
-def _by_events(made: Made) -> Case:
-    names = _layers(made)
-    trace = events_golden.run(made.program, EventsRule(), made.recording, names, names)
-    held = _placed(made.program) if made.name in IMAGES else _unplaced(made.program)
+def _by_events(draft: Made) -> Case:
+    names = _layers(draft)
+    trace = events_golden.run(draft.program, EventsRule(), draft.recording, names, names)
+    bundle = _placed(draft.program) if draft.name in IMAGES else _unplaced(draft.program)
     picture = None
-    if made.name in IMAGES:
-        picture = Image(board_image(held).as_json()["sha256"], BY_SAMNA)
-    return _case(made, held, trace, BY_RULES, picture)
+    if draft.name in IMAGES:
+        picture = Image(board_image(bundle).as_json()["sha256"], BY_SAMNA)
+    return _case(draft, bundle, trace, BY_RULES, picture)
 
 
-def _by_steps(made: Made) -> Case:
-    names = _layers(made)
-    stepped = replace(made.program, arithmetic="speck.steps")
-    ours = golden.run(stepped, StepsArithmetic(), made.recording, names, names)
-    theirs = client.engine(stepped, made.recording, record=names, states=names)
+def _by_steps(draft: Made) -> Case:
+    names = _layers(draft)
+    stepped = replace(draft.program, arithmetic="speck.steps")
+    ours = golden.run(stepped, StepsArithmetic(), draft.recording, names, names)
+    theirs = client.engine(stepped, draft.recording, record=names, states=names)
     for n in names:
-        assert ours.outputs[n].same(theirs.outputs[n]), f"{made.name}: {n} spikes otherwise"
-        assert np.array_equal(ours.states[n]["v"], theirs.states[n]["v"]), f"{made.name}: v of {n}"
-    return _case(made, _unplaced(stepped), theirs, BY_SINABS, None)
+        assert ours.outputs[n].same(theirs.outputs[n]), f"{draft.name}: {n} spikes differently"
+        assert np.array_equal(ours.states[n]["v"], theirs.states[n]["v"]), f"{draft.name}: v of {n}"
+    return _case(draft, _unplaced(stepped), theirs, BY_SINABS, None)
 
 
 def _unplaced(program: Program) -> Bundle:
@@ -196,10 +198,10 @@ def _placed(program: Program) -> Bundle:
     return replace(_unplaced(program), placement=placement, artefacts=files)
 
 
-def _case(made: Made, held: Bundle, trace: Trace, by: str, picture: Image | None) -> Case:
+def _case(draft: Made, bundle: Bundle, trace: Trace, by: str, picture: Image | None) -> Case:
     return Case(
-        name=made.name, about=made.about, covers=made.covers, made_by=by, subject=held,
-        recording=made.recording, expected=replace(trace, notes={}), image=picture,
+        name=draft.name, about=draft.about, covers=draft.covers, made_by=by, subject=bundle,
+        recording=draft.recording, expected=replace(trace, notes={}), image=picture,
     )  # fmt: skip
 
 
