@@ -113,7 +113,7 @@ def test_what_the_peers_cannot_say_is_refused() -> None:
     made = small()
     slow = replace(made.program.synapses[0], delay=3)
     other = replace(made.program, synapses=(slow, *made.program.synapses[1:]))
-    with pytest.raises(TargetError, match="another delay than one step"):
+    with pytest.raises(TargetError, match="a delay other than one step"):
         plain.request(replace(made, program=other), record=False, unrolled=True)
 
 

@@ -98,8 +98,8 @@ def test_every_preset_is_sound() -> None:
         ("memory_bytes=99999999999999999999999", "use a whole number from 0 to"),
         ("weight_bits", "is not an option of a machine"),
         ("", "is not an option of a machine"),
-        ("state_bits=8,threshold_bits=12", "no potential could pass such a threshold"),
-        ("state_bits=6,fraction_bits=6", "a weight of 1 would be beyond its range"),
+        ("state_bits=8,threshold_bits=12", "no potential can exceed such a threshold"),
+        ("state_bits=6,fraction_bits=6", "a weight of 1 is outside its range"),
     ],
 )
 def test_a_mistake_is_told_with_the_way_out(options: str, said: str) -> None:

@@ -209,7 +209,7 @@ def test_a_dry_run_of_a_newer_speck_checks_its_configuration(
     file = tmp_path / "x.img"
     assert main([*words, "--image", str(file)]) == MISSING
     said = unwrapped(refusal(capsys))
-    assert f"no word stream can be made for {chip} without a board" in said
+    assert f"a word stream for {chip} needs a board" in said
     assert "--image F.json" in said
     assert not file.exists()
 
