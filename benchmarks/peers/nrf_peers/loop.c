@@ -1,8 +1,8 @@
-/* The plain loop: what a careful person writes in C for these networks, and no more.
+/* The plain loop: a careful implementation of these networks in C, without further tricks.
 
-   One step after another. Each layer keeps its potentials and its sums with the channels
-   last; each event adds rows of weights to the sums; then each neuron takes its sum. The
-   compiler makes vectors of both. SUM is short where no sum can exceed it, else int. */
+   Each layer stores its potentials and its sums with the channels last. In each step, each
+   event adds rows of weights to the sums, then each neuron integrates its sum. The compiler
+   vectorises both loops. SUM is short if no sum can exceed it, else int. */
 
 #include <stdint.h>
 #include <string.h>
@@ -17,9 +17,9 @@
 typedef struct {
     int32_t kind; /* 0: no synapses, 1: convolution, 2: dense */
     int32_t ci, hi, wi, co, ho, wo, ky, kx, sy, sx, py, px;
-    int32_t source; /* the layer whose events come in, -1: the input */
-    int32_t sum_of; /* the layer whose sum this one reads: itself, or one that it shares with */
-    int32_t clear;  /* is it the last to read that sum? */
+    int32_t source; /* the layer whose events it receives, -1: the input */
+    int32_t sum_of; /* the layer whose sum it reads: itself, or one that shares its sum */
+    int32_t clear;  /* 1 if it is the last to read that sum */
     int32_t one_vth, one_bias, leak, keep;
     const SUM *weight; /* (ci, ky, kx, co), or (inputs, co) */
     const int32_t *vth, *bias;
@@ -78,7 +78,7 @@ static inline void update(int n, int32_t *restrict v, const SUM *restrict sum,
     }
 }
 
-/* The constants let the compiler write each form of the loop apart. */
+/* The constants let the compiler generate each form of the loop separately. */
 static void step(Layer *at, const SUM *sum, int n) {
 #define FORM(V, B, L) \
     update(n, at->v, sum, at->spike, at->vth, at->bias, V, B, L, at->keep)
@@ -91,22 +91,22 @@ static void step(Layer *at, const SUM *sum, int n) {
         else if (at->one_bias) FORM(0, 1, 0);
         else FORM(0, 0, 0);
     }
-    int found = 0, i = 0;
+    int events = 0, i = 0;
     for (; i + 8 <= n; i += 8) {
         uint64_t word;
         memcpy(&word, at->spike + i, 8);
         while (word) {
-            at->event[found++] = i + (__builtin_ctzll(word) >> 3);
+            at->event[events++] = i + (__builtin_ctzll(word) >> 3);
             word &= word - 1;
         }
     }
     for (; i < n; i++)
-        if (at->spike[i]) at->event[found++] = i;
-    at->events = found;
+        if (at->spike[i]) at->event[events++] = i;
+    at->events = events;
 }
 
-/* All steps, the last layer first: what a layer sends in a step arrives in the next.
-   Gives the number of events that were written to `out`, or -1 if it is full. */
+/* Run all steps, the last layer first: events of a step arrive in the next step.
+   Return the number of events written to `out`, or -1 if it is full. */
 int64_t run(Layer *layer, int layers, int64_t steps, const int64_t *start, const int32_t *index,
             int32_t *count, int32_t *out, int64_t room) {
     int64_t written = 0;
@@ -138,7 +138,7 @@ int64_t run(Layer *layer, int layers, int64_t steps, const int64_t *start, const
     return written;
 }
 
-/* What the machine can do at most: sums in the first cache, and a stream through memory. */
+/* Limits of the machine: additions in the first cache, and a stream through memory. */
 int64_t adds(SUM *restrict sum, const SUM *restrict weight, int n, int64_t rounds) {
     for (int64_t k = 0; k < rounds; k++) {
         add(sum, weight + (k & 15) * n, n);
