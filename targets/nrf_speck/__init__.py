@@ -32,9 +32,8 @@ from .configuration import image
 from .passes.exact import CHOICES, PASSES
 from .place import place as _place
 from .samna import boards as samna_boards
-from .samna import client as samna
-from .sinabs import client as sinabs
-from .sinabs.client import run_steps
+from .samna import client as samna_client
+from .sinabs import client as sinabs_client
 
 
 class SpeckTarget:
@@ -49,9 +48,12 @@ class SpeckTarget:
     }
     kernels: Mapping[str, Any] = {"speck.events": EventsKernels(), "speck.steps": StepsKernels()}
     summed: Mapping[str, str] = {EventsRule.name: StepsArithmetic.name}
-    sdks = (samna.sdk, samna.newer, sinabs.sdk)
+    sdks = (samna_client.sdk, samna_client.newer, sinabs_client.sdk)
     choices: Sequence[Approximate] = CHOICES
-    engines: Mapping[str, Any] = {"steps": run_steps, "sinabs": sinabs.engine}
+    engines: Mapping[str, Any] = {
+        "steps": sinabs_client.run_steps,
+        "sinabs": sinabs_client.engine,
+    }
     silicon = (
         "the chip follows the engine emulator event by event, as far as it is documented (no board "
         "was at hand); steps and sinabs are sinabs' simulation in time steps, reference is the "
@@ -105,7 +107,7 @@ class SpeckTarget:
         return image.configuration_file(bundle)
 
     def has_image(self, chip: str) -> bool:
-        return samna.has_stream(chip)
+        return samna_client.has_stream(chip)
 
     def boards(self, bundle: Bundle) -> Boards:
         return samna_boards.boards(bundle.chip)
