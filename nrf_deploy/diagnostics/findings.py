@@ -1,8 +1,8 @@
 """Findings: facts about a model or a run, and the errors that carry them.
 
-A Finding is one fact: where, what, why, and the way out. Every refusal of the
+A Finding is one fact: where, what, why, and the fix. Every refusal of the
 toolchain is an `NrfError` that carries all findings of its stage at once, so
-that nobody has to mend a model one error at a time. Where Python has an exception
+that nobody has to repair a model one error at a time. Where Python has an exception
 for a case (ValueError, TypeError, FileNotFoundError), the refusal is one of these too.
 """
 
@@ -82,7 +82,7 @@ def info(code: str, what: str, **more: Any) -> Finding:
 
 
 def merged(findings: Iterable[Finding]) -> list[Finding]:
-    """For people: findings that differ in the layer alone become one that lists the layers."""
+    """Merge findings that differ only in their layer into one that lists the layers."""
     groups: dict[tuple[Finding, bool], dict[str | None, Finding]] = {}
     for f in findings:
         alike = (dataclasses.replace(f, layer=None), f.layer is None)
@@ -116,11 +116,11 @@ class NrfError(Exception):
         return "\n".join(f.text() for f in self.findings)
 
     def __reduce__(self) -> tuple[type[Self], tuple[tuple[Finding, ...]]]:
-        """Return how to make this error again in another process."""
+        """Return the parts from which another process builds this error again."""
         return type(self), (self.findings,)
 
     def of(self, path: str | os.PathLike[str]) -> NrfError:
-        """Return the same refusal with the file's name, where no finding of it says where."""
+        """Return the same error with the file's name in findings without a layer or file."""
         name, base = os.fspath(path), os.path.basename(path)
         return type(self)(
             f
@@ -132,7 +132,7 @@ class NrfError(Exception):
 
 @contextmanager
 def naming(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Name the file in what is refused about its content."""
+    """Add the file's name to errors about its content."""
     try:
         yield
     except NrfError as refusal:
@@ -140,7 +140,7 @@ def naming(path: str | os.PathLike[str]) -> Iterator[None]:
 
 
 class UnjudgedError(NrfError):
-    """There is nothing to judge: a verification that did not pass."""
+    """A verification without anything to judge, which did not pass."""
 
     exit_code = 1
 

@@ -1,4 +1,4 @@
-"""How far work is: what those who do it call, and those who wait for it show."""
+"""Progress: the function that long work calls with the steps done and their number."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ Progress = Callable[[int, int], None]
 
 @runtime_checkable
 class Naming(Protocol):
-    """A progress that shows what is being done, and not only how much of it."""
+    """A progress that also shows the name of the part of the work."""
 
     def part(self, name: str) -> Progress: ...
 
 
 def part(progress: Progress, name: str) -> Progress:
-    """From now on it is that of the part of the work with this name."""
+    """Return the progress for the part of the work with this name."""
     return progress.part(name) if isinstance(progress, Naming) else progress
 
 

@@ -1,8 +1,8 @@
 """Standard output and standard error that take every text and never end the work.
 
-A verb may have written its files when its last line meets a closed pipe, a full disk or an
-encoding of ASCII: the exit code then says what the work came to, not what became of the line.
-Texts hold names from files that others wrote, so no control character of theirs gets through.
+A command may have written its files when its last line meets a closed pipe, a full disk or an
+ASCII encoding: the exit code then reports the work, not the lost line. Texts hold names from
+files that others wrote, so their control characters are escaped.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from typing import TextIO, cast
 CONTROL = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
-"""All but the tab and the end of a line: C0, C1, the turns of direction, lone surrogates."""
+"""C0 and C1 without tab and line feed, marks of direction, lone surrogates."""
 
 
 class Guarded(io.TextIOBase):
     """A text stream around another one, or around none where the caller closed it.
 
-    `returns`: a carriage return gets through, for progress that is drawn over itself.
-    `problem` is what ended the output, or None.
+    `returns`: a carriage return is not escaped, for progress that is drawn over itself.
+    `problem`: the error that ended the output, or None.
     """
 
     def __init__(self, stream: TextIO | None, returns: bool = False) -> None:
@@ -61,20 +61,20 @@ class Guarded(io.TextIOBase):
             raise OSError(errno.EBADF, "the stream was closed before the program began")
         return self.stream.fileno()
 
-    def _escaped(self, found: re.Match[str]) -> str:
-        character = found.group()
+    def _escaped(self, match: re.Match[str]) -> str:
+        character = match.group()
         return character if self.returns and character == "\r" else repr(character)[1:-1]
 
     def _try(self, do: Callable[[TextIO], object]) -> None:
         assert self.stream is not None
         try:
             do(self.stream)
-        except (OSError, ValueError) as problem:  # ValueError: it was closed meanwhile
+        except (OSError, ValueError) as problem:  # ValueError: the stream was closed
             self.problem = problem
             self._drain()
 
     def _drain(self) -> None:
-        """Send what is buffered to nowhere: Python would try again at its end, and exit 120."""
+        """Discard the buffer: Python would write it again at its end, and exit with 120."""
         assert self.stream is not None
         with suppress(OSError, ValueError):
             nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -84,7 +84,7 @@ class Guarded(io.TextIOBase):
 
 @contextmanager
 def guarded() -> Iterator[None]:
-    """Guard sys.stdout and sys.stderr; say in one line if the output was lost to a full disk."""
+    """Guard sys.stdout and sys.stderr; report output that was lost, as on a full disk."""
     kept = sys.stdout, sys.stderr
     out, err = Guarded(sys.stdout), Guarded(sys.stderr, returns=True)
     sys.stdout, sys.stderr = cast(TextIO, out), cast(TextIO, err)

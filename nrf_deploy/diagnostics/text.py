@@ -15,10 +15,10 @@ from .findings import Finding
 
 WIDTH = 80
 GAP = "  "
-NARROWEST = 5  # a column is not shortened below this
-NAME = 24  # a first column takes this much where `tables` chooses the columns beside it
-PROSE = 24  # sentences are wrapped at this or more
-SURE = 0.1  # of the work: before that, nothing is said of the time that is left
+NARROWEST = 5  # columns: no cell is shortened below this width
+NAME = 24  # the widest first column for which `tables` reserves space
+PROSE = 24  # the narrowest column of wrapped sentences
+SURE = 0.1  # the share of the work after which the time left is estimated
 
 
 def table(
@@ -29,13 +29,13 @@ def table(
     *,
     names: bool = False,
 ) -> str:
-    """Columns under a ruled header. Text too wide for `width` is shortened in the middle.
+    """Return columns under a ruled header; text too wide for `width` is shortened in the middle.
 
     Sentences in the last column are wrapped instead. With `names`, the first column is not
-    shortened: a name that is too wide stands on a line of its own, before its row.
+    shortened: a name that is too wide has a line of its own, before its row.
 
-    `align` has "l" or "r" for each column; without it, columns of numbers go right.
-    Right-aligned cells are never shortened: a number with a hole is a wrong number.
+    `align` has "l" or "r" for each column; without it, columns of numbers are right-aligned.
+    Right-aligned cells are never shortened: a shortened number is a wrong number.
     """
     align = align or "".join("r" if _numeric(column) else "l" for column in _columns(header, rows))
     cells = [[printable(str(c)) for c in row] for row in (header, *rows)]
@@ -59,7 +59,7 @@ def table(
 
 
 def tables(header: Sequence[str], rows: Sequence[Sequence[object]], width: int = WIDTH) -> str:
-    """Tables one below the other, each with the first column, in which no cell is shortened."""
+    """Return tables below each other, each with the first column; no cell is shortened."""
     cells = [[printable(str(c)) for c in row] for row in (header, *rows)]
     name, *widths = (max(len(c) for c in column) for column in zip(*cells, strict=True))
     name, groups, used = min(name, NAME), [[0]], width
@@ -90,14 +90,14 @@ def _numeric(column: Sequence[object]) -> bool:
 
 
 def _with_name(row: Sequence[str], widths: Sequence[int], align: str, whole: int) -> list[str]:
-    """Begin with a name that is too wide for its column, if lines of `whole` columns are free."""
+    """Put a name that is too wide for its column on lines of its own, `whole` columns wide."""
     if not whole or len(row[0]) <= widths[0]:
         return _lines(row, widths, align)
     return [*textwrap.wrap(row[0], whole), *_lines(["", *row[1:]], widths, align)]
 
 
 def _lines(row: Sequence[str], widths: Sequence[int], align: str) -> list[str]:
-    """One line, or more where the last cell is a sentence that needs them."""
+    """Return a row as one line, or as more if its last cell is a sentence that needs them."""
     if align[-1:] != "l" or " " not in row[-1] or len(row[-1]) <= widths[-1]:
         return [_line(row, widths, align)]
     first, *more = textwrap.wrap(row[-1], widths[-1], break_on_hyphens=False) or [""]
@@ -117,7 +117,7 @@ def _line(row: Sequence[str], widths: Sequence[int], align: str) -> str:
 def _roomy(
     row: Sequence[str], widths: Sequence[int], align: str
 ) -> tuple[Sequence[str], Sequence[int], str]:
-    """A first cell that is too wide takes the empty cells after it."""
+    """Give the empty cells after a first cell that is too wide to it."""
     taken, width = 1, widths[0]
     while len(row[0]) > width and taken < len(row) and not row[taken]:
         width += len(GAP) + widths[taken]
@@ -128,7 +128,7 @@ def _roomy(
 
 
 def shorten(text: str, width: int) -> str:
-    """At most `width` characters, the middle left out: both ends of a name tell it apart."""
+    """Cut out the middle of a text of more than `width` characters: both ends identify a name."""
     if len(text) <= width:
         return text
     tail = (width - 1) // 2
@@ -136,7 +136,7 @@ def shorten(text: str, width: int) -> str:
 
 
 def printable(text: str) -> str:
-    """With control characters escaped: names come from files that others wrote."""
+    """Write control characters as escapes: names come from files that others wrote."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
@@ -152,7 +152,7 @@ def wrap(text: str, indent: str = "", then: str | None = None, width: int = WIDT
 
 
 def finding_text(finding: Finding, width: int = WIDTH) -> str:
-    """A finding within `width` columns; a path stays in one piece."""
+    """Return a finding within `width` columns; a path is not broken."""
 
     def paragraph(line: str, indent: str, then: str) -> str:
         return textwrap.fill(
@@ -171,17 +171,17 @@ def finding_text(finding: Finding, width: int = WIDTH) -> str:
 
 
 def number(value: float) -> str:
-    """1234567 as 1.23 M; whole numbers below a thousand as they are."""
+    """Format 1234567 as 1.23 M, and whole numbers below a thousand unchanged."""
     return _scaled(value, 1000, ("", " k", " M", " G", " T"))
 
 
 def several(count: int, what: str) -> str:
-    """1 place, 2 places."""
+    """Format a count with its noun: 1 place, 2 places."""
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def size(count: int) -> str:
-    """Bytes, in powers of 1024."""
+    """Format a number of bytes in powers of 1024."""
     return _scaled(count, 1024, (" B", " KiB", " MiB", " GiB", " TiB"))
 
 
@@ -201,7 +201,7 @@ def _three_digits(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """0.0123 as 12.3 ms, 200 as 3 min 20 s, 4000 as 1 h 06 min."""
+    """Format 0.0123 as 12.3 ms, 200 as 3 min 20 s, 4000 as 1 h 06 min."""
     for unit, factor in (("µs", 1e-6), ("ms", 1e-3)):
         if abs(seconds) < 999.5 * factor:
             return f"{_three_digits(seconds / factor)} {unit}" if seconds else "0 s"
@@ -215,14 +215,14 @@ def duration(seconds: float) -> str:
 
 
 class Progress:
-    """A bar on standard error, callable as progress(done, of); in a pipe or a log it is a plain
-    line, at most every `pace` seconds, so that short runs are silent there.
+    """A bar on standard error, callable as progress(done, of).
 
-    Drawn at most ten times a second, with the time left, and wiped at the end. A `done`
-    that falls back begins the next stage: a new bar, under the next label if there is one.
-    A stage that no label foresaw is named by `part`.
-    `waiting` says, for each label, what is shown in place of a bar where a stage has done
-    nothing for `patience` seconds.
+    In a pipe or a log it is a plain line, at most every `pace` seconds, so that short runs write
+    nothing. It is drawn at most ten times a second, with the time left, and erased at the end. A
+    `done` that falls begins the next stage: a new bar, under the next label if there is one.
+    `part` names a stage without a label.
+    `waiting` has a line for each label, shown in place of a bar if a stage has done nothing for
+    `patience` seconds.
     """
 
     interval = 0.1
@@ -239,21 +239,21 @@ class Progress:
         self.labels = [printable(each) for each in ([label] if isinstance(label, str) else label)]
         self.stream = sys.stderr if stream is None else stream
         self.shown = self.stream.isatty()
-        self.began = self.drawn = self.told = 0.0
-        self.said = False
+        self.began = self.drawn = self.reported_at = 0.0
+        self.reported = False
         self.last = 0
         self.width = 0
         self.waiting = list(waiting)
         self.timer: threading.Timer | None = None
 
     def __enter__(self) -> Progress:
-        self.began = self.told = time.monotonic()
+        self.began = self.reported_at = time.monotonic()
         self._await()
         return self
 
     def part(self, name: str) -> Progress:
         self.labels, self.waiting, self.last = [printable(name)], [], 0
-        self._heard()
+        self._stop_waiting()
         self.began, self.drawn = time.monotonic(), 0.0
         self(0, 1)
         return self
@@ -267,10 +267,10 @@ class Progress:
             self._await()
         self.last = done
         if done:
-            self._heard()
+            self._stop_waiting()
         if not self.shown:
-            if now - self.told >= self.pace:
-                self.told = now
+            if now - self.reported_at >= self.pace:
+                self.reported_at = now
                 self._tell(done, of, now - self.began)
         elif now - self.drawn >= self.interval and self.timer is None:
             self.drawn = now
@@ -282,8 +282,8 @@ class Progress:
         exception: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._heard()
-        if self.said and kind is None:  # a log that ended at 82% would look broken off
+        self._stop_waiting()
+        if self.reported and kind is None:  # a log that ends at 82% would look interrupted
             self.stream.write(f"{self.labels[0]}: 100%\n")
             self.stream.flush()
         if self.width:
@@ -292,15 +292,15 @@ class Progress:
             self.stream.flush()
 
     def _await(self) -> None:
-        """From now on nothing is heard, until the first step is done."""
-        self._heard()
+        """Start the timer of the line that is shown if the first step takes long."""
+        self._stop_waiting()
         if self.shown and self.waiting and self.waiting[0]:
             line = shorten(printable(self.waiting[0]), _columns_here() - 1)
             self.timer = threading.Timer(self.patience, self._draw, [line])
             self.timer.daemon = True
             self.timer.start()
 
-    def _heard(self) -> None:
+    def _stop_waiting(self) -> None:
         if self.timer is not None:
             self.timer.cancel()
             self.timer.join()
@@ -308,7 +308,7 @@ class Progress:
 
     def _tell(self, done: int, of: int, elapsed: float) -> None:
         share, left = _left(done, of, elapsed)
-        self.said = share < 1
+        self.reported = share < 1
         more = f", {left}" if left else ""
         self.stream.write(f"{self.labels[0]}: {share:.0%}{more}\n")
         self.stream.flush()
@@ -329,7 +329,7 @@ class Progress:
 
 
 def _left(done: int, of: int, elapsed: float) -> tuple[float, str]:
-    """The share that is done, and the time left where enough is done to tell."""
+    """Return the share that is done, and the time left if enough is done to estimate it."""
     share = min(done / of, 1.0) if of > 0 else 0.0
     return share, f"{duration(elapsed / share * (1 - share))} left" if share >= SURE else ""
 
@@ -343,7 +343,7 @@ def dims(shape: Sequence[int]) -> str:
 
 
 def span(values: Any) -> str:
-    """One number where all are equal, else the smallest and the largest."""
+    """Format the smallest and the largest value, or one number if they are equal."""
     if not values.size:
         return "none"
     low, high = values.min(), values.max()

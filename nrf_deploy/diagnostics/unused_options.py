@@ -1,4 +1,4 @@
-"""Options that would change nothing in a call: each is refused by its name, none is dropped."""
+"""Refusal of options that would change nothing in a call; none is dropped silently."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from collections.abc import Iterable, Iterator, Mapping
 from .findings import Finding, error
 
 FLAGS = {"start": "from", "form": "as"}
-"""Options whose name on the command line is not the one that the functions have."""
+"""Options whose name on the command line is not the argument's name."""
 
 
 def idle(
-    given: Mapping[str, object],
+    values: Mapping[str, object],
     names: Iterable[str],
     why: str,
     fix: str = "",
     code: str = "OPTION-UNUSED",
 ) -> Iterator[Finding]:
-    """One error for those of `names` that were given; `why` nothing reads them here.
+    """Yield one error for those of `names` that have a value; `why`: the reason they are not read.
 
-    What is None, False or an empty list was not given; a 0 was.
+    None, False and an empty list are not values; 0 is.
     """
-    found = [n for n in names if is_given(given.get(n))]
-    if found:
-        out = "it" if len(found) == 1 else "them"
+    used = [n for n in names if is_given(values.get(n))]
+    if used:
+        out = "it" if len(used) == 1 else "them"
         yield error(
             code,
-            f"{options(found)} would change nothing here",
+            f"{options(used)} would change nothing here",
             why=why,
             fix=f"{fix}, or leave {out} out" if fix else f"leave {out} out",
         )

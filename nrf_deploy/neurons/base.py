@@ -1,4 +1,4 @@
-"""Membranes and rules: what all of them share.
+"""Base classes of membranes and rules.
 
 A population of neurons is a membrane (how input moves the potential v) and a rule (what leaves,
 and what that does to v). Both are closed sets of small frozen dataclasses, one file each. Every
@@ -81,13 +81,13 @@ class Part:
         return dataclasses.replace(self, **own)
 
     def parts(self) -> Iterator[tuple[str, Part]]:
-        """Yield (name, part) of every field that holds a part of its own."""
+        """Yield (name, part) of every field that holds a part."""
         for f in dataclasses.fields(self):
             if isinstance(value := getattr(self, f.name), Part):
                 yield f.name, value
 
     def faults(self) -> Iterator[str]:
-        """Yield in words what no such part can hold: values, and fields that contradict."""
+        """Yield the faults in words: values out of range, and fields that contradict each other."""
         for name, unit, values in self.numbers():
             if unit == "steps":
                 wrong = (values < 0) | (values > MOST_STEPS) | (values != np.rint(values))
@@ -112,16 +112,16 @@ class Part:
         A choice adds name=value; a part adds name=Type and its own features, after a dot; a
         number or a flag adds its name.
         """
-        found: set[str] = set()
+        features: set[str] = set()
         for f, value in self.stated():
             if isinstance(value, str):
-                found.add(f"{f.name}={value}")
+                features.add(f"{f.name}={value}")
             elif isinstance(value, Part):
-                found.add(f"{f.name}={type(value).__name__}")
-                found |= {f"{f.name}.{x}" for x in value.features()}
+                features.add(f"{f.name}={type(value).__name__}")
+                features |= {f"{f.name}.{x}" for x in value.features()}
             else:
-                found.add(f.name)
-        return frozenset(found)
+                features.add(f.name)
+        return frozenset(features)
 
 
 def _same(value: Any, neutral: Any) -> bool:
@@ -145,7 +145,7 @@ class Form:
 
 
 class Membrane(Part):
-    """How input moves the potential v, before any spike."""
+    """The motion of the potential v under input, before any spike."""
 
     states: ClassVar[tuple[str, ...]]
     """State variables; the last one is "v"."""
@@ -187,7 +187,7 @@ class Membrane(Part):
 
 
 class Rule(Part):
-    """What leaves a population, given the potential, and what that does to the potential."""
+    """The output of a population for its potential, and the effect of a spike on the potential."""
 
     spikes: ClassVar[bool]
     runs: ClassVar[frozenset[str]] = frozenset()

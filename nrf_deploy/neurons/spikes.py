@@ -1,4 +1,4 @@
-"""The rule of neurons that spike, and what a spike does to them."""
+"""The rule of neurons that spike: threshold, reset, floor, rest and adaptation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Spikes(Rule):
     """A spike leaves where v passes `threshold`; then v = reset_to, or v -= threshold.
 
     The order in a step: v is held at `floor` or above, tested, and reset. For `refractory` steps
-    after a spike v stands still and no spike leaves, while a current continues. With an
+    after a spike v does not change and no spike leaves, while a current continues. With an
     `adaptation` the test is against a threshold that rises.
     """
 
@@ -43,7 +43,7 @@ class Spikes(Rule):
     @property
     def states(self) -> tuple[str, ...]:
         more = {"rest": self.refractory, "b": self.adaptation}
-        return tuple(name for name, held in more.items() if held is not None)
+        return tuple(name for name, feature in more.items() if feature is not None)
 
     def faults(self) -> Iterator[str]:
         yield from super().faults()

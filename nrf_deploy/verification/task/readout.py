@@ -1,7 +1,7 @@
-"""From a network's last maps to coordinates, on the host.
+"""Readout: convert a network's last maps to coordinates, on the host.
 
-No chip computes a soft maximum. What does is described beside the model (metadata
-"readout", kept in the .nir file and in every bundle) and happens here, in numpy:
+No chip computes a soft maximum. The metadata "readout" of the model, kept in the .nir file and
+in every bundle, describes it, and this module computes it in numpy:
 
     {"kind": "dsnt", "sharpness": 3.2, "stride": 4, "offset": 1.5, "leak": 0.0}
 
@@ -32,7 +32,7 @@ NUMBERS = {"sharpness": 1.0, "stride": 1.0, "offset": 0.0, "leak": 0.0}
 
 
 def coordinates(maps: Array, readout: Mapping[str, Any]) -> Array:
-    """(steps, maps, 2): x and y on the sensor, from maps of (steps, maps, height, width)."""
+    """Return x and y on the sensor, (steps, maps, 2), of maps (steps, maps, height, width)."""
     sharpness, stride, offset, leak = _numbers(readout)
     steps, count, height, width = maps.shape
     flat = maps.reshape(steps, count, -1).astype(np.float64) * sharpness
@@ -40,15 +40,17 @@ def coordinates(maps: Array, readout: Mapping[str, Any]) -> Array:
     chance = (chance / chance.sum(axis=-1, keepdims=True)).reshape(maps.shape)
     x = (chance.sum(axis=2) * np.arange(width)).sum(axis=-1)
     y = (chance.sum(axis=3) * np.arange(height)).sum(axis=-1)
-    found = offset + stride * np.stack([x, y], axis=-1)
+    places = offset + stride * np.stack([x, y], axis=-1)
     for k in range(1, steps if leak else 0):
-        found[k] = leak * found[k - 1] + (1 - leak) * found[k]
-    return np.asarray(found)
+        places[k] = leak * places[k - 1] + (1 - leak) * places[k]
+    return np.asarray(places)
 
 
 def track(output: Recording, readout: Mapping[str, Any], scale: Array | float = 1.0) -> Array:
-    """The coordinates of a recorded output; `scale` are the units of its values in one of
-    the model's."""
+    """Return the coordinates of a recorded output.
+
+    `scale`: 1 of the model in units of the output's values.
+    """
     return coordinates(output.dense() / scale, readout)
 
 
@@ -75,7 +77,7 @@ def _numbers(readout: Mapping[str, Any]) -> tuple[float, ...]:
 
 
 def followed(bundle: Bundle, recording: Recording, engine: str) -> Array:
-    """(steps, maps, 2): the places that this engine's output says, in the model's steps."""
+    """Return the coordinates (steps, maps, 2) of an engine's output, in model steps."""
     (name,) = bundle.program.outputs
     output = run_engine(bundle, recording, engine).outputs[name]
     aligned = output.shifted(latency(bundle, engine).get(name, 0)).until(recording.steps)
