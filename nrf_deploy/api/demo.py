@@ -1,5 +1,7 @@
-"""The whole way for a shipped model that follows what moves, on the chips that each installed
-target shows: export, record, compile, run, verify, and the tracks over the events."""
+"""Demonstration with a shipped tracker on the chips of all installed targets.
+
+It exports, records, compiles, runs and verifies, and draws the tracks over the events.
+"""
 
 from __future__ import annotations
 
@@ -46,10 +48,10 @@ def demo(
     """Take a shipped model to the chips of every installed target, and verify it there.
 
     Args:
-        output: The folder for all files that it makes.
+        output: The folder for all files that the demonstration writes.
         steps: Steps of the input, 1 or more. Default: 200.
         seed: The seed of the input. Default: 0.
-        say: Called with each paragraph of the account. Default: print.
+        say: Called with each paragraph of the report. Default: print.
 
     Returns:
         The report as plain data: `passed`, and one entry in `runs` for each chip and engine.
@@ -104,7 +106,7 @@ def _made(folder: Path) -> None:
 
 @dataclass(eq=False)
 class Way:
-    """What all chips share, and what came out for each."""
+    """Data that all chips share, and the results of each."""
 
     folder: Path
     steps: int
@@ -131,7 +133,7 @@ class Way:
         return bundle
 
     def verify(self, bundle: Bundle, name: str, target: Target, ready: set[str]) -> None:
-        """Against every engine of the vendor's that is here, then against the float model."""
+        """Verify against each installed engine of the vendor, then against the float model."""
         chip = bundle.chip
         self.say(f"\n4. run and verify on {chip}\n")
         context = {
@@ -152,8 +154,8 @@ class Way:
                     progress=progress,
                 )
             if against == "reference":
-                made = report_html(report, bundle, self.recording)
-                write_text(self.folder / f"report.{chip}.html", made)
+                page = report_html(report, bundle, self.recording)
+                write_text(self.folder / f"report.{chip}.html", page)
             self.say(report.text(details=not report.passed) + "\n")
             self.runs.append({"chip": chip, "target": name, **report.as_json()})
         for engine in target.engines:
@@ -174,16 +176,16 @@ class Way:
         }
 
     def conclude(self, truth: Array, settled: int) -> None:
-        """The tracks, and what was found on every chip."""
+        """Write the pictures of the tracks, and print the tracks and the verdicts of all chips."""
         chips = [chip for chip in self.tracks if chip != FLOAT]
         for chip in chips:
             tracks = {"true path": truth, FLOAT: self.tracks[FLOAT], chip: self.tracks[chip]}
             title = f"{MODEL} follows a moving disc, on {chip}"
-            given = Tracks(self.recording, tracks, settled, title)
-            write_text(self.folder / f"track.{chip}.svg", svg(given))
+            picture = Tracks(self.recording, tracks, settled, title)
+            write_text(self.folder / f"track.{chip}.svg", svg(picture))
         if chips:
-            self.say(f"5. what the network says, from step {settled} on, over the sensor:\n")
-            self.say(in_characters(given) + "\n")
+            self.say(f"5. the tracks of the network, from step {settled} on, over the sensor:\n")
+            self.say(in_characters(picture) + "\n")
             self.say(off_table(self.tracks, truth, settled) + "\n")
         rows = [
             (v["chip"], v["left"], v["right"], "yes" if v["exact"] else "no", v["verdict"])
@@ -192,11 +194,11 @@ class Way:
         self.say(table(("chip", "engine", "against", "exact", "verdict"), rows))
         self.say(f"\nall files are in {self.folder}/")
         self.say("for each chip, track.CHIP.svg shows the track over the events, and")
-        self.say("report.CHIP.html what was found")
+        self.say("report.CHIP.html is the report")
 
 
 def off_table(tracks: Mapping[str, Array], truth: Array, settled: int) -> str:
-    """How far each says to be from the truth, and each chip from the float model."""
+    """Return the distances of the tracks from the truth and from that of the float model."""
 
     def away(track: Array, other: Array) -> Array:
         return np.asarray(np.linalg.norm(track - other, axis=-1)[settled:])
@@ -206,5 +208,5 @@ def off_table(tracks: Mapping[str, Array], truth: Array, settled: int) -> str:
         off, apart = away(track, truth), away(track, tracks[FLOAT]).max()
         far = "" if name == FLOAT else f"{apart:.2f}"
         rows.append((name, f"{off.mean():.2f}", f"{off.max():.2f}", far))
-    header = ("said by", "mean px off", "at most", "at most from the float model")
+    header = ("track of", "mean error in px", "largest", "largest from the float model")
     return table(header, rows, "lrrr")

@@ -41,51 +41,51 @@ def look(
     cores: bool = False,
     **options: Unpack[Options],
 ) -> tuple[str, dict[str, Any], str, tuple[Finding, ...]]:
-    """(what it is, its facts, its text, what reading it had to say).
+    """Return the kind of a file, its facts, its text, and the findings of the reader.
 
-    `cores`: of a bundle what each core holds, instead of each layer.
+    `cores`: of a bundle, list the content of each core in place of each layer.
     """
     kind = kind_of(path)
-    given: dict[str, object] = {"dt": dt, **options}
+    arguments: dict[str, object] = {"dt": dt, **options}
     if cores and kind != "bundle":
-        what = f"{path} is no bundle: only a bundle says what its cores hold"
+        what = f"{path} is not a bundle: only a bundle has cores"
         raise UsageError(error("INSPECT-CORES", what, fix="leave --cores out, or compile first"))
     if kind == "graph":
-        demand_used(given, Options.__annotations__, f"{path} is a NIR graph, not a recording")
-        network, said = _network(path, dt, reset, fires)
-        return "network", network_json(network), network_text(network), said
+        demand_used(arguments, Options.__annotations__, f"{path} is a NIR graph, not a recording")
+        network, notes = _network(path, dt, reset, fires)
+        return "network", network_json(network), network_text(network), notes
     if reset is not None or fires is not None:
         what = f"{path} is not a NIR graph: --reset and --fires say how one is read"
         fix = "leave them out; a bundle shows what it was compiled with"
         raise UsageError(error("INSPECT-RULE", what, fix=fix))
     what = "a bundle" if kind == "bundle" else "a recording"
-    demand_used(given, ["dt"], f"{path} is {what}: it is how a NIR graph is read")
+    demand_used(arguments, ["dt"], f"{path} is {what}: it is how a NIR graph is read")
     if kind == "bundle":
-        demand_used(given, Options.__annotations__, f"{path} is a bundle, not a recording")
+        demand_used(arguments, Options.__annotations__, f"{path} is a bundle, not a recording")
         bundle = load(path)
-        said = rule_findings(bundle.findings)
-        return "bundle", bundle_json(bundle, cores), bundle_text(bundle, cores), said
+        notes = rule_findings(bundle.findings)
+        return "bundle", bundle_json(bundle, cores), bundle_text(bundle, cores), notes
     _demand_content(path)
     if path.endswith(recordings.STATES):
         why = f"{path} holds states, which are shown as they are"
-        demand_used(given, Options.__annotations__, why)
+        demand_used(arguments, Options.__annotations__, why)
         states = recordings.read_states(path)
         return "states", states_json(states), states_text(states), ()
-    held, findings = recordings.opened(path, dt=options.get("bin"))
-    if isinstance(held, Recording):
-        held, findings = recordings.read(path, **options)
-        return "recording", recording_json(held), recording_text(held), tuple(findings)
-    return _events(path, held, options, findings)
+    content, findings = recordings.opened(path, dt=options.get("bin"))
+    if isinstance(content, Recording):
+        content, findings = recordings.read(path, **options)
+        return "recording", recording_json(content), recording_text(content), tuple(findings)
+    return _events(path, content, options, findings)
 
 
 def _events(
-    path: str, held: Camera | Table, options: Options, findings: list[Finding]
+    path: str, content: Camera | Table, options: Options, findings: list[Finding]
 ) -> tuple[str, dict[str, Any], str, tuple[Finding, ...]]:
-    """Of a camera's file what was chosen of it; with a --bin also as steps."""
+    """Describe the selected events of a camera's file; with a bin, also as steps."""
     if options.get("bin") is None:
-        why = "it is applied to steps, and the events are not cut into any"
+        why = "it applies to steps, and without a bin the events have none"
         demand_used(options, ("merge", "clip"), why, "give --bin too")
-    seen = recordings.looked(path, held, options)
+    seen = recordings.looked(path, content, options)
     data, text = events_json(seen), events_text(seen)
     findings = [*findings, *seen.findings]
     if options.get("bin") is not None:
@@ -97,8 +97,10 @@ def _events(
     return "events", data, text, tuple(findings)
 
 
-def demand_used(given: Mapping[str, object], names: Iterable[str], why: str, fix: str = "") -> None:
-    refuse(idle(given, names, why, fix), UsageError)
+def demand_used(
+    options: Mapping[str, object], names: Iterable[str], why: str, fix: str = ""
+) -> None:
+    refuse(idle(options, names, why, fix), UsageError)
 
 
 def _network(
@@ -127,7 +129,7 @@ def _parameters(node: Node) -> dict[str, list[float]]:
 
 
 def network_text(network: Network) -> str:
-    """The nodes, and the ranges of the neurons' constants: from them one sees the unit of time."""
+    """Return the nodes and the ranges of the neurons' constants, which show the unit of time."""
     neurons = list(network.of(Population))
     if not neurons:
         return network_table(network)
@@ -156,13 +158,13 @@ def recording_json(recording: Recording) -> dict[str, Any]:
 def recording_text(recording: Recording) -> str:
     places = max(recording.steps * recording.size, 1)
     busiest = int(recording.events_by_step().max(initial=0))
-    events, held = recording.events, len(recording.index)
+    events, occupied = recording.events, len(recording.index)
     rows = [
         ("shape", dims(recording.shape)),
         ("steps", f"{recording.steps:,}"),
         ("step", f"{recording.dt:g} s" if recording.dt else "not stated"),
         ("events", f"{events:,}"),
-        *([("places", f"{held:,} (an element in a step)")] * (held < events)),
+        *([("places", f"{occupied:,} (an element in a step)")] * (occupied < events)),
         ("density", f"{len(recording.index) / places:.4%}"),
         ("busiest step", f"{busiest:,} events"),
         ("values", span(recording.value)),
@@ -189,43 +191,43 @@ def states_text(states: Mapping[str, Array]) -> str:
 
 
 def events_json(seen: Look) -> dict[str, Any]:
-    found = seen.summary
+    summary = seen.summary
     return {
         "format": seen.form,
         "sensor": list(seen.size) if seen.size else None,
-        "events": found.events,
-        "polarities": {str(p): n for p, n in sorted(found.polarities.items())},
-        "seconds": found.seconds,
-        "events_per_second": found.rate,
-        "same_place_and_time": found.crowded,
+        "events": summary.events,
+        "polarities": {str(p): n for p, n in sorted(summary.polarities.items())},
+        "seconds": summary.seconds,
+        "events_per_second": summary.rate,
+        "same_place_and_time": summary.crowded,
         "wraps": seen.wraps,
-        "times_back": found.falls + seen.backward,
+        "times_back": summary.falls + seen.backward,
         "steps": list(seen.made),
-        **{name: list(found.extent.get(name, ())) for name in "txyp"},
+        **{name: list(summary.extent.get(name, ())) for name in "txyp"},
     }
 
 
 def events_text(seen: Look) -> str:
-    found = seen.summary
+    summary = seen.summary
 
     def extent(name: str, unit: str = "") -> str:
-        return " to ".join(f"{n:,}{unit}" for n in found.extent.get(name, ())) or "none"
+        return " to ".join(f"{n:,}{unit}" for n in summary.extent.get(name, ())) or "none"
 
-    polarity = ", ".join(f"{n:,} of {p}" for p, n in sorted(found.polarities.items()))
+    polarity = ", ".join(f"{n:,} of {p}" for p, n in sorted(summary.polarities.items()))
     rows = [
         ("format", seen.form),
         ("sensor", f"{seen.size[0]} x {seen.size[1]}" if seen.size else "not stated"),
         *([("chosen", ", ".join(seen.made))] if seen.made else []),
-        ("events", f"{found.events:,}"),
+        ("events", f"{summary.events:,}"),
         ("polarity", polarity or "none"),
         ("time", extent("t", " us")),
-        ("duration", f"{found.seconds:g} s"),
-        ("rate", f"{found.rate:,.0f} events a second" if found.rate else "none"),
+        ("duration", f"{summary.seconds:g} s"),
+        ("rate", f"{summary.rate:,.0f} events a second" if summary.rate else "none"),
         ("x", extent("x")),
         ("y", extent("y")),
-        ("at the place and time of another", f"{found.crowded:,}"),
+        ("at the place and time of another", f"{summary.crowded:,}"),
         ("wraps of the clock", "not told" if seen.wraps is None else f"{seen.wraps:,}"),
-        ("times that go back", f"{found.falls + seen.backward:,}"),
+        ("times that go back", f"{summary.falls + seen.backward:,}"),
     ]
     return table(("events of a camera", ""), rows, "ll")
 

@@ -1,4 +1,4 @@
-"""What is installed: chips and their limits, the vendors' SDKs, and the benchmarks."""
+"""Installed parts: chips and their limits, the vendors' SDKs, and the benchmarks."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ ROUNDS = 3
 
 
 def silent(line: str) -> None:
-    """Show nothing of a line."""
+    """Discard a line."""
 
 
 # --- targets ----------------------------------------------------------------------
@@ -69,9 +69,9 @@ def selected(name: str | None) -> tuple[Mapping[str, Target], str]:
     if name in shelf:
         return {name: shelf[name]}, ""
     plugins.demand_sound(GROUP, name)
-    found, chip = chip_named(name)
-    own = {n: t for n, t in shelf.items() if t is found}
-    return own, chip if chip in found.chips or isinstance(found, Detailed) else ""
+    target, chip = chip_named(name)
+    own = {n: t for n, t in shelf.items() if t is target}
+    return own, chip if chip in target.chips or isinstance(target, Detailed) else ""
 
 
 # --- SDKs -------------------------------------------------------------------------
@@ -212,25 +212,25 @@ def bench(
         wanted = [*(c.sdk for c in named), *(p.sdk for p in rivals)]
         for needed in dict.fromkeys(s for s in wanted if s is not None):
             environments.install(needed, say)
-    found: list[Measured] = []
+    measured: list[Measured] = []
     missing: list[Finding] = []
     for one in named:
         try:
-            found.append(measure(one, rivals, runs, turns, say))
+            measured.append(measure(one, rivals, runs, turns, say))
         except MissingError as lacking:
             missing.extend(lacking.findings)
             continue
         if each is not None:
-            each(found[-1])
-    if missing and (case or not found):
+            each(measured[-1])
+    if missing and (case or not measured):
         refuse(missing, MissingError)
-    said = [warning(f.code, f.what, why=f.why, fix=f.fix) for f in missing]
-    said += [
+    findings = [warning(f.code, f.what, why=f.why, fix=f.fix) for f in missing]
+    findings += [
         error("BENCH-DIFFERS", f"the answers of the case {m.case!r} differ", fix="report it")
-        for m in found
+        for m in measured
         if not m.good
     ]
-    return Benchmark(tuple(found), tuple(said))
+    return Benchmark(tuple(measured), tuple(findings))
 
 
 def _count(name: str, value: object) -> int:

@@ -1,9 +1,9 @@
 """The models that ship with the toolchain, found by the entry-point group `nrf_deploy.models`.
 
-An entry names a module with `build()`, which gives the torch module, and
-`demo_recording(seed, steps)`, which gives an input that suits it. One that follows what moves
-has `demo_truth(seed, steps)`, the same with the true places (steps, shapes, 2), and `settled`,
-the first step that counts.
+An entry names a module with `build()`, which returns the torch module, and
+`demo_recording(seed, steps)`, which returns an input for it. A tracker also has
+`demo_truth(seed, steps)`, which returns the true places (steps, shapes, 2) too, and `settled`, the
+first step that counts.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ def names() -> tuple[str, ...]:
 
 
 def module(name: str) -> Any:
-    found = [e for e in entry_points(group=GROUP) if e.name == name]
-    if not found:
+    entries = [e for e in entry_points(group=GROUP) if e.name == name]
+    if not entries:
         raise UsageError(
             error(
                 "MODEL-UNKNOWN",
@@ -42,6 +42,6 @@ def module(name: str) -> Any:
 
 
 def labels(source: Any, truth: Array) -> PlaceLabels:
-    """The true places from the first step that counts; from the beginning of a shorter run."""
+    """Return the true places from the first step that counts, or all of a shorter run."""
     settled = source.settled if source.settled < len(truth) else 0
     return PlaceLabels(np.arange(settled, len(truth)), False, truth[settled:])

@@ -1,4 +1,4 @@
-"""What is installed, as tables for people: targets with their chips, and the vendors' SDKs."""
+"""Tables of the installed targets with their chips, and of the vendors' SDKs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nrf_deploy.diagnostics.text import table, wrap
 from nrf_deploy.engines.sdk.environments import Status
 
 FEW = 4
-"""So many numbers of a list are shown each."""
+"""Numbers of a list up to which each one is shown."""
 
 
 def targets_json(shelf: Mapping[str, Target], chip: str = "") -> dict[str, Any]:
@@ -32,34 +32,36 @@ def targets_text(shelf: Mapping[str, Target], chip: str = "") -> str:
 
 
 def _chips(target: Target, chip: str) -> dict[str, Mapping[str, Any]]:
-    """All, or one; a board goes with the chip that it carries."""
+    """Return all chips, or one; with a board also the chip that it carries."""
     if not chip:
         return dict(target.chips)
     if chip not in target.chips and isinstance(target, Detailed):
         return {chip: target.table_of(chip)}
     own = {chip, target.chips[chip].get("board_of", chip)}
-    return {name: told for name, told in target.chips.items() if name in own}
+    return {name: about for name, about in target.chips.items() if name in own}
 
 
 def _target(name: str, target: Target, only: str) -> Iterator[str]:
-    """What it is, each chip with its limits, the boards in one table, and the choices."""
+    """Yield the tables of a target: each chip with its limits, the boards, and the choices."""
     lines = [wrap(f"{name}: {target.about}", then="  ")]
     lines.append(f"  engines: {', '.join(('reference', 'emulator', *target.engines))}")
     if target.exporters:
         lines.append(f"  export --as: {', '.join(target.exporters)}")
     yield "\n".join(lines)
     shown = _chips(target, only)
-    boards = {name: told for name, told in shown.items() if "board_of" in told}
-    chips = {name: told for name, told in shown.items() if name not in boards}
-    for chip, told in chips.items():
+    boards = {name: facts for name, facts in shown.items() if "board_of" in facts}
+    chips = {name: facts for name, facts in shown.items() if name not in boards}
+    for chip, facts in chips.items():
         own = chip not in target.chips
-        yield wrap(told["about"] if own else f"{chip}: {told['about']}", then="  ")
-        if limits := told.get("limits"):
-            rows = [(k, _held(v["value"]), v["source"]) for k, v in limits.items()]
+        yield wrap(facts["about"] if own else f"{chip}: {facts['about']}", then="  ")
+        if limits := facts.get("limits"):
+            rows = [(k, _range(v["value"]), v["source"]) for k, v in limits.items()]
             yield table(("limit", "", "source"), rows, "lrl")
-    if described := {chip: told["settings"] for chip, told in chips.items() if "settings" in told}:
+    if described := {
+        chip: facts["settings"] for chip, facts in chips.items() if "settings" in facts
+    }:
         keys = dict.fromkeys(k for settings in described.values() for k in settings)
-        rows = [(k, *(_held(settings.get(k)) for settings in described.values())) for k in keys]
+        rows = [(k, *(_range(settings.get(k)) for settings in described.values())) for k in keys]
         names = [chip if chip in target.chips else "your machine" for chip in described]
         yield table(("setting", *names), rows)
     if boards:
@@ -70,8 +72,8 @@ def _target(name: str, target: Target, only: str) -> Iterator[str]:
         yield table(("--allow", "what it changes"), [(c.choice, c.about) for c in target.choices])
 
 
-def _held(value: object) -> str:
-    """One number, a few, or the ends of many (one a core)."""
+def _range(value: object) -> str:
+    """Format one number, each of a few, or the smallest and the largest of many (one a core)."""
     if value is None:
         return "none"
     if isinstance(value, bool):
@@ -85,27 +87,27 @@ def _held(value: object) -> str:
 
 
 def _boards(boards: Mapping[str, Mapping[str, Any]]) -> list[tuple[object, ...]]:
-    """The number of cores is that of all chips together."""
+    """Return a row for each board; its number of cores is that of all its chips."""
     rows: list[tuple[object, ...]] = []
-    for name, told in boards.items():
-        chips, cores = (told["limits"][key]["value"] for key in ("chips", "cores"))
-        sources = dict.fromkeys(told[key]["source"] for key in ("chips", "cores") if key in told)
-        about = f"{told['about']} [{'; '.join(sources)}]"
-        rows.append((name, told["board_of"], chips, chips * cores, about))
+    for name, facts in boards.items():
+        chips, cores = (facts["limits"][key]["value"] for key in ("chips", "cores"))
+        sources = dict.fromkeys(facts[key]["source"] for key in ("chips", "cores") if key in facts)
+        about = f"{facts['about']} [{'; '.join(sources)}]"
+        rows.append((name, facts["board_of"], chips, chips * cores, about))
     return rows
 
 
-def _state(found: Status) -> tuple[str, str]:
+def _state(status: Status) -> tuple[str, str]:
     """Return the state of an SDK: installed or not, importable or not."""
-    if not found.installed:
-        return ("optional" if found.sdk.optional else "missing", "")
-    return "installed", {True: "yes", False: "no", None: "not tried"}[found.importable]
+    if not status.installed:
+        return ("optional" if status.sdk.optional else "missing", "")
+    return "installed", {True: "yes", False: "no", None: "not tried"}[status.importable]
 
 
-def sdk_text(found: Sequence[Status], doctor: bool) -> str:
-    rows = [(s.sdk.name, s.sdk.python, *_state(s), s.sdk.about) for s in found]
+def sdk_text(statuses: Sequence[Status], doctor: bool) -> str:
+    rows = [(s.sdk.name, s.sdk.python, *_state(s), s.sdk.about) for s in statuses]
     text = table(("sdk", "python", "state", "importable", "what it is"), rows, "lllll")
-    for s in found:
+    for s in statuses:
         if doctor:
             looked = f"Python {s.sdk.python}: {s.interpreter or 'not found'}"
             text += f"\n\n{s.sdk.name}\n  {looked}\n  folder: {s.folder}"

@@ -1,4 +1,4 @@
-"""A track over the events that it was found in: as a picture, and in a terminal's characters.
+"""Pictures of a track over its events: as SVG, and in the characters of a terminal.
 
 Tracks are (steps, shapes, 2) arrays of x and y in pixels, by name: the first is the truth.
 """
@@ -18,17 +18,20 @@ from nrf_deploy.verification.report.page.html import Markup, join, tag
 COLOURS = ("#111111", "#1f6fc4", "#e0700b")
 DASHES = (None, None, "5 4")
 WIDTHS = (5.0, 2.5, 2.5)
-PALE = 0.35  # how opaque the truth's broad line is
+PALE = 0.35  # opacity of the broad line of the truth
 SNAPSHOTS, PANEL, GAP, LEFT, TOP = 4, 210, 20, 62, 96
-PLOT, APART = 120, 34  # how high the curves are, and what lies above each
-RECENT = 8  # steps whose events a snapshot shows
+PLOT, APART = 120, 34  # height of the curves, and of the space above each
+RECENT = 8  # steps of events in a snapshot
 EVENTS = "#b9b9b9"
 MARKS = ".o#"
 
 
 @dataclass(frozen=True, eq=False)
 class Tracks:
-    """`settled` is the first step that counts: before it the model's slow neurons still fill."""
+    """Tracks over a recording.
+
+    `settled` is the first step that counts: before it the model's slow neurons still fill.
+    """
 
     events: Recording
     tracks: Mapping[str, Array]
@@ -42,46 +45,46 @@ class Tracks:
         return height, width
 
 
-def svg(given: Tracks) -> str:
-    """Snapshots of the sensor in a row, and x and y against time beneath them."""
+def svg(picture: Tracks) -> str:
+    """Draw snapshots of the sensor in a row, and x and y over time beneath them."""
     width = LEFT + SNAPSHOTS * (PANEL + GAP)
     height = TOP + PANEL + 2 * (APART + PLOT) + 50
     body = join(
         (
             tag("rect", width=width, height=height, fill="white"),
-            _text(LEFT, 30, given.title, size=18, weight="bold"),
-            _legend(given),
-            _snapshots(given),
-            _curves(given),
+            _text(LEFT, 30, picture.title, size=18, weight="bold"),
+            _legend(picture),
+            _snapshots(picture),
+            _curves(picture),
         )
     )
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}"'
     return f'{head} width="{width}" font-family="sans-serif">\n{body}\n</svg>\n'
 
 
-def _legend(given: Tracks) -> Iterator[Markup]:
+def _legend(picture: Tracks) -> Iterator[Markup]:
     x = float(LEFT)
-    for k, name in enumerate(given.tracks):
+    for k, name in enumerate(picture.tracks):
         yield _line([(x, 58.0), (x + 34, 58.0)], k)
         yield _text(x + 42, 63, name, fill=COLOURS[k])
         x += 42 + 8.2 * len(name) + 34
     yield tag("rect", x=x, y=52, width=10, height=10, fill=EVENTS)
-    yield _text(x + 18, 63, f"events of the last {RECENT} steps; a dot: here now")
+    yield _text(x + 18, 63, f"events of the last {RECENT} steps; dot: the place at this step")
 
 
-def _snapshots(given: Tracks) -> Iterator[Markup]:
-    """What the camera sent just before, and the ways up to here."""
-    rows, columns = given.size
+def _snapshots(picture: Tracks) -> Iterator[Markup]:
+    """Yield the snapshots: the last events of the camera, and the tracks up to that step."""
+    rows, columns = picture.size
     scale = PANEL / max(rows, columns)
-    last = given.events.steps - 1
+    last = picture.events.steps - 1
     for k in range(SNAPSHOTS):
         left, now = LEFT + k * (PANEL + GAP), last * (k + 1) // SNAPSHOTS
         yield _text(left + PANEL / 2, TOP - 8, f"step {now}", anchor="middle")
         yield tag("rect", x=left, y=TOP, width=columns * scale, height=rows * scale, fill="#f6f6f6")
-        yield _events(given, now, left, scale)
-        for n, track in enumerate(given.tracks.values()):
+        yield _events(picture, now, left, scale)
+        for n, track in enumerate(picture.tracks.values()):
             for way in track.transpose(1, 0, 2):
-                seen = way[min(given.settled, now) : now + 1]
+                seen = way[min(picture.settled, now) : now + 1]
                 points = [(left + (x + 0.5) * scale, TOP + (y + 0.5) * scale) for x, y in seen]
                 yield _line(points, n)
                 yield tag("circle", cx=points[-1][0], cy=points[-1][1], r=6 - n, fill=COLOURS[n])
@@ -91,10 +94,10 @@ def _snapshots(given: Tracks) -> Iterator[Markup]:
         yield _text(LEFT - 8, TOP + rows * scale / 2, "pixels", anchor="end", size=11)
 
 
-def _events(given: Tracks, now: int, left: float, scale: float) -> Markup:
-    rows, columns = given.size
-    step = given.events.step
-    place = given.events.index[(step > now - RECENT) & (step <= now)] % (rows * columns)
+def _events(picture: Tracks, now: int, left: float, scale: float) -> Markup:
+    rows, columns = picture.size
+    step = picture.events.step
+    place = picture.events.index[(step > now - RECENT) & (step <= now)] % (rows * columns)
     dots = (
         f"M{left + x * scale:.1f} {TOP + y * scale:.1f}h{scale:.1f}v{scale:.1f}h{-scale:.1f}z"
         for y, x in (divmod(int(p), columns) for p in np.unique(place))
@@ -102,28 +105,28 @@ def _events(given: Tracks, now: int, left: float, scale: float) -> Markup:
     return tag("path", d="".join(dots), fill=EVENTS)
 
 
-def _curves(given: Tracks) -> Iterator[Markup]:
-    steps, width = given.events.steps, SNAPSHOTS * (PANEL + GAP) - GAP
+def _curves(picture: Tracks) -> Iterator[Markup]:
+    steps, width = picture.events.steps, SNAPSHOTS * (PANEL + GAP) - GAP
     across = width / max(steps - 1, 1)
     for axis, name in enumerate("xy"):
         top = TOP + PANEL + APART + axis * (PLOT + APART)
         floor = top + PLOT
-        most = given.size[1 - axis] - 1
+        largest = picture.size[1 - axis] - 1
         yield tag("rect", x=LEFT, y=top, width=width, height=PLOT, fill="none", stroke="#cccccc")
-        if given.settled:
+        if picture.settled:
             yield tag(
-                "rect", x=LEFT, y=top, width=given.settled * across, height=PLOT, fill="#eeeeee"
+                "rect", x=LEFT, y=top, width=picture.settled * across, height=PLOT, fill="#eeeeee"
             )
             if axis == 0:
                 yield _text(LEFT + 5, top + 15, "slow neurons still fill", size=11)
-        for value in (0, most):
-            y = floor - PLOT * value / most
+        for value in (0, largest):
+            y = floor - PLOT * value / largest
             yield _text(LEFT - 8, y + 4, f"{value}", anchor="end", size=11)
         yield _text(LEFT - 8, top + PLOT / 2 + 4, f"{name}, pixels", anchor="end", size=11)
-        for n, track in enumerate(given.tracks.values()):
+        for n, track in enumerate(picture.tracks.values()):
             for way in track[:, :, axis].T:
                 yield _line(
-                    [(LEFT + k * across, floor - PLOT * v / most) for k, v in enumerate(way)], n
+                    [(LEFT + k * across, floor - PLOT * v / largest) for k, v in enumerate(way)], n
                 )
     for step in np.linspace(0, steps - 1, 5).round().astype(int):
         yield _text(LEFT + step * across, floor + 18, f"{step}", anchor="middle", size=11)
@@ -165,18 +168,20 @@ def _text(
     )
 
 
-def in_characters(given: Tracks) -> str:
-    """The sensor as a field of characters, about twice as high as wide each. What comes later
-    in the tracks lies above."""
-    rows, columns = given.size
+def in_characters(picture: Tracks) -> str:
+    """Draw the tracks in characters, which are about twice as high as wide.
+
+    Later tracks cover earlier ones.
+    """
+    rows, columns = picture.size
     wide = min(WIDTH - 4, columns)
     high = max(1, round(rows * wide / columns / 2.2))
     field = np.full((high, wide), " ")
-    for mark, track in zip(MARKS, given.tracks.values(), strict=False):
-        places = track[given.settled :].reshape(-1, 2)
+    for mark, track in zip(MARKS, picture.tracks.values(), strict=False):
+        places = track[picture.settled :].reshape(-1, 2)
         x = np.clip((places[:, 0] + 0.5) * wide / columns, 0, wide - 1).astype(int)
         y = np.clip((places[:, 1] + 0.5) * high / rows, 0, high - 1).astype(int)
         field[y, x] = mark
     edge = "+" + "-" * wide + "+"
-    said = ", ".join(f"{m} {name}" for m, name in zip(MARKS, given.tracks, strict=False))
-    return "\n".join([edge, *("|" + "".join(row) + "|" for row in field), edge, said])
+    legend = ", ".join(f"{m} {name}" for m, name in zip(MARKS, picture.tracks, strict=False))
+    return "\n".join([edge, *("|" + "".join(row) + "|" for row in field), edge, legend])
