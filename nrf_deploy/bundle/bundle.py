@@ -1,7 +1,7 @@
-"""A bundle: one file with everything that was made of a model, and how.
+"""A bundle: one file with a model, its integers, their placement, and how they were chosen.
 
 It is a zip archive: manifest.json (schema, tool, chip, and the SHA-256 of every other
-member), content.json (the nouns, as codec.py writes them), arrays/NNNN.npy, and the
+member), content.json (the objects, as codec.py writes them), arrays/NNNN.npy, and the
 vendor's files under artefacts/. The same inputs give the same bytes, on any machine.
 Integers are int64 in memory, and stored in the narrowest type that holds their array.
 """
@@ -47,8 +47,8 @@ from .codec import Codec, from_json, to_json
 
 FORMAT = "nrf-deploy bundle"
 LOOP_START = "loop_start"
-"""A field of the network that is stored only where it matters. Bundles of before it was there
-lack it; their loops start at zero."""
+"""A field of the network that is stored only where it matters. Bundles without it are older than
+this field; their loops start at zero."""
 SCHEMA = "3"
 """2 had a name for each kind of neurons; 1 stored every integer array as it was in memory."""
 READ = (bundle_v2.SCHEMA, SCHEMA)
@@ -94,7 +94,7 @@ def _codec() -> Codec:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Bundle:
-    """A compiled model: everything that its chip holds, and how it came about.
+    """A compiled model: the content of its chip, and how it was made.
 
     Attributes:
         network: The model as it was read.
@@ -111,7 +111,7 @@ class Bundle:
     """
 
     network: Network
-    source_sha256: str | None  # of the .nir file, where there was one
+    source_sha256: str | None  # of the .nir file; None without a file
     chip: str
     target: str
     steps: tuple[Step, ...]
@@ -124,7 +124,7 @@ class Bundle:
 
     @cached_property
     def kept(self) -> dict[str, Any]:
-        """What is made of this bundle once and used again, such as its engine. Never saved."""
+        """Objects that are built once and used again, such as the engine; they are not saved."""
         return {}
 
     def __repr__(self) -> str:
@@ -134,17 +134,17 @@ class Bundle:
         """Return the facts, the layers and the findings as tables for a notebook."""
         from nrf_deploy.diagnostics.notebook import Table, page
 
-        held = self.placement
+        placement = self.placement
         facts = [
             ("target", self.target),
             ("model", self.source_sha256 or "made in memory"),
             ("dt", f"{self.network.dt:g}"),
-            ("cores", f"{held.used_cores:,} of {held.cores:,}"),
+            ("cores", f"{placement.used_cores:,} of {placement.cores:,}"),
             ("rewrites", ", ".join(s.rewrite for s in self.steps if s.findings) or "none"),
             ("made by", f"nrf-deploy {self.tool_version}"),
         ]
         cores: dict[str, set[int]] = {}
-        for piece in held.pieces:
+        for piece in placement.pieces:
             cores.setdefault(piece.population, set()).add(piece.core)
         late = {o.population: o.latency for o in self.program.origins}
         rows = [
@@ -159,12 +159,12 @@ class Bundle:
             for p in self.program.populations
         ]
         heads = ("population", "model", "shape", "neurons", "cores", "latency in steps")
-        told = [f for f in self.findings if f.severity != "info"]
+        findings = [f for f in self.findings if f.severity != "info"]
         tables = (Table(("bundle", ""), facts), Table(heads, rows))
-        return page(f"Bundle for {self.chip}", *tables, findings=told)
+        return page(f"Bundle for {self.chip}", *tables, findings=findings)
 
     def faults(self) -> Iterator[str]:
-        """Yield in words where a piece is unsound, or does not fit another."""
+        """Yield in words each piece that is unsound or does not fit another."""
         from .faults import faults
 
         yield from faults(self)
@@ -260,7 +260,7 @@ def _fit(pieces: Any) -> bool:
 
 
 def _faults(bundle: Bundle) -> list[str]:
-    """List the faults; pieces that make no sense can make the very check of them fail."""
+    """List the faults; if the check itself fails on the pieces, return this as the fault."""
     try:
         return list(bundle.faults())
     except NrfError:
@@ -271,10 +271,10 @@ def _faults(bundle: Bundle) -> list[str]:
 
 def _manifest(archive: Archive, path: str | os.PathLike[str]) -> dict[str, Any]:
     if next(iter(archive.sizes), None) != "manifest.json":
-        raise DamagedError("is no bundle: it does not begin with a manifest.json")
+        raise DamagedError("is not a bundle: it does not begin with a manifest.json")
     manifest = _json(archive.read("manifest.json"), "manifest.json")
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise DamagedError("is no bundle: its manifest does not say so")
+        raise DamagedError("is not a bundle: its manifest has another format")
     version = manifest.get("schema_version")
     if version not in READ:
         raise InputError(
@@ -290,45 +290,45 @@ def _manifest(archive: Archive, path: str | os.PathLike[str]) -> dict[str, Any]:
     if not all(isinstance(manifest.get(key), str) for key in text):
         raise DamagedError("has a manifest without its tool, chip or target")
     if not fits(manifest.get("source_sha256"), str | None):
-        raise DamagedError("has a manifest with a strange source_sha256")
+        raise DamagedError("has a manifest whose source_sha256 is not text")
     if not fits(manifest.get("members"), Mapping[str, str]):
         raise DamagedError("has a manifest that does not list its members")
     return manifest
 
 
 def _members(archive: Archive, manifest: dict[str, Any]) -> dict[str, bytes]:
-    """Every member but the manifest; each is listed there and is what it was."""
+    """Return the members without the manifest; refuse any that differ from its list."""
     listed: dict[str, str] = manifest["members"]
-    held = [name for name in archive.sizes if name != "manifest.json"]
-    if differ := sorted(set(held) ^ set(listed)):
-        raise DamagedError(f"and its manifest differ in what is held: {', '.join(differ):.200}")
-    if strange := [n for n in held if not _NAME.fullmatch(n) or not _known(n)]:
+    stored = [name for name in archive.sizes if name != "manifest.json"]
+    if differ := sorted(set(stored) ^ set(listed)):
+        raise DamagedError(f"and its manifest differ in their members: {', '.join(differ):.200}")
+    if strange := [n for n in stored if not _NAME.fullmatch(n) or not _known(n)]:
         raise DamagedError(
             f"holds members that no bundle has: {', '.join(map(repr, strange)):.200}"
         )
-    if "content.json" not in held:
+    if "content.json" not in stored:
         raise DamagedError("holds no content.json")
-    members = {name: archive.read(name) for name in held}
-    if changed := [name for name in held if _sha256(members[name]) != listed[name]]:
+    members = {name: archive.read(name) for name in stored}
+    if changed := [name for name in stored if _sha256(members[name]) != listed[name]]:
         raise DamagedError(f"was changed: {', '.join(changed):.200} is not what was written")
     return members
 
 
 def _arrays(members: dict[str, bytes], limit: int) -> dict[str, Array]:
-    """Taken out of `members`. Narrow integers grow in memory: the limit holds there too."""
-    found: dict[str, Array] = {}
+    """Move the arrays out of `members`; the limit also holds for widened integers."""
+    arrays: dict[str, Array] = {}
     total = 0
     for name in [n for n in members if n.startswith("arrays/")]:
         array = from_npy(members.pop(name))
         total += array.size * 8 if array.dtype.kind in "iu" else array.nbytes
         if total > limit:
             raise TooLargeError(f"holds more than {limit:,} bytes of arrays, the limit")
-        found[name.removeprefix("arrays/").removesuffix(".npy")] = _wide(array)
-    return found
+        arrays[name.removeprefix("arrays/").removesuffix(".npy")] = _wide(array)
+    return arrays
 
 
 def _narrow(array: Array) -> Array:
-    """The same integers in the narrowest signed type; anything else as it is."""
+    """Return integers in the narrowest signed type; return other arrays unchanged."""
     if array.dtype.kind not in "iu" or array.dtype == np.uint64:
         return array
     low, high = int(array.min(initial=0)), int(array.max(initial=0))
@@ -337,7 +337,7 @@ def _narrow(array: Array) -> Array:
 
 
 def _wide(array: Array) -> Array:
-    """Integers as the toolchain computes with them."""
+    """Return integers in the type that the toolchain computes with."""
     narrow = array.dtype.kind in "iu" and array.dtype != np.uint64
     return array.astype(np.int64, copy=False) if narrow else array
 
@@ -354,7 +354,7 @@ def _json(data: bytes, name: str) -> Any:
     try:
         return from_json(data)
     except ValueError as problem:
-        raise DamagedError(f"holds a {name} that is no JSON ({problem})") from problem
+        raise DamagedError(f"holds a {name} that is not JSON ({problem})") from problem
 
 
 def _sha256(*parts: bytes | memoryview) -> str:

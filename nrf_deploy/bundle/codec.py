@@ -1,7 +1,7 @@
 """Frozen dataclasses as JSON and named arrays, and back.
 
 What may be written or read is a registry of names and classes: nothing is ever imported
-because a file says so. Numbers, text and None stand for themselves, a tuple is a JSON
+because a file says so. Numbers, text and None are stored unchanged, a tuple is a JSON
 list, and an object with one key is
     {"array": name}   an array, stored beside the JSON; one that is shared is stored once
     {"map": {...}}    a mapping; its order is not kept
@@ -36,7 +36,7 @@ class Codec:
         self._fields = {cls: fields_of(cls) for cls in classes.values()}
 
     def encode(self, value: Any) -> tuple[Tree, dict[str, Array]]:
-        """(tree, arrays). A value that no registry holds is a TypeError: our bug, not a user's."""
+        """Return (tree, arrays); a value outside the registry is a TypeError, an internal error."""
         arrays: dict[int, tuple[str, Array]] = {}
         return self._encode(value, "", arrays), dict(arrays.values())
 
@@ -50,7 +50,7 @@ class Codec:
         if isinstance(value, np.generic):
             value = value.item()
         if isinstance(value, float) and not math.isfinite(value):
-            raise _refusal(at, f"is {value}, which no JSON can hold")
+            raise _refusal(at, f"is {value}, which JSON cannot hold")
         if isinstance(value, int) and not is_int64(value):
             raise _refusal(at, "is an integer of more than 64 bits")
         if value is None or isinstance(value, (bool, int, float, str)):
@@ -70,11 +70,11 @@ class Codec:
             raise TypeError(f"{at} is a {type(value).__name__}, which is not in the registry")
         tree = {"type": self._names[type(value)]}
         for name, hint in self._fields[type(value)].items():
-            held = getattr(value, name)
-            if not fits(held, hint):
-                raise TypeError(f"{at}/{name} is {held!r:.80}, not {hint}")
-            if not _neutral(type(value), name, held):
-                tree[name] = self._encode(held, f"{at}/{name}", arrays)
+            content = getattr(value, name)
+            if not fits(content, hint):
+                raise TypeError(f"{at}/{name} is {content!r:.80}, not {hint}")
+            if not _neutral(type(value), name, content):
+                tree[name] = self._encode(content, f"{at}/{name}", arrays)
         return tree
 
     def _decode(self, tree: Tree, at: str, arrays: Mapping[str, Array]) -> Any:
@@ -93,38 +93,42 @@ class Codec:
                 return list(self._decode(items, at, arrays))
             case {"map": dict(items)} if len(tree) == 1:
                 return {k: self._decode(t, f"{at}/{k}", arrays) for k, t in items.items()}
-        raise _refusal(at, f"is {tree!r:.80}, which means nothing here")
+        raise _refusal(at, f"is {tree!r:.80}, which is not a stored form")
 
-    def _build(self, name: str, given: Tree, at: str, arrays: Mapping[str, Array]) -> Any:
+    def _build(self, name: str, stored: Tree, at: str, arrays: Mapping[str, Array]) -> Any:
         cls = self._classes.get(name)
         if cls is None:
             raise _refusal(at, f"is of the unknown type {name!r:.80}")
         hints = self._fields[cls]
-        if foreign := sorted(set(given) - set(hints)):
-            raise _refusal(at, f"has fields that a {name} has not: {', '.join(foreign):.80}")
-        values = {k: self._decode(t, f"{at}/{k}", arrays) for k, t in given.items()}
+        if foreign := sorted(set(stored) - set(hints)):
+            raise _refusal(at, f"has fields that a {name} does not have: {', '.join(foreign):.80}")
+        values = {k: self._decode(t, f"{at}/{k}", arrays) for k, t in stored.items()}
         for field, value in values.items():
             if not fits(value, hints[field]):
-                raise _refusal(f"{at}/{field}", f"is {value!r:.80}, which no {name} can have there")
+                raise _refusal(
+                    f"{at}/{field}", f"is {value!r:.80}, which a {name} cannot have there"
+                )
         try:
             return cls(**values)
         except TypeError as problem:
-            raise _refusal(at, f"is no whole {name}: {problem}") from problem
+            raise _refusal(at, f"is not a complete {name}: {problem}") from problem
 
 
-def _neutral(cls: type, name: str, held: Any) -> bool:
+def _neutral(cls: type, name: str, content: Any) -> bool:
     """Return True for a feature of neurons that is not used.
 
-    It is not stored: so a feature that a later version adds changes no bundle without it.
+    It is not stored, so that a feature of a later version changes no bundle without it.
     """
     field = {f.name: f for f in dataclasses.fields(cls)}[name]
-    if "about" not in field.metadata or isinstance(held, np.ndarray):
+    if "about" not in field.metadata or isinstance(content, np.ndarray):
         return False
-    return held is field.default or (isinstance(held, bool | float | str) and held == field.default)
+    return content is field.default or (
+        isinstance(content, bool | float | str) and content == field.default
+    )
 
 
 def to_json(tree: Tree, indent: int | None = None) -> bytes:
-    """The same bytes for the same tree, always."""
+    """Return the JSON bytes of a tree; the same tree always gives the same bytes."""
     return json.dumps(tree, sort_keys=True, allow_nan=False, indent=indent).encode("ascii")
 
 

@@ -18,15 +18,15 @@ MOST_CORES = 2**24
 
 
 def faults(bundle: Bundle) -> Iterator[str]:
-    """Yield every fault in words; what needs sound pieces comes last."""
-    found = [*_program_faults(bundle), *network_faults.faults(bundle.network)]
-    yield from found or _joints(bundle)
+    """Yield every fault in words; checks that need sound pieces run last."""
+    unsound = [*_program_faults(bundle), *network_faults.faults(bundle.network)]
+    yield from unsound or _joints(bundle)
 
 
 def _program_faults(bundle: Bundle) -> Iterator[str]:
-    """Yield what golden could not run by the rules of the target, as far as that is installed.
+    """Yield the faults that the golden engine refuses by the rules of an installed target.
 
-    Nothing runs without its target: pipeline.target_of refuses.
+    Without its target a program does not run: pipeline.target_of refuses it.
     """
     from nrf_deploy.compiler.target import targets
 
@@ -56,14 +56,14 @@ def _joints(bundle: Bundle) -> Iterator[str]:
         if not _inside(piece, shapes.get(piece.population, ())):
             yield (
                 f"core {piece.core} holds neurons {piece.start}..{piece.stop} of "
-                f"{piece.population!r}, which the program has not"
+                f"{piece.population!r}, which the program does not have"
             )
     nodes = {node.name: node for node in bundle.network.nodes}
     for origin in bundle.program.origins:
-        node, held = nodes.get(origin.node), shapes[origin.population]
-        if node is not None and math.prod(node.shape) != math.prod(held):
+        node, shape = nodes.get(origin.node), shapes[origin.population]
+        if node is not None and math.prod(node.shape) != math.prod(shape):
             yield (
-                f"population {origin.population!r} of the shape {held} stands for the node "
+                f"population {origin.population!r} of the shape {shape} stands for the node "
                 f"{origin.node!r} of {node.shape}"
             )
     if bundle.placement.chip != bundle.chip:

@@ -1,6 +1,6 @@
 """Boards: the image that a board would receive for a bundle, and loading a board.
 
-A target makes images and reaches boards (`Flashing`). This module does what all targets share:
+A target makes images and reaches boards (`Flashing`). This module does the rest for all targets:
 it chooses the board, writes a file whole or not at all, and explains a missing board.
 """
 
@@ -32,7 +32,7 @@ def image(bundle: Bundle | str | Path, suffix: str | None = None) -> Image:
             image, or the configuration where the chip has no other.
 
     Returns:
-        The Image: its bytes, their form, counts, and what was checked and what was not.
+        The Image: its bytes, their form, counts, and which checks were made.
 
     Raises:
         MissingError: The chip has no way to a board here, or its SDK is missing.
@@ -53,7 +53,7 @@ def image(bundle: Bundle | str | Path, suffix: str | None = None) -> Image:
 
 
 def _usual(bundle: Bundle, way: Flashing) -> str:
-    """The suffix of what is made for this chip without a board."""
+    """Return the suffix of the file that this chip has without a board."""
     bare = isinstance(way, Configuring) and not way.has_image(bundle.chip)
     return JSON if bare else ".img"
 
@@ -74,9 +74,9 @@ def write_image(bundle: Bundle | str | Path, path: str | os.PathLike[str]) -> Im
         TargetError: As in `image`.
     """
     demand_path(path)
-    made = image(bundle, Path(path).suffix)
-    write_atomically(path, lambda stream: _write(stream, made.data))
-    return made
+    content = image(bundle, Path(path).suffix)
+    write_atomically(path, lambda stream: _write(stream, content.data))
+    return content
 
 
 def flash(
@@ -91,8 +91,8 @@ def flash(
             model's dt.
 
     Returns:
-        The Flashed: what was written, what of it was read back and found equal; `sound` is
-        False where they differ.
+        The Flashed: the data that was written, and the part that was read back and is equal;
+        `sound` is False where they differ.
 
     Raises:
         MissingError: No way to a board, no board, or a vendor's tool that fails.

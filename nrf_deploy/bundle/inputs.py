@@ -32,44 +32,44 @@ File = str | os.PathLike[str]
 DECAYS = get_args(Decay)
 
 
-def as_bundle(given: object) -> Bundle:
+def as_bundle(value: object) -> Bundle:
     """Return a Bundle, or the one in a .nrfb file."""
-    if isinstance(given, Bundle):
-        return given
-    if isinstance(given, str | Path):
-        demand_kind(given, "bundle")
-        return load(given)
+    if isinstance(value, Bundle):
+        return value
+    if isinstance(value, str | Path):
+        demand_kind(value, "bundle")
+        return load(value)
     raise wrong(
-        given, "a bundle", 'pass what nrf_deploy.compile(model, "CHIP") gives, or a .nrfb path'
+        value, "a bundle", 'pass what nrf_deploy.compile(model, "CHIP") gives, or a .nrfb path'
     )
 
 
-def as_recording(given: object) -> Recording:
+def as_recording(value: object) -> Recording:
     """Return a Recording; refuse a path: how it is read depends on the model and on options."""
-    if isinstance(given, Recording):
-        return given
+    if isinstance(value, Recording):
+        return value
     fix = "pass what nrf_deploy.read_recording(path, bundle, bin=...) gives"
-    raise wrong(given, "a recording", fix)
+    raise wrong(value, "a recording", fix)
 
 
-def as_scheme(given: object) -> Rules:
+def as_scheme(scheme: object) -> Rules:
     """Return Rules, or those in a .toml file; without either, no rules."""
-    if given is None or isinstance(given, Rules):
-        return Rules() if given is None else demand_sound(given)
-    if not isinstance(given, str | Path):
+    if scheme is None or isinstance(scheme, Rules):
+        return Rules() if scheme is None else demand_sound(scheme)
+    if not isinstance(scheme, str | Path):
         fix = "pass the path of a .toml file, what nrf_deploy.parse_rules(text) gives, or None"
-        raise wrong(given, "a scheme", fix)
-    with naming(given):
-        return parse_rules(content(given, TOML_LIMIT))
+        raise wrong(scheme, "a scheme", fix)
+    with naming(scheme):
+        return parse_rules(content(scheme, TOML_LIMIT))
 
 
-def network_of(given: Bundle | Model | Network | File) -> Network:
+def network_of(model: Bundle | Model | Network | File) -> Network:
     """Return the float network of a bundle, a model, a network, or the file of one."""
     from nrf_deploy.io.file_types import kind_of
 
-    if isinstance(given, str | Path) and kind_of(given) == "bundle":
-        return load(given).network
-    return given.network if isinstance(given, Bundle) else as_model(given).network
+    if isinstance(model, str | Path) and kind_of(model) == "bundle":
+        return load(model).network
+    return model.network if isinstance(model, Bundle) else as_model(model).network
 
 
 def recording_for(
@@ -78,9 +78,9 @@ def recording_for(
     stretch: int = 1,
     **options: Unpack[Options],
 ) -> tuple[Recording, tuple[Finding, ...]]:
-    """A recording in the shape of the network's inputs, and what is to be said about it.
+    """Return a recording in the shape of the network's inputs, and the findings on it.
 
-    `stretch` makes the timestamps of events so many times as long.
+    `stretch` multiplies the timestamps of events.
     """
     from nrf_deploy.io.recordings import read
 
@@ -96,8 +96,10 @@ def recording_for(
 def slower(
     network: Network, path: File, **options: Unpack[Options]
 ) -> Callable[[int], Recording] | None:
-    """The recording of a scene so many times slower, as `recording_for` reads it; None where
-    the file has no timestamps."""
+    """Return a function from a factor to the recording of a scene slowed down by it.
+
+    It reads as `recording_for` does. Return None if the file has no timestamps.
+    """
     from nrf_deploy.io.recordings import opened
 
     if isinstance(opened(path, dt=options.get("bin"))[0], Recording):
@@ -114,7 +116,7 @@ def read_recording(
 
     Args:
         path: The file: .npz, .npy, .csv, a camera's file or NIR data (docs/recordings.md).
-        model: What is to be run: a bundle, a model, a network, or the path of one. Its input
+        model: The model to run: a bundle, a model, a network, or the path of one. Its input
             shape and dt are those of the recording.
         options: How the file is read. For events with timestamps, `bin`: seconds of one
             step (required), `origin`: where step 0 begins, "first" event (default) or "zero"
@@ -124,7 +126,7 @@ def read_recording(
             `clip`: the largest value; larger ones become this one. Default: none of them.
 
     Returns:
-        The Recording; `made` names the steps that made it of the file.
+        The Recording; `made` names the steps by which it was made from the file.
 
     Raises:
         MissingFileError: The file does not exist (a FileNotFoundError).
@@ -159,7 +161,7 @@ def write_recording(recording: Recording, path: File) -> None:
 
 
 def demand_options(function: str, options: Collection[str]) -> None:
-    """Refuse names that are no option of a recording: they would change nothing."""
+    """Refuse names that are not options of a recording: they would change nothing."""
     from nrf_deploy.io.recordings import Options
 
     known = Options.__annotations__
@@ -174,7 +176,7 @@ def demand_options(function: str, options: Collection[str]) -> None:
 
 
 def input_faults(bundle: Bundle, recording: Recording, integers: bool) -> list[Finding]:
-    """Why this recording cannot go into this bundle."""
+    """Return the reasons why this recording cannot be the input of this bundle."""
     shapes = [n.shape for n in bundle.network.of(Input)]
     size = sum(math.prod(s) for s in shapes)
     findings = []
@@ -194,9 +196,9 @@ def input_faults(bundle: Bundle, recording: Recording, integers: bool) -> list[F
             findings.append(
                 error(
                     "RECORDING-NOT-WHOLE",
-                    f"the value {values[at]:.6g} is no whole number",
+                    f"input values must be integers; found {values[at]:.6g}",
                     step=int(recording.step[at]),
-                    why="what enters a chip are spikes, counts or integer payloads",
+                    why="the input of a chip is spikes, counts or integer payloads",
                     fix="send counts of events, or scale the input in the model's first layer",
                 )
             )
@@ -205,7 +207,7 @@ def input_faults(bundle: Bundle, recording: Recording, integers: bool) -> list[F
 
 
 def _beyond(bundle: Bundle, recording: Recording) -> list[Finding]:
-    """Whether a value is larger, or further below 0, than the program's ports take."""
+    """Return errors for values outside the range of the program's ports."""
     ranges = [port.range for port in bundle.program.ports]
     low, high = max((r[0] for r in ranges), default=0), min((r[1] for r in ranges), default=1)
     values, findings = recording.value, []
@@ -214,7 +216,7 @@ def _beyond(bundle: Bundle, recording: Recording) -> list[Finding]:
         findings.append(
             error(
                 "RECORDING-NEGATIVE" if low == 0 else "RECORDING-TOO-LARGE",
-                f"the value {values[at]} is below {low}, the least that goes into this bundle",
+                f"the value {values[at]} is below {low}, the smallest input of this bundle",
                 step=int(recording.step[at]),
                 why=f"{bundle.chip} takes spikes without a sign" if low == 0 else "",
                 fix="give the two polarities a channel each"
@@ -232,7 +234,7 @@ def _beyond(bundle: Bundle, recording: Recording) -> list[Finding]:
         findings.append(
             error(
                 "RECORDING-TOO-LARGE",
-                f"the value {values[at]} is beyond {high}, the most that goes into this bundle",
+                f"the value {values[at]} is above {high}, the largest input of this bundle",
                 step=int(recording.step[at]),
                 why=_bounded(bundle, high),
                 fix=f"give --clip {high} ({several(high, 'event')} a pixel and step at most), a "
@@ -243,7 +245,7 @@ def _beyond(bundle: Bundle, recording: Recording) -> list[Finding]:
 
 
 def _bounded(bundle: Bundle, high: int) -> str:
-    """What bounds the input: a target that chose the bound keeps a finding that says why."""
+    """Return the reason for the bound of the input; a target that chose it left a finding."""
     chosen = next((f for f in bundle.findings if f.code.endswith("-INPUT-PEAK")), None)
     if chosen is None:
         return f"{bundle.chip} takes a spike or none from an input in a step" if high == 1 else ""
@@ -252,7 +254,7 @@ def _bounded(bundle: Bundle, high: int) -> str:
 
 
 def decay_faults(decay: str, engines: Collection[str]) -> list[Finding]:
-    """Only the float reference has another way to step; a chip's decays are its own."""
+    """Return errors for an unknown decay, and for one that no engine of the run can use."""
     if decay not in DECAYS:
         return [
             error(
@@ -267,7 +269,7 @@ def decay_faults(decay: str, engines: Collection[str]) -> list[Finding]:
         error(
             "DECAY-ENGINE",
             f"the decay {decay!r} is the float reference's, not one of {', '.join(engines)}",
-            why="the integers of a chip were made for its own steps",
+            why="the integers of a chip fit its own steps only",
             fix="use the engine reference, or leave the decay out",
         )
     ]

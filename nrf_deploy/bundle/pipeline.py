@@ -1,7 +1,7 @@
-"""Compiling, in Python, and facts about a bundle and its target.
+"""Compilation in Python, and facts about a bundle and its target.
 
 read -> legalise -> quantise -> lower -> place -> save, and then run and verify: each is
-one function of its room; here they only follow one another. The command line parses, calls
+one function of its package, and this module calls them in order. The command line parses, calls
 these, and prints.
 """
 
@@ -76,8 +76,8 @@ def check(
     network = as_model(model, dt=dt, reset=reset, fires=fires)
     recording = None if calibrate is None else as_recording(calibrate)
     rules, allowed = as_scheme(scheme), names("allow", allow)
-    found = network.findings
-    return stages(network.network, found, target, recording, rules, progress, allowed)
+    findings = network.findings
+    return stages(network.network, findings, target, recording, rules, progress, allowed)
 
 
 def compile(
@@ -120,9 +120,9 @@ def compile(
             type (a TypeError).
         InputError: A model or a recording that cannot be read or used.
     """
-    made = as_model(model, dt=dt, reset=reset, fires=fires)
-    verdict = check(made, target, calibrate, scheme, allow, progress=progress)
-    return bundled(made, target, verdict)
+    network = as_model(model, dt=dt, reset=reset, fires=fires)
+    verdict = check(network, target, calibrate, scheme, allow, progress=progress)
+    return bundled(network, target, verdict)
 
 
 def bundled(model: Model, chip: str, verdict: Verdict) -> Bundle:

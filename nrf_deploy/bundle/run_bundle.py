@@ -1,4 +1,4 @@
-"""Running a bundle on an engine, and aligning the trace with the model's time."""
+"""Run of a bundle on an engine, and alignment of the trace with the model's time."""
 
 from __future__ import annotations
 
@@ -98,12 +98,12 @@ def _with_states(bundle: Bundle, engine: str, layers: Collection[str] | None) ->
 
 
 def _silent(trace: Trace) -> Iterator[Finding]:
-    """Warn of a trace without an event: an answer that looks like a fault, and often is one."""
+    """Warn of a trace without an event, which often comes from a wrong input or time step."""
     if trace.outputs and not any(len(r.index) for r in trace.outputs.values()):
         steps = max(r.steps for r in trace.outputs.values())
         yield warning(
             "RUN-NO-SPIKES",
-            f"no layer that was asked for gave anything in {several(steps, 'step')}: "
+            f"no recorded layer gave anything in {several(steps, 'step')}: "
             f"{', '.join(map(repr, trace.outputs))}",
             why="the input is too weak, too short, or on another scale of time than the model",
             fix="look at the layers before with --layer; compare --bin and --dt with the time "
@@ -137,8 +137,8 @@ def align(bundle: Bundle | str | Path, trace: Trace, steps: int | None = None) -
     late = latency(bundle, "reference" if reference else "emulator")
     outputs = {n: r.shifted(late.get(n, 0)) for n, r in trace.outputs.items()}
     states = {
-        n: {v: x[late.get(n, 0) :][:length] for v, x in held.items()}
-        for n, held in trace.states.items()
+        n: {v: x[late.get(n, 0) :][:length] for v, x in of_layer.items()}
+        for n, of_layer in trace.states.items()
     }
     if length is not None:
         outputs = {n: r.until(length) for n, r in outputs.items()}
@@ -170,7 +170,7 @@ def run_engine(
         )
     record = None if record is None else names("layer", record)
     states = names("states", states)
-    refuse(_asked_faults(bundle, engine, record or [], states), UsageError)
+    refuse(_layer_faults(bundle, engine, record or [], states), UsageError)
     steps = None if steps is None else _length(steps)
     refuse(decay_faults(decay, (engine,)), UsageError)
     refuse(input_faults(bundle, recording, integers=engine != "reference"), InputError)
@@ -198,23 +198,23 @@ def run_engine(
     return _noted(trace, other_steps(bundle.network, recording))
 
 
-def _noted(trace: Trace, said: Collection[Finding]) -> Trace:
-    """Return the trace with these findings among its own."""
-    if not said:
+def _noted(trace: Trace, more: Collection[Finding]) -> Trace:
+    """Add findings to those of a trace."""
+    if not more:
         return trace
-    found = [*trace.notes.get("findings", ()), *(f.as_json() for f in said)]
-    return replace(trace, notes={**trace.notes, "findings": found})
+    findings = [*trace.notes.get("findings", ()), *(f.as_json() for f in more)]
+    return replace(trace, notes={**trace.notes, "findings": findings})
 
 
 def _length(steps: object) -> int:
-    given = whole("steps", steps)
-    if given < 0:
-        what = f"steps is {given}; expected 0 or more"
+    count = whole("steps", steps)
+    if count < 0:
+        what = f"steps is {count}; expected 0 or more"
         raise UsageError(error("RUN-STEPS", what, fix="leave it out to run the whole recording"))
-    return given
+    return count
 
 
-def _asked_faults(
+def _layer_faults(
     bundle: Bundle, engine: str, record: Collection[str], states: Collection[str]
 ) -> Iterator[Finding]:
     """Refuse layers that do not exist, and states of layers that have none."""

@@ -1,4 +1,4 @@
-"""Nouns as tables for people, within 80 columns."""
+"""Tables of networks, verdicts, bundles and runs, within 80 columns."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ LEGEND = "latency: steps behind it"
 
 
 def verdicts(verdict: Verdict) -> list[tuple[str, ...]]:
-    """One row a node, in the model's order: refused, warned about, exact, or folded into another.
+    """Return a row for each node: ok, warning, refused, or folded into another.
 
-    A node that a rewrite made comes after those of the model.
+    The rows are in the model's order; nodes that a rewrite added come last.
     """
     worst: dict[str, Finding] = {}
     for finding in verdict.findings:
@@ -57,14 +57,14 @@ def verdicts(verdict: Verdict) -> list[tuple[str, ...]]:
         if finding.severity != "info" and (known is None or finding.severity == "error"):
             worst[finding.layer or ""] = finding
     model = verdict.model.nodes if verdict.model is not None else ()
-    made = [n for n in verdict.network.nodes if n.name not in {m.name for m in model}]
+    new = [n for n in verdict.network.nodes if n.name not in {m.name for m in model}]
     rows: list[tuple[str, ...]] = []
-    for node in (*model, *made):
+    for node in (*model, *new):
         if node.name in verdict.network:
-            node, said = verdict.network[node.name], worst.get(node.name)
-            word = "ok" if said is None else _WORDS[said.severity]
+            node, problem = verdict.network[node.name], worst.get(node.name)
+            word = "ok" if problem is None else _WORDS[problem.severity]
             rows.append(
-                (node.name, node.kind, dims(node.shape), word, said.code if said else "", "")
+                (node.name, node.kind, dims(node.shape), word, problem.code if problem else "", "")
             )
         else:
             into = _survivor(verdict, node.name)
@@ -73,7 +73,7 @@ def verdicts(verdict: Verdict) -> list[tuple[str, ...]]:
 
 
 def _survivor(verdict: Verdict, lost: str) -> str:
-    """Which node of the legalised network took this one up, as the rewrites tell it."""
+    """Return the node of the legalised network that this one was folded into."""
     fate: dict[str, str] = {}
     for finding in (f for step in verdict.steps for f in step.findings):
         if finding.severity == "info" and finding.layer is not None:
@@ -91,16 +91,16 @@ def _survivor(verdict: Verdict, lost: str) -> str:
 def verdict_text(model: str, chip: str, verdict: Verdict) -> str:
     chip = verdict.chip or chip
     ruled = rule_findings(verdict.findings)
-    said = merged(
+    findings = merged(
         f for f in verdict.findings if f.severity != "info" or f.code == CHOSEN or f in ruled
     )
-    refused = sum(f.severity == "error" for f in said)
+    refused = sum(f.severity == "error" for f in findings)
     rows = [
         (*row[:3], f"folded into {into}" if into else f"{row[3]} {row[4]}".strip())
         for *row, into in verdicts(verdict)
     ]
     parts = [table(("layer", "kind", "shape", "verdict"), rows, names=True)]
-    parts += [finding_text(f) for f in said]
+    parts += [finding_text(f) for f in findings]
     if verdict.placement is not None and not refused:
         p = verdict.placement
         fits = f"{Path(model).name} fits on {chip}: {p.used_cores} of {p.cores} cores"
@@ -111,12 +111,12 @@ def verdict_text(model: str, chip: str, verdict: Verdict) -> str:
 
 
 def resources(bundle: Bundle) -> str:
-    """The resource table: every budget of the fullest core of each layer, and the cores."""
+    """Return the resource table: each budget of the fullest core of each layer, and the cores."""
     return resource_table(bundle.program, bundle.placement)
 
 
 def resource_table(program: Program, placement: Placement, by_core: bool = False) -> str:
-    """Every budget as used/whole: on the fullest core of each layer, or on each core."""
+    """Return each budget as used/whole, of the fullest core of each layer or of each core."""
     shown = _shown(placement)
     budgets = [b.replace("synaptic_words", "words") for b in shown]
     heads = [b.replace("neuron_groups", "groups").replace("_", " ") for b in budgets]
@@ -149,10 +149,12 @@ def _layer_rows(program: Program, placement: Placement) -> list[tuple[object, ..
     rows: list[tuple[object, ...]] = []
     for population in program.populations:
         pieces = [p for p in placement.pieces if p.population == population.name]
-        held = {b for p in pieces for b in p.used}
-        most = {b: max(p.used.get(b, 0) for p in pieces) for b in placement.budgets if b in held}
+        budgets = {b for p in pieces for b in p.used}
+        largest = {
+            b: max(p.used.get(b, 0) for p in pieces) for b in placement.budgets if b in budgets
+        }
         cores = len({p.core for p in pieces})
-        rows.append((population.name, population.size, cores, *_used_whole(most, placement)))
+        rows.append((population.name, population.size, cores, *_used_whole(largest, placement)))
     return rows
 
 
@@ -178,18 +180,18 @@ def _holds(piece: Piece) -> str:
 
 
 def _shown(placement: Placement) -> list[str]:
-    """The budgets with a column of their own: `x_left` stands in that of `x_words`."""
+    """Return the budgets that have a column: `x_left` is shown in that of `x_words`."""
     rests = {_rest(b) for b in placement.budgets if b.endswith("_words")}
     return [b for b in placement.budgets if b not in rests]
 
 
 def _rest(budget: str) -> str:
-    """Where cores differ in size no limit holds for all, and what is left is counted itself."""
+    """Return the budget that counts the rest, where cores differ in size and have no one limit."""
     return budget.removesuffix("_words") + "_left"
 
 
 def _used_whole(used: Mapping[str, int], placement: Placement) -> list[str]:
-    """As people read it: 2048/4095 is 2048 of 4095."""
+    """Return used/whole for each budget shown: 2048/4095 is 2048 of 4095."""
     whole = dict(placement.limits)
     whole |= {b: used.get(b, 0) + used[_rest(b)] for b in _shown(placement) if _rest(b) in used}
     return [
@@ -200,9 +202,9 @@ def _used_whole(used: Mapping[str, int], placement: Placement) -> list[str]:
 
 def bundle_json(bundle: Bundle, by_core: bool = False) -> dict[str, Any]:
     cores = Counter(p.population for p in bundle.placement.pieces)
-    told: dict[str, Any] = {"by_core": cores_json(bundle.placement)} if by_core else {}
+    data: dict[str, Any] = {"by_core": cores_json(bundle.placement)} if by_core else {}
     nodes = _nodes(bundle)
-    return told | {
+    return data | {
         "chip": bundle.chip,
         "model_sha256": bundle.source_sha256,
         "tool_version": bundle.tool_version,
@@ -222,7 +224,7 @@ def bundle_json(bundle: Bundle, by_core: bool = False) -> dict[str, Any]:
 
 
 def cores_json(placement: Placement) -> list[dict[str, Any]]:
-    """What each core holds, uses and has left."""
+    """Return the content, the use and the rest of each core."""
     rows = []
     for core, pieces in sorted(_by_core(placement).items()):
         used = placement.used(core)
@@ -284,14 +286,14 @@ def bundle_text(bundle: Bundle, by_core: bool = False) -> str:
 
 
 def _nodes(bundle: Bundle) -> dict[str, Node]:
-    """The model's node of each population of the program that has one."""
+    """Return the model's node of each population of the program that has one."""
     network = bundle.network
     return {o.population: network[o.node] for o in bundle.program.origins if o.node in network}
 
 
 def _legend(program: Program, rule: str) -> str:
     shown = sorted({k for p in program.populations for k, v in p.params.items() if not _zero(v)})
-    means = f"docs/semantics.md says what {', '.join(shown)} mean" if shown else ""
+    means = f"docs/semantics.md explains {', '.join(shown)}" if shown else ""
     return wrap("; ".join(filter(None, [f"{rule}: of the model; {LEGEND}", means])))
 
 
@@ -308,9 +310,12 @@ def _zero(value: Any) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Written:
-    """What a run gave of one layer, spikes or `values`; `unit` is 1 of the model in these, None
-    where they are the model's own. A value of n counts as n `events` in a layer of spikes, in one
-    of values as 1. `places` are neurons in a step that gave something."""
+    """The output of one layer in a run, spikes or `values`.
+
+    `unit` is 1 of the model in these values, None where they are the model's own. A value of n
+    counts as n `events` in a layer of spikes, and as 1 in a layer of values. `places` counts
+    neurons in a step with an output.
+    """
 
     layer: str
     shape: Shape
@@ -322,8 +327,8 @@ class Written:
     unit: Array | None
 
     def as_json(self) -> dict[str, Any]:
-        told = {k: v for k, v in vars(self).items() if k not in ("values", "unit")}
-        return told if self.unit is None else told | {"unit": self.unit.tolist()}
+        data = {k: v for k, v in vars(self).items() if k not in ("values", "unit")}
+        return data if self.unit is None else data | {"unit": self.unit.tolist()}
 
 
 def run_text(written: Sequence[Written]) -> str:
@@ -331,7 +336,7 @@ def run_text(written: Sequence[Written]) -> str:
     valued = [w for w in written if w.values]
     what = "values" if len(valued) == len(written) else "events" if valued else "spikes"
     text = table(("layer", "shape", "steps", what, "written to"), rows, "llrrl", names=True)
-    told = [
+    notes = [
         wrap(
             f"{w.layer} gave {several(w.events, 'spike')} at {several(w.places, 'place')} (a "
             "neuron in a step): where a neuron spiked n times in one step, the file holds n"
@@ -339,9 +344,9 @@ def run_text(written: Sequence[Written]) -> str:
         for w in written
         if w.places < w.events
     ]
-    told += (
+    notes += (
         wrap(f"{w.layer} gives values: 1 in the model is {span(w.unit)} in this file")
         for w in valued
         if w.unit is not None
     )
-    return "\n\n".join([text, *told])
+    return "\n\n".join([text, *notes])

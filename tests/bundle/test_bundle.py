@@ -392,7 +392,7 @@ def header(text: str, content: bytes = b"") -> bytes:
         ),
         (member("arrays/0000.npy", header("__import__('os').abort()")), "no sound .npy"),
         (member("arrays/0000.npy", header("(" * 100)), "no sound .npy"),
-        (lambda members, manifest: manifest.update(format="other"), "manifest does not say so"),
+        (lambda members, manifest: manifest.update(format="other"), "manifest has another format"),
         (lambda members, manifest: manifest.pop("chip"), "without its tool, chip or target"),
         (lambda members, manifest: manifest.update(source_sha256=3), "source_sha256"),
     ],
@@ -406,8 +406,8 @@ def test_hostile_members_are_refused(path, change, reason):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (member("artefacts/new", b""), "differ in what is held: artefacts/new"),
-        (lambda members, manifest: members.pop("artefacts/a.json"), "differ in what is held"),
+        (member("artefacts/new", b""), "differ in their members: artefacts/new"),
+        (lambda members, manifest: members.pop("artefacts/a.json"), "differ in their members"),
         (member("artefacts/a.json", b"{ }"), "artefacts/a.json is not what was written"),
         (lambda members, manifest: manifest.update(members=[]), "does not list its members"),
     ],

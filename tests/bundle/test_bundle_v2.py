@@ -92,12 +92,15 @@ def node(pieces: Content, name: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda c: node(c, "lif").update(more=1), "has not: more"),
+        (lambda c: node(c, "lif").update(more=1), "does not have: more"),
         (lambda c: node(c, "lif").update(reset="late"), "/rule/reset is 'late'"),
         (lambda c: node(c, "lif").update(membrane=node(c, "li")), "unknown type"),
         (lambda c: node(c, "lif").pop("tau"), "no whole neurons.Leaky"),
         (lambda c: node(c, "if").pop("v_threshold"), "no whole neurons.Spikes"),
-        (lambda c: node(c, "li").update(v_threshold={"array": "0000"}), "has not: v_threshold"),
+        (
+            lambda c: node(c, "li").update(v_threshold={"array": "0000"}),
+            "does not have: v_threshold",
+        ),
         (lambda c: node(c, "li").update(type="network.FlooredIF"), "unknown type"),
         (lambda c: c["map"]["network"].update(nodes={}), "means nothing"),
         (lambda c: c["map"]["network"].update(nodes=[1]), "/nodes"),

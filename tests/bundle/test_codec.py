@@ -139,7 +139,7 @@ def test_what_could_not_be_read_back_is_not_written(value):
     ("tree", "reason"),
     [
         ({"type": "os.system", "name": "x"}, "unknown type"),
-        ({"type": "tree", "name": "x", "extra": 1}, "fields that a tree has not: extra"),
+        ({"type": "tree", "name": "x", "extra": 1}, "fields that a tree does not have: extra"),
         ({"type": "tree"}, "no whole tree"),
         ({"type": "tree", "name": 3}, "/name is 3"),
         ({"type": "tree", "name": "x", "leaves": [1]}, "/leaves is"),

@@ -90,7 +90,7 @@ WHOLE = [
     ("network/edges/0", ["nobody", "out"], "names 'nobody', which is not a node"),
     ("network/edges", [], "no edge leads from an input to"),
     ("placement/pieces/0/core", 10**9, "a piece is on core 1000000000"),
-    ("placement/pieces/0/population", "x", "which the program has not"),
+    ("placement/pieces/0/population", "x", "which the program does not have"),
     ("program/origins/0/node", "m", "stands for the node 'm' of"),
     ("program/origins/0/latency", 10**9, "latency"),
     ("program/origins/0/population", "x", "an origin names 'x'"),
