@@ -11,13 +11,13 @@ from nrf_deploy.ir.network import Array
 
 
 class Arrays:
-    """Copies of tensors; the same tensor gives the same array, so that sharing survives."""
+    """Copies of tensors; the same tensor gives the same array, so that sharing is kept."""
 
     def __init__(self) -> None:
         self.known: dict[int, tuple[Any, Array]] = {}
 
     def __call__(self, tensor: Any, layer: str, what: str) -> Array:
-        """A float32 weight, as it is."""
+        """Return a float32 weight as an array; refuse other types."""
         if id(tensor) not in self.known:
             self.known[id(tensor)] = tensor, plain(tensor)
         array = self.known[id(tensor)][1]
@@ -36,7 +36,7 @@ class Arrays:
 
 
 def plain(value: Any) -> Array:
-    """A copy that no later training can change."""
+    """Copy a tensor, so that later training does not change the array."""
     return np.array(value.detach().cpu().numpy() if hasattr(value, "detach") else value)
 
 

@@ -1,4 +1,4 @@
-"""From the calls of one step to a Network."""
+"""Construction of a Network from the calls of one step."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ from .unexported import lost
 def from_torch(
     module: Any, sample_or_shape: Any, dt: float | None = None
 ) -> tuple[Network, list[Finding]]:
-    """The Network that `module` computes step by step, in evaluation mode.
+    """Return the Network that `module` computes step by step, in evaluation mode.
 
     `sample_or_shape` is the shape of the input without batch and time, or a tensor with
     a batch of one. Norse's cells know the time step; `dt` is for a module without any.
-    The attributes `readout` and `receptive_fields` of the module (plain JSON data) go along.
-    Raises with all that stands in the way.
+    The attributes `readout` and `receptive_fields` of the module (plain JSON data) are kept.
+    Raises with every reason why the module cannot be exported.
     """
     need_torch()
     from .delay import is_delay
@@ -69,7 +69,7 @@ def from_torch(
     nodes, node_faults = _nodes(step.calls, dt)
     faults += node_faults
     if time_faults and not cells and not faults:
-        raise InputError(time_faults)  # as of a .nir file that states none: exit code 3
+        raise InputError(time_faults)  # as for a .nir file without dt: exit code 3
     refuse([*(time_faults if cells else []), *faults], TargetError)
     refuse(lost(module, step), TargetError)
     network = _assemble(step, nodes, tuple(sample.shape[1:]), dt, data)
@@ -79,7 +79,7 @@ def from_torch(
 
 
 def need_torch() -> None:
-    """Norse's import warns about torch.jit, which is nobody's fault here."""
+    """Import Norse without its warning about torch.jit, which no user can avoid."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -113,16 +113,16 @@ def _sample(module: Any, sample_or_shape: Any) -> Any:
     return torch.zeros((1, *sample_or_shape), dtype=weight.dtype, device=weight.device)
 
 
-def _time_step(cells: Sequence[Call], given: float | None) -> tuple[float, list[Finding]]:
-    """The one dt that all agree on; NaN with the reason where there is none."""
-    found = {c.name: float(c.module.dt) for c in cells}
-    values = sorted({*found.values(), *([] if given is None else [given])})
+def _time_step(cells: Sequence[Call], option: float | None) -> tuple[float, list[Finding]]:
+    """Return the dt that all cells have; NaN and the reason if they have none in common."""
+    steps = {c.name: float(c.module.dt) for c in cells}
+    values = sorted({*steps.values(), *([] if option is None else [option])})
     if len(values) == 1 and math.isfinite(values[0]) and values[0] > 0:
         return values[0], []
     if not values:
         fault = error(
             "EXPORT-DT-MISSING",
-            "no cell of Norse says what a time step is, and none was given",
+            "no cell of Norse has a time step, and none was given",
             fix="give --dt in seconds (or --dt 1 where the model counts in steps)",
         )
     elif len(values) == 1:
@@ -130,11 +130,11 @@ def _time_step(cells: Sequence[Call], given: float | None) -> tuple[float, list[
             "EXPORT-DT", f"dt is {values[0]}", fix="give the cells, or --dt, a positive number"
         )
     else:
-        said = [f"{name!r} has {dt:g}" for name, dt in found.items()]
+        texts = [f"{name!r} has {dt:g}" for name, dt in steps.items()]
         fault = error(
             "EXPORT-DT-DIFFERS",
-            "; ".join(said if given is None else [*said, f"given is {given:g}"]),
-            why="the whole network makes its steps together",
+            "; ".join(texts if option is None else [*texts, f"given is {option:g}"]),
+            why="the whole network has one time step",
             fix="leave --dt out, and give all cells the same dt",
         )
     return values[0] if values else math.nan, [fault]
@@ -144,10 +144,10 @@ def _name_faults(call: Call) -> Iterator[Finding]:
     if "/" in call.name:
         yield error(
             "EXPORT-NAME",
-            "its name has a '/'",
+            "its name contains a '/'",
             layer=call.name,
-            why="a .nir file takes it for a folder",
-            fix="name the module otherwise",
+            why="in a .nir file it would be a folder",
+            fix="rename the module",
         )
 
 
@@ -218,7 +218,7 @@ def _assemble(
 
 
 def _fold_batch_norms(network: Network, calls: Sequence[Call]) -> tuple[Network, list[Finding]]:
-    """y = a*(W x + b) + c = (a*W) x + (a*b + c), where nobody else sees W x + b."""
+    """Fold y = a*(W x + b) + c = (a*W) x + (a*b + c) where W x + b has no other target."""
     arrays = Arrays()
     findings = []
     for call in calls:
@@ -240,7 +240,7 @@ def _fold_batch_norms(network: Network, calls: Sequence[Call]) -> tuple[Network,
 
 
 def _is_private(network: Network, name: str) -> bool:
-    """A layer with weights that no other layer holds."""
+    """Return True for a layer whose weights no other layer shares."""
     if name not in network or not isinstance(network[name], Conv | Linear):
         return False
     weight = network[name].weight  # type: ignore[attr-defined]
@@ -248,7 +248,7 @@ def _is_private(network: Network, name: str) -> bool:
 
 
 def _replace(network: Network, name: str, norm: str, a: Array, b: Array) -> Network:
-    """The layer `name` with the norm inside; the norm's targets hang on it."""
+    """Fold the norm into the layer `name` and connect the norm's targets to it."""
     layer: Any = network[name]
     scale = a.reshape(-1, *[1] * (layer.weight.ndim - 1))
     folded = dataclasses.replace(

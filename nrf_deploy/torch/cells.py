@@ -1,7 +1,7 @@
 """Norse's cells as populations.
 
 A cell holds its parameters in a named tuple `p` and its own time step. LIFCell adds its
-input to the current as it is, a CubaLIF adds dt/tau_syn * w_in of it: w_in = tau_syn/dt.
+input to the current unscaled, a CubaLIF adds dt/tau_syn * w_in of it: w_in = tau_syn/dt.
 IAFCell adds its input to the voltage, an IF adds dt * r of it: r = 1/dt.
 """
 
@@ -24,14 +24,14 @@ SLACK = 1e-6  # dt * tau_inv is a float32 product: this much above 1 is still 1
 
 
 def is_cell(module: Any) -> bool:
-    """Anything of Norse that steps once; not its layers that hold the time loop themselves."""
+    """Return True for a module of Norse that makes one step, without its own loop over time."""
     from norse.torch.module.snn import SNNCell
 
     return isinstance(module, SNNCell)
 
 
 def is_norse_leaf(module: Any) -> bool:
-    """All of Norse but its plain container: the rest is a cell, or refused by its name."""
+    """Return True for a module of Norse that is not a container: a cell, or refused by name."""
     from norse.torch import SequentialState
 
     ours = type(module).__module__.startswith("norse.torch.")
@@ -54,14 +54,14 @@ def population(call: Call, dt: float) -> Population:
 
 
 def doubts(call: Call, dt: float) -> Iterator[Finding]:
-    """Where Norse itself does not compute dt * tau_inv in float32, as the reference does."""
+    """Yield a finding for each dt * tau_inv that Norse does not compute in float32."""
     for name in ("tau_mem_inv", "tau_syn_inv"):
         inverse = plain(getattr(call.module.p, name, np.float32(1)))
         ours = np.float32(dt) * inverse.astype(np.float32)
         if inverse.dtype != np.float32 and np.any((dt * inverse).astype(np.float32) != ours):
             yield warning(
                 "EXPORT-PRECISION",
-                f"{name} is {inverse.dtype}: dt * {name} rounds otherwise than in float32",
+                f"{name} is {inverse.dtype}: dt * {name} rounds differently than in float32",
                 layer=call.name,
                 why="states may differ from the reference in the last bit",
                 fix=f"give {name} as a float32 tensor",
@@ -69,7 +69,7 @@ def doubts(call: Call, dt: float) -> Iterator[Finding]:
 
 
 def _kinds() -> dict[Any, Callable[[Call, float], Population]]:
-    """By the function that makes the step: a subclass may replace it."""
+    """Map each step function to its converter; a subclass may replace the function."""
     from norse.torch.functional import iaf, leaky_integrator, leaky_integrator_box, lif_box
     from norse.torch.module import lif as module_lif
 
@@ -158,7 +158,7 @@ def _reset(call: Call) -> Reset:
 
 
 def _tau(call: Call, inverse: str, dt: float) -> Array:
-    """1/tau_inv in float64, from which the float32 tau_inv is found again."""
+    """Return 1/tau_inv in float64, from which the float32 tau_inv is recovered exactly."""
     value = _voltage(call, inverse)
     rate = np.float32(dt) * value.astype(np.float32)
     if not np.all((value > 0) & (rate <= 1 + SLACK)):
@@ -176,7 +176,7 @@ def _tau(call: Call, inverse: str, dt: float) -> Array:
 
 
 def _voltage(call: Call, parameter: str) -> Array:
-    """A parameter in full shape, in float64: it holds what Norse holds."""
+    """Return a parameter in full shape and float64, with the exact value that Norse has."""
     value = plain(getattr(call.module.p, parameter)).astype(np.float64)
     finite(value, call.name, parameter)
     try:
@@ -197,8 +197,10 @@ def _constant(call: Call, value: float) -> Array:
 
 
 def rectified(step: Step) -> Step:
-    """Each ReLU that alone follows an LIBoxCell becomes a part of it. Others stay, and are
-    refused as layers without a counterpart."""
+    """Merge each ReLU that is the only target of an LIBoxCell into it.
+
+    Other ReLUs stay, and are refused as layers without a counterpart.
+    """
     by_name = {c.name: c for c in step.calls}
     uses = Counter([s for c in step.calls for s in c.sources] + list(step.output))
     instead: dict[str, str] = {}

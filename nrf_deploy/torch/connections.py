@@ -18,25 +18,25 @@ FIXES = {
     "ConvTranspose2d": "use a convolution, or read the coordinates out on the host",
     "Softmax": "read the classes out on the host",
     "MaxPool2d": "use torch.nn.AvgPool2d or a convolution with a stride",
-    "AdaptiveAvgPool2d": "use torch.nn.AvgPool2d with the window that it comes to",
+    "AdaptiveAvgPool2d": "use torch.nn.AvgPool2d with the equivalent window",
     "LayerNorm": "use a BatchNorm, whose scale is fixed after training",
     "GroupNorm": "use a BatchNorm, whose scale is fixed after training",
     "InstanceNorm2d": "use a BatchNorm, whose scale is fixed after training",
-    "SNN": "it holds the time loop itself: use the cell of the same name",
+    "SNN": "it contains the time loop: use the cell of the same name",
 }
 RECURRENT = ("SNNRecurrent", "SNNRecurrentCell", "RNNBase", "RNNCellBase", "RecurrentSequential")
 RECURRENT_WHY = (
-    "it is recurrent (what it gives leads back to it), and recurrent modules cannot be exported yet"
+    "it is recurrent (its output leads back to it), and recurrent modules cannot be exported yet"
 )
 RECURRENT_FIX = (
-    "there is no way out that keeps the connection back: train a model without one, or bring the "
+    "no fix keeps the feedback connection: train a model without one, or provide the "
     "network as a .nir file"
 )
-ACTIVATION_FIX = "let a spiking cell (LIFBoxCell) take its place; a ReLU may follow an LIBoxCell"
+ACTIVATION_FIX = "replace it by a spiking cell (LIFBoxCell); a ReLU may follow an LIBoxCell"
 
 
 def is_layer(module: Any) -> bool:
-    """A layer of torch, or one derived from it that computes in the same way."""
+    """Return True for a layer of torch, or a subclass with the same forward method."""
     return _base(module) is not None
 
 
@@ -65,7 +65,7 @@ def is_batch_norm(module: Any) -> bool:
 
 
 def scale_and_shift(call: Call, arrays: Arrays) -> tuple[Array, Array]:
-    """a, b of a BatchNorm in evaluation, y = a*x + b a channel, in float64."""
+    """Return a and b of a BatchNorm in evaluation, y = a*x + b per channel, in float64."""
     norm = call.module
     if norm.running_mean is None:
         raise refused(
@@ -89,7 +89,7 @@ def scale_and_shift(call: Call, arrays: Arrays) -> tuple[Array, Array]:
 
 
 def _base(module: Any) -> Any:
-    """The class of torch whose forward method this module runs."""
+    """Return the class of torch whose forward method this module runs."""
     for base in _makers():
         if isinstance(module, base) and type(module).forward is base.forward:
             inner = "_conv_forward"
@@ -116,8 +116,8 @@ def _fix(module: Any) -> str:
     names = [c.__name__ for c in type(module).__mro__]
     if "torch.nn.modules.activation" in type(module).__module__:
         return FIXES.get(names[0], ACTIVATION_FIX)
-    found = (FIXES[n] for n in names if n in FIXES)
-    return next(found, "use Conv1d, Conv2d, Linear, BatchNorm, AvgPool2d, Flatten or Norse's cells")
+    fixes = (FIXES[n] for n in names if n in FIXES)
+    return next(fixes, "use Conv1d, Conv2d, Linear, BatchNorm, AvgPool2d, Flatten or Norse's cells")
 
 
 def _conv(call: Call, arrays: Arrays) -> Connection:
@@ -137,7 +137,7 @@ def _conv(call: Call, arrays: Arrays) -> Connection:
 
 
 def _pads(conv: Any) -> Pads:
-    """'same' puts the odd zero at the end, as torch does."""
+    """Return the padding; 'same' puts the odd zero at the end, as torch does."""
     if conv.padding == "valid":
         return tuple((0, 0) for _ in conv.kernel_size)
     if conv.padding == "same":
@@ -163,8 +163,10 @@ def _bias(call: Call, arrays: Arrays) -> Array | None:
 
 
 def _batch_norm(call: Call, arrays: Arrays) -> Connection:
-    """A 1x1 convolution (or a diagonal matrix): a padded layer behind it then pads with
-    zeros after the shift, as torch does."""
+    """Convert to a 1x1 convolution or a diagonal matrix.
+
+    A padded layer after it then pads with zeros after the shift, as torch does.
+    """
     a, b = (x.astype(np.float32) for x in scale_and_shift(call, arrays))
     weight, size = np.diag(a), call.shape[1:]
     if not size:

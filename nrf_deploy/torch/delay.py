@@ -1,7 +1,7 @@
-"""A delay for models in torch: NIR's Delay, which neither torch nor Norse has a layer for.
+"""A delay for models in torch: NIR's Delay, for which neither torch nor Norse has a layer.
 
-Like a cell of Norse it takes (x, state) and gives (y, state), with None before the first
-step. It has no parameters.
+Like a cell of Norse it takes (x, state) and returns (y, state); the state is None before the
+first step. It has no parameters.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .trace import Call
 
 
 class Delay(torch.nn.Module):  # type: ignore[misc]
-    """y(t) = x(t - steps), and 0 before the first input arrives."""
+    """A delay: y(t) = x(t - steps), and 0 before the first input arrives."""
 
     def __init__(self, steps: int):
         super().__init__()

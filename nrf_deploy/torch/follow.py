@@ -1,10 +1,10 @@
-"""Follows one step of a torch module with torch.fx, and checks what was recorded.
+"""Record of one step of a torch module by torch.fx, and its check against the module.
 
 torch.fx runs the module's own Python once with stand-ins for the tensors, from the
 first state (state=None). Layers of torch and cells of Norse are recorded whole;
-containers and the user's own modules are followed inside. The record holds only what
-happened, not what Python decided on the way, and "x += y" is seen as "x + y": so it is
-run beside the module itself on a random input, and must give the same output.
+containers and the user's own modules are followed inside. The record holds the operations, not
+the decisions of the Python code, and "x += y" is recorded as "x + y": so it is run beside the
+module on a random input, and must give the same output.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from typing import Any
 
 from nrf_deploy.diagnostics.findings import Finding, InputError, error
 
-PREFIX = "model."  # where the module hangs in the wrapper that is traced
+PREFIX = "model."  # path of the module in the wrapper that is traced
 SEED = 0
 LOUD = 10  # so that neurons spike in the comparison
 
 
 @dataclass(frozen=True, eq=False)
 class Record:
-    """The fx graph, the module it runs in, and what was seen when it ran.
+    """The fx graph, the module it runs in, and the shapes of its run.
 
     `shapes` holds for every node the shape of its tensor (of the first one in a tuple),
-    with the batch, and `tuples` the nodes that gave several things.
+    with the batch, and `tuples` the nodes that returned a tuple.
     """
 
     graph: Any
@@ -39,11 +39,11 @@ class Record:
 
 
 def follow(module: Any, sample: Any, is_leaf: Callable[[Any], bool]) -> Record:
-    """`sample` has a batch of one; its shape counts, its values do not."""
+    """Record one step of `module`; of `sample`, with a batch of one, only the shape is used."""
     import torch
 
     class OneStep(torch.nn.Module):  # type: ignore[misc]
-        """Leaves `state` and whatever else has a default to the module itself."""
+        """A module of one step, in which `state` and other arguments keep their defaults."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -59,7 +59,7 @@ def follow(module: Any, sample: Any, is_leaf: Callable[[Any], bool]) -> Record:
     with evaluation(module), torch.no_grad():
         try:
             graph = tracer.trace(root)
-        except Exception as e:  # whatever the forward method raises when it meets a stand-in
+        except Exception as e:  # the forward method can raise anything when it meets a stand-in
             raise InputError(_not_followed(e)) from e
         noise = torch.randn(sample.shape, generator=torch.Generator().manual_seed(SEED))
         noise = LOUD * noise.to(sample.device, sample.dtype)
@@ -69,7 +69,7 @@ def follow(module: Any, sample: Any, is_leaf: Callable[[Any], bool]) -> Record:
 
 
 def _observe(root: Any, graph: Any, sample: Any) -> tuple[Record, Any]:
-    """Run the graph, and note the shapes that it shows."""
+    """Run the graph, and record the shapes of its values."""
     import torch
 
     shapes: dict[str, tuple[int, ...] | None] = {}
@@ -89,12 +89,12 @@ def _observe(root: Any, graph: Any, sample: Any) -> tuple[Record, Any]:
         return value
 
     interpreter.run_node = observed
-    given = first(interpreter.run(sample.clone()))
-    return Record(graph, root, shapes, frozenset(tuples)), given
+    output = first(interpreter.run(sample.clone()))
+    return Record(graph, root, shapes, frozenset(tuples)), output
 
 
 def _not_followed(e: Exception) -> Finding:
-    """A branch on a tensor, or a stand-in where Python or torch needs a number of its own."""
+    """Return the finding on a branch on a tensor, or on a stand-in where a number is needed."""
     import torch
 
     what = f"the forward method cannot be followed: {first_line(e)}"
@@ -102,21 +102,21 @@ def _not_followed(e: Exception) -> Finding:
         return error(
             "EXPORT-TRACE",
             what,
-            why="its course must not depend on the values of its input",
+            why="its control flow must not depend on the values of its input",
             fix="give it the form forward(x, state=None) without branches on tensors",
         )
     return error(
         "EXPORT-TRACE",
         f"{what}{_line(e)}",
-        why="it runs once with a stand-in for the input, whose sizes are no numbers: "
-        "torch.zeros(x.shape[0], n) fails. Where that line makes the first value of something that "
-        "is led back, the module is recurrent, and recurrent modules cannot be exported yet",
-        fix="let cells begin from state=None, and lead nothing else from one step to the next",
+        why="it runs once with a stand-in for the input, whose sizes are not numbers: "
+        "torch.zeros(x.shape[0], n) fails. Where that line makes the first value of a signal that "
+        "leads back, the module is recurrent, and recurrent modules cannot be exported yet",
+        fix="start cells from state=None, and pass nothing else from one step to the next",
     )
 
 
 def _line(e: Exception) -> str:
-    """The line of the user's own code that raised, where it is known."""
+    """Return the line of the user's code that raised, if it is known."""
     import torch
 
     ours = [f for f in traceback.extract_tb(e.__traceback__) if f.name == "forward"]
@@ -146,21 +146,21 @@ def _compare(recorded: Any, wanted: Any) -> None:
     raise InputError(
         error(
             "EXPORT-TRACE-DIFFERS",
-            "what was recorded gives another output than the module itself",
-            why="something is random, or is changed in place while it is still in use",
+            "the recorded step gives another output than the module",
+            why="a value is random, or is changed in place while it is still in use",
             fix="write x = x + y for x += y, and make the forward method deterministic",
         )
     )
 
 
 def layer_name(node: Any) -> str:
-    """The name in the user's model, or fx's name for a bare function."""
+    """Return the name in the user's model, or fx's name for a bare function."""
     module = node.op == "call_module"
     return str(node.target).removeprefix(PREFIX) if module else str(node.name)
 
 
 def first(value: Any) -> Any:
-    """The signal of (signal, state): what is given first."""
+    """Return the signal of (signal, state): the first item."""
     while isinstance(value, tuple | list) and value:
         value = value[0]
     return value
@@ -168,7 +168,7 @@ def first(value: Any) -> Any:
 
 @contextmanager
 def evaluation(module: Any) -> Iterator[None]:
-    """In evaluation mode, and afterwards as it was, layer by layer."""
+    """Set evaluation mode, and restore the mode of each layer afterwards."""
     training = [(m, m.training) for m in module.modules()]
     module.eval()
     try:

@@ -1,4 +1,4 @@
-"""Finds the torch module that a command line names."""
+"""Import of the torch module that a command line names, and of its weights."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ CONTRACT = "return (module, (2, 34, 34)), or set module.input_shape"
 
 
 def load(source: str | Factory, weights: str | os.PathLike[str] | None = None) -> tuple[Any, Shape]:
-    """The torch module that a factory gives, filled with weights, and its input shape.
+    """Return the torch module that a factory gives, filled with weights, and its input shape.
 
     `source` is the factory or its name "package.module:factory", imported as Python
-    does, with the current folder as the last place to look. It gives a module with an
+    does; the current folder is searched last. It returns a module with an
     attribute `input_shape` (without batch and time), or a pair of the two. `weights` is
     a state_dict, in torch's format (read without running code from it) or as
     safetensors. Norse's time constants and thresholds are not in a state_dict: they
@@ -66,7 +66,7 @@ def _imported(source: str) -> Factory:
             error(
                 "EXPORT-SOURCE",
                 f"{source!r} is not of the form package.module:factory",
-                fix=f"name a function without arguments that has this end: {CONTRACT}",
+                fix=f"name a function without arguments that ends like this: {CONTRACT}",
             )
         )
     if os.getcwd() not in sys.path:
@@ -75,11 +75,11 @@ def _imported(source: str) -> Factory:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
-            found: Any = importlib.import_module(where)
+            value: Any = importlib.import_module(where)
         imported = True
         for part in name.split("."):
-            found = getattr(found, part)
-    except Exception as e:  # whatever the user's module raises while it is imported
+            value = getattr(value, part)
+    except Exception as e:  # the user's module can raise anything while it is imported
         raise UsageError(
             error(
                 "EXPORT-SOURCE",
@@ -87,11 +87,11 @@ def _imported(source: str) -> Factory:
                 fix=f"name a function that {where} has" if imported else _importable(source),
             )
         ) from e
-    if not callable(found):
-        what = f"{source!r} is no function, but a {type(found).__name__}"
+    if not callable(value):
+        what = f"{source!r} is a {type(value).__name__}, not a function"
         fix = f"write a function without arguments around it: {CONTRACT}"
         raise UsageError(error("EXPORT-SOURCE", what, fix=fix))
-    return cast(Factory, found)
+    return cast(Factory, value)
 
 
 def _importable(source: str) -> str:
@@ -122,7 +122,7 @@ def _fill(module: Any, weights: Path) -> None:
         raise MissingFileError(
             error(
                 "EXPORT-WEIGHTS-MISSING",
-                f"there is no file {str(weights)!r}",
+                f"the file {str(weights)!r} does not exist",
                 fix="give --weights a file that torch.save(module.state_dict(), FILE) wrote",
             )
         )
@@ -143,9 +143,9 @@ def _fill(module: Any, weights: Path) -> None:
 
 
 def brief(e: Exception) -> str:
-    """What another library says, without the advice on itself that follows it.
+    """Return the message of another library without the advice that follows it.
 
-    A first line that only announces the second brings it along.
+    A first line that ends with a colon is returned with the second.
     """
     lines = [line.strip() for line in str(e).splitlines() if line.strip()] or [type(e).__name__]
     return " ".join(lines[: 2 if lines[0].endswith(":") else 1])

@@ -1,10 +1,10 @@
-"""Several steps of a module with its own state, beside the layers that were exported from it.
+"""Comparison of several steps of a module with the layers that were exported from it.
 
 torch.fx sees the first step only, where a state is None. So the module runs on, and in every
-step each of its layers must be called as in the first, take what the layers before it gave, and
-give what its counterpart gives for that input: the float reference of connections (but for the
-order of float32 sums) and, spike by spike, of neurons. At last the whole network runs in the
-reference on the same input. Each layer gets the module's own input, so no rounding grows.
+step each of its layers must be called as in the first, take the output of the layers before it,
+and give the output of its counterpart for that input: of the float reference for connections (up
+to the order of float32 sums) and, spike by spike, for neurons. Finally the whole network runs in
+the reference on the same input. Each layer gets the module's input, so rounding does not grow.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from .follow import evaluation, first, first_line
 from .trace import INPUT, Call, Step
 
 STEPS = 10
-"""The steps of the delays come on top."""
+"""Steps of a comparison, without those of the delays."""
 BEHIND = 2
-"""Spikes of this many last steps do not count: what they lead to is not seen any more."""
+"""Last steps whose spikes do not count, because their effect comes after the run."""
 SEED = 0
 SCALES = (1.0, 4.0, 16.0, 64.0, 256.0)
-"""Sizes of the input, the first of which makes every spiking layer fire."""
+"""Sizes of the input; the first with which every spiking layer fires is used."""
 SLACK = 1e-4
 """Tolerance, relative to the largest value of a layer: float32 sums in another order."""
 WHOLE = 1e-2
@@ -46,7 +46,7 @@ RECURRENT = (
 
 @dataclass(frozen=True, eq=False)
 class Event:
-    """One call of a layer: what it took and gave, without the batch."""
+    """One call of a layer: its input and output, without the batch."""
 
     module: Any
     name: str
@@ -57,7 +57,7 @@ class Event:
 def compared(
     module: Any, sample: Any, step: Step, nodes: Mapping[str, Node], network: Network
 ) -> list[Finding]:
-    """Raise an InputError where the module does another thing than the network in some step.
+    """Raise an InputError if the module differs from the network in a step.
 
     Returns a warning for each spiking layer that no input made fire.
     """
@@ -76,13 +76,13 @@ def compared(
 
 @contextmanager
 def _events(module: Any) -> Iterator[list[Event]]:
-    """Every call of a layer is appended to the list."""
+    """Record every call of a layer in the list that is yielded."""
     seen: list[Event] = []
     hooks = []
 
     def watched(name: str) -> Any:
-        def hook(layer: Any, taken: Any, given: Any) -> None:
-            seen.append(Event(layer, name, _array(taken), _array(given)))
+        def hook(layer: Any, taken: Any, output: Any) -> None:
+            seen.append(Event(layer, name, _array(taken), _array(output)))
 
         return hook
 
@@ -102,14 +102,14 @@ def _array(value: Any) -> Array:
 
 
 def _run(module: Any, inputs: Sequence[Any], seen: list[Event]) -> Iterator[tuple[Array, Any]]:
-    """(output, calls) of each step; the states go back in as the module gave them."""
+    """Yield (output, calls) of each step; the module's states are passed back unchanged."""
     takes = len(inspect.signature(module.forward).parameters) - 1
     state: Sequence[Any] = ()
     for t, x in enumerate(inputs):
         seen.clear()
         try:
             value = module(x.clone(), *state)
-        except Exception as e:  # whatever the forward method raises when it gets its state back
+        except Exception as e:  # the forward method can raise anything when it gets its state back
             raise InputError(
                 _differs(
                     f"step {t} fails: {first_line(e)}",
@@ -129,7 +129,7 @@ def _loudest(
     seen: list[Event],
     steps: int,
 ) -> tuple[list[Any], list[str]]:
-    """The first input on which all spiking layers fire, or most; and the names of the others."""
+    """Return the first input on which all spiking layers fire, or most; and the other names."""
     spiking = {
         id(c.module): c.name
         for c in step.calls
@@ -180,22 +180,22 @@ def _each_layer(
         usual = names if usual is None else usual
         if names != usual:
             raise InputError(_other_calls(t, usual, names))
-        made = iter(events)
+        calls = iter(events)
         signals = {INPUT: _array(inputs[t])}
         for call in step.calls:
             taken = _sum(signals, call.sources)
-            event = _next(made, call)
+            event = _next(calls, call)
             if event is not None and not _close(taken, event.taken):
                 raise InputError(
                     _differs(
-                        f"in step {t} it takes something else than what leads to it gives",
+                        f"in step {t} its input is not the output of the layers before it",
                         layer=call.name,
                     )
                 )
             taken = taken if event is None else event.taken
-            signals[call.name] = given = _given(call, taken, event)
+            signals[call.name] = theirs = _output(call, taken, event)
             ours = work[call.name](taken[None].astype(np.float32))[0]
-            if not _agree(nodes[call.name], ours, given):
+            if not _agree(nodes[call.name], ours, theirs):
                 raise InputError(_other_value(t, call.name))
         if not _close(_sum(signals, step.output), output):
             raise InputError(_differs(f"in step {t} the output is not what its last layer gives"))
@@ -204,12 +204,12 @@ def _each_layer(
 
 
 def _next(events: Iterator[Event], call: Call) -> Event | None:
-    """The event of this call; None for a function of torch, which leaves no event."""
+    """Return the event of this call; None for a function of torch, which has no event."""
     ahead = (e for e in events if e.module is call.module)
     return next(ahead, None) if call.in_model else None
 
 
-def _given(call: Call, taken: Array, event: Event | None) -> Array:
+def _output(call: Call, taken: Array, event: Event | None) -> Array:
     import torch
 
     if event is None:
@@ -224,17 +224,17 @@ def _sum(signals: Mapping[str, Array], names: Sequence[str]) -> Array:
     return total
 
 
-def _agree(node: Node, ours: Array, given: Array) -> bool:
+def _agree(node: Node, ours: Array, theirs: Array) -> bool:
     if type(node) is Population and node.spikes:
-        return np.array_equal(ours, given)
-    return _close(ours, given)
+        return np.array_equal(ours, theirs)
+    return _close(ours, theirs)
 
 
-def _close(ours: Array, given: Array) -> bool:
-    if ours.shape != given.shape:
+def _close(ours: Array, theirs: Array) -> bool:
+    if ours.shape != theirs.shape:
         return False
-    most = max(float(np.abs(a).max(initial=0)) for a in (ours, given))
-    return bool(np.all(np.abs(ours - given) <= SLACK * most + 1e-6))
+    largest = max(float(np.abs(a).max(initial=0)) for a in (ours, theirs))
+    return bool(np.all(np.abs(ours - theirs) <= SLACK * largest + 1e-6))
 
 
 # --- the whole network ---------------------------------------------------------------
@@ -245,8 +245,8 @@ def _whole(network: Network, inputs: Sequence[Any], outputs: Sequence[Array]) ->
     (name,) = (n.name for n in network.of(Output))
     ours = run(network, recording, record=[name]).outputs[name].dense()
     wanted = np.stack(outputs)
-    most = max(float(np.abs(a).max(initial=0)) for a in (ours, wanted))
-    wrong = np.abs(ours - wanted) > SLACK * most + 1e-6
+    largest = max(float(np.abs(a).max(initial=0)) for a in (ours, wanted))
+    wrong = np.abs(ours - wanted) > SLACK * largest + 1e-6
     if wrong.sum() > WHOLE * np.count_nonzero(wanted):
         t = int(np.argwhere(wrong)[0][0])
         raise InputError(
@@ -261,7 +261,7 @@ def _whole(network: Network, inputs: Sequence[Any], outputs: Sequence[Array]) ->
 
 
 def _differs(what: str, layer: str | None = None, why: str = RECURRENT, fix: str = "") -> Finding:
-    fix = fix or "do the same in every step, with no way back through a state"
+    fix = fix or "do the same in every step, without feedback through a state"
     return error("EXPORT-STEPS", what, layer=layer, why=why, fix=fix)
 
 
@@ -270,20 +270,21 @@ def _other_calls(t: int, usual: Sequence[str], names: Sequence[str]) -> Finding:
         [n for n in dict.fromkeys(a) if a.count(n) > b.count(n)]
         for a, b in ((list(names), list(usual)), (list(usual), list(names)))
     )
-    said = [f"it also calls {', '.join(map(repr, more))}"] if more else []
-    said += [f"it does not call {', '.join(map(repr, less))}"] if less else []
-    what = " and ".join(said) or "it calls its layers in another order"
+    texts = [f"it also calls {', '.join(map(repr, more))}"] if more else []
+    texts += [f"it does not call {', '.join(map(repr, less))}"] if less else []
+    what = " and ".join(texts) or "it calls its layers in another order"
     layer = next(iter(more + less), None)
-    return _differs(f"in step {t} {what}, other than in the first step", layer=layer)
+    return _differs(f"in step {t} {what}, unlike in the first step", layer=layer)
 
 
 def _other_value(t: int, layer: str) -> Finding:
     return _differs(
-        f"in step {t} it gives something else than the exported layer does for the same input",
+        f"in step {t} it gives another output than the exported layer for the same input",
         layer=layer,
-        why="the exported layer keeps its own state from step to step; the module may not hand "
+        why="the exported layer keeps its own state from step to step; the module may not pass "
         "the state on, or may change it",
-        fix="hand each cell the state that it gave, unchanged (norse.torch.SequentialState does)",
+        fix="pass each cell the state that it returned, unchanged (norse.torch.SequentialState "
+        "does so)",
     )
 
 

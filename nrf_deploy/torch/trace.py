@@ -1,8 +1,8 @@
-"""What a torch module does in one step of time, as a list of calls.
+"""One time step of a torch module as a list of calls.
 
-Additions become several sources of one call; what changes nothing in evaluation
-(Dropout, Identity) is stepped over; the states that travel beside the signal belong to
-the cells and are left out.
+Additions become several sources of one call; layers that change nothing in evaluation
+(Dropout, Identity) are skipped; the states beside the signal belong to the cells and are left
+out.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ INPUT = "<input>"
 SAME_TENSOR = ("clone", "contiguous", "detach")
 ABOUT_A_TENSOR = ("size", "dim", "numel", "shape", "dtype", "device", "ndim")
 STATE_FIX = (
-    "let cells begin from state=None; where this begins what later steps lead back, the module is "
+    "start cells from state=None; if this is the first value of a feedback signal, the module is "
     "recurrent, and recurrent modules cannot be exported yet"
 )
 FUNCTION_FIX = {
-    "cat": "NIR has no concatenation: give each branch a layer of its own and add what they give",
+    "cat": "NIR has no concatenation: give each branch its own layer and add their outputs",
     "stack": "add the branches with +",
     "max_pool2d": "use torch.nn.AvgPool2d or a convolution with a stride",
     "avg_pool2d": "use the module torch.nn.AvgPool2d",
@@ -37,7 +37,7 @@ FUNCTION_FIX = {
     "add_": "write x = x + y",
     "zeros_like": STATE_FIX,
     "new_zeros": STATE_FIX,
-    "getitem": "let the weights of a layer pick the part of a signal that is needed",
+    "getitem": "select the part of a signal by the weights of a layer",
 }
 
 Sources = tuple[str, ...]
@@ -45,11 +45,11 @@ Sources = tuple[str, ...]
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """One layer at work: `module` on the sum of `sources`, shapes without batch.
+    """A call of one layer: `module` on the sum of `sources`, shapes without batch.
 
-    `faults` say why it cannot be exported, where that is seen already here; `rectified` that
-    a ReLU followed it, which is gone; `in_model` that the module is one of the model's own, and
-    no function of torch.
+    `faults`: reasons why it cannot be exported, as far as they are known here. `rectified`: a
+    ReLU followed it and was merged. `in_model`: the module belongs to the model and is not a
+    function of torch.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Call:
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """What a module does in one step: calls in the order of work, and what it gives."""
+    """One step of a module: its calls in their order, and its output."""
 
     calls: tuple[Call, ...]
     output: Sources
@@ -73,7 +73,7 @@ class Step:
 
 
 def trace(module: Any, sample: Any, is_leaf: Callable[[Any], bool]) -> Step:
-    """`sample` has a batch of one; its shape counts, its values do not."""
+    """Return the calls of one step; of `sample`, with a batch of one, only the shape is used."""
     record = follow(module, sample, is_leaf)
     reader = _Reader(record)
     for node in record.graph.nodes:
@@ -82,10 +82,10 @@ def trace(module: Any, sample: Any, is_leaf: Callable[[Any], bool]) -> Step:
 
 
 class _Reader:
-    """Reads the fx graph node by node.
+    """A reader of the fx graph, node by node.
 
-    `signals[node]` are the names whose sum the node carries, or None where it is no
-    signal: a state, a shape, a constant.
+    `signals[node]` are the names whose sum the node carries, or None if it is not a signal but
+    a state, a shape or a constant.
     """
 
     def __init__(self, record: Record):
@@ -139,7 +139,7 @@ class _Reader:
         return self._call(node, None, _no_function(name, node))
 
     def _add(self, node: Any) -> Sources:
-        """Sources side by side. The 0 that Python's sum() starts with adds nothing."""
+        """Return the sources of both operands; the 0 that Python's sum() starts with adds none."""
         signals = [a for a in node.args if not (isinstance(a, int) and a == 0)]
         parts = [self._signal(a) or () for a in signals]
         if len(parts) == 1 and parts[0] and not node.kwargs:
@@ -170,12 +170,12 @@ class _Reader:
             faults = (*faults, _no_signal(name, _made_here(operand)))
         before, after = self._shape(operand), self._shape(node)
         own = node.op == "call_module"
-        made = Call(name, module, sources or (), before, after, faults, in_model=own)
-        self.calls.append(made)
+        call = Call(name, module, sources or (), before, after, faults, in_model=own)
+        self.calls.append(call)
         return (name,)
 
     def _end(self, node: Any) -> None:
-        """The first thing that forward returns is the signal, the rest should be states."""
+        """Read the output of forward: first the signal, then states."""
         value = node.args[0]
         head = value[0] if isinstance(value, tuple | list) and value else value
         output = self._signal(head)
@@ -188,7 +188,7 @@ class _Reader:
         self.beside = {name for signal in others for name in signal} - set(output)
 
     def step(self) -> Step:
-        """Without the calls on which nothing of the output depends."""
+        """Return the step without the calls on which the output does not depend."""
         alive = set(self.output)
         for call in reversed(self.calls):
             if call.name in alive:
@@ -206,14 +206,14 @@ class _Reader:
 
 
 def unused(name: str, taken: set[str]) -> str:
-    """A module that is called again gets a number."""
+    """Return a name that is not taken: a module that is called again gets a number."""
     tries = (name if n == 1 else f"{name}_{n}" for n in count(1))
     return next(t for t in tries if t not in taken)
 
 
 def _flatten_axes(node: Any) -> tuple[int, int]:
-    given = dict(zip(("start_dim", "end_dim"), node.args[1:], strict=False)) | node.kwargs
-    return given.get("start_dim", 0), given.get("end_dim", -1)
+    axes = dict(zip(("start_dim", "end_dim"), node.args[1:], strict=False)) | node.kwargs
+    return axes.get("start_dim", 0), axes.get("end_dim", -1)
 
 
 def _foreign_state(node: Any) -> Iterator[Finding]:
@@ -222,8 +222,8 @@ def _foreign_state(node: Any) -> Iterator[Finding]:
             "EXPORT-STATE",
             "it is called with more than its input in the first step",
             layer=layer_name(node),
-            why="a cell starts from its own first state, and its state belongs to it alone",
-            fix="call it with state=None in the first step, later with what it gave itself",
+            why="a cell starts from its own first state, which nothing else may set",
+            fix="call it with state=None in the first step, later with the state that it returned",
         )
 
 
@@ -233,7 +233,7 @@ def _hooks(node: Any, module: Any) -> Iterator[Finding]:
             "EXPORT-HOOK",
             "it carries forward hooks",
             layer=layer_name(node),
-            why="a hook may change what goes in or comes out, and a chip knows none",
+            why="a hook may change the input or output, and a chip cannot run it",
             fix="remove the hooks before the export",
         )
 
@@ -248,7 +248,7 @@ def _no_function(name: str, node: Any) -> Finding:
 
 
 def _made_here(value: Any) -> bool:
-    """Made of numbers and sizes alone, as torch.zeros is, and of nothing that a layer gave."""
+    """Return True for a value made of numbers and sizes only, as torch.zeros is."""
     if not hasattr(value, "op"):
         return True
     name = getattr(value.target, "__name__", value.target)
@@ -262,17 +262,17 @@ def _no_signal(layer: str, made_here: bool) -> Finding:
     if made_here:
         return error(
             "EXPORT-NO-SIGNAL",
-            "in the first step it takes a constant (as torch.zeros), no signal",
+            "in the first step its input is a constant (as torch.zeros), not a signal",
             layer=layer,
-            why="a constant that later steps replace by what a layer gave is a connection back: "
+            why="a constant that later steps replace by the output of a layer is feedback: "
             "recurrent modules cannot be exported yet",
             fix="train a model without this connection; a constant goes into the bias of a layer",
         )
     return error(
         "EXPORT-NO-SIGNAL",
-        "the state of a cell stands where a signal is needed",
+        "its input is the state of a cell; expected a signal",
         layer=layer,
-        fix="hand on what a cell gives first; LIBoxCell and LICell give their voltage",
+        fix="use the first value that a cell returns; LIBoxCell and LICell return their voltage",
     )
 
 
@@ -280,8 +280,8 @@ def _second_output() -> Finding:
     return error(
         "EXPORT-OUTPUTS",
         "forward returns the signal of a second layer beside its output",
-        why="one output is exported, and what is returned beside it must be a state of the cells",
-        fix="return (y, state); add signals up in a layer, or export one model for each output",
+        why="one output is exported, and the other values returned must be states of the cells",
+        fix="return (y, state); add signals in a layer, or export one model for each output",
     )
 
 
@@ -292,6 +292,6 @@ def _unused_finding(layer: str) -> Finding:
 def _beside_finding(layer: str) -> Finding:
     return info(
         "EXPORT-BESIDE",
-        "it is returned beside the output; only the first thing returned becomes an output",
+        "it is returned beside the output; only the first value returned becomes an output",
         layer=layer,
     )

@@ -15,18 +15,18 @@ SHOWN = 8
 
 
 def lost(module: Any, step: Step) -> Iterator[Finding]:
-    """Refuse parameters, buffers of layers, and cells that the graph does not hold."""
+    """Yield an error for parameters, buffers of layers, and cells that are not in the graph."""
     from .delay import is_delay
 
     called = [c.module for c in step.calls if c.module is not None]
-    held = {id(t) for m in called for t in (*m.parameters(), *m.buffers(), *_numbers(m))}
+    exported = {id(t) for m in called for t in (*m.parameters(), *m.buffers(), *_numbers(m))}
     inside = {id(m) for whole in called for m in whole.modules()}
-    names = [n for n, p in module.named_parameters() if id(p) not in held]
+    names = [n for n, p in module.named_parameters() if id(p) not in exported]
     for name, layer in module.named_modules():
         if id(layer) in inside:
             continue
         if is_layer(layer):
-            names += [f"{name}.{n}" for n, b in layer.named_buffers() if id(b) not in held]
+            names += [f"{name}.{n}" for n, b in layer.named_buffers() if id(b) not in exported]
         elif is_cell(layer) or is_delay(layer):
             names.append(name)
     if names:
@@ -42,5 +42,5 @@ def lost(module: Any, step: Step) -> Iterator[Finding]:
 
 
 def _numbers(cell: Any) -> Iterator[Any]:
-    """A cell's time constants and voltages, which may be parameters of the module around it."""
+    """Yield a cell's time constants and voltages; they may be parameters of another module."""
     yield from getattr(cell, "p", ()) if is_cell(cell) else ()

@@ -57,12 +57,12 @@ def test_nothing_is_written_then(
 @pytest.mark.parametrize(
     ("name", "layer", "said"),
     [
-        ("no_weights_back", "l", "it takes something else"),
+        ("no_weights_back", "l", "its input is not the output"),
         ("shared", "i", "in step 1 it also calls 'i'"),
-        ("halved", "li", "in step 1 it gives something else"),
-        ("forgetful", "li", "in step 1 it gives something else"),
-        ("without_state", "1", "in step 1 it gives something else"),
-        ("counting", "li", "in step 3 it takes something else"),
+        ("halved", "li", "in step 1 it gives another output"),
+        ("forgetful", "li", "in step 1 it gives another output"),
+        ("without_state", "1", "in step 1 it gives another output"),
+        ("counting", "li", "in step 3 its input is not the output"),
     ],
 )
 def test_a_later_step_that_does_something_else_is_refused_by_its_layer(
