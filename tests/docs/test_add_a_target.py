@@ -135,7 +135,7 @@ def test_every_case_with_neurons_that_remember_names_the_same_cause(broken: Path
     [
         ('spike = v > p["threshold"]', 'spike = v >= p["threshold"]', "meets-threshold",
          "right if threshold were one more"),
-        (' + p["bias"]', "", "bias", f"{SEEN} no case that was met needs: bias of a layer."),
+        (' + p["bias"]', "", "bias", f"{SEEN} no passing case needs: bias of a layer."),
         ("total << 6", "total << 5", "sums", "right if the weights were twice as large"),
         ("return total << 6", "return -(total << 6)", "sums", "right if the weights were negated"),
         ('"v": np.where(spike, 0, v)', '"v": v', "sums",

@@ -38,7 +38,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Case:
-    """A benchmark: `make` builds the problem, or raises MissingError with what to install."""
+    """A benchmark: `make` builds the problem, or raises MissingError if a part is missing."""
 
     name: str
     about: str
@@ -79,19 +79,19 @@ def _modules() -> Iterable[Any]:
 
 
 def cases() -> dict[str, Case]:
-    """Return the networks by name; refuse where none are installed: the wheel holds none."""
-    found = {c.name: c for m in _modules() for c in m.cases()}
-    if not found:
+    """Return the networks by name; refuse if none are installed: the wheel has none."""
+    networks = {c.name: c for m in _modules() for c in m.cases()}
+    if not networks:
         raise MissingError(
             error(
                 "BENCH-NONE",
                 "no networks to measure are installed",
-                why="they are in the repository, with the tools that they are measured beside; "
-                "the package holds neither",
+                why="they are in the repository, with the tools that they are compared with; "
+                "the package has neither",
                 fix="in a checkout of nrf-deploy: pip install -e . -e benchmarks/peers",
             )
         )
-    return found
+    return networks
 
 
 def peers() -> dict[str, Peer]:

@@ -1,4 +1,4 @@
-"""What a back end is held against: programs, inputs, and the traces that they must give."""
+"""Conformance cases for back ends: programs, inputs, and the expected traces."""
 
 from .case import Case, Image, Kit, Unknown
 from .result import Conformance, Result

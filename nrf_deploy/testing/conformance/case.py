@@ -1,9 +1,9 @@
-"""The nouns: a case is a program (or a model), an input, and the trace that must come of it.
+"""Conformance cases: a program (or a model), an input, and the expected trace.
 
-A program's expected values hold bit for bit: a vendor's simulator, a chip or the plain rules of
-its arithmetic made them. A model's are floats; an integer machine meets them up to `units` of
-its own last bit, so such cases have weights, decays and thresholds that lose nothing in a
-few bits, and what differs is meaning and not rounding.
+A program's expected values hold bit for bit: they come from a vendor's simulator, a chip or the
+plain rules of its arithmetic. A model's are floats; an integer machine must meet them up to
+`units` of its last bit. The weights, decays and thresholds of such cases are exact in a few bits,
+so that a difference is one of meaning and not of rounding.
 """
 
 from __future__ import annotations
@@ -25,8 +25,11 @@ from nrf_deploy.ir.recording import Recording, Trace
 
 @dataclass(frozen=True, eq=False)
 class Unknown:
-    """Where a recording does not show a variable: at values that are codes, or where `mask`
-    (steps, *shape) says so. With neither it shows the variable nowhere."""
+    """The places at which a recording does not show a variable.
+
+    They are the values in `codes`, and those where `mask` (steps, *shape) is true. With neither
+    the recording does not show the variable at all.
+    """
 
     why: str
     codes: tuple[int, ...] = ()
@@ -40,12 +43,12 @@ class Unknown:
 
 
 Hidden = Mapping[str, Mapping[str, Unknown]]
-"""By layer and variable; "output" is what a layer gives."""
+"""By layer and variable; "output" is the output of the layer."""
 
 
 @dataclass(frozen=True)
 class Image:
-    """The bytes that a board would receive for a program, as their SHA-256, and who made them."""
+    """The SHA-256 of the bytes that a board would receive for a program, and their origin."""
 
     sha256: str
     made_by: str
@@ -57,12 +60,12 @@ Judge = Callable[[Target, str], Sequence[Finding]]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Case:
-    """`covers` names the rules that it needs, in words.
+    """A conformance case.
 
-    `subject` is a Bundle that holds a program built by hand, or a model. `expected` is as a run
-    gives it, `behind` steps later than the program's own. `made_by` says who made the expected
-    values, in which version. `judge`, where there is one, finds
-    what is wrong with a target itself: no trace is expected.
+    `covers` names the rules that it needs, in words. `subject` is a Bundle with a program built
+    by hand, or a model. `expected` is the trace of a run, `behind` steps later than that of the
+    program. `made_by` names the source of the expected values and its version. `judge`
+    returns the errors of a target; such a case has no expected trace.
     """
 
     name: str
@@ -80,12 +83,12 @@ class Case:
 
     @property
     def arithmetic(self) -> str | None:
-        """None of a model: each target has its own."""
+        """The arithmetic of the program; None for a model, which each target compiles."""
         return self.subject.program.arithmetic if isinstance(self.subject, Bundle) else None
 
     @property
     def title(self) -> str:
-        """Its name among the cases of all kits."""
+        """The name among the cases of all kits."""
         return f"{self.arithmetic or 'model'}/{self.name}"
 
     @property
@@ -97,15 +100,15 @@ class Case:
         return tuple(self.expected.outputs)
 
     def shown(self, left: Trace) -> Trace:
-        """The expected trace with the values of `left` wherever it shows nothing."""
+        """Return the expected trace with the values of `left` where it shows none."""
         outputs = {n: self._output(n, r, left) for n, r in self.expected.outputs.items()}
         states = {
             name: {
                 v: self._known(name, v, x, left.states[name][v])
-                for v, x in held.items()
+                for v, x in of_layer.items()
                 if v in left.states.get(name, {})
             }
-            for name, held in self.expected.states.items()
+            for name, of_layer in self.expected.states.items()
         }
         return replace(self.expected, outputs=outputs, states=states)
 
@@ -129,8 +132,11 @@ class Case:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Kit:
-    """`engines` names those that follow another arithmetic than their target's programs say,
-    and which: they run the cases of that arithmetic only."""
+    """Cases of a target.
+
+    `engines`: the arithmetic of each engine that follows another one than its target's programs
+    state; such an engine runs the cases of that arithmetic only.
+    """
 
     about: str
     cases: tuple[Case, ...]
@@ -146,9 +152,9 @@ class Kit:
 
 def _faults(case: Case) -> Iterator[str]:
     if not case.layers:
-        yield "it expects nothing of any layer"
-    elif (most := max(r.steps for r in case.expected.outputs.values())) <= case.behind:
-        yield f"it is {case.behind:,} steps behind, and expects {most:,} of them"
+        yield "it has no expected output"
+    elif (longest := max(r.steps for r in case.expected.outputs.values())) <= case.behind:
+        yield f"it is {case.behind:,} steps behind, and has {longest:,} expected steps"
     if isinstance(case.subject, Bundle):
         shapes = {p.name: p.shape for p in case.subject.program.populations}
     else:
@@ -164,11 +170,11 @@ def _faults(case: Case) -> Iterator[str]:
                 yield f"the mask of {v!r} of {name!r} has the shape {unknown.mask.shape}"
     for name in case.hidden:
         if name not in case.layers:
-            yield f"it hides states of the layer {name!r}, of which it expects nothing"
+            yield f"it hides states of the layer {name!r}, which has no expected output"
 
 
 def by_hand(program: Program, target: str, chip: str, version: str) -> Bundle:
-    """A bundle around a program that no model stands behind."""
+    """Return a bundle around a program that has no model."""
     ports: Sequence[Input] = [Input(name=p.name, port_shape=p.shape) for p in program.ports]
     return Bundle(
         network=Network(tuple(ports), (), dt=1.0),

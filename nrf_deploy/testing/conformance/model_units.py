@@ -1,9 +1,9 @@
 """A machine's integers in the units of a model, for cases that expect floats.
 
-A machine may round in every step, and what was rounded stays in the potential for as long as
-the leak lets it. So a state that is within `units` of the machine's last bit of what is expected
-counts as met; a spike is a spike, and must be there in its step. Where a model resets to other
-values than 0 a chip may count its potential from another origin: there only spikes count.
+A machine may round in every step, and the rounding stays in the potential until it leaks. So a
+state within `units` of the machine's last bit of the expected value counts as met; a spike must
+be in its step. If a model resets to a value other than 0, a chip may count its potential from
+another origin: then only spikes count.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from .case import Case
 
 
 def in_its_units(bundle: Bundle, case: Case, raw: Trace) -> Trace:
-    """A run of the bundle as the case expects it: of a program as it is."""
+    """Return a run in the units of the case: the run of a program is not changed."""
     return raw if case.arithmetic else _in_floats(bundle, case, raw)
 
 
 def _in_floats(bundle: Bundle, case: Case, raw: Trace) -> Trace:
-    """The run in the model's steps and units, with what is near enough set to the expected."""
+    """Return a run in the model's steps and units; values near enough become the expected ones."""
     scales = {o.population: o.scale for o in bundle.program.origins}
     late = latency(bundle, "emulator")
     outputs, states = {}, {}
@@ -42,17 +42,17 @@ def _in_floats(bundle: Bundle, case: Case, raw: Trace) -> Trace:
         outputs[name] = own
         node = bundle.network[name]
         shifted = type(node) is Population and np.any(node.rule.origin)
-        held = {} if shifted else raw.states.get(name, {})
+        traces = {} if shifted else raw.states.get(name, {})
         states[name] = {
-            v: _near(held[v][late.get(name, 0) :][: len(x)], x, scale[v], case.units)
+            v: _near(traces[v][late.get(name, 0) :][: len(x)], x, scale[v], case.units)
             for v, x in case.expected.states.get(name, {}).items()
-            if v in held and v in scale
+            if v in traces and v in scale
         }
     return replace(raw, outputs=outputs, states=states)
 
 
 def _near(integers: Array, expected: Array, scale: Array, units: int) -> Array:
-    """Floats: those that are expected where the integers are within `units` of them."""
+    """Return the expected floats where the integers are within `units`, else the integers' own."""
     unit = spread(scale, integers.shape[1:])
     wanted = expected[: len(integers)]
     close = np.abs(integers - wanted * unit) <= units + 1e-6 * np.abs(wanted * unit)

@@ -1,4 +1,4 @@
-"""What became of the cases that an engine was held against."""
+"""Results of an engine on the cases of its kits."""
 
 from __future__ import annotations
 
@@ -18,8 +18,12 @@ BAD: tuple[Status, ...] = ("differs", "missing", "broke")
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """`raw` is what the back end gave; `findings` are why it refused, or how it broke. `unseen`
-    are states that it does not show, which nobody compared. `cause` was tried, `hint` was seen."""
+    """The result of one case.
+
+    `raw` is the trace of the back end; `findings` are the reasons of a refusal or a failure.
+    `unseen` are states that the back end does not show, and that were not compared. `cause` was
+    confirmed by a trial, `hint` was observed.
+    """
 
     case: Case
     status: Status

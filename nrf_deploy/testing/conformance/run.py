@@ -1,4 +1,4 @@
-"""Runs the cases of a kit on a back end and says of each whether it met what was expected."""
+"""Run of the cases of a kit on a back end, and their comparison with the expected traces."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ LEFT_OUT = "CONFORMANCE-IMAGE-LEFT-OUT"
 
 @cache
 def model_kit() -> Kit:
-    """The models that any target can be held against."""
+    """Return the kit of models that every target can run."""
     return read_kit(Path(str(files(__package__).joinpath("kit"))))
 
 
@@ -70,8 +70,10 @@ def task(
     folders: Iterable[str | Path] = (),
     only: Sequence[str] = (),
 ) -> Task:
-    """The cases of the models, of the target and of these folders that this engine can run;
-    `only` names some."""
+    """Return the cases of the models, of the target and of these folders that an engine can run.
+
+    `only`: the names of the cases to keep; empty for all.
+    """
     target, chip = chip_named(chip)
     known = ("emulator", *target.engines)
     if engine not in known:
@@ -79,7 +81,7 @@ def task(
             error(
                 "ENGINE-UNKNOWN",
                 f"there is no engine {engine!r} for {chip}",
-                why="the reference is what models are held against" * (engine == "reference"),
+                why="models are compared with the reference" * (engine == "reference"),
                 fix=f"choose one of: {', '.join(known)}",
             )
         )
@@ -137,26 +139,26 @@ def run_conformance(
         UsageError: An unknown chip, engine or case, or a kit that does not exist.
         InputError: A kit that is damaged.
     """
-    asked = task(target, engine, listed("kit", kit), names("case", case))
+    plan = task(target, engine, listed("kit", kit), names("case", case))
     results = []
-    for done, each in enumerate(asked.cases):
-        progress(done, len(asked.cases))
-        results.append(held_against(asked, each))
-    return Conformance(asked.chip, engine, tuple(explained(asked, r, results) for r in results))
+    for done, each in enumerate(plan.cases):
+        progress(done, len(plan.cases))
+        results.append(run_case(plan, each))
+    return Conformance(plan.chip, engine, tuple(with_cause(plan, r, results) for r in results))
 
 
-def explained(asked: Task, result: Result, results: Iterable[Result]) -> Result:
-    """With its likely cause, where it is bad; without one, what the other cases gave is a hint."""
+def with_cause(plan: Task, result: Result, results: Iterable[Result]) -> Result:
+    """Add the likely cause to a bad result, or else a hint from the results of the other cases."""
     if not result.bad:
         return result
-    cause = likely(asked.target, result)
+    cause = likely(plan.target, result)
     return replace(result, cause=cause, hint="" if cause else hint(result, results))
 
 
-def held_against(asked: Task, case: Case) -> Result:
-    """One case; whatever the back end raises that is no refusal is its own fault, said as one."""
+def run_case(plan: Task, case: Case) -> Result:
+    """Run one case; an exception of the back end that is not a refusal becomes a finding on it."""
     try:
-        return _ran(asked, case)
+        return _ran(plan, case)
     except MissingError as missing:
         return Result(case, "missing", findings=missing.findings)
     except NrfError as refusal:
@@ -169,31 +171,31 @@ def held_against(asked: Task, case: Case) -> Result:
         return Result(case, "broke", findings=(error("CONFORMANCE-BROKE", what, why=where),))
 
 
-def _ran(asked: Task, case: Case) -> Result:
+def _ran(plan: Task, case: Case) -> Result:
     if case.judge is not None:
-        wrong = case.judge(asked.target, asked.chip)
+        wrong = case.judge(plan.target, plan.chip)
         return Result(case, "differs" if wrong else "ok", findings=tuple(wrong))
     bundle = case.subject
     if not isinstance(bundle, Bundle):
-        bundle = compile(bundle, asked.chip, calibrate=case.recording)
-    raw = _run(bundle, case, asked.engine)
+        bundle = compile(bundle, plan.chip, calibrate=case.recording)
+    raw = _run(bundle, case, plan.engine)
     left = in_its_units(bundle, case, raw)
     try:
-        comparison = _compared(asked, case, bundle, left)
-    except InputError as misfit:  # what the engine gave has not the form of what is expected
+        comparison = _compared(plan, case, bundle, left)
+    except InputError as misfit:  # the trace has another form than the expected one
         return Result(case, "differs", None, misfit.findings, bundle, raw)
     unseen = _unseen(case, comparison)
-    made = Result(case, "ok", comparison, (), bundle, raw, unseen)
+    result = Result(case, "ok", comparison, (), bundle, raw, unseen)
     if lacking := _lacking(comparison):
-        return replace(made, status="differs", findings=tuple(lacking))
+        return replace(result, status="differs", findings=tuple(lacking))
     if silent(comparison) and not any(x.state_mismatches for x in comparison.layers):
-        return replace(made, **_nothing(unseen))
-    pictures = tuple(_image(bundle, case)) if asked.engine == "emulator" else ()
+        return replace(result, **_nothing(unseen))
+    pictures = tuple(_image(bundle, case)) if plan.engine == "emulator" else ()
     differ = any(layer.first is not None for layer in comparison.layers)
     differ |= any(f.severity == "error" for f in pictures)
-    if differ and case.arithmetic is None and (narrow := _narrow(asked.target, bundle)):
-        return replace(made, status="refused", findings=narrow)
-    return replace(made, status="differs" if differ else "ok", findings=pictures)
+    if differ and case.arithmetic is None and (narrow := _narrow(plan.target, bundle)):
+        return replace(result, status="refused", findings=narrow)
+    return replace(result, status="differs" if differ else "ok", findings=pictures)
 
 
 def _narrow(target: Target, bundle: Bundle) -> tuple[Finding, ...]:
@@ -201,8 +203,8 @@ def _narrow(target: Target, bundle: Bundle) -> tuple[Finding, ...]:
     return tuple(f for f in bundle.findings if f.code in codes)
 
 
-def _compared(asked: Task, case: Case, bundle: Bundle, left: Trace) -> Comparison:
-    rules = asked.target.arithmetics[bundle.program.arithmetic]
+def _compared(plan: Task, case: Case, bundle: Bundle, left: Trace) -> Comparison:
+    rules = plan.target.arithmetics[bundle.program.arithmetic]
     models = {p.name: p.model for p in bundle.program.populations}
     return compare(
         left,
@@ -216,13 +218,16 @@ def _compared(asked: Task, case: Case, bundle: Bundle, left: Trace) -> Compariso
 def _unseen(case: Case, comparison: Comparison) -> tuple[str, ...]:
     seen = {x.layer: x.state_mismatches for x in comparison.layers}
     missed = [
-        v for n, held in case.expected.states.items() for v in held if v not in seen.get(n, ())
+        v
+        for n, variables in case.expected.states.items()
+        for v in variables
+        if v not in seen.get(n, ())
     ]
     return tuple(dict.fromkeys(missed))
 
 
 def _nothing(unseen: tuple[str, ...]) -> dict[str, Any]:
-    """No spikes, and no states either: whose fault that is depends on what could be seen."""
+    """Return the result of a case without spikes and states to compare."""
     if unseen:
         what = f"the engine does not show {', '.join(unseen)}, and this case has no spikes"
         return {"status": "refused", "findings": (error("CONFORMANCE-UNSEEN", what),)}
@@ -245,37 +250,37 @@ def _run(bundle: Bundle, case: Case, engine: str) -> Trace:
 
 
 def _image(bundle: Bundle, case: Case) -> list[Finding]:
-    """Whether what a board would receive is what it was; an absent SDK leaves that open."""
+    """Compare the image for a board with the expected one; without its SDK, say that it was not."""
     if case.image is None:
         return []
     try:
-        made = image(bundle).as_json()["sha256"]
+        digest = image(bundle).as_json()["sha256"]
     except MissingError as missing:
         why = "; ".join(f.what for f in missing.findings)
         return [info(LEFT_OUT, "the image was not compared", why=why)]
-    if made == case.image.sha256:
+    if digest == case.image.sha256:
         return []
     return [
         error(
             "CONFORMANCE-IMAGE",
-            f"the image has the SHA-256 {made}; {case.image.sha256} is expected",
+            f"the image has the SHA-256 {digest}; {case.image.sha256} is expected",
             why=f"by {case.image.made_by}",
-            fix="another version of the SDK may write it otherwise; else the way from a program "
-            "to its image has changed",
+            fix="another version of the SDK may write it differently; else the conversion of a "
+            "program to its image has changed",
         )
     ]
 
 
 def _lacking(comparison: Comparison) -> list[Finding]:
-    """Layers that the back end gave no output of, or too few steps."""
-    found = [
+    """Return errors for layers without an output of the back end, or without a step."""
+    findings = [
         error("CONFORMANCE-LACKING", "the engine gave no output of it", layer=name)
         for name, sides in comparison.uncompared.items()
         if "left" in sides
     ]
-    found += [
+    findings += [
         error("CONFORMANCE-STEPS", "the engine gave no step to compare", layer=layer.layer)
         for layer in comparison.layers
         if not layer.steps
     ]
-    return found
+    return findings

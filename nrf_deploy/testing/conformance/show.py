@@ -1,4 +1,4 @@
-"""What a kit says of a back end, for people (a table), for programs (JSON) and for CI (JUnit)."""
+"""Results of a kit as a table for people, as JSON for programs and as JUnit XML for CI."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NOT_FOUND = "not found"
 
 
 def text(c: Conformance) -> str:
-    """At most 80 columns wide. Below the table the first case of each cause is told in full."""
+    """Return the results in at most 80 columns; the first case of each cause is shown in full."""
     rows = [(r.case.title, r.status, _where(r), reason(r)) for r in c.results]
     parts = [
         wrap(f"{c.chip} on the engine {c.engine}", then="    "),
@@ -39,9 +39,9 @@ def _in_full(c: Conformance) -> Iterator[str]:
         if r.bad:
             causes.setdefault(reason(r), []).append(r)
     for first, *others in causes.values():
-        yield told(first, c.engine)
+        yield full_text(first, c.engine)
         if others:
-            alike = "Alike" if first.cause else "Likewise, each with a cause of its own perhaps"
+            alike = "Alike" if first.cause else "Likewise, perhaps each with another cause"
             yield wrap(f"{alike}: {', '.join(r.case.title for r in others)}.", "  ")
 
 
@@ -55,8 +55,8 @@ def verdict(c: Conformance) -> str:
     return f"passed: {c.count('ok')} cases" + (f", {refused} refused" if refused else "")
 
 
-def told(r: Result, engine: str) -> str:
-    """One case in full: what it is, where it differs first, what probably causes it."""
+def full_text(r: Result, engine: str) -> str:
+    """Return one case in full: the case, its first mismatch and the likely cause."""
     lines = [wrap(f"{r.case.title}: {r.case.about}", then="  ")]
     lines += [wrap(sentence, indent="  ") for sentence in _sentences(r, engine)]
     lines += [finding_text(f) for f in r.findings if f.severity == "error"]
@@ -100,7 +100,7 @@ def _where(r: Result) -> str:
 
 
 def reason(r: Result) -> str:
-    """The likely cause of what differs, or why there is nothing to compare."""
+    """Return the likely cause of a difference, or the reason why nothing was compared."""
     if r.cause or not r.findings:
         return r.cause or (NOT_FOUND if r.status == "differs" else "")
     first = next((f for f in r.findings if f.severity == "error"), r.findings[0])
@@ -110,15 +110,15 @@ def reason(r: Result) -> str:
 def _makers(c: Conformance) -> str:
     counts = Counter(r.case.made_by for r in c.results)
     counts.update(r.case.image.made_by for r in c.results if r.case.image)
-    said = ", ".join(f"{maker} ({n})" for maker, n in counts.items())
-    return f"Expected values made by: {said}." if said else ""
+    makers = ", ".join(f"{maker} ({n})" for maker, n in counts.items())
+    return f"Expected values made by: {makers}." if makers else ""
 
 
 def _remarks(c: Conformance) -> Iterator[str]:
     if c.count("refused"):
         yield (
-            "refused: the target says that it cannot hold this model, or the engine that it "
-            "cannot run this program, and why; that is no fault."
+            "refused: the target reports that it cannot hold this model, or the engine that it "
+            "cannot run this program, with the reason; that is not a fault."
         )
     if blind := [r for r in c.results if r.unseen and r.status != "refused"]:
         names = dict.fromkeys(v for r in blind for v in r.unseen)
@@ -130,8 +130,8 @@ def _remarks(c: Conformance) -> Iterator[str]:
     hidden = {
         f"{v} of {layer!r} in {r.case.title}: {unknown.why}"
         for r in c.results
-        for layer, held in r.case.hidden.items()
-        for v, unknown in held.items()
+        for layer, variables in r.case.hidden.items()
+        for v, unknown in variables.items()
     }
     if hidden:
         yield f"Not shown by the recordings, and not compared: {'; '.join(sorted(hidden))}."
@@ -180,7 +180,7 @@ def _divergence_json(d: Divergence) -> dict[str, Any]:
 
 
 def junit(c: Conformance) -> str:
-    """One test a case; a refusal is a test that was skipped."""
+    """Return a test for each case; a refusal is a skipped test."""
     bad = sum(r.bad for r in c.results)
     suite = ElementTree.Element(
         "testsuite",
@@ -196,7 +196,7 @@ def junit(c: Conformance) -> str:
         if r.bad:
             message = printable(r.cause or reason(r))
             failure = ElementTree.SubElement(case, "failure", type=r.status, message=message)
-            failure.text = "\n".join(map(printable, told(r, c.engine).splitlines()))
+            failure.text = "\n".join(map(printable, full_text(r, c.engine).splitlines()))
         elif r.status == "refused":
             ElementTree.SubElement(case, "skipped", message=printable(reason(r)))
     ElementTree.indent(suite)

@@ -5,7 +5,7 @@
     expected.npz    for layer k of the case's list: "k/output", "k/STATE", (steps, *shape),
                     and "k/STATE/unknown", not 0 where a recording does not show the value
 
-kit.json holds all else, with the SHA-256 of each of these files. It is read with suspicion.
+kit.json holds the rest, with the SHA-256 of each of these files. It is checked as untrusted input.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ _HIDDEN: dict[str, Any] = {"why": str, "codes": list, "mask": bool}
 
 
 def write_kit(kit: Kit, folder: str | os.PathLike[str]) -> None:
-    """Into a folder that is made where it is missing; the manifest comes last."""
+    """Write a kit to a folder, which is made if it is missing; the manifest is written last."""
     refuse([error("KIT-UNSOUND", f) for f in kit.faults()], UsageError)
     root = Path(folder)
     try:
@@ -110,9 +110,9 @@ def _written(case: Case, folder: Path) -> dict[str, Any]:
         "hidden": {
             layer: {
                 v: {"why": u.why, "codes": list(u.codes), "mask": u.mask is not None}
-                for v, u in held.items()
+                for v, u in variables.items()
             }
-            for layer, held in case.hidden.items()
+            for layer, variables in case.hidden.items()
         },
         "image": None if case.image is None else dataclasses.asdict(case.image),
         "files": {n: _sha256((folder / n).read_bytes()) for n in (subject, INPUT, EXPECTED)},
@@ -134,8 +134,8 @@ def _narrow(x: Array) -> Array:
         return x.astype(np.float32)
     low, high = int(x.min(initial=0)), int(x.max(initial=0))
     kinds = (np.int8, np.int16, np.int32)
-    held = (k for k in kinds if np.iinfo(k).min <= low and high <= np.iinfo(k).max)
-    return x.astype(next(held, np.int64))
+    fitting = (k for k in kinds if np.iinfo(k).min <= low and high <= np.iinfo(k).max)
+    return x.astype(next(fitting, np.int64))
 
 
 # --- from files -----------------------------------------------------------------
@@ -147,7 +147,7 @@ def read_kit(folder: str | os.PathLike[str]) -> Kit:
         raise (UsageError if root.exists() else MissingFileError)(
             error(
                 "KIT-MISSING",
-                f"{root} is no folder",
+                f"{root} is not a folder",
                 fix="name the folder of a kit: it holds kit.json (docs/conformance.md)",
             )
         )
@@ -165,12 +165,12 @@ def _manifest(root: Path) -> dict[str, Any]:
     path = root / MANIFEST
     data = content(path, LIMIT, "KIT-TOO-LARGE")
     try:
-        held = from_json(data)
+        manifest = from_json(data)
     except ValueError as problem:
-        raise _damaged(path, f"is no JSON ({problem})") from problem
-    if not isinstance(held, dict) or held.get("format") != FORMAT:
+        raise _damaged(path, f"is not JSON ({problem})") from problem
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise _damaged(path, "is not the manifest of a conformance kit")
-    version = held.get("schema_version")
+    version = manifest.get("schema_version")
     if version != SCHEMA:
         raise InputError(
             error(
@@ -181,12 +181,12 @@ def _manifest(root: Path) -> dict[str, Any]:
         )
     kinds = {"about": str, "cases": list, "engines": Mapping[str, str]}
     for name, kind in kinds.items():
-        if not fits(held.get(name), kind):
+        if not fits(manifest.get(name), kind):
             raise _damaged(path, f"has no sound {name!r}")
-    for entry in held["cases"]:
+    for entry in manifest["cases"]:
         if reason := _entry_fault(entry):
             raise _damaged(path, f"holds a case that {reason}")
-    return held
+    return manifest
 
 
 def _entry_fault(entry: Any) -> str | None:
@@ -202,17 +202,17 @@ def _entry_fault(entry: Any) -> str | None:
     if not all(isinstance(t, str) for t in texts) or not all(
         0 <= entry[name] < LARGEST for name in ("behind", "units")
     ):
-        return "has words or numbers that make no sense"
-    for held in entry["hidden"].values():
-        for said in held.values():
-            if said.keys() != _HIDDEN.keys() or not all(
-                fits(said[k], h) for k, h in _HIDDEN.items()
+        return "has an entry that is not text, or a number out of range"
+    for variables in entry["hidden"].values():
+        for facts in variables.values():
+            if facts.keys() != _HIDDEN.keys() or not all(
+                fits(facts[k], h) for k, h in _HIDDEN.items()
             ):
-                return "does not say soundly what is hidden"
-            if not all(fits(code, int) and -(2**63) <= code < 2**63 for code in said["codes"]):
+                return "has an unsound list of hidden values"
+            if not all(fits(code, int) and -(2**63) <= code < 2**63 for code in facts["codes"]):
                 return "has codes that are not integers of 64 bits"
     if entry["image"] is not None and entry["image"].keys() != {"sha256", "made_by"}:
-        return "does not say soundly which image it expects"
+        return "has an unsound image"
     subjects = set(entry["files"]) - {INPUT, EXPECTED}
     if subjects not in ({PROGRAM}, {MODEL}) or len(entry["files"]) != 3:
         return f"does not list {PROGRAM} or {MODEL}, {INPUT} and {EXPECTED}"
@@ -223,7 +223,7 @@ def _read(entry: dict[str, Any], root: Path) -> Case:
     folder = root / entry["folder"]
     for name, digest in entry["files"].items():
         if _sha256(content(folder / name, LIMIT, "KIT-TOO-LARGE")) != digest:
-            raise _damaged(folder / name, "was changed: it is not what the kit says")
+            raise _damaged(folder / name, "was changed: its SHA-256 is not that of the kit")
     subject: Bundle | Network
     if PROGRAM in entry["files"]:
         subject = load(folder / PROGRAM)
@@ -249,11 +249,11 @@ def _read(entry: dict[str, Any], root: Path) -> Case:
 
 
 def _hidden(entry: dict[str, Any], masks: Mapping[tuple[str, str], Array], path: Path) -> Hidden:
-    said = {(n, v): x for n, held in entry["hidden"].items() for v, x in held.items()}
-    if {at for at, x in said.items() if x["mask"]} != masks.keys():
-        raise _damaged(path, "has other masks than the kit says")
+    facts = {(n, v): x for n, variables in entry["hidden"].items() for v, x in variables.items()}
+    if {at for at, x in facts.items() if x["mask"]} != masks.keys():
+        raise _damaged(path, "has other masks than kit.json lists")
     hidden: dict[str, dict[str, Unknown]] = {}
-    for (name, v), x in said.items():
+    for (name, v), x in facts.items():
         unknown = Unknown(x["why"], tuple(x["codes"]), masks.get((name, v)))
         hidden.setdefault(name, {})[v] = unknown
     return hidden
@@ -265,8 +265,10 @@ def _expected(path: Path, entry: dict[str, Any]) -> tuple[Trace, dict[tuple[str,
     masks: dict[tuple[str, str], Array] = {}
     with reading(path) as stream:
         try:
-            held = archive.Archive(stream, limit=LIMIT, stored=True)
-            arrays = {n.removesuffix(".npy"): archive.from_npy(held.read(n)) for n in held.sizes}
+            members = archive.Archive(stream, limit=LIMIT, stored=True)
+            arrays = {
+                n.removesuffix(".npy"): archive.from_npy(members.read(n)) for n in members.sizes
+            }
         except archive.DamagedError as damage:
             raise damage.refusal(path, "KIT") from damage
     for key, x in arrays.items():
@@ -296,7 +298,7 @@ def _output(dense: Array, path: Path) -> Recording:
 
 
 def _damaged(path: Path, what: str) -> InputError:
-    return InputError(error("KIT-DAMAGED", f"{path} {what}", fix="take a whole copy of the kit"))
+    return InputError(error("KIT-DAMAGED", f"{path} {what}", fix="take a complete copy of the kit"))
 
 
 def _sha256(data: bytes) -> str:

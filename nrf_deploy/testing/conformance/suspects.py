@@ -1,14 +1,14 @@
-"""What a back end probably gets wrong.
+"""Likely causes of a back end's wrong results, found by trial.
 
-By trial: one number of the program at a time is changed (each parameter by one or to zero,
-kernels turned, weights transposed, a delay longer or shorter), or a state is held within bits, and
-the plain rules of the arithmetic run the changed program. A cause is named only if that is exactly
-what the back end gave. The same the other way round where the plain rules themselves miss what is
-expected: then the number is named whose change would mend them.
+One number of the program at a time is changed (each parameter by one or to zero, kernels turned,
+weights transposed, a delay longer or shorter), or a state is limited to some bits, and the plain
+rules of the arithmetic run the changed program. A cause is named only if the back end gave exactly
+this trace. If the plain rules miss the expected values too, the number is named whose change
+corrects them.
 
-Where no trial gives the answer no cause is named. Then a hint says what was seen: a state that
-differs at its neuron's own spike or that stays at one end, or a rule that this case needs and no
-case that was met.
+If no trial gives the trace, no cause is named. Then a hint reports an observation: a state that
+differs at its neuron's own spike or that stays at one end, or a rule that this case needs and that
+no passing case does.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ NEURONS_STEPS = 200_000
 
 @dataclass(frozen=True, eq=False)
 class Change:
-    """`said` is the number in words, `how` what was done to it."""
+    """A changed program; `said` names the number in words, `how` its change."""
 
     said: str
     how: str
@@ -51,21 +51,21 @@ class Change:
 
 
 def likely(target: Target, result: Result) -> str:
-    """Return the cause whose trial gave the back end's answer exactly; empty where none did."""
+    """Return the cause whose trial gave the back end's answer exactly; empty if none did."""
     if result.status != "differs" or result.comparison is None:
         return ""
     return _shifted(result) or _by_trial(target, result)
 
 
 def hint(result: Result, results: Iterable[Result]) -> str:
-    """Return what was seen of a difference without a cause, as a sentence; it may be empty."""
+    """Return an observation on a difference without a cause, as a sentence; it may be empty."""
     if result.status != "differs" or result.comparison is None:
         return ""
     return _seen(result) or _by_rules(result, results)
 
 
 def _shifted(result: Result) -> str:
-    """One latency that is off explains every layer."""
+    """Return the shift of the output if one wrong latency explains all layers, else nothing."""
     assert result.comparison is not None
     shifts = {layer.shift for layer in result.comparison.layers if layer.first is not None}
     late = shifts.pop() if len(shifts) == 1 else None
@@ -78,7 +78,7 @@ def _shifted(result: Result) -> str:
 
 
 def _seen(result: Result) -> str:
-    """A state that differs first at its neuron's spike; or one that stays where others go on."""
+    """Report a state that differs first at its neuron's spike, or one that stays at an end."""
     assert result.comparison is not None
     d = result.comparison.first_divergence
     if d is None or d.variable == OUTPUT or result.raw is None or result.bundle is None:
@@ -110,8 +110,11 @@ def _end(result: Result) -> int | None:
 
 
 def _stuck(case: Case, layer: str, variable: str, states: Array, value: int) -> bool:
-    """Whether a neuron stays at this value where it is expected to go on, as one does that
-    cannot reach its threshold: what is expected may then be less, a potential after its spike."""
+    """Return True if a neuron stays at this value while the expected one changes.
+
+    Such a neuron cannot reach its threshold; the expected value may then be smaller, because it
+    is a potential after a spike.
+    """
     expected = case.expected.states[layer][variable][case.behind :]
     steps = min(len(expected), len(states))
     there = states[:steps] == value
@@ -130,8 +133,8 @@ def _by_rules(result: Result, results: Iterable[Result]) -> str:
         and (other.case.arithmetic is None) == (result.case.arithmetic is None)
         for rule in other.case.covers
     }
-    alone = [rule for rule in result.case.covers if rule not in met]
-    return f"no case that was met needs: {', '.join(alone)}" if alone else ""
+    rest = [rule for rule in result.case.covers if rule not in met]
+    return f"no passing case needs: {', '.join(rest)}" if rest else ""
 
 
 # --- by trial -----------------------------------------------------------------------
@@ -176,7 +179,7 @@ def _by_trial(target: Target, result: Result) -> str:
 
 
 class _Bounded:
-    """An arithmetic that holds one state within bounds at the end of every step."""
+    """An arithmetic that limits one state to bounds at the end of every step."""
 
     def __init__(self, rules: Any, variable: str, low: int, high: int):
         self.rules, self.variable, self.bounds = rules, variable, (low, high)
@@ -194,7 +197,7 @@ class _Bounded:
 
 
 class _Unbounded:
-    """The same rules without their ranges: what a number is off by may lie beyond them."""
+    """The same rules without their ranges, because a changed number may be outside them."""
 
     def __init__(self, rules: Any) -> None:
         self._rules = rules
@@ -207,9 +210,9 @@ class _Unbounded:
 
 
 def _run(program: Program, rules: Any, case: Case, steps: int) -> Trace | None:
-    """None where the arithmetic refuses the changed number."""
+    """Run a changed program; return None if the arithmetic refuses the changed number."""
     runner = events_golden.run if isinstance(rules, EventRule) else golden.run
-    states = [n for n, held in case.expected.states.items() if held]
+    states = [n for n, expected in case.expected.states.items() if expected]
     try:
         unbounded = _Unbounded(rules)
         return runner(program, unbounded, case.recording, case.layers, states, steps)
@@ -218,7 +221,7 @@ def _run(program: Program, rules: Any, case: Case, steps: int) -> Trace | None:
 
 
 def _same(case: Case, trace: Trace, wanted: Trace, behind: int) -> bool:
-    """Over the steps that both have, wherever the expected values are shown."""
+    """Compare two traces over their common steps, at the places that are shown."""
     known = case.shown(trace) if wanted is case.expected else wanted
     for name, output in known.outputs.items():
         steps = min(output.steps - behind, trace.outputs[name].steps)
@@ -235,7 +238,7 @@ def _same(case: Case, trace: Trace, wanted: Trace, behind: int) -> bool:
 
 
 def changes(program: Program) -> Iterator[Change]:
-    """Those of all layers at once first: a rule is wrong everywhere, a number in one place."""
+    """Yield the changes: first of all layers at once, as of a wrong rule, then of one layer."""
     every = [p.name for p in program.populations]
     yield from _of_neurons(program, every, "")
     yield from _of_synapses(program, program.synapses, "")
@@ -248,20 +251,20 @@ def changes(program: Program) -> Iterator[Change]:
 def _of_synapses(program: Program, those: Sequence[Synapses], of: str) -> Iterator[Change]:
     ways: dict[tuple[str, str], list[Synapses]] = {}
     for s in those:
-        for said, how, other in _synapses(s):
-            ways.setdefault((said, how), []).append(other)
-    for (said, how), others in ways.items():
-        yield Change(f"{said}{of}", how, reduce(_with, others, program))
+        for number, how, other in _synapses(s):
+            ways.setdefault((number, how), []).append(other)
+    for (number, how), others in ways.items():
+        yield Change(f"{number}{of}", how, reduce(_with, others, program))
 
 
 def _of_neurons(program: Program, names: Sequence[str], of: str) -> Iterator[Change]:
-    """Each parameter that these populations have."""
+    """Yield the changes of each parameter that these populations have."""
     concerned = [program.population(name) for name in names]
     for param in dict.fromkeys(param for p in concerned for param in p.params):
-        held = [p for p in concerned if param in p.params]
-        for how, changed in _ways([p.params[param] for p in held]):
+        owners = [p for p in concerned if param in p.params]
+        for how, changed in _ways([p.params[param] for p in owners]):
             others = (
-                replace(p, params={**p.params, param: changed(p.params[param])}) for p in held
+                replace(p, params={**p.params, param: changed(p.params[param])}) for p in owners
             )
             yield Change(f"{param}{of}", how, reduce(_with, others, program))
 

@@ -1,7 +1,7 @@
-"""Kinds that no target knows, handed to a target's own rewrites and check: both must refuse them.
+"""Networks of unknown kinds, which the rewrites and the check of a target must refuse.
 
 The compiler refuses them before `check` is called. A target whose own code takes a subclass for
-its base would compile it as that base wherever it is called in another way, so it fails here.
+its base would compile it as that base if it is called in another way, so it fails here.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class UnknownValue(Value):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class UnnamedFeature(Spikes):
-    """A rule with one more field: what a later version may add."""
+    """A rule with one more field, as a later version may have."""
 
     unnamed: float | None = None
 
@@ -151,7 +151,7 @@ def accepted(target: Target, chip: str) -> list[Finding]:
 
 
 def _foreign(node: Node) -> tuple[type, str]:
-    """Return the foreign class of a probe, and the name of what it could be taken for."""
+    """Return the foreign class of a probe, and the name of the class it could be taken for."""
     parts = (getattr(node, "membrane", None), getattr(node, "rule", None))
     kinds = [type(node), *map(type, parts)]
     kind = next(k for k in kinds if k.__module__ == __name__)
@@ -167,12 +167,12 @@ def _taken(target: Target, chip: str, probe: Network) -> Iterator[Finding]:
             "CONFORMANCE-KIND",
             what,
             layer=PROBE,
-            why="support is declared by exact type; what a subclass adds would be lost",
-            fix="compare types as they are, or ask accepted(node, domain); not isinstance",
+            why="support is declared by exact type; the additions of a subclass would be lost",
+            fix="compare exact types, or call accepted(node, domain); do not use isinstance",
         )
 
     if not unknown(probe, target.accepts(chip), chip):
-        yield fault(f"accepts({chip!r}) names {name}, a kind that nobody declared")
+        yield fault(f"accepts({chip!r}) names {name}, an undeclared kind")
     rewritten, _ = apply_all(probe, target.passes(chip))
     networks = [rewritten, *(choice.apply(rewritten)[0] for choice in target.choices)]
     for network in networks:
@@ -180,11 +180,11 @@ def _taken(target: Target, chip: str, probe: Network) -> Iterator[Finding]:
             yield fault(f"a rewrite {taken}")
             return
     try:
-        found = target.check(rewritten, chip)
-    except Exception as problem:  # whatever it is, the kind was not refused but read
+        findings = target.check(rewritten, chip)
+    except Exception as problem:  # any exception: the kind was read, not refused
         yield fault(f"check {taken}: {problem!r:.200}")
         return
-    if not any(f.severity == "error" and f.layer == PROBE for f in found):
+    if not any(f.severity == "error" and f.layer == PROBE for f in findings):
         yield fault(f"check {taken}")
 
 

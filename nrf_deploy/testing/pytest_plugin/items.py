@@ -26,15 +26,15 @@ from nrf_deploy.verification.verify import verify
 from ..conformance import show
 from ..conformance.case import Case
 from ..conformance.result import Result
-from ..conformance.run import Task, explained, held_against
+from ..conformance.run import Task, run_case, with_cause
 
 WHOLE = "beside the layers"
-"""The test of findings that do not concern one layer: it can pass where a layer fails."""
+"""The test of findings that do not concern one layer; it can pass if a layer fails."""
 OPTION = re.compile(
     r"(?<![\w-])--(bin|merge|clip|crop|downsample|origin|from|until|limits?|exact|labels|layer"
     r"|behind|engine|against|input|target|kit)\b(?!-)"
 )
-"""Options that verbs and this plug-in have in common."""
+"""Options that commands and this plug-in have in common."""
 COMMAND = re.compile(r"(nrf-deploy [a-z].*?(?=, or |; |$))")
 """A command of nrf-deploy in a sentence, which keeps its own options."""
 
@@ -153,13 +153,13 @@ class KitTests(pytest.Collector):
 
     def result(self, case: Case) -> Result:
         if case not in self.results:
-            self.results[case] = held_against(self.task, case)
+            self.results[case] = run_case(self.task, case)
         return self.results[case]
 
     def explained(self, case: Case) -> Result:
         """Run the other cases too if nothing else names the cause."""
         others = (self.result(other) for other in self.task.cases)
-        return explained(self.task, self.result(case), others)
+        return with_cause(self.task, self.result(case), others)
 
 
 class CaseTest(_PlainItem):
@@ -177,7 +177,9 @@ class CaseTest(_PlainItem):
         if result.status == "refused":
             pytest.skip(show.reason(result))
         if result.bad:
-            raise UnmetError(show.told(self.parent.explained(self.case), self.parent.task.engine))
+            raise UnmetError(
+                show.full_text(self.parent.explained(self.case), self.parent.task.engine)
+            )
 
 
 def findings_text(findings: Iterable[Finding], width: int = WIDTH) -> str:

@@ -108,7 +108,7 @@ def test_a_cause_that_no_trial_gives_is_not_named(monkeypatch: pytest.MonkeyPatc
     told = unwrapped(show.text(found))
     assert told.count("Likely cause: not found.") == 1
     assert "Likely cause: kernels" not in told
-    assert "Likewise, each with a cause of its own perhaps: loihi/" in told
+    assert "Likewise, perhaps each with another cause: loihi/" in told
     told_json = show.as_json(found)["cases"]
     assert [c["likely_cause"] for c in told_json if c["status"] == "differs"] == ["", ""]
 
