@@ -27,7 +27,7 @@ settings.load_profile("suite")
 
 @pytest.fixture
 def shared() -> Path:
-    """Recordings and conformance data that are not ours to ship."""
+    """Return the folder of recordings and conformance data that we cannot ship."""
     if not SHARED.is_dir():
         pytest.skip(f"the folder {SHARED.name}/ beside the checkout is absent: it holds recordings")
     return SHARED

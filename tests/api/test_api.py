@@ -221,7 +221,7 @@ ELSEWHERE = {
     ("flash", "image"): "nd.write_image(bundle, path)",
     ("flash", "dry_run"): "nd.image makes the image and touches no board",
 }
-"""Options that are no parameter of the functions of their verb, and what takes their place."""
+"""Options that are not parameters of their command's functions, and their substitutes."""
 
 
 def options() -> Iterator[tuple[str, str]]:

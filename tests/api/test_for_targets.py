@@ -1,4 +1,4 @@
-"""What targets may import is one module: it has all that the page and the shipped targets need."""
+"""The module that targets import from has all that the page and the shipped targets need."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PAGE = ROOT / "docs" / "add-a-target.md"
 WHOLE = (for_targets.network, for_targets.program)
 """Modules of which every name is meant, also what they take from others."""
 BENCH = "bench"
-"""Peers of the benchmarks, which are no part of a target."""
+"""Peers of the benchmarks, which are not part of a target."""
 
 
 def imports(text: str) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""What 1 of a model is in what a chip gives: every target says it, and nobody guesses."""
+"""The unit of a chip's output: every target states it, and none is guessed."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_a_delay_passes_its_source_s_unit_on(recording: Recording) -> None:
 
 @pytest.mark.parametrize("chip", CHIPS)
 def test_a_unit_of_each_channel_is_read_a_neuron(chip: str) -> None:
-    """As wide as it has channels: a number a channel must not be taken for one a column."""
+    """The unit has one number for each channel, not for each column of the map."""
     frames = (np.random.default_rng(5).random((400, 1, 2, 2)) < 0.5).astype(int)
     given = Recording.from_dense(frames)
     tau = np.broadcast_to(np.array([2.0, 8.0])[:, None, None], (2, 2, 2))
@@ -159,7 +159,7 @@ def test_every_target_says_it_of_a_value_also_where_that_is_v(
 
 
 def forgetful(monkeypatch: pytest.MonkeyPatch, target: Target) -> None:
-    """The same target, in whose origins there is nothing but states."""
+    """Return the same target with origins that name only states."""
     lower = type(target).lower
 
     def without(self: Target, *given: Any) -> tuple[Program, Any]:
@@ -191,7 +191,7 @@ def test_a_target_that_forgets_it_is_refused_by_name(
 
 
 def test_the_conformance_run_says_so_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Other refusals are no fault."""
+    """Other refusals are not faults."""
     forgetful(monkeypatch, emulator)
     made: Conformance = run_conformance("emulator", case=["model/potential-out"])
     (result,) = made.results

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A model without a time step and a camera's events, as the README names them."""
+    """Write a model without a time step and a camera's events, as the README names them."""
     import nir
 
     two = np.ones(2, np.float32)

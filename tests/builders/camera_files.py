@@ -12,7 +12,7 @@ Row = tuple[int, int, int, int]  # t, x, y, p
 
 
 def evt2(rows: Iterable[Row], header: str = "% evt 2.0\n") -> bytes:
-    """A word of the clock whenever its upper 28 bits change; they wrap."""
+    """Encode events; a clock word is written whenever the upper 28 bits change, and they wrap."""
     words, clock = [], None
     for t, x, y, p in rows:
         if (high := t >> 6 & (1 << 28) - 1) != clock:
@@ -23,7 +23,7 @@ def evt2(rows: Iterable[Row], header: str = "% evt 2.0\n") -> bytes:
 
 
 def evt3(rows: Iterable[Row], header: str = "% evt 3.0\n") -> bytes:
-    """Single events, each with its lower time; a word of the clock for each 4096 us."""
+    """Encode single events, each with its lower time; a clock word is written every 4096 us."""
     words, clock = [], None
     for t, x, y, p in rows:
         if (high := t >> 12) != clock:
@@ -40,7 +40,7 @@ def dat(rows: Iterable[Row], header: str = "% Version 2\n", kind: int = 0) -> by
 
 
 def es(rows: Iterable[Row], width: int = 5, height: int = 4) -> bytes:
-    """DVS events; y counts from the bottom. A byte of 255 moves the clock by 127."""
+    """Encode DVS events; y counts from the bottom, and a byte of 255 moves the clock by 127."""
     body, now = b"", 0
     for t, x, y, p in rows:
         more, rest = divmod(t - now, 127)
@@ -53,9 +53,9 @@ WRITERS = {"e2.raw": evt2, "e3.raw": evt3, "e.dat": dat, "e.es": es}
 
 
 def evt3_by_the_book(path: Path, *, hold: bool) -> Iterator[Row]:
-    """Word after word, as the format's documentation says it, for a clock that never wraps.
+    """Decode word by word, as the format's documentation says, for a clock that never wraps.
 
-    `hold`: time never falls, as faery has it. Nothing is shared with what is tested.
+    `hold`: time never falls, as in faery. Nothing is shared with the code under test.
     """
     data = path.read_bytes()
     start = 0

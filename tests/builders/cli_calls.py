@@ -17,7 +17,7 @@ USAGE, INPUT, TARGET, MISSING = 2, 3, 4, 5
 
 
 def small(**lif: Any) -> Network:
-    """Three inputs, three LIF neurons, two IF neurons."""
+    """Return a network of three inputs, three LIF neurons and two IF neurons."""
     three, two = np.ones(3), np.ones(2)
     rng = np.random.default_rng(0)
     parameters = {
@@ -38,7 +38,7 @@ def small(**lif: Any) -> Network:
 
 
 def call(*words: object, **options: Any) -> subprocess.CompletedProcess[str]:
-    """The installed program, in a process of its own."""
+    """Run the installed program in another process."""
     command = [sys.executable, "-m", "nrf_deploy", *map(str, words)]
     return subprocess.run(command, capture_output=True, text=True, timeout=300, **options)
 
@@ -55,7 +55,7 @@ def refusal(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def unwrapped(text: str) -> str:
-    """Where lines break depends on the length of the paths."""
+    """Join the lines of a text: their breaks depend on the length of the paths."""
     return " ".join(text.split())
 
 

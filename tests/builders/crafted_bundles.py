@@ -24,7 +24,7 @@ Content = dict[str, Any]
 
 
 def kit(name: str) -> Path:
-    """The program of a conformance case, such as loihi.sparse."""
+    """Return the path of the program of a conformance case, such as loihi.sparse."""
     (folder,) = TARGETS.glob(f"*/kit/{name}")
     return folder / "program.nrfb"
 

@@ -13,7 +13,7 @@ from lava.proc.lif.process import LIFRefractory
 
 
 def run(job):
-    """u, v and spikes of each step; a spike sets the end of a period to now + period."""
+    """Return u, v and spikes of each step; a spike sets the end of a period to now + period."""
     frames = np.array(job["frames"])
     size = frames.shape[1]
     source = RingBuffer(data=frames.T.astype(float))

@@ -55,7 +55,7 @@ def run_golden(case: Case) -> Trace:
 
 
 def first_difference(ours: Trace, theirs: Trace) -> str | None:
-    """The earliest step at which a state or an output differs, in words."""
+    """Return the earliest step at which a state or an output differs, in words."""
     found = []
     for name, recording in ours.outputs.items():
         pairs = {"output": (recording.dense(), theirs.outputs[name].dense())}
@@ -130,7 +130,7 @@ class Watch(LoihiArithmetic):
 
 
 def within_lava(case: Case) -> Case:
-    """The same with binary messages where a payload would be too large for Lava."""
+    """Return the case with binary messages where a payload would be too large for Lava."""
     watch = Watch()
     golden.run(case.program, watch, case.recording)
     if not watch.beyond:
@@ -171,7 +171,7 @@ def _links(
     target: str,
     shape: Shape | None = None,
 ) -> Synapses:
-    """Synapses to a population of `shape`; without one they say the shape themselves."""
+    """Draw synapses to a population of `shape`; without one they choose the shape."""
     params: dict[str, int] = {}
     if draw(st.booleans()):
         params["num_message_bits"] = draw(st.sampled_from([0, 8, 24]))
@@ -238,7 +238,7 @@ def _populations(draw: st.DrawFn, rng: np.random.Generator, name: str, shape: Sh
     each = draw(st.booleans())
 
     def number(low: int, high: int) -> Array | int:
-        """One for the population, or one a neuron."""
+        """Draw one number for the population, or one for each neuron."""
         return rng.integers(low, high, shape) if each else int(rng.integers(low, high))
 
     params: dict[str, Array | int] = {}

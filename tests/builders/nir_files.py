@@ -38,7 +38,7 @@ def save(path: Path, tree: Tree, version: str | None = "1.0.8") -> Path:
 
 
 def chain(*nodes: Tree, dt: float | None = 1e-3, names: list[str] | None = None) -> Tree:
-    """Input, nodes, Output (the caller names both) in a row, as n0, n1 and so on."""
+    """Build Input, nodes and Output in a row, as n0, n1 and so on; the caller names both ends."""
     names = names or [f"n{i}" for i in range(len(nodes))]
     edges = list(itertools.pairwise(names))
     metadata = {} if dt is None else {"dt": dt}
@@ -50,7 +50,7 @@ def port(kind: str, *shape: int) -> Tree:
 
 
 def lif(shape: Any, tau: Any = 0.01, **more: Any) -> Tree:
-    """A LIF that states how it resets and fires."""
+    """Build a LIF that states how it resets and fires."""
     values = {"tau": tau, "r": 1.0, "v_leak": 0.0, "v_threshold": 0.5, "v_reset": 0.0} | more
     return {"type": "LIF", "metadata": {"reset": "value", "fires": "above"}} | {
         k: np.full(shape, v, np.float32) if np.ndim(v) == 0 else np.asarray(v)
@@ -85,7 +85,7 @@ def flatten(start: int = 0, end: int = -1, **more: Any) -> Tree:
 
 
 def refusal(path: Any, dt: float | None = None) -> InputError:
-    """The refusal of this file; fails where it is read."""
+    """Return the refusal of a file; fail if it is read."""
     try:
         read(path, dt)
     except InputError as e:
@@ -94,5 +94,5 @@ def refusal(path: Any, dt: float | None = None) -> InputError:
 
 
 def codes(path: Any, dt: float | None = None) -> list[str]:
-    """The codes of the errors for which this file is refused."""
+    """Return the codes of the errors for which a file is refused."""
     return [f.code for f in refusal(path, dt).findings if f.severity == "error"]

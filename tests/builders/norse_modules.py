@@ -146,7 +146,7 @@ class Counting(NoWeightsBack):
 
 
 class TwoOutputs(NoWeightsBack):
-    """The second thing that it returns is no state."""
+    """A module whose second output is not a state."""
 
     def __init__(self, cell: Any) -> None:
         super().__init__(cell)
@@ -189,7 +189,7 @@ class Plain(NoWeightsBack):
 
 
 class PlainDict(NoWeightsBack):
-    """As Plain, with its states in a dict."""
+    """The module Plain with its states in a dict."""
 
     def forward(self, x: Any, st: Any = None) -> Any:
         st = st or {}
@@ -199,7 +199,7 @@ class PlainDict(NoWeightsBack):
 
 
 class PlainApart(NoWeightsBack):
-    """As Plain, with each state an argument of its own."""
+    """The module Plain with each state as a separate argument."""
 
     def forward(self, x: Any, s0: Any = None, s1: Any = None) -> Any:
         z, s0 = self.l(self.i(x), s0)
@@ -268,7 +268,7 @@ def plain_apart() -> Any:
 
 
 def sequence() -> Any:
-    """As Norse's users write it: the sequence hands the states on."""
+    """Build a sequence as Norse's users write it: it passes the states on."""
     module = norse.SequentialState(
         nn.Linear(WIDTH, WIDTH), norse.LIFBoxCell(), nn.Linear(WIDTH, 2), norse.LICell()
     )
@@ -276,12 +276,12 @@ def sequence() -> Any:
 
 
 def without_state() -> Any:
-    """torch's own sequence hands no state on: each step begins anew."""
+    """Build torch's sequence, which passes no state on: each step starts anew."""
     return nn.Sequential(nn.Linear(WIDTH, 2), norse.LIBoxCell()), (WIDTH,)
 
 
 def never_fires() -> Any:
-    """Weights of 0: no input makes the spiking layer fire."""
+    """Build a layer with weights of 0: no input makes the spiking layer fire."""
     module = Plain(norse.LIFBoxCell())
     for p in module.i.parameters():
         p.data.zero_()

@@ -31,7 +31,7 @@ ONE_STEP = (1, 1)
 
 
 def _conv(source: str, to: str, source_shape: Shape, shape: Shape, stride: Shape, pad: int) -> Conv:
-    """Strides and paddings in our order, (y, x); the printed ones are (x, y)."""
+    """Build a convolution from strides and paddings in our order, (y, x); printed are (x, y)."""
     return Conv(
         name=to, source=source, targets=(to,),
         weight=np.ones((shape[0], source_shape[0], 3, 3), np.int8), input_size=source_shape[1:],
@@ -57,7 +57,7 @@ def _program(port: Shape, shapes: dict[str, Shape], synapses: list[Synapses]) ->
 
 
 def pilotnet() -> Program:
-    """As the tutorial prints it: every kernel is 3 by 3."""
+    """Build the network that the tutorial prints: every kernel is 3 by 3."""
     shapes: dict[str, Shape] = {
         "input": (3, 66, 200), "conv0": (24, 32, 99), "conv1": (36, 15, 49), "conv2": (48, 7, 24),
         "conv3": (64, 4, 22), "conv4": (64, 2, 20), "fc 2560->100": (100,), "fc 100->50": (50,),
@@ -110,7 +110,7 @@ def rows(printed: dict[str, Any]) -> list[Row]:
 
 
 def _layer(printed: str) -> str:
-    """ "conv4 per-core (16,2,64)" is conv4."""
+    """Return conv4 for "conv4 per-core (16,2,64)"."""
     return printed.split(" (")[0].split(" per-core")[0]
 
 
@@ -135,8 +135,11 @@ def _row(
 
 
 def printed_tile(shape: Shape, cores: int) -> Shape:
-    """Convolutions: all channels and rows of the widest power of two of columns that fits.
-    Dense layers: equal parts."""
+    """Return the tile of a layer on a core.
+
+    Convolutions: all channels and rows of the widest power of two of columns that fits. Dense
+    layers: equal parts.
+    """
     if len(shape) == 1:
         return (-(-shape[0] // cores),)
     channels, height, width = shape
@@ -185,7 +188,7 @@ def _cell(printed: int, ours: int) -> str:
 
 
 def document(text: str, found: list[Row]) -> str:
-    """The document with today's tables."""
+    """Return the document with the current tables."""
     head, rest = text.split(BEGIN)
     return head + BEGIN + tables(found) + END + rest.split(END, 1)[1]
 

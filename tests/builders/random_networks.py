@@ -51,7 +51,7 @@ CONNECTIONS = ("Linear", "Conv", "SumPool", "AvgPool", "Scale")
 
 
 def networks(**options: Any) -> st.SearchStrategy[Network]:
-    """Networks of one to four layers; the options are those of random_network."""
+    """Draw networks of one to four layers; the options are those of random_network."""
     seeds = st.integers(0, 2**32 - 1)
     layers = options.pop("layers", st.integers(1, 4))
     fixed = {name: st.just(value) for name, value in options.items()}
@@ -73,7 +73,7 @@ def random_network(
     one_axis: bool = True,
     dt: float = 0.001,
 ) -> Network:
-    """A chain of layers, each [pool or scale,] linear or convolution, population.
+    """Build a chain of layers, each [pool or scale,] linear or convolution, population.
 
     `leak`: v_leak and v_reset differ from zero. `unit_gain`: r, dt*r (IF) and
     dt/tau_syn*w_in (Cuba) are 1, as in a network from Norse. `residual`: a population may
@@ -101,7 +101,7 @@ def random_network(
 
 
 def random_recording(network: Network, seed: int, steps: int, rate: float = 0.2) -> Recording:
-    """Spikes (values of 1) for all inputs of a network, a few steps of them silent."""
+    """Draw spikes (values of 1) for all inputs of a network, with a few silent steps."""
     rng = np.random.default_rng(seed)
     inputs = list(network.of(Input))
     size = sum(math.prod(n.shape) for n in inputs)
@@ -111,7 +111,7 @@ def random_recording(network: Network, seed: int, steps: int, rate: float = 0.2)
 
 
 def dyadic(rng: np.random.Generator, shape: Shape, low: float, high: float) -> Array:
-    """float32 multiples of 2^-8 between low and high."""
+    """Draw float32 multiples of 2^-8 between low and high."""
     return (rng.integers(round(low * 256), round(high * 256) + 1, shape) / 256).astype(np.float32)
 
 
@@ -145,7 +145,7 @@ class _Builder:
         residual: bool,
         recurrent: bool,
     ) -> str:
-        """[pool or scale,] linear or convolution, population; gives the population's name."""
+        """Add [pool or scale,] linear or convolution, population; return the population's name."""
         here = self.before(source, name, connections)
         shape = self[here].shape
         weighted = [c for c in connections if c == "Linear" or (c == "Conv" and len(shape) > 1)]
@@ -166,7 +166,7 @@ class _Builder:
         return name
 
     def before(self, source: str, name: str, connections: Sequence[str]) -> str:
-        """Sometimes a pool or a scale between a source and the weights of the next layer."""
+        """Add a pool or a scale in some cases between a source and the next layer's weights."""
         shape = self[source].shape
         possible = [c for c in connections if c == "Scale" or (c.endswith("Pool") and shape[1:])]
         if not possible or self.rng.random() < 0.5:
@@ -194,7 +194,7 @@ class _Builder:
         return Linear(name=name, weight=self.weight((outputs, inputs), inputs), bias=bias)
 
     def conv(self, name: str, shape: Shape) -> Conv:
-        """Any stride, padding, dilation and grouping that leaves at least one position."""
+        """Draw a stride, padding, dilation and grouping that leave at least one position."""
         rng, space = self.rng, shape[1:]
         kernel = tuple(int(rng.integers(1, min(4, size) + 1)) for size in space)
         dilation = tuple(
@@ -260,6 +260,6 @@ class _Builder:
         return IF(name=name, r=r, **fire) if kind == "IF" else I(name=name, r=r)
 
     def tau(self, shape: Shape, low: float, high: float) -> Array:
-        """Time constants of so many steps, as a model from Norse has them: 1/float32."""
+        """Draw time constants in steps, as a model from Norse has them: 1/float32."""
         inverse = (1 / (self.dt * self.rng.uniform(low, high, shape))).astype(np.float32)
         return 1.0 / inverse.astype(np.float64)

@@ -32,7 +32,7 @@ class Case:
 
 
 def looped(names: tuple[str, ...] = PLAIN) -> Network:
-    """Neurons that feed themselves, and a readout whose values are no spikes."""
+    """Build neurons that feed themselves, and a readout whose values are not spikes."""
     port, w, hidden, back, out_w, read, out = names
     rng = np.random.default_rng(0)
     four, two = np.ones(4), np.ones(2)

@@ -48,10 +48,10 @@ from nrf_deploy.neurons import CurrentLeaky, Integrator, Leaky
 
 
 def meaning(network: Network, signal: Array) -> dict[str, Array]:
-    """What reaches each population (times its input factor) and each Output, step by step.
+    """Return the input of each population (times its input factor) and Output, step by step.
 
-    A population hands on what reached it, so that everything after it is tested too; the
-    neurons themselves are no affair of a connection.
+    A population passes its input on, so that everything after it is tested too; the neurons
+    are not part of a connection.
     """
     last = _silent(network)
     past: dict[str, list[Array]] = {n.name: [] for n in network.nodes}
@@ -72,7 +72,7 @@ def meaning(network: Network, signal: Array) -> dict[str, Array]:
 
 
 def _silent(network: Network) -> dict[str, Array]:
-    """What leads back before the first step: without a spike a connection gives its biases."""
+    """Return the feedback before the first step: a connection without a spike gives its biases."""
     given: dict[str, Array] = {n.name: np.zeros(n.shape) for n in network.nodes}
     if network.loop_start == "bias":
         for _ in network.nodes:  # a value has come through every way of connections by then
@@ -107,7 +107,7 @@ def _value(node: Node, x: Array, past: list[Array]) -> Array:
 
 
 def convolved(conv: Conv, x: Array) -> Array:
-    """The definition, one output at a time."""
+    """Convolve by the definition, one output at a time."""
     padded = np.pad(x, ((0, 0), *conv.padding))
     y = np.zeros(conv.shape)
     part = conv.weight.shape[1]
@@ -138,7 +138,7 @@ def pooled(pool: Pool, x: Array) -> Array:
 
 
 def dyadic(shape: tuple[int, ...], seed: int, steps: int = 1) -> Array:
-    """Whole numbers -3 .. 3 over `steps` (a power of two); never all zero."""
+    """Draw integers -3 .. 3 over `steps` (a power of two); never all zero."""
     values = np.random.default_rng(seed).integers(-3, 4, shape)
     values.flat[0] = 1 + seed % 3
     return values / steps
@@ -190,7 +190,7 @@ def flatten(name: str, shape: tuple[int, ...]) -> Flatten:
 
 
 def chain(*nodes: Node, extra: tuple[tuple[str, str], ...] = ()) -> Network:
-    """Input, the nodes one after another, an Output; `extra` edges besides."""
+    """Build Input, the nodes in a row, and an Output; `extra`: further edges."""
     ends = (
         Input(name="in", port_shape=nodes[0].input_shape),
         *nodes,
@@ -201,7 +201,7 @@ def chain(*nodes: Node, extra: tuple[tuple[str, str], ...] = ()) -> Network:
 
 
 def graph(nodes: tuple[Node, ...], *edges: str) -> Network:
-    """Edges as "a b"."""
+    """Build a network from edges such as "a b"."""
     pairs = tuple((e.split()[0], e.split()[1]) for e in edges)
     return Network(nodes=nodes, edges=pairs, dt=1.0)
 
@@ -220,12 +220,12 @@ def same(before: Network, after: Network, given: Array | None = None) -> bool:
 
 
 def left(findings: list[Finding]) -> Mapping[str, str]:
-    """Layer -> why it was left alone."""
+    """Return the reasons why layers were not rewritten, by layer."""
     return {str(f.layer): f.why for f in findings if f.severity == "warning"}
 
 
 def rewritten(rewrite: Pass, network: Network) -> Network:
-    """The result of a pass that leaves nothing alone and changes something."""
+    """Return the result of a pass that changes something and leaves no layer unchanged."""
     after, findings = rewrite.apply(network)
     assert not left(findings)
     assert after is not network
@@ -245,7 +245,7 @@ def sizes(draw: st.DrawFn, low: int = 3, high: int = 7) -> tuple[int, ...]:
 
 @st.composite
 def convs(draw: st.DrawFn, name: str, shape: tuple[int, ...], padded: bool = True) -> Conv:
-    """Any convolution that fits: odd sizes, strides, one-sided padding, dilation, groups."""
+    """Draw a convolution that fits: odd sizes, strides, one-sided padding, dilation, groups."""
     axes = len(shape) - 1
     channels = shape[0]
     groups = draw(st.sampled_from([g for g in (1, 2, 3, 4) if channels % g == 0]))
@@ -287,7 +287,7 @@ def pools(draw: st.DrawFn, name: str, shape: tuple[int, ...], kind: type[Pool] =
 
 
 def scale_for(shape: tuple[int, ...], seed: int, everywhere: bool) -> Array:
-    """Powers of two with signs; one a channel where not `everywhere`."""
+    """Draw powers of two with signs; one for each channel if not `everywhere`."""
     rng = np.random.default_rng(seed)
     form = shape if everywhere else (shape[0], *(1,) * (len(shape) - 1))
     return np.broadcast_to(rng.choice([-2.0, -0.5, 0.25, 1.0, 2.0], form), shape).copy()
@@ -295,7 +295,7 @@ def scale_for(shape: tuple[int, ...], seed: int, everywhere: bool) -> Array:
 
 @st.composite
 def connections(draw: st.DrawFn, name: str, shape: tuple[int, ...]) -> Connection:
-    """One connection that takes `shape`."""
+    """Draw a connection that takes `shape`."""
     flat = ["linear", "scale", "flatten"]
     choice = draw(st.sampled_from(flat if len(shape) == 1 else
                   ["conv", "conv", "affine", "sum", "mean", "scale", "flatten"]))  # fmt: skip
@@ -316,7 +316,7 @@ def connections(draw: st.DrawFn, name: str, shape: tuple[int, ...]) -> Connectio
 
 @st.composite
 def networks(draw: st.DrawFn, most: int = 5, loops: bool = True) -> Network:
-    """Connections and populations with fan-out, fan-in and now and then a loop."""
+    """Draw connections and populations with fan-out, fan-in and in some cases a loop."""
     nodes: list[Node] = [Input(name="in", port_shape=(draw(st.sampled_from([1, 2, 4])),
                                                       *draw(sizes())))]  # fmt: skip
     edges: list[tuple[str, str]] = []

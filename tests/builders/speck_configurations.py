@@ -25,7 +25,7 @@ def core(
     stride: int = 1,
     **more: Any,
 ) -> Core:
-    """A core whose arrays fit its dimensions, with random weights."""
+    """Build a core whose arrays fit its dimensions, with random weights."""
     rng = np.random.default_rng(index)
     out = (features, *((n - kernel + 2 * padding) // stride + 1 for n in size))
     made: dict[str, Any] = {
@@ -76,7 +76,7 @@ def sensing(destination: Core = WIDE, **sensor: Any) -> Configuration:
 
 
 def joined(*shifts: int, features: int = 4) -> Configuration:
-    """Cores that feed core 8 with four features each."""
+    """Build cores that feed core 8 with four features each."""
     sources = [
         core(i, 2, (8, 8), 4, 3, padding=1, destinations=to(8, shift=shift))
         for i, shift in enumerate(shifts)
@@ -166,7 +166,7 @@ BROKEN: list[Case] = [
     ("destination -1", first(destinations=to(-1)), "DESTINATION", D),
     ("three destinations", first(destinations=to(3, pooling=2) * 3), "FAN-OUT", D),
     ("two layers on a core", chip(FIRST, replace(SECOND, index=0)), "CORE-TWICE", D),
-    ("a core that is not there", chip(replace(FIRST, index=9, destinations=())), "CORE", D),
+    ("a core that does not exist", chip(replace(FIRST, index=9, destinations=())), "CORE", D),
     ("wire of another size", first(destinations=to(3, pooling=4)), "WIRE-SIZE", R),
     ("wire to an idle core", first(destinations=to(5)), "WIRE-SIZE", R),
     ("too few features", joined(0, features=5), "WIRE-FEATURES", R),
@@ -210,5 +210,5 @@ BROKEN: list[Case] = [
     ("pooling 8",
      chip(core(0, 2, (16, 16), 4, 3, padding=1, destinations=to(1, pooling=8)),
           core(1, 4, (2, 2), 2, 1)), "POOLING-8", A),
-    ("spikes that nobody hears", alone(monitored=False), "UNHEARD", A),
+    ("spikes without a target", alone(monitored=False), "UNHEARD", A),
 ]  # fmt: skip

@@ -20,7 +20,7 @@ from .speck_configurations import core
 
 
 def random_chain(seed: int) -> tuple[Core, ...]:
-    """Two to four cores in a row or with a fork that joins again, all that sinabs has."""
+    """Draw two to four cores in a row or with a fork that joins again: all that sinabs has."""
     rng = np.random.default_rng(seed)
     pick = rng.integers
     features, size = int(pick(1, 4)), (int(pick(6, 13)), int(pick(6, 13)))
@@ -60,7 +60,7 @@ def random_chain(seed: int) -> tuple[Core, ...]:
 
 
 def forked(seed: int) -> tuple[Core, ...]:
-    """One core feeds two, whose features a fourth takes side by side."""
+    """Build one core that feeds two, whose features a fourth takes side by side."""
     rng = np.random.default_rng(seed)
     first = core(0, 2, (8, 8), 3, 3, padding=1)
     left = core(1, 3, (8, 8), 2, 3, padding=1, destinations=(Destination(core=3),))
@@ -75,7 +75,7 @@ def forked(seed: int) -> tuple[Core, ...]:
 
 
 def three_joined(seed: int) -> tuple[Core, ...]:
-    """The last core takes the features of three others side by side."""
+    """Build a last core that takes the features of three others side by side."""
     rng = np.random.default_rng(seed)
 
     def to(*wires: tuple[int, int]) -> tuple[Destination, ...]:
@@ -103,7 +103,7 @@ PLACES = (0, 1, 7, 3, 8)
 
 
 def nmnist(shared: Path, name: str = "speck2b") -> tuple[Configuration, Recording]:
-    """The network with one scale a layer, 127 for its largest weight, and no leak."""
+    """Build the network with one scale for each layer, 127 for its largest weight, and no leak."""
     network = nd.read(shared / "conformance/nir/cnn_sinabs.nir", dt=1.0).network
     recording = nd.read_recording(shared / "recordings/nmnist_sample.npz", network, bin=1e-3)
     weights = [network[n].weight for n in ("0", "2", "5", "9", "11")]  # type: ignore[attr-defined]
@@ -140,7 +140,7 @@ def nmnist(shared: Path, name: str = "speck2b") -> tuple[Configuration, Recordin
 
 
 def program(*layers: Core) -> Program:
-    """The cores as a lowered program (core_form), with a port before the first."""
+    """Return the cores as a lowered program (core_form), with a port before the first."""
     names = {c.index: c.layer for c in layers}
     port = Port(name="input", shape=layers[0].input_shape, peak=8)
     synapses: list[Synapses] = []
@@ -209,7 +209,7 @@ def wire(name: str, source: Core, d: Destination, merge: Population) -> Sparse:
 
 
 def simulate(cores: tuple[Core, ...], dense: Array) -> dict[int, tuple[Array, Array]]:
-    """Spikes and membranes (steps, f, y, x) by the rules of sinabs, written plainly."""
+    """Return spikes and membranes (steps, f, y, x) by the rules of sinabs, written plainly."""
     inputs = {cores[0].index: dense.astype(np.int64)}
     made: dict[int, tuple[Array, Array]] = {}
     for c in cores:
@@ -250,7 +250,7 @@ def pool(spikes: Array, by: int) -> Array:
 
 
 def leaves(tree: Any, place: str = "") -> Iterator[tuple[str, Any]]:
-    """(place, value) of all that holds no further names."""
+    """Yield (place, value) of every leaf of a tree."""
     if isinstance(tree, np.ndarray):
         yield place, tree.tolist()
     elif isinstance(tree, dict):
@@ -263,6 +263,6 @@ def leaves(tree: Any, place: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def differing(tree: Any, configuration: Configuration) -> dict[str, Any]:
-    """Where sinabs set something else than we: (theirs, ours) by place."""
+    """Return the differences from the settings of sinabs, (theirs, ours) by place."""
     ours = dict(leaves(config_tree.tree(configuration)))
     return {p: (v, ours.get(p)) for p, v in leaves(tree) if ours.get(p) != v}

@@ -31,7 +31,7 @@ LARGEST = 60_000
 
 
 def mutated(seed: int, chip: str) -> Configuration:
-    """A sound network with up to two fields changed; now and then a camera before it."""
+    """Draw a sound network with up to two fields changed; in some cases a camera feeds it."""
     rng = np.random.default_rng(seed)
     cores = forked(seed) if rng.random() < 0.3 else random_chain(seed)
     cores = moved(cores, rng)
@@ -49,7 +49,7 @@ def mutated(seed: int, chip: str) -> Configuration:
 
 
 def moved(cores: tuple[Core, ...], rng: Rng) -> tuple[Core, ...]:
-    """Onto other cores, some of them too small."""
+    """Move the cores to other ones, some of which are too small."""
     places = rng.permutation(9)[: len(cores)].tolist()
     return tuple(
         replace(
@@ -62,7 +62,7 @@ def moved(cores: tuple[Core, ...], rng: Rng) -> tuple[Core, ...]:
 
 
 def watched(rng: Rng, index: int) -> tuple[Core, Sensor]:
-    """A core behind the camera, which cuts out a rectangle and pools."""
+    """Add a core behind the camera, which crops a rectangle and pools."""
     pooling = tuple(rng.choice([1, 2, 4], 2).tolist())
     size = tuple(rng.integers(4, 20, 2).tolist())
     origin = tuple(rng.integers(0, 40, 2).tolist())
@@ -90,7 +90,7 @@ def changed_sensor(sensor: Sensor, rng: Rng) -> Sensor:
 
 
 def _dimension(c: Core, rng: Rng) -> Core:
-    """With arrays that fit the new dimension, or without."""
+    """Change a dimension, with arrays that fit it or without."""
     name = str(rng.choice(["stride", "padding", "kernel", "input_shape", "output_shape"]))
     if name == "kernel":
         made = replace(c, kernel=int(rng.choice(EDGES["kernel"])))
@@ -105,7 +105,7 @@ def _dimension(c: Core, rng: Rng) -> Core:
 
 
 def fitted(c: Core) -> Core:
-    """Outputs and arrays as the dimensions say."""
+    """Set outputs and arrays to the dimensions."""
     features = c.output_shape[0]
     sizes = tuple(max(n, 0) for n in c.convolved_size)
     made = replace(c, output_shape=(features, *sizes))

@@ -66,7 +66,7 @@ def some_events(shape: Shape, steps: int, seed: int, density: float = 0.1) -> Re
 
 
 def eighths(shape: Shape, seed: int, low: int = -8, high: int = 8) -> Array:
-    """Weights of up to a threshold of 1, in eighths, none of them 0."""
+    """Draw weights up to a threshold of 1, in eighths, none of them 0."""
     drawn = np.random.default_rng(seed).integers(low, high, shape)
     return np.where(drawn >= 0, drawn + 1, drawn) / 8
 

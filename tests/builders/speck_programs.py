@@ -103,7 +103,7 @@ def cases(draw: st.DrawFn) -> Case:
 def _merged(
     draw: st.DrawFn, source: Port | Population, ends: list[Port | Population], name: str
 ) -> list[Synapses | Population]:
-    """The source, and perhaps others that come out alike, side by side."""
+    """Draw the source, and in some cases others of the same output shape, side by side."""
     height, width = source.shape[1:]
     pooling = draw(st.sampled_from([n for n in (1, 2, 4) if height % n == width % n == 0]))
     size = (height // pooling, width // pooling)
@@ -142,7 +142,7 @@ def _neurons(draw: st.DrawFn, rng: np.random.Generator, name: str, shape: Shape)
 
 
 def difference(a: Trace, b: Trace) -> str | None:
-    """Where two traces of the same layers differ."""
+    """Return the place where two traces of the same layers differ."""
     assert a.outputs.keys() == b.outputs.keys()
     assert a.states.keys() == b.states.keys()
     for name in a.outputs:

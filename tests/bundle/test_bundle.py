@@ -32,7 +32,7 @@ from nrf_deploy.ir import program as prog
 
 
 def made(extra: int = 0) -> Bundle:
-    """A small bundle with every noun; two layers share one kernel."""
+    """Build a small bundle with every kind of object; two layers share one kernel."""
     kernel = np.arange(18, dtype=np.float32).reshape(1, 2, 3, 3)
     conv = {"input_size": (4, 5), "stride": (1, 1), "dilation": (1, 1)}
     shared = {"weight": kernel, "padding": ((1, 1), (1, 1)), **conv}
@@ -335,7 +335,7 @@ Members = dict[str, bytes]
 
 
 def forged(path: Path, change: Callable[[Members, dict], None], seal: bool = True) -> Path:
-    """The bundle with other members, and a manifest that agrees with them if `seal`."""
+    """Write the bundle with other members, and a manifest that agrees with them if `seal`."""
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     manifest = json.loads(members.pop("manifest.json"))

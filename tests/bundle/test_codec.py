@@ -59,7 +59,7 @@ plain = st.recursive(
 
 
 def exactly(value: Any) -> str:
-    """Tells 1 from 1.0 and True, a tuple from a list, 0.0 from -0.0."""
+    """Compare strictly: 1 from 1.0 and True, a tuple from a list, 0.0 from -0.0 differ."""
     if isinstance(value, dict):
         return repr({k: exactly(value[k]) for k in sorted(value)})
     if isinstance(value, (tuple, list)):

@@ -49,7 +49,7 @@ def test_a_run_is_written_on_the_models_own_time(
 def test_no_layer_disappears_from_the_verdict(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What a rewrite takes up is said to be in what took it up."""
+    """The verdict names the node that a layer was folded into."""
     network = small()
     scale = Scale(name="gain", scale=np.full(3, 2.0))
     nodes = (network.nodes[0], scale, *network.nodes[1:])

@@ -1,4 +1,4 @@
-"""Which chips the demo takes, what it says where a model cannot go on one, and its pictures."""
+"""The chips of the demo, its text where a model cannot go on one, and its pictures."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SIDE, STEPS = 6, 40
 
 
 def follower() -> Network:
-    """Spikes where events come often; the potential of the last layer is a map of the place."""
+    """Build a module of spikes and a last layer whose potential is a map of the place."""
     ones = np.ones((1, SIDE, SIDE))
     kernel = Conv(
         name="see",
@@ -60,7 +60,7 @@ def follower() -> Network:
 
 
 def scene(seed: int, steps: int) -> tuple[Recording, np.ndarray]:
-    """A block of events that crosses the sensor."""
+    """Draw a block of events that crosses the sensor."""
     frames = np.zeros((steps, 2, SIDE, SIDE), np.int64)
     places = np.linspace(1, SIDE - 2, steps)
     for t, x in enumerate(places.round().astype(int)):

@@ -1,4 +1,4 @@
-"""What `inspect` shows of neurons: every number, and every feature that is not neutral."""
+"""The neurons that `inspect` shows: every number, and every feature that is not neutral."""
 
 from dataclasses import replace
 

@@ -205,7 +205,7 @@ Run = Callable[..., Trace]
 
 @pytest.fixture
 def talking(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An emulator that compiled, and that could not do it fast."""
+    """Replace the emulator by one that reports a slow compilation."""
     run: Run = Engine.run
 
     def talks(*given: object) -> Trace:

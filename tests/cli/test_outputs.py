@@ -1,4 +1,4 @@
-"""Where answers go: what cannot be written is said before the long work; silence after it."""
+"""Outputs: a file that cannot be written is reported before the long work; then silence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the command line refuses: the exit code, the sentence, and nothing left behind."""
+"""Refusals of the command line: the exit code, the sentence, and no files left."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ EVERY = [pytest.param(v, a, id=f"{v} {a.option_strings[-1]}") for v, a in option
 
 
 def values(action: argparse.Action) -> list[str]:
-    """Words that this option takes."""
+    """Return values that this option takes."""
     if action.nargs == 0:
         return []
     if action.choices:
@@ -48,7 +48,7 @@ def _value(action: argparse.Action) -> str:
 
 
 def rest(verb: str, option: argparse.Action) -> list[str]:
-    """What else the verb demands."""
+    """Return the other options that the command requires."""
     words: list[str] = []
     words_of = parser().verbs[verb]
     words_of.fill()

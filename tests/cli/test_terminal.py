@@ -1,4 +1,4 @@
-"""What becomes of the output does not change the exit code; control characters stay inside."""
+"""A lost output does not change the exit code, and control characters are escaped."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from tests.builders.cli_calls import INPUT, answer, refusal, small
 
 @pytest.fixture
 def voltages(tmp_path: Path, events: Path) -> Path:
-    """A bundle whose output is the potential of two LI neurons."""
+    """Write a bundle whose output is the potential of two LI neurons."""
     network = small()
     two = np.ones(2)
     li = LI(name="last", tau=two / 50, r=two, v_leak=two * 0)

@@ -17,7 +17,7 @@ from tests.builders.speck_networks import chain, conv, neurons
 
 @pytest.fixture
 def files(tmp_path: Path) -> tuple[str, str, str]:
-    """A bundle whose layer spikes up to twice in a step, its input, and an output."""
+    """Write a bundle whose layer spikes up to twice in a step, its input, and an output."""
     network = chain(
         (1, 2, 2), conv("c", np.full((1, 1, 1, 1), 2.0), (2, 2)), neurons("n", (1, 2, 2))
     )

@@ -36,7 +36,7 @@ def change(a: Array, b: Array):  # type: ignore[no-untyped-def]
 
 
 def by_van_rossum(a: list[int], b: list[int], tau: float) -> float:
-    """The squared distance as elephant's van_rossum_distance defines it, pair by pair."""
+    """Return the squared distance as elephant's van_rossum_distance defines it, pair by pair."""
 
     def product(x: list[int], y: list[int]) -> float:
         return sum(math.exp(-abs(s - t) / tau) for s in x for t in y)
@@ -45,7 +45,7 @@ def by_van_rossum(a: list[int], b: list[int], tau: float) -> float:
 
 
 def by_victor_purpura(a: list[int], b: list[int], cost: float) -> float:
-    """The edit distance of 1996, cell by cell."""
+    """Return the edit distance of 1996, cell by cell."""
     table = [[float(i + j) for j in range(len(b) + 1)] for i in range(len(a) + 1)]
     for i, s in enumerate(a, 1):
         for j, t in enumerate(b, 1):

@@ -1,4 +1,4 @@
-"""Which populations leave the chip: the same answer on every target."""
+"""Populations that leave the chip: the same answer on every target."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def made(chip: str, network: Network) -> tuple[str, ...]:
 
 
 def joined(*between: Node) -> Network:
-    """Two populations add up at the output, straight or through what lies between."""
+    """Build two populations that are added at the output, directly or through connections."""
     out = between[-1].shape if between else SHAPE
     nodes = (Input(name="in", port_shape=SHAPE), FIRST, neurons("a", SHAPE), neurons("b", SHAPE),
              *between, Output(name="out", port_shape=out))  # fmt: skip
@@ -64,7 +64,7 @@ def test_a_pool_that_leads_to_an_output_too_is_refused_and_not_left_out(chip: st
 
 
 def test_a_loop_of_nothing_ends() -> None:
-    """No walk goes on for ever, whatever a caller's graph is."""
+    """Every walk ends, for any graph of a caller."""
     flat = [Flatten(name=n, flat_input=(4,), start=0, end=-1) for n in "fg"]
     nodes = (Input(name="in", port_shape=(4,)), *flat, Output(name="out", port_shape=(4,)))
     edges = (("in", "f"), ("f", "g"), ("g", "f"), ("g", "out"))
@@ -74,7 +74,7 @@ def test_a_loop_of_nothing_ends() -> None:
 def test_a_delay_that_ends_a_model_is_run_and_written_in_the_models_steps(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It is no layer of neurons, and yet what the model gives."""
+    """It is not a layer of neurons, but it is the output of the model."""
     late = Delay(name="late", delay=np.full(SHAPE, 2.0))
     first = conv("c", np.abs(eighths((1, 1, 3, 3), 0)), (4, 4), pad=1)
     model = nd.io.model.Model(chain(SHAPE, first, neurons("a", SHAPE), late))

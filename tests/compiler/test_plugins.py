@@ -32,7 +32,7 @@ def forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def distribution(site: Path, group: str, module: str, text: str) -> None:
-    """Installs `acme-chips`, which brings the plug-in `acme`."""
+    """Install `acme-chips`, which has the plug-in `acme`."""
     (site / f"{module}.py").write_text(text)
     made = site / "acme_chips-1.0.dist-info"
     made.mkdir()

@@ -301,7 +301,7 @@ def test_the_conformance_case_fails_a_rewrite_that_uses_isinstance() -> None:
 def test_neurons_that_check_should_have_explained_are_refused_all_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A target that promises to explain a kind and does not is no way around the refusal."""
+    """A target that promises to explain a kind and does not cannot avoid the refusal."""
     target, chip = chip_named("loihi2")
     declared = target.accepts(chip)
     silent = tuple(replace(row, model=None) for row in declared.neurons)
@@ -372,7 +372,7 @@ def test_a_floor_holds_in_the_reference() -> None:
 
 
 def rough(**features: Any) -> nd.Bundle:
-    """A bundle with errors that have causes: uneven weights on a grid of 8 bits."""
+    """Compile a bundle with errors that have causes: uneven weights on a grid of 8 bits."""
     rng = np.random.default_rng(3)
     weight = rng.normal(size=(4, 4)).astype(np.float32)
     node = NEURONS["Leaky-spikes"].with_(tau=7.3 * ONE, **features)

@@ -1,4 +1,4 @@
-"""What Python passes that is not of its kind: a finding says what to pass, before any work."""
+"""Arguments of a wrong type in Python: a finding names the type to pass, before any work."""
 
 from __future__ import annotations
 

@@ -146,7 +146,7 @@ class Terminal(io.StringIO):
         return True
 
     def screen(self) -> str:
-        """What the last line shows after every carriage return was obeyed."""
+        """Return the last line on a screen that applies every carriage return."""
         line = ""
         for part in self.getvalue().split("\r"):
             line = part + line[len(part) :]

@@ -63,7 +63,7 @@ class Copy:
 
 @pytest.fixture(scope="module")
 def taught(tmp_path_factory: pytest.TempPathFactory) -> Copy:
-    """The copy after "The rule": the float side knows the feature, and no chip does."""
+    """Return the copy after "The rule": the float side knows the feature, and no chip does."""
     copy = Copy(tmp_path_factory.mktemp("neuron"))
     part, script = blocks("python")
     (copy.root / "nrf_deploy" / "neurons" / "tired.py").write_text(part)

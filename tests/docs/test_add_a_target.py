@@ -22,7 +22,7 @@ SEEN = "not found. Seen:"
 
 
 def files() -> dict[str, str]:
-    """The files of the page: blocks that follow a file's name belong to it, in order."""
+    """Return the files of the page: blocks after a file's name belong to it, in order."""
     found: dict[str, list[str]] = {}
     name = ""
     for named, _, block in PARTS.findall(PAGE):
@@ -34,13 +34,13 @@ def files() -> dict[str, str]:
 
 
 def _apart(block: str) -> str:
-    """Methods stand one line apart, classes two."""
+    """Return the separator: one blank line between methods, two between classes."""
     return ("\n" if block.startswith(" ") else "\n\n") + block
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The package, installed from its pyproject.toml into a folder of its own."""
+    """Install the package from its pyproject.toml into a separate folder."""
     source, site = tmp_path_factory.mktemp("toy"), tmp_path_factory.mktemp("site")
     for name, text in files().items():
         (source / name).parent.mkdir(exist_ok=True)
@@ -55,7 +55,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def broken(site: Path, tmp_path: Path) -> Path:
-    """The same target with a decay that is off by one."""
+    """Return the same target with a decay that is off by one."""
     path = tmp_path / "site"
     subprocess.run(["cp", "-r", str(site), str(path)], check=True)
     code = path / "toy8" / "__init__.py"

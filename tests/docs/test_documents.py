@@ -1,4 +1,4 @@
-"""What the documents print is what comes out, and what they link to is there."""
+"""The documents print the real output, and their links have targets."""
 
 from __future__ import annotations
 

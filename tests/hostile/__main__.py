@@ -21,7 +21,7 @@ def main() -> int:
     parser.add_argument("family", nargs="*", help=f"of {', '.join(f.name for f in FAMILIES)}")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--number", type=int, help="only this case of the family")
-    parser.add_argument("--cases", type=int, help="so many cases of each family")
+    parser.add_argument("--cases", type=int, help="number of cases of each family")
     parser.add_argument("--short", action="store_true", help="the numbers of the fast part")
     parser.add_argument("--jobs", type=int, default=min(4, len(os.sched_getaffinity(0))))
     parser.add_argument("--keep", type=Path, help="copy the boxes of failed cases here")

@@ -16,7 +16,7 @@ FAR = (-1, -2, -(2**20), -(2**31), -(2**40), 1100, 10**5, 10**6, 10**7, 2**31 - 
 
 
 def out_of_bounds(box: Box) -> Case:
-    """Rows, columns, weights and delays of one connection, each shape declared as before."""
+    """Draw rows, columns, weights and delays of one connection; the shapes stay as declared."""
     rng = box.rng
     kind = pick(rng, ("program.Sparse", "program.Dense", "program.Conv"))
     sample, parts, synapses = _with(box, kind)
@@ -44,7 +44,7 @@ def _lone(parts: Parts) -> bool:
 
 
 def _enlarge(parts: Parts, synapses: dict[str, Any], n: int) -> None:
-    """One connection between n inputs and n neurons, sound in itself."""
+    """Build one connection between n inputs and n neurons, which is sound."""
     program = parts.program
     for held in (program["ports"][0], program["populations"][0]):
         held["shape"] = [n]
@@ -66,7 +66,7 @@ def _enlarge(parts: Parts, synapses: dict[str, Any], n: int) -> None:
 
 
 def _own(parts: Parts, synapses: dict[str, Any], key: str) -> np.ndarray[Any, Any]:
-    """A copy of an array of these synapses, to be changed and put back."""
+    """Copy an array of these synapses, to be changed and put back."""
     return parts.arrays[synapses[key]["array"]].astype(np.int64)
 
 
@@ -145,7 +145,7 @@ def _conv(rng: Rng, parts: Parts, synapses: dict[str, Any]) -> str:
 
 
 def hostile_names(box: Box) -> Case:
-    """One or two names everywhere they stand, shown by tables, pages, XML and errors."""
+    """Put one or two names at all their places, for tables, pages, XML and errors."""
     rng, sample = box.rng, pick(box.rng, box.samples.compiled)
     parts = unpack(sample.bundle)
     known = sorted({n["name"] for n in parts.network["nodes"]})

@@ -13,7 +13,7 @@ from .values import Rng, chance, npy, pick
 
 
 def changed_values(box: Box) -> Case:
-    """Two to eight weights, parameters, delays and outputs; then an input of its own."""
+    """Change two to eight weights, parameters, delays and outputs; then draw an input."""
     rng, sample = box.rng, pick(box.rng, box.samples.bundles)
     parts = unpack(sample.bundle)
     about = "; ".join(_change(rng, parts) for _ in range(int(rng.integers(2, 9))))
@@ -87,7 +87,7 @@ def _weights(rng: Rng, parts: Parts, synapses: dict[str, Any]) -> str:
 
 
 def _input(rng: Rng, parts: Parts, sample: Sample) -> bytes:
-    """In the range of the ports, dense or sparse; now and then long."""
+    """Draw values in the range of the ports, dense or sparse; in some cases long."""
     nodes = [n for n in parts.network["nodes"] if n["type"] == "network.Input"]
     ports = parts.program["ports"]
     if len(nodes) != 1 or len(ports) != 1:

@@ -52,7 +52,7 @@ class Parts:
         return held
 
     def add(self, value: Array) -> dict[str, str]:
-        """A new array, as content.json names it."""
+        """Add an array under the name that content.json uses."""
         name = f"{len(self.arrays) + len(self.raw):04d}"
         self.arrays[name] = value
         return {"array": name}
@@ -92,7 +92,7 @@ def zipped(members: dict[str, bytes], how: int = zipfile.ZIP_STORED) -> bytes:
 
 
 def called(box: Box, data: bytes, sample: Sample, about: str) -> Case:
-    """One verb, drawn; most are `run`, which the plain emulator then repeats."""
+    """Draw one command; most are `run`, which the plain emulator then repeats."""
     bundle = box.put("b.nrfb", data)
     recording = box.put("in.npz", _input(box.rng, data, sample))
     about = f"{sample.name}: {about}"
@@ -125,7 +125,7 @@ def called(box: Box, data: bytes, sample: Sample, about: str) -> Case:
 
 
 def _input(rng: Rng, data: bytes, sample: Sample) -> bytes:
-    """The sample's own recording, or one in the shape that the bundle now declares."""
+    """Return the sample's recording, or one in the shape that the bundle now declares."""
     if chance(rng, 0.5):
         return sample.recording.read_bytes()
     try:
@@ -145,7 +145,7 @@ def _input(rng: Rng, data: bytes, sample: Sample) -> bytes:
 
 
 def damaged_bytes(box: Box) -> Case:
-    """Bytes of the file, or of a member whose hash is made right again."""
+    """Change bytes of the file, or of a member whose hash is then corrected."""
     rng, sample = box.rng, pick(box.rng, box.samples.bundles)
     if chance(rng, 0.3):
         data = damaged(rng, sample.bundle.read_bytes())
@@ -162,7 +162,7 @@ def damaged_bytes(box: Box) -> Case:
 
 
 def changed_content(box: Box) -> Case:
-    """One to three places of content.json; most are of the program."""
+    """Change one to three places of content.json; most are of the program."""
     rng, sample = box.rng, pick(box.rng, box.samples.bundles)
     parts = unpack(sample.bundle)
     tree = parts.program if chance(rng, 0.7) else parts.content["map"]
@@ -171,7 +171,7 @@ def changed_content(box: Box) -> Case:
 
 
 def changed_arrays(box: Box) -> Case:
-    """One or two arrays by others of another dtype, shape or range."""
+    """Replace one or two arrays by others of another dtype, shape or range."""
     rng = box.rng
     sample = pick(rng, box.samples.with_arrays)
     parts = unpack(sample.bundle)
@@ -191,7 +191,7 @@ GEOMETRY = {
 
 
 def changed_geometry(box: Box) -> Case:
-    """Two to five numbers of shapes, strides, paddings and delays at once."""
+    """Change two to five numbers of shapes, strides, paddings and delays at once."""
     rng, sample = box.rng, pick(box.rng, box.samples.bundles)
     parts = unpack(sample.bundle)
     places = [s for s in _of_geometry(parts.content["map"], False) if _whole(s)]
@@ -223,7 +223,7 @@ def _whole(slot: Slot) -> bool:
 
 
 def changed_parameters(box: Box) -> Case:
-    """Parameters of neurons and synapses, models, arithmetics, delays, latencies, peaks."""
+    """Change parameters, models, arithmetics, delays, latencies or peaks."""
     rng, sample = box.rng, pick(box.rng, box.samples.bundles)
     parts = unpack(sample.bundle)
     program = parts.program
@@ -274,7 +274,7 @@ def _parameter(rng: Rng, parts: Parts, held: dict[str, Any]) -> str:
 
 
 def changed_member(rng: Rng, box: Box, data: bytes) -> tuple[bytes, str]:
-    """The same bundle with one thing changed and its hashes right."""
+    """Return the bundle with one member changed and its hashes right."""
     path = box.folder / "tmp" / "whole.nrfb"
     path.write_bytes(data)
     parts = unpack(path)

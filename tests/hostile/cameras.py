@@ -13,14 +13,14 @@ FAERY = importlib.util.find_spec("faery") is not None
 
 
 def damaged_bytes(box: Box) -> Case:
-    """Bytes of a file that a camera or our tests wrote."""
+    """Change bytes of a file that a camera or our tests wrote."""
     sample = pick(box.rng, box.samples.cameras)
     data = damaged(box.rng, sample.read_bytes())
     return _case(box, sample.name, data, f"{sample.name}: bytes")
 
 
 def headers(box: Box) -> Case:
-    """Lines of a header, before random words."""
+    """Draw lines of a header, before random words."""
     rng = box.rng
     suffix = pick(rng, ("raw", "dat"))
     lines = [b"% evt 2.0", b"% evt 3.0", b"% format EVT3;height=4;width=5", b"% geometry 5x4",
@@ -46,7 +46,7 @@ def _dat(rng: Rng) -> bytes:
 
 
 def words(box: Box) -> Case:
-    """Random words behind a sound header: types, clocks that turn, places beyond the sensor."""
+    """Draw words behind a sound header: types, clocks that turn, places beyond the sensor."""
     rng = box.rng
     form = pick(rng, ("2", "3", "es", "dat"))
     count = int(rng.integers(1, 400))

@@ -48,7 +48,7 @@ def run(
     keep: Path | None = None,
     tell: Callable[[Outcome], None] | None = None,
 ) -> tuple[list[Outcome], float]:
-    """The outcomes in the order of `planned`, and the seconds of the processor that it took."""
+    """Return the outcomes in the order of `planned`, and the processor seconds used."""
     began = _cpu()
     with tempfile.TemporaryDirectory(prefix="nrf-hostile-", ignore_cleanup_errors=True) as place:
         root = Path(place)
@@ -151,7 +151,7 @@ def run_case(case: Planned, work: Path, samples: Samples, keep: Path | None) -> 
 
 
 def _told(reading: int, pid: int, folder: Path) -> tuple[dict[str, Any], set[str]]:
-    """What the child says until its end, and the names of the inputs before the call."""
+    """Return the child's output, and the names of the inputs before the call."""
     said: dict[str, Any] = {}
     before: set[str] = set()
     deadline = time.monotonic() + WALL_S
@@ -175,8 +175,10 @@ def _told(reading: int, pid: int, folder: Path) -> tuple[dict[str, Any], set[str
 
 
 def _orphans() -> int:
-    """Processes that the case left running; they are ended. One that was killed may still be
-    on its way out."""
+    """End the processes that the case left running.
+
+    A process that was killed may still be ending.
+    """
     count = 0
     deadline = time.monotonic() + GRACE_S
     while True:

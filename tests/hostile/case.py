@@ -49,7 +49,7 @@ class Box:
         return f"in/{name}"
 
     def path(self, name: str) -> Path:
-        """Where to write the input `name`."""
+        """Return the path of the input `name`."""
         path = self.folder / "in" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         return path

@@ -36,12 +36,12 @@ IN_OPEN, PR_SET_PDEATHSIG = 0x20, 1
 
 
 def end_with_parent() -> None:
-    """A campaign that is stopped leaves no process behind."""
+    """End this process when the campaign ends, so that none is left."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def limit_cpu(seconds: float) -> None:
-    """From now on; SIGXCPU ends the process."""
+    """Limit the processor time from now on; SIGXCPU ends the process."""
     used = time.process_time()
     hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
     resource.setrlimit(resource.RLIMIT_CPU, (int(used + seconds) + 1, hard))
@@ -103,7 +103,7 @@ def _say(pipe: int, held: dict[str, Any]) -> None:
 
 
 def _call(case: Case, folder: Path) -> int:
-    """The command line as a process would run it, its output in files."""
+    """Call the command line as in a process, with its output in files."""
     from nrf_deploy.cli.main import main
 
     for number, name in ((1, "stdout"), (2, "stderr")):
@@ -135,26 +135,26 @@ def _call(case: Case, folder: Path) -> int:
 
 
 def _forget_peak() -> None:
-    """The peak of memory counts from here, where the kernel lets it be reset."""
+    """Reset the peak of memory, where the kernel supports it."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 
 
 def _cpu() -> float:
-    """Seconds of the processor, of ended children too."""
+    """Return the processor seconds, with those of ended children."""
     held = os.times()
     return held.user + held.system + held.children_user + held.children_system
 
 
 def peak_mb() -> float:
-    """Of this process or of its largest child."""
+    """Return the peak of this process or of its largest child."""
     status = Path("/proc/self/status").read_text()
     own = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
     return max(own, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss) / 1024
 
 
 def _watch(path: Path) -> int:
-    """An inotify descriptor that hears `path` being opened; -1 where there is none."""
+    """Return an inotify descriptor for openings of `path`; -1 where inotify is missing."""
     libc = ctypes.CDLL(None, use_errno=True)
     try:
         watched = int(libc.inotify_init1(os.O_NONBLOCK))
@@ -175,8 +175,10 @@ def _was_opened(watched: int) -> bool:
 
 
 def golden(bundle: str, recording: str) -> str:
-    """How the compiled engine and the plain emulator differ on everything they can record;
-    empty where they do not, or where the engine refuses the input as the verb did."""
+    """Return the difference of the compiled engine from the plain emulator in all records.
+
+    Return an empty text if they agree, or if the engine refuses the input as the command did.
+    """
     try:
         return _compared(bundle, recording)
     except MemoryError:

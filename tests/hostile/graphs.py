@@ -21,7 +21,7 @@ CHIPS = ("loihi2", "loihi1", "speck2b", "emulator", "emulator:weight_bits=4", "s
 
 
 def called(box: Box, graph: str, about: str, timed: bool = True) -> Case:
-    """One verb that reads a graph, drawn. `timed`: the file states its time step."""
+    """Draw one command that reads a graph. `timed`: the file states its time step."""
     rng = box.rng
     dt = ("--dt", pick(rng, ("1e-3", "1e-4", "1"))) if chance(rng, 0.1 if timed else 0.9) else ()
     chip = ("--target", pick(rng, CHIPS))
@@ -49,7 +49,7 @@ def called(box: Box, graph: str, about: str, timed: bool = True) -> Case:
 
 
 def damaged_bytes(box: Box) -> Case:
-    """Flipped, cut and overwritten; often where the structure of HDF5 stands."""
+    """Change bytes by flips, cuts or other bytes, often in the structure of HDF5."""
     rng, sample = box.rng, pick(box.rng, box.samples.graphs)
     data = sample.read_bytes()
     marks = (b"GCOL", b"TREE", b"SNOD", b"HEAP", b"OHDR", b"\x89HDF", b"FRHP", b"FSHD")
@@ -66,7 +66,7 @@ def damaged_bytes(box: Box) -> Case:
 
 @cache
 def _values(sample: Path) -> list[int]:
-    """Where the numbers of its datasets begin."""
+    """Return the starts of the numbers of its datasets."""
     found: list[int] = []
 
     def visit(_: str, held: h5py.Dataset | h5py.Group) -> None:
@@ -151,7 +151,7 @@ KEYS = ("bias", "weight", "tau", "tau_mem", "r", "v_leak", "v_threshold", "v_res
 
 
 def changed_fields(box: Box) -> Case:
-    """One to four fields of nodes, edges and metadata, written soundly as HDF5."""
+    """Change one to four fields of nodes, edges and metadata, written soundly as HDF5."""
     rng = box.rng
     name, tree = pick(rng, list(_trees().items()))
     done = [_change(rng, tree) for _ in range(int(pick(rng, (1, 1, 1, 2, 4))))]
@@ -252,7 +252,7 @@ def _text(rng: Rng) -> str:
 
 
 def odd_storage(box: Box) -> Case:
-    """Links, external and virtual storage, huge or odd datasets, attributes, deep groups."""
+    """Write links, external and virtual storage, odd datasets, attributes, deep groups."""
     rng = box.rng
     name, tree = pick(rng, list(_trees().items()))
     path = box.path("m.nir")
@@ -268,7 +268,7 @@ def odd_storage(box: Box) -> Case:
 
 
 def _place(rng: Rng, file: h5py.File, new: bool = True) -> str:
-    """A path for a new object: that of a field, which is then replaced, or beside one."""
+    """Draw a path for a new object: that of a field, which is replaced, or a new one."""
     groups = ["node", *(f"node/nodes/{n}" for n in file["node/nodes"]), "node/nodes", "/"]
     group = pick(rng, groups)
     keys = [k for k in file[group] if isinstance(file[group][k], h5py.Dataset)]
@@ -317,7 +317,7 @@ def _huge(rng: Rng, file: h5py.File, box: Box) -> str:
 
 
 def _deflated(rng: Rng, file: h5py.File, box: Box) -> str:
-    """Many megabytes of zeros in some kilobytes, at several places."""
+    """Write many megabytes of zeros in some kilobytes, at several places."""
     size = int(pick(rng, (2**18, 2**21, 2**23)))
     count = int(pick(rng, (1, 3, 12 if size < 2**23 else 4)))
     kind = h5py.h5t.IEEE_F32LE
@@ -354,7 +354,7 @@ def _plan_of_groups() -> Any:
 
 
 def _attributes(rng: Rng, file: h5py.File, box: Box) -> str:
-    """Attributes of the root, which tell recordings from graphs, and of others."""
+    """Change attributes of the root, which identify the file, and of others."""
     group = pick(rng, (file, file["node"], file["node/nodes"]))
     key = pick(rng, ("__type__", "dt", "shape", "n_neurons", "x"))
     value: Any = pick(rng, ("NIRGraphData", "x" * 60_000, b"NIRGraphData", np.arange(3), 1.5,
@@ -388,7 +388,7 @@ def _deep(rng: Rng, file: h5py.File, box: Box) -> str:
 
 
 def _heap(rng: Rng, file: h5py.File, box: Box) -> str:
-    """Sizes in the heaps of texts: of objects, of free space, in the pointers to them."""
+    """Change sizes in the heaps of texts: of objects, of free space, in the pointers."""
     file.attrs["__type__"] = pick(rng, ("NIRGraphData", "NIRGraph"))
     file.flush()
     path = Path(file.filename)
@@ -414,7 +414,7 @@ STORAGE = (_link, _outside, _huge, _deflated, _typed, _attributes, _attributes, 
 
 
 def odd_heaps(box: Box) -> Case:
-    """Heaps of texts with wrong sizes and pointers: libhdf5 never ends on some."""
+    """Write heaps of texts with wrong sizes and pointers: libhdf5 never ends on some."""
     rng = box.rng
     name, tree = pick(rng, list(_trees().items()))
     path = box.path("m.nir")

@@ -1,4 +1,4 @@
-"""What an ended case is counted as: refused, good, or one or several failures."""
+"""Count of an ended case: refused, good, or one or several failures."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Outcome:
 def judged(
     outcome: Outcome, said: dict[str, Any], folder: Path, ended: int, before: set[str], orphans: int
 ) -> Outcome:
-    """`said` is what the child told, `ended` its wait status, `before` the inputs' names."""
+    """Count a case: `said` is the child's output, `ended` its status, `before` its inputs."""
     outcome.words, outcome.about = list(said.get("words", ())), said.get("about", "")
     outcome.code = said.get("code")
     outcome.cpu = said.get("cpu", outcome.cpu)

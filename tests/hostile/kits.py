@@ -19,7 +19,7 @@ CHIPS = {"nrf_loihi": "loihi2", "nrf_emulator": "emulator", "nrf_speck": "speck2
 
 
 def kits(box: Box) -> Case:
-    """A kit of one shipped case, with something of it changed."""
+    """Write a kit of one shipped case with one change."""
     rng = box.rng
     root = pick(rng, box.samples.kits)
     manifest = json.loads((root / "kit.json").read_text())
@@ -60,7 +60,7 @@ def kits(box: Box) -> Case:
 def _change(
     box: Box, held: dict[str, Any], entry: Any, files: dict[str, bytes], whole: dict[str, bytes]
 ) -> str:
-    """One change of the manifest, or of a file: always of the whole one."""
+    """Change one entry of the manifest, or one file, and always the whole of it."""
     rng = box.rng
     match int(rng.integers(7)):
         case 0 | 1:

@@ -32,7 +32,7 @@ Members = dict[str, np.ndarray[Any, Any]]
 def called(
     box: Box, recording: str, about: str, *, events: bool, refusals: frozenset[int] = frozenset()
 ) -> Case:
-    """One verb that reads a recording, drawn, with options of reading that make sense."""
+    """Draw one command that reads a recording, with sensible options of reading."""
     rng = box.rng
     refusals = refusals | {USAGE, INPUT}
     options = _options(rng) if events else ()
@@ -63,7 +63,7 @@ def called(
 
 
 def _options(rng: Rng) -> tuple[str, ...]:
-    """Most often a bin and no more: what a sensor of 5 x 4 pixels needs."""
+    """Draw options, most often only a bin: enough for a sensor of 5 x 4 pixels."""
     words = ["--bin", pick(rng, ("1e-3", "1e-3", "1e-4", "1e-2", "1", "1e-6"))]
     more = {"--clip": "1", "--crop": "0,0,5,4", "--from": "1e-3", "--until": "0.05",
             "--origin": "zero"}  # fmt: skip
@@ -77,7 +77,7 @@ def _options(rng: Rng) -> tuple[str, ...]:
 
 
 def _own(rng: Rng) -> Members:
-    """As `write` leaves it, for three inputs."""
+    """Write a recording as `write` does, for three inputs."""
     frames = (rng.random((12, 3)) < 0.4).astype(np.int64)
     step, index = np.nonzero(frames)
     start = np.concatenate([[0], np.cumsum(np.bincount(step, minlength=12))])
@@ -92,7 +92,7 @@ def _own(rng: Rng) -> Members:
 
 
 def _table(rng: Rng) -> Members:
-    """Decoded events of a sensor of 5 x 4 pixels."""
+    """Draw decoded events of a sensor of 5 x 4 pixels."""
     n = 60
     return {
         "t": np.cumsum(rng.integers(0, 900, n)),
@@ -125,7 +125,7 @@ def _csv(table: Members) -> bytes:
 
 
 def damaged_bytes(box: Box) -> Case:
-    """Bytes of a file, or of a member of its archive with the checksum made right."""
+    """Change bytes of a file, or of a member of its archive, and correct the checksum."""
     rng = box.rng
     form = pick(rng, ("own", "events", "frames", "npy", "csv", "bin", "nir"))
     if form in FORMS:
@@ -151,7 +151,7 @@ def damaged_bytes(box: Box) -> Case:
 
 
 def lines(box: Box) -> Case:
-    """Tables of events as text: cells, columns, quotes, huge numbers."""
+    """Write tables of events as text: cells, columns, quotes, huge numbers."""
     rng = box.rng
     rows = [[str(int(v)) for v in row] for row in zip(*_table(rng).values(), strict=True)]
     rows.insert(0, pick(rng, (["t", "x", "y", "p"], ["# t", "x", "y", "p"], ["t", "y", "x", "p"])))
@@ -173,7 +173,7 @@ def lines(box: Box) -> Case:
 
 
 def changed_arrays(box: Box) -> Case:
-    """Members by others of another dtype, shape or range; missing and foreign ones."""
+    """Replace members by others of another dtype, shape or range; drop some and add some."""
     rng = box.rng
     form = pick(rng, tuple(FORMS))
     members = FORMS[form](rng)
@@ -192,7 +192,7 @@ def changed_arrays(box: Box) -> Case:
             case 2:
                 raw[f"{key}.npy"] = pick(rng, (pickled(), b"", b"\x93NUMPY", _header(rng)))
                 members.pop(key, None)
-                done.append(f"{key} is no array")
+                done.append(f"{key} is not an array")
             case 3 if key in ("shape", "dt", "format"):
                 members[key] = _odd(rng, key)
                 done.append(f"{key} = {members[key]!r:.60}")
@@ -215,7 +215,7 @@ def _odd(rng: Rng, key: str) -> np.ndarray[Any, Any]:
 
 
 def _header(rng: Rng) -> bytes:
-    """A .npy header that declares more than there is, or that is no header."""
+    """Write a .npy header that declares more than the data, or that is malformed."""
     text = pick(rng, (
         f"{{'descr': '<i8', 'fortran_order': False, 'shape': ({integer(rng)},)}}",
         "{'descr': '|O', 'fortran_order': False, 'shape': (1,)}",
@@ -234,7 +234,7 @@ def _header(rng: Rng) -> bytes:
 
 
 def bombs(box: Box) -> Case:
-    """Millions of steps, elements or bytes from some kilobytes."""
+    """Write millions of steps, elements or bytes in some kilobytes."""
     rng = box.rng
     size = int(pick(rng, (2**20, 2**22, 2**23)))
     rows = int(pick(rng, (10**5, 10**6, 9_999_999, 10**7, 2 * 10**7, 2**28)))
@@ -276,7 +276,7 @@ def _declared(dtype: str, shape: tuple[int, ...]) -> bytes:
 
 
 def nir_data(box: Box) -> Case:
-    """Attributes and columns of NIR's recordings, the numbers of steps and neurons."""
+    """Change attributes and columns of NIR's recordings, numbers of steps and neurons."""
     rng = box.rng
     done = _data_file(box, {}, edits=int(rng.integers(1, 4)))
     return called(box, "in/r.nir", f"NIR data: {done}", events=False)

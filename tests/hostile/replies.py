@@ -53,7 +53,7 @@ MISBEHAVIOUR = {
 
 
 def misbehaves(box: Box) -> Case:
-    """A worker that crashes, hangs, floods its log or replies with what is no file."""
+    """Write a worker that crashes, hangs, floods its log or replies without a file."""
     rng = box.rng
     name = pick(rng, sorted(MISBEHAVIOUR))
     if name.startswith("hangs") and chance(rng, 0.7):
@@ -65,7 +65,7 @@ def misbehaves(box: Box) -> Case:
 
 
 def odd_replies(box: Box) -> Case:
-    """A sound reply with changed arrays, names, shapes or JSON."""
+    """Change arrays, names, shapes or JSON of a sound reply."""
     rng = box.rng
     sample, engine = _subject(box)
     words, states = _call(box, sample, engine)
@@ -108,7 +108,7 @@ def _subject(box: Box) -> tuple[Sample, str]:
 
 
 def _call(box: Box, sample: Sample, engine: str) -> tuple[tuple[str, ...], bool]:
-    """The words, and whether states are asked for."""
+    """Return the words, and whether states are recorded."""
     bundle = box.put("b.nrfb", sample.bundle.read_bytes())
     if engine == "samna":
         more = pick(box.rng, (("--dry-run",), ("--dry-run", "--image", "out/x.img"), ()))
@@ -127,7 +127,7 @@ def _call(box: Box, sample: Sample, engine: str) -> tuple[tuple[str, ...], bool]
 def _sound(
     sample: Sample, engine: str, words: tuple[str, ...], states: bool, rng: Rng
 ) -> tuple[Any, Arrays]:
-    """What the vendor would reply, made by the plain emulator."""
+    """Return the sound reply, computed by the plain emulator."""
     if engine == "samna":
         rows = np.stack([rng.integers(0, 5, 9) for _ in range(5)], axis=1)
         if "--dry-run" not in words:
@@ -175,7 +175,7 @@ def _edit(rng: Rng, arrays: Arrays, raw: dict[str, bytes], reply: Any) -> str:
         case 2:
             del arrays[name]
             raw[f"{name}.npy"] = pick(rng, (pickled(), b"", npy(np.array(["a"]))))
-            return f"{name} is no array of numbers"
+            return f"{name} is not an array of numbers"
         case 3 if arrays[name].size:
             arrays[name] = arrays[name].astype(float) + pick(rng, (0.5, np.nan, np.inf))
             return f"{name} of fractions"

@@ -95,7 +95,7 @@ class Samples:
 
     @cached_property
     def absent(self) -> str:
-        """What this campaign goes without; empty where everything is there."""
+        """The parts that this campaign lacks; empty if it has all."""
         missing = [] if SHARED.is_dir() else [f"no folder {SHARED.name}/: no real camera files"]
         return "; ".join(missing)
 
@@ -177,7 +177,7 @@ def _cameras(folder: Path) -> None:
 
 
 def _decoy(folder: Path) -> None:
-    """A sound HDF5 file that hostile ones point at: nobody may open it."""
+    """Write a sound HDF5 file that hostile files point at, and that nothing may open."""
     import h5py
 
     folder.mkdir(parents=True)

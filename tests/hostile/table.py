@@ -35,7 +35,7 @@ def _row(name: str, outcomes: Sequence[Outcome]) -> list[str]:
 
 
 def codes(outcomes: Sequence[Outcome], families: Sequence[Family]) -> str:
-    """Which refusals a family met: whether its mutations reach beyond the first check."""
+    """Return the refusals that a family met: whether mutations pass the first check."""
     lines = []
     for family in families:
         count = Counter(o.refusal for o in outcomes if o.family == family.name and o.refusal)
@@ -53,7 +53,7 @@ def summary(outcomes: Sequence[Outcome], cpu: float) -> str:
 
 
 def write(page: Path, text: str, said: str) -> None:
-    """Between the marks of the page."""
+    """Write the table between the marks of the page."""
     old = page.read_text()
     before, _, rest = old.partition(BEGIN)
     _, _, after = rest.partition(END)

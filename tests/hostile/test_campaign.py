@@ -20,7 +20,7 @@ from .texts import LIMITS, toml
 
 
 def campaign(*words: str) -> str:
-    """The campaign in a process of its own, which is not ours to fork."""
+    """Run the campaign in another process, which can fork."""
     environ = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, "-m", "tests.hostile", *words],

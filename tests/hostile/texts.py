@@ -30,7 +30,7 @@ CHOSEN = ("zero", "floor", "nearest", "wrap", "saturate", "both", "above", "at",
 
 
 def toml(held: dict[str, Any], at: str = "") -> str:
-    """As TOML; whatever TOML has no word for is written as it may be."""
+    """Write a value as TOML; a value without a form in TOML is written as is."""
     flat = [f"{_key(k)} = {_word(v)}" for k, v in held.items() if not isinstance(v, dict)]
     inner = [(f"{at}.{_key(k)}" if at else _key(k), v) for k, v in held.items()
              if isinstance(v, dict)]  # fmt: skip
@@ -64,7 +64,7 @@ RAW = (
 
 
 def toml_files(box: Box) -> Case:
-    """Limits, a scheme or a machine with values of another kind, size or name."""
+    """Write limits, a scheme or a machine with values of another kind, size or name."""
     rng = box.rng
     kind = pick(rng, ("limits", "scheme", "machine"))
     table = {"limits": LIMITS, "scheme": SCHEME, "machine": MACHINE}[kind]
@@ -139,7 +139,7 @@ CELLS = (
 
 
 def labels(box: Box) -> Case:
-    """Cells, columns and quotes of a file of labels."""
+    """Write cells, columns and quotes of a file of labels."""
     rng = box.rng
     form = pick(rng, ("class", "step", "t", "two"))
     head = {"class": ["class"], "step": ["step", "x", "y"], "t": ["t", "x", "y"],
@@ -204,7 +204,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
 
 
 def options(box: Box) -> Case:
-    """One to three options of a verb with hostile values; the files are sound."""
+    """Draw one to three options of a command with hostile values; the files are sound."""
     rng = box.rng
     plain = box.samples.plain
     box.put("plain.nrfb", plain.bundle.read_bytes())

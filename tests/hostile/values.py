@@ -46,7 +46,7 @@ def chance(rng: Rng, probability: float) -> bool:
 
 
 def integer(rng: Rng, near: int | None = None) -> int:
-    """A hostile integer; often next to the one that stood there."""
+    """Draw a hostile integer, often next to the old one."""
     if near is not None and chance(rng, 0.4):
         return int(pick(rng, (near + 1, near - 1, -near, 2 * near, near // 2, near * 1000)))
     if chance(rng, 0.15):
@@ -63,7 +63,7 @@ def number(rng: Rng, near: float | None = None) -> float:
 
 
 def anything(rng: Rng, deep: int = 2) -> Any:
-    """A JSON value of any kind."""
+    """Draw a JSON value of any kind."""
     match int(rng.integers(9 if deep else 5)):
         case 0:
             return integer(rng)
@@ -99,7 +99,7 @@ Slot = tuple[Any, Any]
 
 
 def slots(tree: Any) -> list[Slot]:
-    """Every place of a tree that can be replaced."""
+    """Yield every place of a tree that can be replaced."""
     found: list[Slot] = []
     rest = [tree]
     while rest:
@@ -113,7 +113,7 @@ def slots(tree: Any) -> list[Slot]:
 
 
 def mutate(rng: Rng, tree: Any, edits: int, among: Sequence[Slot] | None = None) -> str:
-    """Change `tree` in place at so many places; say what was done."""
+    """Change `count` places of a tree in place; return the changes in words."""
     done = []
     for _ in range(edits):
         every = slots(tree) if among is None else list(among)
@@ -160,7 +160,7 @@ def _copy(tree: Any) -> Any:
 
 
 def alike(rng: Rng, old: Any) -> Any:
-    """A hostile value of the same kind."""
+    """Draw a hostile value of the same kind."""
     if isinstance(old, bool):
         return not old
     if isinstance(old, int):
@@ -178,7 +178,7 @@ def alike(rng: Rng, old: Any) -> Any:
 
 
 def damaged(rng: Rng, data: bytes, *, most: int = 12) -> bytes:
-    """Flipped, cut, repeated, overwritten."""
+    """Change bytes by flips, cuts, repeats or other bytes."""
     held = bytearray(data)
     for _ in range(int(rng.integers(1, 4))):
         if not held:
@@ -207,7 +207,7 @@ def damaged(rng: Rng, data: bytes, *, most: int = 12) -> bytes:
 
 
 def array(rng: Rng, old: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], str]:
-    """An array in the place of `old`: another dtype, shape or range."""
+    """Replace the array `old` by one of another dtype, shape or range."""
     if old.dtype.kind not in "biuf":
         return np.zeros(old.shape), "zeros"
     match int(rng.integers(9)):
@@ -242,7 +242,7 @@ def array(rng: Rng, old: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], st
 
 
 def shapes(rng: Rng, old: tuple[int, ...]) -> tuple[int, ...]:
-    """Another shape, never of more than some thousand elements."""
+    """Draw another shape, never of more than some thousand elements."""
     sizes = [*old] if chance(rng, 0.6) else []
     for _ in range(int(rng.integers(1, 3))):
         match int(rng.integers(4)):
@@ -266,7 +266,7 @@ def _cast(old: np.ndarray[Any, Any], dtype: str) -> np.ndarray[Any, Any]:
 
 
 def npy(value: np.ndarray[Any, Any]) -> bytes:
-    """As numpy writes it, whatever it holds."""
+    """Return an array as numpy writes it, whatever its type."""
     stream = io.BytesIO()
     np.lib.format.write_array(stream, np.asarray(value), allow_pickle=True)
     return stream.getvalue()

@@ -27,7 +27,7 @@ RUN = ["run", str(KIT / "program.nrfb"), "--input", str(KIT / "input.npz"), "--e
 
 
 def comes(happened: Callable[[], bool]) -> bool:
-    """Whether it happens before long."""
+    """Wait for a condition, and return whether it became true in time."""
     until = time.monotonic() + LONG_S
     while time.monotonic() < until:
         if happened():
@@ -37,7 +37,7 @@ def comes(happened: Callable[[], bool]) -> bool:
 
 
 def alive(pid: int) -> bool:
-    """Whether it runs; a zombie that nobody has buried does not."""
+    """Return whether a process runs; a zombie that nobody waited for does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
@@ -205,7 +205,7 @@ def test_a_signal_leaves_no_temporary_file(name: str, tmp_path: Path) -> None:
 
 
 def test_a_signal_that_the_caller_ignores_stays_ignored() -> None:
-    """As under nohup."""
+    """The caller can be nohup."""
     script = (
         "import signal, sys\n"
         "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"

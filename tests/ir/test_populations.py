@@ -18,7 +18,7 @@ from nrf_deploy.neurons import Leaky, LinearLeak, Spikes, Value
 
 ONE = np.ones(3, np.float32)
 BESIDE = {"metadata", "input_type", "output_type"}
-"""Fields of NIR's nodes that are no numbers of neurons."""
+"""Fields of NIR's nodes that are not numbers of neurons."""
 
 
 def numbers(build: Callable[..., Population]) -> set[str]:

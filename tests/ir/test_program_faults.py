@@ -275,7 +275,7 @@ def test_an_arithmetic_that_declares_nothing_runs_nothing() -> None:
 
 
 def test_a_speck_potential_at_its_floor_still_takes_the_next_bias() -> None:
-    """An arrival that the floor swallows leaves v as it was, and is no rest."""
+    """An arrival that the floor removes leaves v unchanged, and is not a rest."""
     ends = {"source_shape": (1,), "target_shape": (1,), "delay": 0}
     params = {"threshold_high": 50, "threshold_low": -100, "bias": 17}
     made = Program(

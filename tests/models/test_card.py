@@ -98,7 +98,7 @@ def test_a_figure_escapes_the_names_that_it_is_given() -> None:
 
 
 def rows(configs: list[Config], seeds: int = 2) -> list[Row]:
-    """Errors that grow with the variant's place and a little with the seed."""
+    """Return errors that grow with the variant's place and a little with the seed."""
     return [
         Row(short(config, 60, seed), dict.fromkeys(("0.08", "0.16", "1.28"), k + 1 + seed / 10))
         for seed in range(seeds)

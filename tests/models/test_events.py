@@ -67,7 +67,7 @@ def test_the_shape_stays_on_the_sensor_and_never_jumps(vx: float, vy: float, rad
 @pytest.mark.parametrize("outline", OUTLINES)
 @pytest.mark.parametrize("motion", MOTIONS)
 def test_no_part_of_it_leaves_the_sensor(outline: str, motion: str) -> None:
-    """All its light is there at every step, but for the size that it has then."""
+    """Its light is fully on the sensor at every step, up to the size that it has then."""
     shape = Shape(outline=outline, velocity=(0.9, 0.7), radius=4, **MOTIONS[motion])  # type: ignore[arg-type]
     shown = Scene(32, (shape,), upsampling=8)
     areas = np.abs(np.linalg.det(shape.matrices(120)))

@@ -65,7 +65,7 @@ def test_every_layer_is_alive_and_none_is_always_on(network: Network, seed: int)
 
 
 def test_the_reference_runs_it_as_norse_does(model: Any, network: Network) -> None:
-    """The weights are no dyadic numbers: sums may round otherwise, and a spike may move."""
+    """The weights are not dyadic numbers: sums may round differently, and a spike may move."""
     recording = frontend.demo_recording(0, STEPS)
     trace = run(network, recording)
     state, spikes = None, []
@@ -122,7 +122,7 @@ STRETCH = 2
 
 
 def first_layer(network: Network, spiking: bool) -> Network:
-    """The fields and their ladder, with a gain of one for an event: r = 1/(1 - a)."""
+    """Build the fields and their ladder, with a gain of one for an event: r = 1/(1 - a)."""
     populations: list[Population] = []
     for k in range(3):
         lif = network[f"field_lif.{k}"]
@@ -141,7 +141,7 @@ def first_layer(network: Network, spiking: bool) -> Network:
 
 
 def stretched(recording: Recording) -> Recording:
-    """The same events with STRETCH - 1 steps of silence after each step."""
+    """Stretch the events: STRETCH - 1 steps of silence follow each step."""
     frames = recording.dense()
     slow = np.zeros((STRETCH * len(frames), *recording.shape), frames.dtype)
     slow[::STRETCH] = frames
@@ -149,7 +149,7 @@ def stretched(recording: Recording) -> Recording:
 
 
 def z_error(network: Network, recording: Recording, decay: Any) -> float:
-    """How far channel k+1 on the stretched input is from channel k on the original."""
+    """Return the distance of channel k+1 on the stretched input from channel k on the original."""
     names = [p.name for p in network.of(Population)]
     here = run(network, recording, decay=decay).outputs
     there = run(network, stretched(recording), decay=decay).outputs

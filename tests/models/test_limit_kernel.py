@@ -86,13 +86,15 @@ def test_every_integrator_is_a_leaky_integrator_of_a_network() -> None:
 
 
 def spectrum(mu: np.ndarray[Any, Any], omega: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Of a cascade in continuous time."""
+    """Return the spectrum of a cascade in continuous time."""
     return np.asarray(np.prod(1 / (1 + 1j * np.multiply.outer(mu, omega)), axis=0))
 
 
 def deviation(ratio: float, stage: int, rungs: int = 1) -> float:
-    """How far the stage is from the one `rungs` further on in the same cascade, looked at
-    with time stretched by ratio^rungs: the largest difference of their spectra."""
+    """Return the largest difference of the spectra of a stage and a later one of the cascade.
+
+    The other stage is `rungs` further on, with time stretched by ratio^rungs.
+    """
     mu = constants(1.0, ratio, stage + rungs)
     omega = np.geomspace(1e-3, 1e3, 4000) * ratio**rungs
     return float(np.abs(spectrum(mu[:stage], omega) - spectrum(mu, omega / ratio**rungs)).max())

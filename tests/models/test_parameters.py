@@ -73,7 +73,7 @@ def test_a_cascade_is_numpys() -> None:
 
 
 def gradients_are_right(module: torch.nn.Module, run: str) -> bool:
-    """All parameters at once, against finite differences."""
+    """Check the gradients of all parameters at once against finite differences."""
     names, values = zip(*module.named_parameters(), strict=True)
 
     def call(*given: torch.Tensor) -> torch.Tensor:
@@ -109,7 +109,7 @@ def test_gradients_of_kernels(run: str) -> None:
 
 
 def test_gradients_of_velocities() -> None:
-    """Where no tap's shift is about to jump, and no size either."""
+    """No tap's shift and no size is about to jump."""
     moving = [Moving(Field(0.25, 0.3, along=1), (0.3, -0.2)), Moving(Field(0.3), (1.1, 0.4))]
     assert gradients_are_right(MovingFields(moving, DOUBLE), "taps")
 

@@ -35,7 +35,7 @@ bounded = settings(max_examples=30, deadline=None)
 
 
 def wide(field: Field, samples: int = 1) -> Map:
-    """With twice the reach that is demanded, so that truncation plays no part."""
+    """Build the field with twice the reach required, so that truncation has no effect."""
     return kernel(field, 2 * size_needed(field) + 1, samples)
 
 
@@ -111,7 +111,7 @@ def test_a_derivative_takes_polynomials_to_their_derivative(field: Field) -> Non
 
 
 def response(field: Field, blob: float, at: tuple[int, int]) -> float:
-    """The field's response at (x, y) to exp(-r^2/(2 blob)) around the origin."""
+    """Return the field's response at (x, y) to exp(-r^2/(2 blob)) around the origin."""
     k = kernel(field, size_needed(field))
     x, y = axes(k)
     return float((k * np.exp(-((at[0] - x) ** 2 + (at[1] - y) ** 2) / (2 * blob))).sum())

@@ -47,7 +47,7 @@ def noise(tracker: Tracker, steps: int = 12) -> torch.Tensor:
 
 
 def used(tracker: Tracker) -> TrackerNet:
-    """With running statistics of BatchNorm that are not those of the first day."""
+    """Build a network whose running statistics of BatchNorm are not the initial ones."""
     net = TrackerNet(tracker)
     for seed in range(3):
         torch.manual_seed(seed)

@@ -31,7 +31,7 @@ fields = st.builds(
 
 
 def response(kernels: Sequence[Map], frames: Map) -> Map:
-    """(steps, y, x) of one field, on an image whose borders meet: nothing is ever lost."""
+    """Return (steps, y, x) of one field, on an image with periodic borders."""
     out = np.zeros(frames.shape)
     for d, k in enumerate(kernels):
         at = (np.arange(len(k)) - len(k) // 2) % SIZE
@@ -47,7 +47,7 @@ def one(moving: Moving, temporal: Map) -> list[Map]:
 
 
 def moved(frames: Map, w: tuple[float, float]) -> Map:
-    """x' = x + w t, to the nearest pixel."""
+    """Move an image: x' = x + w t, to the nearest pixel."""
     places = [(math.floor(w[1] * t + 0.5), math.floor(w[0] * t + 0.5)) for t in range(len(frames))]
     return np.stack([np.roll(f, at, (0, 1)) for f, at in zip(frames, places, strict=True)])
 
@@ -57,7 +57,7 @@ def events(seed: int) -> Map:
 
 
 def away(u: Moving, v: Moving, w: tuple[float, float], still: Map, going: Map, at: int) -> float:
-    """How far v on the moving image is from u on the other, at a step where w t is whole."""
+    """Return the distance of v on the moving image from u on the other, for an integer w t."""
     here = response(one(u, TEMPORAL), still)[at]
     there = response(one(v, TEMPORAL), going)[at]
     back = np.roll(there, (-int(w[1] * at), -int(w[0] * at)), (0, 1))

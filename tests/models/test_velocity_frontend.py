@@ -35,13 +35,13 @@ def network() -> Network:
 
 
 def noise(steps: int = STEPS, seed: int = 0) -> np.ndarray[Any, Any]:
-    """Spots of 3 x 3 pixels, so that fields have something to answer to."""
+    """Draw spots of 3 x 3 pixels, to which fields respond."""
     spots = np.random.default_rng(seed).random((steps, 2, SMALL // 3, SMALL // 3)) < 0.08
     return np.kron(spots, np.ones((1, 1, 3, 3))) > 0
 
 
 def both(w: tuple[int, int]) -> tuple[Recording, Recording]:
-    """The same events at rest and in motion; those that leave the frame are in neither."""
+    """Draw the same events at rest and in motion; those that leave the frame are in neither."""
     still, going = np.zeros((2, STEPS, 2, SMALL, SMALL), np.int64)
     for t, frame in enumerate(noise()):
         here, there = overlap(w, t)
@@ -50,7 +50,7 @@ def both(w: tuple[int, int]) -> tuple[Recording, Recording]:
 
 
 def overlap(w: tuple[int, int], t: int) -> tuple[Any, Any]:
-    """Places that are in the frame before and after w t, and the same places moved."""
+    """Return the places in the frame before and after w t, and the same places moved."""
     before, after = [], []
     for shift in (w[1] * t, w[0] * t):
         before.append(slice(max(0, -shift), SMALL - max(0, shift)))
@@ -59,7 +59,7 @@ def overlap(w: tuple[int, int], t: int) -> tuple[Any, Any]:
 
 
 def pairs(network: Network, w: tuple[int, int]) -> list[tuple[int, int]]:
-    """Channels that differ in their velocities by w, and in nothing else."""
+    """Return channels that differ in their velocities by w, and in nothing else."""
     seen = network.receptive_fields["field_lif"]["channels"]
     wanted = [{**c, "velocity": list(np.add(c["velocity"], w))} for c in seen]
     return [(k, seen.index(c)) for k, c in enumerate(wanted) if c in seen]

@@ -36,8 +36,10 @@ KIT = Path(nd.__file__).parent / "testing" / "conformance" / "kit"
 
 @pytest.fixture(scope="module", autouse=True)
 def loaded() -> None:
-    """A run of pytest inside a test forgets the modules that it was the first to load: load
-    them once, by a case of every kind."""
+    """Load the modules once, by a case of every kind.
+
+    A run of pytest inside a test forgets the modules that it was the first to load.
+    """
     importlib.import_module("nrf_deploy.testing.pytest_plugin.collect")
     model = nd.read(KIT / "model.two-layers" / "model.nir")
     bundle = nd.compile(model, "loihi2")
@@ -49,7 +51,7 @@ def loaded() -> None:
 
 @pytest.fixture
 def here(bundle: Path, events: Path, pytester: pytest.Pytester) -> pytest.Pytester:
-    """A folder with model.nrfb, events.npz, and nothing that pytest would collect."""
+    """Fill a folder with model.nrfb, events.npz, and nothing that pytest would collect."""
     shutil.copy(bundle, pytester.path / "model.nrfb")
     shutil.copy(events, pytester.path / "events.npz")
     return pytester
@@ -57,7 +59,7 @@ def here(bundle: Path, events: Path, pytester: pytest.Pytester) -> pytest.Pytest
 
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Puts an engine named "mine" beside the emulator."""
+    """Add an engine named "mine" beside the emulator."""
 
     def put(run: Callable[..., Trace]) -> None:
         monkeypatch.setattr(LoihiTarget, "engines", {"mine": run})
@@ -66,7 +68,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 def turned(program: Program, recording: Recording, **how: Any) -> Trace:
-    """An engine that has a bias too much in the second layer."""
+    """Add an engine with a bias too large in the second layer."""
     populations = tuple(
         replace(p, params={**p.params, "bias_mant": 2**9}) if p.name == "last" else p
         for p in program.populations
@@ -188,7 +190,7 @@ def test_a_layer_that_differs_is_told_in_the_verifier_s_words(
 def test_the_summary_of_a_failure_begins_with_its_error(
     here: pytest.Pytester, engine: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is the one line that CI shows of a failure; the class that both runs give is no error."""
+    """It is the one line that CI shows; the class that both runs give is not an error."""
     engine(turned)
     monkeypatch.setenv("COLUMNS", "200")
     decided = nd.verify(

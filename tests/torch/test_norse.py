@@ -1,7 +1,7 @@
-"""What is exported from torch and Norse spikes as Norse does.
+"""Modules exported from torch and Norse spike as in Norse.
 
 Weights and inputs are multiples of 1/8, so that sums are exact in any order and
-equality can be asked for in every bit.
+every bit can be compared.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MAP = (2, 6, 6)
 
 
 def dyadic(module: Any, seed: int = 0) -> Any:
-    """Weights that are multiples of 1/8, statistics that are powers of 4."""
+    """Draw weights that are multiples of 1/8, and statistics that are powers of 4."""
     rng = np.random.default_rng(seed)
     with torch.no_grad():
         for p in module.parameters():
@@ -51,7 +51,7 @@ def spikes(shape: tuple[int, ...], seed: int = 1) -> Recording:
 
 
 def in_norse(module: Any, recording: Recording) -> np.ndarray[Any, Any]:
-    """What the module gives in every step."""
+    """Return the module's output in every step."""
     state, given = None, []
     stateful = "state" in module.forward.__code__.co_varnames
     for frame in torch.from_numpy(recording.dense().astype(np.float32)):
@@ -67,7 +67,7 @@ def in_reference(network: Network, recording: Recording) -> np.ndarray[Any, Any]
 
 
 def assert_same(module: Any, shape: tuple[int, ...] = MAP) -> Network:
-    """The exported network gives what the module gives, and it is not silence."""
+    """Assert that the exported network gives the module's output, and that it is not silent."""
     network, _ = from_torch(module, shape)
     recording = spikes(shape)
     wanted = in_norse(module, recording)
@@ -464,7 +464,7 @@ def test_what_has_no_exact_counterpart_is_refused(name: str) -> None:
 
 
 def led_back(begin: Callable[[Any], Any]) -> Any:
-    """Its spikes lead back to it, from what `begin` makes in the first step on."""
+    """Build a module whose spikes lead back to it, from the first value of `begin` on."""
 
     def forward(self: Any, x: Any, state: Any = None) -> Any:
         z, s = (begin(x), None) if state is None else state
@@ -561,7 +561,7 @@ def test_time_constants_that_norse_rounds_otherwise_are_told() -> None:
 
 @pytest.fixture
 def factory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The name of a factory in a file in the current folder."""
+    """Write a factory to a file in the current folder, and return its name."""
     (tmp_path / "user_model.py").write_text(
         "import torch\n"
         "def linear(): return torch.nn.Linear(3, 2), (3,)\n"

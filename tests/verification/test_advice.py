@@ -30,7 +30,7 @@ MODEL = {name: spikes(k, rate=0.4) for k, name in enumerate(("one", "two"))}
 
 
 def lost(name: str, share: float) -> np.ndarray:
-    """A layer of the model without a share of its spikes."""
+    """Drop a share of the spikes of a layer of the model."""
     return np.where(np.random.default_rng(3).random(MODEL[name].shape) < share, 0, MODEL[name])
 
 
@@ -60,7 +60,7 @@ def test_a_layer_that_is_good_in_isolation_sends_the_reader_to_those_before_it()
 @pytest.mark.parametrize("calibrated", [False, True])
 @pytest.mark.parametrize("cause", ["weights", "saturation", "order", "arithmetic", "threshold"])
 def test_calibrating_is_a_way_out_only_where_it_can_help(cause: str, calibrated: bool) -> None:
-    """Of a bundle that was not calibrated, and of causes that calibrating decides."""
+    """For a bundle that was not calibrated, and for causes that calibration decides."""
     ways = Ways(calibrated=calibrated, by_event=True)
     told = fixes(runs(0.3, 0.3), Advice(ways, "", shares(cause, ways)))
     (said,) = (f for f in shares(cause, ways).told())

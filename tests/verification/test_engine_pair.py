@@ -32,7 +32,7 @@ def test_an_engine_is_not_compared_with_itself(
 
 @pytest.fixture
 def board(bundle: Path, events: Path, tmp_path: Path) -> list[str]:
-    """The words that compare a bundle with what its own layer gave."""
+    """Return the command that compares a bundle with the output of its layer."""
     path = str(tmp_path / "board.npz")
     words = [str(bundle), "--input", str(events)]
     assert main(["run", *words, "--layer", "hidden", "-o", path]) == 0

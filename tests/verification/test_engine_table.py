@@ -65,7 +65,7 @@ def same(recording: Recording) -> Recording:
 
 
 def without_one(recording: Recording) -> Recording:
-    """The first event of it is lost."""
+    """Drop the first event of a recording."""
     counts = np.diff(recording.start)
     counts[recording.step[0]] -= 1
     start = np.concatenate([[0], np.cumsum(counts)])
@@ -73,7 +73,7 @@ def without_one(recording: Recording) -> Recording:
 
 
 def simulator(rules: golden.Arithmetic, change: Change, **notes: str) -> Any:
-    """In a vendor's place: the plain emulator; `change` is done to the last layer's output."""
+    """Run the plain emulator in a vendor's place; `change` is applied to the last output."""
 
     def run(program: Program, recording: Recording, **asked: Any) -> Trace:
         trace = golden.run(program, rules, recording, **asked)
@@ -92,7 +92,7 @@ def refusing(code: str) -> Any:
 
 @pytest.fixture
 def vendors(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Puts stand-ins in the places of Lava and sinabs."""
+    """Put stand-ins in the places of Lava and sinabs."""
 
     def put(loihis: Any = None, specks: Any = None) -> None:
         loihis = loihis or simulator(LoihiArithmetic(), same)
@@ -244,7 +244,7 @@ def test_places_and_values_have_their_columns() -> None:
 
 
 def _line(found: Engines, name: str) -> str:
-    """The last one, which is the chip's."""
+    """Return the last line, which is the chip's."""
     return [x for x in engines_table(found).splitlines() if x.startswith(f"{name} ")][-1]
 
 

@@ -218,7 +218,7 @@ def test_the_verdict(left: int, limits: Limits, verdict: str, code: int) -> None
 
 
 def test_a_default_is_no_failure_and_what_a_user_chose_is() -> None:
-    """For each limit, and for each layer, by itself."""
+    """This holds for each limit and each layer separately."""
     c = compare(
         trace("chip", one=spikes(10), two=spikes(10), three=spikes(20)),
         trace("model", one=spikes(31), two=spikes(31), three=spikes(20)),

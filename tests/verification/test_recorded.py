@@ -19,7 +19,7 @@ from nrf_deploy.ir.recording import Recording
 
 @pytest.fixture
 def paper(shared: Path) -> tuple[Bundle, dict[str, np.ndarray]]:
-    """The NIR paper's LIF with the integers that its authors put on a Loihi 2."""
+    """Build the NIR paper's LIF with the integers that its authors put on a Loihi 2."""
     bundle = pipeline.compile(
         nd.read(shared / "conformance" / "nir" / "lif_norse.nir", dt=1e-4), "loihi2"
     )

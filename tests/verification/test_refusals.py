@@ -1,4 +1,4 @@
-"""What cannot be compared is refused, all of it at once."""
+"""Inputs that cannot be compared are refused, all of them at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A kit as a folder: kit.json, and for each case a folder with
+"""Storage of a kit as a folder: kit.json, and a folder for each case.
+
+The folder of a case has
 
     program.nrfb    a bundle, or model.nir for a model
     input.npz       a recording, as `nrf-deploy run --input` takes it

@@ -65,7 +65,7 @@ def test_a_dilated_convolution_is_no_kronecker_product() -> None:
 def test_exact_or_left_with_a_reason(
     data: st.DataObject, size: tuple[int, ...], pool_first: bool
 ) -> None:
-    """Where it is left, the single convolution that the algebra gives is wrong."""
+    """If the pool is left, the single convolution that the algebra gives is wrong."""
     shape = (2, *size)
     if pool_first:
         first: Node = data.draw(pools("pool", shape))
@@ -211,7 +211,7 @@ def test_a_flatten_that_neurons_read_too_keeps_its_pool() -> None:
 
 
 def residual(with_population: bool) -> Network:
-    """Input -> pool -> w and Input -> c -> (q ->) w: two ways meet before a convolution."""
+    """Build Input -> pool -> w and Input -> c -> (q ->) w: two ways meet before a convolution."""
     pool = pool2("pool", (1, 6))
     c = conv("c", dyadic((1, 1, 2), 3), (6,), stride=(2,))
     w = conv("w", dyadic((2, 1, 2), 1), (3,), bias=dyadic((2,), 2))

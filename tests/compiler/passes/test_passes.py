@@ -190,7 +190,7 @@ def test_what_is_not_in_its_final_form_is_named_with_a_reason(network: Network) 
 
 
 def ways_to_populations(network: Network) -> list[list[str]]:
-    """Every chain of connections between two nodes that are none, ending in a population."""
+    """Yield every chain of connections between two populations or ports, up to a population."""
     ways: list[list[str]] = []
 
     def back(name: str, way: list[str]) -> None:
@@ -223,7 +223,7 @@ def test_the_reference_gives_the_same_spikes_and_states(network: Network, seed: 
 
 
 def exact_in_float32(recording: Recording) -> bool:
-    """Small multiples of 2^-10, so that no sum on the way was rounded."""
+    """Return True for small multiples of 2^-10, whose sums were not rounded."""
     scaled = recording.value.astype(np.float64) * 2**10
     return bool((np.abs(scaled) < 2**18).all() and (scaled == np.rint(scaled)).all())
 

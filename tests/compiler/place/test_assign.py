@@ -10,7 +10,7 @@ from nrf_deploy.compiler.place.assign import Edges, assign
 
 
 def shuffled_chain(count: int, seed: int) -> tuple[Edges, np.ndarray]:
-    """Each item sends to the next of a hidden order."""
+    """Return items each of which sends to the next of a hidden order."""
     hidden = np.random.default_rng(seed).permutation(count)
     return Edges(hidden[:-1], hidden[1:], np.ones(count - 1)), hidden
 

@@ -64,7 +64,7 @@ def synapses(draw: st.DrawFn) -> Synapses:
 
 
 def reaches(s: Synapses) -> Array:
-    """(targets, sources) of bool, neuron by neuron."""
+    """Return (targets, sources) of bool, neuron by neuron."""
     matrix = np.zeros((math.prod(s.shape), math.prod(s.input_shape)), bool)
     if isinstance(s, Sparse):
         matrix[s.row, s.column] = True
@@ -149,7 +149,7 @@ def test_no_tiling_has_more_neurons_than_a_core() -> None:
 
 
 def square_border(tiles: Array) -> dict[str, Array]:
-    """Each box receives its own place and a border of one around it."""
+    """Return the sources of boxes that receive their own place and a border of one around it."""
     return {
         "neurons": np.prod(tiles, axis=1),
         MESSAGES: np.prod(tiles + 2, axis=1),

@@ -1,4 +1,4 @@
-"""What a scheme asks for is done or refused, on every chip: nothing in it is passed over."""
+"""Every rule of a scheme is applied or refused, on every chip; none is ignored."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TAU = np.array([4.0, 8.0, 16.0, 32.0])
 
 
 def network() -> Network:
-    """A ladder of time constants, none of whose weights rounds to another's ratio."""
+    """Build a ladder of time constants, none of whose weights rounds to another's ratio."""
     weight = np.random.default_rng(0).uniform(-0.3, 1, (4, 4))
     return Network(
         (

@@ -1,4 +1,4 @@
-"""How payload and weight share the bits that a sum has."""
+"""Bits of a sum, shared between payload and weight."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is refused or breaks off: the error comes out, nothing hangs, the next run is right."""
+"""Refusals and interruptions: the error is raised, nothing hangs, the next run is right."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_a_bad_recording_ends_a_batch_and_harms_no_other_run(place: int, threads
 
 
 def stop_at(step: int) -> Any:
-    """Progress that breaks off as ^C does."""
+    """Return a progress that stops as ^C does."""
 
     def progress(done: int, of: int) -> None:
         if done >= step:

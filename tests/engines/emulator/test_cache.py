@@ -65,7 +65,7 @@ def said(script: str, folder: Path) -> str:
 
 
 def kept(folder: Path) -> dict[Path, int]:
-    """The files of machine code, and when each was written."""
+    """Return the files of machine code, and the time when each was written."""
     return {path: path.stat().st_mtime_ns for path in folder.rglob("*.nrfc")}
 
 

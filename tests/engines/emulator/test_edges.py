@@ -1,4 +1,4 @@
-"""What the fast engine does at the edges: rest, widths, layouts, bad input, no kernel, no cache."""
+"""Edge cases of the fast engine: rest, widths, layouts, bad input, no kernel, no cache."""
 
 from __future__ import annotations
 

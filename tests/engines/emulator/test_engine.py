@@ -48,7 +48,7 @@ def every(case: Case) -> list[str]:
 
 
 def joined(parts: Sequence[Trace]) -> Trace:
-    """The trace whose chunks these are."""
+    """Join these chunks into one trace."""
 
     def all_of(recordings: list[Recording]) -> Recording:
         dense = np.concatenate([r.dense() for r in recordings])
@@ -103,7 +103,7 @@ def test_and_so_it_is_in_whatever_pieces_and_chunks(
 
 
 def repeats_itself(case: Case, tuning: Tuning, threads: int) -> None:
-    """An engine keeps its tables between runs, and nothing of the runs themselves."""
+    """Check that an engine keeps its tables between runs, and no data of the runs."""
     made, plain = engine(case, tuning), run_golden(case)
     for recording in (case.recording, case.recording.until(2), case.recording):
         ours = made.run(recording, states=every(case), threads=threads)

@@ -27,7 +27,7 @@ from .test_engine import TINY
 EVENTS = (0, 0, 0, 1, 2, 15, 16, 17, 31, 32, 33, 999)
 """Of a place; 16 are looked at at once, and no more than there are channels come."""
 LARGEST = {2: 9, 4: 2**14, 8: 2**40}
-"""Weights that make sums of so many bytes."""
+"""Weights whose sums have this many bytes."""
 
 
 @st.composite
@@ -59,7 +59,7 @@ def convolutions(draw: st.DrawFn) -> Case:
 
 
 def case(link: Conv, given: Array) -> Case:
-    """A population that passes on what arrives shows every sum."""
+    """Build a population that passes its input on, so that every sum is visible."""
     x = Population(name="x", shape=link.shape, model="pass", params={})
     ports = (Port(name="in", shape=link.input_shape),)
     made = Program(
@@ -77,7 +77,7 @@ def frames(rng: np.random.Generator, link: Conv, steps: int) -> Array:
 
 
 def one_by_one(link: Conv, steps: int) -> Array:
-    """An event a step, now here, now there."""
+    """Draw one event for each step, at changing places."""
     size = math.prod(link.input_shape)
     alone = np.arange(size) == (np.arange(steps) * 7919 % size)[:, None]
     return alone.reshape(steps, *link.input_shape).astype(np.int64)
@@ -100,7 +100,7 @@ GROUPS = conv((80, 20), (6, 6), groups=2)
 FALLING = conv((8, 20), (8, 3), kernel=(2, 2), dilation=(1, 2))
 """A place's runs do not rise, and the zeros behind one lie upon another."""
 BLOCKS = conv((24, 20), (26, 22), stride=(1, 2))
-"""So many blocks of neurons that each place marks its own."""
+"""Blocks of neurons, enough for one at each place."""
 
 
 def engine(case: Case, tuning: Tuning) -> Engine:

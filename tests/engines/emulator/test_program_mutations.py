@@ -36,7 +36,7 @@ CASES = 350
 
 @cache
 def kit(arithmetic: str) -> list[tuple[Program, Any, Any]]:
-    """(program, rules, kernels) of the conformance programs of an arithmetic."""
+    """Return (program, rules, kernels) of the conformance programs of an arithmetic."""
     found = []
     for path in sorted(TARGETS.glob(f"*/kit/{arithmetic}.*/program.nrfb")):
         bundle = load(path)
@@ -50,7 +50,7 @@ def number(rng: random.Random) -> Any:
 
 
 def mutated(rng: random.Random, value: Any) -> Any:
-    """Another value near this one, or one that has nothing to do with it."""
+    """Draw another value near this one, or an unrelated one."""
     if isinstance(value, np.ndarray):
         return _array(rng, value)
     if isinstance(value, tuple) and value:
@@ -99,7 +99,7 @@ def broken(rng: random.Random, program: Program) -> Program:
 
 
 def recording(rng: random.Random, program: Program) -> Recording:
-    """A few steps; values up to what the ports say, and sometimes beyond it."""
+    """Draw a few steps; values up to the limits of the ports, and in some cases above."""
     size = sum(math.prod(port.shape) for port in program.ports)
     low, high = (f(port.range[k] for port in program.ports) for f, k in ((min, 0), (max, 1)))
     high = min(high, 2**31 - 1)

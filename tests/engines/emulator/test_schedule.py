@@ -13,7 +13,7 @@ from nrf_deploy.engines.emulator.schedule import Schedule, Work
 
 @st.composite
 def works(draw: st.DrawFn) -> list[Work]:
-    """Stages that are fed by earlier ones, the first by none."""
+    """Draw stages that are fed by earlier ones; the first has no source."""
     count = draw(st.integers(1, 6))
     sources = [
         frozenset(draw(st.sets(st.integers(0, k - 1), min_size=1))) if k else frozenset[int]()

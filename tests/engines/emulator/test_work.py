@@ -1,6 +1,6 @@
-"""What the engine does not do: work at rest, one convolution twice, memory for silent time.
+"""Work that the engine avoids: work at rest, a repeated convolution, memory for silence.
 
-No clock: what was done is read from the plan and from the blocks that a step touched.
+No clock: the work is read from the plan and from the blocks that a step touched.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def stream_of(made: Program, tuning: Tuning = Tuning()) -> Stream:  # noqa: B008
 
 
 def resting(stream: Stream) -> dict[str, float]:
-    """The share of each population's blocks that the next silent step skips."""
+    """Return the share of each population's blocks that the next silent step skips."""
     pieces = [piece for stage in stream.session.stages for piece in stage.pieces]
     found: dict[str, list[Array]] = {}
     for piece in pieces:

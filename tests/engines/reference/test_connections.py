@@ -1,4 +1,4 @@
-"""What the reference makes of a frame: convolutions, sums, pools, element by element."""
+"""Connections in the reference: convolutions, sums, pools, element by element."""
 
 from __future__ import annotations
 

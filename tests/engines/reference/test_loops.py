@@ -1,4 +1,4 @@
-"""What an edge that closes a cycle carries in the first step: its connections' bias, or zero."""
+"""The first value of an edge that closes a cycle: its connections' bias, or zero."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def spikes(network: Network, frames: Array, name: str, **how: Any) -> Array:
 
 
 def looped(cell: Node, *back: Node, start: LoopStart = "bias") -> Network:
-    """Two inputs -> w -> cell -> out, and from the cell through `back` to the cell."""
+    """Build two inputs -> w -> cell -> out, and from the cell through `back` to the cell."""
     nodes: tuple[Node, ...] = (
         Input(name="in", port_shape=(2,)),
         Linear(name="w", weight=np.array([[0.75, -0.25], [0.5, 0.375]], np.float32)),
@@ -79,7 +79,7 @@ def frames(steps: int = 40) -> Array:
 
 
 def rsynaptic(network: Network, x: Array) -> tuple[Array, Array]:
-    """snnTorch's RSynaptic and Synaptic, reset to zero without delay, in its own equations:
+    """Step snnTorch's RSynaptic and Synaptic, reset to zero without delay, by their equations.
 
     i = alpha i + W x + b + W_rec s + b_rec;  v = beta v + i;  s = v > 1;  v = v (1 - s)
     """
@@ -257,7 +257,7 @@ def test_bundles_without_the_field_are_read_as_they_were_compiled(
 
 
 def without(path: Path, field: str) -> None:
-    """The same bundle as a version wrote it that did not know this field of a network."""
+    """Return the bundle as an older version without this field of a network wrote it."""
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     tree = _json(members["content.json"], "content.json")

@@ -52,7 +52,7 @@ def test_r_scales_the_input_of_every_kind() -> None:
 @pytest.mark.parametrize(("fires", "spikes"), [("above", [0, 1, 1]), ("at", [1, 1, 1])])
 @pytest.mark.parametrize("decay", ["euler", "exact"])
 def test_a_neuron_may_fire_at_its_threshold(fires: Any, spikes: list[int], decay: Any) -> None:
-    """v is exactly at the threshold in the first step."""
+    """The potential v is exactly at the threshold in the first step."""
     neurons = IF(name="y", r=full(1, 1), v_threshold=full(0.5, 1), v_reset=full(0, 1), fires=fires)
     network = chain(Input(name="x", port_shape=(1,)), neurons)
     frames = np.array([[0.5], [0.75], [1.0]], np.float32)

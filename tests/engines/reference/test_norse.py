@@ -48,12 +48,12 @@ def tensor(values: Array) -> Any:
 
 
 def inverse(tau: Array) -> Any:
-    """The 1/tau in float32 that this tau was exported from."""
+    """Return the 1/tau in float32 from which this tau was exported."""
     return tensor(1.0 / np.asarray(tau, np.float64))
 
 
 def norse_cell(n: Population, dt: float) -> Any:
-    """The Norse cell of a population, made from Norse's own parameters."""
+    """Build the Norse cell of a population from Norse's parameters."""
     from norse.torch.functional.iaf import IAFParameters
     from norse.torch.functional.leaky_integrator import LIParameters
     from norse.torch.functional.leaky_integrator_box import LIBoxParameters
@@ -80,7 +80,7 @@ def norse_cell(n: Population, dt: float) -> Any:
 
 
 def torch_layer(node: Node) -> Any:
-    """What torch makes of a connection, on a batch of one."""
+    """Build torch's layer of a connection, for a batch of one."""
     conv = {2: torch.conv1d, 3: torch.conv2d}
     if isinstance(node, Linear):
         layer = torch.nn.Linear(*node.weight.shape[::-1], bias=node.bias is not None)
@@ -112,7 +112,7 @@ def torch_layer(node: Node) -> Any:
 
 
 def norse_run(network: Network, recording: Recording) -> dict[str, dict[str, Array]]:
-    """Output and states of every population by torch and Norse, in a loop over time."""
+    """Return output and states of every population by torch and Norse, in a loop over time."""
     cells = {n.name: norse_cell(n, network.dt) for n in network.of(Population)}
     layers = {n.name: torch_layer(n) for n in network.nodes if n.name not in cells}
     state: dict[str, Any] = dict.fromkeys(cells)
@@ -154,7 +154,7 @@ def assert_equal_to_norse(network: Network, recording: Recording) -> None:
 
 
 def only(kind: str, seed: int, reset: str = "value") -> Network:
-    """Two layers of one kind, with different parameters for every neuron."""
+    """Build two layers of one kind, with different parameters for every neuron."""
     return random_network(
         seed,
         2,

@@ -1,4 +1,4 @@
-"""What the reference means by a Network: time, graph, refusals."""
+"""The meaning of a Network in the reference: time, graph, refusals."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def given_frames(values: Any) -> Recording:
 
 
 def through(node: Node, frames: Array, dt: float = 1.0) -> Array:
-    """What one node makes of these frames."""
+    """Run these frames through one node."""
     network = chain(Input(name="x", port_shape=node.input_shape), node, dt=dt)
     return run(network, Recording.from_dense(frames), record=[node.name]).outputs[node.name].dense()
 

@@ -49,7 +49,7 @@ TWICE = Expected({}, {"twice": Numbers((Upto("n", 10),))})
 
 @pytest.fixture
 def work(tmp_path: Path) -> Callable[..., Any]:
-    """Runs a worker of these lines on a small request; its reply is of the form `form`."""
+    """Run a worker of these lines on a small request; its reply has the form `form`."""
 
     def run(text: str, timeout_s: float = 60.0, form: Any = TWICE.form) -> Any:
         script = tmp_path / "vendor.py"
@@ -138,7 +138,7 @@ def test_a_segmentation_fault_names_the_signal(work: Callable[..., Any]) -> None
 
 
 def alive(pid: int) -> bool:
-    """Whether it runs; a zombie that nobody has buried does not."""
+    """Return whether a process runs; a zombie that nobody waited for does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
@@ -233,7 +233,7 @@ def test_an_interpreter_that_is_gone_is_a_finding(tmp_path: Path) -> None:
 
 @pytest.fixture
 def sdk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sdk:
-    """A vendor without packages, in a cache of its own."""
+    """Return a vendor without packages, with a separate cache."""
     monkeypatch.setenv("NRF_DEPLOY_CACHE", str(tmp_path / "cache"))
     requirements, worker = tmp_path / "requirements.txt", tmp_path / "vendor.py"
     requirements.write_text("# nothing\n")
@@ -243,7 +243,7 @@ def sdk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sdk:
 
 @pytest.fixture
 def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A machine without any Python: an empty PATH (which is given back), pyenv and home."""
+    """Set up a machine without any Python: an empty PATH (returned), pyenv and home."""
     path = tmp_path / "bin"
     path.mkdir()
     monkeypatch.setenv("PATH", str(path))

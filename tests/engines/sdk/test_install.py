@@ -43,7 +43,7 @@ if __name__ == "__main__":
 
 @pytest.fixture
 def sdk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sdk:
-    """A vendor whose one package is a wheel beside it; no index is asked."""
+    """Return a vendor whose one package is a local wheel; no index is used."""
     here = environments.Search(Path(sys.executable), ("here",))
     monkeypatch.setattr(environments, "find_python", lambda version: here)
     monkeypatch.setenv("NRF_DEPLOY_CACHE", str(tmp_path / "cache"))
@@ -61,7 +61,7 @@ def sdk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sdk:
 
 
 def wheel(tmp_path: Path, text: str) -> str:
-    """A wheel of the module acme with this text; gives its hash."""
+    """Write a wheel of the module acme with this text; return its hash."""
     path = tmp_path / "wheels" / "acme-1.0-py3-none-any.whl"
     info = "acme-1.0.dist-info"
     with zipfile.ZipFile(path, "w") as archive:
@@ -190,7 +190,7 @@ def test_a_worker_whose_sdk_is_not_importable_is_one_finding(sdk: Sdk) -> None:
 
 @pytest.mark.skipif(importlib.util.find_spec("samna") is not None, reason="samna is here")
 def test_samna_without_its_library_is_one_finding() -> None:
-    """As samna-new is without a network: its import raises."""
+    """The package samna-new without a network: its import raises."""
     asked = {"action": "boards"}
     python = Path(sys.executable)
     found = failure(

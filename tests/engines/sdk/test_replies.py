@@ -50,7 +50,7 @@ COPY = HEAD + "import shutil\nshutil.copy(os.environ['REPLY'], answered / 'array
 
 @pytest.fixture
 def reply(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    """Runs a worker of these lines; `arrays` is the arrays.npz that it hands over."""
+    """Run a worker of these lines; `arrays` is the arrays.npz of its reply."""
 
     def run(text: str = COPY + WELL, arrays: Mapping[str, Any] = GOOD) -> Any:
         script, held = tmp_path / "vendor.py", tmp_path / "held.npz"
@@ -179,7 +179,7 @@ def test_a_worker_cannot_fill_the_disk(
 
 @pytest.fixture
 def vendor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Puts a worker in place of each vendor's, which hands over these arrays and this JSON."""
+    """Replace each vendor's worker by one that replies with these arrays and this JSON."""
 
     def put(arrays: Mapping[str, Any], said: str) -> None:
         script, held = tmp_path / "vendor.py", tmp_path / "held.npz"

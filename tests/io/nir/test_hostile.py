@@ -32,7 +32,7 @@ TYPE = "NIRGraphData"
 
 
 def data_file(path: Path, **attributes: object) -> bytearray:
-    """A NIRGraphData without nodes, for tests to spoil."""
+    """Write a NIRGraphData without nodes, for tests to damage."""
     with h5py.File(path, "w", libver="earliest") as file:
         file.attrs["__type__"] = TYPE
         file.attrs.update(attributes)
@@ -41,7 +41,7 @@ def data_file(path: Path, **attributes: object) -> bytearray:
 
 
 def observed(path: Path, **given: object) -> Path:
-    """NIR data of one node, with what is `given` in the place of what belongs there."""
+    """Write NIR data of one node, with `given` in place of its values."""
     recording = Recording.from_dense(np.eye(3, dtype=np.int64), 0.1)
     write_data({"n": recording}, path)
     with h5py.File(path, "a") as file:
@@ -59,7 +59,7 @@ def observed(path: Path, **given: object) -> Path:
 
 
 def endless(path: Path) -> None:
-    """The free space of a heap has the size 0: libhdf5 walks it without end."""
+    """Set the free space of a heap to the size 0: libhdf5 walks it without end."""
     data = data_file(path)
     first = data.find(HEAP) + 16
     struct.pack_into("<Q", data, first + 16 + 16 + 8, 0)
@@ -67,7 +67,7 @@ def endless(path: Path) -> None:
 
 
 def long_text(path: Path, length: int = 0xFFFFFFFF) -> None:
-    """The pointer of a text of 12 bytes says that it is longer: libhdf5 allocates that."""
+    """Set the length of a text of 12 bytes too large: libhdf5 allocates that."""
     data = data_file(path)
     at = data.find(struct.pack("<IQI", len(TYPE), data.find(HEAP), 1))
     assert at > 0

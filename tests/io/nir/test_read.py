@@ -1,4 +1,4 @@
-"""What a .nir file must say, what is repaired, and what is refused."""
+"""Reading a .nir file: what it must state, what is repaired, and what is refused."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def found(path: Any, dt: float | None = None) -> tuple[Network, list[str]]:
 
 
 def image(*nodes: Tree) -> Tree:
-    """A chain from two channels of 8 x 8 pixels; the last node is an Output."""
+    """Build a chain from two channels of 8 x 8 pixels; the last node is an Output."""
     return chain(port("Input", 2, 8, 8), *nodes)
 
 
@@ -99,7 +99,7 @@ def test_reading_imports_neither_nir_nor_torch(shared: Path) -> None:
 
 
 def nir_nodes() -> dict[str, Any]:
-    """One node of every kind that nir itself can build, in a chain."""
+    """Build one node of every kind that nir can build, in a chain."""
     a: Any = np.full((4, 3, 3), 0.5, np.float32)
     b: Any = np.full(6, 0.5, np.float32)
     one: Any = np.array([1, 1])
@@ -160,7 +160,7 @@ def test_two_time_steps_must_agree(file: Path) -> None:
     assert codes(file, 2e-3) == ["NIR-DT-CONFLICT"]
     assert read(file, 1e-3)[0].dt == 1e-3
     save(file, chain(*SMALL, dt=np.float32(1e-3)))  # type: ignore[arg-type]
-    assert read(file, 1e-3)[0].dt == 1e-3, "float32 rounding of dt is no other dt"
+    assert read(file, 1e-3)[0].dt == 1e-3, "float32 rounding of dt is not another dt"
 
 
 @pytest.mark.parametrize("dt", [0.0, -1e-3, np.nan, np.inf])
@@ -431,7 +431,7 @@ def test_a_larger_batch_must_reach_from_the_input_to_the_output(file: Path) -> N
     assert (network["n0"].shape, network["n2"].shape) == ((3,), (2,))
     assert [f.severity for f in findings] == ["warning", "info"]
     save(file, chain(port("Input", 7, 3), linear(2, 3), port("Output", 2)))
-    assert codes(file) == ["NIR-SHAPE"], "a missing Flatten is no batch"
+    assert codes(file) == ["NIR-SHAPE"], "a missing Flatten is not a batch"
 
 
 def test_flatten_counts_without_a_batch_as_nir_says_unless_only_the_other_way_fits(
@@ -610,7 +610,7 @@ ODD: list[Any] = [
 
 
 def spots(tree: Tree) -> list[tuple[Tree, str]]:
-    """Every place of a tree, as (dictionary, key)."""
+    """Yield every place of a tree, as (dictionary, key)."""
     inside = [spots(v) for v in tree.values() if isinstance(v, dict)]
     return [(tree, k) for k in tree] + [spot for part in inside for spot in part]
 

@@ -29,7 +29,7 @@ SENTENCE = (
 
 
 def layer(**metadata: str) -> Tree:
-    """Two LIF neurons that state only what `metadata` holds."""
+    """Build two LIF neurons that state only the contents of `metadata`."""
     return lif(2, tau=0.002, r=2.0, v_threshold=1.0) | {"metadata": metadata}
 
 
@@ -45,7 +45,7 @@ def file(path: Path, **metadata: str) -> str:
 
 @pytest.fixture
 def foreign(tmp_path: Path) -> str:
-    """As snnTorch and SpikingJelly write it: with a v_reset, and not a word of how it is used."""
+    """Build a graph as snnTorch and SpikingJelly write it: v_reset without its use."""
     return file(tmp_path / "foreign.nir")
 
 

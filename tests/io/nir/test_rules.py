@@ -1,4 +1,4 @@
-"""What NIR has no field for comes back as it was, or is refused; it is never dropped."""
+"""Features without a field in NIR are read back unchanged or refused, never dropped."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def held() -> Population:
 
 
 def same(a: Part, b: Part, at: str = "") -> None:
-    """Demand equal types, words and numbers; a neutral number can be a scalar or an array."""
+    """Require equal types, words and numbers; a neutral number can be a scalar or an array."""
     assert type(a) is type(b), at
     assert a.features() == b.features(), at
     for f in dataclasses.fields(a):
@@ -213,7 +213,7 @@ def unit_of(node: Population, key: str) -> Any:
 
 
 def test_a_version_alone_is_refused() -> None:
-    """What it belonged to was lost on the way."""
+    """The rule of the version was lost on the way."""
     plain = Population(name="n", membrane=Integrator(r=ONE), rule=Spikes(threshold=ONE))
     file = encode(around(plain))
     assert errors(changed(file, put("nrf.version", "1"))) == WRONG

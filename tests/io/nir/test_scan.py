@@ -21,7 +21,7 @@ from tests.builders.nir_files import chain, codes, lif, linear, port, save
 
 @pytest.fixture
 def sound(tmp_path: Path) -> Path:
-    """A model that reads, for tests to spoil."""
+    """Write a model that reads, for tests to damage."""
     nodes = (port("Input", 3), linear(2, 3), lif(2), port("Output", 2))
     return save(tmp_path / "sound.nir", chain(*nodes))
 

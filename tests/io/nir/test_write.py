@@ -1,4 +1,4 @@
-"""What is written is what is read, by us and, where nir can, by nir."""
+"""Written files are read back unchanged, by us and, if it can, by nir."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from tests.builders.random_networks import CONNECTIONS, GRADED, SPIKING, random_
 
 
 def assert_same(a: Network, b: Network) -> None:
-    """Equal in every name, order, edge, kind, field, value and type."""
+    """Assert equality of every name, order, edge, kind, field, value and type."""
     assert (a.edges, a.dt, dict(a.readout)) == (b.edges, b.dt, dict(b.readout))
     assert [(n.name, type(n)) for n in a.nodes] == [(n.name, type(n)) for n in b.nodes]
     for ours, theirs in zip(a.nodes, b.nodes, strict=True):
@@ -62,7 +62,7 @@ def assert_same_fields(ours: Any, theirs: Any, name: str) -> None:
 
 
 def line(*nodes: Node, dt: float = 1e-3, **more: Any) -> Network:
-    """Input, the nodes, Output in a row."""
+    """Build Input, the nodes and Output in a row."""
     ends = (
         Input(name="input", port_shape=nodes[0].input_shape),
         Output(name="output", port_shape=nodes[-1].shape),
@@ -200,7 +200,7 @@ def test_nir_reads_random_networks_without_its_type_check(seed: int) -> None:
 
 
 def resaved(graph: nir.NIRGraph) -> bytes:
-    """The graph as nir itself writes it."""
+    """Return the graph as nir writes it."""
     buffer = io.BytesIO()
     nir.write(buffer, graph)
     return buffer.getvalue()

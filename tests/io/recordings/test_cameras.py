@@ -243,7 +243,7 @@ def test_a_header_alone_holds_no_event(tmp_path, name):
 
 
 def test_a_damaged_aedat4_is_refused_and_takes_nothing_with_it(shared, tmp_path, capfd):
-    """Its decoder panics on some of these; our process goes on, and prints nothing of it."""
+    """The decoder panics on some of these; our process continues, and prints nothing of it."""
     content = (shared / "recordings" / "tonic_sample.aedat4").read_bytes()
     for place, value in [(18, 250), (22, 251), (30, 200), (2334, 99), (2340, 255)]:
         damaged = bytearray(content[:100_000])

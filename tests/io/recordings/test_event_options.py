@@ -1,4 +1,4 @@
-"""What may be asked of a camera's events, by name: from, until, crop, downsample, merge, clip."""
+"""Options of a camera's events, by name: from, until, crop, downsample, merge, clip."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def camera(tmp_path: Path) -> Path:
 
 
 def expected(chosen: np.ndarray, begin: int, shape: tuple[int, int, int]) -> np.ndarray:
-    """The slow way: each event by itself."""
+    """Compute the result the slow way, event by event."""
     steps = (chosen[0].max() - begin) // 1000 + 1 if chosen.size else 0
     frames = np.zeros((steps, *shape), np.int64)
     for t, x, y, p in chosen.T.tolist():

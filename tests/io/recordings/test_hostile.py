@@ -36,7 +36,7 @@ def codes(path: Path, **options: object) -> list[str]:
 
 
 def ours(path: Path, **changed: object) -> Path:
-    """A recording of ours with two steps, and with what is `changed`."""
+    """Write a recording of ours with two steps and these changes."""
     arrays = {"shape": [4], "start": [0, 0, 0], "index": [], "value": []} | changed
     dtype = {"index": np.int64, "value": np.int64}
     held = {name: np.asarray(x, dtype.get(name)) for name, x in arrays.items()}

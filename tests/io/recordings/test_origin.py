@@ -1,4 +1,4 @@
-"""Where step 0 of a camera's events begins: at the first event, or at t = 0 of the file's clock."""
+"""The origin of a camera's events: the first event, or t = 0 of the file's clock."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_a_recording_without_timestamps_refuses_an_origin(tmp_path: Path, origin
 
 @pytest.fixture
 def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a bundle that takes events of 4 x 5 pixels, and such events."""
+    """Write a bundle that takes events of 4 x 5 pixels, and such events, to a folder."""
     weight, two = np.full((2, 40), 3.0), np.ones(2)
     nodes = (
         Input(name="in", port_shape=(2, 4, 5)),

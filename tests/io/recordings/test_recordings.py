@@ -39,7 +39,7 @@ def events_file(folder: Path, **changed: Any) -> Path:
 
 
 def codes(findings: Iterable[Any]) -> list[str]:
-    """Without the info that every file of events has: where step 0 begins."""
+    """Return the codes without the info on step 0 that every file of events has."""
     return [f.code for f in findings if not f.what.startswith("step 0 of ")]
 
 

@@ -1,4 +1,4 @@
-"""What a rule adds on the machine that a user describes: against the reference, and by hand."""
+"""Additions of a rule on a machine that a user describes: against the reference and by hand."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ RULES: Mapping[str, Mapping[str, Any]] = {
 
 
 def network(membrane: Membrane, rule: Mapping[str, Any]) -> Network:
-    """Two layers of six neurons with this rule."""
+    """Build two layers of six neurons with this rule."""
     rng = np.random.default_rng(0)
     weights = rng.normal(0.3, 0.6, (2, WIDTH, WIDTH))
     nodes: list[Any] = [Input(name="x", port_shape=(WIDTH,))]

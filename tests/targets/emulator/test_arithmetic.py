@@ -23,7 +23,7 @@ from tests.builders.loihi_programs import first_difference
 
 
 def after(steps: int, model: str, arriving: int, **params: Any) -> tuple[list[int], list[int]]:
-    """(outputs, potentials) of one neuron that gets the same sum in each step."""
+    """Return (outputs, potentials) of one neuron that gets the same sum in each step."""
     rules = FixedArithmetic()
     neuron = Population(name="n", shape=(1,), model=model, params=params)
     state = rules.start(neuron)

@@ -23,7 +23,7 @@ NARROW = "emulator:weight_bits=6,state_bits=12"
 
 
 def slow() -> Network:
-    """Thresholds some five times the largest weight: a potential needs room above it."""
+    """Build thresholds some five times the largest weight: a potential needs bits above it."""
     return chain(linear(), lif(tau=8.0, v_threshold=full(5.0)), linear("w2", seed=1), lif("out"))
 
 

@@ -1,4 +1,4 @@
-"""How a machine is described: presets, options, files; every mistake at once, with a way out."""
+"""Descriptions of a machine: presets, options, files; every mistake at once, with a fix."""
 
 from __future__ import annotations
 

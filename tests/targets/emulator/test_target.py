@@ -37,7 +37,7 @@ WIDE = "emulator-float-like"
 
 
 def chain(*nodes: Node, loop: tuple[str, str] | None = None, dt: float = 1.0) -> Network:
-    """Input, these nodes, output; `loop` is one more edge."""
+    """Build input, these nodes and output; `loop` is one more edge."""
     ends = (
         Input(name="input", port_shape=nodes[0].input_shape),
         *nodes,
@@ -331,7 +331,7 @@ def test_an_exact_decay_can_be_allowed() -> None:
 
 
 def test_a_bundle_needs_no_file_beside_it(tmp_path: Path) -> None:
-    """What a file says goes into the bundle; neither its name nor its place does."""
+    """The bundle stores the content of a file; neither its name nor its path."""
     network = chain(linear(), lif())
     paths = [tmp_path / "a.nrfb", tmp_path / "b.nrfb"]
     for path in paths:

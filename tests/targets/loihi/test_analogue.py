@@ -42,7 +42,7 @@ KINDS = ("LI", "CubaLI", "I")
 
 
 def analogue(kind: str, steps: float = 10.0, spread: float = 0.0) -> Population:
-    """Time constants of `steps` steps, and up to `spread` more of it across the layer."""
+    """Build time constants of `steps` steps, and up to `spread` more of it across the layer."""
     ones = np.ones(WIDTH)
     tau = DT * steps * (1 + spread * np.arange(WIDTH) / WIDTH)
     if kind == "I":
@@ -83,7 +83,7 @@ def layer(bundle: Bundle, recording: Recording, name: str) -> LayerComparison:
 
 
 def codes(network: Network, chip: str = "loihi2", data: Recording | None = None) -> list[str]:
-    """What refuses this network."""
+    """Return the codes that refuse this network."""
     with pytest.raises(TargetError) as refusal:
         pipeline.compile(network, chip, data)
     return [f.code for f in refusal.value.findings if f.severity == "error"]
@@ -154,7 +154,7 @@ def test_an_integrator_needs_data_because_its_sum_has_no_bound() -> None:
 def test_payloads_carry_the_potential_to_the_next_layer(
     kind: str, seed: int, spread: float
 ) -> None:
-    """Where time constants differ, so do the units of the payloads: the weights make up for it."""
+    """If time constants differ, so do the units of the payloads; the weights compensate."""
     data = noise(seed, steps=200)
     bundle = pipeline.compile(
         network(analogue(kind, 10.0, spread), seed, inner=True), "loihi2", data

@@ -43,7 +43,7 @@ def dense(weight: list[list[int]], **params: int) -> Dense:
 
 
 def steps(model: str, arriving: list[int], **params: int | Array) -> tuple[list[int], Trace]:
-    """One neuron that is given these sums; its outputs, and the trace with its states.
+    """Run one neuron on these sums; return its outputs, and the trace with its states.
 
     A passing population and a weight of 1 bring the sums to it unchanged.
     """

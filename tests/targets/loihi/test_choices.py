@@ -1,4 +1,4 @@
-"""What becomes a choice, and what is exact: resets, leaks, and what a user may allow."""
+"""Choices and exact rewrites: resets, leaks, and the rewrites that a user may allow."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_each_choice_says_in_a_sentence_what_it_changes() -> None:
 def test_nothing_is_lost_where_the_threshold_is_only_ever_just_passed(
     seed: int, weight: float
 ) -> None:
-    """v = 1 is over 1 - e by so little that no remainder ever makes a spike of its own."""
+    """The value v = 1 exceeds 1 - e by so little that no remainder makes another spike."""
     model = network(threshold=1.0 - 2**-10, weight=weight)
     eye = replace(model["w"], weight=weight * np.eye(3))  # type: ignore[type-var]
     model = replace(model, nodes=tuple(eye if n.name == "w" else n for n in model.nodes))

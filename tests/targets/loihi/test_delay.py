@@ -26,7 +26,7 @@ def late(name: str, steps: float | Sequence[float]) -> Delay:
 
 
 def weights(name: str, seed: int) -> Linear:
-    """Whole numbers, which the chip holds as they are."""
+    """Draw integers, which the chip holds exactly."""
     w = np.random.default_rng(seed).integers(-3, 4, (WIDTH, WIDTH)).astype(np.float32)
     return Linear(name=name, weight=w + 2 * np.eye(WIDTH, dtype=np.float32))
 
@@ -37,7 +37,7 @@ def neurons(name: str, threshold: float = 2.0) -> Population:
 
 
 def graph(nodes: Sequence[Node], edges: str) -> Network:
-    """`edges` as "a b, b c": from x, the input, to y, the output."""
+    """Build `edges` such as "a b, b c": from x, the input, to y, the output."""
     ports = Input(name="x", port_shape=(WIDTH,)), Output(name="y", port_shape=(WIDTH,))
     pairs = tuple(tuple(e.split()) for e in edges.split(","))
     return Network((ports[0], *nodes, ports[1]), pairs, 1.0)  # type: ignore[arg-type]
@@ -49,7 +49,7 @@ def noise(seed: int = 0) -> Recording:
 
 
 def spikes(network: Network, chip: str, seed: int, **how: Any) -> int:
-    """Of the model, after they were found to be the chip's, neuron by neuron."""
+    """Return the spikes of the model, after a check that the chip's are equal."""
     bundle = nd.compile(network, chip, **how)
     model = nd.run(bundle, noise(seed), "reference").outputs
     made = nd.run(bundle, noise(seed), "emulator").outputs

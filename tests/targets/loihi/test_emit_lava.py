@@ -48,7 +48,7 @@ for line in open(sys.argv[1]):
 
 
 def run_scripts(calls: Sequence[Sequence[str]], folder: Path) -> None:
-    """Each call is a script and its arguments; nothing of ours can be imported there."""
+    """Run each call, a script and its arguments; nothing of ours can be imported there."""
     there = environments.status(engine.sdk)
     if there.python is None:
         pytest.skip(f"Lava is not installed: {there.todo}")
@@ -65,7 +65,7 @@ def run_scripts(calls: Sequence[Sequence[str]], folder: Path) -> None:
 
 
 def run_emitted(cases: Sequence[Case], folder: Path) -> list[Trace]:
-    """Every case as golden runs it: outputs, and the states of all that has some."""
+    """Run every case as golden does: outputs, and the states of all stateful layers."""
     calls = []
     for number, case in enumerate(cases):
         emit(case.program, folder / f"net{number}")
@@ -85,7 +85,7 @@ def stateful(program: Program) -> list[str]:
 
 
 def results(script: Path, output: Path) -> Trace:
-    """What a script wrote, in the files that its table of layers says."""
+    """Return the output of a script, from the files that its table of layers names."""
     layers, outputs = constant(script, "LAYERS"), constant(script, "OUTPUTS")
     read_back, states = {}, {}
     for layer, (label, shape, _) in layers.items():
@@ -99,7 +99,7 @@ def results(script: Path, output: Path) -> Trace:
 
 
 def constant(script: Path, name: str) -> Any:
-    """A constant at the head of a script."""
+    """Return a constant at the head of a script."""
     for line in ast.parse(script.read_text()).body:
         if isinstance(line, ast.Assign) and ast.unparse(line.targets[0]) == name:
             return ast.literal_eval(line.value)
@@ -134,7 +134,7 @@ def difference(ours: Trace, theirs: Trace) -> str | None:
 
 
 def random_cases(number: int, seed: int) -> list[Case]:
-    """Each asks for the output of all its populations."""
+    """Draw cases that record the output of all populations."""
     drawn: dict[str, Case] = {}
 
     @hypothesis.seed(seed)
@@ -395,7 +395,7 @@ def test_no_name_leaves_its_comment_or_its_quotes(name: str) -> None:
 
 
 def kinds(text: str) -> list[type]:
-    """What a script is made of, whatever its names are."""
+    """Return the syntax of a script without its names."""
     return [type(node) for node in ast.walk(ast.parse(text))]
 
 

@@ -21,7 +21,7 @@ from .test_lower import coarse, demand_equal, exact
 
 
 def at_whole_units(network: Network) -> Network:
-    """Neurons that fire at their threshold, and numbers with which v meets it often."""
+    """Draw neurons that fire at their threshold, and numbers with which v often equals it."""
 
     def one(node: Node) -> Node:
         if type(node) is Population and type(node.rule) is Spikes:
@@ -70,7 +70,7 @@ def test_networks_that_fire_at_their_threshold_lose_nothing(network: Network, se
 
 
 def test_the_two_ways_to_fire_differ() -> None:
-    """So that the property above is about something."""
+    """Otherwise the property above would be empty."""
     network = behind(2, 0.125, IF(name="n", r=np.full(2, 1e3), v_threshold=np.full(2, 0.5),
                                   v_reset=np.zeros(2)))  # fmt: skip
     frames = Recording.from_dense(np.zeros((12, 2), np.int64))

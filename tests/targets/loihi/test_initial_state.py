@@ -24,7 +24,7 @@ def chain(*nodes: Node) -> Network:
 
 
 def behind(depth: int, bias: float, last: Population) -> Network:
-    """`last`, with this bias, behind `depth` layers without one."""
+    """Put `last`, with this bias, behind `depth` layers without one."""
     nodes: list[Node] = [Input(name="x", port_shape=(2,))]
     for k in range(depth):
         nodes += [linear(f"w{k}", np.eye(2) * 0.75), if_layer(f"n{k}", (2,), 0.5)]
@@ -91,7 +91,7 @@ def test_a_start_beyond_24_bits_is_told(last: Population, bias: float, severity:
 
 @pytest.mark.parametrize("chip", ["loihi1", "loihi2"])
 def test_a_bias_before_a_flatten_is_in_step_with_its_population(chip: str) -> None:
-    """conv with bias -> Flatten -> population: one bias a channel, spread over flat neurons."""
+    """Network: conv with bias -> Flatten -> population; one bias for each channel."""
     conv = Conv(
         name="k",
         weight=np.arange(-9, 9).reshape(2, 1, 3, 3) / 32,

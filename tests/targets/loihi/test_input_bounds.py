@@ -1,4 +1,4 @@
-"""How large an input may be: never larger than what cannot overflow, or what was seen."""
+"""Bounds of the input: never above what cannot overflow, or what was recorded."""
 
 from __future__ import annotations
 

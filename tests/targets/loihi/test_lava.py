@@ -44,13 +44,13 @@ def needs_lava() -> None:
 
 
 def judge(batch: Sequence[Case]) -> list[str | None]:
-    """The first difference between our run and Lava's, for each program."""
+    """Return the first difference between our run and Lava's, for each program."""
     traces = engine.run_many([(case.program, case.recording) for case in batch])
     return [first_difference(run_golden(c), t) for c, t in zip(batch, traces, strict=True)]
 
 
 def draw(programs: int, seed: int, each: Callable[[Case], None]) -> None:
-    """Calls `each` with programs that hypothesis draws; it shrinks one that fails."""
+    """Call `each` with programs that hypothesis draws; it shrinks one that fails."""
 
     @hypothesis.seed(seed)
     @settings(
@@ -67,11 +67,11 @@ def draw(programs: int, seed: int, each: Callable[[Case], None]) -> None:
 
 
 def compare(programs: int, seed: int) -> int:
-    """How many different programs ran alike.
+    """Return the number of different programs that ran alike.
 
     A start of Lava's interpreter costs more than a small program. So the programs are
     drawn once to be run in batches, and drawn again, the same, to be judged; only those
-    that hypothesis makes up while it shrinks a failure are run one by one.
+    that hypothesis draws while it shrinks a failure are run one by one.
     """
     drawn: dict[str, Case] = {}
 

@@ -45,7 +45,7 @@ GAIN = 64.0  # weights are multiples of 1/32 here, and mixed weights are even at
 
 
 def exact(network: Network) -> Rules:
-    """The same gain in every layer, so that nothing is rounded."""
+    """Return the same gain for every layer, so that nothing is rounded."""
     legal, _ = apply_all(network, target.passes("loihi2"))
     names = {link.node.name if link.node else link.name for link in layers(legal).links}
     return Rules(layers={name: LayerRules(gain=GAIN) for name in names})
@@ -59,7 +59,7 @@ def demand_equal(network: Network, recording: Recording, chip: str = "loihi2") -
 
 
 def coarse(network: Network) -> Network:
-    """The same network with numbers that the chip's grid holds."""
+    """Return the same network with numbers on the chip's grid."""
 
     def rounded(x: np.ndarray, unit: int) -> np.ndarray:
         return np.clip(np.rint(x * unit), -3 * unit, 3 * unit) / unit
@@ -112,7 +112,7 @@ def noise(shape: tuple[int, ...], steps: int, density: float, seed: int = 0) -> 
 
 
 def test_branches_of_unequal_length_meet_in_the_right_step() -> None:
-    """x -> a -> b -> sum and x -> sum: the short way must wait two steps."""
+    """Network: x -> a -> b -> sum and x -> sum; the short way must wait two steps."""
     weight = np.array([[0.25, -0.125], [0.125, 0.375]])
     network = Network(
         (
@@ -135,7 +135,7 @@ def test_branches_of_unequal_length_meet_in_the_right_step() -> None:
 
 @pytest.mark.parametrize("taken", ["x~", "x~~", "x->sum", "wd (after 2)"])
 def test_relays_and_links_never_take_the_name_of_a_layer(taken: str) -> None:
-    """x -> taken -> b -> sum, x -> sum directly and taken -> sum: both must wait."""
+    """Network: x -> taken -> b -> sum, x -> sum directly and taken -> sum: both must wait."""
     weight = np.array([[0.25, -0.125], [0.125, 0.375]])
     network = Network(
         (

@@ -189,7 +189,7 @@ def test_a_neuron_that_no_core_can_hold_is_refused_with_every_budget() -> None:
 
 
 def big() -> Program:
-    """1,572,864 neurons."""
+    """Build 1,572,864 neurons."""
     shape, half = (4, 512, 512), (8, 256, 256)
     return program(
         (2, 512, 512),

@@ -153,7 +153,7 @@ def test_anchored_decays_make_a_ladder_covariant(
 
 
 def meeting(size: float, seed: int = 0) -> Network:
-    """A second connection, so much smaller, meets the first in the same neurons."""
+    """Build a second connection, much smaller, to the same neurons as the first."""
     rng = np.random.default_rng(seed)
     network = layer(rng.normal(0.1, 0.2, (20, 10)))
     small = Linear(name="small", weight=rng.normal(0.1, 0.2, (20, 10)) * size)
@@ -233,7 +233,7 @@ def test_a_small_connection_counts_on_the_chip_as_in_the_model(kind: str) -> Non
 
 
 def two_kinds(kind: str) -> Network:
-    """A large Linear from the silent half of the input meets something small."""
+    """Build a large Linear from the silent half of the input beside a small connection."""
     shape = (2, 3, 3) if kind == "conv" else (18,)
     full = np.ones(shape)
     silent = np.zeros((18, 18))
@@ -272,7 +272,7 @@ def two_kinds(kind: str) -> Network:
 
 
 def test_weights_that_all_round_to_zero_are_refused() -> None:
-    """What no exponent makes up for."""
+    """No exponent compensates for it."""
     with pytest.raises(TargetError) as refusal:
         compile(meeting(1e-7), "loihi2")
     assert [(f.code, f.layer) for f in refusal.value.findings if f.severity == "error"] == [
@@ -304,7 +304,7 @@ def test_spikes_cannot_be_counted_without_data() -> None:
 
 
 def test_bits_method_and_gains_are_set_a_layer(tmp_path: Path) -> None:
-    """What a scheme says of one layer leaves the others as they were; the bundle keeps it."""
+    """A rule of one layer leaves the others unchanged; the bundle keeps it."""
     network = layer(np.random.default_rng(0).normal(0.1, 0.3, (6, 12)))
     plain = compile(network, "loihi2").scheme.connections["w"]
     for own, expected in (

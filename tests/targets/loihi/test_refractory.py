@@ -25,7 +25,7 @@ SIZE = 6
 
 
 def program(weight: np.ndarray, **params: object) -> Program:
-    """Neurons that also feed themselves, so that what goes wrong once stays wrong."""
+    """Build neurons that also feed themselves, so that an error persists."""
     ends = {"targets": ("n",), "source_shape": (SIZE,), "target_shape": (SIZE,)}
     return Program(
         arithmetic="loihi",
@@ -40,7 +40,7 @@ def program(weight: np.ndarray, **params: object) -> Program:
 
 
 def made(seed: int, **params: object) -> Case:
-    """Weights are even, so that none is rounded; each neuron has a period of its own."""
+    """Build even weights, so that none is rounded; each neuron has a period of its own."""
     rng = np.random.default_rng(seed)
     said = {"du": 4095, "dv": 0, "vth": 40, "period": rng.integers(0, 6, SIZE)} | params
     frames = (rng.random((60, SIZE)) < 0.3).astype(np.int64)

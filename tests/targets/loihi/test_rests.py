@@ -36,7 +36,7 @@ WITHOUT = Integrator(r=ONE)
 
 
 def network(membrane: Membrane, threshold: float = 1.0, **rule: Any) -> Network:
-    """Two layers of six neurons with this rule, and weights on the chip's grid."""
+    """Build two layers of six neurons with this rule, and weights on the chip's grid."""
     rng = np.random.default_rng(0)
     nodes: list[Node] = [Input(name="x", port_shape=(WIDTH,))]
     for layer in "ab":
@@ -59,7 +59,7 @@ def codes(network: Network, chip: str, allow: tuple[str, ...] = ()) -> list[str]
 
 
 def resting(network: Network, seed: int) -> Network:
-    """The same neurons, of which each rests for 0 to 4 steps."""
+    """Return the same neurons, each of which rests for 0 to 4 steps."""
     rng = np.random.default_rng(seed)
 
     def one(node: Node) -> Node:
@@ -151,7 +151,7 @@ def test_what_the_chip_does_not_combine_is_refused_by_name() -> None:
 
 
 def test_an_early_spike_is_forgotten_after_the_rest_and_the_leak() -> None:
-    """As in test_loihi_start, where 30 steps are named for the leak alone."""
+    """The number is that of test_initial_state, where 30 steps are named for the leak alone."""
     neurons = leaky(10).with_(refractory=np.full(2, 7))
     findings = pipeline.check(behind(3, -0.3, neurons), "loihi2").findings
     (found,) = [f for f in findings if f.code == "LOIHI-EARLY-SPIKES"]

@@ -1,4 +1,4 @@
-"""What rounding costs is told where it is much: in weights, and in thresholds."""
+"""Reports on large losses by rounding: in weights, and in thresholds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Speck's integers mean, in numbers: in time steps as sinabs has it, and event by event."""
+"""The meaning of Speck's integers, in time steps as in sinabs, and event by event."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def neuron(**params: Any) -> Population:
 
 
 def stepped(given: list[int], **params: Any) -> tuple[list[int], list[int]]:
-    """(spikes, v) of one neuron that gets these sums, a step each."""
+    """Return (spikes, v) of one neuron that gets these sums, one in each step."""
     rules, n = StepsArithmetic(), neuron(**params)
     state, spikes, v = rules.start(n), [], []
     for t, total in enumerate(given):
@@ -33,7 +33,7 @@ def stepped(given: list[int], **params: Any) -> tuple[list[int], list[int]]:
 
 
 def reached(given: list[int], **params: Any) -> tuple[list[int], list[int]]:
-    """(spikes, v) of one neuron that events with these weights reach."""
+    """Return (spikes, v) of one neuron that gets events with these weights."""
     rules, n = EventsRule(), neuron(**params)
     state, spikes, v = rules.start(n), [], []
     for weight in given:

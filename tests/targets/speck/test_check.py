@@ -1,4 +1,4 @@
-"""What cannot go on a core is refused, all at once, each with what to change."""
+"""Parts that cannot go on a core are refused, all at once, each with a fix."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def test_neurons_have_thresholds_above_0_that_a_feature_shares(theta: Any, code:
 
 @pytest.mark.parametrize("theta", [0.0, -1.0])
 def test_a_linear_leak_needs_a_threshold_above_0_too(theta: float) -> None:
-    """What the leak takes follows from it."""
+    """The size of the leak follows from the threshold."""
     network = chain((3,), linear("l", ones(2, 3)), leaky("n", (2,), 50.0, theta))
     assert codes(network, allow=["linear-leak"]) == ["SPECK-THRESHOLD"]
 

@@ -77,7 +77,7 @@ def test_a_bias_that_is_larger_than_any_weight_is_counted_too(
 
 
 def relus(seed: int) -> Network:
-    """Two ReLU layers without memory and a map that is read, as in the tracker of single frames."""
+    """Build two ReLU layers without memory and a map that is read, as in a tracker of frames."""
     first = conv("c1", eighths((4, 2, 3, 3), seed), (8, 8), pad=1)
     second = conv("c2", eighths((3, 4, 3, 3), seed + 1), (8, 8), pad=1)
     head = conv("c3", np.abs(eighths((1, 3, 3, 3), seed + 2)), (8, 8), pad=1)
@@ -108,7 +108,7 @@ def test_a_relu_network_is_decoded_to_its_float_outputs(seed: int) -> None:
 
 
 def test_one_event_of_a_rated_layer_makes_at_most_one_spike_of_the_next() -> None:
-    """So each weight is at most a threshold, in the program too, whatever a spike is worth."""
+    """Each weight is at most a threshold, in the program too, whatever a spike is worth."""
     bundle = compiled(relus(0))
     program = bundle.program
     for name in ("v1", "v2", "map"):

@@ -173,7 +173,7 @@ def test_every_speck_s_configuration_becomes_json_without_an_sdk(
 
 
 def weights(held: Any) -> list[int]:
-    """The numbers under the name `weights`, of the one core that has more than one."""
+    """Return the numbers under the name `weights`, of the one core that has more than one."""
     found: list[int] = []
     if isinstance(held, dict):
         for name, value in held.items():

@@ -1,4 +1,4 @@
-"""From a lowered program and its places to what the chip is told."""
+"""Conversion of a lowered program and its places to the chip's configuration."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_a_program_that_the_chip_would_not_take_has_no_artefact() -> None:
 
 
 def test_what_a_board_would_not_take_is_refused_when_it_is_placed() -> None:
-    """So `check` says it too, not only `compile`."""
+    """Then `check` reports it too, not only `compile`."""
     first, second = SOUND.cores
     full = replace(first, threshold_high=80)  # some neurons begin above it
     with pytest.raises(TargetError, match="SPECK-STATE"):

@@ -135,7 +135,7 @@ def test_a_linear_is_a_convolution_over_the_whole_map() -> None:
 
 
 def branched() -> Network:
-    """in -> a; a and a's pooled twin b meet in c, by kernels of two sizes and directly."""
+    """Build in -> a; a and a's pooled twin b meet in c, by kernels of two sizes and directly."""
     nodes = (
         Input(name="in", port_shape=(2, 8, 8)),
         conv("to a", eighths((3, 2, 3, 3), 0), (8, 8), pad=1),

@@ -21,7 +21,7 @@ def small(scale: float = 1.0, bias: Any = None) -> Network:
 
 
 def held(network: Network, **more: Any) -> tuple[Any, Any]:
-    """(threshold, integer weights)"""
+    """Return (threshold, integer weights)."""
     program = nd.compile(network, "speck2b", **more).program
     weight = next(s for s in program.synapses if s.name == "l").weight
     return program.population("n").params["threshold_high"], weight[:, :, 0, 0]

@@ -73,7 +73,7 @@ def on(name: str, configuration: Configuration) -> Configuration:
 
 @cache
 def verdicts(name: str) -> dict[str, client.Verdict]:
-    """samna's verdict on every broken configuration that it survives, in one call."""
+    """Return samna's verdict on every broken configuration that it survives, in one call."""
     asked = {case: on(name, made) for case, made, _, does in BROKEN if does != "dies"}
     return dict(zip(asked, client.validate(list(asked.values())), strict=True))
 
@@ -135,7 +135,7 @@ def test_samna_says_the_same_of_what_is_sound(name: str) -> None:
 
 
 def agreeing(seeds: range, name: str) -> Counter[bool]:
-    """How many random configurations samna accepts and refuses; our verdict is the same."""
+    """Count the random configurations that samna accepts and refuses; our verdict is the same."""
     drawn = (mutated(seed, name) for seed in seeds)
     asked = [c for c in drawn if small_enough(c) and next(check.crashes(c), None) is None]
     counts: Counter[bool] = Counter()
@@ -189,7 +189,7 @@ def test_a_worker_that_samna_takes_down_is_one_finding() -> None:
 @pytest.mark.usefixtures("needs_samna")
 @pytest.mark.parametrize("weight", [300, -129])
 def test_a_value_that_samna_reads_as_another_is_not_valid(weight: int) -> None:
-    """samna's loader keeps the low byte; the worker reads back what was understood."""
+    """The loader of samna keeps the low byte; the worker reads back the value it understood."""
     first, second = SOUND.cores
     text = config_tree.text(chip(replace(first, weights=altered(first.weights, weight)), second))
     asked = {"action": "validate", "chip": "speck2b", "configurations": [text]}

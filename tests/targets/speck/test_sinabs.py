@@ -51,7 +51,7 @@ def needs_sinabs() -> None:
 
 
 def whole(cores: tuple[Core, ...], recording: Recording) -> client.Job:
-    """Everything of every core; the first takes the input."""
+    """Return every output of every core; the first takes the input."""
     every = [c.index for c in cores]
     return client.Job(
         cores=cores,
@@ -64,7 +64,7 @@ def whole(cores: tuple[Core, ...], recording: Recording) -> client.Job:
 
 
 def assert_alike(job: client.Job, ran: client.Ran) -> int:
-    """Every spike and every membrane of every core; how many spikes there were."""
+    """Assert equality of every spike and membrane of every core; return the number of spikes."""
     shape = job.cores[0].input_shape
     wanted = simulate(tuple(job.cores), job.recording.dense().reshape(job.steps, *shape))
     for index, (spikes, membranes) in wanted.items():
@@ -150,7 +150,7 @@ def test_the_engine_gives_the_trace_of_speck_steps(shared: Path) -> None:
 
 @pytest.mark.usefixtures("needs_sinabs")
 def test_the_compiled_model_is_verified_against_sinabs(shared: Path) -> None:
-    """As a user does it: compile, then verify the fast engine of speck.steps."""
+    """The steps of a user: compile, then verify the fast engine of speck.steps."""
     bundle = nd.compile(nd.read(shared / "conformance/nir/cnn_sinabs.nir", dt=1.0), "speck2f")
     recording = nd.read_recording(shared / "recordings/nmnist_sample.npz", bundle, bin=1e-3)
     report = nd.verify(bundle, recording, engine="steps", against="sinabs")
@@ -160,7 +160,7 @@ def test_the_compiled_model_is_verified_against_sinabs(shared: Path) -> None:
 
 @pytest.mark.parametrize("seed", range(30))
 def test_speck_steps_is_what_is_written_here(seed: int) -> None:
-    """So that what sinabs is compared with above is the arithmetic, where sinabs is absent."""
+    """The arithmetic compared with sinabs above is also checked where sinabs is absent."""
     cores = forked(seed) if seed % 5 == 0 else random_chain(seed)
     recording = random_input(cores[0].input_shape, 12, seed)
     names = [c.layer for c in cores]

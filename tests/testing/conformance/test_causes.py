@@ -1,4 +1,4 @@
-"""What a conformance kit says of an engine that is broken, and of one that fails."""
+"""Reports of a conformance kit on an engine that is broken, and on one that fails."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _at(
     p: dict[str, Any], output: Array, after: dict[str, Array], state: dict[str, Array],
     arriving: Array, rules: LoihiArithmetic, population: Population, t: int,
 ) -> tuple[Array, dict[str, Array]]:  # fmt: skip
-    """v >= vth << 6 in the place of v > vth << 6."""
+    """Compare with v >= vth << 6 in place of v > vth << 6."""
     wide = replace(population, params={**population.params, "vth": 131071})
     _, moved = LoihiArithmetic.step(rules, wide, state, arriving, t)
     spike = moved["v"] > p["vth"]

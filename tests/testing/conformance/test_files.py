@@ -42,7 +42,7 @@ from tools.kits.program_parts import dense, port, program
 
 @pytest.fixture
 def recorded(shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Case:
-    """The NIR paper's LIF on a Loihi 2, in the kit's format as docs/conformance.md writes it."""
+    """Return the NIR paper's LIF on a Loihi 2, in the kit's format of docs/conformance.md."""
     with np.load(shared / "conformance" / "silicon" / "nir_paper_01_lif.npz") as file:
         chip = {name: file[name] for name in file.files}
     params = {name: int(chip[name]) for name in ("du", "dv", "vth")}
@@ -159,7 +159,7 @@ BAD: dict[str, tuple[Callable[[Any], Any], str]] = {
     "a foreign file": (lambda k: k["cases"][0]["files"].update({"/etc/passwd": ""}), "KIT-DAMAGED"),
     "another layer": (lambda k: k["cases"][0].update(layers=["m"]), "KIT-UNSOUND"),
     "too many layers": (lambda k: k["cases"][0].update(layers=["n", "m"]), "KIT-DAMAGED"),
-    "a mask that is not there": (
+    "a missing mask": (
         lambda k: k["cases"][0].update(hidden={"n": {"v": {"why": "", "codes": [], "mask": True}}}),
         "KIT-DAMAGED",
     ),

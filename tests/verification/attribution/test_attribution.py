@@ -54,9 +54,9 @@ CHIPS = ("loihi2", "emulator")
 def network(
     *, seed: int = 0, exact: bool = True, leak: float = 0.125, bias: float = 0.0, high: float = 1.5
 ) -> Network:
-    """A convolution and LIF neurons, then a linear layer and IF neurons.
+    """Build a convolution and LIF neurons, then a linear layer and IF neurons.
 
-    `exact`: weights, decays and thresholds are such that integers hold them as they are.
+    `exact`: integers hold its weights, decays and thresholds exactly.
     """
     rng = np.random.default_rng(seed)
     one, shape, last = np.ones((2, 6, 5)), (2, 6, 5), (4,)
@@ -131,7 +131,7 @@ def lost_bias(program: Program) -> Program:
 
 
 def met(program: Program) -> Program:
-    """v >= threshold for v > threshold, on a machine that can say which."""
+    """Test v >= threshold in place of v > threshold, on a machine that has both."""
     if program.arithmetic == "loihi":
         vth = int(program.population("last").params["vth"])
         return with_params(program, "last", vth=vth - 1)
@@ -143,13 +143,13 @@ def delayed(program: Program) -> Program:
 
 
 def misstated(program: Program) -> Program:
-    """The latency that the program states is a step too short, and its neurons' own is not."""
+    """Make the latency that the program states, but not its neurons' own, one step too short."""
     origins = (replace(o, latency=o.latency - (o.node == "last")) for o in program.origins)
     return replace(program, origins=tuple(origins))
 
 
 def narrow(program: Program) -> Program:
-    """A layer whose sums end at their bits, at half of the largest weight."""
+    """Build a layer whose sums end at their bits, at half of the largest weight."""
     return with_params(program, "first", sum_bits=7)
 
 
@@ -249,7 +249,7 @@ def test_rounded_weights_are_the_cause_where_nothing_else_is_rounded(chip: str) 
 @settings(max_examples=15, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 10_000), layers_=st.integers(1, 3))
 def test_the_model_in_variants_is_the_reference(seed: int, layers_: int) -> None:
-    """Where no number is exchanged, a layer fed by the reference gives what it gave."""
+    """If no number is exchanged, a layer fed by the reference gives the reference's output."""
     model, _ = apply_all(random_network(seed, layers_, unit_gain=True, recurrent=False), EXACT)
     given_ = random_recording(model, seed, steps=40)
     view = layers(model)

@@ -1,4 +1,4 @@
-"""What reached a neuron, told from the recordings, adds up to what the emulator delivered."""
+"""Events that reach a neuron, derived from the recordings, sum to those of the emulator."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Plain(BaseArithmetic):
 
 
 def program(seed: int, groups: int, stride: int, dilation: int, padding: int) -> Program:
-    """A convolution, then a dense layer with delays, a sparse one and a loop back."""
+    """Build a convolution, then a dense layer with delays, a sparse one and a loop back."""
     rng = np.random.default_rng(seed)
     conv = Conv(
         name="conv",
@@ -155,7 +155,7 @@ def test_before_and_after_the_recording_nothing_arrives(step: int) -> None:
 
 
 def test_what_joins_the_inputs_of_a_layer_is_not_called_unrecorded() -> None:
-    """No option could record it: it is no layer of the model."""
+    """No option can record it, because it is not a layer of the model."""
     joined = Arrival("6.in", (), 100, None)
     other = Arrival("5", (), 99, None)
     told = list(sentences(Divergence("6", (0,), 100, 100, 100, "output", (), (joined, other))))

@@ -35,8 +35,10 @@ ALL = ("first", "second", "last")
 
 
 def network(*, fires: str = "above", reset: str = "subtract", bias: float = 0.0) -> Network:
-    """Weights that integers hold as they are, and none below 0: with what is left of each spike
-    kept, it is the same whether a step's events come one by one or are added up."""
+    """Build weights that integers hold exactly, none below 0.
+
+    With the remainder of each spike kept, single events and their sums in a step are equal.
+    """
     kinds: dict[str, Any] = {"fires": fires, "reset": reset}
     shift = {"bias": np.full(2, bias)} if bias else {}
     return chain(
@@ -82,7 +84,7 @@ def lost_bias(program: Program) -> Program:
 
 
 def off_by_one(program: Program) -> Program:
-    """v >= T for v > T."""
+    """Test v >= T in place of v > T."""
     theta = int(program.population("last").params["threshold_high"])
     return with_params(program, "last", threshold_high=theta - 1)
 
@@ -93,7 +95,7 @@ def keeps_the_rest(program: Program) -> Program:
 
 
 def pooled_across(program: Program) -> Program:
-    """The wire takes x for y."""
+    """Exchange x and y on the wire."""
     (wire,) = (s for s in program.synapses if s.params.get("pooling") == 2)
 
     def across(s: Any) -> Any:
@@ -104,7 +106,7 @@ def pooled_across(program: Program) -> Program:
 
 
 def shifted_pool(program: Program) -> Program:
-    """The pool's channels arrive one further."""
+    """Shift the channels of the pool by one."""
     (wire,) = (s for s in program.synapses if s.params.get("pooling") == 2)
 
     def further(s: Any) -> Any:
@@ -234,7 +236,7 @@ def test_a_direct_connection_and_a_pool_of_neurons_have_their_causes() -> None:
 
 
 def joined() -> Network:
-    """Two ways, one of them pooled, meet in one core; nothing below 0, and what is left is kept."""
+    """Build two ways, one of them pooled, that meet in one core; the remainder is kept."""
     kinds: dict[str, Any] = {"reset": "subtract"}
     nodes = (
         Input(name="in", port_shape=(1, 8, 8)),

@@ -23,8 +23,10 @@ MOVING = [Field(1.0, along=1, velocity=v) for v in VELOCITIES]
 
 
 def moving_network(fields: list[Field] | None = None) -> Network:
-    """Taps of a delay line, each with its kernels moved by the velocity, onto neurons without
-    a memory of their own."""
+    """Build taps of a delay line onto neurons without memory.
+
+    The kernels of each tap are moved by the velocity.
+    """
     fields = MOVING if fields is None else fields
     reach = HALF + TAPS - 1
     nodes: list[Node] = [Input(name="x", port_shape=(2, SIZE, SIZE))]

@@ -42,7 +42,7 @@ DIRECTIONS = [Field(s, k * math.pi / 2, along=1) for s in (1.0, 4.0) for k in ra
 def seen_network(
     fields: list[Field], width: int = 15, *, spikes: bool = True, stride: int = 1
 ) -> Network:
-    """One layer of these fields, ON against OFF, and what it says of them."""
+    """Build one layer of these fields, ON against OFF, and its description of them."""
     half = width // 2
     turned = np.stack([sampled(f, half)[::-1, ::-1] for f in fields])
     conv = Conv(

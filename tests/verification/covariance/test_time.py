@@ -48,7 +48,7 @@ def noise(steps: int = 120, density: float = 0.15, seed: int = 0) -> Recording:
 
 
 def neurons(kind: str, name: str, mu: float) -> Node:
-    """Thresholds in proportion to what an event adds, so that all channels are alike."""
+    """Build thresholds in proportion to the input of an event, so that all channels are alike."""
     ones = np.ones(WIDTH)
     if kind == "LI":
         return LI(name=name, tau=mu * DT * ones, r=ones, v_leak=0 * ones)
@@ -63,7 +63,7 @@ def neurons(kind: str, name: str, mu: float) -> Node:
 
 
 def channels(kind: str, ladder: tuple[float, ...] = LADDER, depth: int = 2) -> Network:
-    """Parallel channels of `depth` layers, alike but for their time constants."""
+    """Build parallel channels of `depth` layers, which differ in their time constants."""
     rng = np.random.default_rng(1)
     weights = [rng.normal(0.15, 0.5, (WIDTH, INPUTS if k == 0 else WIDTH)) for k in range(depth)]
     nodes: list[Node] = [Input(name="x", port_shape=(INPUTS,))]
@@ -83,7 +83,7 @@ def channels(kind: str, ladder: tuple[float, ...] = LADDER, depth: int = 2) -> N
 def in_float(
     network: Network, given: Recording, *, exact: bool = False, real: bool = False
 ) -> list[Deviation]:
-    """The Z-test of a float network, or the T-test."""
+    """Run the Z-test of a float network, or the T-test."""
     found = rungs(network)
     stage = Stage("float", ExactDecay().apply(network)[0] if exact else network)
     run = stage.runs(n for r in found for n in (r.faster, r.slower))
@@ -180,7 +180,7 @@ def test_the_chip_is_told_apart_from_the_float_model(measured: Covariance) -> No
 
 
 def test_the_largest_cause_is_named_with_what_mends_it(measured: Covariance) -> None:
-    """Two channels whose weights are rounded each by itself differ by these, too."""
+    """Two channels whose weights are rounded separately differ by these, too."""
     zero = measured.tests["zero-stuffing"]
     assert next(iter(zero.causes())) == "forward Euler"
     assert zero.causes()["weight bits"] > 0

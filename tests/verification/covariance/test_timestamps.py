@@ -37,7 +37,7 @@ def saved(path: Path, columns: dict[str, object]) -> Path:
 
 
 def ladder_network(side: int = SIZE) -> Network:
-    """Two temporal channels behind one convolution."""
+    """Build two temporal channels behind one convolution."""
     rng = np.random.default_rng(3)
     conv = Conv(
         name="w", weight=rng.normal(0.1, 0.5, (3, 2, 5, 5)), input_size=(side, side),
@@ -61,8 +61,7 @@ def ladder_network(side: int = SIZE) -> Network:
 def test_stretched_times_are_binned_exactly(
     tmp_path_factory: pytest.TempPathFactory, seed: int, by: int, microseconds: int
 ) -> None:
-    """As if the file held times that are `by` times as long; also where a third of a step is no
-    decimal."""
+    """Times `by` times as long give the same bins, also if a third of a step is not decimal."""
     folder = tmp_path_factory.mktemp("slow")
     columns = events(seed, 200, 8, 20_000)
     slow = columns | {"t": columns["t"] * by}  # type: ignore[operator]

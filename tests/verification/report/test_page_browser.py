@@ -109,7 +109,7 @@ def test_on_paper_nothing_stays_closed_and_no_table_is_cut(
 
 
 def _printed(browser: str, made: str, folder: Path) -> str:
-    """Its text as it stands on paper, a form feed after each sheet."""
+    """Return its text on paper, with a form feed after each sheet."""
     (folder / "page.html").write_text(made)
     pdf = folder / "page.pdf"
     words = [browser, *QUIET, f"--user-data-dir={folder / 'profile'}", "--no-pdf-header-footer",
@@ -135,7 +135,7 @@ def _asked(browser: str, made: str, folder: Path, scheme: str, width: str) -> di
 
 
 def _shown(browser: str, made: str, folder: Path, *options: str) -> str:
-    """The document as the browser has it once all is done."""
+    """Return the document of the browser after all scripts."""
     (folder / "page.html").write_text(made)
     words = [browser, *QUIET, f"--user-data-dir={folder / 'profile'}", *options, "--dump-dom"]
     address = (folder / "page.html").as_uri()

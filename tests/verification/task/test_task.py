@@ -1,4 +1,4 @@
-"""What the model is for: the class that both runs decide on, the places that they say."""
+"""The task of a model: the class that both runs decide on, the places that they give."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def line(nodes: tuple[Node, ...], readout: dict[str, Any]) -> Network:
 
 
 def classes(readout: dict[str, Any] | None = None, threshold: float = 1.0) -> Network:
-    """Each of three neurons hears one input."""
+    """Build three neurons, each with one input."""
     three = np.ones(3)
     return line(
         (
@@ -46,7 +46,7 @@ def classes(readout: dict[str, Any] | None = None, threshold: float = 1.0) -> Ne
 
 
 def maps(readout: dict[str, Any] = READOUT, leak: float = 0.5) -> Network:
-    """One map of 6 x 6 that follows what it sees."""
+    """Build one map of 6 x 6 that follows its input."""
     shape = (1, 6, 6)
     return line(
         (
@@ -147,7 +147,7 @@ def test_several_outputs_or_maps_without_a_readout_are_no_class() -> None:
 
 
 def truth(recording: Recording) -> Array:
-    """What the model without its lag would say: the pixel that is on."""
+    """Return the answer of the model without its lag: the pixel that is on."""
     return np.array([[0.5 + 2 * (t // 8 % 6), 0.5 + 2 * 2] for t in range(recording.steps)])
 
 
