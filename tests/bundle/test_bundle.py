@@ -374,7 +374,7 @@ def header(text: str, content: bytes = b"") -> bytes:
         (member("/artefacts/a", b""), "no bundle has"),
         (member("artefacts/a\n", b""), "no bundle has"),
         (lambda members, manifest: members.pop("content.json"), "no content.json"),
-        (member("content.json", b"{"), "no JSON"),
+        (member("content.json", b"{"), "not JSON"),
         (member("arrays/0000.npy", b"\x93NUMPY"), "no sound .npy"),
         (member("arrays/0000.npy", npy(np.array([{}]), allow_pickle=True)), "pickle"),
         (member("arrays/0000.npy", npy(np.array([1j]))), "not of plain numbers"),

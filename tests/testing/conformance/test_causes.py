@@ -203,8 +203,8 @@ def test_an_engine_that_fails_is_no_bug_of_ours(monkeypatch: pytest.MonkeyPatch)
 
     (result,) = on_engine(monkeypatch, fails, ("loihi/threshold",)).results
     assert result.status == "broke"
-    assert "ZeroDivisionError: by my own doing" in show.told(result, "mine")
-    assert "test_causes.py" in show.told(result, "mine")
+    assert "ZeroDivisionError: by my own doing" in show.full_text(result, "mine")
+    assert "test_causes.py" in show.full_text(result, "mine")
 
 
 def test_an_engine_that_gives_nothing_has_not_passed(monkeypatch: pytest.MonkeyPatch) -> None:
