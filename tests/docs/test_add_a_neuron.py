@@ -98,7 +98,7 @@ def test_no_chip_runs_it_before_it_is_taught_and_the_emulator_does_afterwards(
 
 
 def test_the_probe_shows_that_the_emulator_reads_it(taught: Copy) -> None:
-    """Of the models without a kernel, so that none is compiled here."""
+    """The models have no kernel, so that none is compiled here."""
     ask = """if True:
         from nrf_deploy.compiler.target import chip_named
         from nrf_deploy.testing.conformance import declared

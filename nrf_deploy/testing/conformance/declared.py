@@ -1,12 +1,12 @@
-"""Whether a target reads the features of neurons that its domain names.
+"""Test that a target reads the features of neurons that its domain names.
 
 To name a feature is to say "my check and my lowering read this field". So for each row, each
 membrane in it and each feature, a probe is compiled. A chip that runs it must be nearer to the
 float reference with the feature than to the one without it, less than half as far; or the chip
-must refuse it with a code of its own; or, where it runs it in another way on purpose, say so in a
-finding that the neurons without the feature do not get. Of a chip that is too coarse even for the
-neurons without it, only a change of the output is asked. What a row without a model names must be
-refused.
+must refuse it with a code of the target; or, if it runs it differently on purpose, report this in
+a finding that the neurons without the feature do not get. For a chip that is too coarse even for
+the neurons without it, only a change of the output is required. The features of a row without a
+model must be refused.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ from .probes import (
 )
 
 UNSUPPORTED = frozenset(("KIND-UNSUPPORTED", "RULE-UNSUPPORTED"))
-"""What the toolchain refuses itself, because nobody named it."""
+"""Codes of the toolchain's own refusals of undeclared kinds and features."""
 
 
 @dataclass(frozen=True)
@@ -94,17 +94,17 @@ class Question:
         return f"{self.membrane.__name__} neurons with {named}"
 
 
-# --- what is asked -----------------------------------------------------------------
+# --- the questions -----------------------------------------------------------------
 
 
 def questions(domain: Domain) -> Iterator[Question]:
-    """Yield what is asked about each row of a domain."""
+    """Yield the questions on each row of a domain."""
     for i, row in enumerate(domain.neurons):
         for membrane in sorted(row.membranes & MEMBRANE.keys(), key=lambda m: m.__name__):
             own = reached(domain.neurons[:i], row, membrane)
             if own is not None and row.rule in RULES:
-                asked = _of_row(row, membrane, own)
-                yield from {(q.feature, q.features): q for q in asked}.values()
+                of_row = _of_row(row, membrane, own)
+                yield from {(q.feature, q.features): q for q in of_row}.values()
 
 
 def unprobed(domain: Domain) -> list[str]:
@@ -136,9 +136,9 @@ def _of_row(row: Accepts, membrane: type[Membrane], own: frozenset[str]) -> Iter
     if row.model is None:
         yield ask("", own)
     known = row.features.intersection(PROBES)
-    alone = [(name, own | {name}) for name in sorted(known)]
+    single = [(name, own | {name}) for name in sorted(known)]
     pairs = [(name, own | {*pair}) for pair in PAIRS if known.issuperset(pair) for name in pair]
-    for name, names in (*alone, *pairs):
+    for name, names in (*single, *pairs):
         features = closed(names)
         needed = any(name in PROBES[other].needs for other in features)
         if features <= row.features and not needed and not PROBES[name].idle & features:
@@ -150,13 +150,13 @@ def _of_row(row: Accepts, membrane: type[Membrane], own: frozenset[str]) -> Iter
 
 @dataclass(frozen=True)
 class Answer:
-    """What a chip made of a question.
+    """The answer of a chip to a question.
 
     Args:
-        question: what was asked
-        given: "ran": as the model; "refused": with `codes`; "told": it runs something else, and
-            says so with `codes`; "coarse": the feature changes what it gives, and it is too coarse
-            for more
+        question: the question
+        given: "ran": as the model; "refused": with `codes`; "told": it runs another model, and
+            reports it with `codes`; "coarse": the feature changes the output, and the chip is too
+            coarse for more
         codes: codes of findings
         why: why the answer is wrong, in words
     """
@@ -167,37 +167,41 @@ class Answer:
     why: str = ""
 
 
-def answer(target: Target, chip: str, asked: Question) -> Answer:
-    """Return what a chip makes of a question."""
-    verdict = _verdict(asked.neurons, chip)
+def answer(target: Target, chip: str, question: Question) -> Answer:
+    """Return the answer of a chip to a question."""
+    verdict = _verdict(question.neurons, chip)
     codes = frozenset(f.code for f in verdict.findings if f.severity == "error")
     if codes - UNSUPPORTED:
-        return Answer(asked, "refused", codes)
+        return Answer(question, "refused", codes)
     if codes:
-        return Answer(asked, "wrong", codes, f"refuses it as unknown ({', '.join(codes)})")
-    if asked.row.model is None:
-        return Answer(asked, "wrong", why="compiles it, and its row says that the check refuses it")
-    bundle = bundled(as_model(network(asked.neurons)), chip, verdict)
-    values = _run(target, bundle, asked.events)
-    if values.shape != (STEPS, *asked.neurons.shape):
-        return Answer(asked, "wrong", why=f"gives an output of the shape {values.shape}")
-    right, other = (float_run(asked, n) for n in (asked.neurons, asked.without))
+        return Answer(question, "wrong", codes, f"refuses it as unknown ({', '.join(codes)})")
+    if question.row.model is None:
+        return Answer(
+            question, "wrong", why="compiles it, and its row says that the check refuses it"
+        )
+    bundle = bundled(as_model(network(question.neurons)), chip, verdict)
+    values = _run(target, bundle, question.events)
+    if values.shape != (STEPS, *question.neurons.shape):
+        return Answer(question, "wrong", why=f"gives an output of the shape {values.shape}")
+    right, other = (float_run(question, n) for n in (question.neurons, question.without))
     near, far = apart(values, right), apart(values, other)
     if not apart(right, other):
-        return Answer(asked, "wrong", why="cannot be judged: the probe changes nothing")
-    spikes = asked.neurons.spikes
-    if 2 * near < far if spikes else verify(bundle, asked.events).passed:
-        return Answer(asked, "ran")
-    less = _verdict(asked.without, chip)
-    if told := _about(verdict) - _about(less):
-        return Answer(asked, "told", told)
+        return Answer(question, "wrong", why="cannot be judged: the probe changes nothing")
+    spikes = question.neurons.spikes
+    if 2 * near < far if spikes else verify(bundle, question.events).passed:
+        return Answer(question, "ran")
+    less = _verdict(question.without, chip)
+    if reported := _about(verdict) - _about(less):
+        return Answer(question, "told", reported)
     if less.fits:
-        plain = _run(target, bundled(as_model(network(asked.without)), chip, less), asked.events)
+        plain = _run(
+            target, bundled(as_model(network(question.without)), chip, less), question.events
+        )
         coarse = apart(plain, other) or any(f.severity == "warning" for f in verdict.findings)
         if coarse and apart(plain, values):
-            return Answer(asked, "coarse")
+            return Answer(question, "coarse")
     why = f"differs in {near:,} places from the model, and in {far:,} from one without it"
-    return Answer(asked, "wrong", why=why if spikes else "gives other values than the model")
+    return Answer(question, "wrong", why=why if spikes else "gives other values than the model")
 
 
 def _verdict(node: Population, chip: str) -> Verdict:
@@ -205,36 +209,36 @@ def _verdict(node: Population, chip: str) -> Verdict:
 
 
 def _about(verdict: Verdict) -> frozenset[str]:
-    """Return the codes of what the target, not a rewrite, says of the neurons."""
-    found = {f.code for f in verdict.findings if f.layer == NEURONS}
-    return frozenset(found - {f.code for step in verdict.steps for f in step.findings})
+    """Return the codes of the findings of the target, not of a rewrite, on the neurons."""
+    codes = {f.code for f in verdict.findings if f.layer == NEURONS}
+    return frozenset(codes - {f.code for step in verdict.steps for f in step.findings})
 
 
 def _run(target: Target, bundle: Bundle, events: Recording) -> Array:
-    """Return what the neurons give in the model's steps and units.
+    """Return the output of the neurons in the model's steps and units.
 
-    Where events of a step arrive one by one they are added up, as in the model.
+    If events of a step arrive one by one, they are summed, as in the model.
     """
     if isinstance(target, HasStepSums):
         name = bundle.program.arithmetic
         program = replace(bundle.program, arithmetic=target.summed.get(name, name))
         bundle = replace(bundle, program=program)
-    given = next(o for o in bundle.program.origins if o.population in bundle.program.outputs)
-    output = run_engine(bundle, events).outputs[given.population]
-    frames = output.shifted(given.latency).until(events.steps).dense()
-    unit = given.scale.get(OUTPUT)
+    origin = next(o for o in bundle.program.origins if o.population in bundle.program.outputs)
+    output = run_engine(bundle, events).outputs[origin.population]
+    frames = output.shifted(origin.latency).until(events.steps).dense()
+    unit = origin.scale.get(OUTPUT)
     return frames if unit is None else frames / spread(unit, output.shape)
 
 
-def float_run(asked: Question, node: Population) -> Array:
-    """Return what neurons give in the reference: spikes, or what these stand for."""
-    outputs = run_reference(network(node), asked.events).outputs[NEURONS].dense()
+def float_run(question: Question, node: Population) -> Array:
+    """Return the output of neurons in the reference: spikes, or the values they stand for."""
+    outputs = run_reference(network(node), question.events).outputs[NEURONS].dense()
     worth = node.rule.worth if type(node.rule) is Spikes else None
     return outputs if worth is None else outputs * worth
 
 
 def apart(one: Array, other: Array) -> int:
-    """Return in how many places two runs differ."""
+    """Return the number of places at which two runs differ."""
     return int(np.sum(~np.isclose(one, other, rtol=1e-3)))
 
 
@@ -253,15 +257,15 @@ def _unprobed(domain: Domain) -> Iterator[Finding]:
         )
 
 
-def _misread(target: Target, chip: str, asked: Question) -> Iterator[Finding]:
+def _misread(target: Target, chip: str, question: Question) -> Iterator[Finding]:
     try:
-        wrong = answer(target, chip, asked).why
-    except Exception as problem:  # whatever it is, the feature was neither run nor refused
+        wrong = answer(target, chip, question).why
+    except Exception as problem:  # any exception: the feature was neither run nor refused
         wrong = f"breaks: {problem!r:.200}"
     if wrong:
         yield error(
             "CONFORMANCE-FEATURE",
-            f"{asked.told()}: {chip} {wrong}",
+            f"{question.told()}: {chip} {wrong}",
             layer=NEURONS,
             why="its domain names them, so that nothing else refuses what it does not read",
             fix="read the field in check and lower, or take the feature out of the row (accepts)",

@@ -1,4 +1,4 @@
-"""Probes: small networks in which one feature of neurons changes what leaves them.
+"""Probes: small networks in which one feature of neurons changes their output.
 
 Each neuron has a channel that lifts its potential and one that lowers it. Weights are eighths
 below 1 and decays are powers of 2, so that 4 bits lose nothing. The weights that lift equal the
@@ -41,7 +41,7 @@ LEAK = UNIT
 
 @dataclass(frozen=True, kw_only=True)
 class Probe:
-    """What makes a feature change the output.
+    """The values with which a feature changes the output.
 
     Args:
         fields: the fields of the rule or the membrane that hold it
@@ -125,8 +125,8 @@ def neurons(
     plain = Population(
         name=NEURONS, membrane=membrane(**MEMBRANE[membrane]), rule=_rule(membrane, rule)
     )
-    held = [each.fields for name, each in PROBES.items() if name in features]
-    return plain.with_(**{k: v for fields in (probe.beside, *held) for k, v in fields.items()})
+    stated = [each.fields for name, each in PROBES.items() if name in features]
+    return plain.with_(**{k: v for fields in (probe.beside, *stated) for k, v in fields.items()})
 
 
 def network(node: Population) -> Network:

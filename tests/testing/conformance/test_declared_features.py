@@ -298,7 +298,7 @@ def test_the_conformance_run_fails_such_a_target(monkeypatch: pytest.MonkeyPatch
 
 
 def test_only_the_emulator_is_asked() -> None:
-    """What a vendor's engine runs was lowered by the same target."""
+    """The program of a vendor's engine was lowered by the same target."""
     target, _ = chip_named("loihi2")
     for engine in target.engines:
         with pytest.raises(ValueError, match="CASE-UNKNOWN"):
