@@ -55,9 +55,9 @@ class SpeckTarget:
         "sinabs": sinabs_client.engine,
     }
     silicon = (
-        "the chip follows the engine emulator event by event, as far as it is documented (no board "
-        "was at hand); steps and sinabs are sinabs' simulation in time steps, reference is the "
-        "float model"
+        "the chip follows the engine emulator, event by event, as far as it is documented (no "
+        "board was at hand); steps and sinabs are sinabs' simulation in time steps, reference is "
+        "the float model"
     )
     exporters: Mapping[str, Any] = {}
     kit = Path(__file__).parent / "kit"
