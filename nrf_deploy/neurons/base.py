@@ -94,6 +94,8 @@ class Part:
                 expected = f"whole numbers from 0 to {MOST_STEPS:,}"
             elif unit == "amount":
                 wrong, expected = values < 0, "numbers from 0"
+            elif unit == "value":
+                wrong, expected = values <= 0, "numbers above 0"
             else:
                 continue
             if np.any(wrong):

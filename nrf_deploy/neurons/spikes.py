@@ -52,6 +52,9 @@ class Spikes(Rule):
                 f"per_step is many with reset={self.reset} and fires={self.fires}; expected "
                 "subtract and at: each spike takes one threshold off"
             )
+        if self.per_step == "many" and np.any(lows := np.asarray(self.threshold) <= 0):
+            low = float(np.asarray(self.threshold)[lows].flat[0])
+            yield f"threshold is {low:g} with per_step=many; expected numbers above 0"
 
     @property
     def origin(self) -> Array | float:

@@ -27,13 +27,14 @@ RANGES: dict[Unit, tuple[float, float]] = {
     "amount": (0.0, 4.0),
     "rate": (-4.0, 4.0),
     "steps": (0.0, 9.0),
-    "value": (-4.0, 4.0),
+    "value": (0.125, 4.0),
 }
 """Of each unit, from where to where a sound number lies."""
 FAULTY: dict[Unit, tuple[float, ...]] = {
     "time": (0.0, -1.0, DT / 2),
     "amount": (-0.25,),
     "steps": (-1.0, 0.5, 2.0**40),
+    "value": (0.0, -1.0),
 }
 """Numbers that a unit does not allow; none are finite and wrong of the others."""
 

@@ -82,3 +82,13 @@ def test_a_rule_that_contradicts_itself_is_refused() -> None:
     with pytest.raises(UsageError, match="per_step is many with reset=value") as refusal:
         pipeline.compile(many, "emulator")
     assert {f.code for f in refusal.value.findings} == {"NETWORK-FAULT"}
+
+
+@pytest.mark.parametrize("low", [0.0, -1.0])
+def test_numbers_that_make_a_spike_nothing_or_less_are_refused(low: float) -> None:
+    at = np.full(NEURONS.shape, low, np.float32)
+    many = {"per_step": "many", "fires": "at", "reset": "subtract"}
+    with pytest.raises(UsageError, match=f"threshold is {low:g} with per_step=many"):
+        pipeline.compile(network(NEURONS.with_(**many, threshold=at)), "emulator")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=f"worth is {low:g}; expected numbers above 0"):
+        pipeline.compile(network(NEURONS.with_(worth=at)), "emulator")  # type: ignore[arg-type]
