@@ -241,7 +241,7 @@ def test_the_options_still_contradict_what_a_file_states() -> None:
 def test_the_options_take_every_word_of_the_rule() -> None:
     """They stand in the parser too, which must not load numpy."""
     parser = argparse.ArgumentParser()
-    shared_options.rule(parser)
+    shared_options.add_rule(parser)
     choices = {a.dest: a.choices for a in parser._actions if a.dest != "help"}
     assert {key: tuple(words or ()) for key, words in choices.items()} == SAID
 
