@@ -17,7 +17,7 @@ from typing import Protocol
 
 import numpy as np
 
-from nrf_deploy.neurons import CurrentLeaky, Leaky, Membrane, Part, Spikes, Value
+from nrf_deploy.neurons import CurrentLeaky, Integrator, Leaky, Membrane, Part, Spikes, Value
 
 from .capabilities import Accepts, accepted, kind_name
 from .network import Array, Network, Node, Population
@@ -48,16 +48,29 @@ class Rung:
 def rungs(network: Network) -> tuple[Rung, ...]:
     """Return the neighbours on every ladder, in the network's order.
 
-    Ratios that are not integers have no exact test, and are left out.
+    Ratios that are not integers have no exact test, and are left out; so is all that follows
+    neurons which a stretch changes.
     """
     ladders: dict[tuple[object, ...], list[str]] = {}
     alike, depth = dict[str, str](), dict[str, int]()
+    changed = _changed(network)
     for name in network.order:
         alike[name], depth[name] = _alike(network, network[name], alike, depth)
         node = network[name]
-        if _times(node) and _one_time(node):
+        if name not in changed and _times(node) and _one_time(node):
             ladders.setdefault((alike[name],), []).append(name)
     return tuple(rung for names in ladders.values() for rung in _neighbours(network, names, depth))
+
+
+def _changed(network: Network) -> set[str]:
+    """Return the neurons that a stretch in time changes, and all that they lead to."""
+    changed = {n.name for n in network.of(Population) if accepted(n, KEPT) is None}
+    ahead = list(changed)
+    while ahead:
+        new = set(network.targets(ahead.pop())) - changed
+        changed |= new
+        ahead += new
+    return changed
 
 
 def _neighbours(network: Network, names: list[str], depth: dict[str, int]) -> Iterator[Rung]:
@@ -105,16 +118,18 @@ def _hash(noun: Node | Part, digest: Hash) -> None:
 
 
 LEAKING: frozenset[type[Membrane]] = frozenset((Leaky, CurrentLeaky))
+FIRING = frozenset(("reset=subtract", "reset_to", "fires=at", "floor"))
 CHANNELS = (
-    Accepts(
-        "spikes",
-        LEAKING,
-        Spikes,
-        frozenset(("reset=subtract", "reset_to", "fires=at", "floor")),
-    ),
+    Accepts("spikes", LEAKING, Spikes, FIRING),
     Accepts("values", LEAKING, Value, frozenset(("rectified",))),
 )
 """Neurons that a stretch in time leaves exact once their time constants follow it."""
+KEPT = (
+    *CHANNELS,
+    Accepts("spikes", frozenset((Integrator,)), Spikes, FIRING | {"per_step=many", "worth"}),
+    Accepts("values", frozenset((Integrator,)), Value, frozenset(("rectified",))),
+)
+"""Neurons that can stand before temporal channels."""
 OWN = frozenset(("time", "input", "current"))
 """Units of the parameters that differ from channel to channel; thresholds differ too."""
 

@@ -118,6 +118,17 @@ def test_neurons_with_a_feature_that_no_stretch_was_tried_with_are_no_ladder() -
     assert rungs(replace(fair, nodes=nodes)) == ()
 
 
+def test_no_ladder_follows_neurons_that_a_stretch_changes() -> None:
+    fair = channels("LIF", depth=2)
+    rest = np.full(WIDTH, 3.0)
+    nodes = tuple(
+        n.with_(refractory=rest) if type(n) is Population and n.name.startswith("n0.") else n
+        for n in fair.nodes
+    )
+    assert {r.depth for r in rungs(fair)} == {1, 2}
+    assert rungs(replace(fair, nodes=nodes)) == ()
+
+
 @pytest.mark.parametrize(("kind", "depth"), [("LI", 1), ("LIF", 1), ("LIF", 2)])
 def test_exponential_decay_is_covariant_and_eulers_step_is_not(kind: str, depth: int) -> None:
     network = channels(kind, depth=depth)
