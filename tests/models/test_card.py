@@ -12,7 +12,6 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is absent: pip install '.[models]'")
 
 from nrf_models.covariant import checkpoint  # noqa: E402
-from nrf_models.covariant.__main__ import main  # noqa: E402
 from nrf_models.covariant.description import Block, Config, Tracker, Training  # noqa: E402
 from nrf_models.covariant.networks import TrackerNet  # noqa: E402
 from nrf_research import sweep  # noqa: E402
@@ -22,6 +21,7 @@ from nrf_research.figure import figure  # noqa: E402
 from nrf_research.sweep import LADDERS, Row, ladders, short, starts  # noqa: E402
 from nrf_research.sweep_tables import spread, times  # noqa: E402
 from nrf_research.sweep_tables import starts as starts_section  # noqa: E402
+from tests.builders.training_commands import main  # noqa: E402
 
 torch.set_num_threads(1)
 WEIGHTS = Path(checkpoint.__file__).parent / "weights"

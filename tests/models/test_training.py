@@ -18,11 +18,11 @@ torch = pytest.importorskip("torch", reason="torch is absent: pip install '.[mod
 
 from nrf_deploy.diagnostics.findings import MissingError, UsageError  # noqa: E402
 from nrf_models.covariant import checkpoint  # noqa: E402
-from nrf_models.covariant.__main__ import main  # noqa: E402
 from nrf_models.covariant.description import NEURONS, Block, Config, Tracker, Training, config_of  # noqa: E402
 from nrf_models.covariant.networks import TrackerNet  # noqa: E402
 from nrf_models.covariant.scenes import batch  # noqa: E402
 from nrf_models.covariant.train import device_of, step, train  # noqa: E402
+from tests.builders.training_commands import main  # noqa: E402
 
 torch.set_num_threads(1)
 SMALL = Tracker(
