@@ -38,9 +38,9 @@ the ladder of time constants, `uniform` both from uniform numbers. Time constant
 its figure; the other two make the tables of time constants and of starts:
 
     python -m nrf_models.covariant train configs/NAME.toml --seed K -o NAME-K.safetensors
-    python -m nrf_models.covariant publish NAME-*.safetensors -o weights --scenes {scenes}
-    python -m nrf_models.covariant times configs/li*-theory.toml -o weights/sweep.json
-    python -m nrf_models.covariant starts configs/{{li*-theory,relu}}.toml -o weights/sweep.json
+    python -m nrf_research publish NAME-*.safetensors -o weights --scenes {scenes}
+    python -m nrf_research times configs/li*-theory.toml -o weights/sweep.json
+    python -m nrf_research starts configs/{{li*-theory,relu}}.toml -o weights/sweep.json
 
 ## Errors
 
