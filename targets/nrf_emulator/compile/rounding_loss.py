@@ -84,6 +84,16 @@ def _beyond(unit: Unit, scheme: PopulationScheme, s: Settings) -> Iterator[Findi
                 layer=unit.node.name,
                 fix=f"use more {bits}, fewer fraction_bits, or a smaller gain in the scheme",
             )
+    for name, counts, x in unit.node.rule.numbers():
+        if counts == "steps" and x.max(initial=0) > s.largest_state:
+            yield error(
+                "EMULATOR-BEYOND",
+                f"{name} is {int(x.max())} steps; the machine's state_bits hold up to "
+                f"{s.largest_state}",
+                layer=unit.node.name,
+                why="the neurons count the steps in a state",
+                fix="use more state_bits, or train with fewer steps",
+            )
 
 
 def _subtractive(unit: Unit, leak: np.ndarray) -> Iterator[Finding]:

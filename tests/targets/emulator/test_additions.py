@@ -85,6 +85,13 @@ def test_a_bundle_keeps_the_rule(name: str, tmp_path: Path) -> None:
     assert np.array_equal(emulated(read, "b"), emulated(bundle, "b"))
 
 
+def test_a_rest_that_no_state_holds_is_refused() -> None:
+    rests = {"refractory": 1000 * ONE}
+    with pytest.raises(nd.TargetError, match="refractory is 1000 steps; the machine's state_bits"):
+        nd.compile(network(LEAKY, rests), "emulator:state_bits=10", noise())
+    nd.compile(network(LEAKY, rests), "emulator:state_bits=11", noise())
+
+
 @pytest.mark.parametrize("name", RULES)
 def test_a_file_keeps_the_rule(name: str, tmp_path: Path) -> None:
     made = network(LEAKY, RULES[name])
