@@ -1,7 +1,7 @@
-"""Zip files of .npy arrays and other members: written the same way every time, read with suspicion.
+"""Zip files of .npy arrays and other members, with reproducible bytes and checks on reading.
 
 Members are stored, not deflated: zlib's output differs between its builds, and a bundle
-must not. Dates, permissions and the maker's system are fixed for the same reason.
+must not. Dates, permissions and the operating system are fixed for the same reason.
 """
 
 from __future__ import annotations
@@ -34,28 +34,32 @@ _HEADERS = {
 
 
 class DamagedError(Exception):
-    """What is wrong with the file, as the end of the sentence "FILE ..."."""
+    """The fault of a file, as the end of the sentence "FILE ..."."""
 
     kind = "DAMAGED"
-    fix = "take a whole copy of the file, or make it anew"
+    fix = "use a complete copy of the file, or create it again"
 
     def refusal(self, path: str | os.PathLike[str], prefix: str) -> InputError:
         return InputError(error(f"{prefix}-{self.kind}", f"{os.fspath(path)} {self}", fix=self.fix))
 
 
 class TooLargeError(DamagedError):
+    """A file with more bytes than the limit."""
+
     kind = "TOO-LARGE"
     fix = "use a smaller file; in Python, limit= of the function that reads it can be raised"
 
 
 class TooLongError(DamagedError):
+    """A recording with more steps than the limit."""
+
     kind = "TOO-LONG"
     fix = "cut the recording into parts, or use longer steps"
 
 
 @contextlib.contextmanager
 def damage(what: str) -> Iterator[None]:
-    """Everything that zipfile and numpy raise on hostile bytes, as one exception."""
+    """Convert all exceptions of zipfile and numpy on hostile bytes to a DamagedError."""
     try:
         yield
     except (
@@ -67,7 +71,7 @@ def damage(what: str) -> Iterator[None]:
 
 
 def write(stream: BinaryIO, members: Iterable[tuple[str, Sequence[bytes | memoryview]]]) -> None:
-    """Each member is a name and the parts of its content, in order."""
+    """Write a zip file; each member is a name and the parts of its content, in order."""
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
         for name, parts in members:
             info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
@@ -79,20 +83,20 @@ def write(stream: BinaryIO, members: Iterable[tuple[str, Sequence[bytes | memory
 
 
 def to_npy(array: Array) -> tuple[bytes, memoryview]:
-    """The header and the content of a .npy file: version 1.0, C order, little endian."""
+    """Return the header and the content of a .npy file: version 1.0, C order, little endian."""
     if not _plain(array.dtype, NUMBERS + "U"):
         raise TypeError(f"arrays of {array.dtype} are not stored")
     plain = np.asarray(array, array.dtype.newbyteorder("<"), order="C")
     header = io.BytesIO()
-    described = np.lib.format.header_data_from_array_1_0(plain)
-    np.lib.format.write_array_header_1_0(header, described)
+    fields = np.lib.format.header_data_from_array_1_0(plain)
+    np.lib.format.write_array_header_1_0(header, fields)
     return header.getvalue(), plain.reshape(-1).view(np.uint8).data
 
 
 def from_npy(data: bytes, kinds: str = NUMBERS) -> Array:
-    """An array of its own memory; nothing is allocated before the header fits the content."""
+    """Return a new array; nothing is allocated before the header is known to fit the content."""
     stream = io.BytesIO(data)
-    with damage("is no sound .npy array"):
+    with damage("is not a sound .npy array"):
         version = np.lib.format.read_magic(stream)
         shape, fortran, dtype = _HEADERS[version](stream, max_header_size=4096)
     if dtype.hasobject:
@@ -101,24 +105,24 @@ def from_npy(data: bytes, kinds: str = NUMBERS) -> Array:
         raise DamagedError(f"holds an array of {dtype}, not of plain numbers")
     here = len(data) - stream.tell()
     if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != here:
-        raise DamagedError(f"declares an array of {shape} {dtype} and holds {here} bytes of it")
-    with damage("is no sound .npy array"):
+        raise DamagedError(f"declares an array of {shape} {dtype} and holds {here} of its bytes")
+    with damage("is not a sound .npy array"):
         flat = np.frombuffer(data, dtype, offset=stream.tell())
         array = flat.reshape(shape, order="F" if fortran else "C")
         return array.astype(dtype.newbyteorder("="), order="C")
 
 
 def _plain(dtype: np.dtype[np.generic], kinds: str) -> bool:
-    """long double differs between machines, hence the limit on the width of a number."""
+    """Return whether a type is plain; long double is not, since it differs between machines."""
     return dtype.kind in kinds and (dtype.kind == "U" or dtype.itemsize <= 8)
 
 
 class Archive:
     """The members of a zip file that may be damaged or hostile.
 
-    `limit` bounds what all members together declare to hold; zipfile never gives more than
-    a member declares. Compressed members stand in proportion to the file besides, so that a
-    small file never takes gigabytes. With `stored`, a compressed member is refused.
+    `limit` bounds the declared size of all members together; zipfile never returns more than
+    a member declares. Compressed members are also limited in proportion to the file, so that
+    a small file never needs gigabytes. With `stored`, a compressed member is refused.
     """
 
     def __init__(self, stream: BinaryIO, *, limit: int = LIMIT, stored: bool = False) -> None:
@@ -126,7 +130,7 @@ class Archive:
         if size == 0:
             raise DamagedError("is empty")
         _demand_short_directory(stream, size)
-        with damage("is no zip archive, or was cut short"):
+        with damage("is not a zip archive, or is cut off"):
             self._zip = zipfile.ZipFile(stream)
         members = self._zip.infolist()
         self.size = size
@@ -139,10 +143,10 @@ class Archive:
         ):
             raise DamagedError("holds members that are not plainly stored")
         packed = any(m.compress_type for m in members)
-        most = min(limit, PACKED * size + FREE) if packed else limit
-        if total > most:
-            of = f" for {size:,} bytes of packed ones" if most < limit else ""
-            raise TooLargeError(f"declares {total:,} bytes; the limit is {most:,}{of}")
+        largest = min(limit, PACKED * size + FREE) if packed else limit
+        if total > largest:
+            of = f" for {size:,} bytes of packed ones" if largest < limit else ""
+            raise TooLargeError(f"declares {total:,} bytes; the limit is {largest:,}{of}")
 
     def read(self, name: str) -> bytes:
         with damage(f"holds a damaged member {name}"):
@@ -155,8 +159,8 @@ class Archive:
 def _demand_short_directory(stream: BinaryIO, size: int) -> None:
     """Refuse a list of members that zipfile would turn into gigabytes of objects.
 
-    The record at the end of a zip file says how long the list is; a second record, for lists
-    that are longer than this one can say, stands right before it.
+    The record at the end of a zip file holds the length of the list; a second record, for
+    lists whose length this one cannot hold, is right before it.
     """
     start = max(0, size - (1 << 16) - 64)
     stream.seek(start)

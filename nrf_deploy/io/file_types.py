@@ -1,4 +1,4 @@
-"""Which kind of file is which: told by content when read, by suffix when written."""
+"""Kinds of files: recognised by content when read, by suffix when written."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ SUFFIXES = {
 
 
 def kind_of(path: str | os.PathLike[str]) -> Kind | None:
-    """What a file seems to hold, from its first bytes; None where they say nothing.
+    """Return the kind of a file by its first bytes; None if they do not show it.
 
-    HDF5 must be looked into: an unsound HDF5 file is refused here.
+    An HDF5 file must be opened for that: an unsound one is refused here.
     """
     with reading(path) as stream:
         head = stream.read(16)
@@ -56,31 +56,34 @@ def _has_manifest(path: str | os.PathLike[str]) -> bool:
     try:
         with reading(path) as stream:
             return "manifest.json" in Archive(stream).sizes
-    except DamagedError:  # its reader says so
+    except DamagedError:  # its reader reports it
         return Path(path).suffix == ".nrfb"
 
 
 WAYS: dict[tuple[Kind, Kind], str] = {
     ("bundle", "graph"): "compile it first: nrf-deploy compile {path} --target CHIP -o FILE.nrfb",
-    ("graph", "bundle"): "give the .nir that it was made from; nrf-deploy inspect shows the bundle",
+    (
+        "graph",
+        "bundle",
+    ): "give the .nir that it was compiled from; nrf-deploy inspect shows the bundle",
     ("graph", "recording"): "give a .nir file here, and the recording with --input or --calibrate",
     ("bundle", "recording"): "give a bundle here, and the recording with --input",
-    ("recording", "graph"): "give a recording here; the model stands before the options",
-    ("recording", "bundle"): "give a recording here; the bundle stands before the options",
+    ("recording", "graph"): "give a recording here; the model is before the options",
+    ("recording", "bundle"): "give a recording here; the bundle is before the options",
 }
 
 
 def demand_kind(path: str | os.PathLike[str], wanted: Kind) -> None:
-    """Refuse a sound file of another kind with the way on, not as a damaged one of this kind."""
-    found = kind_of(path)
-    if found in (None, wanted):
+    """Refuse a sound file of another kind with a fix, not as a damaged one of this kind."""
+    kind = kind_of(path)
+    if kind in (None, wanted):
         return
-    assert found is not None
+    assert kind is not None
     raise UsageError(
         error(
             "FILE-OTHER-KIND",
-            f"{os.fspath(path)} is {NAMES[found]}, not {NAMES[wanted]}",
-            fix=WAYS[wanted, found].format(path=os.fspath(path)),
+            f"{os.fspath(path)} is {NAMES[kind]}, not {NAMES[wanted]}",
+            fix=WAYS[wanted, kind].format(path=os.fspath(path)),
         )
     )
 
@@ -88,9 +91,12 @@ def demand_kind(path: str | os.PathLike[str], wanted: Kind) -> None:
 def demand_output(
     path: str | os.PathLike[str], kind: str, inputs: Iterable[str | os.PathLike[str] | None]
 ) -> None:
-    """Refuse to write a `kind` over one of the inputs, under another kind's suffix, or where
-    nothing can be written: asked before long work, not after it."""
-    found = [
+    """Refuse an output of a `kind` that cannot be written, before long work starts.
+
+    It may not be one of the inputs, have the suffix of another kind, or be in a folder in which
+    nothing can be written.
+    """
+    findings = [
         error(
             "OUTPUT-IS-INPUT",
             f"{os.fspath(path)} is read and would be overwritten",
@@ -101,15 +107,15 @@ def demand_output(
     ]
     suffix = Path(path).suffix.lower()
     taken = next((k for k, ends in SUFFIXES.items() if suffix in ends), kind)
-    if not found and taken != kind and suffix not in SUFFIXES.get(kind, ()):
-        found.append(
+    if not findings and taken != kind and suffix not in SUFFIXES.get(kind, ()):
+        findings.append(
             error(
                 "OUTPUT-SUFFIX",
                 f"{os.fspath(path)} would hold {kind}, but {suffix} is the suffix of {taken}",
                 fix=f"name it {_other(path, kind)}",
             )
         )
-    refuse(found, UsageError)
+    refuse(findings, UsageError)
     demand_writable(path)
 
 
@@ -142,7 +148,7 @@ def _same(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> bool:
 
 
 def _other(path: str | os.PathLike[str], kind: str) -> str:
-    """A name beside it that suits the kind."""
+    """Return a name like that of a path with a suffix of the kind."""
     suffix = SUFFIXES[kind][0]
     stem = Path(path).stem
     return f"{stem}{suffix}" if Path(path).suffix != suffix else f"{stem}-new{suffix}"

@@ -1,4 +1,4 @@
-"""Opening a file to read, and writing one so that it is there whole or not at all."""
+"""Reading of files, and writing of complete files or none."""
 
 from __future__ import annotations
 
@@ -47,18 +47,18 @@ def reading(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         raise
     except OSError as problem:
         what = f"reading {os.fspath(path)} failed: {problem.strerror or problem}"
-        fix = "copy the file to a sound disk, and look at whether the copy is whole"
+        fix = "copy the file to a sound disk, and check that the copy is complete"
         raise InputError(error("INPUT-READ", what, fix=fix)) from problem
     except MemoryError as problem:
         raise too_large(path) from problem
 
 
 def too_large(path: str | os.PathLike[str]) -> InputError:
-    """Return the refusal of a file that needs more memory than there is."""
+    """Return the refusal of a file that needs more memory than the machine has."""
     return InputError(
         error(
             "INPUT-TOO-LARGE",
-            f"reading {os.fspath(path)} needs more memory than there is",
+            f"reading {os.fspath(path)} needs more memory than the machine has",
             fix="use a smaller file, or a machine with more memory",
         )
     )
@@ -72,14 +72,14 @@ def content(path: str | os.PathLike[str], limit: int, code: str = "INPUT-TOO-LAR
         if size <= limit:
             return stream.read(size)
         what = f"{os.fspath(path)} has more than {limit:,} bytes, the limit"
-        raise InputError(error(code, what, fix="look at whether this file was meant"))
+        raise InputError(error(code, what, fix="check the name of the file"))
 
 
 def write_atomically(path: str | os.PathLike[str], write: Callable[[BinaryIO], None]) -> None:
     """Let `write` fill a temporary file beside `path`, then rename it.
 
-    Whatever happens on the way, Ctrl-C included, the old file stays as it was and nothing
-    else is left behind. A link is followed: what it points at is replaced, not the link.
+    After any failure, Ctrl-C included, the old file is unchanged and no other file remains. A
+    link is followed: its target is replaced, not the link.
     """
     try:
         target = _written_to(path)
@@ -103,7 +103,7 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[BinaryIO], N
 
 
 def demand_writable(path: str | os.PathLike[str]) -> None:
-    """As far as it can be told without writing: that `write_atomically` will find a folder."""
+    """Refuse a path that `write_atomically` cannot write, as far as this shows without writing."""
     try:
         target = _written_to(path)
         if not target.parent.is_dir():
@@ -115,7 +115,7 @@ def demand_writable(path: str | os.PathLike[str]) -> None:
 
 
 def _written_to(path: str | os.PathLike[str]) -> Path:
-    """The regular file, there or not, that writing to `path` replaces: links are followed."""
+    """Return the regular file that writing to `path` creates or replaces: links are followed."""
     target = Path(os.path.realpath(path))
     if target.is_symlink():
         raise OSError(errno.ELOOP, "its links lead in a circle")
@@ -149,7 +149,7 @@ def _demand_plain(path: Path, missing_ok: bool = False) -> None:
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """The whole text, or nothing."""
+    """Write the complete text, or nothing."""
 
     def write(stream: BinaryIO) -> None:
         stream.write(text.encode())

@@ -1,4 +1,4 @@
-"""Models: a network as it was read from a .nir file or a graph of the nir library."""
+"""Models: networks from .nir files or from graphs of the nir library."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from .files import reading
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A network as it was read, the findings of reading, and the hash of its file.
+    """A network from a file or graph, the findings of reading, and the hash of the file.
 
     Attributes:
         network: The canonical float graph.
-        findings: What reading reported, such as where the firing rule comes from.
+        findings: The findings of reading, such as the origin of the firing rule.
         sha256: The SHA-256 of the file as hexadecimal digits; None without a file.
     """
 
@@ -37,16 +37,16 @@ class Model:
         """Return the nodes and the findings of reading as tables for a notebook."""
         from nrf_deploy.diagnostics.notebook import page
 
-        found = [f for f in self.findings if f.severity != "info"]
-        shown = self.network._repr_html_()
-        return shown + page("Findings of reading", findings=found) if found else shown
+        findings = [f for f in self.findings if f.severity != "info"]
+        table = self.network._repr_html_()
+        return table + page("Findings of reading", findings=findings) if findings else table
 
     def __repr__(self) -> str:
         return f"<Model of {self.network!r}, {len(self.findings)} findings>"
 
 
 class NIRGraph(Protocol):
-    """A graph of the nir library, as type checkers know it: the library is optional."""
+    """A graph of the nir library, for type checkers: the library is optional."""
 
     @property
     def nodes(self) -> Mapping[str, Any]: ...
@@ -62,29 +62,29 @@ RULE_CODES = "NIR-RULE-"
 
 
 def rule_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Return those of some findings that say where the reset and the firing rule come from."""
+    """Return the findings on the origin of the reset and the firing rule."""
     return tuple(f for f in findings if f.code.startswith(RULE_CODES))
 
 
 def as_model(
-    given: object, dt: float | None = None, reset: Reset | None = None, fires: Fires | None = None
+    source: object, dt: float | None = None, reset: Reset | None = None, fires: Fires | None = None
 ) -> Model:
     """Return a Model, a Network as one, or the one in a .nir file or a nir.NIRGraph.
 
-    `dt`, `reset` and `fires` belong to a file, as in `read`: a model that was read has its own.
+    `dt`, `reset` and `fires` are for a file, as in `read`: a model has its own.
     """
-    if isinstance(given, str | Path) or is_nir(given):
-        return read(cast("str | Path | NIRGraph", given), dt, reset=reset, fires=fires)
-    if isinstance(given, Model | Network):
+    if isinstance(source, str | Path) or is_nir(source):
+        return read(cast("str | Path | NIRGraph", source), dt, reset=reset, fires=fires)
+    if isinstance(source, Model | Network):
         options = {"dt": dt, "reset": reset, "fires": fires}
         if extra := [name for name, value in options.items() if value is not None]:
             names = " and ".join(extra)
-            what = f"{names} given beside {given!r:.80}, which was read already"
+            what = f"{names} given beside {source!r:.80}, which is not a file"
             fix = f"give {names} to nrf_deploy.read(path, ...)"
             raise UsageError(error("ARGUMENT-TYPE", what, fix=fix))
-        return given if isinstance(given, Model) else Model(given)
-    fix = "pass what nrf_deploy.read(path, dt=...) gives, or a .nir path"
-    raise wrong(given, "a model", fix)
+        return source if isinstance(source, Model) else Model(source)
+    fix = "pass the result of nrf_deploy.read(path, dt=...), or a .nir path"
+    raise wrong(source, "a model", fix)
 
 
 def read(
@@ -100,11 +100,11 @@ def read(
         model: The path of a .nir file, or a `nir.NIRGraph`. A graph passes the checks of a
             file: it is written by the nir library into memory, and read from there.
         dt: The time step, in the unit of the file's time constants (1 if it counts in steps).
-            Default: as the file states; a file without one is refused.
-        reset: What happens to the potential after a spike: "value" (it becomes v_reset) or
+            Default: the one in the file; a file without one is refused.
+        reset: The change of the potential after a spike: "value" (it becomes v_reset) or
             "subtract" (v_threshold is subtracted), for all spiking neurons whose file does
             not state it. Default: "value", with a warning among the findings.
-        fires: When a neuron fires: "above" (v > v_threshold) or "at" (v >= v_threshold),
+        fires: The condition of a spike: "above" (v > v_threshold) or "at" (v >= v_threshold),
             likewise. Default: "above", with a warning among the findings.
 
     Returns:
@@ -148,9 +148,9 @@ def _parsed(
     return network, tuple(findings)
 
 
-def is_nir(given: object) -> bool:
+def is_nir(thing: object) -> bool:
     """Return whether an object is of a class of the nir library, which need not be installed."""
-    return any(cls.__module__.partition(".")[0] == "nir" for cls in type(given).__mro__)
+    return any(cls.__module__.partition(".")[0] == "nir" for cls in type(thing).__mro__)
 
 
 def _written(graph: object) -> bytes:
@@ -163,10 +163,10 @@ def _written(graph: object) -> bytes:
     try:
         nir.write(stream, graph, compression=None)
     except MemoryError as problem:
-        raise _too_large("writing the graph needs more memory than there is") from problem
-    except Exception as problem:  # what nir and h5py raise for a field that no file can hold
-        said = f"{type(problem).__name__}: {problem}"
-        what = f"the nir library cannot write this graph: {said:.300}"
+        raise _too_large("writing the graph needs more memory than the machine has") from problem
+    except Exception as problem:  # nir and h5py raise these for a field that no file can hold
+        reason = f"{type(problem).__name__}: {problem}"
+        what = f"the nir library cannot write this graph: {reason:.300}"
         fix = "give each node the fields of its class, as arrays or numbers"
         raise InputError(error("NIR-GRAPH", what, fix=fix)) from problem
     if stream.seek(0, os.SEEK_END) > (limit := _size_limit()):
@@ -181,7 +181,7 @@ def _size_limit() -> int:
 
 
 def _content(path: str | Path) -> bytes:
-    """Return the bytes that are both parsed and hashed, whatever becomes of the file meanwhile."""
+    """Return the bytes that are both parsed and hashed, even if the file changes meanwhile."""
     limit = _size_limit()
     with reading(path) as stream:
         if stream.seek(0, os.SEEK_END) <= limit:

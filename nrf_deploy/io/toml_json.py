@@ -1,8 +1,8 @@
 """Readers for TOML and JSON text from outside, with limits.
 
-Every TOML or JSON text that the package reads comes through here. Both readers refuse what
-a parser would answer with a RecursionError, with a conversion of thousands of digits or with
-a hundred times the memory of the file, and both report it as one FormatError.
+The package reads all TOML and JSON text with them. Both readers refuse a text for which a
+parser would raise a RecursionError, convert thousands of digits or use a hundred times the
+memory of the file, and both report it as a FormatError.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def parse_toml(text: bytes | str, *, limit: int = TOML_LIMIT) -> dict[str, Any]:
     except FormatError:
         raise
     except ValueError as problem:  # TOMLDecodeError, UnicodeDecodeError, too many digits
-        raise FormatError(_said(problem)) from problem
+        raise FormatError(_message(problem)) from problem
     _demand_plain(table)
     return table
 
@@ -56,7 +56,7 @@ def parse_json(data: bytes | str, *, limit: int = JSON_LIMIT, values: int = JSON
     """Return the value of a JSON text; raise FormatError if there is none within the limits.
 
     Strict: a repeated key, NaN, an infinity, an integer of more than 64 bits and a text that
-    is not UTF-8 are refused. `values` bounds the number of values before any is made.
+    is not UTF-8 are refused. `values` bounds the number of values before any is created.
     """
     _demand_size(data, limit)
     try:
@@ -69,7 +69,7 @@ def parse_json(data: bytes | str, *, limit: int = JSON_LIMIT, values: int = JSON
     except FormatError:
         raise
     except ValueError as problem:  # JSONDecodeError, UnicodeDecodeError, too many digits
-        raise FormatError(_said(problem)) from problem
+        raise FormatError(_message(problem)) from problem
     _demand_plain(tree, finite=True)
     return tree
 
@@ -87,8 +87,8 @@ def _demand_size(text: bytes | str, limit: int) -> None:
         raise FormatError(f"it has more than {limit:,} bytes, the limit")
 
 
-def _said(problem: ValueError) -> str:
-    """The parser's own words, on one short line."""
+def _message(problem: ValueError) -> str:
+    """Return the parser's message as one short line."""
     words = " ".join(f"{problem}".split())
     return (
         "it holds an integer of thousands of digits" if "max_str_digits" in words else words[:200]
@@ -115,7 +115,7 @@ def _demand_shallow(text: str) -> None:
         if dots > TOML_DOTS:
             raise FormatError(f"a key has more than {TOML_DOTS} dots, the limit")
         if depth > TOML_DEPTH:
-            raise FormatError(f"brackets lie more than {TOML_DEPTH} deep, the limit")
+            raise FormatError(f"brackets are nested more than {TOML_DEPTH} deep, the limit")
 
 
 def _demand_plain(tree: Any, finite: bool = False) -> None:
@@ -145,10 +145,10 @@ def is_int64(value: int) -> bool:
 
 def _unique(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     pairs = list(pairs)
-    if len(found := dict(pairs)) != len(pairs):
-        raise FormatError("a key is there twice")
-    return found
+    if len(table := dict(pairs)) != len(pairs):
+        raise FormatError("a key occurs twice")
+    return table
 
 
 def _constant(name: str) -> None:
-    raise FormatError(f"{name} is no JSON")
+    raise FormatError(f"{name} is not JSON")

@@ -312,8 +312,8 @@ def test_a_bundle_cut_short_is_damaged(whole, data):
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(b"", "is empty"), (b"\x89HDF\r\n\x1a\n" * 40, "no zip archive"), (b"PK\x05\x06" + bytes(18),
-     "does not begin with a manifest")],
+    [(b"", "is empty"), (b"\x89HDF\r\n\x1a\n" * 40, "not a zip archive"),
+     (b"PK\x05\x06" + bytes(18), "does not begin with a manifest")],
 )  # fmt: skip
 def test_what_is_no_bundle_is_refused(tmp_path, content, reason):
     path = tmp_path / "b.nrfb"
@@ -375,7 +375,7 @@ def header(text: str, content: bytes = b"") -> bytes:
         (member("artefacts/a\n", b""), "no bundle has"),
         (lambda members, manifest: members.pop("content.json"), "no content.json"),
         (member("content.json", b"{"), "not JSON"),
-        (member("arrays/0000.npy", b"\x93NUMPY"), "no sound .npy"),
+        (member("arrays/0000.npy", b"\x93NUMPY"), "not a sound .npy"),
         (member("arrays/0000.npy", npy(np.array([{}]), allow_pickle=True)), "pickle"),
         (member("arrays/0000.npy", npy(np.array([1j]))), "not of plain numbers"),
         (member("arrays/0000.npy", npy(np.zeros(2, "i4,f8"))), "not of plain numbers"),
@@ -390,8 +390,8 @@ def header(text: str, content: bytes = b"") -> bytes:
                    header("{'descr': '<f8', 'fortran_order': False, 'shape': (-1, -1)}", bytes(8))),
             "declares an array",
         ),
-        (member("arrays/0000.npy", header("__import__('os').abort()")), "no sound .npy"),
-        (member("arrays/0000.npy", header("(" * 100)), "no sound .npy"),
+        (member("arrays/0000.npy", header("__import__('os').abort()")), "not a sound .npy"),
+        (member("arrays/0000.npy", header("(" * 100)), "not a sound .npy"),
         (lambda members, manifest: manifest.update(format="other"), "manifest has another format"),
         (lambda members, manifest: manifest.pop("chip"), "without its tool, chip or target"),
         (lambda members, manifest: manifest.update(source_sha256=3), "source_sha256"),

@@ -332,7 +332,7 @@ def test_what_is_wrong_in_a_file_names_the_file_and_a_way_out(
     assert f"error[{code}]" in said
     assert file.name in said
     assert "fix: " in said
-    assert "whole copy" not in said
+    assert "complete copy" not in said
 
 
 def test_two_outputs_in_one_file_are_told_a_name_for_the_second(

@@ -1,4 +1,4 @@
-"""The only place that reads or writes .nir files."""
+"""Reading and writing of .nir files; no other module does it."""
 
 from .data import read_data, write_data
 from .read import look, read

@@ -1,8 +1,8 @@
-"""Attributes of HDF5 objects, read only after their type, shape and length were looked at.
+"""Attributes of HDF5 objects, read only after their type, shape and length were checked.
 
-libhdf5 takes the length of a text from the pointer in the attribute and allocates it, whatever
-the heap holds. So the pointer is found here, in the header of the object, and the text is taken
-from the heap by heap.py. Numbers are read by libhdf5 once they are known to be few.
+libhdf5 takes the length of a text from the pointer in the attribute and allocates it, even if
+the heap is shorter. So this module finds the pointer, in the header of the object, and heap.py
+takes the text from the heap. libhdf5 reads numbers once they are known to be few.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import h5py
 from .heap import POINTER, Bytes, HeapError, texts
 
 LONGEST = 256  # bytes of a text
-MOST_CHUNKS = 64  # of one object's header
+CHUNK_LIMIT = 64  # of one object's header
 CONTINUATION, ATTRIBUTE = 0x10, 0x0C  # types of messages
 NUMBERS = (h5py.h5t.INTEGER, h5py.h5t.FLOAT)
 
@@ -37,14 +37,14 @@ def text(group: h5py.Group, key: str, data: Bytes) -> str | None:
     return value.decode("utf-8") if isinstance(value, bytes) else str(value)
 
 
-def numbers(group: h5py.Group, key: str, most: int = 1) -> list[int] | list[float]:
+def numbers(group: h5py.Group, key: str, limit: int = 1) -> list[int] | list[float]:
     """Return the numbers of an attribute: none if it is absent, of another type or too long."""
     attribute = _opened(group, key)
     if attribute is None or attribute.get_type().get_class() not in NUMBERS:
         return []
     if attribute.get_space().get_simple_extent_type() == h5py.h5s.NULL:
         return []
-    if len(attribute.shape) > 1 or math.prod(attribute.shape) > most:
+    if len(attribute.shape) > 1 or math.prod(attribute.shape) > limit:
         return []
     value = group.attrs[key]
     return value.ravel().tolist() if attribute.shape else [value.item()]
@@ -56,7 +56,7 @@ def _opened(group: h5py.Group, key: str) -> h5py.h5a.AttrID | None:
 
 
 def _pointer(data: Bytes, header: int, key: bytes) -> int:
-    """Return where the value of an attribute lies that is a text of varying length."""
+    """Return the position of the value of an attribute that is a text of varying length."""
     for at, size in _attributes(data, header):
         name, value = _parts(data, at, at + size)
         if name == key:
@@ -69,7 +69,7 @@ def _pointer(data: Bytes, header: int, key: bytes) -> int:
 
 
 def _parts(data: Bytes, at: int, end: int) -> tuple[bytes, int]:
-    """Return the name of an attribute, and where its value begins."""
+    """Return the name of an attribute, and the position of its value."""
     version, _, *sizes = _unpack("<BBHHH", data, at, end)
     if version not in (1, 2, 3):
         raise HeapError(f"there is no attribute of version {version}")
@@ -83,9 +83,9 @@ def _attributes(data: Bytes, header: int) -> Iterator[tuple[int, int]]:
     latest = data[header : header + 4] == b"OHDR"
     chunks, extra = [_first_latest(data, header)] if latest else [_first(data, header)], 0
     if latest:
-        extra = 2 if data[header + 5] & 4 else 0  # the order in which messages were made
+        extra = 2 if data[header + 5] & 4 else 0  # the order in which messages were created
     for seen, (at, end) in enumerate(chunks):  # grows on the way
-        if seen > MOST_CHUNKS:
+        if seen > CHUNK_LIMIT:
             raise HeapError("the header of an object has no end")
         fields, head = ("<BH", 4 + extra) if latest else ("<HH", 8)
         while at + head <= end:

@@ -1,14 +1,14 @@
-"""What NIR has no field for, in the metadata of a node, under names that begin with "nrf.".
+"""Fields of neurons beyond those of NIR, in a node's metadata under names that begin with "nrf.".
 
     nrf.version = "1"
-    nrf.membrane = "LinearLeak"     a membrane that NIR has no node for; it is written as the node
-                                    of the membrane that it is near to
+    nrf.membrane = "LinearLeak"     a membrane without a node in NIR; it is written as the node of
+                                    its nearest membrane
     nrf.floor = an array            a field of the membrane or the rule: one number per neuron,
                                     a word, or "yes" or "no"
     nrf.adaptation = "Rising"       a field that holds a part; its fields follow
     nrf.adaptation.tau = an array
 
-The dataclasses of neurons/ are the only list of what can stand there. What a file states and this
+The dataclasses of neurons/ are the only list of these fields. A field of a file that this
 version does not know is refused: without it the node would be read as other neurons.
 """
 
@@ -40,12 +40,12 @@ WORDS: dict[type[Rule], dict[str, str]] = {
     Value: {"rectified": "rectify"},
     Spikes: {"reset": "reset", "fires": "fires"},
 }
-"""Fields of a rule that stand in the metadata under a name of their own."""
+"""Fields of a rule that are in the metadata under a separate name."""
 FLAGS = {"yes": True, "no": False}
 WHY = "a rule that is not understood would be read as other neurons"
-FIX = "update nrf-deploy, or export the model anew"
+FIX = "update nrf-deploy, or export the model again"
 
-Told = str | Array
+Entry = str | Array
 
 
 def nir_fields(membrane: type[Membrane]) -> list[str]:
@@ -61,7 +61,7 @@ def words(cls: type[Part], key: str) -> tuple[str, ...]:
 
 
 def _elsewhere(cls: type[Part]) -> set[str]:
-    """Return the fields of a membrane or a rule that stand elsewhere in the node."""
+    """Return the fields of a membrane or a rule that are elsewhere in the node."""
     if issubclass(cls, Membrane):
         return set(nir_fields(cls))
     return {*FIELDS.get(cls, ()), *WORDS.get(cls, ())} if issubclass(cls, Rule) else set()
@@ -76,16 +76,16 @@ def is_known(node: Population) -> bool:
     return all(type(part) in known for part in node.every_part())
 
 
-def say(node: Population) -> dict[str, Told]:
-    """Return the metadata for all that NIR has no field for; empty where it can say it all."""
+def say(node: Population) -> dict[str, Entry]:
+    """Return the metadata for everything without a field in NIR; empty if NIR has all fields."""
     membrane = type(node.membrane)
-    found: dict[str, Told] = {} if membrane.near is None else {"membrane": membrane.__name__}
+    entries: dict[str, Entry] = {} if membrane.near is None else {"membrane": membrane.__name__}
     for part in (node.membrane, node.rule):
-        found |= _say(part, "", node.shape)
-    return {OURS + k: v for k, v in {"version": VERSION, **found}.items()} if found else {}
+        entries |= _say(part, "", node.shape)
+    return {OURS + k: v for k, v in {"version": VERSION, **entries}.items()} if entries else {}
 
 
-def _say(part: Part, before: str, shape: Shape) -> Iterator[tuple[str, Told]]:
+def _say(part: Part, before: str, shape: Shape) -> Iterator[tuple[str, Entry]]:
     stated = {f.name for f, _ in part.stated()}
     for f in dataclasses.fields(part):
         if f.name in _elsewhere(type(part)) or not (f.default is MISSING or f.name in stated):
@@ -110,16 +110,16 @@ def full(value: Array | float, shape: Shape) -> Array:
 
 
 def membrane_of(f: Fields, near: type[Membrane]) -> type[Membrane] | None:
-    """Return the membrane that a node stands for; None (and an error) where it is unknown."""
+    """Return the membrane of a node; None (and an error) if it is unknown."""
     if OURS + "membrane" not in f.node.metadata:
         return near
-    said = f.word(OURS + "membrane")
+    name = f.word(OURS + "membrane")
     known = {m.__name__: m for m in neurons.MEMBRANES if m.near is near}
-    if isinstance(said, str) and said in known:
-        return known[said]
+    if isinstance(name, str) and name in known:
+        return known[name]
     f.error(
         "NIR-RULE-UNKNOWN",
-        f"{OURS}membrane is {said!r:.40}; a node {f.node.kind} can stand for "
+        f"{OURS}membrane is {name!r:.40}; a node {f.node.kind} can be "
         f"{' or '.join(known) or 'no other membrane'}",
         why=WHY,
         fix=FIX,
@@ -130,19 +130,19 @@ def membrane_of(f: Fields, near: type[Membrane]) -> type[Membrane] | None:
 def read(
     f: Fields, membrane: type[Membrane], rule: type[Rule], shape: Shape | None, dt: float | None
 ) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    """Return the fields of the membrane and of the rule; None (and errors) where one is unclear.
+    """Return the fields of the membrane and of the rule; None (and errors) if one is unclear.
 
     Args:
         f: the fields of the node
-        membrane: what the node stands for
+        membrane: the membrane of the node
         rule: its rule
-        shape: of the layer; None where that is not known, and shapes are not judged
-        dt: the time step, where it is known
+        shape: of the layer; None if it is not known, and shapes are not checked
+        dt: the time step; None if it is not known
     """
-    said = {k: f.word(k) for k in sorted(f.node.metadata) if k.startswith(OURS)}
-    if not said:
+    entries = {k: f.word(k) for k in sorted(f.node.metadata) if k.startswith(OURS)}
+    if not entries:
         return {}, {}
-    if (version := said.pop(OURS + "version", None)) != VERSION:
+    if (version := entries.pop(OURS + "version", None)) != VERSION:
         f.error(
             "NIR-RULE-VERSION",
             f"{OURS}version is {version!r:.20}; this version reads {VERSION!r}",
@@ -150,17 +150,17 @@ def read(
             fix=FIX,
         )
         return None
-    if not said:
-        f.error("NIR-RULE", f"{OURS}version stands alone: what it belongs to is not there", fix=FIX)
+    if not entries:
+        f.error("NIR-RULE", f"{OURS}version has no other field of {OURS[:-1]} beside it", fix=FIX)
         return None
-    said.pop(OURS + "membrane", None)
-    reader = _Reader(f.name, said, shape, dt)
-    found = reader.fields(membrane, ""), reader.fields(rule, "")
-    for key in sorted(said.keys() - reader.used):
+    entries.pop(OURS + "membrane", None)
+    reader = _Reader(f.name, entries, shape, dt)
+    values = reader.fields(membrane, ""), reader.fields(rule, "")
+    for key in sorted(entries.keys() - reader.used):
         what = f"the metadata {key!r:.80} is unknown of {_name(membrane, rule)} neurons"
         reader.findings.append(error("NIR-RULE-UNKNOWN", what, why=WHY, fix=FIX, layer=f.name))
     f.findings += reader.findings
-    return None if reader.findings else found
+    return None if reader.findings else values
 
 
 def _name(membrane: type[Membrane], rule: type[Rule]) -> str:
@@ -168,12 +168,12 @@ def _name(membrane: type[Membrane], rule: type[Rule]) -> str:
 
 
 class _Reader:
-    """Takes the fields of parts out of metadata, and writes down what is wrong with them."""
+    """A reader of the fields of parts from metadata, with findings for their faults."""
 
     def __init__(
-        self, layer: str, said: Mapping[str, Any], shape: Shape | None, dt: float | None
+        self, layer: str, entries: Mapping[str, Any], shape: Shape | None, dt: float | None
     ) -> None:
-        self.layer, self.said, self.shape, self.dt = layer, said, shape, dt
+        self.layer, self.entries, self.shape, self.dt = layer, entries, shape, dt
         self.used: set[str] = set()
         self.findings: list[Finding] = []
 
@@ -181,39 +181,39 @@ class _Reader:
         self.findings.append(error(code, what, why=WHY, fix=FIX, layer=self.layer))
 
     def fields(self, cls: type[Part], before: str) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        values: dict[str, Any] = {}
         for f in dataclasses.fields(cls):
             key = f"{OURS}{before}{f.name}"
             if f.name in _elsewhere(cls):
                 continue
-            if key in self.said:
+            if key in self.entries:
                 self.used.add(key)
-                found[f.name] = self.value(cls, f, key)
+                values[f.name] = self.value(cls, f, key)
             elif f.default is MISSING:
                 self.wrong("NIR-RULE", f"{key} is missing")
-        return found
+        return values
 
     def value(self, cls: type[Part], f: dataclasses.Field[Any], key: str) -> Any:
-        said, hint = self.said[key], get_type_hints(cls)[f.name]
+        entry, hint = self.entries[key], get_type_hints(cls)[f.name]
         if "unit" in f.metadata:
-            return self.number(key, f.metadata["unit"], said)
+            return self.number(key, f.metadata["unit"], entry)
         parts = {p.__name__: p for p in neurons.PARTS if p in get_args(hint)}
         flags = FLAGS if hint is bool else {}
         known = {**parts, **flags, **{word: word for word in words(cls, f.name)}}
-        if not isinstance(said, str) or said not in known:
-            self.wrong("NIR-RULE-UNKNOWN", f"{key} is {said!r:.40}; expected {' or '.join(known)}")
+        if not isinstance(entry, str) or entry not in known:
+            self.wrong("NIR-RULE-UNKNOWN", f"{key} is {entry!r:.40}; expected {' or '.join(known)}")
             return None
-        if said in parts:
-            inner = self.fields(parts[said], key.removeprefix(OURS) + ".")
-            return None if self.findings else parts[said](**inner)
-        return known[said]
+        if entry in parts:
+            inner = self.fields(parts[entry], key.removeprefix(OURS) + ".")
+            return None if self.findings else parts[entry](**inner)
+        return known[entry]
 
-    def number(self, key: str, unit: Unit, said: Any) -> Array | None:
+    def number(self, key: str, unit: Unit, entry: Any) -> Array | None:
         """Return finite numbers in the shape of the layer; None (and an error) otherwise."""
-        numbers = isinstance(said, np.ndarray) and said.dtype.kind in "fiu" and said.size
-        array = as_float(said) if numbers else None
+        numbers = isinstance(entry, np.ndarray) and entry.dtype.kind in "fiu" and entry.size
+        array = as_float(entry) if numbers else None
         if array is None or not np.isfinite(array).all():
-            self.wrong("NIR-RULE", f"{key} is {said!r:.40}; expected finite numbers")
+            self.wrong("NIR-RULE", f"{key} is {entry!r:.40}; expected finite numbers")
             return None
         if self.shape is None:
             return array

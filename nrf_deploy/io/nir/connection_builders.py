@@ -1,4 +1,4 @@
-"""From the fields of a node to a node of the Network: ports and connections."""
+"""Builders of ports and connections of the Network from the fields of NIR nodes."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ from .rules import Rules
 
 @dataclass(frozen=True)
 class Reading:
-    """How this file is taken.
+    """The interpretation of a file.
 
-    `lead` holds the leading axes of the Inputs that are batch (or time) and no
-    part of the model; `batch_counted` says that Flatten counts its axes with a batch.
-    `rules` is what the caller states of reset and firing rule.
+    `lead` holds the leading axes of the Inputs that are batch (or time) and not part of
+    the model; `batch_counted` is true if Flatten counts its axes with a batch. `rules`
+    holds the reset and the firing rule of the caller.
     """
 
     dt: float | None
@@ -47,46 +47,46 @@ class Reading:
 Builder = Callable[[Fields, Shape | None, Reading], Node | None]
 
 
-def build_input(f: Fields, given: Shape | None, how: Reading) -> Node | None:
+def build_input(f: Fields, source: Shape | None, how: Reading) -> Node | None:
     declared = f.sizes("shape")
     if declared is None:
         return None
     if f.node.inner:
-        return _port(Input, f, declared, given, how)
+        return _port(Input, f, declared, source, how)
     shape = declared[len(how.lead) :]
     if how.lead:
         f.repaired(
             "NIR-INPUT-BATCH",
-            f"of the shape {declared} the leading {how.lead} was taken for the batch and dropped",
+            f"of the shape {declared} the leading {how.lead} was taken as the batch and dropped",
             "info" if set(how.lead) == {1} else "warning",
             f"the layers that follow take {shape}",
         )
     return Input(name=f.name, port_shape=shape)
 
 
-def build_output(f: Fields, given: Shape | None, how: Reading) -> Node | None:
+def build_output(f: Fields, source: Shape | None, how: Reading) -> Node | None:
     declared = f.sizes("shape")
-    return None if declared is None else _port(Output, f, declared, given, how)
+    return None if declared is None else _port(Output, f, declared, source, how)
 
 
 def _port(
-    port: type[Input | Output], f: Fields, declared: Shape, given: Shape | None, how: Reading
+    port: type[Input | Output], f: Fields, declared: Shape, source: Shape | None, how: Reading
 ) -> Node:
-    """A port in the shape of what it is given, if its own is that with a batch before it."""
-    if given is None or declared == given:
+    """Return a port in the shape of its source, if its own is that with a batch before it."""
+    if source is None or declared == source:
         if set(how.lead) - {1} and not f.node.inner:
             f.error("NIR-BATCH", f"the Inputs have the leading axes {how.lead}, this has none")
         return port(name=f.name, port_shape=declared)
-    extra = len(declared) - len(given)
+    extra = len(declared) - len(source)
     lead = declared[:extra] if extra > 0 else ()
-    if lead and declared[extra:] == given and (set(lead) == {1} or lead == how.lead):
-        what = f"of the shape {declared} the leading {lead} was taken for the batch and dropped"
+    if lead and declared[extra:] == source and (set(lead) == {1} or lead == how.lead):
+        what = f"of the shape {declared} the leading {lead} was taken as the batch and dropped"
         f.repaired("NIR-OUTPUT-BATCH", what)
-        return port(name=f.name, port_shape=given)
+        return port(name=f.name, port_shape=source)
     return port(name=f.name, port_shape=declared)
 
 
-def build_linear(f: Fields, given: Shape | None, how: Reading) -> Node | None:
+def build_linear(f: Fields, source: Shape | None, how: Reading) -> Node | None:
     weight = f.floats("weight")
     affine = f.node.kind == "Affine"
     bias = f.floats("bias") if affine else None
@@ -115,7 +115,7 @@ def _bias(f: Fields, bias: Array, out: int) -> Array | None:
     return None
 
 
-def build_conv(f: Fields, given: Shape | None, how: Reading) -> Node | None:
+def build_conv(f: Fields, source: Shape | None, how: Reading) -> Node | None:
     axes = int(f.node.kind[4])
     weight, bias = f.floats("weight"), f.floats("bias")
     stride, dilation = f.ints("stride", axes, 1), f.ints("dilation", axes, 1)
@@ -131,7 +131,7 @@ def build_conv(f: Fields, given: Shape | None, how: Reading) -> Node | None:
         )
         return None
     padding = _padding(f, weight.shape[2:], stride, dilation)
-    size = _input_size(f, given, axes)
+    size = _input_size(f, source, axes)
     absent = _without_bias(f, bias)
     bias_or_none = None if absent else _bias(f, bias, weight.shape[0])
     if padding is None or size is None or (bias_or_none is None and not absent):
@@ -154,7 +154,7 @@ def _without_bias(f: Fields, bias: Array) -> bool:
     word = f.word("bias")
     if word is not None and (word != "absent" or bias.any()):
         what = f"the metadata bias is {word!r:.80}; expected 'absent', and a bias of zeros"
-        f.error("NIR-BIAS", what, fix="export the model anew")
+        f.error("NIR-BIAS", what, fix="export the model again")
     return bool(word == "absent")
 
 
@@ -173,7 +173,7 @@ def _padding(f: Fields, kernel: Shape, stride: Shape, dilation: Shape) -> Pads |
         f.error(
             "NIR-PADDING",
             f"padding 'same' with the stride {stride}",
-            why="frameworks do not agree on what that means",
+            why="frameworks do not agree on its meaning",
             fix="give the padding in numbers",
         )
         return None
@@ -181,18 +181,18 @@ def _padding(f: Fields, kernel: Shape, stride: Shape, dilation: Shape) -> Pads |
 
 
 def same_padding(kernel: Shape, dilation: Shape) -> Pads:
-    """What keeps the size at stride 1; of an odd total, the far side has one more."""
+    """Return the padding that keeps the size at stride 1; an odd total has one more at the end."""
     totals = (d * (k - 1) for k, d in zip(kernel, dilation, strict=True))
     return tuple((t // 2, t - t // 2) for t in totals)
 
 
-def _input_size(f: Fields, given: Shape | None, axes: int) -> Shape | None:
+def _input_size(f: Fields, source: Shape | None, axes: int) -> Shape | None:
     if not f.has("input_shape"):
-        return _planes(f, given, axes)[1:] or None
+        return _planes(f, source, axes)[1:] or None
     size = f.whole("input_shape")
     if size is None:
         return None
-    if len(size) == axes + 1 and size == given:
+    if len(size) == axes + 1 and size == source:
         f.repaired(
             "NIR-CONV-INPUT", f"input_shape {size} holds the channels too; they were dropped"
         )
@@ -203,11 +203,11 @@ def _input_size(f: Fields, given: Shape | None, axes: int) -> Shape | None:
     return size
 
 
-def _planes(f: Fields, given: Shape | None, axes: int) -> Shape:
-    """The input as (channels, *axes); () where it is not known or something else."""
-    if given is None or len(given) == axes + 1:
-        return given or ()
-    f.error("NIR-DIMENSIONS", f"it is given {given}, but takes channels and {axes} axes")
+def _planes(f: Fields, source: Shape | None, axes: int) -> Shape:
+    """Return the input as (channels, *axes); () if it is not known or has another form."""
+    if source is None or len(source) == axes + 1:
+        return source or ()
+    f.error("NIR-DIMENSIONS", f"its source gives {source}; expected channels and {axes} axes")
     return ()
 
 
@@ -222,22 +222,22 @@ def _with_room(f: Fields, window: Conv | Pool) -> Node | None:
     return None
 
 
-def build_pool(f: Fields, given: Shape | None, how: Reading) -> Node | None:
+def build_pool(f: Fields, source: Shape | None, how: Reading) -> Node | None:
     window, stride = f.ints("kernel_size", 2, 1), f.ints("stride", 2, 1)
     padding = f.ints("padding", 2)
-    planes = _planes(f, given, 2)
+    planes = _planes(f, source, 2)
     if window is None or stride is None or padding is None or not planes:
         return None
     pool = SumPool if f.node.kind == "SumPool2d" else AvgPool
     pads = tuple((p, p) for p in padding)
-    made = pool(name=f.name, pool_input=planes, window=window, stride=stride, padding=pads)
-    return _with_room(f, made)
+    node = pool(name=f.name, pool_input=planes, window=window, stride=stride, padding=pads)
+    return _with_room(f, node)
 
 
-def build_flatten(f: Fields, given: Shape | None, how: Reading) -> Node | None:
+def build_flatten(f: Fields, source: Shape | None, how: Reading) -> Node | None:
     start_end = [f.ints(key, 1, -64) for key in ("start_dim", "end_dim")]
     declared = f.sizes("input_type") if f.has("input_type") else None
-    shape = given or declared
+    shape = source or declared
     if shape is None or None in start_end:
         return None
     start, end = (x[0] for x in start_end if x is not None)
@@ -252,25 +252,27 @@ def build_flatten(f: Fields, given: Shape | None, how: Reading) -> Node | None:
         return None
     allowed = (None, shape, (1, *shape), (*how.lead, *shape))
     if declared not in allowed:
-        f.error("NIR-SHAPE", f"input_type is {declared}, but it is given {shape}")
+        f.error("NIR-SHAPE", f"input_type is {declared}, but its source gives {shape}")
         return None
     if how.batch_counted:
         what = f"its axes were counted with a batch: {start} to {end} of {shape} are merged"
-        f.repaired("NIR-FLATTEN-BATCH", what, "warning", "only so the next layers get their shapes")
+        f.repaired(
+            "NIR-FLATTEN-BATCH", what, "warning", "only then do the next layers get their shapes"
+        )
     return Flatten(name=f.name, flat_input=shape, start=start, end=end)
 
 
-def build_scale(f: Fields, given: Shape | None, how: Reading) -> Node | None:
-    return _one(f, given, "scale", lambda a: Scale(name=f.name, scale=a))
+def build_scale(f: Fields, source: Shape | None, how: Reading) -> Node | None:
+    return _one(f, source, "scale", lambda a: Scale(name=f.name, scale=a))
 
 
-def build_threshold(f: Fields, given: Shape | None, how: Reading) -> Node | None:
-    return _one(f, given, "threshold", lambda a: Threshold(name=f.name, threshold=a))
+def build_threshold(f: Fields, source: Shape | None, how: Reading) -> Node | None:
+    return _one(f, source, "threshold", lambda a: Threshold(name=f.name, threshold=a))
 
 
-def _one(f: Fields, given: Shape | None, key: str, make: Callable[[Any], Node]) -> Node | None:
+def _one(f: Fields, source: Shape | None, key: str, make: Callable[[Any], Node]) -> Node | None:
     value = f.floats(key)
-    full = None if value is None else f.fit({key: value}, given)
+    full = None if value is None else f.fit({key: value}, source)
     return None if full is None else make(full[key])
 
 

@@ -1,9 +1,9 @@
-"""NIR recordings (NIRGraphData: observables of nodes) to and from our Recordings.
+"""NIR recordings (NIRGraphData: observables of nodes), converted to and from Recordings.
 
-NIR keeps events as times in seconds. `floor(time / dt)` gives step 2 for
-0.3 / 0.1, so what lies on the border of a step within the rounding of its float
-belongs to the step that begins there, and what we write lies in the middle of its
-step. Events of one neuron in one step add up; NIR's own conversion keeps one.
+NIR stores events as times in seconds. `floor(time / dt)` gives step 2 for
+0.3 / 0.1, so a time on the border of a step within the rounding of its float
+belongs to the step that begins there, and times that we write are in the middle of
+their step. Events of one neuron in one step add up; NIR's own conversion keeps one.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from . import attributes
 from .heap import Bytes
 from .scan import LEAST_BYTES, LIMITS, Limits, Source, opened, scan_open
 
-EVENT_BYTES = 16  # of an event that is not packed, at the least
+EVENT_BYTES = 16  # the least for an event that is not packed
 Observables = dict[str, dict[str, Recording]]
 
 
@@ -36,7 +36,7 @@ def write_data(
 ) -> None:
     """Write one recording a node as a file that nir.read_data opens.
 
-    NIR keeps a number of neurons only; shape and dt lie beside it as attributes.
+    NIR stores only the number of neurons; shape and dt are added as attributes.
     """
     problems = [
         error("NIR-DT-MISSING", "a NIR recording counts in seconds", layer=name, fix="give it a dt")
@@ -77,7 +77,7 @@ def _put(group: h5py.Group, recording: Recording, dt: float) -> None:
 
 
 def _end(steps: int, dt: float) -> float:
-    """A duration that NIR's int(t_max / dt) takes for this many steps."""
+    """Return a duration for which NIR's int(t_max / dt) is this number of steps."""
     end = steps * dt
     return end if int(end / dt) == steps else math.nextafter(end, math.inf)
 
@@ -85,9 +85,9 @@ def _end(steps: int, dt: float) -> float:
 def read_data(
     source: Source, dt: float | None = None, *, sample: int | None = None, limits: Limits = LIMITS
 ) -> Observables:
-    """Node -> observable -> Recording. A file with several samples needs `sample`.
+    """Read recordings by node and observable. A file with several samples needs `sample`.
 
-    Events are binned to `dt`, or to the dt that we stored; a grid keeps its own.
+    Events are binned to `dt`, or to the dt in the file; a grid keeps its own.
     """
     if isinstance(source, str):
         source = Path(source)
@@ -98,11 +98,13 @@ def read_data(
         )
         if attributes.text(whole.file, "__type__", whole.data) != "NIRGraphData":
             what = "the file holds no NIR recording"
-            raise InputError(error("NIR-NOT-DATA", what, fix="name what nir.write_data made"))
+            raise InputError(
+                error("NIR-NOT-DATA", what, fix="name a file written by nir.write_data")
+            )
         reader = _DataReader(dt, sample, whole.data)
         reader.graph(whole.file, "")
     refuse(reader.findings, InputError)
-    return reader.found
+    return reader.observables
 
 
 class _Problem(Exception):  # noqa: N818 - it carries a finding, like a NrfError
@@ -111,10 +113,12 @@ class _Problem(Exception):  # noqa: N818 - it carries a finding, like a NrfError
 
 
 class _DataReader:
+    """A reader of all recordings of a file, with findings for their faults."""
+
     def __init__(self, dt: float | None, sample: int | None, data: Bytes):
         self.dt, self.sample, self.data = dt, sample, data
         self.used_steps, self.used_events = 0.0, 0
-        self.found: Observables = {}
+        self.observables: Observables = {}
         self.findings: list[Finding] = []
 
     def graph(self, group: h5py.Group, prefix: str) -> None:
@@ -129,7 +133,7 @@ class _DataReader:
                     place = f"{prefix}{name}/{observable}"
                     self.findings.append(error(p.code, p.what, fix=p.fix, layer=place))
                 else:
-                    self.found.setdefault(prefix + name, {})[observable] = recording
+                    self.observables.setdefault(prefix + name, {})[observable] = recording
 
     def recording(self, group: h5py.Group) -> Recording:
         kind = attributes.text(group, "__type__", self.data)
@@ -156,11 +160,11 @@ class _DataReader:
         value = self.column(group, "value", 2) if valued else np.ones(index.shape, np.int64)
         if not index.shape == time.shape == value.shape or index.dtype.kind not in "iu":
             raise _Problem("NIR-DATA-SHAPE", "idx, time and value do not belong together")
-        there = index != -1
-        index, time, value = index[there], time[there], value[there]
+        valid = index != -1
+        index, time, value = index[valid], time[valid], value[valid]
         neurons, end = _positive(group, "n_neurons"), _positive(group, "t_max", zero=True)
         if not (neurons == int(neurons) and neurons <= MAX_ELEMENTS):
-            what = f"n_neurons is {neurons:g}; expected a whole number up to {MAX_ELEMENTS:,}"
+            what = f"n_neurons is {neurons:g}; expected an integer up to {MAX_ELEMENTS:,}"
             raise _Problem("NIR-DATA-RANGE", what)
         self.demand_room(end / dt, len(index), dt)
         steps = int(_step(np.array([end]), dt)[0]) + bool(_inside(end, dt))
@@ -174,21 +178,21 @@ class _DataReader:
         return Recording.from_events(step, index.astype(np.int64), value, shape, steps, dt)
 
     def demand_room(self, steps: float, events: int, dt: float) -> None:
-        """Refuse before the arrays are made; datasets may be shared, so all recordings count."""
+        """Refuse too many steps or events before arrays are created; all recordings count."""
         if steps > MAX_STEPS:
             what = f"there would be {steps:,.0f} steps of {dt:g}; the limit is {MAX_STEPS:,}"
-            raise _Problem("NIR-DATA-RANGE", what, "give a larger dt, or look at t_max of the file")
+            raise _Problem("NIR-DATA-RANGE", what, "give a larger dt, or check t_max of the file")
         self.used_steps, self.used_events = self.used_steps + steps, self.used_events + events
-        most = FREE_EVENTS + len(self.data) // EVENT_BYTES
-        if self.used_steps > 4 * MAX_STEPS or self.used_events > most:
+        limit = FREE_EVENTS + len(self.data) // EVENT_BYTES
+        if self.used_steps > 4 * MAX_STEPS or self.used_events > limit:
             what = (
                 f"the file would give {self.used_steps:,.0f} steps and {self.used_events:,} events"
             )
-            why = f"the limits are {4 * MAX_STEPS:,} and, for a file of this size, {most:,}"
+            why = f"the limits are {4 * MAX_STEPS:,} and, for a file of this size, {limit:,}"
             raise InputError(error("NIR-TOO-LARGE", what, why=why, fix="use a smaller file"))
 
     def column(self, group: h5py.Group, key: str, axes: int) -> Array:
-        """One sample of a dataset, its leading axis taken away."""
+        """Return one sample of a dataset, without its leading axis."""
         data = group.get(key)
         if not isinstance(data, h5py.Dataset) or data.dtype.kind not in "biuf" or data.ndim != axes:
             raise _Problem("NIR-DATA-SHAPE", f"{key!r} is not an array of {axes} axes of numbers")
@@ -219,7 +223,7 @@ def _positive(group: h5py.Group, key: str, zero: bool = False) -> float:
 
 
 def _step(time: Array, dt: float) -> Array:
-    """The step in which a time lies; on a border, the step that begins there."""
+    """Return the step of each time; on a border, the step that begins there."""
     position = time.astype(np.float64) / dt
     near = np.rint(position)
     slack = 4 * np.finfo(time.dtype if time.dtype.kind == "f" else float).eps
@@ -228,7 +232,7 @@ def _step(time: Array, dt: float) -> Array:
 
 
 def _inside(end: float, dt: float) -> bool:
-    """Whether a recording ends within a step, which then counts."""
+    """Return whether a recording ends within a step, which then counts."""
     return end / dt - float(_step(np.array([end]), dt)[0]) > 1e-6
 
 

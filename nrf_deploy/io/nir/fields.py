@@ -1,4 +1,4 @@
-"""Takes the fields of a node, one by one, and writes down all that is wrong with them."""
+"""Fields of a node: readers that convert them one by one and report their faults."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ from .graph import RawNode
 
 LARGEST = 1 << 31
 TYPES = ("input_type", "output_type")
-"""Shapes that nir itself keeps beside a node and does not compute with."""
+"""Shapes that nir itself stores in a node and does not use."""
 
 
 @dataclass
 class Fields:
+    """The fields of one node, with the findings and the keys that were read."""
+
     node: RawNode
     findings: list[Finding]
     used: set[str] = field(default_factory=set)
@@ -43,24 +45,24 @@ class Fields:
         return key in self.node.fields
 
     def word(self, key: str) -> Any:
-        """Return what the node's metadata state under this key; None where it is missing."""
+        """Return the entry of the node's metadata under this key; None if it is missing."""
         self.words.add(key)
         return self.node.metadata.get(key)
 
     def take(self, key: str) -> Any:
-        """The raw value, or None (and an error) where it is missing."""
+        """Return the raw value, or None (and an error) if it is missing."""
         self.used.add(key)
         if key not in self.node.fields:
             self.error(
                 "NIR-FIELD-MISSING",
                 f"a {self.node.kind} needs the field {key!r}",
-                fix="export the model anew; the file is not complete",
+                fix="export the model again; the file is not complete",
             )
             return None
         return self.node.fields[key]
 
     def floats(self, key: str) -> Array | None:
-        """Finite numbers as float32 or float64; None (and an error) otherwise."""
+        """Return finite numbers as float32 or float64; None (and an error) otherwise."""
         value = self.take(key)
         if value is None:
             return None
@@ -84,42 +86,42 @@ class Fields:
         return array
 
     def ints(self, key: str, count: int, least: int = 0) -> Shape | None:
-        """`count` whole numbers; a single one stands for all of them."""
-        found = self.whole(key)
-        if found is None:
+        """Return `count` integers; a single one is repeated."""
+        values = self.whole(key)
+        if values is None:
             return None
-        if len(found) == 1:
-            found *= count
-        if len(found) != count:
-            self.error("NIR-FIELD-SHAPE", f"{key!r} holds {len(found)} values, not {count}")
+        if len(values) == 1:
+            values *= count
+        if len(values) != count:
+            self.error("NIR-FIELD-SHAPE", f"{key!r} holds {len(values)} values, not {count}")
             return None
-        if min(found) < least:
-            self.error("NIR-FIELD-RANGE", f"{key!r} is {min(found)}; it must be {least} or more")
+        if min(values) < least:
+            self.error("NIR-FIELD-RANGE", f"{key!r} is {min(values)}; it must be {least} or more")
             return None
-        return found
+        return values
 
     def whole(self, key: str) -> Shape | None:
-        """Whole numbers of moderate size, however many."""
+        """Return integers of moderate size, up to 64 of them."""
         value = self.take(key)
         if value is None:
             return None
         ok = isinstance(value, np.ndarray) and value.dtype.kind in "iuf" and 0 < value.size <= 64
         flat = value.ravel().tolist() if ok else []
         if not flat or not all(abs(x) < LARGEST and x == int(x) for x in flat):
-            self.error("NIR-FIELD-TYPE", f"{key!r} does not hold whole numbers")
+            self.error("NIR-FIELD-TYPE", f"{key!r} does not hold integers")
             return None
         return tuple(int(x) for x in flat)
 
     def sizes(self, key: str) -> Shape | None:
-        """A shape: sizes of 1 or more, along as many axes as there are."""
-        found = self.whole(key)
-        if found is not None and min(found) < 1:
-            self.error("NIR-FIELD-RANGE", f"{key!r} is {found}; every size must be 1 or more")
+        """Return a shape with any number of axes; its sizes are 1 or more."""
+        shape = self.whole(key)
+        if shape is not None and min(shape) < 1:
+            self.error("NIR-FIELD-RANGE", f"{key!r} is {shape}; every size must be 1 or more")
             return None
-        return found
+        return shape
 
     def leftover(self) -> None:
-        """Refuse what nobody read: it may change what the node computes."""
+        """Refuse fields and metadata that were not read: they may change the node's output."""
         for key in sorted(self.node.fields.keys() - self.used):
             if key in TYPES:
                 self.repaired("NIR-FIELD-UNKNOWN", f"the field {key!r} was not read", "warning")
@@ -127,28 +129,28 @@ class Fields:
             self.error(
                 "NIR-FIELD-UNKNOWN",
                 f"the field {key!r:.80} is unknown",
-                why=f"a {self.node.kind} of NIR has no such field; it may change what is computed",
+                why=f"a {self.node.kind} of NIR has no such field; it may change the output",
                 fix="remove the field if the node means the same without it",
             )
         for key in sorted(self.node.metadata.keys() - self.words):
             self.error(
                 "NIR-METADATA-UNKNOWN",
                 f"the metadata {key!r:.80} is unknown",
-                why=f"{_known(self.node.kind, self.words)}; it may change what is computed",
+                why=f"{_known(self.node.kind, self.words)}; it may change the output",
                 fix="remove it from the node if the node means the same without it",
             )
 
-    def fit(self, values: dict[str, Array], given: Shape | None) -> dict[str, Array] | None:
-        """The parameters, each in the full shape of the layer.
+    def fit(self, values: dict[str, Array], source: Shape | None) -> dict[str, Array] | None:
+        """Return the parameters, each in the full shape of the layer.
 
-        The layer has the shape of its input where every parameter can be
+        The layer has the shape of its input if every parameter can be
         stretched to it, else that of its largest parameter.
         """
         largest = max((a.shape for a in values.values()), key=lambda s: (math.prod(s), len(s)))
-        fits_input = given is not None and all(_fits(a.shape, given) for a in values.values())
-        shape = given if given is not None and fits_input else largest
-        if given is None and math.prod(shape) == 1:
-            return None  # one value for all, and how many there are is not known
+        fits_input = source is not None and all(_fits(a.shape, source) for a in values.values())
+        shape = source if source is not None and fits_input else largest
+        if source is None and math.prod(shape) == 1:
+            return None  # one value for all, of an unknown number
         full: dict[str, Array] = {}
         stretched: list[str] = []
         for key, array in values.items():
@@ -166,7 +168,7 @@ class Fields:
 
 
 def stretch(array: Array, shape: Shape) -> Array:
-    """Return an array that fits a shape in that shape; raise ValueError where it does not."""
+    """Return an array in a shape that it fits; raise ValueError if it does not."""
     if array.shape == shape:
         return array
     if not _fits(array.shape, shape):
@@ -176,7 +178,7 @@ def stretch(array: Array, shape: Shape) -> Array:
 
 
 def _known(kind: str, words: set[str]) -> str:
-    """Say which metadata of a node are read."""
+    """Return in words which metadata of a node are read."""
     return f"of a {kind} {' and '.join(sorted(words)) or 'nothing'} can be read"
 
 
@@ -191,13 +193,13 @@ def as_float(value: Array) -> Array | None:
 
 
 def _strip(shape: Sequence[int], ndim: int) -> Shape:
-    """Without the leading ones that are too many."""
+    """Return a shape without its leading ones beyond `ndim` axes."""
     extra = max(0, len(shape) - ndim)
     return tuple(shape[extra:]) if all(n == 1 for n in shape[:extra]) else tuple(shape)
 
 
 def _fits(shape: Shape, full: Shape) -> bool:
-    """One value for all, or the same number of axes with ones where it repeats."""
+    """Return whether a shape is one value, or has the same axes, with 1 where it repeats."""
     lean = _strip(shape, len(full))
     if all(n == 1 for n in lean) and len(lean) <= len(full):
         return True

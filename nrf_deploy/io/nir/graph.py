@@ -1,8 +1,8 @@
-"""The graph of a file before it means anything: named fields and edges, nesting undone.
+"""Raw graph of a file: named fields and edges before interpretation, without nesting.
 
-A nested graph takes part in its parent's edges under its own name. Undone, its
-nodes are called "graph.node", and its Input and Output stay as *inner* ports until
-the shapes along every edge were checked; then they are spliced out.
+A nested graph takes part in its parent's edges under its own name. When it is
+flattened, its nodes are called "graph.node", and its Input and Output stay as *inner*
+ports until the shapes along every edge were checked; then they are spliced out.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ from .tree import Tree
 
 @dataclass(frozen=True)
 class RawNode:
+    """A node of a file: its kind, its fields and its metadata."""
+
     name: str
-    kind: str  # empty where the file does not say; that was reported, and its edges still count
+    kind: str  # empty if the file does not state it; that was reported, and its edges still count
     fields: Tree
     metadata: Tree
     inner: bool = False
@@ -31,6 +33,8 @@ class RawNode:
 
 @dataclass(frozen=True)
 class RawGraph:
+    """Nodes, edges and metadata of a file and its nested graphs."""
+
     nodes: dict[str, RawNode] = field(default_factory=dict)
     edges: list[Edge] = field(default_factory=list)
     metadata: list[tuple[str, Tree]] = field(default_factory=list)
@@ -38,7 +42,7 @@ class RawGraph:
 
 
 def raw_graph(tree: Tree, findings: list[Finding]) -> RawGraph:
-    """The flat graph; what is wrong with its structure goes to `findings`."""
+    """Return the flat graph; add the faults of its structure to `findings`."""
     graph = RawGraph()
     if _kind(tree) != "NIRGraph":
         what = f"the file holds a single {tree.get('type')!r}, not a graph"
@@ -76,11 +80,11 @@ def _add(
         what = f"{short!r} cannot be the name of a node"
         findings.append(error("NIR-NAME", what, why="it is empty or holds control characters"))
     if name in graph.nodes:
-        what = f"two nodes are called {name!r} once the nested graphs are undone"
+        what = f"two nodes are called {name!r} when the nested graphs are flattened"
         findings.append(error("NIR-NAME-CLASH", what, fix="rename one of them", layer=name))
     kind = _kind(node)
     if not kind:
-        what = "it does not say what kind of node it is"
+        what = "it does not state its kind of node"
         why = "a node holds its kind as text in the field 'type' (a '/' in a name cuts it in two)"
         findings.append(error("NIR-KIND-MISSING", what, why=why, layer=name))
         graph.nodes[name] = RawNode(name, "", {}, {})
@@ -103,7 +107,7 @@ def _metadata(tree: Tree, where: str, findings: list[Finding]) -> Tree:
 
 
 def _edges(tree: Tree, where: str, nodes: Tree, findings: list[Finding]) -> list[Edge]:
-    """The edges of one graph that lead from a node of it to a node of it."""
+    """Return the edges of one graph between its own nodes."""
     table = np.asarray(tree.get("edges", ()))
     if table.size == 0:
         return []
@@ -117,21 +121,21 @@ def _edges(tree: Tree, where: str, nodes: Tree, findings: list[Finding]) -> list
         for end in dict.fromkeys((a, b)):
             if end not in nodes:
                 what = f"the edge {a!r} -> {b!r} of {where} names {end!r}, which is not in it"
-                findings.append(error("NIR-EDGE-DANGLING", what, fix="mend or remove the edge"))
+                findings.append(error("NIR-EDGE-DANGLING", what, fix="correct or remove the edge"))
     return [e for e in dict.fromkeys(edges) if e[0] in nodes and e[1] in nodes]
 
 
 def doubled(edge: Edge) -> Finding:
     return error(
         "NIR-EDGE-DUPLICATE",
-        f"the edge {edge[0]!r} -> {edge[1]!r} is there more than once",
-        why="it may mean the signal twice or a slip of the exporter",
+        f"the edge {edge[0]!r} -> {edge[1]!r} occurs more than once",
+        why="it may mean the signal twice, or be an error of the exporter",
         fix="keep one edge; put a Scale between the two for a multiple of the signal",
     )
 
 
 def _port(name: str, node: Tree, kind: str, findings: list[Finding]) -> str | None:
-    """Where an edge that names this node really ends: for a nested graph its one port."""
+    """Return the end of an edge that names this node: for a nested graph its one port."""
     if _kind(node) != "NIRGraph":
         return name
     nodes = node.get("nodes")
@@ -147,13 +151,13 @@ def _port(name: str, node: Tree, kind: str, findings: list[Finding]) -> str | No
 
 
 def _kind(node: object) -> str:
-    """What a node calls itself; empty where it does not say."""
+    """Return the kind of a node; empty if it does not state one."""
     kind = node.get("type") if isinstance(node, dict) else None
     return kind if isinstance(kind, str) else ""
 
 
 def natural(name: str) -> tuple[tuple[int, int, str], ...]:
-    """A sorting key that puts '9' before '10'."""
+    """Return a sorting key that puts '9' before '10'."""
     parts = re.findall(r"[0-9]+|[^0-9]+", name)
     digits = (p.lstrip("0") if p[0] in "0123456789" else None for p in parts)
     return tuple(
@@ -162,7 +166,7 @@ def natural(name: str) -> tuple[tuple[int, int, str], ...]:
 
 
 def in_order(graph: RawGraph) -> tuple[str, ...]:
-    """From the inputs onward; where the graph leaves a choice, by natural order of names."""
+    """Sort the nodes from the inputs onward; ties are in natural order of their names."""
     stubs = (
         Input(name=n, port_shape=()) if graph.nodes[n].kind == "Input" else Node(name=n)
         for n in sorted(graph.nodes, key=natural)
@@ -171,7 +175,7 @@ def in_order(graph: RawGraph) -> tuple[str, ...]:
 
 
 def structure(graph: RawGraph) -> list[Finding]:
-    """Ports at the ends and every node between them."""
+    """Return the faults of ports and of nodes that are not between them."""
     inputs = [n.name for n in graph.nodes.values() if n.kind == "Input" and not n.inner]
     outputs = [n.name for n in graph.nodes.values() if n.kind == "Output" and not n.inner]
     findings = []
@@ -194,17 +198,17 @@ def structure(graph: RawGraph) -> list[Finding]:
     backwards = [(t, s) for s, t in graph.edges]
     for name in _cut_off(names, backwards, outputs) if outputs else []:
         if name not in lost:
-            findings.append(warning("NIR-UNUSED", "nothing of it reaches an Output", layer=name))
+            findings.append(warning("NIR-UNUSED", "its output reaches no Output", layer=name))
     return findings
 
 
 def _cut_off(names: list[str], edges: list[Edge], ports: list[str]) -> list[str]:
-    """Where the parts begin that no port reaches: what follows them is no problem of its own."""
+    """Return the roots of subgraphs that no port reaches; their descendants are not reported."""
     targets = {t for _, t in edges}
     reached = _reach(ports, edges)
     begins = [n for n in names if n not in reached and n not in targets]
     reached |= _reach(begins, edges)
-    for name in names:  # what is left begins in a cycle
+    for name in names:  # the remaining parts begin in a cycle
         if name not in reached:
             begins.append(name)
             reached |= _reach([name], edges)
@@ -224,7 +228,7 @@ def _reach(start: Iterable[str], edges: Iterable[Edge]) -> set[str]:
 
 
 def splice(nodes: dict[str, Node], edges: list[Edge], ports: Iterable[str]) -> list[Edge]:
-    """The edges without these ports, each joined through; `nodes` loses them."""
+    """Remove ports from `nodes`, and return the edges with their sources and targets joined."""
     for port in ports:
         before = [s for s, t in edges if t == port]
         joined: list[Edge] = []

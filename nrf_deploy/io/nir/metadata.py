@@ -1,4 +1,4 @@
-"""The metadata of a graph: what is read of them, and what is refused because it is not."""
+"""Metadata of a graph: the entries that are read, and findings for the others."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from ..toml_json import parse_json
 from .beyond import OURS
 from .graph import RawGraph
 from .neuron_builders import RECTIFY
-from .rules import SAID
+from .rules import RULE_WORDS
 
 LOOP_START = "loop_start"
 NODE_ORDER = "node_order"
 OUTER = ("dt", NODE_ORDER, LOOP_START, *DATA)
 NESTED = ("dt", NODE_ORDER)
-"""Nodes of a nested graph take their place in the order of the outer one."""
-OF_NODES = (*SAID, RECTIFY)
+"""Keys of a nested graph; its nodes are ordered by the outer graph."""
+OF_NODES = (*RULE_WORDS, RECTIFY)
 
 
 def unread(graph: RawGraph) -> Iterator[Finding]:
-    """Yield what the metadata of the graphs state that is not read.
+    """Yield a finding for each entry of the graphs' metadata that is not read.
 
-    NIR leaves them open to any remark, such as an author's name. A word that changes what
-    neurons compute is refused where it is not read.
+    NIR allows any remark in them, such as an author's name. An entry that changes the output
+    of neurons is refused if it is not read.
     """
     for name, metadata in graph.metadata:
         where = f"the nested graph {name!r:.80}" if name else "the graph"
@@ -35,9 +35,9 @@ def unread(graph: RawGraph) -> Iterator[Finding]:
             if of_node or (name and key == LOOP_START and metadata[key] != "bias"):
                 yield error(
                     "NIR-METADATA-UNKNOWN",
-                    f"the metadata {key!r:.80} cannot be read of {where}",
-                    why=f"it is of {'a node' if of_node else 'the outer graph'}",
-                    fix=f"move it there{' or give --' + key if key in SAID else ''}",
+                    f"the metadata {key!r:.80} cannot be in {where}",
+                    why=f"it belongs to {'a node' if of_node else 'the outer graph'}",
+                    fix=f"move it there{' or give --' + key if key in RULE_WORDS else ''}",
                 )
             else:
                 what = f"the metadata {key!r:.80} of {where} were not read"
@@ -49,7 +49,7 @@ def _metadata(graph: RawGraph, key: str) -> Any:
 
 
 def loop_start(graph: RawGraph, findings: list[Finding]) -> LoopStart:
-    """Return what the metadata states; NIR does not say, and then it is the bias."""
+    """Return the start of loops in the metadata; it is the bias if they do not state it."""
     word = _metadata(graph, LOOP_START)
     match word:
         case None | "bias":
@@ -57,12 +57,12 @@ def loop_start(graph: RawGraph, findings: list[Finding]) -> LoopStart:
         case "zero":
             return "zero"
     what = f"{LOOP_START} is {word!r:.80}; expected 'bias' or 'zero'"
-    findings.append(error("NIR-LOOP-START", what, fix="export the model anew"))
+    findings.append(error("NIR-LOOP-START", what, fix="export the model again"))
     return "bias"
 
 
 def _json(graph: RawGraph, key: str) -> Any:
-    """The metadata as JSON; raises ValueError where it is not."""
+    """Return an entry of the metadata as JSON; raise ValueError if it is not JSON."""
     text = _metadata(graph, key)
     if not isinstance(text, str):
         raise ValueError("it is not text")
@@ -80,12 +80,15 @@ def data_of(graph: RawGraph, key: str, findings: list[Finding]) -> dict[str, Any
         return data
     what = f"the metadata {key!r} is not a JSON object: {str(data)[:80]}"
     code = f"NIR-{key.upper().replace('_', '-')}"
-    findings.append(error(code, what, fix="export the model anew"))
+    findings.append(error(code, what, fix="export the model again"))
     return {}
 
 
 def node_order(graph: RawGraph, order: list[str], findings: list[Finding]) -> list[str]:
-    """HDF5 gives nodes back by name; the order of the model is in the metadata or the graph."""
+    """Return the order of the nodes from the metadata, or else from the graph.
+
+    HDF5 itself returns nodes by name.
+    """
     if _metadata(graph, NODE_ORDER) is None:
         return order
     try:

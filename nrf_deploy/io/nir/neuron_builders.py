@@ -1,4 +1,4 @@
-"""From the fields of a node to a node of the Network: everything that remembers."""
+"""Builders of populations and delays of the Network from the fields of NIR nodes."""
 
 from __future__ import annotations
 
@@ -24,37 +24,37 @@ POPULATIONS: dict[str, tuple[type[Membrane], type[Rule]]] = {
     for kind, rule in zip(membrane.nir, (Value, Spikes), strict=True)
     if membrane.near is None
 }
-"""Node of NIR -> the membrane and the rule that it stands for."""
+"""The membrane and the rule of each kind of node of NIR."""
 SPIKING = tuple(kind for kind, (_, rule) in POPULATIONS.items() if rule.spikes)
 RECTIFY = WORDS[Value]["rectified"]
-"""What neurons with a value say in their metadata where a ReLU follows them."""
+"""The key in the metadata of neurons with a value that a ReLU follows."""
 DEFAULTS = {"v_reset": ("v_threshold", 0.0), "w_in": ("v_leak", 1.0)}
-SLACK = 1e-6  # of a step: what float32 loses in a delay that is a whole number of steps
+SLACK = 1e-6  # of a step: the float32 error of a delay that is an integer of steps
 
 
-def build_population(f: Fields, given: Shape | None, how: Reading) -> Node | None:
+def build_population(f: Fields, source: Shape | None, how: Reading) -> Node | None:
     near, kind = POPULATIONS[f.node.kind]
     membrane = membrane_of(f, near)
-    said = rule(f, how.rules) if kind.spikes else _rectified(f)
+    stated = rule(f, how.rules) if kind.spikes else _rectified(f)
     own, outer = nir_fields(near), FIELDS[kind]
-    values = {key: _value(f, key, (said or {}).get("reset")) for key in (*own, *outer.values())}
+    values = {key: _value(f, key, (stated or {}).get("reset")) for key in (*own, *outer.values())}
     known = {key: a for key, a in values.items() if a is not None}
-    full = f.fit(known, given) if said is not None and len(known) == len(values) else None
+    full = f.fit(known, source) if stated is not None and len(known) == len(values) else None
     shape = full[own[0]].shape if full else None
     more = None if membrane is None else read_beyond(f, membrane, kind, shape, how.dt)
-    if full is None or said is None:
+    if full is None or stated is None:
         return None
     times = [key for key in own if near.__dataclass_fields__[key].metadata["unit"] == "time"]
     wrong = [x for key in times for x in faults(f.name, key, full[key], how.dt)]
     f.findings.extend(wrong)
     if kind.spikes:
-        _check_threshold(f, full, said["reset"])
+        _check_threshold(f, full, stated["reset"])
     if wrong or membrane is None or more is None:
         return None
     node = Population(
         name=f.name,
         membrane=membrane(**{key: full[key] for key in own}, **more[0]),
-        rule=kind(**{key: full[name] for key, name in outer.items()}, **said, **more[1]),
+        rule=kind(**{key: full[name] for key, name in outer.items()}, **stated, **more[1]),
     )
     unsound = [what for part in node.every_part() for what in part.faults()]
     for what in unsound:
@@ -63,7 +63,7 @@ def build_population(f: Fields, given: Shape | None, how: Reading) -> Node | Non
 
 
 def _rectified(f: Fields) -> dict[str, Any] | None:
-    """Return whether a ReLU follows these neurons; None (and an error) where that is unclear."""
+    """Return whether a ReLU follows these neurons; None (and an error) if that is unclear."""
     word = f.word(RECTIFY)
     if word is None:
         return {}
@@ -74,14 +74,14 @@ def _rectified(f: Fields) -> dict[str, Any] | None:
 
 
 def _value(f: Fields, key: str, reset: str | None) -> Array | None:
-    """A parameter; NIR gives v_reset and w_in a value where a file leaves them out."""
+    """Return a parameter; NIR has defaults for v_reset and w_in if a file does not have them."""
     like, default = DEFAULTS.get(key, ("", 0.0))
     if not like or f.has(key) or not f.has(like):
         return f.floats(key)
     if key == "w_in":
-        f.repaired("NIR-DEFAULT", "w_in is not in the file: 1, as NIR says")
+        f.repaired("NIR-DEFAULT", "w_in is not in the file: 1, the default of NIR")
     elif reset == "value":
-        f.repaired("NIR-DEFAULT", "v_reset is not in the file: 0, as NIR says")
+        f.repaired("NIR-DEFAULT", "v_reset is not in the file: 0, the default of NIR")
     pattern = np.asarray(f.node.fields[like])
     return np.full(pattern.shape, default, pattern.dtype if pattern.dtype == "f8" else "f4")
 
@@ -96,16 +96,16 @@ def _check_threshold(f: Fields, full: dict[str, Array], reset: str) -> None:
                 "NIR-THRESHOLD-RESET",
                 f"v_threshold {threshold[where]:g} is not above the reset "
                 f"({low.sum()} of {low.size} neurons)",
-                why="such a neuron, once over its threshold, spikes at every step",
+                why="such a neuron, once above its threshold, spikes in every step",
                 layer=f.name,
                 neuron=where,
             )
         )
 
 
-def build_delay(f: Fields, given: Shape | None, how: Reading) -> Node | None:
+def build_delay(f: Fields, source: Shape | None, how: Reading) -> Node | None:
     value = f.floats("delay")
-    full = None if value is None else f.fit({"delay": value}, given)
+    full = None if value is None else f.fit({"delay": value}, source)
     if full is None:
         return None
     delay = full["delay"]
@@ -118,7 +118,7 @@ def build_delay(f: Fields, given: Shape | None, how: Reading) -> Node | None:
                 error(
                     "NIR-DELAY",
                     f"a delay of {delay[where]:g} is {steps[where]:g} steps of {how.dt:g}",
-                    why="a delay is a whole number of steps, 0 or more",
+                    why="a delay is an integer number of steps, 0 or more",
                     fix="choose dt so that every delay is a multiple of it",
                     layer=f.name,
                     neuron=where,

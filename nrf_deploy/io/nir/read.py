@@ -1,7 +1,7 @@
-"""Reads a .nir file: hostile until scanned, incomplete until it has a time step.
+"""Reader of .nir files; a file is scanned for hostile content first and needs a time step.
 
-All problems of a file are reported at once. What NIR's own reader refuses for no
-good reason is repaired, and a finding says so; what would be a guess is refused.
+All problems of a file are reported at once. Parts that NIR's own reader refuses without
+a good reason are repaired, with a finding; parts that would need a guess are refused.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from .tree import from_object, load
 
 KINDS: dict[str, Builder] = BUILDERS | NEURON_BUILDERS
 MAX_NODES = 2_000
-SAME_DT = 1e-6  # relative: what a dt loses when it is stored as float32
+SAME_DT = 1e-6  # relative: the error of a dt that is stored as float32
 
 BYTES_A_NEURON = 8
-"""A file whose arrays hold as many bytes for each element may pass the limit on elements."""
+"""A file whose arrays hold this many bytes for each element may exceed the element limit."""
 SHAPE_CODES = {
     "NIR-SHAPE", "NIR-CHANNELS", "NIR-DIMENSIONS", "NIR-SIZE", "NIR-PARAM-SHAPE",
     "NIR-FLATTEN", "NIR-BATCH", "NIR-FIELD-SHAPE",
@@ -47,11 +47,11 @@ def read(
     fires: str | None = None,
     limits: Limits = LIMITS,
 ) -> tuple[Network, list[Finding]]:
-    """The network in a .nir file (a path, a binary file or a nir.NIRGraph), and what to know.
+    """Read the network in a .nir file (a path, a binary file or a nir.NIRGraph), and findings.
 
-    `dt` is the time step in the units of the file's time constants. A file of ours
-    holds it; for any other it must be given. `reset` ("value", "subtract") and `fires`
-    ("above", "at") say how the spiking neurons reset and fire where the file does not.
+    `dt` is the time step in the units of the file's time constants. Files of nrf-deploy
+    hold it; for any other file it is necessary. `reset` ("value", "subtract") and `fires`
+    ("above", "at") are the rules of the spiking neurons whose file does not state them.
     """
     stated = rules(reset, fires)
     findings: list[Finding] = []
@@ -69,9 +69,9 @@ def look(
     fires: str | None = None,
     limits: Limits = LIMITS,
 ) -> tuple[Network, list[Finding]]:
-    """The network in a file that need not state its time step: to be shown, not to be run.
+    """Read the network in a file that need not state its time step, for display only.
 
-    Without a time step its dt is NaN, which nothing that runs or compiles accepts.
+    Without a time step its dt is NaN, which the engines and the compiler refuse.
     """
     stated = rules(reset, fires)
     tree, findings = load(cast(Source, source), limits)
@@ -96,8 +96,8 @@ def parse(
         findings[:] = [f for f in findings if f.code != "NIR-DT-MISSING"]
     findings += [*unread(graph), *structure(graph)]
     order = in_order(graph)
-    nodes, found = _nodes(graph, order, Reading(step, stated), limits)
-    findings += [*found, *origin(graph, SPIKING, stated)]
+    nodes, reported = _nodes(graph, order, Reading(step, stated), limits)
+    findings += [*reported, *origin(graph, SPIKING, stated)]
     ports = [n.name for n in graph.nodes.values() if n.inner]
     edges = splice(nodes, graph.edges, ports)
     findings += duplicates(edges)
@@ -115,16 +115,16 @@ def parse(
 # --- the time step ---------------------------------------------------------
 
 
-def time_step(graph: RawGraph, given: float | None, findings: list[Finding]) -> float | None:
-    """The one dt of the file, its nested graphs and the caller; None (and an error) if unclear."""
-    told: list[tuple[str, object]] = [] if given is None else [("the caller", float(given))]
-    told += [
+def time_step(graph: RawGraph, dt: float | None, findings: list[Finding]) -> float | None:
+    """Return the one dt of file, nested graphs and caller; None (and an error) if unclear."""
+    stated: list[tuple[str, object]] = [] if dt is None else [("the caller", float(dt))]
+    stated += [
         (f"the file{f' in {n!r}' if n else ''}", m["dt"]) for n, m in graph.metadata if "dt" in m
     ]
-    if wrong := [f for who, dt in told for f in step_faults(_number(dt), who, dt)]:
+    if wrong := [f for who, value in stated for f in step_faults(_number(value), who, value)]:
         findings += wrong
         return None
-    known = [(who, _number(dt)) for who, dt in told]
+    known = [(who, _number(value)) for who, value in stated]
     if not known:
         findings.append(
             error(
@@ -136,16 +136,18 @@ def time_step(graph: RawGraph, given: float | None, findings: list[Finding]) -> 
         )
         return None
     first, *others = known
-    for who, dt in others:
-        if not math.isclose(dt, first[1], rel_tol=SAME_DT):
-            what = f"dt is {first[1]:g} according to {first[0]}, {dt:g} according to {who}"
-            findings.append(error("NIR-DT-CONFLICT", what, fix="leave --dt out, or export anew"))
+    for who, other in others:
+        if not math.isclose(other, first[1], rel_tol=SAME_DT):
+            what = f"dt is {first[1]:g} according to {first[0]}, {other:g} according to {who}"
+            findings.append(
+                error("NIR-DT-CONFLICT", what, fix="leave --dt out, or export the model again")
+            )
             return None
     return first[1]
 
 
 def _some_tau(graph: RawGraph) -> str:
-    """A time constant of the file, which tells the unit to who trained the model."""
+    """Return a time constant of the file in words, which shows its unit to the user."""
     for node in graph.nodes.values():
         for key in TIMES:
             value = np.asarray(node.fields.get(key, ()))
@@ -155,7 +157,7 @@ def _some_tau(graph: RawGraph) -> str:
 
 
 def _number(value: Any) -> float:
-    """As a float; nan for what is no single number."""
+    """Return a value as a float; NaN if it is not a single number."""
     array = np.asarray(value)
     return float(array.item()) if array.size == 1 and array.dtype.kind in "fiu" else math.nan
 
@@ -166,9 +168,9 @@ def _number(value: Any) -> float:
 def _nodes(
     graph: RawGraph, order: tuple[str, ...], how: Reading, limits: Limits
 ) -> tuple[dict[str, Node], list[Finding]]:
-    """The nodes, read as NIR means them, or else as exporters with a batch dimension write them.
+    """Build the nodes by the definition of NIR, or as exporters with a batch dimension write them.
 
-    The second way is taken only if every shape then fits.
+    The second interpretation is used only if every shape then fits.
     """
     nodes, findings = as_written = _build(graph, order, how, limits)
     if not _shape_errors(findings):
@@ -202,16 +204,16 @@ def _build(
     sources: dict[str, list[str]] = {name: [] for name in graph.nodes}
     for source, target in graph.edges:
         sources[target].append(source)
-    neurons, most = 0, limits.neurons + _stored(graph) // BYTES_A_NEURON
+    neurons, limit = 0, limits.neurons + _stored(graph) // BYTES_A_NEURON
     for name in order:
-        given = next((nodes[s].shape for s in sources[name] if s in nodes), None)
+        shape = next((nodes[s].shape for s in sources[name] if s in nodes), None)
         with np.errstate(all="ignore"):  # absurd values overflow; the checks then refuse them
-            node = _node(Fields(graph.nodes[name], findings), given, how)
+            node = _node(Fields(graph.nodes[name], findings), shape, how)
         if node is None:
             continue
         neurons += max(math.prod(node.shape), math.prod(node.input_shape))
-        if neurons > most:
-            what = f"up to here the graph has {neurons:,} elements; the limit is {most:,}"
+        if neurons > limit:
+            what = f"up to here the graph has {neurons:,} elements; the limit is {limit:,}"
             findings.append(error("NIR-TOO-LARGE", what, layer=name))
             return nodes, findings
         nodes[name] = node
@@ -225,7 +227,7 @@ def _stored(graph: RawGraph) -> int:
     return sum(int(a.nbytes) for a in arrays if isinstance(a, np.ndarray))
 
 
-def _node(fields: Fields, given: Shape | None, how: Reading) -> Node | None:
+def _node(fields: Fields, source: Shape | None, how: Reading) -> Node | None:
     kind = fields.node.kind
     if not kind:
         return None
@@ -238,7 +240,7 @@ def _node(fields: Fields, given: Shape | None, how: Reading) -> Node | None:
             fix="replace it before the export",
         )
         return None
-    node = build(fields, given, how)
+    node = build(fields, source, how)
     if node is not None:
         fields.leftover()
     return node

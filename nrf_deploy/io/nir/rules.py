@@ -1,8 +1,8 @@
 """Reset and firing rule of spiking neurons, for which NIR has no field.
 
 A node states it in its metadata (`reset`, `fires`), or the caller states it for every spiking
-node of the file. What nobody states is read as NIR means it and reported, since the frameworks
-that write NIR mean different things by the same file.
+node of the file. Without either the definition of NIR applies, with a finding, since the
+frameworks that write NIR interpret the same file differently.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from .beyond import WORDS, words
 from .fields import Fields
 from .graph import RawGraph, RawNode
 
-SAID = {key: words(Spikes, field) for field, key in WORDS[Spikes].items()}
-"""The words of each key; the first is meant where nobody states one."""
+RULE_WORDS = {key: words(Spikes, field) for field, key in WORDS[Spikes].items()}
+"""The words of each key; the first is the default."""
 UNSTATED, BY_OPTION, RESET_ZERO = "NIR-RULE-UNSTATED", "NIR-RULE-OPTION", "NIR-RULE-RESET-ZERO"
 MEANS = {
     "value": "set the potential to v_reset",
@@ -25,29 +25,29 @@ MEANS = {
     "above": "v > v_threshold",
     "at": "v >= v_threshold",
 }
-ASKED = {"reset": "reset", "fires": "fire"}
+VERBS = {"reset": "reset", "fires": "fire"}
 READ = {
     "reset": "a reset to a value (not subtract)",
     "fires": "v > v_threshold (not v >= v_threshold)",
 }
 
 Rules = Mapping[str, str]
-"""Statements of the caller: some of the keys of `SAID`, each with one of its words."""
+"""Statements of the caller: some of the keys of `RULE_WORDS`, each with one of its words."""
 
 
 def rules(reset: str | None, fires: str | None) -> Rules:
-    """Return what the caller states; refuse an unknown word."""
-    given = {"reset": reset, "fires": fires}
-    stated = {key: word for key, word in given.items() if word is not None}
+    """Return the statements of the caller; refuse an unknown word."""
+    options = {"reset": reset, "fires": fires}
+    stated = {key: word for key, word in options.items() if word is not None}
     refuse(
         (
             error(
                 "RULE-UNKNOWN",
-                f"{key} is {word!r}; expected {' or '.join(SAID[key])}",
-                fix=f"give --{key} {'|'.join(SAID[key])}",
+                f"{key} is {word!r}; expected {' or '.join(RULE_WORDS[key])}",
+                fix=f"give --{key} {'|'.join(RULE_WORDS[key])}",
             )
             for key, word in stated.items()
-            if word not in SAID[key]
+            if word not in RULE_WORDS[key]
         ),
         UsageError,
     )
@@ -55,45 +55,47 @@ def rules(reset: str | None, fires: str | None) -> Rules:
 
 
 def rule(f: Fields, stated: Rules) -> dict[str, str] | None:
-    """Return how these neurons reset and fire; None (and an error) where that is unclear."""
-    words = {key: f.word(key) for key in SAID}
+    """Return the reset and firing rule of neurons; None (and an error) if they are unclear."""
+    words = {key: f.word(key) for key in RULE_WORDS}
     sound = True
     for key, word in words.items():
-        if word is not None and (not isinstance(word, str) or word not in SAID[key]):
-            f.error(f"NIR-{key.upper()}", f"{key} is {word!r}, neither of {SAID[key]}")
+        if word is not None and (not isinstance(word, str) or word not in RULE_WORDS[key]):
+            f.error(
+                f"NIR-{key.upper()}", f"{key} is {word!r}; expected {' or '.join(RULE_WORDS[key])}"
+            )
             sound = False
         elif word is not None and stated.get(key, word) != word:
             f.error(
                 f"NIR-{key.upper()}-CONFLICT",
                 f"{key} is {word} according to the file, {stated[key]} according to the caller",
-                fix=f"leave --{key} out, or export the model anew",
+                fix=f"leave --{key} out, or export the model again",
             )
             sound = False
     if not sound:
         return None
-    return {key: words[key] or stated.get(key) or SAID[key][0] for key in SAID}
+    return {key: words[key] or stated.get(key) or RULE_WORDS[key][0] for key in RULE_WORDS}
 
 
 def origin(graph: RawGraph, spiking: Sequence[str], stated: Rules) -> Iterator[Finding]:
-    """Yield where the rule of each spiking node comes from, unless the file states it.
+    """Yield the origin of the rule of spiking nodes, unless the file states it.
 
     Args:
         graph: the graph of the file
         spiking: the kinds of nodes that spike
-        stated: what the caller states for all of them
+        stated: the statements of the caller for all of them
     """
     nodes = [n for n in graph.nodes.values() if n.kind in spiking]
     for key in [] if nodes else stated:
         yield error(
             "NIR-RULE-IDLE",
-            f"--{key} {stated[key]} is given, and no node of the model spikes",
+            f"--{key} {stated[key]} is set, and no node of the model spikes",
             fix=f"leave --{key} out",
         )
-    silent = {key: [n for n in nodes if key not in n.metadata] for key in SAID}
-    asked = [key for key in SAID if silent[key] and key not in stated]
-    if asked:
-        yield _unstated(nodes, silent, asked)
-    for key in SAID:
+    silent = {key: [n for n in nodes if key not in n.metadata] for key in RULE_WORDS}
+    missing = [key for key in RULE_WORDS if silent[key] and key not in stated]
+    if missing:
+        yield _unstated(nodes, silent, missing)
+    for key in RULE_WORDS:
         if silent[key] and key in stated:
             word = stated[key]
             yield info(
@@ -110,22 +112,22 @@ def origin(graph: RawGraph, spiking: Sequence[str], stated: Rules) -> Iterator[F
 
 
 def _unstated(
-    nodes: Sequence[RawNode], silent: Mapping[str, Sequence[RawNode]], asked: Sequence[str]
+    nodes: Sequence[RawNode], silent: Mapping[str, Sequence[RawNode]], missing: Sequence[str]
 ) -> Finding:
-    lacking = [n for n in nodes if any(n in silent[key] for key in asked)]
-    options = " ".join(f"--{key} {'|'.join(SAID[key])}" for key in asked)
+    lacking = [n for n in nodes if any(n in silent[key] for key in missing)]
+    options = " ".join(f"--{key} {'|'.join(RULE_WORDS[key])}" for key in missing)
     return warning(
         UNSTATED,
-        f"the file does not state how its neurons {' and '.join(ASKED[key] for key in asked)}"
-        f"{_where(nodes, lacking)}: read as {' and '.join(READ[key] for key in asked)}",
+        f"the file does not state how its neurons {' and '.join(VERBS[key] for key in missing)}"
+        f"{_where(nodes, lacking)}: read as {' and '.join(READ[key] for key in missing)}",
         why="snnTorch and sinabs subtract the threshold, sinabs and SpikingJelly fire at "
-        "v >= v_threshold; a chip runs what was read",
+        "v >= v_threshold; a chip runs the rules that were read",
         fix=f"read it with {options}, as it was trained, or state it in the nodes' metadata",
     )
 
 
 def _where(nodes: Sequence[RawNode], some: Sequence[RawNode]) -> str:
-    """Name the layers, unless all are meant."""
+    """Return the names of the layers in words, or nothing if all are meant."""
     if len(some) == len(nodes):
         return ""
     return f" (layers {', '.join(repr(n.name) for n in some)})"

@@ -1,9 +1,9 @@
-"""Looks through an HDF5 file without reading its data.
+"""Scan of an HDF5 file without reading its data.
 
 A .nir file may come from anyone. HDF5 can point into other local files (external
 links, external raw storage, virtual datasets), loop, call plug-ins (filters) and
 declare terabytes in a few kilobytes. None of that belongs in a model, so the scan
-walks the raw structure, follows nothing but hard links, and names everything else.
+walks the raw structure, follows only hard links, and reports everything else.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from .heap import Bytes, check_heaps
 Source = str | Path | IO[bytes]
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
-SIMPLE = "a model holds nothing but plain groups, numbers and text"
+SIMPLE = "a model holds only plain groups, numbers and text"
 
-# What HDF5 brings along. Any other filter number makes HDF5 load a plug-in.
+# Filters built into HDF5. For any other filter number HDF5 loads a plug-in.
 FILTERS = {1, 2, 3, 4, 5, 6, h5py.h5z.FILTER_LZF}
 LAYOUTS = {h5py.h5d.COMPACT, h5py.h5d.CONTIGUOUS, h5py.h5d.CHUNKED}
 LINKS = {h5py.h5l.TYPE_SOFT: "soft link", h5py.h5l.TYPE_EXTERNAL: "external link"}
@@ -42,10 +42,10 @@ LEAST_BYTES = {h5py.h5t.FLOAT: 4, h5py.h5t.INTEGER: 16, h5py.h5t.ENUM: 16, h5py.
 
 @dataclass(frozen=True)
 class Limits:
-    """What reading a file may cost.
+    """Limits on the cost of reading a file.
 
-    `size` bounds the bytes of the file, and those of its data once they are read: 200 million
-    float32 weights. Packed data may grow to `packed` times the bytes of the file, and to `free`
+    `size` bounds the bytes of the file, and those of its data in memory: 200 million float32
+    weights. Packed data may grow to `packed` times the bytes of the file, and to `free`
     more. `neurons` bounds the elements of all layers together, beside one for each 8
     bytes of the file's arrays.
     """
@@ -72,9 +72,9 @@ class Opened:
 
 @contextmanager
 def opened(source: Source, limits: Limits = LIMITS) -> Iterator[Opened]:
-    """The file, open for reading; what goes wrong inside HDF5 becomes a refusal.
+    """Open a file for reading, and convert errors inside HDF5 to a refusal.
 
-    HDF5 reads the very bytes that were checked, not a file that may change meanwhile.
+    HDF5 reads the same bytes that were checked, not a file that may change meanwhile.
     """
     data = _raw(source, limits)
     _demand_hdf5(data)
@@ -87,14 +87,14 @@ def opened(source: Source, limits: Limits = LIMITS) -> Iterator[Opened]:
     except NrfError:
         raise
     except MemoryError as e:
-        what = "reading the file needs more memory than there is"
+        what = "reading the file needs more memory than the machine has"
         raise InputError(error("NIR-TOO-LARGE", what, fix="use a smaller model")) from e
     except DAMAGE as e:
         raise _damaged(str(e)) from e
 
 
 def _raw(source: Source, limits: Limits) -> Bytes:
-    """All bytes of the source; a path that cannot be read is a mistake of the call."""
+    """Return all bytes of the source; refuse a path that cannot be read."""
     if not isinstance(source, (str, Path)):
         source.seek(0)
         return source.read()
@@ -108,7 +108,7 @@ def _demand_hdf5(data: Bytes) -> None:
                 "NIR-NOT-HDF5",
                 "this is not an HDF5 file",
                 why="a .nir file is HDF5 and starts with its signature",
-                fix="name the file that nir.write or nrf-deploy export made",
+                fix="name a file written by nir.write or nrf-deploy export",
             )
         )
 
@@ -119,13 +119,13 @@ def _damaged(cause: str) -> InputError:
             "NIR-DAMAGED",
             f"the file is damaged or cut off: {cause}",
             why="HDF5 cannot follow its own structure in this file",
-            fix="copy or download it again, or export the model anew",
+            fix="copy or download it again, or export the model again",
         )
     )
 
 
 def scan(source: Source, limits: Limits = LIMITS) -> list[Finding]:
-    """Everything in this file that a model must not hold; empty for a sound file."""
+    """Return an error for everything in a file that a model may not hold."""
     with opened(source, limits) as source_open:
         return scan_open(source_open.file, limits)
 
@@ -133,14 +133,14 @@ def scan(source: Source, limits: Limits = LIMITS) -> list[Finding]:
 def scan_open(
     file: h5py.File, limits: Limits = LIMITS, least: Mapping[int, int] = LEAST_BYTES
 ) -> list[Finding]:
-    """`scan` for a file that is open already; `least` are the bytes that an element takes."""
+    """Scan an open file; `least` holds the bytes of an element in memory by type."""
     walk = _Walk(limits, least)
     walk.group(file.id, "", 0)
     stored = file.id.get_filesize()
     limit = min(limits.size, limits.packed * stored + limits.free)
     if walk.declared > limit:
         largest = f"the largest is {walk.largest[1]!r} with {walk.largest[0]:,} bytes"
-        walk.found(
+        walk.report(
             "NIR-TOO-LARGE",
             f"reading the file would take {walk.declared:,} bytes of data; {largest}",
             why=f"the limit is {limit:,} bytes for a file of {stored:,} bytes",
@@ -152,6 +152,8 @@ def scan_open(
 
 @dataclass
 class _Walk:
+    """A walk over all groups and datasets of a file, with findings."""
+
     limits: Limits
     least: Mapping[int, int]
     findings: list[Finding] = field(default_factory=list)
@@ -161,18 +163,18 @@ class _Walk:
     declared: int = 0
     largest: tuple[int, str] = (0, "")
 
-    def found(self, code: str, what: str, why: str = SIMPLE, fix: str = "") -> None:
-        fix = fix or "write the model anew with nir.write or nrf-deploy export"
+    def report(self, code: str, what: str, why: str = SIMPLE, fix: str = "") -> None:
+        fix = fix or "write the model again with nir.write or nrf-deploy export"
         self.findings.append(error(code, what, why=why, fix=fix))
 
     def group(self, group: Any, path: str, depth: int) -> None:
         self.groups.add(h5py.h5o.get_info(group).addr)
         if depth > self.limits.depth:
-            self.found("NIR-TOO-DEEP", f"{path!r} lies more than {self.limits.depth} groups deep")
+            self.report("NIR-TOO-DEEP", f"{path!r} is more than {self.limits.depth} groups deep")
             return
         self.objects += group.get_num_objs()
         if self.objects > self.limits.objects:
-            self.found("NIR-TOO-MANY", f"the file holds more than {self.limits.objects:,} objects")
+            self.report("NIR-TOO-MANY", f"the file holds more than {self.limits.objects:,} objects")
             return
         for name in group:
             self.link(group, name, f"{path}/{_shown(name)}", depth)
@@ -180,10 +182,10 @@ class _Walk:
     def link(self, group: Any, name: bytes, path: str, depth: int) -> None:
         kind = group.links.get_info(name).type
         if kind != h5py.h5l.TYPE_HARD:
-            self.found("NIR-LINK", f"{path!r} is no data: {LINKS.get(kind, 'user-defined link')}")
+            self.report("NIR-LINK", f"{path!r} is not data: {LINKS.get(kind, 'user-defined link')}")
             return
         if not _is_name(name):
-            self.found("NIR-NAME", f"the name {path!r} holds what is no printable character")
+            self.report("NIR-NAME", f"the name {path!r} holds an unprintable character")
         thing = h5py.h5o.open(group, name)
         address = h5py.h5o.get_info(thing).addr
         if isinstance(thing, h5py.h5d.DatasetID):
@@ -191,9 +193,9 @@ class _Walk:
                 self.datasets.add(address)
                 self.dataset(thing, path)
         elif not isinstance(thing, h5py.h5g.GroupID):
-            self.found("NIR-OBJECT", f"{path!r} is neither a group nor a dataset")
+            self.report("NIR-OBJECT", f"{path!r} is neither a group nor a dataset")
         elif address in self.groups:
-            self.found("NIR-LOOP", f"{path!r} is a second way to a group that was already seen")
+            self.report("NIR-LOOP", f"{path!r} is a second path to the same group")
         else:
             self.group(thing, path, depth + 1)
 
@@ -201,16 +203,16 @@ class _Walk:
         plan = data.get_create_plist()
         layout = plan.get_layout()
         if layout not in LAYOUTS:
-            self.found("NIR-VIRTUAL", f"{path!r} is a virtual dataset: its data lies elsewhere")
+            self.report("NIR-VIRTUAL", f"{path!r} is a virtual dataset: its data are elsewhere")
             return
         if plan.get_external_count():
-            self.found("NIR-EXTERNAL", f"the data of {path!r} lies in another file")
+            self.report("NIR-EXTERNAL", f"the data of {path!r} are in another file")
             return
         if trouble := _type_trouble(data.get_type()):
-            self.found("NIR-TYPE", f"{path!r} holds {trouble}")
+            self.report("NIR-TYPE", f"{path!r} holds {trouble}")
             return
         if is_text(data) and layout != h5py.h5d.CONTIGUOUS:
-            self.found("NIR-TEXT-LAYOUT", f"the text {path!r} is not stored in one piece")
+            self.report("NIR-TEXT-LAYOUT", f"the text {path!r} is not stored in one piece")
             return
         self.filters(plan, path)
         self.size(data, plan, path)
@@ -218,20 +220,20 @@ class _Walk:
     def filters(self, plan: Any, path: str) -> None:
         used = [plan.get_filter(i)[0] for i in range(plan.get_nfilters())]
         if unknown := sorted(set(used) - FILTERS):
-            self.found("NIR-FILTER", f"{path!r} is packed with the unknown filter {unknown[0]}")
+            self.report("NIR-FILTER", f"{path!r} is packed with the unknown filter {unknown[0]}")
         elif len(set(used)) < len(used):
-            self.found("NIR-FILTER", f"{path!r} is packed with the same filter twice")
+            self.report("NIR-FILTER", f"{path!r} is packed with the same filter twice")
 
     def size(self, data: Any, plan: Any, path: str) -> None:
-        """Counts what reading would take, and demands that all of it was written.
+        """Count the memory that reading needs, and refuse data that were never written.
 
-        HDF5 gives fill values for what never was, so that a file of a few
-        kilobytes could ask for gigabytes of silence.
+        HDF5 returns fill values for such data, so that a file of a few kilobytes could
+        need gigabytes of zeros.
         """
         item = data.get_type().get_size()
         cost = max(item, self.least.get(data.get_type().get_class(), 1))
         if data.get_space().get_simple_extent_type() == h5py.h5s.NULL:
-            self.found("NIR-DATA-ABSENT", f"{path!r} is declared but holds no data")
+            self.report("NIR-DATA-ABSENT", f"{path!r} is declared but holds no data")
             return
         size, unpacked = math.prod(data.shape) * item, 0
         if plan.get_layout() == h5py.h5d.CHUNKED:
@@ -246,7 +248,7 @@ class _Walk:
         self.declared += cost
         self.largest = max(self.largest, (cost, path))
         if size <= self.limits.size and not whole:
-            self.found(
+            self.report(
                 "NIR-DATA-ABSENT", f"{path!r} declares {size:,} bytes, but they were never written"
             )
 
@@ -256,7 +258,7 @@ def _shown(name: bytes) -> str:
 
 
 def is_text(data: Any) -> bool:
-    """Text of varying length; text of a fixed length is stored as numbers are."""
+    """Return whether data are text of varying length; others are stored like numbers."""
     kind = data.get_type()
     return bool(kind.get_class() == h5py.h5t.STRING and kind.is_variable_str())
 
@@ -269,13 +271,13 @@ def _is_name(name: bytes) -> bool:
 
 
 def _type_trouble(kind: Any) -> str:
-    """Why a value of this HDF5 type has no place in a model; empty if it has one."""
+    """Return why a model may not hold values of this HDF5 type; empty if it may."""
     what = kind.get_class()
     if what in (h5py.h5t.STRING, h5py.h5t.INTEGER):
         return ""
     if what == h5py.h5t.FLOAT:
         wide = kind.get_size() not in (2, 4, 8)
-        return f"numbers of {kind.get_size()} bytes, which are no IEEE floats" if wide else ""
+        return f"numbers of {kind.get_size()} bytes, which are not IEEE floats" if wide else ""
     if what == h5py.h5t.ENUM:
         return "" if kind.dtype == bool else "an enumeration"
     names = {

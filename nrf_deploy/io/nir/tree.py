@@ -1,8 +1,7 @@
-"""From a scanned HDF5 file, or from nir's own graph object, to plain nested dictionaries.
+"""Nested dictionaries from a scanned HDF5 file or from nir's own graph object.
 
-Leaves are numpy arrays of numbers or text, or str. nir's node objects are not
-built on the way: they refuse some files that are sound (depthwise convolutions,
-kernels that are not square).
+Leaves are numpy arrays of numbers or text, or str. nir's node objects are not used: they
+refuse some files that are sound (depthwise convolutions, kernels that are not square).
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ KNOWN_MAJOR = 1  # of nir; files of 0.x hold the same fields
 
 
 def load(source: Source, limits: Limits = LIMITS) -> tuple[Tree, list[Finding]]:
-    """The graph of a .nir file, and what its frame gives to remark."""
+    """Return the graph of a .nir file, and findings on its version and extra fields."""
     with opened(source, limits) as whole:
         file = whole.file
         refuse(scan_open(file, limits), InputError)
@@ -34,8 +33,8 @@ def load(source: Source, limits: Limits = LIMITS) -> tuple[Tree, list[Finding]]:
                 error(
                     "NIR-NOT-NIR",
                     "the file is HDF5 but holds no model",
-                    why="a .nir file keeps its graph in the group 'node'",
-                    fix="name the file that nir.write or nrf-deploy export made",
+                    why="a .nir file has its graph in the group 'node'",
+                    fix="name a file written by nir.write or nrf-deploy export",
                 )
             )
         loader = _Loader(whole.data, limits)
@@ -49,10 +48,10 @@ def load(source: Source, limits: Limits = LIMITS) -> tuple[Tree, list[Finding]]:
 
 def version_findings(version: Any) -> list[Finding]:
     if version is None:
-        return [warning("NIR-VERSION", "the file does not say which version of NIR it is")]
+        return [warning("NIR-VERSION", "the file does not state its version of NIR")]
     major = str(version).split(".")[0]
     if not (isinstance(version, str) and major.isdecimal()):
-        return [warning("NIR-VERSION", f"{str(version)[:40]!r} is no version of NIR")]
+        return [warning("NIR-VERSION", f"{str(version)[:40]!r} is not a version of NIR")]
     if int(major) <= KNOWN_MAJOR:
         return []
     return [
@@ -66,7 +65,7 @@ def version_findings(version: Any) -> list[Finding]:
 
 
 class _Loader:
-    """Reads each dataset once, so that weights that share a dataset stay shared."""
+    """A loader that reads each dataset once, so that shared weights stay shared."""
 
     def __init__(self, data: Bytes, limits: Limits):
         self.data = data
@@ -87,19 +86,19 @@ class _Loader:
 
     def text(self, data: h5py.Dataset) -> Any:
         count, offset = math.prod(data.shape), data.id.get_offset()
-        found = texts(self.data, offset, count, self.text_left) if count else []
-        self.text_left -= sum(map(len, found))
-        return np.array(found, object).reshape(data.shape) if data.shape else found[0]
+        parts = texts(self.data, offset, count, self.text_left) if count else []
+        self.text_left -= sum(map(len, parts))
+        return np.array(parts, object).reshape(data.shape) if data.shape else parts[0]
 
 
 def from_object(graph: Any) -> Tree:
-    """The same tree from a nir.NIRGraph (or anything that gives such a dictionary)."""
+    """Return the tree of a nir.NIRGraph (or of any object with such a dictionary)."""
     tree: Tree = plain(graph.to_dict())
     return tree
 
 
 def plain(value: Any) -> Any:
-    """str for text, arrays for numbers, arrays of str for lists of text."""
+    """Convert text to str, numbers to arrays, and lists of text to arrays of str."""
     if isinstance(value, Mapping):
         return {str(k): plain(v) for k, v in value.items() if v is not None}
     if isinstance(value, bytes):

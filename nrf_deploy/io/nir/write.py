@@ -1,14 +1,15 @@
-"""Writes a Network as a .nir file.
+"""Writer of a Network as a .nir file.
 
-The file is laid out as nir 1.0.8 lays it out, so that nir and everything built on
-it opens it (grouped convolutions and kernels that are not square only with
-type_check=False: nir mistakes their shapes). It is written through h5py, so that
-weights that several layers share are stored once (a hard link) and come back
-shared, and so that the same network gives the same bytes.
+The file has the layout of nir 1.0.8, so that nir and everything built on it opens it
+(grouped convolutions and kernels that are not square only with type_check=False: nir
+computes wrong shapes for them). It is written with h5py, so that weights that several
+layers share are stored once (a hard link) and are read as shared, and so that the same
+network gives the same bytes.
 
-NIR has no word for the time step, how neurons reset, when they fire, how loops start, the
-order of nodes, the readout or receptive fields: they go to the metadata. So does what NIR has no
-field for in neurons (beyond.py); a finding then says that other readers see plain ones.
+NIR has no field for the time step, the reset and the firing rule of neurons, the start of
+loops, the order of nodes, the readout or receptive fields: they are in the metadata. So are
+fields of neurons that NIR does not have (beyond.py); a finding then reports that other readers
+see plain ones.
 """
 
 from __future__ import annotations
@@ -54,17 +55,17 @@ NIR_VERSION = "1.0.8"
 PACK_FROM = 4096  # bytes; below, the chunk index of HDF5 costs more than packing saves
 
 Field = str | int | Array
-Said = dict[str, Field]
+Form = dict[str, Field]
 
 
-class UnsayableError(Exception):
-    """NIR has no form for this."""
+class NoFormError(Exception):
+    """A node or field without a form in NIR."""
 
 
 def write(network: Network, path: str | Path) -> list[Finding]:
-    """Write `network` to `path`, whole or not at all; return what other readers will not see.
+    """Write `network` to `path`, complete or not at all; return what other readers do not see.
 
-    What `read` would refuse (a NaN, tau below dt, shapes that do not meet) is refused here.
+    A network that `read` would refuse (a NaN, tau below dt, wrong shapes) is refused.
     """
     data = checked(network)
 
@@ -76,14 +77,14 @@ def write(network: Network, path: str | Path) -> list[Finding]:
 
 
 def foreign(network: Network) -> Iterator[Finding]:
-    """Yield the neurons that other readers of the file take for plain ones."""
+    """Yield a warning for neurons that other readers of the file read as plain ones."""
     for node in network.nodes:
         if type(node) is Population and (more := say_beyond(node)):
             kind = node.membrane.nir[node.spikes]
             yield warning(
                 "NIR-FOREIGN",
                 f"other readers of this file see a plain {kind}",
-                why=f"NIR has no field for what stands in its metadata: {', '.join(sorted(more))}",
+                why=f"NIR has no field for its metadata: {', '.join(sorted(more))}",
                 fix="read the file with nrf-deploy",
                 layer=node.name,
             )
@@ -97,9 +98,9 @@ def checked(network: Network) -> bytes:
 
 
 def encode(network: Network) -> bytes:
-    """The bytes of the .nir file; the same network gives the same bytes."""
+    """Return the bytes of the .nir file; the same network gives the same bytes."""
     findings: list[Finding] = []
-    said = {n.name: _said(n, findings) for n in network.nodes}
+    forms = {n.name: _form(n, findings) for n in network.nodes}
     refuse(findings, UsageError)
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:
@@ -111,7 +112,7 @@ def encode(network: Network) -> bytes:
         graph.create_dataset("edges", data=edges, dtype=h5py.string_dtype())
         nodes = graph.create_group("nodes")
         for node in network.nodes:
-            writer.fields(nodes.create_group(node.name), said[node.name], _metadata(node))
+            writer.fields(nodes.create_group(node.name), forms[node.name], _metadata(node))
         order = json.dumps([n.name for n in network.nodes])
         metadata = graph.create_group("metadata")
         metadata.create_dataset("dt", data=float(network.dt))
@@ -125,11 +126,13 @@ def encode(network: Network) -> bytes:
 
 
 class _Writer:
+    """A writer of fields that stores a shared array once."""
+
     def __init__(self) -> None:
         self.stored: dict[int, tuple[Array, h5py.Dataset]] = {}
 
-    def fields(self, group: h5py.Group, said: Said, metadata: Said) -> None:
-        for key, value in said.items():
+    def fields(self, group: h5py.Group, form: Form, metadata: Form) -> None:
+        for key, value in form.items():
             self.put(group, key, value)
         if metadata:
             inner = group.create_group("metadata")
@@ -149,29 +152,29 @@ class _Writer:
             self.stored[id(value)] = (value, data)
 
 
-# --- what each node says in NIR --------------------------------------------
+# --- the form of each node in NIR ------------------------------------------
 
 
-def _said(node: Node, findings: list[Finding]) -> Said:
+def _form(node: Node, findings: list[Finding]) -> Form:
     if not node.name.isprintable() or "/" in node.name or node.name in ("", ".", ".."):
         what = f"{node.name!r} cannot be the name of a node in a .nir file"
         findings.append(error("NIR-NAME", what, fix="rename the layer", layer=node.name))
     try:
         if type(node) is not Population and type(node) not in KINDS.values():
-            raise UnsayableError(f"NIR has no node of the kind {kind_name(type(node))}")
-        for kind, say in SAYINGS:
+            raise NoFormError(f"NIR has no node of the kind {kind_name(type(node))}")
+        for kind, convert in FORMS:
             if isinstance(node, kind):
-                return say(node)
-        raise UnsayableError(f"NIR has no form for the kind {node.kind}")
-    except UnsayableError as e:
+                return convert(node)
+        raise NoFormError(f"NIR has no form for the kind {node.kind}")
+    except NoFormError as e:
         findings.append(
             error("NIR-UNSAYABLE", str(e), fix="export before this rewrite", layer=node.name)
         )
         return {}
 
 
-def _metadata(node: Node) -> Said:
-    metadata: Said = {}
+def _metadata(node: Node) -> Form:
+    metadata: Form = {}
     if isinstance(node, Conv) and node.bias is None:
         metadata["bias"] = "absent"
     if type(node) is Population:
@@ -189,24 +192,24 @@ def _sizes(shape: Iterable[int]) -> Array:
     return np.array(tuple(shape), np.int64)
 
 
-def _port(node: Port) -> Said:
+def _port(node: Port) -> Form:
     return {"type": node.kind, "shape": _sizes(node.shape)}
 
 
-def _linear(node: Linear) -> Said:
+def _linear(node: Linear) -> Form:
     if node.bias is None:
         return {"type": "Linear", "weight": node.weight}
     return {"type": "Affine", "weight": node.weight, "bias": node.bias}
 
 
-def _conv(node: Conv) -> Said:
+def _conv(node: Conv) -> Form:
     axes = len(node.kernel)
     if axes not in (1, 2):
-        raise UnsayableError(f"NIR has no convolution over {axes} axes")
+        raise NoFormError(f"NIR has no convolution over {axes} axes")
     out = node.weight.shape[0]
     bias = np.zeros(out, node.weight.dtype) if node.bias is None else node.bias
     if bias.shape != (out,):
-        raise UnsayableError("NIR has no bias that differs from place to place")
+        raise NoFormError("NIR has no bias that depends on the position")
     return {
         "type": f"Conv{axes}d",
         "weight": node.weight,
@@ -228,17 +231,17 @@ def _conv_padding(node: Conv) -> Field:
         return _axes(even)
     if set(node.stride) == {1} and node.padding == same_padding(node.kernel, node.dilation):
         return "same"
-    raise UnsayableError(f"NIR has no padding that differs at the two ends: {node.padding}")
+    raise NoFormError(f"NIR has no padding that differs at the two ends: {node.padding}")
 
 
 def _even(padding: Pads) -> Shape | None:
     return tuple(a for a, _ in padding) if all(a == b for a, b in padding) else None
 
 
-def _pool(node: Pool) -> Said:
+def _pool(node: Pool) -> Form:
     padding = _even(node.padding)
     if padding is None or len(node.window) != 2:
-        raise UnsayableError("NIR pools over two axes, with the same padding at both ends")
+        raise NoFormError("NIR pools over two axes, with the same padding at both ends")
     return {
         "type": f"{node.kind}2d",
         "kernel_size": _sizes(node.window),
@@ -247,7 +250,7 @@ def _pool(node: Pool) -> Said:
     }
 
 
-def _flatten(node: Flatten) -> Said:
+def _flatten(node: Flatten) -> Form:
     return {
         "type": "Flatten",
         "input_type": _sizes(node.flat_input),
@@ -256,18 +259,18 @@ def _flatten(node: Flatten) -> Said:
     }
 
 
-def _population(node: Population) -> Said:
+def _population(node: Population) -> Form:
     membrane, rule = type(node.membrane), type(node.rule)
     if not is_known(node):
-        raise UnsayableError(f"NIR has no node for {neurons_name(membrane, rule)}")
-    said: Said = {"type": node.membrane.nir[node.spikes]}
-    said |= {key: getattr(node.membrane, key) for key in nir_fields(membrane)}
+        raise NoFormError(f"NIR has no node for {neurons_name(membrane, rule)}")
+    form: Form = {"type": node.membrane.nir[node.spikes]}
+    form |= {key: getattr(node.membrane, key) for key in nir_fields(membrane)}
     for key, name in FIELDS[rule].items():
-        said[name] = full(getattr(node.rule, key), node.shape)
-    return said
+        form[name] = full(getattr(node.rule, key), node.shape)
+    return form
 
 
-SAYINGS: tuple[tuple[type[Node], Callable[[Any], Said]], ...] = (
+FORMS: tuple[tuple[type[Node], Callable[[Any], Form]], ...] = (
     (Port, _port),
     (Linear, _linear),
     (Conv, _conv),

@@ -31,7 +31,7 @@ def in_steps(
 ) -> tuple[Recording, list[Finding]]:
     """Check a recording that is already in steps; refuse options that would change it."""
     if merge is not None or origin is not None or chosen != Choice():
-        what = f"{name} is already in steps: nothing of its events can be chosen or merged"
+        what = f"{name} is already in steps: its events cannot be selected or merged"
         fix = "leave --merge, --crop, --downsample, --from, --until and --origin out"
         raise UsageError(error("RECORDING-OPTION", what, fix=fix))
     if bin is not None and recording.dt is not None and not close(recording.dt, bin):
@@ -101,7 +101,7 @@ def clipped(recording: Recording, name: str, limit: int | None) -> tuple[Recordi
         "RECORDING-CLIPPED",
         f"{count:,} of {len(value):,} values of {name} were above {limit} and are now {limit}; "
         f"the largest was {recording.value.max():g}",
-        why="--clip asked for it",
+        why="the option --clip is set",
     )
     return replace(recording, value=value), [finding]
 
@@ -138,7 +138,9 @@ def misuse(shape: Shape | None, bin: float | None, merge: Merge | None) -> list[
         findings.append(error("RECORDING-MERGE", f"there is no way to merge {merge!r}", fix=fix))
     elif shape is None:
         fix = "give the shape of the model's input (shape=)"
-        findings.append(error("RECORDING-SHAPE-MISSING", "events need a shape to go in", fix=fix))
+        findings.append(
+            error("RECORDING-SHAPE-MISSING", "events need the shape of a step", fix=fix)
+        )
     elif not _suits(shape, merge):
         findings.append(
             error(
@@ -180,13 +182,15 @@ def _suits(shape: Shape, merge: Merge | None) -> bool:
 def other_steps(
     network: Network, recording: Recording, name: str = "the recording"
 ) -> list[Finding]:
-    """The warning about a recording whose steps are not the model's, wherever it is used; one
-    that does not say how long its steps are, or a model that counts steps, has none."""
+    """Return the warning about a recording whose steps are not as long as the model's.
+
+    A recording without the length of its steps, or a model that counts steps, has none.
+    """
     binned = any(step.startswith("bin ") for step in recording.made)
-    said = pace(recording, name, network.dt, binned)
-    return [f for f in said if f.severity == "warning"]
+    findings = pace(recording, name, network.dt, binned)
+    return [f for f in findings if f.severity == "warning"]
 
 
 def without_steps(findings: Iterable[Finding]) -> list[Finding]:
-    """The findings but that warning, where it is told already."""
+    """Return the findings without that warning, for output that already has it."""
     return [f for f in findings if f.code != PACE]

@@ -243,7 +243,7 @@ def test_the_options_are_arguments_of_check_and_compile(foreign: str) -> None:
         made = verb(foreign, "emulator", reset="subtract", fires="at")  # type: ignore[operator]
         (node,) = made.network.of(Population)
         assert (node.rule.reset, node.rule.fires) == ("subtract", "at")
-    with pytest.raises(UsageError, match="was read already"):
+    with pytest.raises(UsageError, match="is not a file"):
         nd.compile(nd.read(foreign), "emulator", reset="subtract")
 
 

@@ -22,7 +22,7 @@ from nrf_deploy.cli import shared_options
 from nrf_deploy.diagnostics.findings import InputError, UsageError
 from nrf_deploy.io.nir import read, write
 from nrf_deploy.io.nir.beyond import FIELDS, WORDS, nir_fields, say
-from nrf_deploy.io.nir.rules import SAID
+from nrf_deploy.io.nir.rules import RULE_WORDS
 from nrf_deploy.io.nir.write import encode
 from nrf_deploy.ir.network import Population
 from nrf_deploy.neurons import Integrator, Leaky, LinearLeak, Part, Spikes, Value, base
@@ -243,7 +243,7 @@ def test_the_options_take_every_word_of_the_rule() -> None:
     parser = argparse.ArgumentParser()
     shared_options.add_rule(parser)
     choices = {a.dest: a.choices for a in parser._actions if a.dest != "help"}
-    assert {key: tuple(words or ()) for key, words in choices.items()} == SAID
+    assert {key: tuple(words or ()) for key, words in choices.items()} == RULE_WORDS
 
 
 def test_neurons_that_nobody_registered_are_not_written() -> None:
