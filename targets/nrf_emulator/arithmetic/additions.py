@@ -41,17 +41,22 @@ def nowhere(rule: Spikes, dt: float, reach: Array) -> Array:
     return np.zeros(())
 
 
+def _nothing(p: Params, state: State, spike: Array) -> Array:
+    raise AssertionError("an addition without a state has no new one")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Row:
     """An addition to the rule.
 
     Args:
         features: features of the rule that it runs
-        state: name of its state; the parameter of this name with a 0 is its first value
+        state: name of its state; the parameter of this name with a 0 is its first value; None if
+            it has no state
         counts: unit of the state
         parameters: declarations of its parameters
         before: function that changes the test of a step
-        after: function that returns its state after the step
+        after: function that returns its state after the step; not called without a state
         more: function that returns its parameters for a rule
         lifts: function that bounds the rise of the threshold if a potential can reach `reach`
         compiled: True if a kernel has this part
@@ -59,11 +64,11 @@ class Row:
     """
 
     features: frozenset[str]
-    state: str
-    counts: Counts
+    state: str | None
+    counts: Counts = "potential"
     parameters: Declared
     before: Callable[[Params, State, Test], Test]
-    after: Callable[[Params, State, Array], Array]
+    after: Callable[[Params, State, Array], Array] = _nothing
     more: Callable[[Spikes, Scaled], Mapping[str, Any]]
     lifts: Callable[[Spikes, float, Array], Array] = nowhere
     compiled: bool = False

@@ -164,7 +164,7 @@ def _spiking(added: Mapping[str, Row]) -> End:
         runs={frozenset((Integrator, Leaky, CurrentLeaky)): features},
         parameters={**SPIKING, **{k: v for row in rows for k, v in row.parameters.items()}},
         sends="spikes",
-        counts={row.state: row.counts for row in rows},
+        counts={row.state: row.counts for row in rows if row.state},
         more=more,
         lifts=lifts,
         compiled=frozenset(added) if all(row.compiled for row in rows) else None,

@@ -95,8 +95,8 @@ class Addition(Protocol):
     """An addition to the test and the reset of a rule; `state` is the state before the step."""
 
     @property
-    def state(self) -> str:
-        """Name of its state."""
+    def state(self) -> str | None:
+        """Name of its state; None if it has no state."""
         ...
 
     def before(self, p: Params, state: State, test: Test) -> Test: ...
@@ -118,7 +118,7 @@ def spiking(*added: Addition) -> Step:
         spike = test.free & ((v > test.vth) | ((v == test.vth) & (p["at"] != 0)))
         less = fit(v - test.taken, p["state_bits"], p["wrap"])
         after = np.where(p["subtract"], less, p["v_reset"])
-        states = {each.state: each.after(p, state, spike) for each in added}
+        states = {each.state: each.after(p, state, spike) for each in added if each.state}
         return spike.astype(np.int64), {**new, "v": np.where(spike, after, v), **states}
 
     return step

@@ -13,14 +13,17 @@ import pytest
 import nrf_deploy as nd
 from nrf_deploy.engines import reference
 from nrf_deploy.engines.emulator import golden
+from nrf_deploy.engines.emulator.parameters import of_word
 from nrf_deploy.io import nir
 from nrf_deploy.ir.network import Input, Linear, Network, Output, Population
 from nrf_deploy.ir.program import Population as Held
 from nrf_deploy.ir.recording import Recording
 from nrf_deploy.neurons import CurrentLeaky, Leaky, Membrane, Rising, Spikes
+from nrf_emulator.arithmetic.additions import Row
 from nrf_emulator.arithmetic.kernels import FixedKernels
 from nrf_emulator.arithmetic.models import MODELS
 from nrf_emulator.arithmetic.rules import FixedArithmetic
+from nrf_emulator.arithmetic.steps import spiking
 
 WIDTH = 6
 ONE = np.ones(WIDTH)
@@ -62,6 +65,23 @@ def modelled(network: Network, layer: str) -> Any:
 def emulated(bundle: nd.Bundle, layer: str) -> Any:
     trace = golden.run(bundle.program, FixedArithmetic(), noise(), record=[layer])
     return trace.outputs[layer].dense()
+
+
+def test_an_addition_may_have_no_state() -> None:
+    """As a ceiling of the potential, which changes the test of a step and keeps nothing."""
+    row = Row(
+        features=frozenset(("ceiling",)),
+        state=None,
+        parameters={"ceiling": of_word()},
+        before=lambda p, state, test: test._replace(v=np.minimum(test.v, p["ceiling"])),
+        more=lambda rule, scaled: {},
+        case=("", "", {}),
+    )
+    machine = {name: p.default for name, p in MODELS["lif"].parameters.items()}
+    params = {**machine, "decay": 0, "vth": 100, "subtract": 1, "ceiling": 120}
+    spikes, after = spiking(row)(params, {"v": np.array([0, 0])}, np.array([110, 300]) << 6)
+    assert spikes.tolist() == [1, 1]
+    assert {name: x.tolist() for name, x in after.items()} == {"v": [20, 20]}
 
 
 @pytest.mark.parametrize("membrane", [LEAKY, CURRENT], ids=["leaky", "current"])
