@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from nrf_deploy.diagnostics.text import GAP, PROSE, WIDTH, table
 from nrf_deploy.ir.network import Array, Node, Population
 from nrf_deploy.neurons import Part, Spikes, Unit
 
@@ -39,6 +40,23 @@ def rule_cells(node: Node | None) -> tuple[str, str]:
     """Return the same as two cells of a table, under `RULE_HEADS`."""
     rule = rule_of(node)
     return (rule["reset"], FIRES[rule["fires"]]) if rule else ("", "")
+
+
+def population_tables(
+    heads: Sequence[str], rows: Sequence[Sequence[object]], align: str
+) -> list[str]:
+    """Return the table of a program's populations.
+
+    The last column, the integers, and then the one before it get a table of their own where too
+    little of the width is left for them: a number that is cut in two is a wrong number.
+    """
+    columns = zip(*([str(c) for c in row] for row in (heads, *rows)), strict=True)
+    widths = [max(map(len, column)) for column in columns]
+    free = WIDTH - sum(w + len(GAP) for w in widths[:-1])
+    if len(heads) == 2 or free >= min(widths[-1], PROSE):
+        return [table(heads, rows, align, names=True)]
+    own = table((heads[0], heads[-1]), [(row[0], row[-1]) for row in rows], "ll", names=True)
+    return [*population_tables(heads[:-1], [row[:-1] for row in rows], align[:-1]), own]
 
 
 def features_of(node: Node | None, *, numbers: bool = True) -> list[str]:

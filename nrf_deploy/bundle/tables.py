@@ -19,7 +19,7 @@ from nrf_deploy.ir.network import Array, Input, Network, Node, Output, Shape
 from nrf_deploy.ir.program import Program
 
 from .bundle import Bundle
-from .neuron_tables import RULE_HEADS, features_of, rule_cells, rule_of
+from .neuron_tables import RULE_HEADS, features_of, population_tables, rule_cells, rule_of
 
 VERDICT_KEYS = ("layer", "kind", "shape", "verdict", "code", "into")
 NAMED = re.compile(r"'([^']*)'")
@@ -254,22 +254,21 @@ def bundle_text(bundle: Bundle, by_core: bool = False) -> str:
     ]
     latency = {o.population: o.latency for o in bundle.program.origins}
     nodes = _nodes(bundle)
-    more = {p.name: ", ".join(features_of(nodes.get(p.name))) for p in bundle.program.populations}
-    also = any(more.values())
+    more = [", ".join(features_of(nodes.get(p.name))) for p in bundle.program.populations]
+    features = ["features"] if any(more) else []
     rows = [
         (
             p.name,
             p.model,
             dims(p.shape),
             *rule_cells(nodes.get(p.name)),
-            *([more[p.name]] if also else []),
             latency.get(p.name, ""),
+            *([own] if features else []),
             _params(p.params),
         )
-        for p in bundle.program.populations
+        for p, own in zip(bundle.program.populations, more, strict=True)
     ]
-    features = ["features"] if also else []
-    heads = ("population", "model", "shape", *RULE_HEADS, *features, "latency", "integers")
+    heads = ("population", "model", "shape", *RULE_HEADS, "latency", *features, "integers")
     synapses = [
         (s.name, s.kind, s.source, ", ".join(s.targets), number(s.weight.size), span(s.weight))
         for s in bundle.program.synapses
@@ -277,7 +276,7 @@ def bundle_text(bundle: Bundle, by_core: bool = False) -> str:
     return "\n\n".join(
         [
             "\n".join(lines),
-            table(heads, rows, "lllll" + "l" * also + "rl", names=True),
+            *population_tables(heads, rows, "lllllr" + "l" * len(features) + "l"),
             _legend(bundle.program, ", ".join((*RULE_HEADS, *features))),
             table(("synapses", "kind", "from", "to", "weights", "range"), synapses, "llllrr"),
             resource_table(bundle.program, bundle.placement, by_core),

@@ -22,6 +22,7 @@ from nrf_deploy.neurons import (
     Leaky,
     LinearLeak,
     Membrane,
+    Rising,
     Rule,
     Spikes,
     Value,
@@ -85,6 +86,16 @@ def test_a_bundle_shows_the_features_of_its_model() -> None:
     plain = compile(network(Integrator(r=ONE), PLAIN), "speck2b")
     assert all("features" not in x for x in bundle_json(plain)["layers"])
     assert "reset, fires: of the model" in " ".join(bundle_text(plain).split())
+
+
+def test_no_name_and_no_integer_is_cut_in_the_table_of_populations() -> None:
+    rule = replace(PLAIN, refractory=2 * ONE, adaptation=Rising(tau=50 * ONE, jump=ONE))
+    bundle = compile(network(LEAKY, rule), "emulator")
+    text = bundle_text(bundle)
+    assert max(map(len, text.splitlines())) <= 80
+    assert "…" not in text
+    for words in ("lif_refractory_rising", "adaptation=Rising, refractory", "fraction_bits=6"):
+        assert words in text
 
 
 def test_what_is_no_population_has_neither_rule_nor_features() -> None:
