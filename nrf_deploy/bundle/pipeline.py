@@ -286,7 +286,8 @@ def unit(bundle: Bundle | str | Path, layer: str, engine: str = "emulator") -> A
         UsageError: An unknown layer (a ValueError).
     """
     bundle = as_bundle(bundle)
-    known = (*(n.name for n in bundle.network.nodes), *(p.name for p in bundle.program.populations))
+    names = (*(n.name for n in bundle.network.nodes), *(p.name for p in bundle.program.populations))
+    known = tuple(dict.fromkeys(names))
     if layer not in known:
         what = f"the bundle has no layer {layer!r}"
         raise UsageError(error("LAYER-UNKNOWN", what, fix=f"choose from: {', '.join(known)}"))

@@ -176,9 +176,12 @@ def _of_neurons(node: Population, runs: Collection[Accepts], who: str) -> Findin
     near = [(row, lacks) for row in runs if (lacks := missing(node, row)) is not None]
     if not near:
         names = sorted({neurons_name(m, row.rule) for row in runs for m in row.membranes})
+        read = {f for row in runs if row.rule is type(node.rule) for f in row.features}
+        foreign = ", ".join(f"`{f}`" for f in sorted(node.features - read))
+        beside = f", nor any neurons with {foreign}" if foreign else ""
         return error(
             "KIND-UNSUPPORTED",
-            f"{who} does not run {mine}",
+            f"{who} does not run {mine}{beside}",
             layer=node.name,
             why=f"it runs {'; '.join(names) or 'no neurons'}",
             fix="train with one of these, or allow a rewrite that leads to one "

@@ -144,6 +144,8 @@ def test_spikes_have_no_unit(chip: str, recording: Recording) -> None:
     neurons = IF(name="n", r=ONE, v_threshold=2 * ONE, v_reset=0 * ONE)
     bundle = compiled(chain(linear("l"), neurons), chip, recording)
     assert pipeline.unit(bundle, "n") is None
+    with pytest.raises(nd.UsageError, match=r"choose from: in, l, n, out$"):
+        pipeline.unit(bundle, "none")
     assert OUTPUT not in bundle.program.origin("n").scale
 
 

@@ -252,6 +252,15 @@ def test_a_feature_is_refused_by_its_name_and_its_meaning() -> None:
     assert "reset_to" in found.why
 
 
+def test_a_kind_is_refused_with_the_features_that_no_neurons_of_the_chip_have() -> None:
+    """Else a user allows the rewrite of the kind, and is told the same again."""
+    rests = NEURONS["Leaky-spikes"].with_(refractory=2 * ONE)
+    for allow in ((), ("linear-leak",)):
+        verdict = nd.check(chain(EYE, rests), "speck2b", allow=allow)
+        (found,) = (f for f in verdict.findings if f.code == "KIND-UNSUPPORTED")
+        assert "Leaky neurons that spike, nor any neurons with `refractory`" in found.what
+
+
 def test_a_message_says_that_a_subclass_is_another_kind() -> None:
     (found,) = refusals(of_kind(foreign(Linear), Linear), "loihi2")
     assert "loihi2 does not run the kind MyLinear" in found.what

@@ -176,6 +176,14 @@ def test_metadata_that_are_not_understood_are_refused(
     assert errors(changed(encode(around(held())), change)) == codes
 
 
+def test_a_version_that_is_not_stated_is_asked_for() -> None:
+    data = changed(encode(around(held())), without("nrf.version"))
+    with pytest.raises(InputError, match=r"nrf\.version is not stated") as refused:
+        read(io.BytesIO(data))
+    (found,) = (f for f in refused.value.findings if f.code == "NIR-RULE-VERSION")
+    assert found.fix == "state nrf.version = '1' beside it"
+
+
 @settings(max_examples=100, deadline=None)
 @given(populations(), st.data())
 def test_a_changed_file_is_refused_and_never_another_network(
