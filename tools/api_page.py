@@ -58,6 +58,8 @@ GROUPS = {
     "Options from text": ["parse_rules", "parse_limits", "parse_labels", "scheme_toml"],
 }  # fmt: skip
 
+BUILT = ("LayerRules", "Limits", "Rules")
+"""Classes that a user calls, shown with their arguments."""
 INNER = ("bits", "by_spikes", "wider", "with_")
 """Members of public classes that only the toolchain uses."""
 SECTIONS = ("Args", "Attributes", "Returns", "Raises")
@@ -125,6 +127,8 @@ def _parameter(parameter: inspect.Parameter) -> str:
     if parameter.default is parameter.empty:
         return f"{name}: {kind}"
     default = parameter.default
+    if repr(default) == "<factory>":  # of a dataclass: a new one each time
+        return f"{name}: {kind} = {{}}"
     return f"{name}: {kind} = {default.__name__ if callable(default) else repr(default)}"
 
 
@@ -134,6 +138,10 @@ def _class(name: str) -> str:
         kinds = ", ".join(f"`{k.__name__}`" for k in typing.get_args(kind))
         return f"### nd.{name}\n\nEither of {kinds}: what `parse_labels` returns."
     parts = [f"### nd.{name}", _prose(inspect.getdoc(kind) or "")]
+    if name in BUILT:
+        parts.insert(
+            1, f"```python\n{_signature(f'nd.{name}', kind).removesuffix(' -> None')}\n```"
+        )
     for member, value in vars(kind).items():
         if member.startswith("_") or member in INNER:
             continue

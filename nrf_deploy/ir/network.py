@@ -129,11 +129,12 @@ class Network:
                 "x".join(map(str, n.shape)) or "1",
                 0 if (weight := getattr(n, "weight", None)) is None else int(weight.size),
                 ", ".join(self.sources(n.name)),
+                ", ".join(sorted(n.features)) if type(n) is Population else "",
             )
             for n in self.nodes
         ]
         title = f"Network of {len(self.nodes):,} nodes, dt = {self.dt:g}"
-        heads = ("node", "kind", "output shape", "weights", "inputs")
+        heads = ("node", "kind", "output shape", "weights", "inputs", "features")
         return page(title, Table(heads, rows))
 
     def __getitem__(self, name: str) -> Node:

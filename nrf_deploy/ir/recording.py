@@ -163,6 +163,7 @@ class Recording:
     @staticmethod
     def from_dense(frames: Array, dt: float | None = None) -> Recording:
         """Return the recording of dense frames (steps, *shape); integers stay integers."""
+        frames = np.asarray(frames)
         flat = frames.reshape(len(frames), math.prod(frames.shape[1:]))
         step, index = np.nonzero(flat)
         value = flat[step, index]
@@ -181,6 +182,7 @@ class Recording:
         step: Array, index: Array, value: Array, shape: Shape, steps: int, dt: float | None = None
     ) -> Recording:
         """Return the recording of events in any order; events of one element and step add up."""
+        step, index, value = np.asarray(step), np.asarray(index), np.asarray(value)
         size = math.prod(shape)
         if np.any((index < 0) | (index >= size) | (step < 0) | (step >= steps)):
             raise ValueError(f"an event is outside {steps} steps of {shape}")

@@ -49,7 +49,7 @@ class Limits:
             chosen one fails.
     """
 
-    exact: bool
+    exact: bool = False
     spike_count_error: float = 0.1
     value_error: float = 0.1
     mismatches: float | None = None

@@ -85,6 +85,13 @@ def test_each_is_a_small_page_of_tables(name: str, says: list[str], things: Any)
     assert len(things[name]._repr_html_()) < LARGEST
 
 
+def test_a_network_shows_the_features_of_its_neurons(things: dict[str, Any]) -> None:
+    made = things["network"]
+    nodes = [n.with_(refractory=np.ones(n.shape)) if n.name == "hidden" else n for n in made.nodes]
+    assert "refractory" not in seen(made).text
+    assert "refractory" in seen(replace(made, nodes=tuple(nodes))).text
+
+
 def named(network: Network, wish: str) -> Network:
     """Return a network with one node renamed."""
     nodes = tuple(replace(n, name=wish) if n.name == "hidden" else n for n in network.nodes)

@@ -29,6 +29,13 @@ def test_dense_and_events_say_the_same(dense):
     assert all(np.array_equal(recording.frame(t), dense[t]) for t in range(recording.steps))
 
 
+def test_lists_are_taken_as_arrays():
+    dense = [[0, 2], [1, 0]]
+    recording = Recording.from_events([1, 0], [0, 1], [1, 2], (2,), 2)
+    assert recording.same(Recording.from_dense(dense))
+    assert recording.dense().tolist() == dense
+
+
 @settings(max_examples=50, deadline=None)
 @given(frames, st.randoms(use_true_random=False))
 def test_events_in_any_order_add_up(dense, random):

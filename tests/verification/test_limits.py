@@ -60,6 +60,10 @@ def test_a_file_limits_metrics_and_layers(
     assert judged(parse_limits(limit, USUAL), late, share) == codes
 
 
+def test_one_limit_is_enough_and_nothing_must_be_exact() -> None:
+    assert nd.Limits(cosine=0.9) == nd.Limits(exact=False, cosine=0.9)
+
+
 def test_what_a_file_does_not_say_stays_as_usual() -> None:
     assert parse_limits("", Limits(exact=True)) == Limits(exact=True)
     assert parse_limits("cosine = 0.5", USUAL) == Limits(exact=False, cosine=0.5)
