@@ -343,7 +343,7 @@ def test_each_case_of_a_chip_is_a_test_and_a_refused_one_is_skipped(
 ) -> None:
     words = ("--nrf-target", "loihi2", "-k", "model/leak or subtracts or loihi/threshold")
     done = pytester.runpytest_inprocess(*words, "-rs", "-v")
-    done.assert_outcomes(passed=2, skipped=1, deselected=62)
+    done.assert_outcomes(passed=2, skipped=1, deselected=63)
     done.stdout.fnmatch_lines(["loihi2 on emulator::model/leak PASSED*"])
     done.stdout.fnmatch_lines(["*the neurons subtract their threshold when they spike"])
 
