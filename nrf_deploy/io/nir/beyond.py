@@ -143,10 +143,10 @@ def read(
     if not entries:
         return {}, {}
     if (version := entries.pop(OURS + "version", None)) != VERSION:
-        told = "not stated" if version is None else repr(version)[:20]
+        stated = "not stated" if version is None else repr(version)[:20]
         f.error(
             "NIR-RULE-VERSION",
-            f"{OURS}version is {told}; this version reads {VERSION!r}",
+            f"{OURS}version is {stated}; this version reads {VERSION!r}",
             why=WHY,
             fix=f"state {OURS}version = {VERSION!r} beside it" if version is None else FIX,
         )

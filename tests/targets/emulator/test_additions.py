@@ -68,7 +68,7 @@ def emulated(bundle: nd.Bundle, layer: str) -> Any:
 
 
 def test_an_addition_may_have_no_state() -> None:
-    """As a ceiling of the potential, which changes the test of a step and keeps nothing."""
+    """A ceiling of the potential changes the test of a step and keeps nothing."""
     row = Row(
         features=frozenset(("ceiling",)),
         state=None,
