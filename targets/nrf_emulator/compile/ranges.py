@@ -198,13 +198,17 @@ class Ranges:
         bound = float(self.bound(name, weights).max(initial=0))
         memory = float(unit.form.current_decay.min(initial=1)) or 1e-9
         state = bound * 2**s.fraction_bits / memory
-        parts = (
+        parts = [
             ("the sum that arrives", bound, s.largest_sum, "sum_bits", s.sum_bits),
             ("the current", state, s.largest_state, "state_bits", s.state_bits),
-        )
+        ]
+        if np.all(unit.form.decay > 0) and (higher := self._risen(unit)) > 0:
+            top = state / float(unit.form.decay.min(initial=1)) * higher
+            who = "the potential, or the threshold that rises,"
+            parts.append((who, top, s.largest_state, "state_bits", s.state_bits))
         beyond = [part for part in parts if part[1] > part[2]]
         if not beyond:
-            sums, current = (f"{value:.4g} of {most}" for _, value, most, *_ in parts)
+            sums, current = (f"{value:.4g} of {most}" for _, value, most, *_ in parts[:2])
             what = f"over all inputs sums reach {sums}, input {current}"
             yield info("EMULATOR-RANGE", what, layer=name)
             return
@@ -223,6 +227,20 @@ class Ranges:
             else "without calibration data bits are given to weights, not to such input",
             fix=_more_bits(beyond, LIKE_DATA if seen else CALIBRATE),
         )
+
+    def _risen(self, unit: Unit) -> float:
+        """Return how far a threshold rises, in units of the largest potential: 1 at least.
+
+        0 where no threshold rises: there a spike takes the potential down in time.
+        """
+        form = unit.form
+        memory = np.where(form.current_decay > 0, form.current_decay, 1)
+        reach = form.drive * self.sums[unit.node.name].bound / memory / form.decay
+        lift = unit.lift(reach)
+        if form.threshold is None or not np.any(lift):
+            return 0.0
+        top = np.maximum(np.abs(form.threshold) + lift, reach)
+        return float(np.divide(top, reach, out=np.ones(top.shape), where=reach > 0).max())
 
     def _coarse(self, name: str) -> Iterator[Finding]:
         if name not in self.units or not (allowed := self.values[name].allowed).any():

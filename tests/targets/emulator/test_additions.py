@@ -112,6 +112,18 @@ def test_a_rest_that_no_state_holds_is_refused() -> None:
     nd.compile(network(LEAKY, rests), "emulator:state_bits=11", noise())
 
 
+def test_a_potential_that_leaves_its_range_below_a_risen_threshold_is_told() -> None:
+    rises = {"adaptation": Rising(tau=50 * ONE, jump=20 * ONE)}
+
+    def told(bits: int, rule: Mapping[str, Any]) -> bool:
+        bundle = nd.compile(network(LEAKY, rule), f"emulator:state_bits={bits}", noise())
+        return any("the threshold that rises, would be" in f.what for f in bundle.findings)
+
+    assert told(14, rises)
+    assert not told(28, rises)
+    assert not told(14, {})
+
+
 @pytest.mark.parametrize("name", RULES)
 def test_a_file_keeps_the_rule(name: str, tmp_path: Path) -> None:
     made = network(LEAKY, RULES[name])
