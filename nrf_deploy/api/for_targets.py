@@ -15,6 +15,7 @@ from __future__ import annotations
 from nrf_deploy.ir import network as network
 from nrf_deploy import neurons as neurons
 from nrf_deploy.ir import program as program
+from nrf_deploy.compiler import checks as checks
 from nrf_deploy.engines.emulator import events_golden as events_golden
 from nrf_deploy.engines.emulator import golden as golden
 from nrf_deploy.compiler.passes import graph_edits as _graph
@@ -235,6 +236,5 @@ INNER = {
     "nrf_deploy.bundle.flash": "the suffix of a configuration",
     "nrf_deploy.ir.layer_view.fresh": "Loihi names a helper population",
     "nrf_deploy.engines.reference": "Speck runs the model while it fits thresholds",
-    "nrf_deploy.diagnostics.text": "a plural in a message",
 }
 """Modules from which the shipped targets take more than is here, and why."""

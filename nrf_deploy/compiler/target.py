@@ -204,8 +204,7 @@ class BaseArithmetic:
     synapse_parameters: Declared = MappingProxyType({})
 
     def faults(self, program: Program) -> Iterable[Finding]:
-        words = ("MODEL-UNKNOWN", "MODEL-PARAMETERS", "SYNAPSE-PARAMETERS")
-        codes = Codes(*(f"{self.name.upper()}-{word}" for word in words))
+        codes = Codes.of(self.name.upper())
         return model_faults(program, self.parameters, self.synapse_parameters, codes)
 
     def held(self, synapses: Synapses) -> Array:

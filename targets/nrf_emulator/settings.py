@@ -25,6 +25,8 @@ from nrf_deploy.io.files import content
 from nrf_deploy.io.toml_json import TOML_LIMIT, parse_toml, toml_table
 
 DEFAULT = "emulator"
+PREFIX = "EMULATOR"
+"""Of the codes of the compiler's findings."""
 DECIDING = ("weight_bits", "state_bits", "threshold_bits")
 """Settings that need other fraction_bits than the preset has."""
 CHOICES = {

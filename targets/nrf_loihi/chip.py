@@ -9,6 +9,9 @@ from typing import Any
 
 from nrf_deploy.io.toml_json import parse_toml
 
+PREFIX = "LOIHI"
+"""Of the codes of the compiler's findings."""
+DECAY_BITS = 12
 STATE_SHIFT = 6  # u, v and thresholds count 1/64 of a weight unit
 STATE_LIMIT = 2**23 - 1
 

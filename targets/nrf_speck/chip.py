@@ -9,6 +9,8 @@ from typing import Any
 
 from nrf_deploy.io.toml_json import parse_toml
 
+PREFIX = "SPECK"
+"""Of the codes of the compiler's findings."""
 LEAST, MOST = -(2**15), 2**15 - 1
 """Range of membranes, thresholds and biases: 16 bits."""
 WEIGHTS = (-(2**7), 2**7 - 1)

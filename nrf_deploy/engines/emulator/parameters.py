@@ -37,6 +37,7 @@ class Parameter:
 
 
 Declared = Mapping[str, Parameter]
+WORDS = ("MODEL-UNKNOWN", "MODEL-PARAMETERS", "SYNAPSE-PARAMETERS")
 
 
 class Codes(NamedTuple):
@@ -45,6 +46,11 @@ class Codes(NamedTuple):
     unknown: str
     parameters: str
     synapses: str
+
+    @staticmethod
+    def of(prefix: str) -> Codes:
+        """Return the codes with this prefix."""
+        return Codes(*(f"{prefix}-{word}" for word in WORDS))
 
 
 def of_word(default: int | None = None) -> Parameter:

@@ -30,11 +30,7 @@ from .additions import DECAY
 from .models import MACHINE, MODELS, PARAMETERS, words
 
 SYNAPSES: Declared = {"graded": flag(1)}
-CODES = Codes(
-    unknown="FIXED-MODEL-UNKNOWN",
-    parameters="FIXED-MODEL-PARAMETERS",
-    synapses="FIXED-SYNAPSE-PARAMETERS",
-)
+CODES = Codes.of("FIXED")
 
 
 def parameters(population: Population) -> dict[str, Array]:

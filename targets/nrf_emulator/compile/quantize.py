@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nrf_deploy.compiler import checks
 from nrf_deploy.compiler.quantize.grid import Grid, loss
 from nrf_deploy.compiler.quantize.groups import (
     Group,
@@ -33,7 +34,7 @@ from nrf_deploy.compiler.quantize.scheme import (
     whole,
 )
 from nrf_deploy.compiler.quantize.signals import Signals, distance
-from nrf_deploy.diagnostics.findings import Finding, error, info, warning
+from nrf_deploy.diagnostics.findings import Finding, warning
 from nrf_deploy.diagnostics.progress import Progress
 from nrf_deploy.ir.layer_view import Link, layers
 from nrf_deploy.ir.network import Array, Network, Population
@@ -43,10 +44,10 @@ from nrf_deploy.ir.recording import Recording
 from ..arithmetic.models import MODELS
 from ..arithmetic.rules import FixedArithmetic
 from ..arithmetic.steps import ROUNDING
-from ..settings import Settings
+from ..settings import PREFIX, Settings
 from .ranges import Ranges, analogue_inside, per_payload
-from .rounding_loss import lost
-from .units import Unit, in_ratio, integers
+from .rounding_loss import losses
+from .units import Unit, anchored_decays, in_ratio, integers
 from .unused_bits import Unused, told, unused
 
 GAINS = 2.0 ** np.linspace(0.4, -1, 22)  # of the largest gain without clipping
@@ -69,6 +70,7 @@ def quantise(
     view, units = ranges.view, ranges.units_of
     if findings := [*unheard(rules, s.lacking), *ranges.unbounded()]:
         return Scheme(rules=rules), findings
+    findings += [f for unit in units.values() for f in anchored_decays(unit, s, rules)]
     wanted = any(rules.by_spikes(ruled(k)) for k in view.links)
     signals = Signals(network, view, calibration) if calibration and wanted else None
     connections = {
@@ -94,9 +96,9 @@ def quantise(
             connections[link.name] = ConnectionScheme(single(gain), held[link.name], bits)
         for p in group.populations:
             populations[p.name] = _population(units[p.name], gain, s, ranges)
-            gone = list(lost(units[p.name], populations[p.name], s))
-            findings += [*gone, *ranges.judged(p.name, held, s)]
-            if signals is not None and not any(f.severity == "error" for f in gone):
+            lost = list(losses(units[p.name], populations[p.name], s))
+            findings += [*lost, *ranges.judged(p.name, held, s)]
+            if signals is not None and not any(f.severity == "error" for f in lost):
                 signals.chip[p.name] = task.run(p.name, gain, weights)
                 findings += _fitted(units[p.name], signals)
         findings += task.said(gain, weights)
@@ -162,12 +164,8 @@ def _fitted(unit: Unit, signals: Signals) -> Iterator[Finding]:
     if not unit.spiking:
         return
     got, wanted = signals.chip[unit.node.name] != 0, signals.model[unit.node.name] != 0
-    yield info(
-        "EMULATOR-FIT",
-        f"{int((got != wanted).sum()):,} places differ from the model's {int(wanted.sum()):,} "
-        "spikes on the calibration data",
-        layer=unit.node.name,
-    )
+    measured = f"{int((got != wanted).sum()):,} mismatches"
+    yield checks.fit(PREFIX, unit.node.name, measured, int(wanted.sum()))
 
 
 # --- one group -----------------------------------------------------------------
@@ -284,29 +282,23 @@ class Task:
 
     def said(self, gain: Array, weights: Weights) -> Iterator[Finding]:
         for link in self.group.links:
-            floats, held = self.floats[link.name], weights[link.name]
-            if not held.any():
-                lost_bits = None if self.fixed else unused(self)
-                yield error(
-                    "EMULATOR-ALL-ZERO",
-                    f"every weight rounds to 0; the largest is {np.abs(floats).max():.4g}",
-                    layer=link.name,
-                    why=f"with a larger gain, {lost_bits.full(self.s)}"
-                    if lost_bits
-                    else "it counts in the units of the larger weights that meet it in "
-                    f"{', '.join(link.targets)}",
-                    fix=lost_bits.way_out(self.s)
-                    if lost_bits
-                    else "use more weight_bits, or make the weights that meet there alike in size",
-                )
-            back = held / self.a_row(gain, link.name)[:, None]
-            off = np.linalg.norm(back - floats) / max(float(np.linalg.norm(floats)), 1e-300)
-            yield info(
-                "EMULATOR-WEIGHTS",
-                f"{int(np.abs(held).max())} is the largest of its integer weights, "
-                f"{int((held == 0).sum())} of {held.size} are 0; off by {float(off):.2%}",
-                layer=link.name,
+            floats, integers = self.floats[link.name], weights[link.name]
+            lost_bits = None if self.fixed or integers.any() else unused(self)
+            yield from checks.weights_lost(
+                PREFIX,
+                link.name,
+                floats,
+                integers,
+                why=f"with a larger gain, {lost_bits.full(self.s)}"
+                if lost_bits
+                else "it counts in the units of the larger weights that meet it in "
+                f"{', '.join(link.targets)}",
+                fix=lost_bits.way_out(self.s)
+                if lost_bits
+                else "use more weight_bits, or make the weights that meet there alike in size",
             )
+            off = checks.relative_error(floats, integers / self.a_row(gain, link.name)[:, None])
+            yield checks.weights(PREFIX, link.name, integers, off)
         most = self.limits()[1]
         if np.any(gain > most * 1.1):
             yield warning(
@@ -336,13 +328,7 @@ def _task(
     for link in group.links:
         sent = per_payload(ranges, link, rows(link, channels))
         if sent is None:
-            return error(
-                "EMULATOR-GRADED-UNITS",
-                "its neurons differ, and so would the units of their payloads",
-                layer=link.source,
-                why=f"the neurons behind {link.name!r} share weights",
-                fix="use one tau and r a channel in this layer",
-            )
+            return checks.graded_units(PREFIX, link.source, link.name)
         floats[link.name] = sent
     bits = {k.name: rules.bits(ruled(k), s.weight_bits) for k in group.links}
     return Task(group, s, units, ranges, signals, channels, floats, bits, fixed)

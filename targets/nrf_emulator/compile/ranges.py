@@ -12,8 +12,8 @@ from math import ceil
 
 import numpy as np
 
+from nrf_deploy.compiler import checks
 from nrf_deploy.compiler.quantize.signal_bounds import (
-    FEW_LEVELS,
     MARGIN,
     Reach,
     analogue,
@@ -29,7 +29,7 @@ from nrf_deploy.ir.layer_view import Layers, Link
 from nrf_deploy.ir.network import Array, Conv, Input, Linear, Network, Population, Scale, SumPool
 from nrf_deploy.ir.recording import Recording
 
-from ..settings import RANGES, Settings
+from ..settings import PREFIX, RANGES, Settings
 from .units import Unit
 
 ROOM = 0.9
@@ -246,15 +246,14 @@ class Ranges:
         if name not in self.units or not (allowed := self.values[name].allowed).any():
             return
         levels = float((self.units[name] * allowed.max()).min())
-        if levels < FEW_LEVELS:
-            yield warning(
-                "EMULATOR-PAYLOAD",
-                f"its payloads reach {levels:.3g}: values are told apart in so many levels",
-                layer=name,
-                why="payload, weight and fan-in share the bits of a sum and of a potential",
-                fix="calibrate on typical data (--calibrate), or set more message_bits, sum_bits "
-                "and state_bits",
-            )
+        yield from checks.payload(
+            PREFIX,
+            name,
+            levels,
+            why="payload, weight and fan-in share the bits of a sum and of a potential",
+            fix="calibrate on typical data (--calibrate), or set more message_bits, sum_bits "
+            "and state_bits",
+        )
 
 
 def _more_bits(beyond: Sequence[tuple[str, float, int, str, int]], otherwise: str) -> str:

@@ -1,4 +1,4 @@
-"""What of a population the machine's bits cannot hold, or hold only roughly."""
+"""Losses of a population in the machine's integers."""
 
 from __future__ import annotations
 
@@ -6,29 +6,31 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from nrf_deploy.compiler import checks
 from nrf_deploy.compiler.quantize.scheme import PopulationScheme
 from nrf_deploy.diagnostics.findings import Finding, error, warning
 
 from ..arithmetic.models import MODELS, words
-from ..settings import Settings
+from ..settings import PREFIX, Settings
 from .units import Unit
 
 
-def lost(unit: Unit, scheme: PopulationScheme, s: Settings) -> Iterator[Finding]:
+def losses(unit: Unit, scheme: PopulationScheme, s: Settings) -> Iterator[Finding]:
+    """Yield what the machine's integers lose of a population."""
     p = {name: np.asarray(value) for name, value in scheme.params.items()}
     scale = np.asarray(scheme.scale["v"])
     yield from _beyond(unit, scheme, s)
     threshold = unit.form.threshold
     if threshold is not None:
-        if np.any((threshold > 0) & (np.abs(threshold * scale) < 0.5)):
-            yield error(
-                "EMULATOR-THRESHOLD-LOST",
-                f"a threshold of {threshold[threshold > 0].min():.4g} rounds to 0",
-                layer=unit.node.name,
-                why=f"one unit of v is {scale.min():.4g} integer units here",
-                fix="use more threshold_bits, state_bits or fraction_bits, or weights and "
-                "thresholds that are more alike in size",
-            )
+        yield from checks.threshold_lost(
+            PREFIX,
+            unit.node.name,
+            threshold,
+            p["vth"] - unit.threshold_offset(p),
+            float(scale.min()),
+            fix="use more threshold_bits, state_bits or fraction_bits, or weights and "
+            "thresholds that are more alike in size",
+        )
         if p["subtract"] and bool(p["at"]) != unit.fires_at:
             where = (
                 ("the model", "this machine") if unit.fires_at else ("this machine", "the model")
@@ -41,30 +43,22 @@ def lost(unit: Unit, scheme: PopulationScheme, s: Settings) -> Iterator[Finding]
                 why="a threshold that is one off would also be subtracted",
                 fix='set fires = "both"',
             )
-    yield from _amounts(unit, scale)
-    constant = unit.rest + unit.bias
-    gone = (constant != 0) & (np.abs(constant * scale) < 0.5)
-    if gone.any():
-        yield warning(
-            "EMULATOR-BIAS-LOST",
-            f"{int(gone.sum())} of {int((constant != 0).sum())} biases round to 0",
-            layer=unit.node.name,
-            why=f"the largest is {np.abs(constant * scale)[gone].max():.3g} integer units a step",
-            fix="use more fraction_bits (and state_bits to hold them)",
-        )
+    yield from _amounts(unit, p, scale)
+    for name, constant in unit.constants(s).items():
+        fix = "use more fraction_bits (and state_bits to hold them)"
+        yield from checks.biases_lost(PREFIX, unit.node.name, constant * scale, p[name], fix)
     if "leak" in p:
         yield from _subtractive(unit, p["leak"])
 
 
-def _amounts(unit: Unit, scale: np.ndarray) -> Iterator[Finding]:
+def _amounts(unit: Unit, params: dict[str, np.ndarray], scale: np.ndarray) -> Iterator[Finding]:
     """Yield a warning for each amount of the rule's parts that rounds to 0."""
     for _, part in unit.node.rule.parts():
         for name, counts, x in part.numbers():
-            gone = (x != 0) & (np.abs(x * scale) < 0.5)
-            if counts == "amount" and np.any(gone):
+            if counts == "amount" and np.any(lost := (x != 0) & (params[name] == 0)):
                 yield warning(
                     "EMULATOR-AMOUNT-LOST",
-                    f"{name} of {type(part).__name__} rounds to 0 in {int(gone.sum())} neurons",
+                    f"{name} of {type(part).__name__} rounds to 0 in {int(lost.sum())} neurons",
                     layer=unit.node.name,
                     why=f"one unit of v is {scale.min():.4g} integer units here",
                     fix="use more fraction_bits (and state_bits to hold them)",

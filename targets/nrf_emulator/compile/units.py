@@ -11,16 +11,18 @@ mean loss is right for potentials spread evenly over the range.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from nrf_deploy.compiler import checks
 from nrf_deploy.compiler.quantize.constant_input import constant
 from nrf_deploy.compiler.quantize.neuron import Neuron, neuron
 from nrf_deploy.compiler.quantize.ratio_preserving_decays import anchored
 from nrf_deploy.compiler.quantize.rules import Rules
+from nrf_deploy.diagnostics.findings import Finding
 from nrf_deploy.ir.layer_view import Layers
 from nrf_deploy.ir.network import Array, Network, Population
 from nrf_deploy.neurons import CurrentLeaky, Leaky, Spikes
@@ -28,7 +30,7 @@ from nrf_deploy.neurons import CurrentLeaky, Leaky, Spikes
 from ..arithmetic.additions import Scaled
 from ..arithmetic.models import MODELS, runs_on
 from ..arithmetic.steps import ROUNDING, leaked
-from ..settings import Settings
+from ..settings import PREFIX, Settings
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +106,31 @@ class Unit:
         """Nothing of a potential is left after a step, so no reset matters."""
         return bool(np.all(self.form.decay == 1))
 
+    def decays(self, s: Settings) -> Iterator[tuple[str, Array]]:
+        """Yield each decay that the machine holds: its time constant, the part lost in a step."""
+        yield "tau_syn", self.form.current_decay
+        if s.leak == "exponential":
+            yield "tau", self.form.decay
+        for _, part in self.node.rule.parts():
+            for name, counts, tau in part.numbers():
+                if counts == "time":
+                    yield f"{name} of {type(part).__name__}", self.dt / tau.astype(np.float64)
+
+    def leaks_an_amount(self, s: Settings) -> bool:
+        """Return True if the machine subtracts an amount, towards the rest, where v decays."""
+        return s.leak == "subtractive" and bool(np.any(self.form.decay)) and not self.forgets
+
+    def constants(self, s: Settings) -> dict[str, Array]:
+        """Return what each bias of the machine adds in a step, in floats, by its parameter."""
+        rest = np.zeros(self.node.shape) if self.leaks_an_amount(s) else self.rest
+        return (
+            {"input_bias": self.bias, "bias": rest} if self.current else {"bias": self.bias + rest}
+        )
+
+    def threshold_offset(self, params: Mapping[str, Any]) -> int:
+        """Return what is added to a threshold: v > vth is v >= vth + 1."""
+        return 0 if params["subtract"] else int(params["at"]) - int(self.fires_at)
+
     def amount(self) -> Array:
         """Return what a subtractive leak takes in a step, in floats; 0 without a threshold."""
         if self.form.threshold is None:
@@ -131,6 +158,25 @@ def in_ratio(units: Mapping[str, Unit], s: Settings, rules: Rules) -> dict[str, 
     }
 
 
+def anchored_decays(unit: Unit, s: Settings, rules: Rules) -> Iterator[Finding]:
+    """Report what anchoring does to a decay: `check` knows no rules, and saw the nearest one."""
+    decay = neuron(unit.node, unit.dt).decay
+    integers = rounded_decay(unit.form.decay, s)
+    moved = np.any(integers != rounded_decay(decay, s))
+    if rules.anchored(unit.node.name) and s.leak == "exponential" and moved:
+        yield from checks.decays(
+            PREFIX,
+            unit.node.name,
+            "tau",
+            decay,
+            integers,
+            s.decay_bits,
+            unit.dt,
+            option="decay_bits",
+            anchored=True,
+        )
+
+
 def machine(s: Settings) -> dict[str, int]:
     """What the settings say of every population."""
     return {
@@ -151,38 +197,34 @@ def integers(unit: Unit, gain: Array, s: Settings) -> dict[str, Array | int]:
         return np.asarray(np.rint(x * scale).astype(np.int64))
 
     p: dict[str, Any] = {**machine(s), **_leak(unit, whole, s)}
-    constant_part = unit.bias if unit.current else unit.bias + unit.rest
-    if s.leak == "subtractive":
-        constant_part = unit.bias
+    constants = {name: whole(x) for name, x in unit.constants(s).items()}
     if unit.current:
-        p["current_decay"] = _decay(form.current_decay, s)
-        p["input_bias"] = whole(constant_part)
+        p["current_decay"] = rounded_decay(form.current_decay, s)
+        p["input_bias"] = constants["input_bias"]
         p["i0"] = -whole(unit.late)
-        p["bias"] = whole(unit.rest) if s.leak == "exponential" else 0
-    else:
-        p["bias"] = whole(constant_part)
-    p["v0"] = whole(form.first)
-    p |= MODELS[unit.model].more(unit.node, Scaled(whole, lambda tau: _decay(unit.dt / tau, s)))
+    p |= {"bias": constants["bias"], "v0": whole(form.first)}
+    scaled = Scaled(whole, lambda tau: rounded_decay(unit.dt / tau, s))
+    p |= MODELS[unit.model].more(unit.node, scaled)
     if unit.spiking and form.threshold is not None:
         p |= {"v_reset": whole(unit.v_reset), "vth": whole(form.threshold)}
         p["at"] = int(s.fires == "at" or (s.fires == "both" and unit.fires_at))
         p["subtract"] = int(unit.subtracts or s.reset == "subtract")
-        if not p["subtract"]:  # v > vth is v >= vth + 1
-            p["vth"] = p["vth"] + p["at"] - int(unit.fires_at)
+        p["vth"] = p["vth"] + unit.threshold_offset(p)
     if not unit.current and np.any(unit.late):
         p["v0"] = started(p, p["v0"], whole(unit.late))
     return p
 
 
-def _decay(part: Array, s: Settings) -> Array:
+def rounded_decay(part: Array, s: Settings) -> Array:
+    """Return the part that is lost in a step in units of 1 / 2^decay_bits."""
     return np.asarray(np.rint(part * 2**s.decay_bits).astype(np.int64))
 
 
 def _leak(unit: Unit, whole: Any, s: Settings) -> dict[str, Array]:
     decay = unit.form.decay
-    if s.leak == "exponential" or not np.any(decay) or unit.forgets:
-        return {"decay": _decay(decay, s)}
-    return {"leak": whole(unit.amount()), "rest": whole(unit.v_leak)}
+    if unit.leaks_an_amount(s):
+        return {"leak": whole(unit.amount()), "rest": whole(unit.v_leak)}
+    return {"decay": rounded_decay(decay, s)}
 
 
 def started(p: Mapping[str, Any], first: Array, late: Array) -> Array:

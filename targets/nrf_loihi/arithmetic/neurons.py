@@ -322,11 +322,7 @@ def relay(payloads: bool) -> tuple[str, Given]:
 
 
 PARAMETERS: Mapping[str, Declared] = {name: model.parameters for name, model in MODELS.items()}
-CODES = Codes(
-    unknown="LOIHI-MODEL-UNKNOWN",
-    parameters="LOIHI-MODEL-PARAMETERS",
-    synapses="LOIHI-SYNAPSE-PARAMETERS",
-)
+CODES = Codes.of("LOIHI")
 
 
 def parameters(population: Population) -> dict[str, Array]:

@@ -20,10 +20,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from nrf_deploy.compiler import checks
 from nrf_deploy.compiler.quantize.constant_input import constant
 from nrf_deploy.compiler.quantize.neuron import Neuron
 from nrf_deploy.compiler.quantize.signal_bounds import (
-    FEW_LEVELS,
     MARGIN,
     Reach,
     analogue,
@@ -51,7 +51,7 @@ from nrf_deploy.ir.network import (
 from nrf_deploy.ir.recording import Recording
 
 from ..arithmetic.integers import VTH_MAX
-from ..chip import STATE_LIMIT, STATE_SHIFT
+from ..chip import PREFIX, STATE_LIMIT, STATE_SHIFT
 
 ROOM = 0.9  # of a range is used: the rest is for rounded weights
 LARGEST_WEIGHT = 254
@@ -190,15 +190,7 @@ class Reaches:
             per_channel = np.repeat(per_group, len(rows) // node.groups, 0)
             taps = int(np.prod(node.weight.shape[2:]))
             return np.asarray(rows / np.repeat(per_channel, taps, axis=1))
-        raise TargetError(
-            error(
-                "LOIHI-GRADED-UNITS",
-                "its neurons differ within a channel, and so would the units of their payloads",
-                layer=link.source,
-                why=f"the neurons behind {link.name!r} share weights over a channel",
-                fix="use one tau and r a channel in this layer",
-            )
-        )
+        raise TargetError(checks.graded_units(PREFIX, link.source, link.name))
 
     def sent(self, name: str, values: Array) -> Array:
         """The model's values of a layer as payloads."""
@@ -210,20 +202,14 @@ class Reaches:
         if name not in self.units:
             return
         levels = float((self.units[name] * self.value[name].allowed).max())
-        what = (
-            f"sends v / 2^{shift.min()}{f'..{shift.max()}' if shift.max() > shift.min() else ''}: "
-            f"payloads up to {levels:.4g}"
+        yield from checks.payload(
+            PREFIX,
+            name,
+            levels,
+            why="payload, weight and fan-in share 17 bits",
+            fix="calibrate on typical data, or use a smaller fan-in behind this layer",
+            sent=f"v / 2^{shift.min()}{f'..{shift.max()}' if shift.max() > shift.min() else ''}",
         )
-        if levels >= FEW_LEVELS:
-            yield info("LOIHI-PAYLOAD", what, layer=name)
-        else:
-            yield warning(
-                "LOIHI-PAYLOAD",
-                what,
-                layer=name,
-                why="17 bits are shared by payload, weight and fan-in; this one is coarse",
-                fix="calibrate on typical data, or use a smaller fan-in behind this layer",
-            )
 
     # --- after rounding ------------------------------------------------------
 

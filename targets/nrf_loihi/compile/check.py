@@ -1,4 +1,4 @@
-"""What of a legalised network this chip can hold, layer by layer."""
+"""The chip's verdict on a legalised network, layer by layer."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from nrf_deploy.compiler import checks
 from nrf_deploy.compiler.passes.approximate import Approximate
 from nrf_deploy.compiler.passes.exact_decay import ExactDecay
 from nrf_deploy.compiler.passes.subtract_as_zero_reset import SubtractAsZeroReset
-from nrf_deploy.compiler.quantize.neuron import Neuron, neuron
-from nrf_deploy.compiler.quantize.signal_bounds import feeds_on, in_a_loop
-from nrf_deploy.diagnostics.findings import Finding, error, info, warning
+from nrf_deploy.compiler.quantize.neuron import neuron
+from nrf_deploy.compiler.quantize.signal_bounds import feeds_on
+from nrf_deploy.diagnostics.findings import Finding, error
 from nrf_deploy.ir.capabilities import unknown
 from nrf_deploy.ir.layer_view import Layers, Link, layers
 from nrf_deploy.ir.network import (
@@ -20,7 +21,6 @@ from nrf_deploy.ir.network import (
     Linear,
     Network,
     Node,
-    Output,
     Population,
     SumPool,
     exact,
@@ -28,10 +28,11 @@ from nrf_deploy.ir.network import (
 from nrf_deploy.neurons import CurrentLeaky, Spikes
 
 from ..arithmetic.neurons import MODELS, domain, runs_on
-from ..chip import STATE_LIMIT, Chip
+from ..chip import PREFIX, STATE_LIMIT, Chip
 from ..lava.window import INT8_MAX, Window
 from .firing import fires_at
 from .latency import latencies
+from .neuron import decay_faults, rounded_decays
 
 CHOICES: tuple[Approximate, ...] = (SubtractAsZeroReset(), ExactDecay())
 SUBTRACT = SubtractAsZeroReset.choice
@@ -45,36 +46,33 @@ INSTEAD = {
 
 
 def check(network: Network, chip: Chip) -> list[Finding]:
+    """Return what the chip cannot hold of a legalised network, for every layer."""
     if foreign := unknown(network, domain(chip), chip.name):
         return foreign
     view = layers(network, through_delays=True)
-    findings = [*_structure(network, view), *latencies(network, view)[1]]
+    findings = [
+        *checks.without_neurons(
+            PREFIX,
+            network,
+            view,
+            why="a core turns each sum of weights into spikes or potentials of neurons",
+            fix="end the layer in neurons, and count the spikes of the last one; or merge the "
+            "connection into its neighbour",
+        ),
+        *checks.loops(
+            PREFIX,
+            view,
+            latencies(view),
+            "the chip",
+            "feed a population back to itself, or train with a delay of one step in each layer of "
+            "the loop",
+        ),
+    ]
     for node in network.nodes:
         findings += _node(node, network, view, chip)
     for link in view.links:
         findings += _link(link, network, chip)
     return findings
-
-
-def _structure(network: Network, view: Layers) -> Iterator[Finding]:
-    for name in view.loose:
-        yield error(
-            "LOIHI-NO-POPULATION",
-            "the connection does not lead from spikes to one population of neurons",
-            layer=name,
-            why="a core turns each sum of weights into spikes; it has no layer without neurons",
-            fix="end the layer in neurons, or merge the connection into its neighbour",
-        )
-    for link in view.links:
-        for target in link.targets:
-            if exact(network[target], Output):
-                yield error(
-                    "LOIHI-NO-POPULATION",
-                    f"the connection leads to the output {target!r} without neurons",
-                    layer=link.name,
-                    why="what leaves a chip are spikes",
-                    fix="end the model in an IF or LIF layer, and count its spikes",
-                )
 
 
 def _node(node: Node, network: Network, view: Layers, chip: Chip) -> Iterator[Finding]:
@@ -83,16 +81,11 @@ def _node(node: Node, network: Network, view: Layers, chip: Chip) -> Iterator[Fi
         if not node.spikes and feeds_on(view, node.name):
             yield from _inner(node, network, chip)
     elif node.kind in INSTEAD and node.name in view.stops:
-        yield error(
-            "LOIHI-KIND",
-            f"{node.kind} has no exact form on {chip.name}",
-            layer=node.name,
-            fix=f"use {INSTEAD[node.kind]}",
-        )
+        yield checks.kind(PREFIX, node, chip.name, fix=f"use {INSTEAD[node.kind]}")
 
 
 def _inner(node: Population, network: Network, chip: Chip) -> Iterator[Finding]:
-    """A layer without spikes that feeds another one."""
+    """Refuse a layer without spikes that feeds another one, where the chip cannot hold it."""
     if not chip.graded_bits:
         yield error(
             "LOIHI-GRADED",
@@ -101,32 +94,24 @@ def _inner(node: Population, network: Network, chip: Chip) -> Iterator[Finding]:
             why="a potential leaves a core as the payload of a graded spike",
             fix="choose loihi2, or train with spiking neurons here",
         )
-    if in_a_loop(network, node.name):
-        yield error(
-            "LOIHI-GRADED-LOOP",
-            f"{node.kind} feeds itself, directly or through others",
-            layer=node.name,
-            why="how many units its payload counts would depend on itself",
-            fix="train the loop with spiking neurons",
-        )
+    yield from checks.graded_loop(PREFIX, node, network)
 
 
 def _reset(node: Population, rule: Spikes, chip: Chip) -> Iterator[Finding]:
     if rule.reset == "subtract":
-        yield error(
-            "LOIHI-RESET-SUBTRACT",
-            "the neurons subtract their threshold when they spike",
-            layer=node.name,
+        yield checks.reset_subtract(
+            PREFIX,
+            node.name,
             why=f"{chip.name} sets the potential to 0 after a spike; nothing that reaches the "
             "neuron a step later can give back what was above the threshold",
             fix=f"allow a reset to 0 instead (--allow {SUBTRACT}, with --calibrate to know its "
             "cost), or train with a reset to a value (Norse: reset_value)",
         )
     elif np.any(rule.reset_to != 0):
-        yield error(
-            "LOIHI-RESET-VALUE",
-            f"v_reset is {_example(rule.reset_to)}, not 0",
-            layer=node.name,
+        yield checks.reset_value(
+            PREFIX,
+            node.name,
+            _example(rule.reset_to),
             why=f"{chip.name} sets the potential to 0 after a spike",
             fix="let the pass shift_reset move the potential's origin (compile does)",
         )
@@ -137,14 +122,7 @@ def _population(node: Population, dt: float, chip: Chip) -> Iterator[Finding]:
         yield from _reset(node, node.rule, chip)
     yield from _held(node)
     form = neuron(node, dt)
-    if np.any(form.drive <= 0):
-        yield error(
-            "LOIHI-DRIVE",
-            f"an input of 1 adds {form.drive.min():.4g} to v; it must be above 0",
-            layer=node.name,
-            why="weights and thresholds are scaled by it",
-            fix="make r (and w_in) positive and put the sign into the weights",
-        )
+    yield from checks.drive(PREFIX, node.name, form.drive)
     low = form.threshold is not None and form.threshold.min()
     if form.threshold is not None and (low < 0 or (low == 0 and fires_at(node))):
         yield error(
@@ -155,7 +133,7 @@ def _population(node: Population, dt: float, chip: Chip) -> Iterator[Finding]:
             why="the chip's thresholds have no sign",
             fix="raise the threshold above the reset potential",
         )
-    yield from _decays(node, form, dt)
+    yield from decay_faults(node.name, form, rounded_decays(form), dt)
 
 
 def _held(node: Population) -> Iterator[Finding]:
@@ -174,37 +152,6 @@ def _held(node: Population) -> Iterator[Finding]:
             )
 
 
-def _decays(node: Population, form: Neuron, dt: float) -> Iterator[Finding]:
-    if np.any(np.rint(form.decay * 4096) > 4095):
-        yield info(
-            "LOIHI-DECAY-LIMIT",
-            "tau is dt: the potential decays by 4095/4096 a step, the most there is",
-            layer=node.name,
-            why="decays have 12 bits; 1/4096 of the potential stays, where the model keeps none",
-        )
-    for name, decay in (("tau", form.decay), ("tau_syn", form.current_decay)):
-        steps = np.rint(decay * 4096)
-        lost = (decay > 0) & (steps == 0)
-        if lost.any():
-            yield error(
-                "LOIHI-DECAY-ZERO",
-                f"{name} of {dt / decay[lost].min():.4g} rounds to a decay of 0/4096 a step",
-                layer=node.name,
-                why="decays have 12 bits: a leak below 1/8192 a step would be lost",
-                fix=f"use {name} below {8192 * dt:.4g}, or a larger dt",
-            )
-            continue
-        off = np.max(np.abs(steps / 4096 - decay)[decay > 0] / decay[decay > 0], initial=0)
-        if off > 0.01:
-            yield warning(
-                "LOIHI-DECAY-COARSE",
-                f"{name}: the 12-bit decay is up to {off:.1%} off",
-                layer=node.name,
-                why="the decay is a whole number of 4096ths a step",
-                fix="a larger dt or a smaller time constant rounds better",
-            )
-
-
 def _example(x: object) -> str:
     flat = np.ravel(np.asarray(x))
     return f"{flat[np.argmax(np.abs(flat))]:.4g}"
@@ -212,25 +159,16 @@ def _example(x: object) -> str:
 
 def _link(link: Link, network: Network, chip: Chip) -> Iterator[Finding]:
     node = link.node
-    weight = getattr(node, "weight", None)
-    if weight is not None and not np.any(weight):
-        yield error(
-            "LOIHI-ALL-ZERO",
-            "every weight is zero",
-            layer=link.name,
-            why="the layer can never pass anything on",
-            fix="check that the weights were loaded; remove the layer if it is meant",
-        )
-    most = chip.cores * chip.chips * chip.neuron_groups
-    if link.delay > most:
-        yield error(
-            "LOIHI-DELAY",
-            f"a delay of {link.delay} steps; {chip.name} has room for {most} relays at the most",
-            layer=link.name,
-            why="each step of a delay is a layer of relays, and a core holds "
-            f"{chip.neuron_groups} layers",
-            fix="use a larger dt, or a slow neuron in place of the delay",
-        )
+    yield from checks.all_zero(PREFIX, link)
+    yield from checks.delay(
+        PREFIX,
+        link.name,
+        link.delay,
+        chip.cores * chip.chips * chip.neuron_groups,
+        why="each step of a delay is a layer of relays, and a core holds "
+        f"{chip.neuron_groups} layers",
+        fix="use a larger dt, or a slow neuron in place of the delay",
+    )
     has_bias = exact(node, Conv, Linear) and node.bias is not None and np.any(node.bias)
     for target in link.targets:
         fed = network[target]

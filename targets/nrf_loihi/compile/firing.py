@@ -32,13 +32,23 @@ def fires_at(node: Node) -> bool:
     return type(node) is Population and type(node.rule) is Spikes and "fires=at" in node.features
 
 
+def nearest(exact: Array) -> Array:
+    """Return the integer number of weight units nearest to a threshold."""
+    return np.asarray(np.rint(exact).astype(np.int64))
+
+
 def rounded(node: Node, exact: Array, params: Params) -> Array:
     """Return the threshold that the chip holds for `exact` weight units."""
-    nearest = np.rint(exact)
     if not fires_at(node):
-        return nearest.astype(np.int64)
-    lowest_over = np.ceil(exact * (1 - SLACK))
-    return np.where(_whole(params), lowest_over - 1, nearest).astype(np.int64)
+        return nearest(exact)
+    lowest_over = np.ceil(exact * (1 - SLACK)).astype(np.int64)
+    return np.where(_whole(params), lowest_over - 1, nearest(exact))
+
+
+def least_to_fire(node: Node, params: Params) -> Array:
+    """Return the threshold as the model counts it: 1 above the chip's where v >= T is v > T - 1."""
+    vth = np.asarray(params["vth"])
+    return np.asarray(vth + _whole(params)) if fires_at(node) else vth
 
 
 def _whole(params: Params) -> Array:

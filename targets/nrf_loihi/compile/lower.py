@@ -40,7 +40,7 @@ from .neuron import mantissa_and_exponent
 
 def lower(network: Network, scheme: Scheme, chip: Chip) -> tuple[Program, list[Finding]]:
     view = layers(network, through_delays=True)
-    latency, _ = latencies(network, view)
+    latency = latencies(view)
     relays: dict[str, chip_program.Population] = {}
     synapses: list[Synapses] = []
     for link in view.links:

@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from nrf_deploy.compiler import checks
 from nrf_deploy.compiler.quantize.scheme import PopulationScheme
-from nrf_deploy.diagnostics.findings import Finding, error, info
+from nrf_deploy.diagnostics.findings import Finding, error
 from nrf_deploy.ir.network import Array, Network
 
+from ..chip import PREFIX
 from .exponents import LARGEST
-from .ranges import Observed, coarse_weights, lost, range_of
+from .ranges import Observed, coarse_weights, losses, range_of
 from .task import Task, Weights, largest
 
 
@@ -41,35 +43,25 @@ def said(
         )
     for link in task.group.links:
         floats, integers = task.floats[link.name], weights[link.name]
-        if not integers.any():
-            findings.append(
-                error(
-                    "LOIHI-ALL-ZERO",
-                    f"every weight rounds to 0; the largest is {np.abs(floats).max():.4g}",
-                    layer=link.name,
-                    why="it counts in the units of the larger weights that meet it in "
-                    f"{', '.join(link.targets)}, or of thresholds that need all bits",
-                    fix="make what meets there more alike in size: exponents make up "
-                    f"for 2^{LARGEST}, as far as thresholds and currents leave room",
-                )
-            )
-        held = integers / task.a_row(gain, link.name)[:, None]
-        off = float(np.linalg.norm(held - floats)) / max(float(np.linalg.norm(floats)), 1e-300)
-        findings.append(
-            info(
-                "LOIHI-WEIGHTS",
-                f"{int(np.abs(integers).max())} is the largest of its integer weights, "
-                f"{int((integers == 0).sum())} of {integers.size} are 0, "
-                f"{_clipped(task, link.name, gain)} end at the edge of the grid; off by {off:.2%}",
-                layer=link.name,
-            )
+        findings += checks.weights_lost(
+            PREFIX,
+            link.name,
+            floats,
+            integers,
+            why="it counts in the units of the larger weights that meet it in "
+            f"{', '.join(link.targets)}, or of thresholds that need all bits",
+            fix="make what meets there more alike in size: exponents make up "
+            f"for 2^{LARGEST}, as far as thresholds and currents leave room",
         )
+        off = checks.relative_error(floats, integers / task.a_row(gain, link.name)[:, None])
+        clipped = _clipped(task, link.name, gain)
+        findings.append(checks.weights(PREFIX, link.name, integers, off, clipped))
         if integers.any():
             findings += coarse_weights(
                 link.name, off, bits[link.name], list(_open(task, bits[link.name], data_help))
             )
-    for name, form in task.forms.items():
-        findings += lost(name, form, populations[name], task.bias[name])
+    for name in task.forms:
+        findings += losses(name, task, gain, populations[name])
         findings += range_of(name, task, weights, observed[name], peak, network)
     return findings
 

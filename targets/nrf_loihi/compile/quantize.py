@@ -42,7 +42,7 @@ from nrf_deploy.ir.recording import Recording
 from ..chip import STATE_SHIFT, Chip
 from .analogue import Reaches
 from .exponents import exponents, in_steps
-from .neuron import decays
+from .neuron import anchored_faults, decays
 from .quantization_report import said
 from .ranges import Observed
 from .task import Task, Weights, clearly_less, grid_of, largest, mismatches, spikes
@@ -72,6 +72,7 @@ def quantise(
     reaches = Reaches.of(network, view, forms, rates, peak, calibration)
     if findings := [f for name in reaches.value for f in reaches.unbounded(name)]:
         return Scheme(rules=rules), findings
+    findings += anchored_faults(forms, rates, network.dt)
     for link in view.links:
         if exact(network[link.targets[0]], SumPool, AvgPool):  # kept as a layer, it counts spikes
             ones = shaped(link, rows(link, None).astype(np.int64), 0)

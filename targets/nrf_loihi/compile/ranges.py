@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nrf_deploy.compiler import checks
 from nrf_deploy.compiler.quantize.neuron import Neuron
 from nrf_deploy.compiler.quantize.scheme import PopulationScheme
-from nrf_deploy.diagnostics.findings import Finding, error, info, warning
+from nrf_deploy.diagnostics.findings import Finding, error, warning
 from nrf_deploy.ir.network import Array, AvgPool, Network, Population, SumPool, exact
 
-from ..chip import STATE_LIMIT, STATE_SHIFT
+from ..chip import PREFIX, STATE_LIMIT, STATE_SHIFT
+from .firing import least_to_fire, nearest
 from .task import Task
 
 COARSE_WEIGHTS, COARSE_THRESHOLD = 0.1, 0.01  # relative errors, above which a warning is due
@@ -27,27 +29,27 @@ class Observed:
     arriving: Array
 
 
-def lost(name: str, form: Neuron, scheme: PopulationScheme, bias: Array) -> Iterator[Finding]:
-    vth, scale = np.asarray(scheme.params.get("vth", 1)), np.asarray(scheme.scale["v"])
-    if form.threshold is not None and np.any((form.threshold > 0) & (vth == 0)):
-        yield error(
-            "LOIHI-THRESHOLD-LOST",
-            f"a threshold of {form.threshold[form.threshold > 0].min():.4g} rounds to 0",
-            layer=name,
-            why=f"one unit of v is {scale.min() / 2**STATE_SHIFT:.4g} integer units here",
+def losses(name: str, task: Task, gain: Array, scheme: PopulationScheme) -> Iterator[Finding]:
+    """Report thresholds and biases of a population that the chip holds as 0, or coarsely."""
+    form, scale = task.forms[name], np.asarray(scheme.scale["v"])
+    params = {**task.integers(name, gain), **scheme.params}
+    if form.threshold is not None:
+        yield from checks.threshold_lost(
+            PREFIX,
+            name,
+            form.threshold,
+            least_to_fire(task.group[name], params),
+            float(scale.min()) / 2**STATE_SHIFT,
             fix="make weights and thresholds of this layer more alike in size",
         )
     yield from _coarse_threshold(name, form, scale)
-    exact = bias * scale
-    gone = (bias != 0) & (np.abs(exact) < 0.5)
-    if gone.any():
-        yield warning(
-            "LOIHI-BIAS-LOST",
-            f"{int(gone.sum())} of {int((bias != 0).sum())} biases round to 0",
-            layer=name,
-            why=f"the largest of them is {np.abs(exact[gone]).max():.3g} integer units a step",
-            fix="smaller weights in this layer leave more room for its biases",
-        )
+    yield from checks.biases_lost(
+        PREFIX,
+        name,
+        task.bias[name] * scale,
+        np.asarray(params["bias_mant"]),
+        fix="smaller weights in this layer leave more room for its biases",
+    )
 
 
 def _coarse_threshold(name: str, form: Neuron, scale: Array) -> Iterator[Finding]:
@@ -57,12 +59,12 @@ def _coarse_threshold(name: str, form: Neuron, scale: Array) -> Iterator[Finding
     counts = exact >= 0.5  # what rounds to 0 is told apart
     if not counts.any():
         return
-    off = np.abs(np.rint(exact) - exact)[counts] / exact[counts]
+    off = np.abs(nearest(exact) - exact)[counts] / exact[counts]
     if (worst := float(off.max())) > COARSE_THRESHOLD:
         at = exact[counts][off.argmax()]
         yield warning(
             "LOIHI-THRESHOLD-COARSE",
-            f"a threshold of {at:.4g} integer units becomes {np.rint(at):.0f}: {worst:.1%} off",
+            f"a threshold of {at:.4g} integer units becomes {nearest(at)}: {worst:.1%} off",
             layer=name,
             why="thresholds are whole multiples of a weight unit",
             fix="let weights be smaller against the threshold, or give the layer more bits or a "
@@ -95,12 +97,12 @@ def range_of(
     seen = None
     if observed is not None:
         seen = float(np.abs(observed.arriving).max(initial=0)) * 2**STATE_SHIFT
-        yield info(
-            "LOIHI-FIT",
-            f"{observed.mismatches:,} places differ from the model's {observed.spikes:,} spikes on "
-            f"the calibration data; the largest input current is {seen:.3g} of {bound:.3g} "
-            "possible",
-            layer=name,
+        yield checks.fit(
+            PREFIX,
+            name,
+            f"{observed.mismatches:,} mismatches",
+            observed.spikes,
+            f"; the largest input current is {seen:.3g} of {bound:.3g} possible",
         )
     if bound <= STATE_LIMIT:
         return

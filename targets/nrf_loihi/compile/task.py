@@ -26,7 +26,7 @@ from ..arithmetic.neurons import runs_on
 from ..arithmetic.rules import LoihiArithmetic
 from ..chip import STATE_SHIFT, Chip
 from .analogue import Reaches
-from .firing import rounded
+from .firing import nearest, rounded
 from .neuron import mantissa_and_exponent
 from .weight_sensitivity import moments
 
@@ -199,7 +199,7 @@ class Task:
             if form.threshold is None:
                 continue
             exact = self.neurons(gain, name) / form.drive * form.threshold
-            off = np.square((np.rint(exact) - exact) / np.maximum(exact, 1e-12))
+            off = np.square((nearest(exact) - exact) / np.maximum(exact, 1e-12))
             total += self.a_channel(off.reshape(len(off), -1).mean(axis=1))
         return total
 

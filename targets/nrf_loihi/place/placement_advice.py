@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from nrf_deploy.compiler import checks
 from nrf_deploy.compiler.place.grid import Grid
 from nrf_deploy.compiler.place.split import tightest
 from nrf_deploy.diagnostics.findings import Finding, error
 from nrf_deploy.ir.program import Population, Program
 
-from ..chip import Chip, tables
+from ..chip import PREFIX, Chip, tables
 from .budgets import Budgets, Use
 
 SHARE_TO_REPORT = 0.05  # of all boxes: smaller layers do not decide whether the program fits
@@ -65,9 +66,11 @@ def findings(
     total = sum(grid.count for grid in grids.values())
     shared = f", even with {chip.neuron_groups} layers on a core" if chip.neuron_groups > 1 else ""
     problems = [
-        error(
-            "LOIHI-CORES",
-            f"the program needs {needed} cores{shared}; {chip.name} has {cores}",
+        checks.cores(
+            PREFIX,
+            f"the program needs {needed} cores{shared}",
+            chip.name,
+            cores,
             why=f"its layers are cut into {total} pieces",
             fix=f"{_boards(chip, needed)}, or make the layers named here smaller",
         )

@@ -49,11 +49,7 @@ from nrf_deploy.ir.program import Population, Program, Sparse, Synapses
 from ..chip import LEAST, MOST
 from .models import MODELS, joins_wires
 
-CODES = Codes(
-    unknown="SPECK-MODEL-UNKNOWN",
-    parameters="SPECK-MODEL-PARAMETERS",
-    synapses="SPECK-SYNAPSE-PARAMETERS",
-)
+CODES = Codes.of("SPECK")
 WIRE: Declared = {"pooling": Parameter(1, 8), "shift": Parameter(0, 2**16)}
 STATES: Mapping[str, tuple[str, ...]] = {name: m.states for name, m in MODELS.items()}
 

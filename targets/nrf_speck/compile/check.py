@@ -1,4 +1,4 @@
-"""What of a legalised network this chip can hold, layer by layer."""
+"""The chip's verdict on a legalised network, layer by layer."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from nrf_deploy.compiler import checks
 from nrf_deploy.compiler.lowering import outputs
+from nrf_deploy.compiler.quantize.neuron import neuron
 from nrf_deploy.diagnostics.findings import Finding, error, warning
 from nrf_deploy.ir.capabilities import unknown
 from nrf_deploy.ir.layer_view import Layers, layers
@@ -14,7 +16,7 @@ from nrf_deploy.ir.network import Network, Node, Output, Pool, Population, Thres
 from nrf_deploy.neurons import Leaky, Spikes
 
 from ..arithmetic.models import DOMAIN, runs_on
-from ..chip import Chip
+from ..chip import PREFIX, Chip
 from ..passes.exact import INSIDE, LEAK, READ
 from ..passes.linear_leak import SHORT, shortest
 from .branches import branches, disagreement, wires
@@ -23,12 +25,13 @@ from .core_units import UnevenError, Unit
 
 
 def check(network: Network, chip: Chip) -> list[Finding]:
+    """Return what the chip cannot hold of a legalised network, for every layer."""
     if foreign := unknown(network, DOMAIN, chip.name):
         return foreign
     view = layers(network)
     findings = [*_structure(network, view)]
     for node in network.nodes:
-        findings += _node(node, network, view)
+        findings += _node(node, network, view, chip)
     faulty: set[str] = set()
     for link in view.links:
         found = list(link_faults(network, view, link, chip))
@@ -47,39 +50,33 @@ def _unmapped(node: Node) -> bool:
 
 
 def _structure(network: Network, view: Layers) -> Iterator[Finding]:
-    def no_population(name: str, what: str) -> Finding:
-        return error(
-            "SPECK-NO-POPULATION",
-            what,
-            layer=name,
-            why="each core ends in neurons, and what leaves it are spikes",
-            fix="end the layer in IF neurons and count their spikes, or merge the connection into "
-            "its neighbour",
-        )
-
-    for name in view.loose:
-        yield no_population(name, "the connection does not lead to one population of neurons")
-    for link in view.links:
-        if any(isinstance(network[t], Output) for t in link.targets):
-            yield no_population(link.name, "the connection leads to an output without neurons")
+    why = "each core ends in neurons, and what leaves it are spikes"
+    fix = (
+        "end the layer in IF neurons and count their spikes, or merge the connection into its "
+        "neighbour"
+    )
+    yield from checks.without_neurons(PREFIX, network, view, why, fix)
     for name in outputs(network, [n for n in view.stops if not isinstance(network[n], Output)]):
         if isinstance(network[name], Pool):
-            yield no_population(name, "the pool leads to an output as well as to neurons")
+            what = "the pool leads to an output as well as to neurons"
+            yield checks.no_population(PREFIX, name, what, why, fix)
+    for link in view.links:
         if link.back:
-            yield error(
-                "SPECK-LOOP",
-                f"the way from {link.source!r} leads back to {', '.join(map(repr, link.targets))}",
-                layer=link.name,
+            yield checks.back(
+                PREFIX,
+                link,
+                ", ".join(map(repr, link.targets)),
+                "closes a loop",
                 why="the chip has no time steps: spikes would chase each other round the loop",
                 fix="train without recurrent connections",
             )
 
 
-def _node(node: Node, network: Network, view: Layers) -> Iterator[Finding]:
+def _node(node: Node, network: Network, view: Layers, chip: Chip) -> Iterator[Finding]:
     if type(node) is Population:
         ran = runs_on(node)
         if ran is None:
-            yield _kind(node, network, view)
+            yield _kind(node, network, view, chip)
         if not view.into(node.name):
             yield error(
                 "SPECK-NO-INPUT",
@@ -97,17 +94,16 @@ def _node(node: Node, network: Network, view: Layers) -> Iterator[Finding]:
                 fix="use layers over (channels, y, x)",
             )
         if ran is not None:
-            yield from _neurons(node, ran[1])
+            yield from _firing(node, ran[1])
+            yield from checks.drive(PREFIX, node.name, neuron(node, network.dt).drive)
             yield from _short(node, network.dt)
     elif type(node) in DOMAIN.explained:
         spikes = type(node) is Threshold
         instead = "IF neurons" if spikes else "no delay: events go straight on"
-        yield error(
-            "SPECK-KIND", f"{node.kind} has no form here", layer=node.name, fix=f"use {instead}"
-        )
+        yield checks.kind(PREFIX, node, chip.name, fix=f"use {instead}")
 
 
-def _kind(node: Population, network: Network, view: Layers) -> Finding:
+def _kind(node: Population, network: Network, view: Layers, chip: Chip) -> Finding:
     feeds = any(link.source == node.name for link in view.links)
     membrane = node.membrane
     if type(membrane) is Leaky and node.spikes:
@@ -128,9 +124,7 @@ def _kind(node: Population, network: Network, view: Layers) -> Finding:
     else:
         why = "neurons here have no filter for their current"
         fix = "train IF neurons, or LIF neurons and --allow " + LEAK
-    return error(
-        "SPECK-KIND", f"{node.kind} has no exact form here", layer=node.name, why=why, fix=fix
-    )
+    return checks.kind(PREFIX, node, chip.name, fix, why)
 
 
 def _short(node: Population, dt: float) -> Iterator[Finding]:
@@ -145,7 +139,7 @@ def _short(node: Population, dt: float) -> Iterator[Finding]:
         )
 
 
-def _neurons(node: Population, rule: Spikes) -> Iterator[Finding]:
+def _firing(node: Population, rule: Spikes) -> Iterator[Finding]:
     worst = float(np.min(rule.threshold))
     if worst <= 0:
         yield error(
@@ -156,26 +150,16 @@ def _neurons(node: Population, rule: Spikes) -> Iterator[Finding]:
             fix="raise it above the reset",
         )
     yield from _after_a_spike(node, rule)
-    for key, unit, factor in node.membrane.numbers():
-        if unit != "input" or np.all(factor > 0):
-            continue
-        yield error(
-            "SPECK-DRIVE",
-            f"{key} is {np.min(factor):.4g}; it must be above 0",
-            layer=node.name,
-            why="weights and thresholds are scaled by it",
-            fix="make r positive and put the sign into the weights",
-        )
 
 
 def _after_a_spike(node: Population, rule: Spikes) -> Iterator[Finding]:
     """Refuse resets and floors whose origin no rewrite could move to 0."""
     if rule.reset == "value" and np.any(rule.reset_to):
-        yield error(
-            "SPECK-RESET-VALUE",
-            f"v_reset is {np.ravel(rule.reset_to)[0]:.4g}; it must be 0",
-            layer=node.name,
-            why="a spike empties a neuron, or takes the threshold off",
+        yield checks.reset_value(
+            PREFIX,
+            node.name,
+            f"{np.ravel(rule.reset_to)[0]:.4g}",
+            why="a spike sets a neuron to 0, or subtracts the threshold",
             fix="train with a reset to 0",
         )
     if rule.floor is not None and np.any(rule.floor > 0):
@@ -205,7 +189,8 @@ def _core(network: Network, view: Layers, name: str, chip: Chip) -> Iterator[Fin
             why="a core has one convolution: features of several sources lie beside each other",
             fix="give them one stride, one size of input, and kernels centred in each other",
         )
-    if not any(_neurons(node, ran[1])):
+    sound = not any(_firing(node, ran[1])) and np.all(neuron(node, network.dt).drive > 0)
+    if sound:
         try:
             Unit.of(network, view, name)
         except UnevenError as what:

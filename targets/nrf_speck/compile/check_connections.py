@@ -1,4 +1,4 @@
-"""What of a connection a core can convolve, number by number."""
+"""Check that a connection fits a core's convolution (kernel, stride, padding)."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from nrf_deploy.compiler import checks
 from nrf_deploy.diagnostics.findings import Finding, error
 from nrf_deploy.ir.layer_view import Layers, Link
 from nrf_deploy.ir.network import Conv, Linear, Network, Node, Output, Pool, Scale
 
-from ..chip import Chip
+from ..chip import PREFIX, Chip
 from ..passes.exact import on_a_wire
 from .branches import as_map, wires
 
@@ -40,15 +41,7 @@ def link_faults(network: Network, view: Layers, link: Link, chip: Chip) -> Itera
         case None:
             yield from _flattened(network, link, source)
     yield from _sizes(network, view, link, chip)
-    weight = getattr(node, "weight", None)
-    if weight is not None and not np.any(weight):
-        yield error(
-            "SPECK-ALL-ZERO",
-            "every weight is zero",
-            layer=link.name,
-            why="the layer can never pass anything on",
-            fix="check that the weights were loaded; remove the layer if it is meant",
-        )
+    yield from checks.all_zero(PREFIX, link)
 
 
 def _flattened(network: Network, link: Link, source: Node) -> Iterator[Finding]:

@@ -18,18 +18,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nrf_deploy.compiler import checks
 from nrf_deploy.compiler.quantize.grid import Grid, compensated, descended, factor
 from nrf_deploy.compiler.quantize.groups import ruled
 from nrf_deploy.compiler.quantize.rule_checks import unheard
 from nrf_deploy.compiler.quantize.rules import Rules
 from nrf_deploy.compiler.quantize.scheme import ConnectionScheme, PopulationScheme, Scheme, whole
-from nrf_deploy.diagnostics.findings import Finding, error, info, warning
+from nrf_deploy.diagnostics.findings import Finding, error
 from nrf_deploy.diagnostics.progress import Progress
 from nrf_deploy.ir.layer_view import Layers, layers
 from nrf_deploy.ir.network import Array, Network, Population
 from nrf_deploy.ir.recording import Recording
 
-from ..chip import LEAST, Chip
+from ..chip import MOST, PREFIX, Chip
 from .branches import Branch, branches, key, rows
 from .core_units import Unit
 from .trial_runs import Fit
@@ -128,7 +129,7 @@ def quantise(
             continue
         counted = core.unit.worth is not None
         gain, held = chosen(core, rules, None if counted else data)
-        findings += said(core, gain, held)
+        findings += losses(core, gain, held)
         for n, weights in held.items():
             connections[n] = ConnectionScheme(np.array(float(gain)), weights, core.bits)
         params = core.unit.params(gain)
@@ -194,61 +195,53 @@ def candidates(just: int, most: int) -> list[int]:
     return sorted({int(g) for g in np.rint(spread)} | {just})
 
 
-def said(core: Core, gain: int, held: Mapping[str, Array]) -> Iterator[Finding]:
-    """What was lost, and what was lost beyond use."""
+def losses(core: Core, gain: int, integers: Mapping[str, Array]) -> Iterator[Finding]:
+    """Report what rounding took from weights and biases, and refuse what is beyond use."""
     low, high = core.grid
-    for name, integers in held.items():
+    for name, rounded in integers.items():
         floats = core.floats[name]
-        if not integers.any():
-            yield error(
-                "SPECK-ALL-ZERO",
-                f"every weight rounds to 0; the largest is {np.abs(floats).max():.3g} of the "
-                f"threshold, which counts {gain} here",
-                layer=name,
-                why="thresholds have 16 bits and weights count whole units of them",
+        lost = list(
+            checks.weights_lost(
+                PREFIX,
+                name,
+                floats * gain,
+                rounded,
+                why=f"it counts in units of the threshold, which has {gain} of them here and 16 "
+                "bits",
                 fix="make the weights larger against the threshold, or those that meet there more "
                 "alike in size",
             )
+        )
+        yield from lost
+        if lost:
             continue
         exact = floats * gain
         clipped = int(((exact > high + 0.5) | (exact < low - 0.5)).sum())
-        off = float(np.linalg.norm(integers / gain - floats)) / float(np.linalg.norm(floats))
+        off = checks.relative_error(floats, rounded / gain)
         if off > 0.5:
             yield error(
                 "SPECK-SATURATES",
-                f"{clipped} of {integers.size} weights end at {low} or {high}: off by {off:.0%}",
+                f"{clipped} of {rounded.size} weights end at {low} or {high}: off by {off:.0%}",
                 layer=name,
                 why=f"the largest is {np.abs(floats).max():.4g} thresholds, and a threshold "
                 f"counts {gain}; biases allow at most {core.unit.most}",
                 fix="train with weights below some 30 thresholds, or with smaller biases",
             )
             continue
-        yield info(
-            "SPECK-WEIGHTS",
-            f"{int(np.abs(integers).max())} is the largest of its integer weights, "
-            f"{int((integers == 0).sum())} of {integers.size} are 0, {clipped} end at the edge; "
-            f"off by {off:.2%}; the threshold is {gain}",
-            layer=name,
-        )
-    yield from _bias_said(core, gain)
+        threshold = f"; the threshold is {gain}"
+        yield checks.weights(PREFIX, name, rounded, off, clipped, threshold)
+    yield from _biases(core, gain)
 
 
-def _bias_said(core: Core, gain: int) -> Iterator[Finding]:
-    exact = core.unit.bias * gain
-    lost = (core.unit.bias != 0) & (np.rint(exact) == 0)
-    if lost.any():
-        yield warning(
-            "SPECK-BIAS-LOST",
-            f"{int(lost.sum())} of {int((exact != 0).sum())} biases round to 0",
-            layer=core.name,
-            why=f"the largest of them is {np.abs(exact[lost]).max():.2g} units a tick",
-            fix="smaller weights in this layer leave its threshold more units",
-        )
-    if np.abs(exact).max(initial=0) > -LEAST:
+def _biases(core: Core, gain: int) -> Iterator[Finding]:
+    exact, integers = core.unit.bias * gain, core.unit.biases(gain)
+    fix = "smaller weights in this layer leave its threshold more units"
+    yield from checks.biases_lost(PREFIX, core.name, exact, integers, fix, per="tick")
+    if np.any(np.abs(exact - integers) > 0.5):
         yield error(
             "SPECK-BIAS-RANGE",
             f"a bias is {np.abs(core.unit.bias).max():.4g} thresholds a step; 16 bits hold "
-            f"{-LEAST / gain:.4g}",
+            f"{MOST / gain:.4g}",
             layer=core.name,
             fix="use smaller biases",
         )

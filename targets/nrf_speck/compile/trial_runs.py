@@ -21,6 +21,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from nrf_deploy.compiler import checks
 from nrf_deploy.diagnostics.findings import Finding, info, warning
 from nrf_deploy.engines.reference import run
 from nrf_deploy.ir.layer_view import Layers
@@ -30,7 +31,7 @@ from nrf_deploy.ir.recording import Recording
 
 from ..arithmetic.kernels import EventsKernels
 from ..arithmetic.rules import EventsRule
-from ..chip import MOST
+from ..chip import MOST, PREFIX
 from ..passes.linear_leak import shortest
 from .branches import Branch, as_map, key
 from .lower_core import core, port
@@ -205,12 +206,8 @@ class Fit:
         """Layers behind it see what it gives from now on."""
         self.chip[name] = got = self.fired(parts, name, params, held)
         wanted = int(self.model[name].value.sum())
-        return info(
-            "SPECK-FIT",
-            f"{int(got.value.sum()):,} spikes event by event, the model's {wanted:,}, on the "
-            "calibration data",
-            layer=name,
-        )
+        measured = f"{int(got.value.sum()):,} spikes event by event"
+        return checks.fit(PREFIX, name, measured, wanted)
 
 
 def _places(r: Recording) -> Array:

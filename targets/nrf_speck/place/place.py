@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from nrf_deploy.compiler import checks
 from nrf_deploy.compiler.place.placement import Piece, Placement
 from nrf_deploy.diagnostics.findings import Finding, TargetError, error, refuse
 from nrf_deploy.ir.program import Program
 
 from ..arithmetic.models import joins_wires
-from ..chip import MEMORIES, Chip
+from ..chip import MEMORIES, PREFIX, Chip
 from ..compile.core_form import Layer, cores
 
 Need = Mapping[str, int]
@@ -103,10 +104,12 @@ def _faults(
     chip: Chip,
 ) -> Iterator[Finding]:
     if len(layers) > chip.cores:
-        yield error(
-            "SPECK-CORES",
-            f"the model has {len(layers)} layers; {chip.name} has {chip.cores} cores",
-            why="each layer of neurons needs one core",
+        yield checks.cores(
+            PREFIX,
+            f"the model has {len(layers)} layers, each of which needs a core",
+            chip.name,
+            chip.cores,
+            why="two layers of neurons cannot share a core",
             fix="train with fewer layers",
         )
     for layer in layers:

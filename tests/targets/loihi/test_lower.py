@@ -39,6 +39,7 @@ from nrf_deploy.neurons import Integrator, Spikes
 from nrf_deploy.verification import Limits
 from nrf_deploy.verification.verify import verify
 from nrf_loihi import target
+from nrf_loihi.arithmetic.neurons import CODES
 from tests.builders.random_networks import networks, random_recording
 
 GAIN = 64.0  # weights are multiples of 1/32 here, and mixed weights are even at 8 bits
@@ -307,8 +308,16 @@ def test_every_problem_is_reported_at_once() -> None:
 
 def test_every_finding_has_its_line_in_the_docs() -> None:
     root = Path(__file__).resolve().parents[3]
-    sources = (root / "targets/nrf_loihi").glob("*.py")
-    codes = {c for f in sources for c in re.findall(r'"(LOIHI-[A-Z-]+)"', f.read_text())}
+    sources = [f.read_text() for f in (root / "targets/nrf_loihi").rglob("*.py")]
+    codes = {c for text in sources for c in re.findall(r'"(LOIHI-[A-Z-]+)"', text)}
+    calls = {c for text in sources for c in re.findall(r"\bchecks\.(\w+)\(", text)}
+    shared = (root / "nrf_deploy/compiler/checks.py").read_text().split("\ndef ")
+    for _ in range(2):  # functions that others call
+        called = [f for f in shared if f.split("(")[0] in calls]
+        calls |= {c for f in called for c in re.findall(r"\b(\w+)\(", f)}
+    for function in called:
+        codes |= {f"LOIHI-{w}" for w in re.findall(r'f"\{prefix\}-([A-Z-]+)"', function)}
+    codes |= set(CODES)
     lines = (root / "docs/loihi.md").read_text()
     assert len(codes) > 30
     assert codes == set(re.findall(r"`(LOIHI-[A-Z-]+)`", lines))
