@@ -89,11 +89,11 @@ def back(prefix: str, link: Link, targets: str, fault: str, why: str, fix: str) 
 
 
 def delay(
-    prefix: str, layer: str, steps: int, longest: int, why: str, fix: str
+    prefix: str, layer: str, steps: int, longest: int, why: str, fix: str, unit: str = "steps"
 ) -> Iterator[Finding]:
     """Refuse a delay of more steps than the longest one of the chip."""
     if steps > longest:
-        what = f"the delay is {steps} steps; expected at most {longest}"
+        what = f"the delay is {steps} steps; expected at most {longest} {unit}"
         yield error(f"{prefix}-DELAY", what, layer=layer, why=why, fix=fix)
 
 

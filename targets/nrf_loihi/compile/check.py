@@ -168,6 +168,7 @@ def _link(link: Link, network: Network, chip: Chip) -> Iterator[Finding]:
         why="each step of a delay is a layer of relays, and a core holds "
         f"{chip.neuron_groups} layers",
         fix="use a larger dt, or a slow neuron in place of the delay",
+        unit="relays of a step each",
     )
     has_bias = exact(node, Conv, Linear) and node.bias is not None and np.any(node.bias)
     for target in link.targets:
