@@ -69,7 +69,7 @@ def test_a_threshold_of_half_a_unit_is_lost(chip: str) -> None:
 
 
 def test_a_threshold_of_one_unit_that_fires_at_it_is_held() -> None:
-    """v >= 1 is v > 0 in whole units: the chip's integer is 0, and nothing is lost."""
+    """V >= 1 is v > 0 in whole units: the chip's integer is 0, and nothing is lost."""
     neurons = IF(name="n", r=full(1), v_threshold=full(1), v_reset=full(0)).with_(fires="at")
     network = chain(weights(), neurons)
     rules = Rules(layers={"w": LayerRules(gain=2.0), "n": LayerRules()})
