@@ -41,7 +41,7 @@ def findings(network: Network, chip: str, word: str, **more: Any) -> list[Findin
 
 
 def ladder() -> Network:
-    """Two populations in a ratio of 10, the slowest of which 12 bits hold 10 % wrong."""
+    """Return two populations in a ratio of 10, the slowest of which 12 bits hold 10 % wrong."""
     return chain(weights(), lif("a", 850.0), weights("u"), lif("b", 85.0))
 
 

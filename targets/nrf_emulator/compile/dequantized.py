@@ -1,4 +1,4 @@
-"""What the integers of a program mean as numbers, before any rounding within a step."""
+"""The numbers that the integers of a program stand for, before any rounding within a step."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from ..arithmetic.rules import parameters
 
 
 def dequantised(program: Program) -> dict[str, Mapping[str, Array]]:
-    found: dict[str, Mapping[str, Array]] = {}
+    numbers: dict[str, Mapping[str, Array]] = {}
     fraction = {}
     for population in program.populations:
         if MODELS[population.model].sends != "what arrives":
             p = parameters(population)
-            found[population.name] = _neurons(population, p)
+            numbers[population.name] = _neurons(population, p)
             fraction[population.name] = int(p["fraction_bits"])
     for s in program.synapses:
         bits = {fraction[t] for t in s.targets if t in fraction}
-        found[s.name] = {"weight": s.weight * 2.0 ** max(bits, default=0)}
-    return found
+        numbers[s.name] = {"weight": s.weight * 2.0 ** max(bits, default=0)}
+    return numbers
 
 
 def _neurons(population: Population, p: Mapping[str, Array]) -> dict[str, Array]:

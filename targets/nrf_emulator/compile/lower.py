@@ -39,7 +39,7 @@ def lower(network: Network, scheme: Scheme, s: Settings) -> tuple[Program, list[
             Port(name=n.name, shape=n.shape, peak=s.largest_payload) for n in network.of(Input)
         ),
         synapses=tuple(
-            made for link in view.links for made in _synapses(network, link, scheme, latency)
+            lowered for link in view.links for lowered in _synapses(network, link, scheme, latency)
         ),
         populations=tuple(populations),
         outputs=leaving,
@@ -55,12 +55,12 @@ def lower(network: Network, scheme: Scheme, s: Settings) -> tuple[Program, list[
         ),
     )
     used = need(program, s)
-    said = info(
+    finding = info(
         "EMULATOR-NEED",
         f"{used['neurons']:,} neurons, {used['weights']:,} weights, {used['memory_bytes']:,} bytes",
         why="weights (a convolution's once) and states, at the bits that the settings give them",
     )
-    return program, [said]
+    return program, [finding]
 
 
 def _population(node: Population, scheme: Scheme, latency: int) -> chip.Population:
@@ -69,16 +69,16 @@ def _population(node: Population, scheme: Scheme, latency: int) -> chip.Populati
 
 
 def _passing(node: Node, s: Settings) -> chip.Population:
-    """A pool that could not be folded, or a delay: what arrives goes on."""
-    held = machine(s)
-    params = {name: held[name] for name in MODELS[PASSING].parameters}
+    """Lower a pool that could not be folded, or a delay: it passes on what arrives."""
+    shared = machine(s)
+    params = {name: shared[name] for name in MODELS[PASSING].parameters}
     return chip.Population(name=node.name, shape=node.shape, model=PASSING, params=params)
 
 
 def _synapses(
     network: Network, link: Link, scheme: Scheme, latency: dict[str, int]
 ) -> Iterator[chip.Synapses]:
-    """One for each length of the way to its targets, and of a delay's elements."""
+    """Yield synapses for each length of the way to the targets, and of a delay's elements."""
     source, weight = network[link.source], scheme.connections[link.name].weight
     params = {"graded": int(type(source) is not Population or not source.spikes)}
     waits = {t: delay(latency, link, t) for t in link.targets}
@@ -86,27 +86,27 @@ def _synapses(
         targets = tuple(t for t in link.targets if waits[t] == steps)
         name = link.name if len(targets) == len(waits) else f"{link.name} (after {steps})"
         ends = {"name": name, "source": link.source, "targets": targets, "delay": steps}
-        made = synapses(link, ends, weight, source.shape, params)
+        lowered = synapses(link, ends, weight, source.shape, params)
         end = network[targets[0]]
-        if type(end) is Delay and isinstance(made, chip.Sparse):
-            yield from _delayed(made, delay_steps(end, network.dt).ravel())
+        if type(end) is Delay and isinstance(lowered, chip.Sparse):
+            yield from _delayed(lowered, delay_steps(end, network.dt).ravel())
         else:
-            yield made
+            yield lowered
 
 
-def _delayed(made: chip.Sparse, more: np.ndarray) -> Iterator[chip.Sparse]:
+def _delayed(lowered: chip.Sparse, more: np.ndarray) -> Iterator[chip.Sparse]:
     for steps in np.unique(more).tolist():
-        here = more[made.row] == steps
-        alone = bool(here.all())
+        here = more[lowered.row] == steps
+        whole = bool(here.all())
         yield chip.Sparse(
-            name=made.name if alone else f"{made.name} (delay {steps})",
-            source=made.source,
-            targets=made.targets,
-            weight=made.weight[here],
-            delay=made.delay + steps,
-            params=made.params,
-            source_shape=made.source_shape,
-            target_shape=made.target_shape,
-            row=made.row[here],
-            column=made.column[here],
+            name=lowered.name if whole else f"{lowered.name} (delay {steps})",
+            source=lowered.source,
+            targets=lowered.targets,
+            weight=lowered.weight[here],
+            delay=lowered.delay + steps,
+            params=lowered.params,
+            source_shape=lowered.source_shape,
+            target_shape=lowered.target_shape,
+            row=lowered.row[here],
+            column=lowered.column[here],
         )

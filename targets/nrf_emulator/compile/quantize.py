@@ -48,7 +48,7 @@ from ..settings import PREFIX, Settings
 from .ranges import Ranges, analogue_inside, per_payload
 from .rounding_loss import losses
 from .units import Unit, anchored_decays, in_ratio, integers
-from .unused_bits import Unused, told, unused
+from .unused_bits import Unused, unused, unused_findings
 
 GAINS = 2.0 ** np.linspace(0.4, -1, 22)  # of the largest gain without clipping
 TRIED = 3  # gains that are run on data
@@ -64,7 +64,10 @@ def quantise(
     progress: Progress,
     own_bits: bool = False,
 ) -> tuple[Scheme, list[Finding]]:
-    """`own_bits`: the user chose them, and is told of weights that cannot use theirs."""
+    """Return the scheme and its findings.
+
+    `own_bits`: the user chose the bits, so weights that cannot use theirs are reported.
+    """
     peak = 1 if calibration is None else int(np.abs(calibration.value).max(initial=1))
     every, ranges = _prepared(network, s, calibration, rules, peak)
     view, units = ranges.view, ranges.units_of
@@ -88,16 +91,16 @@ def quantise(
             continue
         gain = task.chosen(rules)
         weights = task.nearest(gain)
-        held = {}
+        stored = {}
         for link in group.links:
             size = int(np.prod(network[link.targets[0]].shape))
-            held[link.name] = shaped(link, weights[link.name], size)
+            stored[link.name] = shaped(link, weights[link.name], size)
             bits = task.bits[link.name]
-            connections[link.name] = ConnectionScheme(single(gain), held[link.name], bits)
+            connections[link.name] = ConnectionScheme(single(gain), stored[link.name], bits)
         for p in group.populations:
             populations[p.name] = _population(units[p.name], gain, s, ranges)
             lost = list(losses(units[p.name], populations[p.name], s))
-            findings += [*lost, *ranges.judged(p.name, held, s)]
+            findings += [*lost, *ranges.judged(p.name, stored, s)]
             if signals is not None and not any(f.severity == "error" for f in lost):
                 signals.chip[p.name] = task.run(p.name, gain, weights)
                 findings += _fitted(units[p.name], signals)
@@ -106,14 +109,14 @@ def quantise(
     for stop, passed in ranges.units.items():
         if stop not in units:
             populations[stop] = PopulationScheme({}, {"output": single(passed)})
-    findings += told(losing, s) if own_bits else ()
+    findings += unused_findings(losing, s) if own_bits else ()
     return Scheme(connections, populations, rules, 0 if calibration is None else peak), findings
 
 
 def tasks(
     network: Network, s: Settings, calibration: Recording | None, rules: Rules
 ) -> Iterator[Task]:
-    """The groups of layers, each with the gain that weights and thresholds ask for; no spikes."""
+    """Yield each group of layers with the gain that weights and thresholds allow; run no spikes."""
     peak = 1 if calibration is None else int(np.abs(calibration.value).max(initial=1))
     every, ranges = _prepared(network, s, calibration, rules, peak)
     for group in every if not any(ranges.unbounded()) else ():
@@ -136,7 +139,7 @@ def _prepared(
 
 
 def _ones(link: Link, network: Network) -> Array:
-    """What leads to a pool or a delay counts as it is."""
+    """Return weights of 1 for a connection that leads to a pool or a delay."""
     size = int(np.prod(network[link.targets[0]].shape))
     return shaped(link, rows(link, None).astype(np.int64), size)
 
@@ -184,11 +187,11 @@ class Task:
     fixed: bool  # the scheme sets the gain
 
     def grid(self, link: str) -> Grid:
-        most = 2 ** (self.bits[link] - 1) - 1
-        return Grid(1, -most, most)
+        limit = 2 ** (self.bits[link] - 1) - 1
+        return Grid(1, -limit, limit)
 
     def a_channel(self, x: Array) -> Array:
-        """One number a channel, or in all."""
+        """Return one number a channel, or one for all."""
         return x if self.channels else np.array([x.sum()])
 
     def least(self, x: Array) -> Array:
@@ -202,7 +205,7 @@ class Task:
         return {n: self.grid(n).round(w, self.a_row(gain, n)) for n, w in self.floats.items()}
 
     def error(self, gain: Array) -> Array:
-        """Relative squared errors of weights and thresholds, a channel (or in all)."""
+        """Return relative squared errors of weights and thresholds, a channel (or in all)."""
         total = np.zeros(self.channels or 1)
         for name, rounded in self.nearest(gain).items():
             total += self.a_channel(loss(self.floats[name], rounded, self.a_row(gain, name)))
@@ -215,7 +218,7 @@ class Task:
         return total
 
     def limits(self) -> tuple[Array, Array]:
-        """(the gain at which the largest weight just fits, the most that the rest allows)."""
+        """Return the gain at which the largest weight just fits, and the largest for all else."""
         fits, cap = (np.full(self.channels or 1, np.inf) for _ in range(2))
         for name, w in self.floats.items():
             fits = np.minimum(fits, self.least(self.grid(name).largest_gain(w)))
@@ -262,7 +265,7 @@ class Task:
         return total
 
     def run(self, name: str, gain: Array, weights: Weights) -> Array:
-        """(steps, *shape): the outputs of one population, by the normative arithmetic."""
+        """Return (steps, *shape) of one population's outputs, by the normative arithmetic."""
         assert self.signals is not None
         unit = self.units[name]
         total = np.zeros((self.signals.steps, *unit.node.shape), np.int64)
@@ -271,13 +274,13 @@ class Task:
                 own = shaped(link, weights[link.name], total[0].size)
                 total += self.signals.sums(link, own, unit.node.shape)
         params = dict(_population(unit, gain, self.s, self.ranges).params)
-        rules, held = (
+        rules, stored = (
             FixedArithmetic(),
             Held(name=name, shape=unit.node.shape, model=unit.model, params=params),
         )
-        state, out = rules.start(held), np.empty(total.shape, np.int64)
+        state, out = rules.start(stored), np.empty(total.shape, np.int64)
         for t, sums in enumerate(total):
-            out[t], state = rules.step(held, state, sums, t)
+            out[t], state = rules.step(stored, state, sums, t)
         return out
 
     def said(self, gain: Array, weights: Weights) -> Iterator[Finding]:
@@ -299,13 +302,13 @@ class Task:
             )
             off = checks.relative_error(floats, integers / self.a_row(gain, link.name)[:, None])
             yield checks.weights(PREFIX, link.name, integers, off)
-        most = self.limits()[1]
-        if np.any(gain > most * 1.1):
+        limit = self.limits()[1]
+        if np.any(gain > limit * 1.1):
             yield warning(
                 "EMULATOR-GAIN",
                 f"the gain {gain.max():.6g} may take thresholds or states beyond their bits",
                 layer=self.group.links[0].name,
-                why=f"what they hold allows about {most.min():.6g}",
+                why=f"what they hold allows about {limit.min():.6g}",
                 fix="leave the gain out of the scheme, or set a smaller one",
             )
 

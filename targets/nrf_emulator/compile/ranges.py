@@ -1,6 +1,6 @@
-"""How far signals reach on this machine: the bound over all inputs, and what data showed.
+"""Ranges of signals on this machine: the bound over all inputs, and the maximum on data.
 
-What limits a gain: thresholds, resets and potentials must be held, and, where it is known
+A gain has limits: thresholds, resets and potentials must be held, and, where it is known
 what arrives (data, or the bound behind and in layers without spikes), sums and currents too.
 """
 
@@ -33,9 +33,9 @@ from ..settings import PREFIX, RANGES, Settings
 from .units import Unit
 
 ROOM = 0.9
-"""Of a range is used: the rest is for rounded weights."""
+"""Share of a range that is used: the rest is for rounded weights."""
 ROOM_SHARE = 4
-"""One of so many bits of a potential is for what lies beyond the threshold (far below rest, as
+"""One of this many bits of a potential is for what lies beyond the threshold (far below rest, as
 a rule), where the bound over all inputs is further away than that."""
 CALIBRATE = "calibrate on typical data (--calibrate), or "
 LIKE_DATA = "nothing, for input like the data; for denser input "
@@ -80,14 +80,14 @@ class Ranges:
         return self
 
     def _first(self, stop: str, peak: int) -> float:
-        """Before its sources are known: what matters in loops, which hold spikes only."""
+        """Return a stop's peak before its sources are known: in loops, which hold spikes only."""
         node = self.network[stop]
         if type(node) is SumPool:
             return float(np.prod(node.window))
         return peak if type(node) is Input else 1
 
     def bound(self, stop: str, weights: Mapping[str, Array] | None = None) -> Array:
-        """The largest sums, of floats, or of these integers and payloads."""
+        """Return the largest sums, of floats, or of these integers and payloads."""
         shape = self.network[stop].shape
         total = np.zeros(shape)
         for link in self.view.into(stop):
@@ -99,7 +99,7 @@ class Ranges:
         return total
 
     def _value(self, name: str) -> Array:
-        """|v| cannot exceed the larger of its start and the steady state of the largest input."""
+        """Return a bound of |v|: its start, or the steady state of the largest input."""
         unit = self.units_of[name]
         form = unit.form
         pushed = form.drive * self.sums[name].allowed / np.where(
@@ -124,24 +124,24 @@ class Ranges:
     # --- what limits a gain --------------------------------------------------
 
     def cap(self, name: str, s: Settings) -> Array:
-        """The largest gain, a neuron."""
+        """Return the largest gain, a neuron."""
         return np.asarray(np.minimum.reduce(list(self.caps(name, s).values())))
 
     def caps(self, name: str, s: Settings) -> dict[str, Array]:
-        """The largest gain that each part of the machine allows, a neuron."""
+        """Return the largest gain that each part of the machine allows, a neuron."""
         unit = self.units_of[name]
         form, fraction = unit.form, 2**s.fraction_bits
-        held = np.maximum(np.abs(form.first), np.abs(unit.rest) + np.abs(unit.bias))
+        values = np.maximum(np.abs(form.first), np.abs(unit.rest) + np.abs(unit.bias))
         caps = {}
         if form.threshold is not None:
             size = np.abs(form.threshold)
             caps["threshold"] = over(form.drive * (s.largest_threshold - 1) / fraction, size)
             reach = np.minimum(self._value(name), 2 ** (s.state_bits / ROOM_SHARE) * size)
             highest = size + unit.lift(reach)
-            held = np.maximum.reduce([held, 2 * size, np.abs(unit.v_reset), reach, highest])
+            values = np.maximum.reduce([values, 2 * size, np.abs(unit.v_reset), reach, highest])
         else:
-            held = np.maximum(held, self.values[name].allowed)
-        caps["potential"] = over(form.drive * s.largest_state / fraction, held)
+            values = np.maximum(values, self.values[name].allowed)
+        caps["potential"] = over(form.drive * s.largest_state / fraction, values)
         arriving = self.arriving(name)
         if arriving is not None:
             caps["sum"] = over(np.asarray(s.largest_sum), arriving)
@@ -150,7 +150,7 @@ class Ranges:
         return {part: np.asarray(ROOM * cap) for part, cap in caps.items()}
 
     def arriving(self, name: str) -> Array | None:
-        """What must be held of what arrives; None where nothing is known but a far bound."""
+        """Return the sums that a neuron must hold; None where only a far bound is known."""
         graded = any(
             analogue(self.network, s) for s in (name, *(k.source for k in self.view.into(name)))
         )
@@ -159,8 +159,10 @@ class Ranges:
     # --- payloads --------------------------------------------------------------
 
     def sent(self, name: str, scale: Array, s: Settings) -> tuple[Array, Array]:
-        """(shift, payload units of a float unit) of a layer that sends its potential: a neuron
-        with a slow tau counts more units of v, and takes more of them off."""
+        """Return the shift and the payload units of a float unit of a layer that sends its v.
+
+        A neuron with a slow tau counts more units of v, and shifts more of them out.
+        """
         largest = np.maximum(scale * float(self.values[name].allowed.max(initial=0)), 1)
         levels = min(self._levels(name, s), default=s.largest_payload)
         wanted = np.rint(np.log2(largest / levels))
@@ -175,14 +177,16 @@ class Ranges:
         return shift, unit
 
     def _levels(self, name: str, s: Settings) -> Iterator[float]:
-        """How many payload units the largest value should be, for each link behind, with the
-        largest gain that the layer there allows."""
+        """Yield the payload units of the largest value that each link behind asks for.
+
+        The gain is the largest that the layer there allows.
+        """
         for link in self._behind(name):
             gain = min(float(self.cap(t, s).min()) for t in link.targets)
             yield payload_levels(link, gain, self.values[name], s.largest_weight)
 
     def _behind(self, name: str) -> Iterator[Link]:
-        """The links to the next neurons, seen through what only passes a payload on."""
+        """Yield the links to the next neurons, seen through what only passes a payload on."""
         for link in self.view.links:
             if link.source == name and link.targets[0] in self.units_of:
                 yield link
@@ -192,7 +196,7 @@ class Ranges:
     # --- after rounding ----------------------------------------------------------
 
     def judged(self, name: str, weights: Mapping[str, Array], s: Settings) -> Iterator[Finding]:
-        """Are payloads coarse? Can sums or currents leave their range?"""
+        """Report coarse payloads, and sums or currents that can leave their range."""
         yield from self._coarse(name)
         unit = self.units_of[name]
         bound = float(self.bound(name, weights).max(initial=0))
@@ -208,19 +212,19 @@ class Ranges:
             parts.append((who, top, s.largest_state, "state_bits", s.state_bits))
         beyond = [part for part in parts if part[1] > part[2]]
         if not beyond:
-            sums, current = (f"{value:.4g} of {most}" for _, value, most, *_ in parts[:2])
+            sums, current = (f"{value:.4g} of {limit}" for _, value, limit, *_ in parts[:2])
             what = f"over all inputs sums reach {sums}, input {current}"
             yield info("EMULATOR-RANGE", what, layer=name)
             return
         does = "wraps" if s.overflow == "wrap" else "saturates"
-        told = (
-            f"{who} would be {value:,.0f}, {bits} {key} hold {most:,}: it {does}"
-            for who, value, most, key, bits in beyond
+        texts = (
+            f"{who} would be {value:,.0f}, {bits} {key} hold {limit:,}: it {does}"
+            for who, value, limit, key, bits in beyond
         )
         seen = self.sums[name].seen is not None
         yield warning(
             "EMULATOR-RANGE",
-            f"if every input fires at once {'; '.join(told)}",
+            f"if every input fires at once {'; '.join(texts)}",
             layer=name,
             why=f"room is kept for {MARGIN} times what the calibration data show, not for any input"
             if seen
@@ -257,7 +261,7 @@ class Ranges:
 
 
 def _more_bits(beyond: Sequence[tuple[str, float, int, str, int]], otherwise: str) -> str:
-    """`otherwise`, or the bits that would hold this where a machine can have them."""
+    """Return `otherwise`, and the bits that would hold this where a machine can have them."""
     needed = {key: ceil(value).bit_length() + 1 for _, value, _, key, _ in beyond}
     wide = " and ".join(f"{key} to at least {bits}" for key, bits in needed.items())
     enough = f"set {wide} (enough for these weights and fraction_bits)"
@@ -267,7 +271,7 @@ def _more_bits(beyond: Sequence[tuple[str, float, int, str, int]], otherwise: st
 
 
 def _passed(unit: Array, shape: tuple[int, ...]) -> Array:
-    """The same unit behind a pool or a delay; only one that does not vary has a pool's shape."""
+    """Return the unit behind a pool or a delay; only a constant one fits a pool's shape."""
     if unit.shape == shape:
         return unit
     each = unit.reshape(len(unit), -1)[:, :1]
@@ -275,8 +279,7 @@ def _passed(unit: Array, shape: tuple[int, ...]) -> Array:
 
 
 def per_payload(ranges: Ranges, link: Link, rows: Array) -> Array | None:
-    """Rows of float weights for what the source sends; None where one weight would need
-    several values."""
+    """Return rows of float weights for payloads; None where one weight needs several values."""
     unit = ranges.units.get(link.source)
     if unit is None:
         return rows

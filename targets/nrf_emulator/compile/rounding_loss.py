@@ -66,8 +66,8 @@ def _amounts(unit: Unit, params: dict[str, np.ndarray], scale: np.ndarray) -> It
 
 
 def _beyond(unit: Unit, scheme: PopulationScheme, s: Settings) -> Iterator[Finding]:
-    held = words(MODELS[unit.model].parameters)
-    limits = dict.fromkeys(held, (s.largest_state, "state_bits"))
+    names = words(MODELS[unit.model].parameters)
+    limits = dict.fromkeys(names, (s.largest_state, "state_bits"))
     limits["vth"] = s.largest_threshold, "threshold_bits" if s.threshold_bits else "state_bits"
     for name, (limit, bits) in limits.items():
         largest = int(np.abs(np.asarray(scheme.params.get(name, 0))).max(initial=0))

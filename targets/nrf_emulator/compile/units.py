@@ -35,8 +35,7 @@ from ..settings import PREFIX, Settings
 
 @dataclass(frozen=True, eq=False)
 class Unit:
-    """A population, its model here, its form, and what its layers' biases add: in floats, a
-    neuron."""
+    """A population, its model here, its form, and the biases of its layers in floats."""
 
     node: Population
     dt: float
@@ -67,7 +66,7 @@ class Unit:
 
     @property
     def current_drive(self) -> Array:
-        """What one unit of the current adds to v in a step."""
+        """The amount that one unit of the current adds to v in a step."""
         membrane = self.node.membrane
         if type(membrane) is not CurrentLeaky:
             raise TypeError(f"{self.node.name!r} has no current with a memory")
@@ -98,7 +97,7 @@ class Unit:
 
     @property
     def fires_at(self) -> bool:
-        """Does a potential that meets its threshold exactly spike?"""
+        """True if a potential that meets its threshold exactly spikes."""
         return self.firing is not None and self.firing.fires == "at"
 
     @property
@@ -150,7 +149,7 @@ class Unit:
 
 
 def in_ratio(units: Mapping[str, Unit], s: Settings, rules: Rules) -> dict[str, Unit]:
-    """Those whose decays are anchored, with these; all else follows from the model's own."""
+    """Return the units with anchored decays; all else follows from the model's own."""
     decay = {name: u.form.decay for name, u in units.items() if rules.anchored(name)}
     return {
         name: replace(units[name], form=replace(units[name].form, decay=k))
@@ -178,7 +177,7 @@ def anchored_decays(unit: Unit, s: Settings, rules: Rules) -> Iterator[Finding]:
 
 
 def machine(s: Settings) -> dict[str, int]:
-    """What the settings say of every population."""
+    """Return the parameters that every population has from the settings."""
     return {
         "decay_bits": s.decay_bits,
         "state_bits": s.state_bits,
@@ -190,7 +189,7 @@ def machine(s: Settings) -> dict[str, int]:
 
 
 def integers(unit: Unit, gain: Array, s: Settings) -> dict[str, Array | int]:
-    """Every parameter of the population but `wait` and the payload's; none is clipped."""
+    """Return every parameter of the population but `wait` and the payload's; none is clipped."""
     form, scale = unit.form, unit.scale(gain, s)
 
     def whole(x: Array) -> Array:
@@ -228,8 +227,10 @@ def _leak(unit: Unit, whole: Any, s: Settings) -> dict[str, Array]:
 
 
 def started(p: Mapping[str, Any], first: Array, late: Array) -> Array:
-    """A start whose first leak leads to where `first` would, less `late`: found near the
-    quotient, since a leak is nearly a factor. Where there is none, the nearest."""
+    """Return a start whose first leak leads to where `first` would, less `late`.
+
+    It lies near the quotient, since a leak is nearly a factor. Where none fits, the nearest.
+    """
     usual = {"decay": 0, "leak": 0, "rest": 0}
     q = {k: np.asarray(v, np.int64) for k, v in {**usual, **p}.items()}
     target = leaked(q, first) - late

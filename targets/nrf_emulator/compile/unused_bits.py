@@ -44,7 +44,7 @@ class Unused:
         return max(self.bits - self.lost, 0.0)
 
     def full(self, s: Settings) -> str:
-        """Which part of the machine is full, in words."""
+        """Return in words which part of the machine is full."""
         by = "" if self.seen else ", if every input fires at once (no calibration data)"
         if self.part == "sum":
             return f"larger weights would make sums too large for {s.sum_bits} sum_bits{by}"
@@ -55,7 +55,7 @@ class Unused:
         return f"larger weights would make {what} too large for {bits} {key}{of}{by}"
 
     def fraction(self, s: Settings) -> int:
-        """The fraction_bits with which these weights could use as many bits as the sums allow."""
+        """Return the fraction_bits with which these weights could use the bits that sums allow."""
         return max(s.fraction_bits - ceil(self.lost - max(self.to_sums, FEW)), 0)
 
     def way_out(self, s: Settings) -> str:
@@ -92,23 +92,23 @@ def unused(task: Task) -> Unused | None:
 
 
 def _bits(fits: np.ndarray, cap: np.ndarray) -> float:
-    """By how many bits the cap is below what fits, in the middle one of the channels."""
+    """Return by how many bits the cap is below what fits, in the median channel."""
     finite = np.isfinite(fits) & (fits > 0) & (cap > 0)
     return float(np.median(np.log2(fits[finite] / cap[finite]))) if finite.any() else 0.0
 
 
-def told(losing: Sequence[Unused], s: Settings) -> Iterator[Finding]:
-    """One warning for the machine, about the layer that loses most."""
+def unused_findings(losing: Sequence[Unused], s: Settings) -> Iterator[Finding]:
+    """Yield one warning for the machine, about the layer that loses most."""
     if not losing:
         return
-    worst = max(losing, key=lambda found: found.lost)
-    most = 2 ** (worst.bits - 1) - 1
-    largest = most * 2**-worst.lost
+    worst = max(losing, key=lambda losses: losses.lost)
+    limit = 2 ** (worst.bits - 1) - 1
+    largest = limit * 2**-worst.lost
     beside = f"; in {len(losing)} layers some bits are lost" if len(losing) > 1 else ""
     yield warning(
         COARSE,
         f"the weights use {worst.used:.1f} of {worst.bits} bits: up to about "
-        f"{largest:,.{0 if largest >= 10 else 1}f} of {most:,}{beside}",
+        f"{largest:,.{0 if largest >= 10 else 1}f} of {limit:,}{beside}",
         layer=worst.layer,
         why=worst.full(s),
         fix=worst.way_out(s),
@@ -116,9 +116,9 @@ def told(losing: Sequence[Unused], s: Settings) -> Iterator[Finding]:
 
 
 def chosen(tasks: Iterable[Task], s: Settings) -> tuple[int, Finding]:
-    """The most fraction_bits, up to those of `s`, with which all weights can use their bits."""
-    found = (unused(task) for task in tasks if not task.fixed)
-    losing = [one for one in found if one is not None and one.fraction(s) < s.fraction_bits]
+    """Return the most fraction_bits, up to those of `s`, with which weights use their bits."""
+    losses = (unused(task) for task in tasks if not task.fixed)
+    losing = [one for one in losses if one is not None and one.fraction(s) < s.fraction_bits]
     if not losing:
         why = f"with the preset's {s.fraction_bits} all layers can use their {s.weight_bits} bits"
         return s.fraction_bits, info(CHOSEN, _choice(s.fraction_bits), why=why)

@@ -61,7 +61,7 @@ Rates = Mapping[str, Mapping[str, Array | int]]
 
 @dataclass(eq=False)
 class Reaches:
-    """How far analogue layers (`value`), and what arrives at them and behind them, reach.
+    """Ranges of analogue layers (`value`), and of the sums at them and behind them.
 
     `peaks` holds what each stop sends at most, in the model's units; `units` the payload
     units of one float unit, once a layer's gain is known.
@@ -115,7 +115,7 @@ class Reaches:
         return total
 
     def _value(self, name: str) -> Array:
-        """|v| cannot exceed the larger of its start and the steady state of the largest input."""
+        """Return a bound of |v|: its start, or the steady state of the largest input."""
         form, rate = self.forms[name], self.rates[name]
         steady = np.abs(constant(self.view, name, form))
         pushed = form.drive * self.arrives[name].allowed / _memory(rate["du"]) + steady
@@ -124,7 +124,7 @@ class Reaches:
         return np.maximum(np.abs(form.first), np.where(pushed > 0, steady, 0.0))
 
     def cap(self, name: str) -> Array | None:
-        """The largest gain, a neuron, with which neither current nor potential overflows."""
+        """Return the largest gain, a neuron, with which neither current nor potential overflows."""
         if name not in self.arrives:
             return None
         form = self.forms[name]
@@ -134,7 +134,7 @@ class Reaches:
         return ROOM * cap
 
     def unbounded(self, name: str) -> Iterator[Finding]:
-        """An integrator whose sum has no bound, and no data to say how far it goes."""
+        """Refuse an integrator whose sum has no bound, where no data show its range."""
         if name in self.value and not np.isfinite(self.value[name].allowed).all():
             yield error(
                 "LOIHI-LI-UNBOUNDED",
@@ -148,7 +148,7 @@ class Reaches:
     # --- payloads ----------------------------------------------------------
 
     def payload(self, name: str, scale: Array) -> dict[str, Array]:
-        """`shift` and `unit` of an analogue layer, whose float unit of v is `scale` integers."""
+        """Return `shift` and `unit` of a layer whose float unit of v is `scale` integers."""
         scale = np.broadcast_to(scale, self.network[name].shape)
         if not feeds_on(self.view, name):
             return {"shift": np.zeros(scale.shape, np.int64), "unit": scale}
@@ -160,8 +160,7 @@ class Reaches:
         return {"shift": shift, "unit": self.units[name]}
 
     def _levels(self, link: Link, name: str) -> float:
-        """How many payload units the largest value should be, with the largest gain that the
-        targets allow."""
+        """Return the payload units of the largest value, at the largest gain of the targets."""
         gains = []
         for target in link.targets:
             form, cap = self.forms[target], self.cap(target)
@@ -171,7 +170,7 @@ class Reaches:
         return payload_levels(link, min(gains, default=1.0), self.value[name], LARGEST_WEIGHT)
 
     def per_payload(self, link: Link, rows: Array) -> Array:
-        """Rows of float weights, for what the source sends instead of the model's value."""
+        """Return rows of float weights for the payloads that stand for the model's values."""
         unit = self.units.get(link.source)
         if unit is None:
             if analogue(self.network, link.source):
@@ -193,12 +192,12 @@ class Reaches:
         raise TargetError(checks.graded_units(PREFIX, link.source, link.name))
 
     def sent(self, name: str, values: Array) -> Array:
-        """The model's values of a layer as payloads."""
+        """Return the model's values of a layer as payloads."""
         unit = self.units.get(name)
         return values if unit is None else np.rint(values * unit).astype(np.int64)
 
     def _payload_said(self, name: str, shift: Array) -> Iterator[Finding]:
-        """How a payload looks."""
+        """Report the payload of a layer."""
         if name not in self.units:
             return
         levels = float((self.units[name] * self.value[name].allowed).max())
@@ -220,7 +219,7 @@ class Reaches:
         scale: Array,
         params: Mapping[str, Array | int],
     ) -> Iterator[Finding]:
-        """Can the integers overflow? The bound over all inputs, and what the data showed."""
+        """Report whether the integers can overflow, by the bound over all inputs and the data."""
         if name not in self.value:
             return
         yield from self._payload_said(name, np.asarray(params["shift"]))
@@ -234,22 +233,22 @@ class Reaches:
         leak = np.broadcast_to(np.asarray(params["dv"]) / 4096, shape)
         v = np.divide(u + bias, leak, out=np.full(shape, np.inf), where=leak > 0)
         v = float(np.where(u + bias > 0, v, 0).max())
-        said = f"|v| is {reach}; as integers at most {v:.4g} of {VTH_MAX << STATE_SHIFT}"
+        what = f"|v| is {reach}; as integers at most {v:.4g} of {VTH_MAX << STATE_SHIFT}"
         if v < VTH_MAX << STATE_SHIFT and u.max() <= STATE_LIMIT:
-            yield info("LOIHI-LI-RANGE", said + ": it can never spike", layer=name)
+            yield info("LOIHI-LI-RANGE", what + ": it can never spike", layer=name)
         elif reach.seen is not None:
             yield warning(
                 "LOIHI-LI-RANGE",
-                said,
+                what,
                 layer=name,
                 why=f"a potential that reaches its limit starts again at 0; {MARGIN} times what "
                 "the calibration data show is kept free",
-                fix="calibrate on the liveliest input that is to be expected",
+                fix="calibrate on the densest input that you expect",
             )
         else:
             yield error(
                 "LOIHI-LI-RANGE",
-                said,
+                what,
                 layer=name,
                 why="a potential that reaches its limit would start again at 0",
                 fix="give typical input with --calibrate, or use a smaller fan-in or tau",
@@ -267,5 +266,5 @@ def _order(link: Link) -> Finding:
 
 
 def _memory(du: Array | int) -> Array:
-    """The part of a current that is lost in a step."""
+    """Return the part of a current that is lost in a step."""
     return np.asarray((np.asarray(du) + 1) / 4096)

@@ -172,8 +172,8 @@ def _link(link: Link, network: Network, chip: Chip) -> Iterator[Finding]:
     )
     has_bias = exact(node, Conv, Linear) and node.bias is not None and np.any(node.bias)
     for target in link.targets:
-        fed = network[target]
-        if has_bias and type(fed) is Population and type(fed.membrane) is CurrentLeaky:
+        end = network[target]
+        if has_bias and type(end) is Population and type(end.membrane) is CurrentLeaky:
             yield error(
                 "LOIHI-CURRENT-BIAS",
                 f"the connection has a bias, and {target!r} filters its input current",

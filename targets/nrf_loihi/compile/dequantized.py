@@ -1,4 +1,4 @@
-"""What the integers of a program mean as numbers, before any rounding within a step.
+"""The numbers that the integers of a program stand for, before any rounding within a step.
 
 A weight w adds w * 2^(6 + weight_exp) to u; a threshold is one of v >> 6; decays are 4096ths.
 """
@@ -20,19 +20,19 @@ from ..chip import STATE_SHIFT
 
 def dequantised(program: Program) -> dict[str, Mapping[str, Array]]:
     rules = LoihiArithmetic()
-    found: dict[str, Mapping[str, Array]] = {}
+    numbers: dict[str, Mapping[str, Array]] = {}
     for s in program.synapses:
         exponent = 0 if isinstance(s, Conv) else int(s.params.get("weight_exp", 0))
-        found[s.name] = {"weight": rules.held(s) * 2.0 ** (STATE_SHIFT + exponent)}
+        numbers[s.name] = {"weight": rules.held(s) * 2.0 ** (STATE_SHIFT + exponent)}
     for p in program.populations:
         if MODELS[p.model].runs:
             wraps = all(isinstance(s, Conv) for s in program.into(p.name))
-            found[p.name] = _neurons(p, LIMIT if wraps else 2**31)
-    return found
+            numbers[p.name] = _neurons(p, LIMIT if wraps else 2**31)
+    return numbers
 
 
 def _neurons(population: Population, sums: int) -> dict[str, Array]:
-    """The sum of several convolutions is wider than each, which wraps: that is not in here."""
+    """Return the numbers; a sum of convolutions is wider than each, and its wrap is left out."""
     p = parameters(population)
     amounts = {
         "bias": np.asarray(shift(p["bias_mant"], p["bias_exp"]), np.float64),

@@ -30,7 +30,7 @@ LARGEST = 7
 
 
 def exponents(task: Task, fixed: Mapping[str, int], gain: float | None) -> dict[str, int]:
-    """One for each link; `fixed` are those that the user names, and `gain`, where he does."""
+    """Return the exponent of each link; `fixed` and `gain` are those of the user's scheme."""
     free = [k.name for k in task.group.links if k.name not in fixed and task.floats[k.name].any()]
     chosen = {k.name: 0 for k in task.group.links} | dict(fixed)
     if len(task.group.links) < 2 or not free:
@@ -41,18 +41,18 @@ def exponents(task: Task, fixed: Mapping[str, int], gain: float | None) -> dict[
         return chosen | {n: int(np.clip(e, 0, LARGEST)) for n, e in least.items()}
     every = np.array([f for n, f in fits.items() if task.floats[n].any()])
     finest = np.where(np.isfinite(every), every, 0).max(axis=0)
-    most = np.minimum(largest(task)[1], _room(task))
+    limit = np.minimum(largest(task)[1], _room(task))
     for name in free:
         both = np.isfinite(fits[name]) & (finest > 0)
         wanted = np.median(np.log2(finest[both] / fits[name][both]))
-        allowed = np.log2(most[both] / fits[name][both]).min()
+        allowed = np.log2(limit[both] / fits[name][both]).min()
         chosen[name] = int(np.clip(np.floor(min(wanted, allowed) + 1e-9), 0, LARGEST))
     spare = 0 if fixed else min(chosen[n] for n in free)
     return {n: e - spare if n in free else e for n, e in chosen.items()}
 
 
 def in_steps(grid: Grid, exponent: int) -> Grid:
-    """The same grid in steps of 2^exponent."""
+    """Return the same grid in steps of 2^exponent."""
     return Grid(grid.step << exponent, grid.low << exponent, grid.high << exponent)
 
 
@@ -64,7 +64,7 @@ def _fits(task: Task, name: str) -> Array:
 
 
 def _room(task: Task) -> Array:
-    """The gain, a channel, up to which no input at all can make a current wrap; with data,
+    """Return the gain, a channel, up to which no input can make a current wrap; with data,
     none that is MARGIN times as large as what was seen."""
     smallest = np.full(task.channels or 1, np.inf)
     for name, form in task.forms.items():
@@ -81,7 +81,7 @@ def _room(task: Task) -> Array:
 
 
 def _seen(task: Task, name: str) -> Array:
-    """The largest sum on the data for a gain of 1, a channel."""
+    """Return the largest sum on the data for a gain of 1, a channel."""
     gain = largest(task)[0]
     peaks = np.abs(task.arriving(name, task.nearest(gain))).max(axis=0)
     seen = peaks.reshape(len(peaks), -1).max(axis=1)
@@ -89,7 +89,7 @@ def _seen(task: Task, name: str) -> Array:
 
 
 def _most(task: Task, link: Link) -> float:
-    """What a weight of this link is multiplied by, at most."""
+    """Return the largest value that a weight of this link is multiplied by."""
     sent = np.abs(task.reaches.sent(link.source, task.reaches.peaks[link.source])).max()
     window = np.prod(link.node.window) if exact(link.node, SumPool, AvgPool) else 1
     return float(sent * window)

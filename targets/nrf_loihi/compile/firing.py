@@ -52,7 +52,7 @@ def least_to_fire(node: Node, params: Params) -> Array:
 
 
 def _whole(params: Params) -> Array:
-    """Where v moves in whole units."""
+    """Return True for neurons whose v moves in whole units."""
     p = {key: np.asarray(value) for key, value in params.items()}
     steps = [p["bias_mant"] << p["bias_exp"], p["v0"]]
     whole = (p["dv"] == 0) & (p["du"] == 4095)
@@ -61,8 +61,8 @@ def _whole(params: Params) -> Array:
     return np.asarray(whole)
 
 
-def said(node: Node, cells: Cells) -> Iterator[Finding]:
-    """Whether v can meet its threshold without firing, as the model's would."""
+def findings(node: Node, cells: Cells) -> Iterator[Finding]:
+    """Report neurons whose v can meet its threshold without firing, as the model's would."""
     if not fires_at(node) or (whole := _whole(cells.params)).all():
         return
     leaks = np.all((np.asarray(cells.params["dv"]) > 0) | whole)

@@ -1,4 +1,4 @@
-"""Where a population starts, so that its bias and its input are in step.
+"""The start of a population, so that its bias and its input are in step.
 
 A population with latency L stands still in the model while the chip's bias already works
 for L steps. It must start where those L steps lead to the model's first potential.
@@ -23,7 +23,7 @@ FORGOTTEN = 3  # time constants, after which a leak has left a twentieth
 
 
 def before(decayed: Array, bias: Array, keep: Array, latency: int) -> Array:
-    """The potential to start from.
+    """Return the potential to start from.
 
     `decayed` is the model's first potential after the decay of its first step. A step is
     v -> shr0(v * keep) + bias; since keep <= 4096, shr0 takes every integer as a value, so
@@ -48,7 +48,7 @@ def _held(v: Array) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Start:
-    """What a population does before the model's first step."""
+    """The behaviour of a population before the model's first step."""
 
     population: Population
     latency: int
@@ -56,7 +56,7 @@ class Start:
     feeds_on: bool
 
     def said(self) -> Iterator[Finding]:
-        """Does the start lead to the model's first potential, and does nothing leave early?"""
+        """Report a start that misses the model's first potential, or sends something early."""
         p = {key: np.asarray(value) for key, value in self.population.params.items()}
         keep, bias = 4096 - p["dv"], p["bias_mant"] << p["bias_exp"]
         v = np.broadcast_to(p["v0"], self.population.shape)
@@ -97,7 +97,7 @@ class Start:
         )
 
     def _wrong(self, code: str, what: str, where: Array, dv: Array, smaller: str) -> Finding:
-        """Only a leak brings a potential back that starts wrong."""
+        """Return a finding: an error where no leak brings a wrong start back."""
         why = (
             f"its bias works from the first step, its input comes {self.latency} steps later; "
             "the start that makes up for it cannot be held"

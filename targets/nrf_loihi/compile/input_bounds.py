@@ -1,4 +1,4 @@
-"""How large an input may be.
+"""The largest input that a program takes.
 
 A payload may have 24 bits, but so have the currents that it drives. The largest input that
 cannot make one wrap, whatever else arrives, follows from the integers alone; recorded data
@@ -33,7 +33,7 @@ class Line:
 
 
 def with_peak(program: Program, seen: int, chip: Chip) -> tuple[Program, list[Finding]]:
-    """The program with its ports' range. `seen` is the largest input of the calibration data."""
+    """Return the program with its ports' range; `seen` is the largest calibration input."""
     if not chip.graded_bits:
         return _with_ports(program, 1, 0), []
     safe, layer = min(_limits(program), default=(chip.largest_payload, None))
@@ -46,8 +46,8 @@ def with_peak(program: Program, seen: int, chip: Chip) -> tuple[Program, list[Fi
     else:
         why = "from larger ones a state of 24 bits could overflow, if all came at once"
     fix = "for larger input compile with --calibrate and a recording that holds it"
-    said = info("LOIHI-INPUT-PEAK", what, layer=layer, why=why, fix=fix)
-    return _with_ports(program, peak, -peak), [said]
+    finding = info("LOIHI-INPUT-PEAK", what, layer=layer, why=why, fix=fix)
+    return _with_ports(program, peak, -peak), [finding]
 
 
 def _with_ports(program: Program, peak: int, lowest: int) -> Program:
@@ -56,7 +56,7 @@ def _with_ports(program: Program, peak: int, lowest: int) -> Program:
 
 
 def _limits(program: Program) -> Iterator[tuple[int, str]]:
-    """(the largest input with which this population cannot overflow, its name)."""
+    """Return the largest input with which this population cannot overflow, and its name."""
     ports = {p.name: p for p in program.ports}
 
     @cache
@@ -68,10 +68,10 @@ def _limits(program: Program) -> Iterator[tuple[int, str]]:
         sends = MODELS[population.model].sends
         if sends == "what arrives":
             return arriving(name)
-        most = np.ones(population.shape, np.int64)
+        limit = np.ones(population.shape, np.int64)
         if sends == "potential":
-            most = most * (VTH_MAX << STATE_SHIFT) >> population.params["shift"]
-        return Line(most.ravel(), np.zeros(population.size, np.int64))
+            limit = limit * (VTH_MAX << STATE_SHIFT) >> population.params["shift"]
+        return Line(limit.ravel(), np.zeros(population.size, np.int64))
 
     @cache
     def arriving(name: str) -> Line:
@@ -108,16 +108,16 @@ def _room(population: Population) -> Array:
     return np.asarray(room)
 
 
-def _through(s: Synapses, most: Array) -> Array:
-    """The largest sums that values of up to `most` can make."""
-    most = most.astype(np.int64)
+def _through(s: Synapses, limit: Array) -> Array:
+    """Return the largest sums that values of up to `most` can make."""
+    limit = limit.astype(np.int64)
     if isinstance(s, Conv):
-        return correlate(s, np.abs(s.weight), most).ravel()
-    held = np.abs(held_weights(s.weight, sign_mode(s), int(s.params.get("num_weight_bits", 8))))
+        return correlate(s, np.abs(s.weight), limit).ravel()
+    stored = np.abs(held_weights(s.weight, sign_mode(s), int(s.params.get("num_weight_bits", 8))))
     if isinstance(s, Dense):
-        total = held @ most
+        total = stored @ limit
     else:
         assert isinstance(s, Sparse)
         total = np.zeros(int(np.prod(s.target_shape)), np.int64)
-        np.add.at(total, s.row, held * most[s.column])
+        np.add.at(total, s.row, stored * limit[s.column])
     return np.asarray(total << int(s.params.get("weight_exp", 0)))

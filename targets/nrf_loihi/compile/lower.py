@@ -50,8 +50,8 @@ def lower(network: Network, scheme: Scheme, chip: Chip) -> tuple[Program, list[F
             source = link.source
             for _ in range(steps):
                 source = _relay(network, link.source, source, chip, relays, synapses)
-            alone = len(targets) == len(link.targets)
-            name = link.name if alone else fresh(network, f"{link.name} (after {steps})")
+            together = len(targets) == len(link.targets)
+            name = link.name if together else fresh(network, f"{link.name} (after {steps})")
             ends = {"name": name, "source": source, "targets": targets}
             synapses.append(_synapses(network, link, ends, scheme.connections[link.name], chip))
     starts = {
@@ -83,10 +83,10 @@ def lower(network: Network, scheme: Scheme, chip: Chip) -> tuple[Program, list[F
             if stop in starts
         ),
     )
-    program, said = with_peak(program, scheme.largest_input, chip)
+    program, findings = with_peak(program, scheme.largest_input, chip)
     for stop, start in starts.items():
-        said += [*firing.said(network[stop], start.population), *start.said()]
-    return program, said
+        findings += [*firing.findings(network[stop], start.population), *start.said()]
+    return program, findings
 
 
 def _message_bits(network: Network, source: str, chip: Chip) -> int:
@@ -103,7 +103,7 @@ def _relay(
     relays: dict[str, chip_program.Population],
     synapses: list[Synapses],
 ) -> str:
-    """A population that repeats `source` one step later; made once and shared."""
+    """Return the population that repeats `source` one step later; add it if there is none."""
     if source not in relays:
         name = f"{source}~"
         while name in network or any(name == relay.name for relay in relays.values()):
@@ -126,7 +126,7 @@ def _synapses(
     scheme: ConnectionScheme,
     chip: Chip,
 ) -> Synapses:
-    """A convolution knows no exponent here: its weights hold it already."""
+    """Lower a link. A convolution has no exponent: its weights contain it already."""
     params = {"num_message_bits": _message_bits(network, link.source, chip)}
     weight = scheme.weight
     if exact(link.node, Conv, SumPool, AvgPool):

@@ -1,4 +1,4 @@
-"""What a group of layers lost on its way to integers, layer by layer."""
+"""The losses of a group of layers in integers, layer by layer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .ranges import Observed, coarse_weights, losses, range_of
 from .task import Task, Weights, largest
 
 
-def said(
+def group_findings(
     task: Task,
     gain: Array,
     weights: Weights,
@@ -28,8 +28,11 @@ def said(
     network: Network,
     data_help: bool,
 ) -> list[Finding]:
-    """`bits` are those of each connection's weights; `data_help` where there are no data to
-    calibrate on, and the rules would use them."""
+    """Return the findings of a group.
+
+    `bits` are those of each connection's weights; `data_help` is True where there are no data to
+    calibrate on, and the rules would use them.
+    """
     findings: list[Finding] = []
     if np.any(gain > (cap := largest(task)[1]) * (1 + 1e-9)):
         findings.append(
@@ -67,7 +70,7 @@ def said(
 
 
 def _open(task: Task, bits: int, data_help: bool) -> Iterator[str]:
-    """What can still be done about coarse weights without training again."""
+    """Yield the remaining ways to improve coarse weights without training again."""
     if bits < task.chip.weight_bits:
         yield f"give it up to {task.chip.weight_bits} weight_bits (--scheme)"
     if data_help:
@@ -75,6 +78,6 @@ def _open(task: Task, bits: int, data_help: bool) -> Iterator[str]:
 
 
 def _clipped(task: Task, name: str, gain: Array) -> int:
-    """Weights that are larger than the grid."""
+    """Count the weights that are larger than the grid."""
     grid, exact = task.grids[name], task.floats[name] * task.a_row(gain, name)[:, None]
     return int(((exact > grid.high + grid.step / 2) | (exact < grid.low - grid.step / 2)).sum())

@@ -43,7 +43,7 @@ from ..chip import STATE_SHIFT, Chip
 from .analogue import Reaches
 from .exponents import exponents, in_steps
 from .neuron import anchored_faults, decays
-from .quantization_report import said
+from .quantization_report import group_findings
 from .ranges import Observed
 from .task import Task, Weights, clearly_less, grid_of, largest, mismatches, spikes
 
@@ -116,13 +116,15 @@ def quantise(
             if forms[name].threshold is None:
                 payload = reaches.payload(name, scale)
                 kept["shift"], scales["output"] = whole(payload["shift"]), single(payload["unit"])
-                held = {k.name: connections[k.name].held for k in group.links}
-                findings += reaches.judged(name, held, scale, kept)
+                stored = {k.name: connections[k.name].held for k in group.links}
+                findings += reaches.judged(name, stored, scale, kept)
                 if data is not None:
                     data.chip[name] = reaches.sent(name, data.model[name])
             populations[name] = PopulationScheme(kept, scales)
         data_help = calibration is None and by_spikes(group, rules)
-        findings += said(task, gain, weights, bits, populations, observed, peak, network, data_help)
+        findings += group_findings(
+            task, gain, weights, bits, populations, observed, peak, network, data_help
+        )
     largest_input = 0 if calibration is None else peak
     return Scheme(connections, populations, rules, largest_input), findings
 
@@ -138,7 +140,7 @@ def _gain(group: Group, rules: Rules) -> float | None:
 
 
 def _channels(group: Group, chip: Chip, rules: Rules) -> int | None:
-    """One gain a channel where the chip, the group and the rules allow it."""
+    """Return the number of channels, each with its gain; None where one gain is for all."""
     own = {rules.channels(ruled(k)) for k in group.links}
     if False in own or _gain(group, rules) is not None or not fitted(group, rules):
         return None
@@ -146,7 +148,7 @@ def _channels(group: Group, chip: Chip, rules: Rules) -> int | None:
 
 
 def _weights(task: Task, rules: Rules) -> tuple[Array, Weights]:
-    """The gain, and the integer weights."""
+    """Return the gain, and the integer weights."""
     fits, cap = largest(task)
     named = _gain(task.group, rules)
     if named is not None:
@@ -169,23 +171,25 @@ def _weights(task: Task, rules: Rules) -> tuple[Array, Weights]:
 def _by_spikes(
     task: Task, trials: list[Array], cap: Array, gain: Array, weights: Weights
 ) -> tuple[Array, Weights]:
-    """The choice by weights, or, in the channels where that spikes more alike, one by
-    what errors do between two spikes."""
+    """Return the choice by weights, or by errors between spikes where that is nearer."""
     seen = task.moments()
     tried = []
     for trial in trials:
         rounded = task.compensated(trial, seen)
-        held = np.minimum(task.refitted(trial, rounded, seen), cap)
-        tried.append((task.cost(held, rounded, seen), held, rounded))
+        refit = np.minimum(task.refitted(trial, rounded, seen), cap)
+        tried.append((task.cost(refit, rounded, seen), refit, rounded))
     order = np.argsort([cost for cost, _, _ in tried], axis=0)
     best = task.distance(gain, weights)
     for rank in order[:LOOKED_AT]:
-        held = np.choose(rank, [g for _, g, _ in tried])
+        refit = np.choose(rank, [g for _, g, _ in tried])
         rounded = weights
         for k, (_, _, w) in enumerate(tried):
             rounded = task.chosen(rank == k, w, rounded)
-        finer = task.descended(held, rounded, seen)
-        for g, w in ((held, rounded), (np.minimum(task.refitted(held, finer, seen), cap), finer)):
+        finer = task.descended(refit, rounded, seen)
+        for g, w in (
+            (refit, rounded),
+            (np.minimum(task.refitted(refit, finer, seen), cap), finer),
+        ):
             far = task.distance(g, w)
             gain, weights = np.where(far < best, g, gain), task.chosen(far < best, w, weights)
             best = np.minimum(far, best)
@@ -195,7 +199,7 @@ def _by_spikes(
 def _population(
     task: Task, name: str, gain: Array, weights: Weights, rules: Rules
 ) -> tuple[Mapping[str, Array | int], Observed | None]:
-    """Decays and thresholds, and what they do on the data."""
+    """Return decays and thresholds, and the spikes on the data."""
     params = task.params[name] | task.integers(name, gain)
     if task.calibration is None:
         return params, None
@@ -215,7 +219,7 @@ def _population(
 
 
 def _neighbours(task: Task, name: str, gain: Array, arriving: Array) -> Mapping[str, Array | int]:
-    """Of the decays and thresholds next to the nearest, those that spike clearly more alike."""
+    """Return the decays and thresholds beside the nearest that spike clearly more alike."""
     assert task.calibration is not None
     population, form = task.group[name], task.forms[name]
     wanted = task.calibration.model[name]

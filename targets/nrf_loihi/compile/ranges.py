@@ -1,4 +1,4 @@
-"""What was lost to rounding, and how far sums may reach: the bound, and what data showed."""
+"""Losses to rounding, and the range of sums: the bound, and the maximum on data."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _coarse_threshold(name: str, form: Neuron, scale: Array) -> Iterator[Finding
     if form.threshold is None:
         return
     exact = np.broadcast_to(form.threshold * scale / 2**STATE_SHIFT, form.threshold.shape)
-    counts = exact >= 0.5  # what rounds to 0 is told apart
+    counts = exact >= 0.5  # what rounds to 0 is another finding
     if not counts.any():
         return
     off = np.abs(nearest(exact) - exact)[counts] / exact[counts]
@@ -73,7 +73,7 @@ def _coarse_threshold(name: str, form: Neuron, scale: Array) -> Iterator[Finding
 
 
 def coarse_weights(name: str, off: float, bits: int, ways: Sequence[str]) -> Iterator[Finding]:
-    """`ways` are those ways out that are still open."""
+    """Warn of coarse weights; `ways` are the ways out that are still open."""
     if off > COARSE_WEIGHTS:
         yield warning(
             "LOIHI-WEIGHTS-COARSE",
@@ -92,7 +92,7 @@ def range_of(
     peak: int,
     network: Network,
 ) -> Iterator[Finding]:
-    """Can the current wrap? The bound is over all inputs; data may stay far below it."""
+    """Report whether the current can wrap, by the bound over all inputs and the data."""
     bound = _bound(name, task, weights, peak, network)
     seen = None
     if observed is not None:

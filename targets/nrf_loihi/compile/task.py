@@ -47,7 +47,7 @@ def spikes(population: Population, params: Mapping[str, Array | int], arriving: 
 
 
 def mismatches(got: Array, wanted: Array) -> Array:
-    """Places (step, neuron) where spikes differ, a channel."""
+    """Count the mismatches (step, neuron) of spikes, a channel."""
     return a_channel(got != (wanted != 0))
 
 
@@ -83,7 +83,7 @@ class Task:
     params: dict[str, dict[str, Array | int]] = field(default_factory=dict)
 
     def neurons(self, gain: Array, name: str) -> Array:
-        """A gain a channel, as one a neuron."""
+        """Return a gain a channel as one a neuron."""
         shape = self.forms[name].rest.shape
         return np.broadcast_to(gain.reshape(-1, *[1] * (len(shape) - 1)), shape)
 
@@ -94,7 +94,7 @@ class Task:
         return {n: self.grids[n].round(w, self.a_row(gain, n)) for n, w in self.floats.items()}
 
     def integers(self, name: str, gain: Array, factor: Array | float = 1.0) -> dict[str, Array]:
-        """The parameters of a population that follow from the gain."""
+        """Return the parameters of a population that follow from the gain."""
         form = self.forms[name]
         scale = self.neurons(gain, name) / form.drive
         mantissa, exponent = mantissa_and_exponent(
@@ -120,7 +120,7 @@ class Task:
         return total
 
     def distance(self, gain: Array, weights: Weights) -> Array:
-        """How far the spikes are from the model's, a channel (or in all, as one number)."""
+        """Return the distance of the spikes from the model's, a channel (or in all)."""
         assert self.calibration is not None
         total = np.zeros(self.channels or 1)
         for name, form in self.forms.items():
@@ -131,16 +131,16 @@ class Task:
         return total
 
     def moments(self) -> dict[str, Seen]:
-        """Of each link: which errors in its weights cost spikes."""
+        """Return for each link which errors in its weights cost spikes."""
         assert self.calibration is not None
         out = {}
         for link in self.group.links:
             columns = self.floats[link.name].shape[1]
-            found = moments(self.calibration, link, self.forms) if columns <= COLUMNS else None
-            if found is None or not np.trace(found) > 0:
+            matrix = moments(self.calibration, link, self.forms) if columns <= COLUMNS else None
+            if matrix is None or not np.trace(matrix) > 0:
                 out[link.name] = Seen(np.ones(columns), None)
             else:
-                out[link.name] = Seen(found, factor(found))
+                out[link.name] = Seen(matrix, factor(matrix))
         return out
 
     def compensated(self, gain: Array, seen: Mapping[str, Seen]) -> Weights:
@@ -160,13 +160,15 @@ class Task:
         return out
 
     def chosen(self, where: Array, a: Weights, b: Weights) -> Weights:
-        """a where it is better, a channel; b elsewhere."""
+        """Return a in the channels where it is better, b elsewhere."""
         if not self.channels:
             return a if where[0] else b
         return {n: np.where(where[:, None], a[n], b[n]) for n in a}
 
     def refitted(self, gain: Array, integers: Weights, seen: Mapping[str, Seen]) -> Array:
-        """The gain for which these integers are nearest to the floats: thresholds follow it.
+        """Return the gain for which these integers are nearest to the floats.
+
+        Thresholds follow it.
 
         The last bits of the sums depend on the machine (BLAS threads, the CPU's kernel), and a
         bundle must not: `significant` drops them.
@@ -186,14 +188,14 @@ class Task:
         return total + self.rounding(gain)
 
     def error(self, gain: Array, weights: Weights) -> Array:
-        """Relative squared errors of weights and thresholds, a channel (or in all)."""
+        """Return relative squared errors of weights and thresholds, a channel (or in all)."""
         total = np.zeros(self.channels or 1)
         for name, integers in weights.items():
             total += self.a_channel(loss(self.floats[name], integers, self.a_row(gain, name)))
         return total + self.rounding(gain)
 
     def rounding(self, gain: Array) -> Array:
-        """Relative squared errors of thresholds."""
+        """Return relative squared errors of thresholds."""
         total = np.zeros(self.channels or 1)
         for name, form in self.forms.items():
             if form.threshold is None:
@@ -208,23 +210,28 @@ class Task:
 
 
 def clearly_less(trial: Array, best: Array) -> Array:
-    """Less by more than chance: a count of spikes that differ has a spread, its square root,
-    and of many trials the best lies two or three of them below the others by chance alone."""
+    """Return True where a count of mismatches is less by more than chance.
+
+    A count has a spread, its square root, and of many trials the best lies two or three of them
+    below the others by chance alone.
+    """
     return np.asarray(trial < best - 3 * np.sqrt(best))
 
 
 def largest(task: Task) -> tuple[Array, Array]:
-    """(the gain at which the largest weight just fits, the most that thresholds and biases
-    allow), a channel; both at once where there is one gain for all."""
+    """Return the gain at which the largest weight just fits, and the limit by all else.
+
+    Each a channel; both for all where there is one gain.
+    """
     fits, cap = (np.full(task.channels or 1, np.inf) for _ in range(2))
     for name, weights in task.floats.items():
         gain = task.grids[name].largest_gain(weights)
         fits = np.minimum(fits, gain if task.channels else gain.min(initial=np.inf))
-    most = (task.chip.bias_mantissa << task.chip.bias_exponent) / 2**STATE_SHIFT
+    largest_bias = (task.chip.bias_mantissa << task.chip.bias_exponent) / 2**STATE_SHIFT
     for name, form in task.forms.items():
         for limit, value in (
             (task.chip.threshold, form.threshold),
-            (most, np.abs(task.bias[name])),
+            (largest_bias, np.abs(task.bias[name])),
         ):
             if value is None:
                 continue
@@ -242,7 +249,7 @@ def largest(task: Task) -> tuple[Array, Array]:
 
 
 def grid_of(weights: Array, bits: int) -> Grid:
-    """The grid of a weight: mixed signs cost one bit, and then values are even at 8 bits."""
+    """Return the grid of a weight: mixed signs cost one bit, and then values are even at 8 bits."""
     low, high = float(weights.min()), float(weights.max())
     step = 2 ** (8 - bits + (low < 0 < high))
     return Grid(step, step - 256 if low < 0 else 0, 256 - step if high > 0 else 0)

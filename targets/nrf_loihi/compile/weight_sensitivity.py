@@ -1,4 +1,4 @@
-"""What a weight's error does to spikes: the inputs that add up between two of them.
+"""The effect of a weight's error on spikes: the inputs that add up between two of them.
 
 A neuron that starts at 0 after a spike at t0 fires at t when the sum of what arrived since,
 each step's share decayed, reaches the threshold. With x(t) that sum for each weight, an
@@ -22,7 +22,7 @@ SAMPLES = 20_000
 
 
 def moments(data: Signals, link: Link, forms: dict[str, Neuron]) -> Array | None:
-    """Second moments of x, in units of the threshold; None where the link has no matrix."""
+    """Return second moments of x, in units of the threshold; None where the link has no matrix."""
     node = link.node
     if exact(node, Linear) or (exact(node, Conv) and node.groups == 1):
         inputs = _inputs(node)
@@ -37,7 +37,7 @@ def moments(data: Signals, link: Link, forms: dict[str, Neuron]) -> Array | None
 
 
 def _sums(data: Signals, link: Link, name: str, form: Neuron, inputs: Array) -> Array:
-    """(samples, weights of a row): what had come in since the last spike, at a spike."""
+    """Return (samples, weights of a row): at each spike, the inputs since the last one."""
     decay, current = float(form.decay.mean()), float(form.current_decay.mean())
     filtered = _filtered(data.source(link), decay, current)
     t, last, neuron = _events(data.model[name], form.threshold is not None)
@@ -50,13 +50,13 @@ def _sums(data: Signals, link: Link, name: str, form: Neuron, inputs: Array) -> 
 
 
 def _in_thresholds(form: Neuron) -> Array:
-    """What one unit of input adds, in units of the threshold; of v, where there is none above 0."""
+    """Return what an input of 1 adds, in thresholds; in units of v where none is above 0."""
     unit = np.ones(()) if form.threshold is None else form.threshold
     return np.asarray(form.drive / np.where(unit > 0, unit, 1.0))
 
 
 def _filtered(frames: Array, decay: float, current_decay: float) -> Array:
-    """(1 + steps, 1 + inputs): the filter's state before and after each step; last, the border."""
+    """Return (1 + steps, 1 + inputs) of the filter's state around each step; last, the border."""
     flat = frames.reshape(len(frames), -1)
     out = np.zeros((len(flat) + 1, flat.shape[1] + 1))
     u = np.zeros(flat.shape[1])
@@ -67,7 +67,7 @@ def _filtered(frames: Array, decay: float, current_decay: float) -> Array:
 
 
 def _events(signal: Array, spiking: bool) -> tuple[Array, Array, Array]:
-    """(step, step of the spike before it or -1, neuron) of each spike; of each value, without."""
+    """List (step, step of the spike before or -1, neuron) of each spike, or of each value."""
     fired = signal.reshape(len(signal), -1) != 0
     neuron, t = np.nonzero(fired.T)
     if not spiking:
@@ -79,7 +79,7 @@ def _events(signal: Array, spiking: bool) -> tuple[Array, Array, Array]:
 
 
 def _inputs(node: Conv | Linear) -> Array:
-    """For each weight of a row and each position, the flat input that it reads (-1: the border)."""
+    """Return the flat input of each weight of a row at each position (-1: the border)."""
     return _taps(node) if exact(node, Conv) else np.arange(node.weight.shape[1])[:, None]
 
 

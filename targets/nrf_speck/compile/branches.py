@@ -34,7 +34,7 @@ class Branch:
     padding: Shape
 
     def spread(self, rows: Array) -> Array:
-        """(f, c, k, k) from a row a feature (a number a feature, where it is direct)."""
+        """Return (f, c, k, k) from a row a feature (a number a feature, where it is direct)."""
         c, k = self.input_shape[0], self.kernel
         if isinstance(self.link.node, Conv | Linear):
             return rows.reshape(self.features, c, k, k)
@@ -42,12 +42,12 @@ class Branch:
 
 
 def key(link: Link, target: str) -> str:
-    """A link's numbers in a scheme; each core that it leads to holds them by itself."""
+    """Return the name of a link's numbers in a scheme; each of its cores stores its own."""
     return link.name if len(link.targets) == 1 else f"{link.name} -> {target}"
 
 
 def branches(network: Network, view: Layers, target: str) -> tuple[Branch, ...]:
-    """Of links without a fault."""
+    """Return the branches of links without a fault."""
     return tuple(
         _branch(network, link, source, pooling)
         for link in view.into(target)
@@ -56,7 +56,7 @@ def branches(network: Network, view: Layers, target: str) -> tuple[Branch, ...]:
 
 
 def wires(network: Network, view: Layers, link: Link) -> Iterator[tuple[str, int]]:
-    """(who feeds this link, pooled by how much)."""
+    """Return the sources of this link, each with its pooling."""
     if isinstance(link.node, Pool):
         yield link.source, on_a_wire(link.node) or 0
     elif isinstance(network[link.source], Pool):
@@ -80,12 +80,12 @@ def _branch(network: Network, link: Link, source: str, pooling: int) -> Branch:
 
 
 def as_map(shape: Shape) -> Shape:
-    """(f,) stands for (f, 1, 1)."""
+    """Return a shape as a map; (f,) stands for (f, 1, 1)."""
     return shape if len(shape) == 3 else (*shape, 1, 1)
 
 
 def rows(branch: Branch) -> Array:
-    """The float weights, a row a feature; one number each where it is direct."""
+    """Return the float weights, a row a feature; one number each where it is direct."""
     match branch.link.node:
         case Conv(weight=weight) | Linear(weight=weight):
             return np.asarray(weight.reshape(len(weight), -1), np.float64)
@@ -95,7 +95,7 @@ def rows(branch: Branch) -> Array:
 
 
 def disagreement(parts: tuple[Branch, ...]) -> str | None:
-    """Why these are no single convolution, in words."""
+    """Return the reason why these are not one convolution; empty if they are."""
     for name, values in (
         ("their inputs are of the sizes", {b.input_shape[1:] for b in parts}),
         ("their strides are", {b.stride for b in parts}),
@@ -107,7 +107,7 @@ def disagreement(parts: tuple[Branch, ...]) -> str | None:
 
 
 def joined(parts: tuple[Branch, ...], integers: dict[str, Array], target: str) -> Array:
-    """(f, all channels, k, k): the weights of the whole core."""
+    """Return the weights of the whole core: (f, all channels, k, k)."""
     side = max(b.kernel for b in parts)
     whole = []
     for b in parts:

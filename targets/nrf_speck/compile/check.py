@@ -34,9 +34,9 @@ def check(network: Network, chip: Chip) -> list[Finding]:
         findings += _node(node, network, view, chip)
     faulty: set[str] = set()
     for link in view.links:
-        found = list(link_faults(network, view, link, chip))
-        findings += found
-        faulty |= set(link.targets) if any(f.severity == "error" for f in found) else set()
+        faults = list(link_faults(network, view, link, chip))
+        findings += faults
+        faulty |= set(link.targets) if any(f.severity == "error" for f in faults) else set()
     for stop in view.stops:
         node = network[stop]
         ways = {stop, *(link.source for link in view.into(stop))}

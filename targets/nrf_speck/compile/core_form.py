@@ -1,4 +1,4 @@
-"""What a lowered program of this family looks like, and how it is read as cores.
+"""The form of a lowered program of this family, and its reading as cores.
 
 A program is a graph of cores, written in the toolchain's own nouns:
 
@@ -50,7 +50,7 @@ class Wire:
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """What one core holds."""
+    """The content of one core."""
 
     population: Population
     conv: Conv
@@ -126,7 +126,7 @@ def _is_wire(s: Synapses, source: Shape, merge: Shape) -> bool:
 
 
 def cores(program: Program) -> tuple[Layer, ...]:
-    """The layers of a program that has this form, in its order."""
+    """Return the layers of a program that has this form, in its order."""
     return tuple(
         Layer(p, conv, tuple(_wires(program, conv, p.name)))
         for p in program.populations

@@ -1,4 +1,4 @@
-"""What a float neuron is to a core: everything in units of its threshold.
+"""A float neuron in a core: everything in units of its threshold.
 
 A core has one threshold T for all its neurons, and weights w of its own for each feature. With
 v_int = (T / theta) v an integrate-and-fire neuron v += r dt (w x + b) reads
@@ -79,7 +79,7 @@ class Unit:
         )
 
     def params(self, gain: int) -> dict[str, Array | int]:
-        """The chip's parameters for T = `gain`."""
+        """Return the chip's parameters for T = `gain`."""
         origin = -1 if self.above and self.subtracts else 0
         low = LEAST
         if self.floor is not None:
@@ -93,7 +93,7 @@ class Unit:
         }
 
     def scales(self, gain: int) -> dict[str, Array]:
-        """What 1 of the model is in the potential and, where spikes are counted, in spikes."""
+        """Return the units of 1 of the model in the potential and, where counted, in spikes."""
         counts = {} if self.worth is None else {"output": single(1 / self.worth)}
         return {"v": single(gain / self.threshold), **counts}
 

@@ -1,4 +1,4 @@
-"""What the integers of a core mean as numbers, where a step's events are added up.
+"""The numbers that the integers of a core stand for, where a step's events are added up.
 
 A weight adds itself to v, and v counts whole units: nothing is rounded on the way. Neurons that
 subtract their threshold and fire above it count from -1 (core_units.py): here they count from 0.
@@ -19,13 +19,13 @@ from ..chip import MOST
 
 
 def dequantised(program: Program) -> dict[str, Mapping[str, Array]]:
-    found: dict[str, Mapping[str, Array]] = {
+    numbers: dict[str, Mapping[str, Array]] = {
         s.name: {"weight": s.weight.astype(np.float64)}
         for s in program.synapses
         if isinstance(s, Conv)
     }
     neurons = (p for p in program.populations if is_core(p))
-    return found | {p.name: _neurons(p) for p in neurons}
+    return numbers | {p.name: _neurons(p) for p in neurons}
 
 
 def _neurons(population: Population) -> dict[str, Array]:

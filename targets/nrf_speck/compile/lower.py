@@ -29,9 +29,9 @@ def lower(
         keys = [key(b.link, stop) for b in parts]
         integers = {k: scheme.connections[k].weight for k in keys}
         numbers = scheme.populations[stop]
-        made, held = core(network, parts, stop, numbers.params, integers)
-        synapses += made
-        populations += held
+        links, cells = core(network, parts, stop, numbers.params, integers)
+        synapses += links
+        populations += cells
         origins.append(Origin(population=stop, node=stop, latency=0, scale=numbers.scale))
     program = Program(
         arithmetic=arithmetic,

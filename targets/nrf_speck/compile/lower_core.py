@@ -25,11 +25,11 @@ def core(
     params: Mapping[str, Array | int],
     integers: dict[str, Array],
 ) -> tuple[tuple[Synapses, ...], tuple[Population, ...]]:
-    """`integers` are the weights of each link by its key, a row a feature."""
+    """Build one core; `integers` are the weights of each link by its key, a row a feature."""
     shape = network[name].shape
     widest = max(parts, key=lambda b: b.kernel)
-    alone = len(parts) == 1 and parts[0].pooling == 1
-    source = parts[0].source if alone else _fresh(network, f"{name}.in")
+    direct = len(parts) == 1 and parts[0].pooling == 1
+    source = parts[0].source if direct else _fresh(network, f"{name}.in")
     convolution = Conv(
         name=key(parts[0].link, name) if len(parts) == 1 else f"{name}.weights",
         source=source,
@@ -41,18 +41,18 @@ def core(
         padding=tuple((p, p) for p in widest.padding),
         dilation=(1, 1),
     )
-    held = {k: _a_feature(np.asarray(v), shape) for k, v in params.items()}
+    stored = {k: _a_feature(np.asarray(v), shape) for k, v in params.items()}
     ran = runs_on(network[name])
     assert ran is not None, f"{name}: check.py refuses it"
-    neurons = Population(name=name, shape=shape, model=ran[0], params=held)
-    if alone:
+    neurons = Population(name=name, shape=shape, model=ran[0], params=stored)
+    if direct:
         return (convolution,), (neurons,)
     merged, wires = _merge(network, parts, source)
     return (*wires, convolution), (merged, neurons)
 
 
 def _a_feature(value: Array, shape: Shape) -> Array | int:
-    """A number a feature, as it broadcasts over the neurons; an int where all are alike."""
+    """Return a number a feature, as it broadcasts over the neurons; an int where all are alike."""
     if value.ndim == 0 or np.all(value == value.flat[0]):
         return int(value.flat[0])
     return value.reshape(-1, *[1] * (len(shape) - 1))

@@ -79,13 +79,13 @@ class Core:
         }
 
     def balanced(self, gain: int, seen: Mapping[str, Array]) -> Rows:
-        """Rounded so that errors make up for each other, where it is known what they see."""
-        held, grid = self.integers(gain), Grid(1, *self.grid)
+        """Round weights so that errors cancel, where the moments of their inputs are known."""
+        balanced, grid = self.integers(gain), Grid(1, *self.grid)
         for name, m in seen.items():
-            gains = np.full(len(held[name]), float(gain))
+            gains = np.full(len(balanced[name]), float(gain))
             rounded = compensated(self.floats[name], gains, grid, factor(m))
-            held[name] = descended(self.floats[name], gains, grid, m, rounded)
-        return held
+            balanced[name] = descended(self.floats[name], gains, grid, m, rounded)
+        return balanced
 
     @property
     def fits(self) -> float:
@@ -97,9 +97,9 @@ class Core:
         return min(by_largest, low / least if least < 0 else np.inf)
 
     def error(self, gain: int) -> float:
-        """Squared error of weights and biases over their squares."""
-        held = self.integers(gain)
-        off = sum(float(np.square(held[n] / gain - w).sum()) for n, w in self.floats.items())
+        """Return the squared error of weights and biases over their squares."""
+        rounded = self.integers(gain)
+        off = sum(float(np.square(rounded[n] / gain - w).sum()) for n, w in self.floats.items())
         power = sum(float(np.square(w).sum()) for w in self.floats.values())
         bias = np.square(self.unit.biases(gain) / gain - self.unit.bias).sum()
         own = np.square(self.unit.bias).sum()
@@ -128,16 +128,16 @@ def quantise(
             findings += faults
             continue
         counted = core.unit.worth is not None
-        gain, held = chosen(core, rules, None if counted else data)
-        findings += losses(core, gain, held)
-        for n, weights in held.items():
+        gain, rounded = chosen(core, rules, None if counted else data)
+        findings += losses(core, gain, rounded)
+        for n, weights in rounded.items():
             connections[n] = ConnectionScheme(np.array(float(gain)), weights, core.bits)
         params = core.unit.params(gain)
         if data is not None:
             if core.unit.floor is not None and not counted:
-                params, told = data.tuned(core.parts, name, params, held)
-                findings += [*told, *data.sparse(name)]
-            findings.append(data.settle(core.parts, name, params, held))
+                params, notes = data.tuned(core.parts, name, params, rounded)
+                findings += [*notes, *data.sparse(name)]
+            findings.append(data.settle(core.parts, name, params, rounded))
         populations[name] = PopulationScheme(
             {k: whole(v) for k, v in params.items()}, core.unit.scales(gain)
         )
@@ -149,17 +149,17 @@ def _largest(calibration: Recording | None) -> int:
 
 
 def named(core: Core, rules: Rules) -> float | None:
-    """The T that the scheme asks for, if it does."""
+    """Return the T of the scheme; None if it has none."""
     every = (rules.gain(ruled(b.link)) for b in core.parts)
     return min((g for g in every if g is not None), default=None)
 
 
 def gain_faults(core: Core, rules: Rules) -> Iterator[Finding]:
-    asked = named(core, rules)
-    if asked is not None and (asked != int(asked) or not 1 <= asked <= core.unit.most):
+    gain = named(core, rules)
+    if gain is not None and (gain != int(gain) or not 1 <= gain <= core.unit.most):
         yield error(
             "SPECK-GAIN",
-            f"the scheme asks for a gain of {asked:g}",
+            f"the scheme asks for a gain of {gain:g}",
             layer=core.name,
             why="the gain is the threshold that a core holds: one whole number from 1 to "
             f"{core.unit.most} here, as far as 16 bits hold thresholds and biases",
@@ -168,27 +168,31 @@ def gain_faults(core: Core, rules: Rules) -> Iterator[Finding]:
 
 
 def chosen(core: Core, rules: Rules, data: Fit | None) -> tuple[int, Rows]:
-    """T, and the weights."""
-    most, fits = core.unit.most, core.fits
-    if (asked := named(core, rules)) is not None:
-        return int(asked), core.integers(int(asked))
-    just = max(1, int(min(fits, most)))
+    """Return T, and the weights."""
+    limit, fits = core.unit.most, core.fits
+    if (gain := named(core, rules)) is not None:
+        return int(gain), core.integers(int(gain))
+    just = max(1, int(min(fits, limit)))
     if not all(rules.fits(ruled(b.link)) for b in core.parts):
         return just, core.integers(just)
-    trials = sorted(candidates(just, most), key=lambda gain: (core.error(gain), gain))
+    trials = sorted(candidates(just, limit), key=lambda g: (core.error(g), g))
     if data is None or not all(rules.by_spikes(ruled(b.link)) for b in core.parts):
         return trials[0], core.integers(trials[0])
     seen = data.moments(core.parts, core.name, core.unit.subtracts)
     tried = [
-        (g, held) for g in trials[:LOOKED_AT] for held in (core.integers(g), core.balanced(g, seen))
+        (g, rounded)
+        for g in trials[:LOOKED_AT]
+        for rounded in (core.integers(g), core.balanced(g, seen))
     ]
-    far = [data.distance(core.parts, core.name, core.unit.params(g), held) for g, held in tried]
+    far = [
+        data.distance(core.parts, core.name, core.unit.params(g), rounded) for g, rounded in tried
+    ]
     return tried[int(np.argmin(far))]
 
 
-def candidates(just: int, most: int) -> list[int]:
-    """Whole numbers around the T that just fits: all, or so many in equal ratios."""
-    low, high = max(1, just // 3), max(1, min(most, just + just // 4))
+def candidates(just: int, limit: int) -> list[int]:
+    """List integers around the T that just fits: all, or TRIED in equal ratios."""
+    low, high = max(1, just // 3), max(1, min(limit, just + just // 4))
     if high - low < TRIED:
         return list(range(low, high + 1))
     spread = np.geomspace(low, high, TRIED)

@@ -1,4 +1,4 @@
-"""How well a choice of integers does on data: a layer at a time, event by event as on the chip.
+"""The effect of a choice of integers on data: a layer at a time, event by event as on the chip.
 
 Each layer gets what the layers before it give with the integers that were chosen for them,
 and is held against the spikes of the float model. So what one layer loses the next can make
@@ -10,7 +10,7 @@ A neuron without a leak adds up all that ever arrived. With errors e in its weig
 by e . X, where X are the inputs of its weights, summed up; a spike that subtracts the threshold
 takes nothing of that away, so X counts from the beginning. A spike that empties the neuron
 does, and X counts from the last spike: from as many steps ago as lie between two spikes on
-average. Rounding that makes e M e small, M the moments of X, rather than each e by itself,
+average. Rounding that makes e M e small, M the moments of X, rather than each e separately,
 moves fewer spikes.
 """
 
@@ -43,17 +43,17 @@ COLUMNS = 1024
 
 
 def moments(branch: Branch, source: Recording, steps: int) -> Array | None:
-    """M of the inputs within `steps` steps; None where there is nothing to be balanced."""
+    """Return M of the inputs within `steps` steps; None where there is nothing to be balanced."""
     columns = branch.input_shape[0] * branch.kernel**2
     if not isinstance(branch.link.node, Conv | Linear) or not 1 < columns <= COLUMNS:
         return None
     x = _sums(branch, source, steps)
-    found = x.T @ x / max(len(x), 1)
-    return found if np.trace(found) > 0 else None
+    matrix = x.T @ x / max(len(x), 1)
+    return matrix if np.trace(matrix) > 0 else None
 
 
 def _sums(branch: Branch, source: Recording, steps: int) -> Array:
-    """(samples, weights of a feature)."""
+    """Return (samples, weights of a feature)."""
     _, height, width = branch.input_shape
     places = max(1, height * width // int(np.prod(branch.stride)))
     times = np.linspace(1, source.steps, min(source.steps, max(8, SAMPLES // places)))
@@ -62,14 +62,14 @@ def _sums(branch: Branch, source: Recording, steps: int) -> Array:
 
 
 def _between(source: Recording, first: int, last: int) -> Array:
-    """What each element gave in these steps."""
+    """Count the output of each element in these steps."""
     part = slice(source.start[first], source.start[last])
     weights = source.value[part].astype(np.float64)
     return np.bincount(source.index[part], weights, source.size)
 
 
 def _windows(branch: Branch, total: Array) -> Array:
-    """A row a place of the output: the inputs of its weights."""
+    """Return the inputs of the weights, a row a place of the output."""
     c, height, width = as_map(branch.input_shape)
     n, (py, px), (sy, sx), k = branch.pooling, branch.padding, branch.stride, branch.kernel
     pooled = total.reshape(c, height, n, width, n).sum(axis=(2, 4))
@@ -101,13 +101,13 @@ class Fit:
         parts: tuple[Branch, ...],
         name: str,
         params: Mapping[str, Array | int],
-        held: Mapping[str, Array],
+        integers: Mapping[str, Array],
     ) -> Recording:
-        """What this core gives, alone, with these integers."""
+        """Return the output of this core in isolation with these integers."""
         from nrf_deploy.engines.emulator.events_engine import EventEngine
 
         sources = list(dict.fromkeys(b.source for b in parts))
-        synapses, populations = core(self.network, parts, name, params, dict(held))
+        synapses, populations = core(self.network, parts, name, params, dict(integers))
         program = Program(
             arithmetic=EventsRule.name,
             ports=tuple(port(s, self.network[s].shape) for s in sources),
@@ -116,57 +116,57 @@ class Fit:
             outputs=(name,),
         )
         engine = EventEngine(program, EventsRule(), EventsKernels())
-        given = _stacked([self.chip.get(s, self.model[s]) for s in sources])
-        return engine.run(given, record=[name]).outputs[name]
+        inputs = _stacked([self.chip.get(s, self.model[s]) for s in sources])
+        return engine.run(inputs, record=[name]).outputs[name]
 
     def distance(
         self,
         parts: tuple[Branch, ...],
         name: str,
         params: Mapping[str, Array | int],
-        held: Mapping[str, Array],
+        integers: Mapping[str, Array],
     ) -> float:
-        """Places where spikes differ, and how far each neuron's count is off.
+        """Count mismatches of spikes, and how far each neuron's count is off.
 
         Places alone would prefer a lost spike (one place) to one moved by a step (two), and
         a fit would learn silence. With the counts both cost the same.
         """
-        got, wanted = self.fired(parts, name, params, held), self.model[name]
+        got, wanted = self.fired(parts, name, params, integers), self.model[name]
         moved = np.setxor1d(_places(got), _places(wanted), assume_unique=True)
         more = _surplus(got)
         return float(len(moved) + more + np.abs(_counts(got) - _counts(wanted)).sum())
 
     def moments(self, parts: tuple[Branch, ...], name: str, subtracts: bool) -> dict[str, Array]:
-        """What the weights of each link see, by its key."""
+        """Return the moments of the inputs of each link, by its key."""
         fired, steps = self.model[name], self.steps
         if not subtracts:
             often = len(fired.index) / max(1, int((fired.counts() > 0).sum()))
             steps = max(1, round(self.steps / (often + 1)))
-        found = {}
+        matrix = {}
         for b in parts:
             seen = moments(b, self.chip.get(b.source, self.model[b.source]), steps)
             if seen is not None:
-                found[key(b.link, name)] = seen
-        return found
+                matrix[key(b.link, name)] = seen
+        return matrix
 
     def tuned(
         self,
         parts: tuple[Branch, ...],
         name: str,
         params: Mapping[str, Array | int],
-        held: Mapping[str, Array],
+        integers: Mapping[str, Array],
     ) -> tuple[dict[str, Array | int], list[Finding]]:
-        """Of the thresholds around this one, that with which it spikes clearly more alike.
+        """Return the threshold around this one with which it spikes clearly more alike.
 
         Event by event a layer can spike more than in time steps: what a step's later events
         would have taken off again comes too late.
         """
         theta = int(np.asarray(params["threshold_high"]))
-        start = self.distance(parts, name, params, held)
+        start = self.distance(parts, name, params, integers)
         best, chosen = start - 3 * np.sqrt(start), theta
         for factor in THRESHOLDS:
             tried = int(np.clip(round(theta * factor), 1, MOST))
-            far = self.distance(parts, name, {**params, "threshold_high": tried}, held)
+            far = self.distance(parts, name, {**params, "threshold_high": tried}, integers)
             if far < best:
                 best, chosen = far, tried
         moved = info(
@@ -178,7 +178,7 @@ class Fit:
         return {**params, "threshold_high": chosen}, [moved] if chosen != theta else []
 
     def sparse(self, name: str) -> Iterator[Finding]:
-        """Does the model spike so rarely that its leak decides, and not its input?"""
+        """Warn if the model spikes so rarely that its leak decides, and not its input."""
         fired, tau = self.model[name], shortest(self.network[name], self.network.dt)
         if tau is None:
             return
@@ -201,10 +201,10 @@ class Fit:
         parts: tuple[Branch, ...],
         name: str,
         params: Mapping[str, Array | int],
-        held: Mapping[str, Array],
+        integers: Mapping[str, Array],
     ) -> Finding:
-        """Layers behind it see what it gives from now on."""
-        self.chip[name] = got = self.fired(parts, name, params, held)
+        """Give the layers behind the output of this core from now on, and report it."""
+        self.chip[name] = got = self.fired(parts, name, params, integers)
         wanted = int(self.model[name].value.sum())
         measured = f"{int(got.value.sum()):,} spikes event by event"
         return checks.fit(PREFIX, name, measured, wanted)
@@ -215,7 +215,7 @@ def _places(r: Recording) -> Array:
 
 
 def _surplus(r: Recording) -> int:
-    """Spikes beyond one a step."""
+    """Count spikes beyond one a step."""
     return int(r.value.sum()) - len(r.value)
 
 
@@ -223,16 +223,16 @@ def _counts(r: Recording) -> Array:
     return np.bincount(r.index, weights=r.value, minlength=r.size)
 
 
-def _stacked(given: list[Recording]) -> Recording:
-    """Several recordings beside each other, flat."""
-    if len(given) == 1:
-        return given[0]
-    first = np.concatenate([[0], np.cumsum([r.size for r in given])])
+def _stacked(inputs: list[Recording]) -> Recording:
+    """Concatenate several recordings beside each other, flat."""
+    if len(inputs) == 1:
+        return inputs[0]
+    first = np.concatenate([[0], np.cumsum([r.size for r in inputs])])
     return Recording.from_events(
-        np.concatenate([r.step for r in given]),
-        np.concatenate([r.index + f for r, f in zip(given, first, strict=False)]),
-        np.concatenate([r.value for r in given]),
+        np.concatenate([r.step for r in inputs]),
+        np.concatenate([r.index + f for r, f in zip(inputs, first, strict=False)]),
+        np.concatenate([r.value for r in inputs]),
         (int(first[-1]),),
-        given[0].steps,
-        given[0].dt,
+        inputs[0].steps,
+        inputs[0].dt,
     )

@@ -44,7 +44,7 @@ MEMBRANES = (
 
 def test_no_other_module_has_a_table_by_the_names_of_models() -> None:
     keys = re.compile(rf"[\"']({'|'.join(MODELS)})[\"'] *:")
-    for path in FOLDER.glob("*.py"):
+    for path in FOLDER.rglob("*.py"):
         found = keys.search(path.read_text("utf-8"))
         assert found is None or path.name == "neurons.py", (path.name, found)
 
@@ -152,7 +152,7 @@ def test_a_relay_repeats_what_arrives(payloads: bool) -> None:
 
 def test_the_worker_has_every_process_that_a_request_can_name() -> None:
     """The worker runs on another interpreter, so its text is read."""
-    text = (FOLDER / "worker_lava.py").read_text("utf-8")
+    text = (FOLDER / "lava" / "worker_lava.py").read_text("utf-8")
     table = text[text.index("PROCESSES = {") : text.index("# --- synapses")]
     named = {m.lava.process for m in MODELS.values() if isinstance(m.lava, Lava)}
     assert set(re.findall(r'^    "(\w+)":', table, re.MULTILINE)) == named
