@@ -73,7 +73,7 @@ def test_larger_input_is_refused_with_the_way_out_which_works() -> None:
         nd.run(bundle, data)
     assert [f.code for f in refusal.value.findings] == ["RECORDING-TOO-LARGE"] * 2
     assert all("--calibrate" in f.fix for f in refusal.value.findings)
-    (said,) = (f for f in refusal.value.findings if "beyond" in f.what)
+    (said,) = (f for f in refusal.value.findings if "above" in f.what)
     assert "compiled for values up to" in said.why
     assert "24 bits could overflow" in said.why
     assert f"--clip {bundle.program.ports[0].peak}" in said.fix
