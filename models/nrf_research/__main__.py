@@ -11,11 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from nrf_deploy.diagnostics.findings import NrfError, error
 from nrf_deploy.diagnostics.text import Progress as Bar
-from nrf_deploy.diagnostics.text import finding_text, table
+from nrf_deploy.diagnostics.text import table
 from nrf_deploy.io.files import demand_writable, write_text
-from nrf_models.covariant.__main__ import count, lint
+from nrf_models.covariant.__main__ import count, exit_code, lint
 from nrf_models.covariant.description import config_of
 from nrf_models.covariant.receptive_fields import PAPER, Convention, time_constants
 
@@ -30,18 +29,8 @@ examples:
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
-    try:
-        verbs = {"publish": _publish, "fields": _fields}
-        return int(verbs.get(args.verb, _sweep)(args))
-    except NrfError as refusal:
-        print("\n".join(finding_text(f) for f in refusal.findings), file=sys.stderr)
-        return refusal.exit_code
-    except (ValueError, OSError) as problem:
-        print(finding_text(error("TRAINING-REFUSED", str(problem))), file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted: the same command continues from the last checkpoint", file=sys.stderr)
-        return 130
+    verbs = {"publish": _publish, "fields": _fields}
+    return exit_code(verbs.get(args.verb, _sweep), args)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -17,6 +17,7 @@ import dataclasses
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import MISSING
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ class Codec:
         self._classes = dict(classes)
         self._names = {cls: name for name, cls in classes.items()}
         self._fields = {cls: fields_of(cls) for cls in classes.values()}
+        self._neutral = {cls: _neutral(cls) for cls in classes.values()}
 
     def encode(self, value: Any) -> tuple[Tree, dict[str, Array]]:
         """Return (tree, arrays); a value outside the registry is a TypeError, an internal error."""
@@ -73,7 +75,8 @@ class Codec:
             content = getattr(value, name)
             if not fits(content, hint):
                 raise TypeError(f"{at}/{name} is {content!r:.80}, not {hint}")
-            if not _neutral(type(value), name, content):
+            neutral = self._neutral[type(value)]
+            if name not in neutral or not _is(content, neutral[name]):
                 tree[name] = self._encode(content, f"{at}/{name}", arrays)
         return tree
 
@@ -114,16 +117,20 @@ class Codec:
             raise _refusal(at, f"is not a complete {name}: {problem}") from problem
 
 
-def _neutral(cls: type, name: str, content: Any) -> bool:
-    """Return True for a feature of neurons that is not used.
+def _neutral(cls: type) -> dict[str, Any]:
+    """Return the features of neurons among the fields of a class, with their neutral values.
 
-    It is not stored, so that a feature of a later version changes no bundle without it.
+    A neutral feature is not stored, so that a feature of a later version changes no bundle
+    without it.
     """
-    field = {f.name: f for f in dataclasses.fields(cls)}[name]
-    if "about" not in field.metadata or isinstance(content, np.ndarray):
-        return False
-    return content is field.default or (
-        isinstance(content, bool | float | str) and content == field.default
+    fields = dataclasses.fields(cls)
+    return {f.name: f.default for f in fields if "about" in f.metadata and f.default is not MISSING}
+
+
+def _is(content: Any, neutral: Any) -> bool:
+    """Return True for a neutral value; an array is stored whatever it holds."""
+    return content is neutral or (
+        isinstance(content, bool | float | str) and bool(content == neutral)
     )
 
 

@@ -115,13 +115,17 @@ def outside(node: Node, domain: Domain) -> str:
     if accepted(node, domain.runs) is not None:
         return ""
     mine = neurons_name(type(node.membrane), type(node.rule))
-    near = [lacks for row in domain.runs if (lacks := missing(node, row)) is not None]
-    return f"{', '.join(sorted(min(near, key=_fewest)))} of {mine}" if near else mine
+    near = _nearest(node, domain.runs)
+    return f"{', '.join(sorted(near[1]))} of {mine}" if near else mine
 
 
-def _fewest(features: Iterable[str]) -> tuple[int, list[str]]:
-    names = sorted(features)
-    return len(names), names
+def _nearest(node: Population, rows: Iterable[Accepts]) -> tuple[Accepts, frozenset[str]] | None:
+    """Return the row that lacks the fewest features of a population, and these features.
+
+    None if every row is of another kind.
+    """
+    near = [(row, lacks) for row in rows if (lacks := missing(node, row)) is not None]
+    return min(near, key=lambda pair: (len(pair[1]), sorted(pair[1]))) if near else None
 
 
 def unknown(network: Network, domain: Domain, who: str) -> list[Finding]:
@@ -173,8 +177,8 @@ def _of_node(node: Node, domain: Domain, who: str) -> Finding:
 
 def _of_neurons(node: Population, runs: Collection[Accepts], who: str) -> Finding:
     mine = neurons_name(type(node.membrane), type(node.rule))
-    near = [(row, lacks) for row in runs if (lacks := missing(node, row)) is not None]
-    if not near:
+    near = _nearest(node, runs)
+    if near is None:
         names = sorted({neurons_name(m, row.rule) for row in runs for m in row.membranes})
         read = {f for row in runs if row.rule is type(node.rule) for f in row.features}
         foreign = ", ".join(f"`{f}`" for f in sorted(node.features - read))
@@ -187,8 +191,7 @@ def _of_neurons(node: Population, runs: Collection[Accepts], who: str) -> Findin
             fix="train with one of these, or allow a rewrite that leads to one "
             "(nrf-deploy targets lists them)",
         )
-    row, lacks = min(near, key=lambda pair: _fewest(pair[1]))
-    words = _about(node)
+    (row, lacks), words = near, node.described()
     named = (f"`{x}`{f' ({words[x]})' if words.get(x) else ''}" for x in sorted(lacks))
     return error(
         "RULE-UNSUPPORTED",
@@ -243,18 +246,3 @@ def _possible(part: type[Part]) -> Iterator[str]:
                 yield from (f"{f.name}.{x}" for x in _possible(p))
         else:
             yield f.name
-
-
-def _about(node: Population) -> dict[str, str]:
-    """Return a description of each feature of these neurons."""
-    words: dict[str, str] = {}
-    for part, before in ((node.rule, ""), (node.membrane, f"{type(node.membrane).__name__}.")):
-        for f in fields(part):
-            value, about = getattr(part, f.name), f.metadata.get("about", "")
-            if isinstance(value, Part):
-                words[f"{before}{f.name}={type(value).__name__}"] = about
-            elif isinstance(value, str):
-                words[f"{before}{f.name}={value}"] = about
-            else:
-                words[f"{before}{f.name}"] = about
-    return words

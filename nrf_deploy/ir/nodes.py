@@ -266,11 +266,18 @@ class Population(Node):
     def spikes(self) -> bool:
         return self.rule.spikes
 
+    def described(self) -> dict[str, str]:
+        """Return the features that are not neutral, each with its description.
+
+        Those of the membrane begin with its name.
+        """
+        before, own = type(self.membrane).__name__, self.membrane.described()
+        return {**self.rule.described(), **{f"{before}.{x}": about for x, about in own.items()}}
+
     @cached_property
     def features(self) -> frozenset[str]:
-        """The features that are not neutral; those of the membrane begin with its name."""
-        own = {f"{type(self.membrane).__name__}.{x}" for x in self.membrane.features()}
-        return frozenset(own) | self.rule.features()
+        """The names of the features that are not neutral."""
+        return frozenset(self.described())
 
     def every_part(self) -> Iterator[Part]:
         """Yield the membrane, the rule, and the parts inside them."""

@@ -108,22 +108,23 @@ class Part:
             if f.default is not MISSING and not _same(value, f.default):
                 yield f, value
 
-    def features(self) -> frozenset[str]:
-        """Return the features that are not neutral: "floor", "reset=subtract".
+    def described(self) -> dict[str, str]:
+        """Return the features that are not neutral, each with its description.
 
-        A choice adds name=value; a part adds name=Type and its own features, after a dot; a
-        number or a flag adds its name.
+        A choice is named name=value; a part name=Type, and its own features follow after a dot; a
+        number or a flag has its name: "reset=subtract", "adaptation=Rising", "floor".
         """
-        features: set[str] = set()
+        words: dict[str, str] = {}
         for f, value in self.stated():
+            about = f.metadata.get("about", "")
             if isinstance(value, str):
-                features.add(f"{f.name}={value}")
+                words[f"{f.name}={value}"] = about
             elif isinstance(value, Part):
-                features.add(f"{f.name}={type(value).__name__}")
-                features |= {f"{f.name}.{x}" for x in value.features()}
+                words[f"{f.name}={type(value).__name__}"] = about
+                words |= {f"{f.name}.{x}": inner for x, inner in value.described().items()}
             else:
-                features.add(f.name)
-        return frozenset(features)
+                words[f.name] = about
+        return words
 
 
 def _same(value: Any, neutral: Any) -> bool:

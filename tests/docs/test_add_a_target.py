@@ -53,16 +53,21 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return site
 
 
-@pytest.fixture
-def broken(site: Path, tmp_path: Path) -> Path:
-    """Return the same target with a decay that is off by one."""
+def changed(site: Path, tmp_path: Path, where: str, instead: str, *, once: bool = True) -> Path:
+    """Return a copy of the installed target with a part of its code replaced."""
     path = tmp_path / "site"
     subprocess.run(["cp", "-r", str(site), str(path)], check=True)
     code = path / "toy8" / "__init__.py"
     text = code.read_text()
-    assert text.count(STEP) == 1
-    code.write_text(text.replace(STEP, '(255 - p["decay"])'))
+    assert text.count(where) == 1 if once else where in text
+    code.write_text(text.replace(where, instead))
     return path
+
+
+@pytest.fixture
+def broken(site: Path, tmp_path: Path) -> Path:
+    """Return the same target with a decay that is off by one."""
+    return changed(site, tmp_path, STEP, '(255 - p["decay"])')
 
 
 def first(site: Path) -> dict[str, str]:
@@ -151,12 +156,7 @@ def test_every_case_with_neurons_that_remember_names_the_same_cause(broken: Path
 def test_other_mistakes_are_named_or_what_was_seen_of_them(
     site: Path, tmp_path: Path, where: str, instead: str, case: str, cause: str
 ) -> None:
-    path = tmp_path / "site"
-    subprocess.run(["cp", "-r", str(site), str(path)], check=True)
-    code = path / "toy8" / "__init__.py"
-    text = code.read_text()
-    assert where in text
-    code.write_text(text.replace(where, instead))
+    path = changed(site, tmp_path, where, instead, once=False)
     words = ["--case", case, "--case", "meets-threshold", "--case", "kernel"]
     done = call(path, "conformance", "--target", "toy8", *words)
     assert f"Likely cause: {cause}" in unwrapped(done.stdout), done.stdout
@@ -175,12 +175,7 @@ def test_other_mistakes_are_named_or_what_was_seen_of_them(
 def test_a_target_that_takes_a_subclass_for_its_base_fails(
     site: Path, tmp_path: Path, where: str, instead: str, said: str
 ) -> None:
-    path = tmp_path / "site"
-    subprocess.run(["cp", "-r", str(site), str(path)], check=True)
-    code = path / "toy8" / "__init__.py"
-    text = code.read_text()
-    assert text.count(where) == 1
-    code.write_text(text.replace(where, instead))
+    path = changed(site, tmp_path, where, instead)
     words = ["conformance", "--target", "toy8", "--case", "unknown-kinds"]
     assert call(site, *words).returncode == 0
     done = call(path, *words)
@@ -192,13 +187,8 @@ def test_a_target_that_takes_a_subclass_for_its_base_fails(
 def test_a_target_that_names_a_feature_and_does_not_read_it_fails(
     site: Path, tmp_path: Path, feature: str
 ) -> None:
-    path = tmp_path / "site"
-    subprocess.run(["cp", "-r", str(site), str(path)], check=True)
-    code = path / "toy8" / "__init__.py"
-    text = code.read_text()
     where = "{nrf.Integrator, nrf.Leaky}, nrf.Spikes)"
-    assert text.count(where) == 1
-    code.write_text(text.replace(where, f"{where[:-1]}, {{{feature!r}}})"))
+    path = changed(site, tmp_path, where, f"{where[:-1]}, {{{feature!r}}})")
     words = ["conformance", "--target", "toy8", "--case", "declared-features"]
     assert call(site, *words).returncode == 0
     done = call(path, *words)
@@ -217,12 +207,7 @@ def test_a_target_that_names_a_feature_and_does_not_read_it_fails(
 def test_a_target_that_does_not_declare_what_it_runs_is_refused(
     site: Path, tmp_path: Path, model: Path, where: str, instead: str
 ) -> None:
-    path = tmp_path / "site"
-    subprocess.run(["cp", "-r", str(site), str(path)], check=True)
-    code = path / "toy8" / "__init__.py"
-    text = code.read_text()
-    assert text.count(where) == 1
-    code.write_text(text.replace(where, instead))
+    path = changed(site, tmp_path, where, instead)
     done = call(path, "check", model, "--target", "toy8")
     assert done.returncode == 4
     assert "TARGET-ACCEPTS" in done.stdout + done.stderr
@@ -242,12 +227,7 @@ def test_a_target_that_does_not_declare_what_it_runs_is_refused(
 def test_a_target_that_does_not_keep_the_contract_is_named_when_it_is_loaded(
     site: Path, tmp_path: Path, model: Path, where: str, instead: str, says: str
 ) -> None:
-    path = tmp_path / "site"
-    subprocess.run(["cp", "-r", str(site), str(path)], check=True)
-    code = path / "toy8" / "__init__.py"
-    text = code.read_text()
-    assert text.count(where) == 1
-    code.write_text(text.replace(where, instead))
+    path = changed(site, tmp_path, where, instead)
     done = subprocess.run(
         [sys.executable, "-m", "nrf_deploy", "check", str(model), "--target", "toy8"],
         env={**os.environ, **first(path)}, capture_output=True, text=True,

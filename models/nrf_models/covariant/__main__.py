@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,9 +31,14 @@ examples:
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
+    verbs = {"train": _train, "draw": _draw, "test": _test}
+    return exit_code(verbs[args.verb], args)
+
+
+def exit_code(verb: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> int:
+    """Run a command and return its exit code; print the reason of a refusal."""
     try:
-        verbs = {"train": _train, "draw": _draw, "test": _test}
-        return int(verbs[args.verb](args))
+        return verb(args)
     except NrfError as refusal:
         print("\n".join(finding_text(f) for f in refusal.findings), file=sys.stderr)
         return refusal.exit_code

@@ -41,7 +41,7 @@ def held() -> Population:
 def same(a: Part, b: Part, at: str = "") -> None:
     """Require equal types, words and numbers; a neutral number can be a scalar or an array."""
     assert type(a) is type(b), at
-    assert a.features() == b.features(), at
+    assert a.described() == b.described(), at
     for f in dataclasses.fields(a):
         x, y = getattr(a, f.name), getattr(b, f.name)
         if isinstance(x, Part):
