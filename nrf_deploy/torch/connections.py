@@ -50,6 +50,11 @@ def connection(call: Call, arrays: Arrays) -> Connection:
     return _makers()[base](call, arrays)
 
 
+def as_layer(call: Call, base: Any) -> Connection:
+    """Return the connection of a framework's own layer that computes what `base` of torch does."""
+    return _makers()[base](call, Arrays())
+
+
 def refused(call: Call, what: str, fix: str, why: str = "") -> TargetError:
     return TargetError(error("EXPORT-LAYER", what, layer=call.name, why=why, fix=fix))
 
