@@ -6,13 +6,14 @@ import hashlib
 import io
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 from nrf_deploy.diagnostics.argument_types import demand_number, wrong
 from nrf_deploy.diagnostics.findings import Finding, InputError, NrfError, UsageError, error
 from nrf_deploy.ir.network import Network
+from nrf_deploy.ir.witness import Witness
 from nrf_deploy.neurons.spikes import Fires, Reset
 
 from .file_types import demand_kind
@@ -27,11 +28,13 @@ class Model:
         network: The canonical float graph.
         findings: The findings of reading, such as the origin of the firing rule.
         sha256: The SHA-256 of the file as hexadecimal digits; None without a file.
+        witness: The outputs of the training framework on a short input, if the file has them.
     """
 
     network: Network
     findings: tuple[Finding, ...] = ()
     sha256: str | None = None
+    witness: Witness | None = None
 
     def _repr_html_(self) -> str:
         """Return the nodes and the findings of reading as tables for a notebook."""
@@ -120,8 +123,7 @@ def read(
     if dt is not None:
         demand_number("dt", dt, "a number")
     if is_nir(model):
-        network, findings = _parsed(_written(model), dt, reset, fires)
-        return Model(network, findings)
+        return _parsed(_written(model), dt, reset, fires)
     path = cast("str | Path", model)
     demand_kind(path, "graph")
     data = _content(path)
@@ -135,17 +137,15 @@ def model_of(
     data: bytes, dt: float | None = None, reset: str | None = None, fires: str | None = None
 ) -> Model:
     """Return the model in the bytes of a .nir file."""
-    network, findings = _parsed(data, dt, reset, fires)
-    return Model(network, findings, hashlib.sha256(data).hexdigest())
+    return replace(_parsed(data, dt, reset, fires), sha256=hashlib.sha256(data).hexdigest())
 
 
-def _parsed(
-    data: bytes, dt: float | None, reset: str | None, fires: str | None
-) -> tuple[Network, tuple[Finding, ...]]:
+def _parsed(data: bytes, dt: float | None, reset: str | None, fires: str | None) -> Model:
     from . import nir as nir_io
 
-    network, findings = nir_io.read(io.BytesIO(data), dt=dt, reset=reset, fires=fires)
-    return network, tuple(findings)
+    stream = io.BytesIO(data)
+    network, findings, witness = nir_io.read_all(stream, dt=dt, reset=reset, fires=fires)
+    return Model(network, tuple(findings), witness=witness)
 
 
 def is_nir(thing: object) -> bool:

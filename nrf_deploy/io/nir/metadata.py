@@ -9,6 +9,7 @@ from nrf_deploy.diagnostics.findings import Finding, error, warning
 from nrf_deploy.ir.network import DATA, LoopStart
 
 from ..toml_json import parse_json
+from . import witness
 from .beyond import OURS
 from .graph import RawGraph
 from .neuron_builders import RECTIFY
@@ -31,6 +32,8 @@ def unread(graph: RawGraph) -> Iterator[Finding]:
     for name, metadata in graph.metadata:
         where = f"the nested graph {name!r:.80}" if name else "the graph"
         for key in sorted(metadata.keys() - set(NESTED if name else OUTER)):
+            if not name and witness.is_entry(key):
+                continue
             of_node = key in OF_NODES or key.startswith(OURS)
             if of_node or (name and key == LOOP_START and metadata[key] != "bias"):
                 yield error(

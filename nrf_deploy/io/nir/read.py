@@ -17,6 +17,7 @@ from nrf_deploy.diagnostics.findings import Finding, InputError, error, refuse
 from nrf_deploy.ir.graph_checks import edge_shapes, stateless_cycles
 from nrf_deploy.ir.network import DATA, Network, Node, Shape
 from nrf_deploy.ir.time_constants import TIMES, step_faults
+from nrf_deploy.ir.witness import Witness
 
 from .connection_builders import BUILDERS, Builder, Reading
 from .fields import Fields
@@ -26,6 +27,7 @@ from .neuron_builders import NEURON_BUILDERS, SPIKING
 from .rules import Rules, origin, rules
 from .scan import LIMITS, Limits, Source
 from .tree import from_object, load
+from .witness import decode
 
 KINDS: dict[str, Builder] = BUILDERS | NEURON_BUILDERS
 MAX_NODES = 2_000
@@ -53,13 +55,27 @@ def read(
     hold it; for any other file it is necessary. `reset` ("value", "subtract") and `fires`
     ("above", "at") are the rules of the spiking neurons whose file does not state them.
     """
+    network, findings, _ = read_all(source, dt, reset=reset, fires=fires, limits=limits)
+    return network, findings
+
+
+def read_all(
+    source: Source | Any,
+    dt: float | None = None,
+    *,
+    reset: str | None = None,
+    fires: str | None = None,
+    limits: Limits = LIMITS,
+) -> tuple[Network, list[Finding], Witness | None]:
+    """Read the network, the findings and the witness, which is not replayed here."""
     stated = rules(reset, fires)
     findings: list[Finding] = []
     if hasattr(source, "to_dict"):
         tree = from_object(source)
     else:
         tree, findings = load(cast(Source, source), limits)
-    return parse(tree, dt, findings, limits, stated=stated), findings
+    network, observed = parse(tree, dt, findings, limits, stated=stated)
+    return network, findings, observed
 
 
 def look(
@@ -75,7 +91,8 @@ def look(
     """
     stated = rules(reset, fires)
     tree, findings = load(cast(Source, source), limits)
-    return parse(tree, None, findings, limits, stated=stated, timeless=True), findings
+    network, _ = parse(tree, None, findings, limits, stated=stated, timeless=True)
+    return network, findings
 
 
 def parse(
@@ -86,7 +103,7 @@ def parse(
     *,
     stated: Rules,
     timeless: bool = False,
-) -> Network:
+) -> tuple[Network, Witness | None]:
     graph = raw_graph(tree, findings)
     if len(graph.nodes) > MAX_NODES:
         findings.append(error("NIR-TOO-MANY", f"the graph has more than {MAX_NODES:,} nodes"))
@@ -109,7 +126,10 @@ def parse(
     assert step is not None or timeless, "a missing dt is an error"
     step = math.nan if step is None else step
     kept = tuple(nodes[n] for n in names)
-    return Network(kept, tuple(edges), step, loop_start=start, **data)
+    network = Network(kept, tuple(edges), step, loop_start=start, **data)
+    observed = decode(graph.metadata[0][1], network, findings)
+    refuse(findings, InputError)
+    return network, observed
 
 
 # --- the time step ---------------------------------------------------------

@@ -43,6 +43,7 @@ from nrf_deploy.ir.network import (
     Shape,
     Threshold,
 )
+from nrf_deploy.ir.witness import Witness
 
 from ..files import write_atomically
 from .beyond import FIELDS, WORDS, full, is_known, nir_fields
@@ -50,6 +51,7 @@ from .beyond import say as say_beyond
 from .connection_builders import same_padding
 from .metadata import LOOP_START, NODE_ORDER
 from .read import read
+from .witness import encode as encode_witness
 
 NIR_VERSION = "1.0.8"
 PACK_FROM = 4096  # bytes; below, the chunk index of HDF5 costs more than packing saves
@@ -62,12 +64,13 @@ class NoFormError(Exception):
     """A node or field without a form in NIR."""
 
 
-def write(network: Network, path: str | Path) -> list[Finding]:
+def write(network: Network, path: str | Path, witness: Witness | None = None) -> list[Finding]:
     """Write `network` to `path`, complete or not at all; return what other readers do not see.
 
-    A network that `read` would refuse (a NaN, tau below dt, wrong shapes) is refused.
+    A network that `read` would refuse (a NaN, tau below dt, wrong shapes) is refused, and a
+    witness that does not fit it. Whether the witness is right is for a reader to find out.
     """
-    data = checked(network)
+    data = checked(network, witness)
 
     def fill(stream: BinaryIO) -> None:
         stream.write(data)
@@ -90,18 +93,19 @@ def foreign(network: Network) -> Iterator[Finding]:
             )
 
 
-def checked(network: Network) -> bytes:
+def checked(network: Network, witness: Witness | None = None) -> bytes:
     """Return the bytes of the .nir file; refuse a network that `read` would refuse."""
-    data = encode(network)
+    data = encode(network, witness)
     read(io.BytesIO(data))
     return data
 
 
-def encode(network: Network) -> bytes:
-    """Return the bytes of the .nir file; the same network gives the same bytes."""
+def encode(network: Network, witness: Witness | None = None) -> bytes:
+    """Return the bytes of the .nir file; the same network and witness give the same bytes."""
     findings: list[Finding] = []
     forms = {n.name: _form(n, findings) for n in network.nodes}
     refuse(findings, UsageError)
+    observed = {} if witness is None else encode_witness(witness, network)
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:
         writer = _Writer()
@@ -122,6 +126,8 @@ def encode(network: Network) -> bytes:
         for key in DATA:
             if data := getattr(network, key):
                 writer.put(metadata, key, json.dumps(dict(data)))
+        for key, value in observed.items():
+            writer.put(metadata, key, value)
     return buffer.getvalue()
 
 
