@@ -130,7 +130,7 @@ HOSTILE = {
     "another version": (lambda f: renewed(f, "version", "2"), "version is '2'"),
     "no version": (lambda f: f[GROUP].pop("nrf.witness.version"), "version is not stated"),
     "no facts": (lambda f: f[GROUP].pop(ABOUT), "about does not hold"),
-    "facts that are no JSON": (lambda f: renewed(f, "about", "{"), "about is not JSON"),
+    "facts that are not JSON": (lambda f: renewed(f, "about", "{"), "about is not JSON"),
     "a fact too many": (lambda f: about(f, more=1), "about does not hold exactly"),
     "a fact too few": (lambda f: about(f, steps=...), "about does not hold exactly"),
     "negative steps": (lambda f: about(f, steps=-1), "-1 steps; expected 1"),
