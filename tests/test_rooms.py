@@ -19,6 +19,7 @@ ORDER = (
     "engines",
     "torch",
     "compare",
+    "witness",
     "compiler",
     "bundle",
     "verification",

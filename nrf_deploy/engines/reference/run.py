@@ -126,9 +126,9 @@ def run(
     with np.errstate(over="ignore", invalid="ignore"):
         for first in range(0, steps, chunk):
             last = min(first + chunk, steps)
-            values = _inputs(network, recording, first, last)
+            values = inputs_of(network, recording, first, last)
             for component in order:
-                _advance(network, component, work, values, before, last - first)
+                advance(network, component, work, values, before, last - first)
             for name in before:
                 before[name] = values[name][-1]
             for name, done in parts.items():
@@ -175,7 +175,7 @@ def _reachable(network: Network, name: str) -> set[str]:
     return reached
 
 
-def _advance(
+def advance(
     network: Network,
     component: tuple[str, ...],
     work: dict[str, Chunk],
@@ -188,7 +188,7 @@ def _advance(
         (name,) = component
         if not exact(network[name], Input):
             arriving = [values[s] for s in network.sources(name)]
-            values[name] = work[name](_sum(arriving, (steps, *network[name].input_shape)))
+            values[name] = work[name](added(arriving, (steps, *network[name].input_shape)))
         return
     for name in component:
         values[name] = np.empty((steps, *network[name].shape), np.float32)
@@ -200,14 +200,14 @@ def _advance(
                 else values[s][t]
                 for s in network.sources(name)
             ]
-            values[name][t] = work[name](_sum(arriving, network[name].input_shape)[None])[0]
+            values[name][t] = work[name](added(arriving, network[name].input_shape)[None])[0]
 
 
-def _sum(arriving: list[Array], shape: tuple[int, ...]) -> Array:
+def added(arriving: list[Array], shape: tuple[int, ...]) -> Array:
     return reduce(np.add, arriving) if arriving else np.zeros(shape, np.float32)
 
 
-def _inputs(network: Network, recording: Recording, first: int, last: int) -> dict[str, Array]:
+def inputs_of(network: Network, recording: Recording, first: int, last: int) -> dict[str, Array]:
     """Return the values of the Input nodes in steps first..last; 0 after the recording's end."""
     here = slice(*recording.start[np.minimum([first, last], recording.steps)])
     frames = np.zeros((last - first, recording.size), np.float32)

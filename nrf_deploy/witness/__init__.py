@@ -1,0 +1,1 @@
+"""The replay of a witness: whether a model as read gives what its framework gave."""

@@ -1,0 +1,220 @@
+"""The replay of witnesses in the float reference, layer by layer and whole.
+
+Each layer is fed with what the witness holds of the layers before it. If that is equal
+everywhere, the whole model is equal too; only where spikes within rounding of a threshold differ
+does the whole model run as well, and the outputs that follow are counted.
+
+The cost is bounded: of a large network fewer steps are replayed, and the report names them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nrf_deploy.engines.reference import run
+from nrf_deploy.engines.reference.arriving import arriving
+from nrf_deploy.ir.network import (
+    Array,
+    Connection,
+    Conv,
+    Delay,
+    Flatten,
+    Input,
+    Linear,
+    Network,
+    Population,
+    SumPool,
+    exact,
+)
+from nrf_deploy.ir.recording import Recording
+from nrf_deploy.ir.trained import Trained
+from nrf_deploy.ir.witness import Witness
+from nrf_deploy.ir.witness_faults import sends_spikes
+
+from .stepper import Place, Stepper
+
+WORK = 20_000_000_000
+"""Multiplications of a replay: seconds. A network of 100 million weights gets 200 steps."""
+NEURON = 64
+"""The cost of a neuron and step, in multiplications."""
+PLACES = 8
+GRID = 4.0
+LARGEST = 2.0**17
+"""Sums of products of multiples of 1/4 below this are exact in float32."""
+
+
+@dataclass(frozen=True)
+class Replay:
+    """The result of a replay: the first link, or the first place that differs."""
+
+    trained: Trained
+    first: Place | None = None
+    sample: int = 0
+    """The recording that `first` is in."""
+    spikes: dict[str, tuple[int, int, int]] | None = None
+    """By layer: the neurons, the events of the framework, and the places within rounding."""
+
+
+def replay(network: Network, witnesses: Sequence[Witness], sha256: str = "") -> Replay:
+    """Compare a network with the outputs that its framework gave.
+
+    Args:
+        network: the network as it was read
+        witnesses: one recording or several, each from the first state
+        sha256: the hash of the witnesses, for the result
+    """
+    left = WORK // cost(network)
+    offered = sum(w.input.steps for w in witnesses)
+    layers = tuple(dict.fromkeys(name for w in witnesses for name in w.outputs))
+    done = near = whole = 0
+    places: list[Place] = []
+    counts = {name: (math.prod(network[name].shape), 0, 0) for name in layers}
+    for number, witness in enumerate(witnesses):
+        steps = int(min(witness.input.steps, max(left, 1 if number == 0 else 0)))
+        if not steps:
+            break
+        steppers = layer_by_layer(network, witness, steps)
+        if first := _first(network, steppers):
+            return Replay(Trained(producer=witness.producer), first, number)
+        done, left = done + steps, left - steps
+        beside = sum(s.near_count for s in steppers.values())
+        near += beside
+        places += [p for s in steppers.values() for p in s.near]
+        whole += _whole(network, witness, steps) if beside else 0
+        for name, s in steppers.items():
+            size, events, few = counts[name]
+            events += witness.outputs[name].until(steps).events
+            counts[name] = (size, events, few + s.near_count)
+    named = witnesses[0]
+    trained = Trained(
+        state="exact",
+        producer=named.producer,
+        version=named.version,
+        steps=done,
+        offered=offered,
+        samples=len(witnesses),
+        layers=layers,
+        missing=tuple(n.name for n in network.of(Population) if n.name not in layers),
+        near=near,
+        places=tuple(p.words for p in places[:PLACES]),
+        whole=whole,
+        undecided=tuple(dict.fromkeys(u for w in witnesses for u in w.undecided)),
+        sha256=sha256,
+    )
+    return Replay(trained, spikes=counts)
+
+
+def layer_by_layer(network: Network, witness: Witness, steps: int) -> dict[str, Stepper]:
+    """Run each observed layer on what the witness holds of the layers before it."""
+    exact_sums = sums_exact(network, witness)
+    steppers = {
+        name: Stepper(network[name], network.dt, name in exact_sums) for name in witness.outputs
+    }
+    for begin, inputs in arriving(network, witness.input, witness.outputs, steps):
+        for name, stepper in steppers.items():
+            x = inputs[name]
+            if type(network[name]) is not Population:
+                x = _output(network, name, x)
+            span = slice(begin, begin + len(x))
+            shown = witness.potentials.get(name)
+            recorded = frames(witness.outputs[name], span)
+            stepper(x, recorded, None if shown is None else shown[span])
+    return steppers
+
+
+def _output(network: Network, name: str, x: Array) -> Array:
+    """Return the output of a node without a state, for its input."""
+    from nrf_deploy.engines.reference.nodes import runner
+
+    return runner(network[name], network.dt, "euler", False)(x)
+
+
+def frames(recording: Recording, span: slice) -> Array:
+    """Return some steps of a recording as dense frames."""
+    part = slice(recording.start[span.start], recording.start[span.stop])
+    out = np.zeros((span.stop - span.start, recording.size), np.float64)
+    out[recording.step[part] - span.start, recording.index[part]] = recording.value[part]
+    return out.reshape(-1, *recording.shape)
+
+
+def _first(network: Network, steppers: dict[str, Stepper]) -> Place | None:
+    """Return the first place that differs, by layer: each layer has its own input."""
+    for name in network.order:
+        if name in steppers and (place := steppers[name].first):
+            return place
+    return None
+
+
+def _whole(network: Network, witness: Witness, steps: int) -> int:
+    """Return the number of outputs that differ if the whole model runs."""
+    names = [n for n in witness.outputs if sends_spikes(network[n])]
+    trace = run(network, witness.input, record=names, steps=steps)
+    return sum(
+        int(np.count_nonzero(ours != theirs))
+        for name in names
+        for ours, theirs in _pairs(trace.outputs[name], witness.outputs[name], steps)
+    )
+
+
+def _pairs(ours: Recording, theirs: Recording, steps: int) -> Iterator[tuple[Array, Array]]:
+    for t in range(steps):
+        yield ours.frame(t), theirs.frame(t)
+
+
+# --- where sums are exact, and what they cost --------------------------------
+
+
+def sums_exact(network: Network, witness: Witness) -> set[str]:
+    """Return the observed layers whose input has no rounding: all is multiples of 1/4."""
+    return {name for name in witness.outputs if _gridded(network, witness, name)}
+
+
+def _gridded(network: Network, witness: Witness, name: str) -> bool:
+    """Return whether everything that reaches a layer is an exact sum."""
+    seen: set[str] = set()
+    ahead = list(network.sources(name))
+    if type(network[name]) is not Population:
+        ahead = [name]
+    while ahead:
+        here = ahead.pop()
+        if here in seen:
+            continue
+        seen.add(here)
+        node = network[here]
+        if exact(node, Input):
+            if not _grid(witness.input.value):
+                return False
+        elif type(node) is Population:
+            if not node.spikes or here not in witness.outputs:
+                return False
+        elif exact(node, Linear, Conv, SumPool) or exact(node, Flatten, Delay):
+            numbers = (getattr(node, "weight", None), getattr(node, "bias", None))
+            if not all(_grid(x) for x in numbers if x is not None):
+                return False
+            ahead += network.sources(here)
+        else:
+            return False
+    return True
+
+
+def _grid(values: Array) -> bool:
+    """Return whether values are multiples of 1/4, so small that their sums are exact."""
+    scaled = np.asarray(values, np.float64) * GRID
+    largest = float(np.abs(scaled).max(initial=0))
+    return largest <= LARGEST and bool(np.all(scaled == np.rint(scaled)))
+
+
+def cost(network: Network) -> int:
+    """Return the multiplications of a step."""
+    total = 1
+    for node in network.nodes:
+        total += NEURON * math.prod(node.shape)
+        if exact(node, Conv):
+            total += int(node.weight.size) * math.prod(node.shape[1:])
+        elif isinstance(node, Connection) and (w := getattr(node, "weight", None)) is not None:
+            total += int(w.size)
+    return total
