@@ -21,7 +21,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from nrf_deploy.compiler import checks
-from nrf_deploy.compiler.quantize.constant_input import constant
 from nrf_deploy.compiler.quantize.neuron import Neuron
 from nrf_deploy.compiler.quantize.signal_bounds import (
     MARGIN,
@@ -44,6 +43,7 @@ from nrf_deploy.ir.network import (
     Input,
     Linear,
     Network,
+    Population,
     Scale,
     SumPool,
     exact,
@@ -52,6 +52,7 @@ from nrf_deploy.ir.recording import Recording
 
 from ..arithmetic.integers import VTH_MAX
 from ..chip import PREFIX, STATE_LIMIT, STATE_SHIFT
+from .constant_input import ConstantInput, constant_input
 
 ROOM = 0.9  # of a range is used: the rest is for rounded weights
 LARGEST_WEIGHT = 254
@@ -109,15 +110,20 @@ class Reaches:
 
     def _bound(self, stop: str) -> Array:
         shape = self.network[stop].shape
-        total = np.zeros(shape)
+        total = np.zeros(shape) + (self._constant(stop).most if stop in self.forms else 0)
         for link in self.view.into(stop):
             total += through(link, self.peaks[link.source]).reshape(shape)
         return total
 
+    def _constant(self, name: str) -> ConstantInput:
+        node = self.network[name]
+        assert type(node) is Population
+        return constant_input(self.view, node, self.forms[name])
+
     def _value(self, name: str) -> Array:
         """Return a bound of |v|: its start, or the steady state of the largest input."""
         form, rate = self.forms[name], self.rates[name]
-        steady = np.abs(constant(self.view, name, form))
+        steady = np.abs(self._constant(name).register)
         pushed = form.drive * self.arrives[name].allowed / _memory(rate["du"]) + steady
         leak = np.broadcast_to(np.asarray(rate["dv"]) / 4096, pushed.shape)
         steady = np.divide(pushed, leak, out=np.full(pushed.shape, np.inf), where=leak > 0)
@@ -223,13 +229,14 @@ class Reaches:
         if name not in self.value:
             return
         yield from self._payload_said(name, np.asarray(params["shift"]))
-        shape, reach = self.network[name].shape, self.value[name]
-        arriving = np.zeros(shape)
+        shape, reach, form = self.network[name].shape, self.value[name], self.forms[name]
+        const = self._constant(name)
+        arriving = np.ceil(const.most * scale * form.drive / 2**STATE_SHIFT)
         for link in self.view.into(name):
             frame = np.abs(self.sent(link.source, self.peaks[link.source]))
-            arriving += through(link, frame, integers[link.name]).reshape(shape)
+            arriving = arriving + through(link, frame, integers[link.name]).reshape(shape)
         u = arriving * 2**STATE_SHIFT / _memory(params["du"])
-        bias = np.abs(constant(self.view, name, self.forms[name]) * scale)
+        bias = np.abs(const.register * scale)
         leak = np.broadcast_to(np.asarray(params["dv"]) / 4096, shape)
         v = np.divide(u + bias, leak, out=np.full(shape, np.inf), where=leak > 0)
         v = float(np.where(u + bias > 0, v, 0).max())

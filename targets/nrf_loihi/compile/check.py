@@ -18,14 +18,13 @@ from nrf_deploy.ir.layer_view import Layers, Link, layers
 from nrf_deploy.ir.network import (
     AvgPool,
     Conv,
-    Linear,
     Network,
     Node,
     Population,
     SumPool,
     exact,
 )
-from nrf_deploy.neurons import CurrentLeaky, Spikes
+from nrf_deploy.neurons import Spikes
 
 from ..arithmetic.neurons import MODELS, domain, runs_on
 from ..chip import PREFIX, STATE_LIMIT, Chip
@@ -170,17 +169,6 @@ def _link(link: Link, network: Network, chip: Chip) -> Iterator[Finding]:
         fix="use a larger dt, or a slow neuron in place of the delay",
         unit="relays of a step each",
     )
-    has_bias = exact(node, Conv, Linear) and node.bias is not None and np.any(node.bias)
-    for target in link.targets:
-        end = network[target]
-        if has_bias and type(end) is Population and type(end.membrane) is CurrentLeaky:
-            yield error(
-                "LOIHI-CURRENT-BIAS",
-                f"the connection has a bias, and {target!r} filters its input current",
-                layer=link.name,
-                why="the chip's bias adds to the potential, past the current's filter",
-                fix="train this layer with bias=False",
-            )
     kept_pool = exact(network[link.source], SumPool, AvgPool)
     if kept_pool and not chip.graded_bits:
         yield error(

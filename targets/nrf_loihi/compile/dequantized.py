@@ -16,6 +16,7 @@ from ..arithmetic.integers import LIMIT, shift
 from ..arithmetic.neurons import MODELS, parameters
 from ..arithmetic.rules import LoihiArithmetic
 from ..chip import STATE_SHIFT
+from .constant_input import arriving_always
 
 
 def dequantised(program: Program) -> dict[str, Mapping[str, Array]]:
@@ -27,16 +28,17 @@ def dequantised(program: Program) -> dict[str, Mapping[str, Array]]:
     for p in program.populations:
         if MODELS[p.model].runs:
             wraps = all(isinstance(s, Conv) for s in program.into(p.name))
-            numbers[p.name] = _neurons(p, LIMIT if wraps else 2**31)
+            current_bias = arriving_always(program, p.name)
+            numbers[p.name] = _neurons(p, LIMIT if wraps else 2**31, current_bias)
     return numbers
 
 
-def _neurons(population: Population, sums: int) -> dict[str, Array]:
+def _neurons(population: Population, sums: int, current_bias: Array) -> dict[str, Array]:
     """Return the numbers; a sum of convolutions is wider than each, and its wrap is left out."""
     p = parameters(population)
     amounts = {
         "bias": np.asarray(shift(p["bias_mant"], p["bias_exp"]), np.float64),
-        "current_bias": np.zeros(()),
+        "current_bias": current_bias.astype(np.float64),
         "reset": np.zeros(()),
         "sum_limit": np.array(float(sums << STATE_SHIFT)),
         "current_limit": np.array(float(LIMIT)),

@@ -74,6 +74,8 @@ def _room(task: Task) -> Array:
                 floats = task.floats[link.name]
                 rows = np.abs(floats).sum(axis=1) * _most(task, link)
                 total = total + (rows if task.channels else rows.max())
+        const = task.constants[name].most.reshape(len(form.rest), -1).max(axis=1)
+        total = total + (const if task.channels else const.max())
         if task.calibration is not None:
             total = np.minimum(total, MARGIN * _seen(task, name))
         smallest = np.minimum(smallest, over(VTH_MAX * form.current_decay.min(), total))
@@ -83,7 +85,7 @@ def _room(task: Task) -> Array:
 def _seen(task: Task, name: str) -> Array:
     """Return the largest sum on the data for a gain of 1, a channel."""
     gain = largest(task)[0]
-    peaks = np.abs(task.arriving(name, task.nearest(gain))).max(axis=0)
+    peaks = np.abs(task.arriving(name, gain, task.nearest(gain))).max(axis=0)
     seen = peaks.reshape(len(peaks), -1).max(axis=1)
     return np.asarray((seen if task.channels else seen.max(keepdims=True)) / gain)
 

@@ -54,9 +54,11 @@ class Start:
     latency: int
     decayed: Array
     feeds_on: bool
+    sourced: tuple[Finding, ...] = ()
 
     def said(self) -> Iterator[Finding]:
         """Report a start that misses the model's first potential, or sends something early."""
+        yield from self.sourced
         p = {key: np.asarray(value) for key, value in self.population.params.items()}
         keep, bias = 4096 - p["dv"], p["bias_mant"] << p["bias_exp"]
         v = np.broadcast_to(p["v0"], self.population.shape)

@@ -9,7 +9,6 @@ import numpy as np
 
 from nrf_deploy.compiler.lowering import outputs
 from nrf_deploy.compiler.lowering import synapses as synapses_of
-from nrf_deploy.compiler.quantize.constant_input import constant
 from nrf_deploy.compiler.quantize.neuron import neuron
 from nrf_deploy.compiler.quantize.scheme import ConnectionScheme, Scheme
 from nrf_deploy.diagnostics.findings import Finding
@@ -30,8 +29,9 @@ from nrf_deploy.ir.program import Origin, Port, Program, Synapses
 
 from ..arithmetic.integers import shr0
 from ..arithmetic.neurons import PASS, relay, runs_on
-from ..chip import Chip
+from ..chip import STATE_SHIFT, Chip
 from . import firing
+from .constant_input import AlwaysOn, constant_input
 from .initial_state import Start, before
 from .input_bounds import with_peak
 from .latency import latencies, wait
@@ -54,8 +54,10 @@ def lower(network: Network, scheme: Scheme, chip: Chip) -> tuple[Program, list[F
             name = link.name if together else fresh(network, f"{link.name} (after {steps})")
             ends = {"name": name, "source": source, "targets": targets}
             synapses.append(_synapses(network, link, ends, scheme.connections[link.name], chip))
+    taken = {*(n.name for n in network.nodes), *(r.name for r in relays.values())}
+    always = AlwaysOn({*taken, *(s.name for s in synapses)})
     starts = {
-        stop: _population(network, view, node, scheme, latency[stop], chip)
+        stop: _population(network, view, node, scheme, latency[stop], chip, always)
         for stop in view.stops
         if type(node := network[stop]) is Population
     }
@@ -69,8 +71,8 @@ def lower(network: Network, scheme: Scheme, chip: Chip) -> tuple[Program, list[F
     program = Program(
         arithmetic="loihi",
         ports=tuple(Port(name=n.name, shape=n.shape) for n in network.of(Input)),
-        synapses=tuple(synapses),
-        populations=(*relays.values(), *populations),
+        synapses=(*synapses, *always.synapses),
+        populations=(*relays.values(), *always.populations, *populations),
         outputs=outputs(network, starts),
         origins=tuple(
             Origin(
@@ -139,13 +141,25 @@ def _synapses(
 
 
 def _population(
-    network: Network, view: Layers, node: Population, scheme: Scheme, latency: int, chip: Chip
+    network: Network,
+    view: Layers,
+    node: Population,
+    scheme: Scheme,
+    latency: int,
+    chip: Chip,
+    always: AlwaysOn,
 ) -> Start:
     name, form = node.name, neuron(node, network.dt)
+    const = constant_input(view, node, form)
     numbers = scheme.populations[name]
     scale = np.asarray(numbers.scale["v"], np.float64)
-    mantissa, exponent = mantissa_and_exponent(constant(view, name, form) * scale, chip)
-    late = constant(view, name, form, late_only=True) * scale
+    every, missing = const.integers(scale * form.drive / 2**STATE_SHIFT)
+    sourced = [
+        *always.feed(name, node.shape, every - missing, latency),
+        *always.feed(name, node.shape, missing, latency + 1),
+    ]
+    mantissa, exponent = mantissa_and_exponent(const.register * scale, chip)
+    late = const.register_late * scale
     keep = 4096 - np.asarray(numbers.params["dv"])
     first = np.rint(form.first * scale).astype(np.int64)
     decayed = shr0(first * keep, 12) - np.rint(late).astype(np.int64)
@@ -163,7 +177,7 @@ def _population(
         params={key: _compact(value) for key, value in params.items()},
     )
     feeds_on = any(link.source == name for link in view.links)
-    return Start(population, latency, decayed, feeds_on)
+    return Start(population, latency, decayed, feeds_on, tuple(sourced))
 
 
 def _compact(x: Array | int) -> Array | int:

@@ -65,7 +65,7 @@ def group_findings(
             )
     for name in task.forms:
         findings += losses(name, task, gain, populations[name])
-        findings += range_of(name, task, weights, observed[name], peak, network)
+        findings += range_of(name, task, gain, weights, observed[name], peak, network)
     return findings
 
 

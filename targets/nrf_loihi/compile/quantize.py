@@ -13,7 +13,6 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from nrf_deploy.compiler.quantize.constant_input import constant
 from nrf_deploy.compiler.quantize.groups import (
     Group,
     by_spikes,
@@ -41,6 +40,7 @@ from nrf_deploy.ir.recording import Recording
 
 from ..chip import STATE_SHIFT, Chip
 from .analogue import Reaches
+from .constant_input import constant_input
 from .exponents import exponents, in_steps
 from .neuron import anchored_faults, decays
 from .quantization_report import group_findings
@@ -88,7 +88,7 @@ def quantise(
             chip=chip,
             calibration=data,
             forms={n: forms[n] for n in names},
-            bias={n: constant(view, n, forms[n]) for n in names},
+            constants={p.name: constant_input(view, p, forms[p.name]) for p in group.populations},
             channels=channels,
             floats=floats,
             grids={k.name: grid_of(floats[k.name], bits[k.name]) for k in group.links},
@@ -203,7 +203,7 @@ def _population(
     params = task.params[name] | task.integers(name, gain)
     if task.calibration is None:
         return params, None
-    arriving = task.arriving(name, weights)
+    arriving = task.arriving(name, gain, weights)
     population, form = task.group[name], task.forms[name]
     if form.threshold is None:
         task.calibration.chip[name] = task.calibration.model[name]

@@ -46,8 +46,15 @@ def losses(name: str, task: Task, gain: Array, scheme: PopulationScheme) -> Iter
     yield from checks.biases_lost(
         PREFIX,
         name,
-        task.bias[name] * scale,
+        task.constants[name].register * scale,
         np.asarray(params["bias_mant"]),
+        fix="smaller weights in this layer leave more room for its biases",
+    )
+    yield from checks.biases_lost(
+        PREFIX,
+        name,
+        task.constants[name].arrives * task.neurons(gain, name),
+        task.constant(name, gain)[0],
         fix="smaller weights in this layer leave more room for its biases",
     )
 
@@ -87,13 +94,14 @@ def coarse_weights(name: str, off: float, bits: int, ways: Sequence[str]) -> Ite
 def range_of(
     name: str,
     task: Task,
+    gain: Array,
     weights: Mapping[str, Array],
     observed: Observed | None,
     peak: int,
     network: Network,
 ) -> Iterator[Finding]:
     """Report whether the current can wrap, by the bound over all inputs and the data."""
-    bound = _bound(name, task, weights, peak, network)
+    bound = _bound(name, task, gain, weights, peak, network)
     seen = None
     if observed is not None:
         seen = float(np.abs(observed.arriving).max(initial=0)) * 2**STATE_SHIFT
@@ -128,9 +136,14 @@ def range_of(
 
 
 def _bound(
-    name: str, task: Task, weights: Mapping[str, Array], peak: int, network: Network
+    name: str,
+    task: Task,
+    gain: Array,
+    weights: Mapping[str, Array],
+    peak: int,
+    network: Network,
 ) -> float:
-    drive = 0.0
+    drive = float(np.abs(task.constant(name, gain)[0]).max(initial=0))
     for link in task.group.links:
         if name not in link.targets:
             continue

@@ -26,6 +26,7 @@ from ..arithmetic.neurons import runs_on
 from ..arithmetic.rules import LoihiArithmetic
 from ..chip import STATE_SHIFT, Chip
 from .analogue import Reaches
+from .constant_input import MOST, ConstantInput
 from .firing import nearest, rounded
 from .neuron import mantissa_and_exponent
 from .weight_sensitivity import moments
@@ -75,7 +76,7 @@ class Task:
     chip: Chip
     calibration: Signals | None
     forms: dict[str, Neuron]
-    bias: dict[str, Array]
+    constants: dict[str, ConstantInput]
     channels: int | None
     floats: Weights
     grids: dict[str, Grid]
@@ -98,7 +99,7 @@ class Task:
         form = self.forms[name]
         scale = self.neurons(gain, name) / form.drive
         mantissa, exponent = mantissa_and_exponent(
-            self.bias[name] * scale * 2**STATE_SHIFT, self.chip
+            self.constants[name].register * scale * 2**STATE_SHIFT, self.chip
         )
         first = np.rint(form.first * scale * 2**STATE_SHIFT).astype(np.int64)
         params = {"bias_mant": mantissa, "bias_exp": exponent, "v0": first}
@@ -108,7 +109,12 @@ class Task:
             params["vth"] = np.clip(vth, 0, self.chip.threshold)
         return params
 
-    def arriving(self, name: str, weights: Weights) -> Array:
+    def constant(self, name: str, gain: Array) -> tuple[Array, Array]:
+        """Return what arrives in every step, and what is missing of it in the first one."""
+        return self.constants[name].integers(self.neurons(gain, name))
+
+    def arriving(self, name: str, gain: Array, weights: Weights) -> Array:
+        """Return the sums of a population on the data, (steps, *shape)."""
         assert self.calibration is not None
         shape = self.forms[name].rest.shape
         total = np.zeros((self.calibration.steps, *shape), np.int64)
@@ -117,6 +123,9 @@ class Task:
                 total += self.calibration.sums(
                     link, shaped(link, weights[link.name], total[0].size), shape
                 )
+        always, late = self.constant(name, gain)
+        total += always
+        total[:1] -= late
         return total
 
     def distance(self, gain: Array, weights: Weights) -> Array:
@@ -126,7 +135,7 @@ class Task:
         for name, form in self.forms.items():
             if form.threshold is not None:
                 params = self.params[name] | self.integers(name, gain)
-                fired = spikes(self.group[name], params, self.arriving(name, weights))
+                fired = spikes(self.group[name], params, self.arriving(name, gain, weights))
                 total += self.a_channel(distance(fired, self.calibration.model[name]))
         return total
 
@@ -229,9 +238,11 @@ def largest(task: Task) -> tuple[Array, Array]:
         fits = np.minimum(fits, gain if task.channels else gain.min(initial=np.inf))
     largest_bias = (task.chip.bias_mantissa << task.chip.bias_exponent) / 2**STATE_SHIFT
     for name, form in task.forms.items():
+        const = task.constants[name]
         for limit, value in (
             (task.chip.threshold, form.threshold),
-            (largest_bias, np.abs(task.bias[name])),
+            (largest_bias, np.abs(const.register)),
+            (MOST, form.drive * (const.most + np.abs(const.arrives_late))),
         ):
             if value is None:
                 continue
