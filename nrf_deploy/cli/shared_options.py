@@ -17,7 +17,7 @@ def add_rule(parser: argparse.ArgumentParser) -> None:
     """Add --reset and --fires, for which NIR has no field."""
     parser.add_argument(
         "--reset",
-        choices=["value", "subtract"],
+        choices=["value", "subtract", "late", "none", "doubled"],
         help="after a spike set the potential to v_reset, or subtract v_threshold: for all "
         "spiking neurons whose reset the file does not state",
     )

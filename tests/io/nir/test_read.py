@@ -85,7 +85,7 @@ def test_the_cnn_of_sinabs_in_units_of_steps(shared: Path) -> None:
     assert [(f.severity, f.code) for f in defaults] == [("info", "NIR-DEFAULT")] * 5
     assert (rule.severity, rule.code, rule.layer) == ("warning", "NIR-RULE-UNSTATED", None)
     assert "sinabs subtract" in rule.why
-    assert "--reset value|subtract --fires above|at" in rule.fix
+    assert "--reset value|subtract|late|none|doubled --fires above|at" in rule.fix
 
 
 def test_reading_imports_neither_nir_nor_torch(shared: Path) -> None:

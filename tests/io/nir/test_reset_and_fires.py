@@ -78,7 +78,7 @@ def rules(path: str, **how: Any) -> list[tuple[str, str]]:
 def test_a_file_that_states_neither_is_read_as_nir_means_it_and_reported(foreign: str) -> None:
     (finding,) = nd.read(foreign).findings
     assert (finding.severity, finding.code, finding.what) == ("warning", NOTICE, SENTENCE)
-    assert "--reset value|subtract --fires above|at" in finding.fix
+    assert "--reset value|subtract|late|none|doubled --fires above|at" in finding.fix
     assert rules(foreign) == [("value", "above")]
 
 
