@@ -1,7 +1,7 @@
 """Mismatches with the float model against the bits of a machine.
 
     python benchmarks/bits.py MODEL.nir --input REC [--bin 1e-3] [--dt 1]
-        [--base emulator-float-like] [--sweep weight_bits=2,3,4,6,8,12,16]
+        [--producer nir] [--base emulator-float-like] [--sweep weight_bits=2,3,4,6,8,12,16]
 
 Each row is the target `BASE:KEY=VALUE`, compiled and verified like any other. A mismatch is a
 neuron and step whose output is not the model's.
@@ -13,6 +13,7 @@ import argparse
 import sys
 
 import nrf_deploy as nd
+from nrf_deploy.cli.shared_options import add_rule, rule_options
 from nrf_deploy.diagnostics.findings import NrfError
 from nrf_deploy.diagnostics.text import table
 from nrf_deploy.ir.recording import Recording
@@ -25,15 +26,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="mismatches with the model against bits")
     parser.add_argument("model", help="a .nir file")
     parser.add_argument("--input", required=True, help="a recording")
-    parser.add_argument("--reset", choices=["value", "subtract"], help="if the file has none")
-    parser.add_argument("--fires", choices=["above", "at"], help="if the file has none")
+    add_rule(parser)
     parser.add_argument("--dt", type=float, help="the model's time step, if the file has none")
     parser.add_argument("--bin", type=float, help="seconds of a step of camera events")
     parser.add_argument("--base", default=WIDE, help="the target with the other settings")
     parser.add_argument("--sweep", action="append", metavar="KEY=A,B,...", help="may be repeated")
     args = parser.parse_args()
     try:
-        model = nd.read(args.model, dt=args.dt, reset=args.reset, fires=args.fires)
+        model = nd.read(args.model, dt=args.dt, **rule_options(args))
         recording = nd.read_recording(args.input, model, bin=args.bin)
         for sweep in args.sweep or SWEEPS:
             key, _, values = sweep.partition("=")

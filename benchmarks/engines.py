@@ -36,7 +36,7 @@ trained it with a reset by subtraction and other rules ([speck.md](speck.md)), s
 those of its training.
 
 ```
-rule="--reset value --fires above"
+rule="--producer nir"
 nrf-deploy compile cnn_sinabs.nir --dt 1 $rule --target loihi2 -o loihi2.nrfb
 nrf-deploy compile cnn_sinabs.nir --dt 1 $rule --target speck2b -o speck2b.nrfb
 nrf-deploy verify loihi2.nrfb speck2b.nrfb --input nmnist_sample.npz --bin 1e-3
@@ -92,7 +92,7 @@ def main() -> int:
 
 def measured() -> tuple[nd.Recording, Engines]:
     shared = Path(os.environ.get("NRF_DEPLOY_SHARED") or ROOT.parent / "shared")
-    model = nd.read(shared / MODEL, dt=1, reset="value", fires="above")
+    model = nd.read(shared / MODEL, dt=1, producer="nir")
     bundles = [nd.compile(model, chip) for chip in CHIPS]
     recording = nd.read_recording(shared / RECORDING, model, bin=1e-3)
     return recording, compare_engines(bundles, recording)

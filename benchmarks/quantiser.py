@@ -66,7 +66,9 @@ def nmnist(shared: Path) -> Case:
         shared / "recordings" / "nmnist_sample.npz", shape=(2, 34, 34), bin=1e-3
     )
     mirrored = Recording.from_dense(digits.dense()[:, :, :, ::-1], 1e-3)
-    network = nd.read(shared / "conformance" / "nir" / "cnn_sinabs.nir", dt=1.0).network
+    network = nd.read(
+        shared / "conformance" / "nir" / "cnn_sinabs.nir", dt=1.0, producer="nir"
+    ).network
     return Case("N-MNIST", network, mirrored, (digits,))
 
 

@@ -49,7 +49,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     options.add_argument("shared", type=Path, help="the folder with conformance/ and recordings/")
     shared = options.parse_args().shared
-    model = nd.read(shared / "conformance/nir/cnn_sinabs.nir", dt=1).network
+    model = nd.read(shared / "conformance/nir/cnn_sinabs.nir", dt=1, producer="nir").network
     model = dataclasses.replace(model, nodes=tuple(map(_as_trained, model.nodes)))
     shape = next(model.of(Input)).shape
     seen = read(shared / "recordings/nmnist_sample.npz", shape=shape, dt=1.0, bin=1e-3)[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, Unpack, cast
 
 from nrf_deploy.bundle.bundle import load
 from nrf_deploy.bundle.inputs import demand_options
@@ -18,44 +18,44 @@ from nrf_deploy.bundle.neuron_tables import (
     rule_of,
 )
 from nrf_deploy.bundle.tables import bundle_json, bundle_text, network_table
-from nrf_deploy.diagnostics.argument_types import demand_path
+from nrf_deploy.diagnostics.argument_types import demand_number, demand_path
 from nrf_deploy.diagnostics.findings import Finding, InputError, UsageError, error, refuse
 from nrf_deploy.diagnostics.text import dims, span, table, tables, wrap
-from nrf_deploy.diagnostics.unused_options import idle
+from nrf_deploy.diagnostics.unused_options import idle, is_given
 from nrf_deploy.io import nir, recordings
 from nrf_deploy.io.file_types import kind_of
 from nrf_deploy.io.files import reading
-from nrf_deploy.io.model import read, rule_findings
+from nrf_deploy.io.model import rule_findings
 from nrf_deploy.io.recordings import Camera, Look, Options, Table
+from nrf_deploy.io.rule_options import RuleOptions
 from nrf_deploy.ir.network import Array, Network, Node, Population
 from nrf_deploy.ir.recording import Recording
-from nrf_deploy.neurons.spikes import Fires, Reset
+
+
+class FileOptions(Options, RuleOptions, total=False):
+    """Options for reading a recording, and for reading a .nir file."""
 
 
 def look(
-    path: str,
-    *,
-    dt: float | None = None,
-    reset: Reset | None = None,
-    fires: Fires | None = None,
-    cores: bool = False,
-    **options: Unpack[Options],
+    path: str, *, dt: float | None = None, cores: bool = False, **every: Unpack[FileOptions]
 ) -> tuple[str, dict[str, Any], str, tuple[Finding, ...]]:
     """Return the kind of a file, its facts, its text, and the findings of the reader.
 
     `cores`: of a bundle, list the content of each core in place of each layer.
     """
     kind = kind_of(path)
+    rule = cast(RuleOptions, {k: v for k, v in every.items() if k in RuleOptions.__annotations__})
+    options = cast(Options, {k: v for k, v in every.items() if k in Options.__annotations__})
     arguments: dict[str, object] = {"dt": dt, **options}
     if cores and kind != "bundle":
         what = f"{path} is not a bundle: only a bundle has cores"
         raise UsageError(error("INSPECT-CORES", what, fix="leave --cores out, or compile first"))
     if kind == "graph":
         demand_used(arguments, Options.__annotations__, f"{path} is a NIR graph, not a recording")
-        network, notes = _network(path, dt, reset, fires)
-        return "network", network_json(network), network_text(network), notes
-    if reset is not None or fires is not None:
-        what = f"{path} is not a NIR graph: --reset and --fires say how one is read"
+        network, findings = nir.look(path, dt, **rule)
+        return "network", network_json(network), network_text(network), tuple(findings)
+    if stated := [name for name, value in rule.items() if is_given(value)]:
+        what = f"{path} is not a NIR graph: {' and '.join(stated)} state how one is read"
         fix = "leave them out; a bundle shows what it was compiled with"
         raise UsageError(error("INSPECT-RULE", what, fix=fix))
     what = "a bundle" if kind == "bundle" else "a recording"
@@ -101,16 +101,6 @@ def demand_used(
     options: Mapping[str, object], names: Iterable[str], why: str, fix: str = ""
 ) -> None:
     refuse(idle(options, names, why, fix), UsageError)
-
-
-def _network(
-    path: str, dt: float | None, reset: Reset | None, fires: Fires | None
-) -> tuple[Network, tuple[Finding, ...]]:
-    if dt is not None:
-        model = read(path, dt, reset=reset, fires=fires)
-        return model.network, model.findings
-    network, findings = nir.look(path, reset=reset, fires=fires)
-    return network, tuple(findings)
 
 
 def network_json(network: Network) -> dict[str, Any]:
@@ -265,10 +255,8 @@ def inspect(
     file: str | Path,
     *,
     dt: float | None = None,
-    reset: Reset | None = None,
-    fires: Fires | None = None,
     cores: bool = False,
-    **options: Unpack[Options],
+    **options: Unpack[FileOptions],
 ) -> Inspection:
     """Return what a file holds; its kind is recognised by its content.
 
@@ -276,11 +264,11 @@ def inspect(
         file: The path of a .nir file, a bundle or a recording.
         dt: Of a .nir file: the time step, in the unit of its time constants. Default: as the
             file states; it may state none.
-        reset: Of a .nir file: "value" or "subtract", as in `read`. Default: as it states.
-        fires: Of a .nir file: "above" or "at", as in `read`. Default: as it states.
         cores: Of a bundle: list what each core holds, in place of each layer. Default: False.
         options: Of a recording: how it is read, as in `read_recording`. Default: all events
-            of the file.
+            of the file. Of a .nir file: producer, reset, fires and so on, as in `read`. Default:
+            as it states; where it states nothing, NIR's printed equations are shown, with a
+            warning.
 
     Returns:
         The Inspection: its kind, the facts as data and as text, and the findings.
@@ -291,8 +279,8 @@ def inspect(
         UsageError: An option that does not belong to a file of this kind (a ValueError).
     """
     demand_path(file)
-    demand_options("inspect", options)
-    kind, data, text, findings = look(
-        str(file), dt=dt, reset=reset, fires=fires, cores=cores, **options
-    )
+    if dt is not None:
+        demand_number("dt", dt, "a number")
+    demand_options("inspect", options, FileOptions.__annotations__)
+    kind, data, text, findings = look(str(file), dt=dt, cores=cores, **options)
     return Inspection(kind, data, findings, text)

@@ -160,11 +160,13 @@ def write_recording(recording: Recording, path: File) -> None:
     write(as_recording(recording), path)
 
 
-def demand_options(function: str, options: Collection[str]) -> None:
-    """Refuse names that are not options of a recording: they would change nothing."""
+def demand_options(
+    function: str, options: Collection[str], known: Collection[str] | None = None
+) -> None:
+    """Refuse names that are not known; by default, that are not options of a recording."""
     from nrf_deploy.io.recordings import Options
 
-    known = Options.__annotations__
+    known = Options.__annotations__ if known is None else known
     unknown = [n for n in options if n not in known]
     refuse(
         [

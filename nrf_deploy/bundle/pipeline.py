@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
+from typing import Unpack
 
 from nrf_deploy import __version__
 from nrf_deploy.compiler import plugins
@@ -24,10 +25,10 @@ from nrf_deploy.engines.emulator.events_golden import EventRule
 from nrf_deploy.engines.emulator.golden import Arithmetic
 from nrf_deploy.engines.emulator.soundness import demand_sound
 from nrf_deploy.io.model import Model, as_model
+from nrf_deploy.io.rule_options import RuleOptions
 from nrf_deploy.ir.network import Array, Network, Population, gives_values
 from nrf_deploy.ir.program import OUTPUT, spread
 from nrf_deploy.ir.recording import Recording
-from nrf_deploy.neurons.spikes import Fires, Reset
 
 from .bundle import Bundle
 from .inputs import as_bundle, as_recording, as_scheme
@@ -41,9 +42,8 @@ def check(
     allow: Collection[str] = (),
     *,
     dt: float | None = None,
-    reset: Reset | None = None,
-    fires: Fires | None = None,
     progress: Progress = quiet,
+    **options: Unpack[RuleOptions],
 ) -> Verdict:
     """Return a chip's verdict on every layer of a model, without writing anything.
 
@@ -61,9 +61,9 @@ def check(
             (`targets` lists those of each chip). Default: none.
         dt: Of a path: the time step, in the unit of the file's time constants, where the
             file has none. Default: the file's own.
-        reset: Of a path: "value" or "subtract", as in `read`. Default: as the file states.
-        fires: Of a path: "above" or "at", as in `read`. Default: as the file states.
         progress: Called as progress(done, of) while the layers are fitted. Default: silent.
+        options: Of a path: producer, reset, fires and so on, as in `read`. Default: as the
+            file states.
 
     Returns:
         The Verdict: `fits`, the findings, and what each stage made.
@@ -73,7 +73,7 @@ def check(
             type (a TypeError).
         InputError: A model or a recording that cannot be read or used.
     """
-    network = as_model(model, dt=dt, reset=reset, fires=fires)
+    network = as_model(model, dt=dt, **options)
     recording = None if calibrate is None else as_recording(calibrate)
     rules, allowed = as_scheme(scheme), names("allow", allow)
     findings = network.findings
@@ -88,9 +88,8 @@ def compile(
     allow: Collection[str] = (),
     *,
     dt: float | None = None,
-    reset: Reset | None = None,
-    fires: Fires | None = None,
     progress: Progress = quiet,
+    **options: Unpack[RuleOptions],
 ) -> Bundle:
     """Compile a model for a chip.
 
@@ -106,9 +105,9 @@ def compile(
             (`targets` lists those of each chip). Default: none.
         dt: Of a path: the time step, in the unit of the file's time constants, where the
             file has none. Default: the file's own.
-        reset: Of a path: "value" or "subtract", as in `read`. Default: as the file states.
-        fires: Of a path: "above" or "at", as in `read`. Default: as the file states.
         progress: Called as progress(done, of) while the layers are fitted. Default: silent.
+        options: Of a path: producer, reset, fires and so on, as in `read`. Default: as the
+            file states.
 
     Returns:
         The Bundle: the model, its integers, their placement, and every finding on the way.
@@ -120,7 +119,7 @@ def compile(
             type (a TypeError).
         InputError: A model or a recording that cannot be read or used.
     """
-    network = as_model(model, dt=dt, reset=reset, fires=fires)
+    network = as_model(model, dt=dt, **options)
     verdict = check(network, target, calibrate, scheme, allow, progress=progress)
     return bundled(network, target, verdict)
 

@@ -10,7 +10,7 @@ from nrf_deploy.io.model import read
 
 from .common import demand_calibrate, staged
 from .main import emit
-from .shared_options import add_compiling, add_dt, add_rule
+from .shared_options import add_compiling, add_dt, add_rule, rule_options
 from .usage import Parser
 
 
@@ -28,7 +28,7 @@ def add_arguments(check: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     demand_calibrate(args)
-    model = read(args.model, args.dt, reset=args.reset, fires=args.fires)
+    model = read(args.model, args.dt, **rule_options(args))
     verdict, messages = staged(args, model, args.target)
     rows = tables.verdicts(verdict)
     good = verdict.fits

@@ -130,7 +130,7 @@ def say_at_once(args: argparse.Namespace, messages: Iterable[Finding]) -> None:
     """Print findings before a run, which may be refused because of them."""
     if not args.json:
         for finding in merged(messages):
-            if finding.severity != "info":
+            if finding.severity != "info" or rule_findings([finding]):
                 print(finding_text(finding) + "\n")
             elif finding.code == "RECORDING-STEP":
                 print(wrap(finding.what, then="    ") + "\n")

@@ -8,7 +8,7 @@ from nrf_deploy.bundle.bundle import save
 from nrf_deploy.io.model import read
 
 from .common import built, bundle_answer, demand_calibrate, demand_outputs
-from .shared_options import add_compiling, add_dt, add_rule
+from .shared_options import add_compiling, add_dt, add_rule, rule_options
 from .usage import Parser
 
 
@@ -29,7 +29,7 @@ def add_arguments(compiler: Parser) -> None:
 def run(args: argparse.Namespace) -> int:
     demand_calibrate(args)
     demand_outputs(args, (args.output, "a bundle"))
-    model = read(args.model, args.dt, reset=args.reset, fires=args.fires)
+    model = read(args.model, args.dt, **rule_options(args))
     bundle, messages = built(args, model, args.target)
     save(bundle, args.output)
     bundle_answer(args, bundle, args.output, messages)

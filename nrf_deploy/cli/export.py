@@ -19,11 +19,12 @@ from nrf_deploy.io.file_types import kind_of
 from nrf_deploy.io.files import write_text
 from nrf_deploy.io.model import Model, read
 from nrf_deploy.io.recordings import Options, write
+from nrf_deploy.io.rule_options import RuleOptions
 from nrf_deploy.ir.network import Network
 
 from .common import built, demand_calibrate, demand_outputs, print_findings
 from .main import emit
-from .shared_options import add_compiling, add_dt, add_rule
+from .shared_options import add_compiling, add_dt, add_rule, rule_options
 from .usage import Parser
 
 
@@ -104,7 +105,7 @@ def _kind(source: str) -> str:
 
 def _model(args: argparse.Namespace, kind: str) -> Model:
     if kind == "graph":
-        return read(args.source, args.dt, reset=args.reset, fires=args.fires)
+        return read(args.source, args.dt, **rule_options(args))
     return export_module(args.source, args.output, weights=args.weights, dt=args.dt)
 
 
@@ -168,7 +169,7 @@ def _answer(
 # --- options that exclude each other ---------------------------------------
 
 COMPILING = ("allow", "calibrate", "scheme", *Options.__annotations__)
-RULE = ("reset", "fires")
+RULE = tuple(RuleOptions.__annotations__)
 IDLE = {
     "graph": ("weights", "output", "sample"),
     "bundle": ("weights", "output", "sample", "target", "dt", *RULE, *COMPILING),

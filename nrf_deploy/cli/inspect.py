@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from typing import cast
 
+from nrf_deploy.api.inspection import FileOptions
 from nrf_deploy.api.inspection import inspect as inspected
 
 from .common import print_findings, recording_options
 from .main import emit
-from .shared_options import add_dt, add_reading, add_rule
+from .shared_options import add_dt, add_reading, add_rule, rule_options
 from .usage import Parser
 
 
@@ -31,8 +33,8 @@ def add_arguments(inspect: Parser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    how = {"dt": args.dt, "reset": args.reset, "fires": args.fires}
-    content = inspected(args.file, **how, cores=args.cores, **recording_options(args))
+    how = {**rule_options(args), **recording_options(args)}
+    content = inspected(args.file, dt=args.dt, cores=args.cores, **cast(FileOptions, how))
     if args.json:
         emit(args, {"ok": True, "kind": content.kind, **content.data}, content.findings)
     else:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from typing import cast, get_args
 
+from nrf_deploy.diagnostics.findings import UsageError, error
 from nrf_deploy.diagnostics.option_types import fraction, positive, positive_float, window
+from nrf_deploy.io.rule_options import Producer, RuleOptions
 
 FILE_DT = "time step, in the units of the file's time constants, if the file has none"
 
@@ -14,18 +18,91 @@ def add_dt(parser: argparse.ArgumentParser, about: str = FILE_DT) -> None:
 
 
 def add_rule(parser: argparse.ArgumentParser) -> None:
-    """Add --reset and --fires, for which NIR has no field."""
-    parser.add_argument(
+    """Add the options that state what a .nir file does not: its producer, and how neurons fire."""
+    rule = parser.add_argument_group(
+        "neurons of a .nir file that does not state how they reset and fire",
+        "Each option but --producer also as LAYER=VALUE, for one layer; it can be repeated.",
+    )
+    rule.add_argument(
+        "--producer",
+        choices=get_args(Producer),
+        help="the framework that wrote the file, whose neurons these are; nir: the equations that "
+        "NIR's documentation prints",
+    )
+    rule.add_argument(
         "--reset",
-        choices=["value", "subtract", "late", "none", "doubled"],
-        help="after a spike set the potential to v_reset, or subtract v_threshold: for all "
-        "spiking neurons whose reset the file does not state",
+        action="append",
+        default=[],
+        metavar="value|subtract",
+        help="after a spike set the potential to v_reset, or subtract v_threshold, at once or one "
+        "step late, or do nothing; doubled: snnTorch's subtract without a delay",
     )
-    parser.add_argument(
+    rule.add_argument(
         "--fires",
-        choices=["above", "at"],
-        help="spike where v > v_threshold, or where v >= v_threshold: likewise",
+        action="append",
+        default=[],
+        metavar="above|at",
+        help="spike where v > v_threshold, or where v >= v_threshold",
     )
+    rule.add_argument(
+        "--per-step",
+        action="append",
+        default=[],
+        metavar="one|many[:N]",
+        help="at most one spike a step, or as many as v holds thresholds (at most N)",
+    )
+    rule.add_argument(
+        "--floor",
+        action="append",
+        default=[],
+        metavar="V|none",
+        help="hold the potential at V or above",
+    )
+    rule.add_argument(
+        "--refractory",
+        action="append",
+        default=[],
+        metavar="N|none",
+        help="the potential rests for N steps after a spike",
+    )
+
+
+def rule_options(args: argparse.Namespace) -> RuleOptions:
+    """Return the options of `add_rule`; refuse a value that is given twice."""
+    options: dict[str, object] = {"producer": args.producer}
+    for key, kind in KINDS.items():
+        by_layer: dict[str, object] = {}
+        for word in getattr(args, key):
+            layer, _, value = word.rpartition("=")
+            if layer in by_layer or not value or (not layer and "=" in word):
+                twice = "is given twice" if layer in by_layer else "is not VALUE or LAYER=VALUE"
+                what = f"--{key.replace('_', '-')} {word:.80} {twice}"
+                raise UsageError(error("USAGE", what, fix="give one value for each layer"))
+            by_layer[layer] = kind(value)
+        if by_layer:
+            options[key] = by_layer
+    return cast(RuleOptions, options)
+
+
+def _number(kind: type) -> Callable[[str], object]:
+    """Return a conversion to a number that keeps other words, which are refused by name."""
+
+    def convert(word: str) -> object:
+        try:
+            return kind(word)
+        except ValueError:
+            return word
+
+    return convert
+
+
+KINDS: dict[str, Callable[[str], object]] = {
+    "reset": str,
+    "fires": str,
+    "per_step": str,
+    "floor": _number(float),
+    "refractory": _number(int),
+}
 
 
 def add_compiling(parser: argparse.ArgumentParser) -> None:

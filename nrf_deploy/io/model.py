@@ -8,16 +8,16 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, Unpack, cast
 
 from nrf_deploy.diagnostics.argument_types import demand_number, wrong
 from nrf_deploy.diagnostics.findings import Finding, InputError, NrfError, UsageError, error
 from nrf_deploy.ir.network import Network
 from nrf_deploy.ir.witness import Witness
-from nrf_deploy.neurons.spikes import Fires, Reset
 
 from .file_types import demand_kind
 from .files import reading
+from .rule_options import RuleOptions
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,18 +69,16 @@ def rule_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     return tuple(f for f in findings if f.code.startswith(RULE_CODES))
 
 
-def as_model(
-    source: object, dt: float | None = None, reset: Reset | None = None, fires: Fires | None = None
-) -> Model:
+def as_model(source: object, dt: float | None = None, **options: Unpack[RuleOptions]) -> Model:
     """Return a Model, a Network as one, or the one in a .nir file or a nir.NIRGraph.
 
-    `dt`, `reset` and `fires` are for a file, as in `read`: a model has its own.
+    `dt` and the options are for a file, as in `read`: a model has its own.
     """
     if isinstance(source, str | Path) or is_nir(source):
-        return read(cast("str | Path | NIRGraph", source), dt, reset=reset, fires=fires)
+        return read(cast("str | Path | NIRGraph", source), dt, **options)
     if isinstance(source, Model | Network):
-        options = {"dt": dt, "reset": reset, "fires": fires}
-        if extra := [name for name, value in options.items() if value is not None]:
+        every = {"dt": dt, **options}
+        if extra := [name for name, value in every.items() if value is not None]:
             names = " and ".join(extra)
             what = f"{names} given beside {source!r:.80}, which is not a file"
             fix = f"give {names} to nrf_deploy.read(path, ...)"
@@ -91,24 +89,27 @@ def as_model(
 
 
 def read(
-    model: str | Path | NIRGraph,
-    dt: float | None = None,
-    *,
-    reset: Reset | None = None,
-    fires: Fires | None = None,
+    model: str | Path | NIRGraph, dt: float | None = None, **options: Unpack[RuleOptions]
 ) -> Model:
     """Read a model from a .nir file or from a graph of the nir library.
+
+    A file of another producer does not state how its neurons reset and fire: it is refused
+    until `producer`, or `reset` and `fires`, state it.
 
     Args:
         model: The path of a .nir file, or a `nir.NIRGraph`. A graph passes the checks of a
             file: it is written by the nir library into memory, and read from there.
         dt: The time step, in the unit of the file's time constants (1 if it counts in steps).
-            Default: the one in the file; a file without one is refused.
-        reset: The change of the potential after a spike: "value" (it becomes v_reset) or
-            "subtract" (v_threshold is subtracted), for all spiking neurons whose file does
-            not state it. Default: "value", with a warning among the findings.
-        fires: The condition of a spike: "above" (v > v_threshold) or "at" (v >= v_threshold),
-            likewise. Default: "above", with a warning among the findings.
+            Default: the one in the file, or the one of its producer; a file without one is
+            refused.
+        options: How the neurons compute, where the file does not state it. `producer`: the
+            framework that wrote the file ("nir" for the equations that NIR's documentation
+            prints). And fields of the rule, which override those of the producer: `reset`
+            ("value", "subtract", "late", "none" or "doubled"), `fires` ("above" or "at"),
+            `per_step` ("one", "many" or "many:N"), `floor` (a potential or "none") and
+            `refractory` (steps or "none"); each is a value for all spiking neurons, or a
+            mapping of layers to values, where "" stands for all other layers. Default: as the
+            file states.
 
     Returns:
         The Model: the network, the findings of reading, and the hash of the file (None for a
@@ -117,34 +118,32 @@ def read(
     Raises:
         MissingFileError: The file does not exist (a FileNotFoundError).
         InputError: A file or graph that is damaged, hostile, unknown in a part, or without a
-            time step (a ValueError); `findings` holds all problems at once.
+            time step or a rule (a ValueError); `findings` holds all problems at once.
         UsageError: An argument of a wrong type (a TypeError) or value (a ValueError).
     """
     if dt is not None:
         demand_number("dt", dt, "a number")
     if is_nir(model):
-        return _parsed(_written(model), dt, reset, fires)
+        return _parsed(_written(model), dt, **options)
     path = cast("str | Path", model)
     demand_kind(path, "graph")
     data = _content(path)
     try:
-        return model_of(data, dt, reset, fires)
+        return model_of(data, dt, **options)
     except NrfError as refusal:
         raise refusal.of(path) from refusal
 
 
-def model_of(
-    data: bytes, dt: float | None = None, reset: str | None = None, fires: str | None = None
-) -> Model:
+def model_of(data: bytes, dt: float | None = None, **options: Unpack[RuleOptions]) -> Model:
     """Return the model in the bytes of a .nir file."""
-    return replace(_parsed(data, dt, reset, fires), sha256=hashlib.sha256(data).hexdigest())
+    return replace(_parsed(data, dt, **options), sha256=hashlib.sha256(data).hexdigest())
 
 
-def _parsed(data: bytes, dt: float | None, reset: str | None, fires: str | None) -> Model:
+def _parsed(data: bytes, dt: float | None, **options: Unpack[RuleOptions]) -> Model:
     from . import nir as nir_io
 
     stream = io.BytesIO(data)
-    network, findings, witness = nir_io.read_all(stream, dt=dt, reset=reset, fires=fires)
+    network, findings, witness = nir_io.read_all(stream, dt=dt, **options)
     return Model(network, tuple(findings), witness=witness)
 
 

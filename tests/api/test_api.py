@@ -19,6 +19,7 @@ import pytest
 import nrf_deploy as nd
 from nrf_deploy.cli.parser import parser
 from nrf_deploy.io.recordings import Options
+from nrf_deploy.io.rule_options import RuleOptions
 
 SOURCE = Path(nd.__file__)
 FUNCTIONS = [n for n in nd.__all__ if inspect.isfunction(getattr(nd, n))]
@@ -204,6 +205,9 @@ VERBS: dict[str, list[Callable[..., Any]]] = {
 READING = set(Options.__annotations__)
 """Options of a recording: keywords of `read_recording`, whose Recording the functions take."""
 
+RULE = set(RuleOptions.__annotations__)
+"""Options of a .nir file without a rule: keywords of the functions that read one."""
+
 ELSEWHERE = {
     ("*", "json"): "a function returns its answer",
     ("*", "help"): "docs/api.md",
@@ -241,6 +245,8 @@ def test_every_option_is_a_parameter_or_has_another_place(verb: str, option: str
     taken = {p for f in VERBS[verb] for p in inspect.signature(f).parameters}
     if "options" in taken or taken & {"input", "calibrate"}:
         taken |= READING
+    if "options" in taken:
+        taken |= RULE
     elsewhere = {o for v, o in ELSEWHERE if v in ("*", verb)}
     assert (option in taken) != (option in elsewhere - {"bundle", "model"} - taken), option
 

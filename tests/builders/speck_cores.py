@@ -104,7 +104,7 @@ PLACES = (0, 1, 7, 3, 8)
 
 def nmnist(shared: Path, name: str = "speck2b") -> tuple[Configuration, Recording]:
     """Build the network with one scale for each layer, 127 for its largest weight, and no leak."""
-    network = nd.read(shared / "conformance/nir/cnn_sinabs.nir", dt=1.0).network
+    network = nd.read(shared / "conformance/nir/cnn_sinabs.nir", dt=1.0, producer="nir").network
     recording = nd.read_recording(shared / "recordings/nmnist_sample.npz", network, bin=1e-3)
     weights = [network[n].weight for n in ("0", "2", "5", "9", "11")]  # type: ignore[attr-defined]
     weights[3] = weights[3].reshape(256, 8, 4, 4)

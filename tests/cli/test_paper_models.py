@@ -25,7 +25,9 @@ def digits(shared: Path) -> nd.Recording:
 
 @pytest.fixture
 def nmnist(shared: Path) -> nd.Bundle:
-    return compile(read(shared / "conformance" / "nir" / "cnn_sinabs.nir", dt=1.0), "loihi2")
+    return compile(
+        read(shared / "conformance" / "nir" / "cnn_sinabs.nir", dt=1.0, producer="nir"), "loihi2"
+    )
 
 
 def test_the_nmnist_network_keeps_its_spike_counts(nmnist: nd.Bundle, digits: nd.Recording) -> None:
@@ -57,7 +59,9 @@ def test_the_nmnist_network_equals_lava_in_every_state(
 
 
 def test_the_papers_lif_spikes_where_its_float_model_does(shared: Path) -> None:
-    bundle = compile(read(shared / "conformance" / "nir" / "lif_norse.nir", dt=1e-4), "loihi2")
+    bundle = compile(
+        read(shared / "conformance" / "nir" / "lif_norse.nir", dt=1e-4, producer="nir"), "loihi2"
+    )
     silicon = np.load(shared / "conformance" / "silicon" / "nir_paper_01_lif.npz")
     recording = nd.Recording.from_dense(silicon["input"].reshape(-1, 1))
     report = nd.verify(bundle, recording)
@@ -70,6 +74,7 @@ def test_the_same_file_elsewhere_gives_the_same_bundle(shared: Path, tmp_path: P
     for folder in (tmp_path / "a", tmp_path / "deeper" / "b"):
         folder.mkdir(parents=True)
         (folder / f"{folder.name}.nir").write_bytes(source)
-        nd.save(compile(read(folder / f"{folder.name}.nir", dt=1.0), "loihi2"), folder / "m.nrfb")
+        model = read(folder / f"{folder.name}.nir", dt=1.0, producer="nir")
+        nd.save(compile(model, "loihi2"), folder / "m.nrfb")
         made.append((folder / "m.nrfb").read_bytes())
     assert made[0] == made[1]

@@ -198,8 +198,12 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "--bisect": ("out/small", "in/plain"), "--limits": ("in/l.toml", "in/in.npz", "nowhere"),
     "--labels": ("in/l.csv", "in/in.npz"), "--scheme": ("in/s.toml", "in/in.npz"),
     "--calibrate": ("in/in.npz", "in/events.csv", "in/plain.nrfb"),
-    "--origin": ("zero", "first", "x"), "--reset": ("value", "subtract", "x"),
-    "--fires": ("above", "at", "x"),
+    "--origin": ("zero", "first", "x"),
+    "--reset": ("value", "subtract", "hidden=value", "=value", "hidden=", "no=value", "x", *TEXTS),
+    "--fires": ("above", "at", "last=at", "a=b=at", "x"), "--producer": ("nir", "x", *TEXTS),
+    "--per-step": ("one", "many", "many:3", "many:0", "many:" + "9" * 5000, "hidden=many:x", "x"),
+    "--floor": ("-1", "none", "nan", "-inf", "1e999", "hidden=-0.5", "x"),
+    "--refractory": ("2", "none", "0", "-1", "9" * 5000, "last=1", "1.5", "x"),
 }  # fmt: skip
 
 

@@ -21,7 +21,7 @@ from nrf_deploy.ir.recording import Recording
 def paper(shared: Path) -> tuple[Bundle, dict[str, np.ndarray]]:
     """Build the NIR paper's LIF with the integers that its authors put on a Loihi 2."""
     bundle = pipeline.compile(
-        nd.read(shared / "conformance" / "nir" / "lif_norse.nir", dt=1e-4), "loihi2"
+        nd.read(shared / "conformance" / "nir" / "lif_norse.nir", dt=1e-4, producer="nir"), "loihi2"
     )
     with np.load(shared / "conformance" / "silicon" / "nir_paper_01_lif.npz") as file:
         chip = {name: file[name] for name in file.files}

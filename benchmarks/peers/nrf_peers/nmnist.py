@@ -37,7 +37,7 @@ def problem() -> Problem:
                 fix="set NRF_DEPLOY_SHARED to the folder that contains them",
             )
         )
-    bundle = compile(read(model, dt=1), "loihi2", allow=ALLOW)
+    bundle = compile(read(model, dt=1, producer="nir"), "loihi2", allow=ALLOW)
     with warnings.catch_warnings(action="ignore"):
         events = read_recording(recording, bundle, bin=1e-3, clip=1)
     return to_problem(bundle.program, events)

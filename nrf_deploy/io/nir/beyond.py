@@ -60,6 +60,16 @@ def words(cls: type[Part], key: str) -> tuple[str, ...]:
     return get_args(hint) if get_origin(hint) is Literal else ()
 
 
+def prefixed(membrane: type[Membrane], rule: type[Rule]) -> dict[str, str]:
+    """Return the name in the metadata of every field of a population, by the field's own name."""
+    return {
+        f.name: OURS + f.name
+        for part in (membrane, rule)
+        for f in dataclasses.fields(part)
+        if f.name not in _elsewhere(part)
+    }
+
+
 def _elsewhere(cls: type[Part]) -> set[str]:
     """Return the fields of a membrane or a rule that are elsewhere in the node."""
     if issubclass(cls, Membrane):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +29,8 @@ class Fields:
     used: set[str] = field(default_factory=set)
     words: set[str] = field(default_factory=set)
     """Keys of the metadata that were read."""
+    prefixed: Mapping[str, str] = field(default_factory=dict)
+    """Keys of the metadata that are read only under this longer name."""
 
     @property
     def name(self) -> str:
@@ -61,8 +63,11 @@ class Fields:
             return None
         return self.node.fields[key]
 
-    def floats(self, key: str) -> Array | None:
-        """Return finite numbers as float32 or float64; None (and an error) otherwise."""
+    def floats(self, key: str, infinite: bool = False) -> Array | None:
+        """Return finite numbers as float32 or float64; None (and an error) otherwise.
+
+        `infinite`: positive infinity is a number too.
+        """
         value = self.take(key)
         if value is None:
             return None
@@ -73,7 +78,7 @@ class Fields:
         if array is None:
             self.error("NIR-FIELD-TYPE", f"{key!r} holds integers too large for a float")
             return None
-        bad = ~np.isfinite(array)
+        bad = ~(np.isfinite(array) | (infinite & np.isposinf(array)))
         if bad.any():
             where = first(bad)
             self.error(
@@ -137,7 +142,9 @@ class Fields:
                 "NIR-METADATA-UNKNOWN",
                 f"the metadata {key!r:.80} is unknown",
                 why=f"{_known(self.node.kind, self.words)}; it may change the output",
-                fix="remove it from the node if the node means the same without it",
+                fix=f"write it as {self.prefixed[key]}, and nrf.version = '1' beside it"
+                if key in self.prefixed
+                else "remove it from the node if the node means the same without it",
             )
 
     def fit(self, values: dict[str, Array], source: Shape | None) -> dict[str, Array] | None:

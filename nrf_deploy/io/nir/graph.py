@@ -19,6 +19,8 @@ from nrf_deploy.ir.network import Edge, Input, Network, Node
 
 from .tree import Tree
 
+NODE_ORDER = "node_order"
+
 
 @dataclass(frozen=True)
 class RawNode:
@@ -39,6 +41,11 @@ class RawGraph:
     edges: list[Edge] = field(default_factory=list)
     metadata: list[tuple[str, Tree]] = field(default_factory=list)
     """(name of the graph, its metadata): the outer graph first, under the name ''."""
+
+    @property
+    def is_ours(self) -> bool:
+        """Return whether nrf-deploy wrote the file: it states the order of the nodes."""
+        return bool(self.metadata) and NODE_ORDER in self.metadata[0][1]
 
 
 def raw_graph(tree: Tree, findings: list[Finding]) -> RawGraph:

@@ -11,12 +11,11 @@ from nrf_deploy.ir.network import DATA, LoopStart
 from ..toml_json import parse_json
 from . import witness
 from .beyond import OURS
-from .graph import RawGraph
+from .graph import NODE_ORDER, RawGraph
 from .neuron_builders import RECTIFY
 from .rules import RULE_WORDS
 
 LOOP_START = "loop_start"
-NODE_ORDER = "node_order"
 OUTER = ("dt", NODE_ORDER, LOOP_START, *DATA)
 NESTED = ("dt", NODE_ORDER)
 """Keys of a nested graph; its nodes are ordered by the outer graph."""
@@ -51,11 +50,13 @@ def _metadata(graph: RawGraph, key: str) -> Any:
     return graph.metadata[0][1].get(key) if graph.metadata else None
 
 
-def loop_start(graph: RawGraph, findings: list[Finding]) -> LoopStart:
-    """Return the start of loops in the metadata; it is the bias if they do not state it."""
+def loop_start(graph: RawGraph, default: LoopStart, findings: list[Finding]) -> LoopStart:
+    """Return the start of loops in the metadata, or the default if they do not state it."""
     word = _metadata(graph, LOOP_START)
     match word:
-        case None | "bias":
+        case None:
+            return default
+        case "bias":
             return "bias"
         case "zero":
             return "zero"

@@ -9,30 +9,31 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any, Unpack, cast
 
 import numpy as np
 
 from nrf_deploy.diagnostics.findings import Finding, InputError, error, refuse
 from nrf_deploy.ir.graph_checks import edge_shapes, stateless_cycles
 from nrf_deploy.ir.network import DATA, Network, Node, Shape
-from nrf_deploy.ir.time_constants import TIMES, step_faults
 from nrf_deploy.ir.witness import Witness
 
+from ..rule_options import RuleOptions
+from .clock import clock_of
 from .connection_builders import BUILDERS, Builder, Reading
+from .dialects import DIALECTS, NIR
 from .fields import Fields
 from .graph import RawGraph, duplicates, in_order, raw_graph, splice, structure
 from .metadata import data_of, loop_start, node_order, unread
 from .neuron_builders import NEURON_BUILDERS, SPIKING
-from .rules import Rules, origin, rules
+from .rules import UNSTATED, origin, shown_as_nir
 from .scan import LIMITS, Limits, Source
+from .statements import Statements, statements
 from .tree import from_object, load
 from .witness import decode
 
 KINDS: dict[str, Builder] = BUILDERS | NEURON_BUILDERS
 MAX_NODES = 2_000
-SAME_DT = 1e-6  # relative: the error of a dt that is stored as float32
-
 BYTES_A_NEURON = 8
 """A file whose arrays hold this many bytes for each element may exceed the element limit."""
 SHAPE_CODES = {
@@ -45,17 +46,16 @@ def read(
     source: Source | Any,
     dt: float | None = None,
     *,
-    reset: str | None = None,
-    fires: str | None = None,
     limits: Limits = LIMITS,
+    **options: Unpack[RuleOptions],
 ) -> tuple[Network, list[Finding]]:
     """Read the network in a .nir file (a path, a binary file or a nir.NIRGraph), and findings.
 
     `dt` is the time step in the units of the file's time constants. Files of nrf-deploy
-    hold it; for any other file it is necessary. `reset` ("value", "subtract") and `fires`
-    ("above", "at") are the rules of the spiking neurons whose file does not state them.
+    hold it, and so do those of some producers; for any other file it is necessary. The options
+    state how spiking neurons reset and fire, which no file of another producer does.
     """
-    network, findings, _ = read_all(source, dt, reset=reset, fires=fires, limits=limits)
+    network, findings, _ = read_all(source, dt, limits=limits, **options)
     return network, findings
 
 
@@ -63,12 +63,11 @@ def read_all(
     source: Source | Any,
     dt: float | None = None,
     *,
-    reset: str | None = None,
-    fires: str | None = None,
     limits: Limits = LIMITS,
+    **options: Unpack[RuleOptions],
 ) -> tuple[Network, list[Finding], Witness | None]:
     """Read the network, the findings and the witness, which is not replayed here."""
-    stated = rules(reset, fires)
+    stated = statements(options)
     findings: list[Finding] = []
     if hasattr(source, "to_dict"):
         tree = from_object(source)
@@ -80,18 +79,19 @@ def read_all(
 
 def look(
     source: Source | Any,
+    dt: float | None = None,
     *,
-    reset: str | None = None,
-    fires: str | None = None,
     limits: Limits = LIMITS,
+    **options: Unpack[RuleOptions],
 ) -> tuple[Network, list[Finding]]:
-    """Read the network in a file that need not state its time step, for display only.
+    """Read the network in a file that need not state its time step or its rule, for display only.
 
-    Without a time step its dt is NaN, which the engines and the compiler refuse.
+    Without a time step its dt is NaN, which the engines and the compiler refuse. Without a rule
+    it is read by NIR's definition, with a warning.
     """
-    stated = rules(reset, fires)
+    stated = statements(options)
     tree, findings = load(cast(Source, source), limits)
-    network, _ = parse(tree, None, findings, limits, stated=stated, timeless=True)
+    network, _ = parse(tree, dt, findings, limits, stated=stated, for_display=True)
     return network, findings
 
 
@@ -101,85 +101,42 @@ def parse(
     findings: list[Finding],
     limits: Limits = LIMITS,
     *,
-    stated: Rules,
-    timeless: bool = False,
+    stated: Statements,
+    for_display: bool = False,
 ) -> tuple[Network, Witness | None]:
     graph = raw_graph(tree, findings)
     if len(graph.nodes) > MAX_NODES:
         findings.append(error("NIR-TOO-MANY", f"the graph has more than {MAX_NODES:,} nodes"))
     refuse([f for f in findings if f.code in ("NIR-TOO-MANY", "NIR-NOT-GRAPH")], InputError)
-    step = time_step(graph, dt, findings)
-    if timeless:
-        findings[:] = [f for f in findings if f.code != "NIR-DT-MISSING"]
+    dialect = None if stated.producer is None else DIALECTS[stated.producer]
+    if dialect is not None:
+        dialect.mend(graph)
+    clock = clock_of(graph, dt, dialect, findings)
     findings += [*unread(graph), *structure(graph)]
     order = in_order(graph)
-    nodes, reported = _nodes(graph, order, Reading(step, stated), limits)
+    nodes, reported = _nodes(graph, order, Reading(clock, stated, dialect), limits)
     findings += [*reported, *origin(graph, SPIKING, stated)]
+    if for_display:
+        shown = dialect is None or dialect is NIR
+        findings[:] = [f for f in findings if not (shown and f.code == "NIR-DT-MISSING")]
+        findings[:] = [shown_as_nir(f) if f.code == UNSTATED else f for f in findings]
     ports = [n.name for n in graph.nodes.values() if n.inner]
     edges = splice(nodes, graph.edges, ports)
     findings += duplicates(edges)
-    findings += stateless_cycles(nodes, edges, step or 0.0)
+    findings += stateless_cycles(nodes, edges, 0.0 if clock is None else clock.step)
     data = {key: data_of(graph, key, findings) for key in DATA}
-    start = loop_start(graph, findings)
+    start = loop_start(graph, (dialect or NIR).loop_start, findings)
     names = node_order(graph, [n for n in order if n not in ports], findings)
     refuse(findings, InputError)
-    assert step is not None or timeless, "a missing dt is an error"
-    step = math.nan if step is None else step
+    assert clock is not None or for_display, "a missing dt is an error"
+    if dialect is not None and clock is not None:
+        names, edges = dialect.finish(nodes, names, edges, clock)
+    step = math.nan if clock is None else clock.step
     kept = tuple(nodes[n] for n in names)
     network = Network(kept, tuple(edges), step, loop_start=start, **data)
     observed = decode(graph.metadata[0][1], network, findings)
     refuse(findings, InputError)
     return network, observed
-
-
-# --- the time step ---------------------------------------------------------
-
-
-def time_step(graph: RawGraph, dt: float | None, findings: list[Finding]) -> float | None:
-    """Return the one dt of file, nested graphs and caller; None (and an error) if unclear."""
-    stated: list[tuple[str, object]] = [] if dt is None else [("the caller", float(dt))]
-    stated += [
-        (f"the file{f' in {n!r}' if n else ''}", m["dt"]) for n, m in graph.metadata if "dt" in m
-    ]
-    if wrong := [f for who, value in stated for f in step_faults(_number(value), who, value)]:
-        findings += wrong
-        return None
-    known = [(who, _number(value)) for who, value in stated]
-    if not known:
-        findings.append(
-            error(
-                "NIR-DT-MISSING",
-                f"the file has no time step{_some_tau(graph)}",
-                why="NIR describes neurons in continuous time; any dt would be a guess",
-                fix="give --dt in the unit of the file's time constants (1 if it counts in steps)",
-            )
-        )
-        return None
-    first, *others = known
-    for who, other in others:
-        if not math.isclose(other, first[1], rel_tol=SAME_DT):
-            what = f"dt is {first[1]:g} according to {first[0]}, {other:g} according to {who}"
-            findings.append(
-                error("NIR-DT-CONFLICT", what, fix="leave --dt out, or export the model again")
-            )
-            return None
-    return first[1]
-
-
-def _some_tau(graph: RawGraph) -> str:
-    """Return a time constant of the file in words, which shows its unit to the user."""
-    for node in graph.nodes.values():
-        for key in TIMES:
-            value = np.asarray(node.fields.get(key, ()))
-            if value.size and value.dtype.kind in "fiu":
-                return f"; its neuron {node.name!r} has {key} = {value.flat[0]:g}"
-    return ""
-
-
-def _number(value: Any) -> float:
-    """Return a value as a float; NaN if it is not a single number."""
-    array = np.asarray(value)
-    return float(array.item()) if array.size == 1 and array.dtype.kind in "fiu" else math.nan
 
 
 # --- nodes -----------------------------------------------------------------

@@ -33,7 +33,6 @@ from nrf_deploy.ir.network import (
     Delay,
     Flatten,
     Linear,
-    MaxPool,
     Network,
     Node,
     Pads,
@@ -47,10 +46,11 @@ from nrf_deploy.ir.network import (
 from nrf_deploy.ir.witness import Witness
 
 from ..files import write_atomically
-from .beyond import FIELDS, OURS, VERSION, WORDS, full, is_known, nir_fields
+from .beyond import FIELDS, WORDS, full, is_known, nir_fields
 from .beyond import say as say_beyond
-from .connection_builders import POOL, same_padding
-from .metadata import LOOP_START, NODE_ORDER
+from .connection_builders import same_padding
+from .graph import NODE_ORDER
+from .metadata import LOOP_START
 from .read import read
 from .witness import encode as encode_witness
 
@@ -83,9 +83,8 @@ def write(network: Network, path: str | Path, witness: Witness | None = None) ->
 def foreign(network: Network) -> Iterator[Finding]:
     """Yield a warning for neurons that other readers of the file read as plain ones."""
     for node in network.nodes:
-        more = say_beyond(node) if type(node) is Population else _pool_words(node)
-        if more:
-            kind = node.membrane.nir[node.spikes] if type(node) is Population else "SumPool2d"
+        if type(node) is Population and (more := say_beyond(node)):
+            kind = node.membrane.nir[node.spikes]
             yield warning(
                 "NIR-FOREIGN",
                 f"other readers of this file see a plain {kind}",
@@ -193,11 +192,7 @@ def _metadata(node: Node) -> Form:
             elif value:
                 metadata[key] = "yes"
         metadata |= say_beyond(node)
-    return metadata | _pool_words(node)
-
-
-def _pool_words(node: Node) -> Form:
-    return {OURS + "version": VERSION, POOL: "max"} if type(node) is MaxPool else {}
+    return metadata
 
 
 def _sizes(shape: Iterable[int]) -> Array:
@@ -250,12 +245,12 @@ def _even(padding: Pads) -> Shape | None:
     return tuple(a for a, _ in padding) if all(a == b for a, b in padding) else None
 
 
-def _pool(node: Pool | MaxPool) -> Form:
+def _pool(node: Pool) -> Form:
     padding = _even(node.padding)
     if padding is None or len(node.window) != 2:
         raise NoFormError("NIR pools over two axes, with the same padding at both ends")
     return {
-        "type": "SumPool2d" if type(node) is MaxPool else f"{node.kind}2d",
+        "type": f"{node.kind}2d",
         "kernel_size": _sizes(node.window),
         "stride": _sizes(node.stride),
         "padding": _sizes(padding),
@@ -287,7 +282,6 @@ FORMS: tuple[tuple[type[Node], Callable[[Any], Form]], ...] = (
     (Linear, _linear),
     (Conv, _conv),
     (Pool, _pool),
-    (MaxPool, _pool),
     (Flatten, _flatten),
     (Scale, lambda node: {"type": "Scale", "scale": node.scale}),
     (Threshold, lambda node: {"type": "Threshold", "threshold": node.threshold}),

@@ -1,8 +1,7 @@
-"""Reset and firing rule: where a file does not state them outputs say so, and options do."""
+"""Reset and firing rule: a file that does not state them is refused until the caller does."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -12,20 +11,20 @@ import pytest
 
 import nrf_deploy as nd
 from nrf_deploy.cli.main import main
-from nrf_deploy.diagnostics.findings import InputError, UsageError
+from nrf_deploy.diagnostics.findings import Finding, InputError, UsageError
+from nrf_deploy.io.nir.dialects import DIALECTS
 from nrf_deploy.io.recordings import write
 from nrf_deploy.ir.network import Population
 from nrf_deploy.ir.recording import Recording
-from tests.builders.cli_calls import answer, refusal, unwrapped
+from tests.builders.cli_calls import INPUT, answer, refusal, unwrapped
 from tests.builders.nir_files import Tree, chain, lif, port, save
 
 pytest_plugins = ["pytester"]
 
-NOTICE = "NIR-RULE-UNSTATED"
-SENTENCE = (
-    "the file does not state how its neurons reset and fire: read as a reset to a value "
-    "(not subtract) and v > v_threshold (not v >= v_threshold)"
-)
+NOTICE, PRODUCED = "NIR-RULE-UNSTATED", "NIR-RULE-PRODUCER"
+SENTENCE = "the file does not state how its neurons reset and fire"
+SAID = "the neurons are read as NIR's: NIR's printed equations: v = v_reset after a spike, at v > "
+NIR = ["--producer", "nir"]
 
 
 def layer(**metadata: str) -> Tree:
@@ -59,7 +58,7 @@ def events(tmp_path: Path) -> str:
 @pytest.fixture
 def bundle(foreign: str, tmp_path: Path) -> str:
     path = str(tmp_path / "foreign.nrfb")
-    assert main(["compile", foreign, "--target", "emulator", "-o", path]) == 0
+    assert main(["compile", foreign, "--target", "emulator", "-o", path, *NIR]) == 0
     return path
 
 
@@ -72,21 +71,60 @@ def rules(path: str, **how: Any) -> list[tuple[str, str]]:
     return [(n.rule.reset, n.rule.fires) for n in nodes if n.spikes]
 
 
-# --- the notice ----------------------------------------------------------------------------
+# --- the refusal ---------------------------------------------------------------------------
 
 
-def test_a_file_that_states_neither_is_read_as_nir_means_it_and_reported(foreign: str) -> None:
-    (finding,) = nd.read(foreign).findings
-    assert (finding.severity, finding.code, finding.what) == ("warning", NOTICE, SENTENCE)
-    assert "--reset value|subtract|late|none|doubled --fires above|at" in finding.fix
-    assert rules(foreign) == [("value", "above")]
+def unstated(path: str, **how: Any) -> Finding:
+    """Return the one error for which a file is refused."""
+    with pytest.raises(InputError) as refused:
+        nd.read(path, **how)
+    (finding,) = [f for f in refused.value.findings if f.severity == "error"]
+    return finding
+
+
+def test_a_file_that_states_neither_is_refused(foreign: str) -> None:
+    finding = unstated(foreign)
+    assert (finding.severity, finding.code, finding.layer) == ("error", NOTICE, None)
+    assert finding.what.endswith(SENTENCE)
+    assert "--reset value|subtract and --fires above|at" in finding.fix
+    assert "in Python producer=, or reset=, fires=" in finding.fix
+    for name, dialect in DIALECTS.items():
+        assert f"{name}: {dialect.means}" in finding.why
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["check", "--target", "emulator"],
+        ["compile", "--target", "emulator", "-o", "m.nrfb"],
+        ["export", "--target", "loihi2", "--as", "lava", "out"],
+    ],
+)
+def test_no_verb_goes_on_without_the_rule(
+    foreign: str, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([words[0], foreign, *words[1:]]) == INPUT
+    assert SENTENCE in unwrapped(refusal(capsys))
+
+
+def test_inspect_shows_the_file_and_what_is_missing(
+    foreign: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for more in ([], ["--dt", "1e-3"]):
+        assert main(["inspect", foreign, *more]) == 0
+        text = unwrapped(capsys.readouterr().out)
+        assert f"warning[{NOTICE}] {SENTENCE}; it is shown as NIR's printed equations" in text
+        assert "n2 LIF 2" in text
+    (finding,) = nd.inspect(foreign).findings
+    assert (finding.severity, finding.code) == ("warning", NOTICE)
 
 
 def test_a_file_that_states_one_of_them_is_asked_for_the_other(tmp_path: Path) -> None:
     path = file(tmp_path / "half.nir", reset="subtract")
-    (finding,) = nd.read(path).findings
-    assert finding.what.startswith("the file does not state how its neurons fire: read as v > v_")
+    finding = unstated(path)
+    assert finding.what.endswith("the file does not state how its neurons fire")
     assert "--reset" not in finding.fix
+    assert rules(path, fires="at") == [("subtract", "at")]
 
 
 def test_a_file_that_states_both_is_not_reported(tmp_path: Path) -> None:
@@ -96,15 +134,18 @@ def test_a_file_that_states_both_is_not_reported(tmp_path: Path) -> None:
 def test_layers_are_named_where_only_some_do_not_state_it(tmp_path: Path) -> None:
     nodes = (affine(), layer(reset="value", fires="at"), affine(), layer())
     path = save(tmp_path / "some.nir", chain(port("Input", 2), *nodes, port("Output", 2)))
-    (finding,) = nd.read(path).findings
-    assert "reset and fire (layers 'n4'): read as" in finding.what
+    assert unstated(str(path)).what.endswith("how its neurons reset and fire (layers 'n4')")
+    assert rules(str(path), producer="nir") == [("value", "at"), ("value", "above")]
 
 
 def test_what_we_write_states_both(foreign: str, tmp_path: Path) -> None:
     from nrf_deploy.io import nir
 
-    nir.write(nd.read(foreign).network, tmp_path / "ours.nir")
+    nir.write(nd.read(foreign, producer="nir").network, tmp_path / "ours.nir")
     assert found(str(tmp_path / "ours.nir")) == []
+
+
+# --- what was stated is in every output ------------------------------------------------------
 
 
 def test_every_text_says_it_in_80_columns(
@@ -113,20 +154,20 @@ def test_every_text_says_it_in_80_columns(
     run = ["--input", events]
     out = str(tmp_path / "out.npz")
     calls = (
-        ["inspect", foreign],
-        ["check", foreign, "--target", "emulator"],
-        ["compile", foreign, "--target", "emulator", "-o", str(tmp_path / "b.nrfb")],
+        ["inspect", foreign, *NIR],
+        ["check", foreign, "--target", "emulator", *NIR],
+        ["compile", foreign, "--target", "emulator", "-o", str(tmp_path / "b.nrfb"), *NIR],
         ["inspect", bundle],
         ["verify", bundle, *run],
         ["verify", bundle, "--engine", "all", *run],
         ["run", bundle, *run, "-o", out],
-        ["export", foreign, "--target", "loihi2", "--as", "lava", str(tmp_path / "lava")],
+        ["export", foreign, "--target", "loihi2", "--as", "lava", str(tmp_path / "lava"), *NIR],
     )
     for words in calls:
         capsys.readouterr()
         assert main(words) == 0, words
         text = capsys.readouterr().out
-        assert unwrapped(text).count(SENTENCE) == 1, words
+        assert unwrapped(text).count(SAID) == 1, words
         lines = [x for x in text.splitlines() if "wrote" not in x and "/" not in x]
         assert max(map(len, lines)) <= 80, words
 
@@ -136,7 +177,7 @@ def test_flash_says_it_before_it_does_anything(
 ) -> None:
     capsys.readouterr()
     assert main(["flash", bundle]) != 0  # this machine has no board
-    assert SENTENCE in unwrapped(capsys.readouterr().out)
+    assert SAID in unwrapped(capsys.readouterr().out)
 
 
 def test_the_json_of_every_verb_has_it(
@@ -144,29 +185,29 @@ def test_the_json_of_every_verb_has_it(
 ) -> None:
     run = ["--input", events]
     for words in (
-        ["inspect", foreign],
+        ["inspect", foreign, *NIR],
         ["inspect", bundle],
         ["verify", bundle, *run],
         ["run", bundle, *run, "-o", str(tmp_path / "out.npz")],
     ):
         capsys.readouterr()
         assert main([*words, "--json"]) == 0, words
-        assert [f["code"] for f in answer(capsys)["findings"]].count(NOTICE) == 1, words
+        assert [f["code"] for f in answer(capsys)["findings"]].count(PRODUCED) == 1, words
 
 
 def test_the_page_and_the_junit_file_say_it(bundle: str, events: str, tmp_path: Path) -> None:
     page, junit = tmp_path / "page.html", tmp_path / "verify.xml"
     words = ["verify", bundle, "--input", events, "--report", str(page), "--junit", str(junit)]
     assert main(words) == 0
-    assert NOTICE in page.read_text()
+    assert PRODUCED in page.read_text()
     suite = ElementTree.parse(junit).getroot()
-    assert SENTENCE in (suite.findtext("system-out") or "")
+    assert SAID in (suite.findtext("system-out") or "")
 
 
 def test_the_pytest_plugin_says_it(bundle: str, events: str, pytester: pytest.Pytester) -> None:
     words = ("--nrf-bundle", bundle, "--nrf-input", events, "--collect-only")
     done = pytester.runpytest_subprocess(*words)
-    assert SENTENCE in unwrapped(str(done.stdout))
+    assert SAID in unwrapped(str(done.stdout))
 
 
 def test_a_model_that_states_its_rule_is_silent_everywhere(
@@ -232,10 +273,10 @@ def test_what_an_option_stated_stays_in_the_bundle(
         assert main(words) == 0
         text = unwrapped(capsys.readouterr().out)
         assert NOTICE not in text
-        assert "is stated by --reset, not by the file" in text
-        assert "is stated by --fires, not by the file" in text
+        assert text.count("is stated by the caller, not by the file") == 2
         assert main([*words, "--json"]) == 0
-        assert "stated by --reset" in json.dumps(answer(capsys)["findings"])
+        codes = [f["code"] for f in answer(capsys)["findings"]]
+        assert codes.count("NIR-RULE-OPTION") == 2
 
 
 def test_the_options_are_arguments_of_check_and_compile(foreign: str) -> None:
@@ -244,7 +285,7 @@ def test_the_options_are_arguments_of_check_and_compile(foreign: str) -> None:
         (node,) = made.network.of(Population)
         assert (node.rule.reset, node.rule.fires) == ("subtract", "at")
     with pytest.raises(UsageError, match="is not a file"):
-        nd.compile(nd.read(foreign), "emulator", reset="subtract")
+        nd.compile(nd.read(foreign, producer="nir"), "emulator", reset="subtract")
 
 
 @pytest.mark.parametrize(
@@ -272,7 +313,7 @@ def test_an_option_without_a_spiking_node_is_refused(tmp_path: Path) -> None:
 
 def test_words_that_no_rule_has_are_refused(foreign: str) -> None:
     with pytest.raises(UsageError, match="reset is 'zero'; expected value or subtract"):
-        nd.read(foreign, reset="zero")
+        nd.read(foreign, reset="zero")  # type: ignore[arg-type]
 
 
 def test_inspect_takes_no_rule_for_what_was_read_already(
@@ -298,4 +339,4 @@ def test_a_reset_to_the_value_that_a_file_lacks_is_zero_and_is_printed(
     words = ["check", str(path), "--target", "emulator", "--reset", "value", "--fires", "above"]
     assert main(words) == 0
     text = unwrapped(capsys.readouterr().out)
-    assert "--reset value resets to 0: the file has no v_reset" in text
+    assert "the reset to a value is to 0: the file has no v_reset" in text

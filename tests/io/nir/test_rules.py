@@ -24,6 +24,7 @@ from nrf_deploy.io.nir import read, write
 from nrf_deploy.io.nir.beyond import FIELDS, WORDS, nir_fields, say
 from nrf_deploy.io.nir.rules import RULE_WORDS
 from nrf_deploy.io.nir.write import encode
+from nrf_deploy.io.rule_options import RuleOptions
 from nrf_deploy.ir.network import Population
 from nrf_deploy.neurons import Integrator, Leaky, LinearLeak, Part, Spikes, Value, base
 from tests.builders.populations import DT, FAULTY, around, populations
@@ -165,7 +166,7 @@ UNKNOWN, WRONG = ["NIR-RULE-UNKNOWN"], ["NIR-RULE"]
         (put("nrf.floor", [1.0, 2.0]), WRONG),
         (put("nrf.floor", np.ones((3, 3))), WRONG),
         (put("nrf.floor", np.ones(0)), WRONG),
-        (put("reset", "late"), WRONG),  # not with many spikes a step
+        (put("reset", "value"), WRONG),  # many spikes each take a threshold off
         (put("NRF.floor", ONE), ["NIR-METADATA-UNKNOWN"]),
         (put("nrf_floor", ONE), ["NIR-METADATA-UNKNOWN"]),
     ],
@@ -250,8 +251,9 @@ def test_the_options_take_every_word_of_the_rule() -> None:
     """They stand in the parser too, which must not load numpy."""
     parser = argparse.ArgumentParser()
     shared_options.add_rule(parser)
-    choices = {a.dest: a.choices for a in parser._actions if a.dest != "help"}
-    assert {key: tuple(words or ()) for key, words in choices.items()} == RULE_WORDS
+    words = {a.dest: str(a.metavar).split("|") for a in parser._actions}
+    assert {key: tuple(words[key]) for key in RULE_WORDS} == RULE_WORDS
+    assert set(words) == {"help", *RuleOptions.__annotations__}
 
 
 def test_neurons_that_nobody_registered_are_not_written() -> None:

@@ -258,7 +258,9 @@ def all_shapes(rng: np.random.Generator) -> Case:
 
 
 def test_the_nmnist_network_runs_alike(shared: Path, tmp_path: Path) -> None:
-    bundle = compile(read(shared / "conformance" / "nir" / "cnn_sinabs.nir", dt=1.0), "loihi2")
+    bundle = compile(
+        read(shared / "conformance" / "nir" / "cnn_sinabs.nir", dt=1.0, producer="nir"), "loihi2"
+    )
     digit, _ = read_recording(
         shared / "recordings" / "nmnist_sample.npz", shape=(2, 34, 34), bin=1e-3
     )

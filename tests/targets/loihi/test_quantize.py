@@ -414,7 +414,9 @@ def test_the_nmnist_network_keeps_more_spikes_in_place(shared: Path) -> None:
     path = shared / "recordings" / "nmnist_sample.npz"
     digits, _ = read_recording(path, shape=(2, 34, 34), bin=1e-3)
     mirrored = Recording.from_dense(digits.dense()[:, :, :, ::-1])
-    network = nd.read(shared / "conformance" / "nir" / "cnn_sinabs.nir", dt=1.0).network
+    network = nd.read(
+        shared / "conformance" / "nir" / "cnn_sinabs.nir", dt=1.0, producer="nir"
+    ).network
     scaled = differing(network, digits, None, Rules(method="max"))
     fitted = differing(network, digits, mirrored)
     assert fitted < 0.75 * scaled

@@ -131,7 +131,9 @@ def test_a_model_goes_from_its_file_to_the_words_of_a_board(chip: str, shared: P
     """Compiled, judged by samna, encoded; the artefact in the bundle is what was judged."""
     if not environments.status(samna.sdk).installed:
         pytest.skip(f"samna is not installed: {environments.status(samna.sdk).todo}")
-    bundle = nd.compile(nd.read(shared / "conformance/nir/cnn_sinabs.nir", dt=1.0), chip)
+    bundle = nd.compile(
+        nd.read(shared / "conformance/nir/cnn_sinabs.nir", dt=1.0, producer="nir"), chip
+    )
     made = image.checked(bundle.program, bundle.placement)
     assert bundle.artefacts[image.ARTEFACT].decode() == config_tree.text(made)
     (verdict,) = samna.validate([made])
@@ -144,7 +146,9 @@ def test_a_model_goes_from_its_file_to_the_words_of_a_board(chip: str, shared: P
 def test_for_a_newer_chip_sinabs_sets_the_same_fields(shared: Path) -> None:
     if not environments.status(sinabs.sdk).installed:
         pytest.skip(f"sinabs is not installed: {environments.status(sinabs.sdk).todo}")
-    bundle = nd.compile(nd.read(shared / "conformance/nir/cnn_sinabs.nir", dt=1.0), "speck2f")
+    bundle = nd.compile(
+        nd.read(shared / "conformance/nir/cnn_sinabs.nir", dt=1.0, producer="nir"), "speck2f"
+    )
     made = image.checked(bundle.program, bundle.placement)
     (tree,) = sinabs.configure([made])
     assert differing(tree, made) == {}

@@ -243,14 +243,16 @@ def test_a_short_time_constant_is_warned_of() -> None:
 
 @pytest.mark.parametrize("chip", ["dynapcnn", "speck2b", "speck2e", "speck2f"])
 def test_the_n_mnist_network_goes_on_every_chip(chip: str, shared: Any) -> None:
-    model = nd.read(shared / "conformance/nir/cnn_sinabs.nir", dt=1)
+    model = nd.read(shared / "conformance/nir/cnn_sinabs.nir", dt=1, producer="nir")
     made = nd.compile(model, chip)
     assert made.placement.used_cores == 5
     assert [w.pooling for c in cores(made.program) for w in c.wires] == [1, 1, 2, 2, 1]
 
 
 def test_the_n_mnist_network_spikes_on_its_recording_as_the_model_does(shared: Any) -> None:
-    made = nd.compile(nd.read(shared / "conformance/nir/cnn_sinabs.nir", dt=1), "speck2b")
+    made = nd.compile(
+        nd.read(shared / "conformance/nir/cnn_sinabs.nir", dt=1, producer="nir"), "speck2b"
+    )
     recording = nd.read_recording(shared / "recordings/nmnist_sample.npz", made, bin=1e-3)
     steps, model = (nd.run(made, recording, engine) for engine in ("steps", "reference"))
     for name in ("1", "3", "6", "10", "12"):  # in steps a neuron may spike more than once at a time

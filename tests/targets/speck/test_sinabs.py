@@ -151,7 +151,9 @@ def test_the_engine_gives_the_trace_of_speck_steps(shared: Path) -> None:
 @pytest.mark.usefixtures("needs_sinabs")
 def test_the_compiled_model_is_verified_against_sinabs(shared: Path) -> None:
     """The steps of a user: compile, then verify the fast engine of speck.steps."""
-    bundle = nd.compile(nd.read(shared / "conformance/nir/cnn_sinabs.nir", dt=1.0), "speck2f")
+    bundle = nd.compile(
+        nd.read(shared / "conformance/nir/cnn_sinabs.nir", dt=1.0, producer="nir"), "speck2f"
+    )
     recording = nd.read_recording(shared / "recordings/nmnist_sample.npz", bundle, bin=1e-3)
     report = nd.verify(bundle, recording, engine="steps", against="sinabs")
     assert report.passed
