@@ -27,6 +27,8 @@ _KINDS: dict[str, tuple[str, tuple[str, ...], str, dict[str, Any]]] = {
     "network.CubaLIF": ("CurrentLeaky", _CURRENT, "Spikes", {}),
 }
 """Old name -> membrane, its fields, rule, and what the name itself says of the rule."""
+_RESETS = ("value", "subtract")
+"""The words of a reset then."""
 
 
 def upgraded(content: Tree) -> Tree:
@@ -41,6 +43,8 @@ def upgraded(content: Tree) -> Tree:
 def _upgraded(node: Tree) -> Tree:
     kind = _KINDS.get(node["type"]) if _is_node(node) else None
     if kind is None or node.keys() & {"membrane", "rule"}:  # no older bundle has these
+        return node
+    if node.get("reset", "value") not in _RESETS:  # the codec refuses the old name
         return node
     membrane, inner, rule, fixed = kind
     outer = _SPIKES if rule == "Spikes" else {}

@@ -33,7 +33,7 @@ def add_rule(parser: argparse.ArgumentParser) -> None:
         "--reset",
         action="append",
         default=[],
-        metavar="value|subtract",
+        metavar="value|subtract|late|none|doubled",
         help="after a spike set the potential to v_reset, or subtract v_threshold, at once or one "
         "step late, or do nothing; doubled: snnTorch's subtract without a delay",
     )

@@ -45,7 +45,7 @@ def _events(network: Network, name: str) -> Array:
     node = network[name]
     assert type(node) is Population
     assert type(node.rule) is Spikes
-    rest = node.membrane.start(node.rule)["v"]
+    rest = node.membrane.first_state(node.rule)["v"]
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(np.ravel(node.rule.threshold - rest) / gain(network, name))
 

@@ -25,6 +25,7 @@ from .network import (
     Flatten,
     Input,
     Linear,
+    MaxPool,
     Network,
     Node,
     Output,
@@ -86,7 +87,7 @@ def _node_faults(node: Node) -> Iterator[str]:
             yield from _linear(node)
         case Conv():
             yield from _conv(node)
-        case Pool():
+        case Pool() | MaxPool():
             yield from _pool(node)
         case Flatten():
             yield from _flatten(node)
@@ -139,7 +140,7 @@ def _conv(node: Conv) -> Iterator[str]:
         yield from _numbers("bias", node.bias, node.shape if whole else node.weight.shape[:1])
 
 
-def _pool(node: Pool) -> Iterator[str]:
+def _pool(node: Pool | MaxPool) -> Iterator[str]:
     axes = len(node.window)
     if axes not in (1, 2):
         yield f"window is {node.window!r:.80}; expected 1 or 2 sizes"
@@ -150,10 +151,14 @@ def _pool(node: Pool) -> Iterator[str]:
         *_sizes("stride", node.stride, axes),
         *_pads(node.padding, axes),
     ]
+    if type(node) is MaxPool and not texts:
+        for pads, side in zip(node.padding, node.window, strict=True):
+            if max(pads) >= side:
+                texts.append(f"padding is {pads}; a window of {side} would hold nothing else")
     yield from texts or _window(node)
 
 
-def _window(node: Conv | Pool) -> Iterator[str]:
+def _window(node: Conv | Pool | MaxPool) -> Iterator[str]:
     if min(node.shape) < 1:
         yield f"an input of {node.input_shape} leaves an output of {node.shape}"
 

@@ -167,12 +167,16 @@ class Pool(Connection):
 
     @property
     def shape(self) -> Shape:
-        axes = zip(self.pool_input[1:], self.window, self.stride, self.padding, strict=True)
-        return (self.pool_input[0], *(window_output(*axis, 1) for axis in axes))
+        return pool_output(self)
 
     @property
     def input_shape(self) -> Shape:
         return self.pool_input
+
+
+def pool_output(pool: Pool | MaxPool) -> Shape:
+    axes = zip(pool.pool_input[1:], pool.window, pool.stride, pool.padding, strict=True)
+    return (pool.pool_input[0], *(window_output(*axis, 1) for axis in axes))
 
 
 class SumPool(Pool):
@@ -227,6 +231,28 @@ class Threshold(Node):
     @property
     def shape(self) -> Shape:
         return self.threshold.shape
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class MaxPool(Node):
+    """The largest value of each window, channel by channel; padding does not count.
+
+    It is not linear: not a Connection, and not a Pool either.
+    """
+
+    kind = "MaxPool"
+    pool_input: Shape
+    window: Shape
+    stride: Shape
+    padding: Pads
+
+    @property
+    def shape(self) -> Shape:
+        return pool_output(self)
+
+    @property
+    def input_shape(self) -> Shape:
+        return self.pool_input
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -306,7 +332,7 @@ def gives_values(node: Node | None) -> bool:
 KINDS: dict[str, type[Node]] = {
     str(cls.kind): cls
     for cls in (
-        Input, Output, Linear, Conv, SumPool, AvgPool, Flatten, Scale, Threshold, Delay,
+        Input, Output, Linear, Conv, SumPool, AvgPool, Flatten, Scale, Threshold, MaxPool, Delay,
     )
 }  # fmt: skip
 """Kinds of nodes by name, beside Population."""

@@ -6,7 +6,7 @@ from .integrator import Integrator
 from .leaky import Leaky
 from .linear_leak import LinearLeak
 from .rising import Rising
-from .spikes import Fires, Reset, Spikes
+from .spikes import Fires, PerStep, Reset, Spikes
 from .value import Value
 
 MEMBRANES: tuple[type[Membrane], ...] = (Integrator, LinearLeak, Leaky, CurrentLeaky)
@@ -28,6 +28,7 @@ __all__ = [
     "LinearLeak",
     "Membrane",
     "Part",
+    "PerStep",
     "Reset",
     "Rising",
     "Rule",

@@ -147,6 +147,7 @@ class Form:
     rest: Array
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Membrane(Part):
     """The motion of the potential v under input, before any spike."""
 
@@ -156,14 +157,23 @@ class Membrane(Part):
     """The NIR nodes that stand for it: (with a value, with spikes)."""
     near: ClassVar[type[Membrane] | None] = None
     """If NIR has no such node: the kind whose node is written, with this one's name beside it."""
+    runs: ClassVar[frozenset[str]] = frozenset(("v0",))
+    """The features that its steps read."""
+
+    v0: Array | None = number("potential", "a first potential of its own", default=None)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return next(np.shape(x) for _, _, x in self.numbers())
+        return next(np.shape(x) for name, _, x in self.numbers() if name != "v0")
 
     def start(self, rule: Rule) -> State:
-        """Return the state before the first step."""
+        """Return the state before the first step, if `v0` does not set the potential."""
         raise NotImplementedError
+
+    def first_state(self, rule: Rule) -> State:
+        """Return the state before the first step."""
+        state = self.start(rule)
+        return state if self.v0 is None else {**state, "v": self.v0}
 
     def euler(self, dt: float, spiking: bool) -> Advance:
         """Return a step of Euler's method in float32, operation by operation as the framework."""

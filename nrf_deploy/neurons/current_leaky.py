@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 
-from .base import Advance, Array, Form, Membrane, Rule, State, number
+from .base import Advance, Array, Form, Membrane, Rule, State, choice, number
 from .leaky import exact_time
 
 
@@ -20,15 +20,27 @@ class CurrentLeaky(Membrane):
 
     It starts at i = 0, v = v_leak; `i` is recorded after its decay. With w_in = tau_syn/dt it is
     Norse's LICell and LIFCell.
+
+    Frameworks compute this in several orders of float32 operations, which round differently.
+    With k = dt/tau_mem, d = 1 - k, a = 1 - dt/tau_syn, gx = dt/tau_syn*w_in and g = k*r, each
+    computed in float64 and rounded once, and j = i + gx*x:
+
+        norse         v + k*((v_leak - v) + r*j);  i = j - dt/tau_syn*j
+        scaled        v = (d*v + g*j) + k*v_leak;  i = a*j      snnTorch, Rockpool, CUBALIFNode
+        filtered      i = a*j;  v = (d*v + (g/a)*i) + k*v_leak  sinabs
     """
 
     states = ("i", "v")
     nir = ("CubaLI", "CubaLIF")
+    runs = frozenset(("v0", "order=scaled", "order=filtered"))
     tau_syn: Array = number("time")
     tau_mem: Array = number("time")
     r: Array = number("current")
     v_leak: Array = number("potential")
     w_in: Array = number("input")
+    order: Literal["norse", "scaled", "filtered"] = choice(
+        "another order of float operations", "norse"
+    )
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -41,6 +53,8 @@ class CurrentLeaky(Membrane):
         return {"i": np.zeros(()), "v": self.v_leak}
 
     def euler(self, dt: float, spiking: bool) -> Advance:
+        if self.order != "norse":
+            return self._scaled(dt)
         k, k_syn = self.rate(dt, self.tau_mem), self.rate(dt, self.tau_syn)
         gain, r, v_leak = self.full(self.gain(dt)), self.full(self.r), self.full(self.v_leak)
 
@@ -48,6 +62,22 @@ class CurrentLeaky(Membrane):
             i, v = state["i"], state["v"]
             j = i + gain * x
             return {"i": j + -k_syn * j, "v": v + k * ((v_leak - v) + r * j)}
+
+        return advance
+
+    def _scaled(self, dt: float) -> Advance:
+        k = dt / self.tau_mem.astype(np.float64)
+        keep = 1 - dt / self.tau_syn.astype(np.float64)
+        a, d, gain = self.full(keep), self.full(1 - k), self.full(self.gain(dt))
+        drive, rest = k * self.r.astype(np.float64), self.full(k * self.v_leak)
+        filtered = self.order == "filtered"
+        with np.errstate(divide="ignore", invalid="ignore"):  # a = 0 has no such step: v is nan
+            g = self.full(drive / keep if filtered else drive)
+
+        def advance(state: State, x: Array) -> State:
+            j = state["i"] + gain * x
+            i = a * j
+            return {"i": i, "v": (d * state["v"] + g * (i if filtered else j)) + rest}
 
         return advance
 

@@ -288,7 +288,9 @@ def _exact(membrane: Leaky, dt: float) -> Iterator[Variant]:
 
 def _membrane(axis: str, text: str, **fields: Any) -> Variant:
     def change(node: Population) -> Population:
-        own = {k: v if isinstance(v, str) else np.asarray(v, _wide(v)) for k, v in fields.items()}
+        own: dict[str, Any] = {
+            k: v if isinstance(v, str) else np.asarray(v, _wide(v)) for k, v in fields.items()
+        }
         return replace(node, membrane=replace(node.membrane, **own))
 
     return Variant(axis, text, "", change)

@@ -93,7 +93,7 @@ def node(pieces: Content, name: str) -> dict[str, Any]:
     ("change", "reason"),
     [
         (lambda c: node(c, "lif").update(more=1), "does not have: more"),
-        (lambda c: node(c, "lif").update(reset="late"), "/rule/reset is 'late'"),
+        (lambda c: node(c, "lif").update(reset="late"), "unknown type 'network.LIF'"),
         (lambda c: node(c, "lif").update(membrane=node(c, "li")), "unknown type"),
         (lambda c: node(c, "lif").pop("tau"), "not a complete neurons.Leaky"),
         (lambda c: node(c, "if").pop("v_threshold"), "not a complete neurons.Spikes"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -441,7 +441,7 @@ def test_numbers_of_the_chip_that_the_simulation_does_not_know_are_not_attribute
 def known(part: Any) -> Any:
     """Return a node or a part as what it derives from, where it is foreign."""
     base = type(part) if type(part).__module__ != probes.__module__ else type(part).__mro__[1]
-    held = {f: getattr(part, f) for f in base.__dataclass_fields__ if f != "kind"}
+    held = {f.name: getattr(part, f.name) for f in fields(base) if f.name != "kind"}
     if issubclass(base, Population):
         held |= {"membrane": known(part.membrane), "rule": known(part.rule)}
     return base(**held)

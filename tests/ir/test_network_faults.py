@@ -33,7 +33,7 @@ def network(neurons: Population = NEURONS, weight: Linear = WEIGHT) -> Network:
 
 
 UNSOUND = {
-    "reset": network(NEURONS.with_(reset="late")),  # type: ignore[arg-type]
+    "reset": network(NEURONS.with_(reset="never")),  # type: ignore[arg-type]
     "fires": network(NEURONS.with_(fires="x")),  # type: ignore[arg-type]
     "loop_start": replace(network(), loop_start="late"),  # type: ignore[arg-type]
     "occurs twice": replace(network(), edges=(*network().edges, ("w", "n"))),
@@ -78,8 +78,8 @@ def test_pools_over_one_axis_are_sound() -> None:
 
 
 def test_a_rule_that_contradicts_itself_is_refused() -> None:
-    many = network(NEURONS.with_(per_step="many", fires="at"))  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match="per_step is many with reset=value") as refusal:
+    many = network(NEURONS.with_(per_step="many", reset="subtract"))  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="per_step is many with fires=above") as refusal:
         pipeline.compile(many, "emulator")
     assert {f.code for f in refusal.value.findings} == {"NETWORK-FAULT"}
 

@@ -6,6 +6,7 @@ from .flatten_into_linear import FlattenIntoLinear
 from .fold_affine_conv import FoldAffineConv
 from .fold_pool import FoldPool
 from .fold_scale import FoldScale
+from .max_pool_as_or import MaxPoolAsOr
 from .merge_linear import MergeLinear
 from .scale_to_weights import ScaleToWeights
 from .shift_reset import ShiftReset
@@ -37,6 +38,7 @@ __all__ = [
     "FoldScale",
     "Left",
     "LocalPass",
+    "MaxPoolAsOr",
     "MergeLinear",
     "Pass",
     "ScaleToWeights",

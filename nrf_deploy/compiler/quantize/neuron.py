@@ -67,5 +67,5 @@ def neuron(population: Population, dt: float) -> Neuron:
         drive=full(form.drive),
         rest=full(form.rest),
         threshold=full(rule.threshold) if type(rule) is Spikes else None,
-        first=full(membrane.start(rule)["v"]),
+        first=full(membrane.first_state(rule)["v"]),
     )

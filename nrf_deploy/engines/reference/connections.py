@@ -86,7 +86,7 @@ def _pool(node: Pool) -> Frame:
     size = math.prod(node.window) if exact(node, AvgPool) else 1
 
     def frame(x: Array) -> Array:
-        view = _windows(x, node.window, node.stride, node.padding, (1,) * axes)
+        view = windows(x, node.window, node.stride, node.padding, (1,) * axes)
         return np.asarray(view.sum(axis=tuple(range(-axes, 0))) / size)
 
     return frame
@@ -106,7 +106,7 @@ def _conv(node: Conv) -> Frame:
     whole = (slice(None),) * (1 + axes)
 
     def frame(x: Array) -> Array:
-        view = _windows(x, node.kernel, node.stride, node.padding, node.dilation)
+        view = windows(x, node.kernel, node.stride, node.padding, node.dilation)
         # (channel, *position, *kernel) -> (channel, *kernel, *position)
         view = np.moveaxis(view, range(1, 1 + axes), range(-axes, 0))
         out = np.empty(node.shape)
@@ -119,11 +119,13 @@ def _conv(node: Conv) -> Frame:
     return frame
 
 
-def _windows(x: Array, window: Shape, stride: Shape, padding: Pads, dilation: Shape) -> Array:
-    """Return a view (channel, *position, *window) of the zero-padded frame (channel, *space)."""
+def windows(
+    x: Array, window: Shape, stride: Shape, padding: Pads, dilation: Shape, fill: float = 0.0
+) -> Array:
+    """Return a view (channel, *position, *window) of the padded frame (channel, *space)."""
     axes = tuple(range(1, 1 + len(window)))
     span = tuple(d * (w - 1) + 1 for w, d in zip(window, dilation, strict=True))
-    padded = np.pad(x, ((0, 0), *padding)) if any(map(any, padding)) else x
+    padded = np.pad(x, ((0, 0), *padding), constant_values=fill) if any(map(any, padding)) else x
     view = np.lib.stride_tricks.sliding_window_view(padded, span, axis=axes)
     steps = (slice(None, None, s) for s in (*stride, *dilation))
     return view[(slice(None), *steps)]

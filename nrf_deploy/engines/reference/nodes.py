@@ -11,12 +11,21 @@ import numpy as np
 from nrf_deploy.diagnostics.findings import InputError, error
 from nrf_deploy.ir.capabilities import Domain, demand, exactly
 from nrf_deploy.ir.delays import delay_steps
-from nrf_deploy.ir.network import Array, Connection, Delay, Node, Population, Threshold, exact
+from nrf_deploy.ir.network import (
+    Array,
+    Connection,
+    Delay,
+    MaxPool,
+    Node,
+    Population,
+    Threshold,
+    exact,
+)
 
-from .connections import CONNECTIONS, Chunk, connection
+from .connections import CONNECTIONS, Chunk, connection, windows
 from .neurons import NEURONS, Decay, neuron
 
-RUNS = Domain(NEURONS, CONNECTIONS.nodes | exactly(Delay, Threshold))
+RUNS = Domain(NEURONS, CONNECTIONS.nodes | exactly(Delay, MaxPool, Threshold))
 """The nodes that the float reference runs, beside Input and Output."""
 
 
@@ -31,8 +40,23 @@ def runner(node: Node, dt: float, decay: Decay, keep_states: bool) -> Chunk:
     if exact(node, Threshold):
         threshold = node.threshold.astype(np.float32)
         return lambda x: (x > threshold).astype(np.float32)
+    if exact(node, MaxPool):
+        return max_pool(node)
     demand(node, RUNS, "the float reference")
     return lambda x: x
+
+
+def max_pool(node: MaxPool) -> Chunk:
+    axes, ones = tuple(range(-len(node.window), 0)), (1,) * len(node.window)
+
+    def chunk(x: Array) -> Array:
+        out = np.empty((len(x), *node.shape), np.float32)
+        for t, frame in enumerate(x):
+            view = windows(frame, node.window, node.stride, node.padding, ones, -np.inf)
+            out[t] = view.max(axis=axes)
+        return out
+
+    return chunk
 
 
 class Neurons:

@@ -25,6 +25,7 @@ from nrf_deploy.ir.network import (
     Delay,
     Flatten,
     Input,
+    MaxPool,
     Network,
     Output,
     Population,
@@ -227,7 +228,7 @@ def _integral(
         return node.spikes
     if exact(node, Input):
         return recording.value.dtype.kind in "biu"
-    if exact(node, Output, Flatten, Delay):
+    if exact(node, Output, Flatten, Delay, MaxPool):
         passed |= {name}
         ahead = set(network.sources(name)) - passed
         return all(_integral(network, recording, s, passed) for s in ahead)

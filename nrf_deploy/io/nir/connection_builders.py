@@ -15,6 +15,7 @@ from nrf_deploy.ir.network import (
     Flatten,
     Input,
     Linear,
+    MaxPool,
     Node,
     Output,
     Pads,
@@ -25,6 +26,7 @@ from nrf_deploy.ir.network import (
     Threshold,
 )
 
+from .beyond import FIX, OURS, VERSION
 from .dialects import Clock, Dialect
 from .fields import Fields
 from .statements import Statements
@@ -46,6 +48,8 @@ class Reading:
     batch_counted: bool = False
 
 
+POOL = OURS + "pool"
+"""The key in the metadata of a SumPool2d that is a max pool, for which NIR has no node."""
 Builder = Callable[[Fields, Shape | None, Reading], Node | None]
 
 
@@ -213,7 +217,7 @@ def _planes(f: Fields, source: Shape | None, axes: int) -> Shape:
     return ()
 
 
-def _with_room(f: Fields, window: Conv | Pool) -> Node | None:
+def _with_room(f: Fields, window: Conv | Pool | MaxPool) -> Node | None:
     if min(window.shape) >= 1:
         return window
     f.error(
@@ -228,12 +232,33 @@ def build_pool(f: Fields, source: Shape | None, how: Reading) -> Node | None:
     window, stride = f.ints("kernel_size", 2, 1), f.ints("stride", 2, 1)
     padding = f.ints("padding", 2)
     planes = _planes(f, source, 2)
-    if window is None or stride is None or padding is None or not planes:
+    pool = _pool_kind(f)
+    if window is None or stride is None or padding is None or not planes or pool is None:
         return None
-    pool = SumPool if f.node.kind == "SumPool2d" else AvgPool
     pads = tuple((p, p) for p in padding)
     node = pool(name=f.name, pool_input=planes, window=window, stride=stride, padding=pads)
+    if type(node) is MaxPool and any(p >= w for p, w in zip(padding, window, strict=True)):
+        f.error("NIR-FIELD-SHAPE", f"padding is {padding}: a window of {window} would be empty")
+        return None
     return _with_room(f, node)
+
+
+def _pool_kind(f: Fields) -> type[Pool | MaxPool] | None:
+    """Return the kind of a pool; a SumPool2d with nrf.pool = "max" in its metadata is a MaxPool."""
+    if f.node.kind == "AvgPool2d":
+        return AvgPool
+    kind, version = f.word(POOL), f.word(OURS + "version")
+    if kind is None and version is None:
+        return SumPool
+    if isinstance(kind, str) and isinstance(version, str) and (kind, version) == ("max", VERSION):
+        return MaxPool
+    f.error(
+        "NIR-RULE-UNKNOWN",
+        f"{POOL} is {kind!r:.40} with {OURS}version {version!r:.20}; expected 'max' with "
+        f"{VERSION!r}",
+        fix=FIX,
+    )
+    return None
 
 
 def build_flatten(f: Fields, source: Shape | None, how: Reading) -> Node | None:

@@ -33,6 +33,7 @@ from nrf_deploy.ir.network import (
     Delay,
     Flatten,
     Linear,
+    MaxPool,
     Network,
     Node,
     Pads,
@@ -46,9 +47,9 @@ from nrf_deploy.ir.network import (
 from nrf_deploy.ir.witness import Witness
 
 from ..files import write_atomically
-from .beyond import FIELDS, WORDS, full, is_known, nir_fields
+from .beyond import FIELDS, OURS, VERSION, WORDS, full, is_known, nir_fields
 from .beyond import say as say_beyond
-from .connection_builders import same_padding
+from .connection_builders import POOL, same_padding
 from .graph import NODE_ORDER
 from .metadata import LOOP_START
 from .read import read
@@ -83,8 +84,9 @@ def write(network: Network, path: str | Path, witness: Witness | None = None) ->
 def foreign(network: Network) -> Iterator[Finding]:
     """Yield a warning for neurons that other readers of the file read as plain ones."""
     for node in network.nodes:
-        if type(node) is Population and (more := say_beyond(node)):
-            kind = node.membrane.nir[node.spikes]
+        more = say_beyond(node) if type(node) is Population else _pool_words(node)
+        if more:
+            kind = node.membrane.nir[node.spikes] if type(node) is Population else "SumPool2d"
             yield warning(
                 "NIR-FOREIGN",
                 f"other readers of this file see a plain {kind}",
@@ -192,7 +194,11 @@ def _metadata(node: Node) -> Form:
             elif value:
                 metadata[key] = "yes"
         metadata |= say_beyond(node)
-    return metadata
+    return metadata | _pool_words(node)
+
+
+def _pool_words(node: Node) -> Form:
+    return {OURS + "version": VERSION, POOL: "max"} if type(node) is MaxPool else {}
 
 
 def _sizes(shape: Iterable[int]) -> Array:
@@ -245,12 +251,12 @@ def _even(padding: Pads) -> Shape | None:
     return tuple(a for a, _ in padding) if all(a == b for a, b in padding) else None
 
 
-def _pool(node: Pool) -> Form:
+def _pool(node: Pool | MaxPool) -> Form:
     padding = _even(node.padding)
     if padding is None or len(node.window) != 2:
         raise NoFormError("NIR pools over two axes, with the same padding at both ends")
     return {
-        "type": f"{node.kind}2d",
+        "type": "SumPool2d" if type(node) is MaxPool else f"{node.kind}2d",
         "kernel_size": _sizes(node.window),
         "stride": _sizes(node.stride),
         "padding": _sizes(padding),
@@ -282,6 +288,7 @@ FORMS: tuple[tuple[type[Node], Callable[[Any], Form]], ...] = (
     (Linear, _linear),
     (Conv, _conv),
     (Pool, _pool),
+    (MaxPool, _pool),
     (Flatten, _flatten),
     (Scale, lambda node: {"type": "Scale", "scale": node.scale}),
     (Threshold, lambda node: {"type": "Threshold", "threshold": node.threshold}),

@@ -41,6 +41,7 @@ from .probes import (
     PAIRS,
     PLAIN,
     PROBES,
+    ROUNDING,
     RULES,
     STEPS,
     Probe,
@@ -111,7 +112,7 @@ def unprobed(domain: Domain) -> list[str]:
     """Return the kinds and features that a domain names and no probe knows."""
     rows = domain.neurons
     kinds: set[type[Part]] = {m for row in rows for m in row.membranes} | {r.rule for r in rows}
-    features = {x for row in rows for x in row.features} - PROBES.keys()
+    features = {x for row in rows for x in row.features} - PROBES.keys() - ROUNDING
     unknown = kinds - MEMBRANE.keys() - {*RULES}
     return sorted((*(kind.__name__ for kind in unknown), *features))
 
@@ -141,8 +142,15 @@ def _of_row(row: Accepts, membrane: type[Membrane], own: frozenset[str]) -> Iter
     for name, names in (*single, *pairs):
         features = closed(names)
         needed = any(name in PROBES[other].needs for other in features)
-        if features <= row.features and not needed and not PROBES[name].idle & features:
+        idle = PROBES[name].idle & features or _two_words(features)
+        if features <= row.features and not needed and not idle:
             yield ask(name, features)
+
+
+def _two_words(features: frozenset[str]) -> bool:
+    """Return True if these features hold two words of one choice, which no neurons can have."""
+    choices = [name.partition("=")[0] for name in features if "=" in name]
+    return len(set(choices)) < len(choices)
 
 
 # --- the answer of a chip ------------------------------------------------------------

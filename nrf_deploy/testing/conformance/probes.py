@@ -66,12 +66,25 @@ PLAIN = Probe(fields={})
 PROBES: Mapping[str, Probe] = {
     "rectified": Probe(fields={"rectified": True}, rates=(0.25, 0.5)),
     "reset=subtract": Probe(fields={"reset": "subtract"}),
-    "reset_to": Probe(fields={"reset_to": -6 * UNIT * ONE}, idle=frozenset(("reset=subtract",))),
+    "reset=late": Probe(fields={"reset": "late"}),
+    "reset=none": Probe(fields={"reset": "none"}, rates=(0.4, 0.55)),
+    "reset=doubled": Probe(fields={"reset": "doubled"}, beside={"threshold": 3 * UNIT * ONE}),
+    "reset_to": Probe(
+        fields={"reset_to": -6 * UNIT * ONE},
+        idle=frozenset(f"reset={word}" for word in ("subtract", "late", "none", "doubled")),
+    ),
+    "subtracts": Probe(fields={"subtracts": 4 * UNIT * ONE}, needs=frozenset(("reset=subtract",))),
     "fires=at": Probe(fields={"fires": "at"}, rates=(0.4, 0.0)),
     "per_step=many": Probe(
         fields={"per_step": "many"},
         needs=frozenset(("reset=subtract", "fires=at")),
         beside={"threshold": 3 * UNIT * ONE},
+    ),
+    "most": Probe(
+        fields={"most": ONE},
+        needs=frozenset(("reset=subtract", "fires=at", "per_step=many")),
+        beside={"threshold": 3 * UNIT * ONE},
+        rates=(0.3, 0.4),
     ),
     "floor": Probe(fields={"floor": -UNIT * ONE}, rates=(0.5, 0.5)),
     "worth": Probe(fields={"worth": 2.5 * ONE}),
@@ -81,13 +94,26 @@ PROBES: Mapping[str, Probe] = {
         fields={"adaptation": _rising(takes="adapted")},
         needs=frozenset(("adaptation=Rising", "reset=subtract")),
     ),
+    **{
+        f"{membrane.__name__}.v0": Probe(fields={"v0": v0 * ONE})
+        for membrane, v0 in ((Integrator, -3), (LinearLeak, -3), (Leaky, -8), (CurrentLeaky, -8))
+    },
 }
 """One for each feature that a rule or a membrane can have; a feature behind those it needs."""
+ROUNDING = frozenset(
+    f"{membrane.__name__}.order={word}"
+    for membrane, words in (
+        (Leaky, ("scaled", "divided", "multiplied")),
+        (CurrentLeaky, ("scaled", "filtered")),
+    )
+    for word in words
+)
+"""Features that change the rounding of the float reference only, which no chip follows."""
 
 PAIRS = (
     ("refractory", "reset=subtract"),
     ("adaptation=Rising", "fires=at"),
-    ("floor", "reset_to"),
+    ("floor", "reset=subtract"),
 )
 """Features that change what the other one does: each is also probed beside the other."""
 

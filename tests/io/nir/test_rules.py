@@ -166,7 +166,7 @@ UNKNOWN, WRONG = ["NIR-RULE-UNKNOWN"], ["NIR-RULE"]
         (put("nrf.floor", [1.0, 2.0]), WRONG),
         (put("nrf.floor", np.ones((3, 3))), WRONG),
         (put("nrf.floor", np.ones(0)), WRONG),
-        (put("reset", "value"), WRONG),  # many spikes each take a threshold off
+        (put("reset", "late"), WRONG),  # not with many spikes a step
         (put("NRF.floor", ONE), ["NIR-METADATA-UNKNOWN"]),
         (put("nrf_floor", ONE), ["NIR-METADATA-UNKNOWN"]),
     ],
