@@ -25,7 +25,8 @@ class Spikes(Rule):
         late        nothing now; in the next step v -= the threshold, after the membrane moved
         none        nothing
         doubled     as subtract; but the test is against 2 thresholds in the step after one that
-                    ended above the threshold (snnTorch with reset_delay=False)
+                    ended above the threshold (snnTorch with reset_delay=False): one is taken off
+                    before the test, and given back where no spike leaves
 
     `subtracts` is taken off instead of the threshold if it is given. With per_step="many"
     n = trunc(v / threshold) spikes leave, at most `most`, and n times that much is taken off.
@@ -84,6 +85,8 @@ class Spikes(Rule):
             yield f"most is {float(np.min(self.most)):g}; expected whole numbers from 1"
         if self.subtracts is not None and self.reset in ("value", "none"):
             yield f"subtracts is given with reset={self.reset}, which subtracts nothing"
+        if self.subtracts is not None and self.reset == "doubled":
+            yield "subtracts is given with reset=doubled, which is known with the threshold only"
         if self.reset in ("late", "doubled"):
             for name in ("refractory", "adaptation"):
                 if getattr(self, name) is not None:
@@ -114,15 +117,13 @@ class Spikes(Rule):
         def fire(before: State, s: State) -> tuple[Array, State]:
             v, own = s["v"], {}
             above = over(before["v"] - threshold, 0) if late or doubled else np.False_
-            if late:
+            if late or doubled:
                 v = v - above * taken
             free: Array | bool = True
             if period is not None:
                 free = before["rest"] <= 0
                 v = np.where(free, v, before["v"])
             test, less = threshold, taken
-            if doubled:
-                test = np.where(above, 2 * threshold, threshold)
             if rises is not None:
                 b = before["b"] - lost * before["b"]
                 test = threshold + b
@@ -135,7 +136,8 @@ class Spikes(Rule):
                 own["rest"] = np.where(z > 0, period, np.maximum(before["rest"] - 1, 0))
             if rises is not None:
                 own["b"] = b + jump * z
-            return z, {**s, "v": ends(v, z, less), **own}
+            n = z - above if doubled else z
+            return z, {**s, "v": ends(v, n, less), **own}
 
         return {name: full(0.0) for name in self.states}, fire
 
@@ -143,13 +145,14 @@ class Spikes(Rule):
         self, full: Callable[[Array | float], Array]
     ) -> Callable[[Array, Array, Array], Array]:
         """Return the function (v, spikes, what one takes off) -> v after reset and floor."""
-        many, subtract = self.per_step == "many", self.reset in ("subtract", "doubled")
+        many, doubled = self.per_step == "many", self.reset == "doubled"
+        subtract = doubled or self.reset == "subtract"
         to, floor = full(self.reset_to), None if self.floor is None else full(self.floor)
 
         def reset(v: Array, z: Array, less: Array) -> Array:
             if self.reset in ("late", "none"):
                 return v
-            if many:
+            if many or doubled:
                 return v - z * less if subtract else np.where(z > 0, to, v)
             return np.asarray((1 - z) * v + z * (v - less if subtract else to))
 

@@ -58,10 +58,10 @@ def late(beta: float, th: float) -> tuple[Population, Text]:
 
 def doubled(beta: float, th: float) -> tuple[Population, Text]:
     def theirs(s: dict[str, Any], x: Any) -> Any:
-        r = s["v"] > F(th)
-        w = F(beta) * s["v"] + x
-        z = w > F(th) * (1 + r.astype(F))
-        s["v"] = w - z.astype(F) * F(th)
+        r = (s["v"] - F(th) > 0).astype(F)
+        w = (F(beta) * s["v"] + x) - r * F(th)
+        z = w - F(th) > 0
+        s["v"] = w - (z.astype(F) - r) * F(th)
         return z
 
     return leaky(beta, v_threshold=full(th), reset="doubled"), theirs
