@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Unpack, get_args
 
 import numpy as np
 
-from nrf_deploy.compiler.quantize.rules import Rules, demand_sound, nearest, parse_rules
+from nrf_deploy.compiler.quantize.rules import NAMED, Rules, demand_sound, nearest, parse_rules
 from nrf_deploy.diagnostics.argument_types import demand_path, wrong
 from nrf_deploy.diagnostics.findings import ArgumentTypeError, Finding, error, naming, refuse
 from nrf_deploy.diagnostics.text import several
@@ -53,12 +53,14 @@ def as_recording(value: object) -> Recording:
 
 
 def as_scheme(scheme: object) -> Rules:
-    """Return Rules, or those in a .toml file; without either, no rules."""
+    """Return Rules, those of a name, or those in a .toml file; without any, no rules."""
     if scheme is None or isinstance(scheme, Rules):
         return Rules() if scheme is None else demand_sound(scheme)
     if not isinstance(scheme, str | Path):
         fix = "pass the path of a .toml file, what nrf_deploy.parse_rules(text) gives, or None"
         raise wrong(scheme, "a scheme", fix)
+    if isinstance(scheme, str) and scheme in NAMED:
+        return NAMED[scheme]
     with naming(scheme):
         return parse_rules(content(scheme, TOML_LIMIT))
 

@@ -119,7 +119,8 @@ def add_compiling(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--scheme",
         metavar="S.toml",
-        help="bits, gains and the error to make small, by layer (docs/quantising.md)",
+        help="bits, gains and the error to make small, by layer (docs/quantising.md), or a "
+        "name: sinabs",
     )
     add_reading(parser)
 

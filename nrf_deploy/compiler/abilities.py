@@ -7,7 +7,7 @@ with a member that no protocol knows: a misspelt ability would be switched off w
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -83,6 +83,14 @@ class Settling(Protocol):
             nothing open is returned unchanged.
         """
         ...
+
+
+@runtime_checkable
+class HasMethods(Protocol):
+    """A target with methods of its own for choosing integers."""
+
+    methods: Collection[str]
+    """Values that `method` of a scheme may have beside "fit" and "max"."""
 
 
 # --- bundles ----------------------------------------------------------------------
@@ -317,6 +325,7 @@ ABILITIES: tuple[type, ...] = (
     HasCustomChips,
     Detailed,
     Settling,
+    HasMethods,
     HasArtefacts,
     Dequantising,
     HasStepSums,

@@ -23,12 +23,12 @@ from nrf_deploy.ir.program import Program
 from nrf_deploy.ir.recording import Recording
 from nrf_deploy.ir.time_constants import timeless
 
-from .abilities import Settling
+from .abilities import HasMethods, Settling
 from .lowering import missing_scales
 from .passes import Step
 from .passes.approximate import legalise
 from .place.placement import Placement
-from .quantize.rule_checks import misplaced
+from .quantize.rule_checks import foreign_methods, misplaced
 from .quantize.rules import Rules
 from .quantize.scheme import Scheme
 from .target import chip_named
@@ -123,6 +123,8 @@ def stages(
     refuse(_unsound(model), UsageError)
     network, steps = legalise(model, target.passes(chip, allow), calibration)
     findings = [*read, *(f for step in steps for f in step.findings)]
+    methods = target.methods if isinstance(target, HasMethods) else ()
+    findings += foreign_methods(rules, methods, chip)
     findings += [*misplaced(rules, network, calibration), *thresholds(model)]
     domain = target.accepts(chip)
     if foreign := unknown(network, domain, chip):

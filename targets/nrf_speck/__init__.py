@@ -27,6 +27,7 @@ from .chip import Chip, tables
 from .compile import check as _check
 from .compile import lower as _lower
 from .compile import quantize as _quantise
+from .compile import sinabs_rule
 from .compile.dequantized import dequantised
 from .configuration import image
 from .passes.exact import CHOICES, PASSES
@@ -50,6 +51,7 @@ class SpeckTarget:
     summed: Mapping[str, str] = {EventsRule.name: StepsArithmetic.name}
     sdks = (samna_client.sdk, samna_client.newer, sinabs_client.sdk)
     choices: Sequence[Approximate] = CHOICES
+    methods = (sinabs_rule.METHOD,)
     engines: Mapping[str, Any] = {
         "steps": sinabs_client.run_steps,
         "sinabs": sinabs_client.engine,

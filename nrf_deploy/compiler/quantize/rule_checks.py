@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from nrf_deploy.diagnostics.findings import Finding, error
 from nrf_deploy.ir.layer_view import layers
 from nrf_deploy.ir.network import Network, Population
 from nrf_deploy.ir.recording import Recording
 
-from .rules import LayerRules, Rules, keys_of, nearest
+from .rules import GENERAL_METHODS, LayerRules, Rules, keys_of, nearest
 
 
 def misplaced(rules: Rules, network: Network, calibration: Recording | None) -> Iterator[Finding]:
@@ -41,6 +41,21 @@ def misplaced(rules: Rules, network: Network, calibration: Recording | None) -> 
             'the scheme sets error = "spikes", and there are no data to count spikes on',
             fix='give a recording with --calibrate, or use error = "weights"',
         )
+
+
+def foreign_methods(rules: Rules, methods: Collection[str], chip: str) -> Iterator[Finding]:
+    """Yield an error for each method that neither every chip nor this one has."""
+    known = GENERAL_METHODS | set(methods)
+    layers: dict[str | None, str | None] = {n: own.method for n, own in rules.layers.items()}
+    for layer, method in {None: rules.method, **layers}.items():
+        if method is not None and method not in known:
+            yield error(
+                "SCHEME-CHIP",
+                f"the scheme sets method = {method!r}, which {chip} does not have",
+                layer=layer,
+                why="a method of this name belongs to other chips",
+                fix=f"choose one of: {', '.join(sorted(known))}; or leave method out",
+            )
 
 
 USUAL = {"decay": "nearest", "exponent": 0, "per_channel": False}

@@ -3,7 +3,8 @@
 A file of rules is TOML:
 
     error = "spikes"          # minimised: "spikes" (needs --calibrate) or "weights"
-    method = "fit"            # "fit", or "max": scale by the largest weight only
+    method = "fit"            # "fit", or "max": scale by the largest weight only; some
+                              # chips have further ones, such as "sinabs" on Speck
     decay = "nearest"         # or "anchored": ladders of time constants keep their ratios
     weight_bits = 8           # without it, as many as the chip has
     per_channel = true        # one gain an output channel instead of one a layer
@@ -39,9 +40,11 @@ from nrf_deploy.io.toml_json import toml_table
 WAY = "docs/quantising.md shows its contents"
 CHOICES = {
     "error": ("spikes", "weights"),
-    "method": ("fit", "max"),
+    "method": ("fit", "max", "sinabs"),
     "decay": ("nearest", "anchored"),
 }
+GENERAL_METHODS = frozenset(("fit", "max"))
+"""Methods of every chip; a target lists further ones (abilities.HasMethods)."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class LayerRules:
 
     Attributes:
         error: The minimised error: "spikes" (needs calibration) or "weights".
-        method: "fit", or "max": scale by the largest weight.
+        method: "fit", "max": scale by the largest weight, or a method of the chip.
         decay: "nearest", or "anchored": ladders of time constants keep their ratios.
         weight_bits: Bits of a weight, 1 to 24.
         per_channel: One gain an output channel in place of one a layer.
@@ -74,7 +77,7 @@ class Rules:
     Attributes:
         error: The minimised error: "spikes" (needs calibration) or "weights". None: spikes
             with calibration, else weights.
-        method: "fit", or "max": scale by the largest weight.
+        method: "fit", "max": scale by the largest weight, or a method of the chip.
         decay: "nearest", or "anchored": ladders of time constants keep their ratios.
         weight_bits: Bits of a weight, 1 to 24. None: as many as the chip has.
         per_channel: One gain an output channel in place of one a layer. None: where the chip
@@ -113,7 +116,10 @@ class Rules:
         return own
 
     def fits(self, layer: str) -> bool:
-        return bool(self._of(layer, "method") == "fit")
+        return self.method_of(layer) == "fit"
+
+    def method_of(self, layer: str) -> str:
+        return str(self._of(layer, "method"))
 
     def by_spikes(self, layer: str) -> bool:
         """Return whether spikes decide about a layer, if there are data."""
@@ -134,6 +140,10 @@ class Rules:
     def _of(self, layer: str, key: str) -> Any:
         own = getattr(self._own(layer), key)
         return getattr(self, key) if own is None else own
+
+
+NAMED: Mapping[str, Rules] = {"sinabs": Rules(method="sinabs")}
+"""Rules that have a name: it stands for their file, in Python and with --scheme."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -196,9 +196,9 @@ def _core(network: Network, view: Layers, name: str, chip: Chip) -> Iterator[Fin
         except UnevenError as what:
             yield error(
                 "SPECK-UNEVEN",
-                f"{what} differs among the neurons of a feature",
+                str(what),
                 layer=name,
-                why="a core has one threshold, and weights and a bias a feature",
+                why="a core has one threshold and one lower bound, a feature its weights and bias",
                 fix="train with one value for all neurons, or one a channel",
             )
     features = sum(b.input_shape[0] for b in parts)

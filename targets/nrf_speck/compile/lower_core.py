@@ -52,7 +52,12 @@ def core(
 
 
 def _a_feature(value: Array, shape: Shape) -> Array | int:
-    """Return a number a feature, as it broadcasts over the neurons; an int where all are alike."""
+    """Return a number a feature, as it broadcasts over the neurons; an int where all are alike.
+
+    An array of the neurons' own shape is returned unchanged: it has a number a neuron.
+    """
+    if value.shape == shape and not np.all(value == value.flat[0]):
+        return value
     if value.ndim == 0 or np.all(value == value.flat[0]):
         return int(value.flat[0])
     return value.reshape(-1, *[1] * (len(shape) - 1))

@@ -24,13 +24,14 @@ from nrf_deploy.compiler.quantize.groups import ruled
 from nrf_deploy.compiler.quantize.rule_checks import unheard
 from nrf_deploy.compiler.quantize.rules import Rules
 from nrf_deploy.compiler.quantize.scheme import ConnectionScheme, PopulationScheme, Scheme, whole
-from nrf_deploy.diagnostics.findings import Finding, error
+from nrf_deploy.diagnostics.findings import Finding, error, info
 from nrf_deploy.diagnostics.progress import Progress
 from nrf_deploy.ir.layer_view import Layers, layers
 from nrf_deploy.ir.network import Array, Network, Population
 from nrf_deploy.ir.recording import Recording
 
-from ..chip import MOST, PREFIX, Chip
+from ..chip import LEAST, MOST, PREFIX, Chip
+from . import sinabs_rule
 from .branches import Branch, branches, key, rows
 from .core_units import Unit
 from .trial_runs import Fit
@@ -123,6 +124,15 @@ def quantise(
     populations: dict[str, PopulationScheme] = {}
     for done, name in enumerate(names):
         progress(done, len(names))
+        if sinabs_rule.follows(parts := branches(network, view, name), rules):
+            integers, reported = sinabs_rule.core(network, view, name, parts, rules)
+            findings += reported
+            if integers is not None:
+                connections |= integers.connections
+                populations[name] = neurons = integers.population
+                if data is not None:
+                    findings.append(data.settle(parts, name, neurons.params, integers.weights))
+            continue
         core = Core.of(network, view, name, rules, chip.weight_bits)
         if faults := list(gain_faults(core, rules)):
             findings += faults
@@ -235,6 +245,26 @@ def losses(core: Core, gain: int, integers: Mapping[str, Array]) -> Iterator[Fin
         threshold = f"; the threshold is {gain}"
         yield checks.weights(PREFIX, name, rounded, off, clipped, threshold)
     yield from _biases(core, gain)
+    yield from _floor(core, gain)
+
+
+def _floor(core: Core, gain: int) -> Iterator[Finding]:
+    """Report a floor that the lower bound of a core does not hold.
+
+    The floors of rewrites are left out: the rewrite names what it changes.
+    """
+    floor, unit = core.unit.floor, core.unit
+    if floor is None or unit.worth is not None or unit.leaks:
+        return
+    stored = unit.low(gain) - unit.origin
+    if abs(stored - floor * gain) > 0.5:
+        yield info(
+            "SPECK-FLOOR-MOVED",
+            f"the floor is {stored / gain:.4g} thresholds on the chip and {floor:.4g} in the model",
+            layer=core.name,
+            why="a lower bound of 0 does not work on the chip (data sheet), and 16 bits hold "
+            f"at least {LEAST}; the threshold counts {gain}",
+        )
 
 
 def _biases(core: Core, gain: int) -> Iterator[Finding]:
