@@ -11,9 +11,9 @@ from .base import Framework
 @cache
 def known() -> tuple[Framework, ...]:
     """Return the known frameworks; none of them is imported here."""
-    from . import norse
+    from . import norse, rockpool, sinabs, snntorch, spikingjelly
 
-    return (norse.FRAMEWORK,)
+    return tuple(f.FRAMEWORK for f in (norse, snntorch, spikingjelly, sinabs, rockpool))
 
 
 def framework_of(module: Any) -> Framework | None:
