@@ -6,9 +6,11 @@ from ...rule_options import Producer
 from ..graph import RawGraph
 from .base import FLOOR, Clock, Dialect, ForeignError, Mark
 from .nir_itself import NirItself
+from .sinabs import Sinabs
+from .snntorch import SnnTorch
 
 NIR = NirItself()
-BY_MARK: tuple[Dialect, ...] = ()
+BY_MARK: tuple[Dialect, ...] = (SnnTorch(), Sinabs())
 """The surest marks first: a file of one producer may also have a weaker mark of another."""
 DIALECTS: dict[Producer, Dialect] = {d.name: d for d in (*BY_MARK, NIR)}
 
