@@ -62,7 +62,6 @@ if TYPE_CHECKING:  # typing takes longer to import than a Ctrl-C to press
     from .io.labels import Labels as Labels
     from .io.labels import parse_labels as parse_labels
     from .io.model import Model as Model
-    from .io.model import read as read
     from .ir.network import Network as Network
     from .ir.program import Program as Program
     from .ir.recording import Recording as Recording
@@ -79,6 +78,7 @@ if TYPE_CHECKING:  # typing takes longer to import than a Ctrl-C to press
     from .verification.report.page import report_html as report_html
     from .verification.report.report import Report as Report
     from .verification.verify import verify as verify
+    from .witness.reading import read as read
 
 __version__ = "0.1.0"
 
@@ -131,7 +131,7 @@ _HOME = {
     "parse_labels": "io.labels",
     "parse_limits": "verification.limits",
     "parse_rules": "compiler.quantize.rules",
-    "read": "io.model",
+    "read": "witness.reading",
     "read_recording": "bundle.inputs",
     "report_html": "verification.report.page",
     "run": "bundle.run_bundle",

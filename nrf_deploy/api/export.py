@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -11,8 +12,9 @@ from nrf_deploy.diagnostics.argument_types import demand, demand_number, wrong
 from nrf_deploy.diagnostics.findings import MissingError, error
 from nrf_deploy.io.files import write_atomically
 from nrf_deploy.io.labels import PlaceLabels
-from nrf_deploy.io.model import Model, model_of
+from nrf_deploy.io.model import Model
 from nrf_deploy.ir.recording import Recording
+from nrf_deploy.witness.reading import model_of
 
 from . import shipped
 
@@ -125,7 +127,7 @@ def _exported(
     data = nir.checked(network)
     model = model_of(data)
     reported = (*findings, *nir.foreign(network), *model.findings)
-    return Model(model.network, reported, model.sha256), data
+    return replace(model, findings=reported), data
 
 
 def _demand_source(source: object) -> None:

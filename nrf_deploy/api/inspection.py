@@ -22,7 +22,7 @@ from nrf_deploy.diagnostics.argument_types import demand_number, demand_path
 from nrf_deploy.diagnostics.findings import Finding, InputError, UsageError, error, refuse
 from nrf_deploy.diagnostics.text import dims, span, table, tables, wrap
 from nrf_deploy.diagnostics.unused_options import idle, is_given
-from nrf_deploy.io import nir, recordings
+from nrf_deploy.io import recordings
 from nrf_deploy.io.file_types import kind_of
 from nrf_deploy.io.files import reading
 from nrf_deploy.io.model import rule_findings
@@ -30,10 +30,15 @@ from nrf_deploy.io.recordings import Camera, Look, Options, Table
 from nrf_deploy.io.rule_options import RuleOptions
 from nrf_deploy.ir.network import Array, Network, Node, Population
 from nrf_deploy.ir.recording import Recording
+from nrf_deploy.ir.trained import trained_json
+from nrf_deploy.witness.origin import trained_of, witnesses_of
+from nrf_deploy.witness.reading import look as look_at
 
 
 class FileOptions(Options, RuleOptions, total=False):
     """Options for reading a recording, and for reading a .nir file."""
+
+    witness: str | Path | None
 
 
 def look(
@@ -52,9 +57,15 @@ def look(
         raise UsageError(error("INSPECT-CORES", what, fix="leave --cores out, or compile first"))
     if kind == "graph":
         demand_used(arguments, Options.__annotations__, f"{path} is a NIR graph, not a recording")
-        network, findings = nir.look(path, dt, **rule)
-        return "network", network_json(network), network_text(network), tuple(findings)
-    if stated := [name for name, value in rule.items() if is_given(value)]:
+        model = look_at(path, dt, every.get("witness"), **rule)
+        data, text = network_json(model.network), network_text(model.network)
+        if witnesses_of(model):
+            trained = trained_of(model)
+            data["trained"] = trained_json(trained)
+            text += "\n\n" + wrap(f"trained = read: {trained.text}", then="    ")
+        return "network", data, text, model.findings
+    statements = {**rule, "witness": every.get("witness")}
+    if stated := [name for name, value in statements.items() if is_given(value)]:
         what = f"{path} is not a NIR graph: {' and '.join(stated)} state how one is read"
         fix = "leave them out; a bundle shows what it was compiled with"
         raise UsageError(error("INSPECT-RULE", what, fix=fix))
@@ -266,9 +277,9 @@ def inspect(
             file states; it may state none.
         cores: Of a bundle: list what each core holds, in place of each layer. Default: False.
         options: Of a recording: how it is read, as in `read_recording`. Default: all events
-            of the file. Of a .nir file: producer, reset, fires and so on, as in `read`. Default:
-            as it states; where it states nothing, NIR's printed equations are shown, with a
-            warning.
+            of the file. Of a .nir file: witness, producer, reset, fires and so on, as in
+            `read`. Default: as it states; where it states nothing, NIR's printed equations are
+            shown, with a warning.
 
     Returns:
         The Inspection: its kind, the facts as data and as text, and the findings.

@@ -40,7 +40,9 @@ from nrf_deploy.ir import program as prog
 from nrf_deploy.ir.field_types import fits
 from nrf_deploy.ir.network import Array, Network
 from nrf_deploy.ir.program import Program
+from nrf_deploy.ir.trained import UNKNOWN, Trained
 from nrf_deploy.neurons import MEMBRANES, PARTS, RULES
+from nrf_deploy.witness.origin import stated
 
 from . import bundle_v2
 from .codec import Codec, from_json, to_json
@@ -49,6 +51,8 @@ FORMAT = "nrf-deploy bundle"
 LOOP_START = "loop_start"
 """A field of the network that is stored only where it matters. Bundles without it are older than
 this field; their loops start at zero."""
+TRAINED = "trained"
+"""A piece that is stored only for a model with a witness; without one it follows from the rest."""
 SCHEMA = "3"
 """2 had a name for each kind of neurons; 1 stored every integer array as it was in memory."""
 READ = (bundle_v2.SCHEMA, SCHEMA)
@@ -88,6 +92,7 @@ def _codec() -> Codec:
             "scheme.Population": PopulationScheme,
             "legalise.Step": Step,
             "findings.Finding": Finding,
+            "witness.Trained": Trained,
         }
     )
 
@@ -108,6 +113,8 @@ class Bundle:
         findings: What was reported on the way.
         tool_version: The version of nrf-deploy that compiled it.
         artefacts: The vendor's files by name ("speck/config.json"), byte for byte.
+        trained: How it is known that the model as read is what was trained: exact on the
+            steps of a witness, stated, or unknown.
     """
 
     network: Network
@@ -121,6 +128,7 @@ class Bundle:
     findings: tuple[Finding, ...]
     tool_version: str
     artefacts: Mapping[str, bytes] = field(default_factory=dict)
+    trained: Trained = UNKNOWN
 
     @cached_property
     def kept(self) -> dict[str, Any]:
@@ -138,6 +146,7 @@ class Bundle:
         facts = [
             ("target", self.target),
             ("model", self.source_sha256 or "made in memory"),
+            ("trained = read", self.trained.text),
             ("dt", f"{self.network.dt:g}"),
             ("cores", f"{placement.used_cores:,} of {placement.cores:,}"),
             ("rewrites", ", ".join(s.rewrite for s in self.steps if s.findings) or "none"),
@@ -168,6 +177,7 @@ class Bundle:
         from .faults import faults
 
         yield from faults(self)
+        yield from self.trained.faults()
         for name in self.artefacts:
             if not _NAME.fullmatch(name):
                 yield f"an artefact has the name {name!r}"
@@ -189,6 +199,8 @@ def save(bundle: Bundle, path: str | os.PathLike[str]) -> None:
     if faults := _faults(bundle):
         raise UsageError(error("BUNDLE-UNSOUND", f"the bundle is not sound: {f}") for f in faults)
     pieces = {name: getattr(bundle, name) for name in _PIECES}
+    if bundle.trained.state == "exact":
+        pieces[TRAINED] = bundle.trained
     if not _fit(pieces):
         raise TypeError("the pieces of the bundle are not of their types")
     tree, arrays = _codec().encode(pieces)
@@ -208,6 +220,15 @@ def save(bundle: Bundle, path: str | os.PathLike[str]) -> None:
     }
     first = ("manifest.json", (to_json(manifest, indent=1),))
     write_atomically(path, lambda stream: write(stream, [first, *members.items()]))
+
+
+def content_hash(program: Program) -> str:
+    """Return the SHA-256 of a program's integers: the same for the same program."""
+    tree, arrays = _codec().encode(program)
+    parts: list[bytes | memoryview] = [to_json(tree)]
+    for name, array in arrays.items():
+        parts += [name.encode(), *to_npy(_narrow(array))]
+    return _sha256(*parts)
 
 
 def load(path: str | os.PathLike[str], *, limit: int = LIMIT) -> Bundle:
@@ -239,8 +260,9 @@ def load(path: str | os.PathLike[str], *, limit: int = LIMIT) -> Bundle:
     if not _fit(pieces):
         what = f"{os.fspath(path)} does not hold the pieces of a bundle"
         raise InputError(error("BUNDLE-CONTENT", what))
+    origin = stated(manifest["source_sha256"], pieces["findings"])
     bundle = Bundle(
-        **pieces,
+        **{TRAINED: origin, **pieces},
         **{k: manifest[k] for k in ("source_sha256", "chip", "target", "tool_version")},
         artefacts={name.removeprefix("artefacts/"): data for name, data in members.items()},
     )
@@ -254,8 +276,9 @@ def load(path: str | os.PathLike[str], *, limit: int = LIMIT) -> Bundle:
 def _fit(pieces: Any) -> bool:
     return (
         isinstance(pieces, dict)
-        and pieces.keys() == _PIECES.keys()
+        and pieces.keys() - {TRAINED} == _PIECES.keys()
         and all(fits(pieces[name], hint) for name, hint in _PIECES.items())
+        and fits(pieces.get(TRAINED, UNKNOWN), Trained)
     )
 
 

@@ -18,10 +18,11 @@ from nrf_deploy.diagnostics.text import several
 from nrf_deploy.engines.reference.neurons import Decay
 from nrf_deploy.io.file_types import demand_kind
 from nrf_deploy.io.files import content
-from nrf_deploy.io.model import Model, as_model
+from nrf_deploy.io.model import Model
 from nrf_deploy.io.toml_json import TOML_LIMIT
 from nrf_deploy.ir.network import Input, Network, Shape
 from nrf_deploy.ir.recording import Recording
+from nrf_deploy.witness.reading import as_model
 
 from .bundle import Bundle, load
 

@@ -24,11 +24,13 @@ from nrf_deploy.diagnostics.progress import Progress, quiet
 from nrf_deploy.engines.emulator.events_golden import EventRule
 from nrf_deploy.engines.emulator.golden import Arithmetic
 from nrf_deploy.engines.emulator.soundness import demand_sound
-from nrf_deploy.io.model import Model, as_model
+from nrf_deploy.io.model import Model
 from nrf_deploy.io.rule_options import RuleOptions
 from nrf_deploy.ir.network import Array, Network, Population, gives_values
 from nrf_deploy.ir.program import OUTPUT, spread
 from nrf_deploy.ir.recording import Recording
+from nrf_deploy.witness.origin import trained_of
+from nrf_deploy.witness.reading import as_model
 
 from .bundle import Bundle
 from .inputs import as_bundle, as_recording, as_scheme
@@ -144,6 +146,7 @@ def bundled(model: Model, chip: str, verdict: Verdict) -> Bundle:
         findings=verdict.findings,
         tool_version=__version__,
         artefacts=target.artefacts(program, placement) if isinstance(target, HasArtefacts) else {},
+        trained=trained_of(model),
     )
 
 

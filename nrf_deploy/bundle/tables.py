@@ -17,6 +17,7 @@ from nrf_deploy.diagnostics.text import dims, finding_text, number, several, spa
 from nrf_deploy.io.model import rule_findings
 from nrf_deploy.ir.network import Array, Input, Network, Node, Output, Shape
 from nrf_deploy.ir.program import Program
+from nrf_deploy.ir.trained import trained_json
 
 from .bundle import Bundle
 from .neuron_tables import RULE_HEADS, features_of, population_tables, rule_cells, rule_of
@@ -207,6 +208,7 @@ def bundle_json(bundle: Bundle, by_core: bool = False) -> dict[str, Any]:
     return data | {
         "chip": bundle.chip,
         "model_sha256": bundle.source_sha256,
+        "trained": trained_json(bundle.trained),
         "tool_version": bundle.tool_version,
         "dt": bundle.network.dt,
         "inputs": {n.name: list(n.shape) for n in bundle.network.of(Input)},
@@ -249,6 +251,7 @@ def bundle_text(bundle: Bundle, by_core: bool = False) -> str:
     lines = [
         wrap(f"bundle for {bundle.chip}, made by nrf-deploy {bundle.tool_version}", then="    "),
         wrap(f"model: {bundle.source_sha256 or 'made in memory'}", then="    "),
+        wrap(f"trained = read: {bundle.trained.text}", then="    "),
         wrap(f"{', '.join(ports)}; dt = {bundle.network.dt:g}", "    "),
         wrap(f"rewrites: {', '.join(applied) or 'none'}", then="    "),
     ]

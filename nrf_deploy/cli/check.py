@@ -6,11 +6,11 @@ import argparse
 
 from nrf_deploy.bundle import tables
 from nrf_deploy.diagnostics.text import finding_text
-from nrf_deploy.io.model import read
+from nrf_deploy.witness.reading import read
 
 from .common import demand_calibrate, staged
 from .main import emit
-from .shared_options import add_compiling, add_dt, add_rule, rule_options
+from .shared_options import add_compiling, add_dt, add_rule, add_witness, rule_options
 from .usage import Parser
 
 
@@ -23,12 +23,13 @@ def add_arguments(check: Parser) -> None:
     check.add_argument("--target", required=True, help="a chip (nrf-deploy targets lists them)")
     add_dt(check)
     add_rule(check)
+    add_witness(check)
     add_compiling(check)
 
 
 def run(args: argparse.Namespace) -> int:
     demand_calibrate(args)
-    model = read(args.model, args.dt, **rule_options(args))
+    model = read(args.model, args.dt, witness=args.witness, **rule_options(args))
     verdict, messages = staged(args, model, args.target)
     rows = tables.verdicts(verdict)
     good = verdict.fits

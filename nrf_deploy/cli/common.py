@@ -55,7 +55,7 @@ def demand_steps(path: str, stimulus: Recording) -> None:
 
 READ = (
     "bundle", "model", "file", "source", "input", "against", "limits", "labels", "calibrate",
-    "scheme", "weights", "target", "kit",
+    "scheme", "weights", "target", "kit", "witness",
 )  # fmt: skip
 """Options and arguments that may be the path of a file to read."""
 MOST_FILES = 10_000

@@ -17,14 +17,15 @@ from nrf_deploy.diagnostics.findings import Finding, UsageError, error, refuse
 from nrf_deploy.diagnostics.unused_options import is_given, options
 from nrf_deploy.io.file_types import kind_of
 from nrf_deploy.io.files import write_text
-from nrf_deploy.io.model import Model, read
+from nrf_deploy.io.model import Model
 from nrf_deploy.io.recordings import Options, write
 from nrf_deploy.io.rule_options import RuleOptions
 from nrf_deploy.ir.network import Network
+from nrf_deploy.witness.reading import read
 
 from .common import built, demand_calibrate, demand_outputs, print_findings
 from .main import emit
-from .shared_options import add_compiling, add_dt, add_rule, rule_options
+from .shared_options import add_compiling, add_dt, add_rule, add_witness, rule_options
 from .usage import Parser
 
 
@@ -64,6 +65,7 @@ def add_arguments(export: Parser) -> None:
         "of the time constants for a .nir file that has none",
     )
     add_rule(export)
+    add_witness(export)
     add_compiling(export)
 
 
@@ -105,7 +107,7 @@ def _kind(source: str) -> str:
 
 def _model(args: argparse.Namespace, kind: str) -> Model:
     if kind == "graph":
-        return read(args.source, args.dt, **rule_options(args))
+        return read(args.source, args.dt, witness=args.witness, **rule_options(args))
     return export_module(args.source, args.output, weights=args.weights, dt=args.dt)
 
 
@@ -169,7 +171,7 @@ def _answer(
 # --- options that exclude each other ---------------------------------------
 
 COMPILING = ("allow", "calibrate", "scheme", *Options.__annotations__)
-RULE = tuple(RuleOptions.__annotations__)
+RULE = (*RuleOptions.__annotations__, "witness")
 IDLE = {
     "graph": ("weights", "output", "sample"),
     "bundle": ("weights", "output", "sample", "target", "dt", *RULE, *COMPILING),

@@ -10,7 +10,7 @@ from nrf_deploy.api.inspection import inspect as inspected
 
 from .common import print_findings, recording_options
 from .main import emit
-from .shared_options import add_dt, add_reading, add_rule, rule_options
+from .shared_options import add_dt, add_reading, add_rule, add_witness, rule_options
 from .usage import Parser
 
 
@@ -29,11 +29,12 @@ def add_arguments(inspect: Parser) -> None:
     )
     add_dt(inspect)
     add_rule(inspect)
+    add_witness(inspect)
     add_reading(inspect)
 
 
 def run(args: argparse.Namespace) -> int:
-    how = {**rule_options(args), **recording_options(args)}
+    how = {**rule_options(args), **recording_options(args), "witness": args.witness}
     content = inspected(args.file, dt=args.dt, cores=args.cores, **cast(FileOptions, how))
     if args.json:
         emit(args, {"ok": True, "kind": content.kind, **content.data}, content.findings)

@@ -67,6 +67,15 @@ def add_rule(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_witness(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--witness",
+        metavar="F.npz",
+        help="what the framework gave: its input and the output of each layer; the model must "
+        "give the same (docs/from-your-framework.md)",
+    )
+
+
 def rule_options(args: argparse.Namespace) -> RuleOptions:
     """Return the options of `add_rule`; refuse a value that is given twice."""
     options: dict[str, object] = {"producer": args.producer}

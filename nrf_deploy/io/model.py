@@ -29,12 +29,14 @@ class Model:
         findings: The findings of reading, such as the origin of the firing rule.
         sha256: The SHA-256 of the file as hexadecimal digits; None without a file.
         witness: The outputs of the training framework on a short input, if the file has them.
+        recordings: The same from files beside it, one for each sample.
     """
 
     network: Network
     findings: tuple[Finding, ...] = ()
     sha256: str | None = None
     witness: Witness | None = None
+    recordings: tuple[Witness, ...] = ()
 
     def _repr_html_(self) -> str:
         """Return the nodes and the findings of reading as tables for a notebook."""
@@ -91,35 +93,9 @@ def as_model(source: object, dt: float | None = None, **options: Unpack[RuleOpti
 def read(
     model: str | Path | NIRGraph, dt: float | None = None, **options: Unpack[RuleOptions]
 ) -> Model:
-    """Read a model from a .nir file or from a graph of the nir library.
+    """Read a model as `nrf_deploy.read` does, without a replay of its witness.
 
-    A file of another producer does not state how its neurons reset and fire: it is refused
-    until `producer`, or `reset` and `fires`, state it.
-
-    Args:
-        model: The path of a .nir file, or a `nir.NIRGraph`. A graph passes the checks of a
-            file: it is written by the nir library into memory, and read from there.
-        dt: The time step, in the unit of the file's time constants (1 if it counts in steps).
-            Default: the one in the file, or the one of its producer; a file without one is
-            refused.
-        options: How the neurons compute, where the file does not state it. `producer`: the
-            framework that wrote the file ("nir" for the equations that NIR's documentation
-            prints). And fields of the rule, which override those of the producer: `reset`
-            ("value", "subtract", "late", "none" or "doubled"), `fires` ("above" or "at"),
-            `per_step` ("one", "many" or "many:N"), `floor` (a potential or "none") and
-            `refractory` (steps or "none"); each is a value for all spiking neurons, or a
-            mapping of layers to values, where "" stands for all other layers. Default: as the
-            file states.
-
-    Returns:
-        The Model: the network, the findings of reading, and the hash of the file (None for a
-        graph).
-
-    Raises:
-        MissingFileError: The file does not exist (a FileNotFoundError).
-        InputError: A file or graph that is damaged, hostile, unknown in a part, or without a
-            time step or a rule (a ValueError); `findings` holds all problems at once.
-        UsageError: An argument of a wrong type (a TypeError) or value (a ValueError).
+    Only witness/reading.py calls this, so that no model continues without the replay.
     """
     if dt is not None:
         demand_number("dt", dt, "a number")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 State = Literal["exact", "stated", "unknown"]
+SHA256 = re.compile("[0-9a-f]{64}", re.ASCII)
+LONGEST = 1_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +48,20 @@ class Trained:
     undecided: tuple[str, ...] = ()
     sha256: str = ""
 
+    def faults(self) -> Iterator[str]:
+        """Yield in words what no replay gives."""
+        numbers = (self.steps, self.offered, self.samples, self.near, self.whole)
+        if min(numbers) < 0 or self.steps > self.offered:
+            yield f"its model was replayed on {self.steps} of {self.offered} steps of a witness"
+        if self.state != "exact":
+            if self != Trained(state=self.state):
+                yield f"its model has a witness, and its origin is {self.state}"
+        elif not (self.steps and self.samples and self.layers and SHA256.fullmatch(self.sha256)):
+            yield "its model is exact on the steps of no witness"
+        texts = (self.producer, self.version, *self.places, *self.undecided)
+        if not all(text.isprintable() and len(text) <= LONGEST for text in texts):
+            yield "the words about its witness are not printable, or too long"
+
     @property
     def text(self) -> str:
         """The state in words: "exact on 48 steps of snntorch's own spikes"."""
@@ -62,3 +80,8 @@ class Trained:
 
 
 UNKNOWN = Trained()
+
+
+def trained_json(trained: Trained) -> dict[str, Any]:
+    """Return the first link as plain data, with its sentence."""
+    return {**asdict(trained), "text": trained.text}

@@ -35,6 +35,7 @@ from .judge import judge, judge_task, silent
 from .limits import Limits, unknown_layers
 from .options import as_labels, chosen_limits
 from .recorded import about_no_recording, is_recording, recorded
+from .report.chain import chain
 from .report.report import Report
 from .task.task import kind_of, limit_faults, task
 
@@ -167,7 +168,7 @@ def verify(
         findings += [*judge_task(answers, limits, advice), *answers.findings(advice.farthest())]
     findings += left_out
     findings += [] if shares is None else shares.findings()
-    return Report(
+    report = Report(
         comparison,
         limits,
         tuple(findings),
@@ -186,7 +187,10 @@ def verify(
         alone=isolated,
         attribution=shares,
         task=answers,
+        trained=bundle.trained,
     )
+    vendor = target_of(bundle).engines
+    return replace(report, chain=chain(bundle, (engine, against), report.state, tuple(vendor)))
 
 
 def compared(

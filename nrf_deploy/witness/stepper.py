@@ -38,12 +38,17 @@ class Place:
     threshold: float | None = None
 
     @property
-    def words(self) -> str:
-        where = f"layer {self.layer!r}, neuron {self.neuron}, step {self.step}"
-        by = f": {self.theirs:g} in the framework, {self.ours:g} here"
+    def what(self) -> str:
+        """The two outputs, and how near the potential is to the threshold."""
+        by = f"{self.variable} {self.theirs:g} in the framework, {self.ours:g} here"
         if self.potential is None:
-            return where + by
-        return f"{where}{by}, at v = {self.potential:.7g} for a threshold of {self.threshold:.7g}"
+            return by
+        return f"{by}, at v = {self.potential:.7g} for a threshold of {self.threshold:.7g}"
+
+    @property
+    def words(self) -> str:
+        """The place and the two outputs."""
+        return f"layer {self.layer!r}, neuron {self.neuron}, step {self.step}: {self.what}"
 
 
 class Stepper:

@@ -124,7 +124,10 @@ def test_every_engine_of_every_bundle_has_its_rows(bundles: list[Bundle], vendor
     rows = [line.split("  ")[0] for line in lines if not line.startswith("  ")]
     assert [r for r in rows if r in names] == names
     assert len(engines_table(found).splitlines()) == 2 + (2 + 1) * (1 + len(names))
-    assert "verdict: passed: within the limits, 2 engines exact beside the vendor's" in lines
+    assert "verdict: passed: within the limits, 2 engines exact beside the vendor's" in lines[-2]
+    assert lines[-1].strip() == "= read: unknown)"
+    assert "trained = read: unknown" in lines
+    assert "emulator = vendor: 2 of 2 runs exact" in lines
 
 
 def test_the_numbers_are_those_of_verify(bundles: list[Bundle], vendors: Any) -> None:

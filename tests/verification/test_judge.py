@@ -200,9 +200,9 @@ def report(left: int = 30, right: int = 31, limits: Limits = EXACT) -> Report:
 @pytest.mark.parametrize(
     ("left", "limits", "verdict", "code"),
     [
-        (31, EXACT, "passed: exact", 0),
-        (31, NEAR, "passed: exact", 0),
-        (30, NEAR, "passed: within the limits", 0),
+        (31, EXACT, "passed: exact (trained = read: unknown)", 0),
+        (31, NEAR, "passed: exact (trained = read: unknown)", 0),
+        (30, NEAR, "passed: within the limits (trained = read: unknown)", 0),
         (30, EXACT, "failed: 1 error", 1),
         (10, NEAR, "failed: 1 error", 1),
         (30, replace(EXACT, defaults=DEFAULTS), "differs in layer 'one'", 1),
@@ -290,8 +290,9 @@ def test_the_json_is_plain_and_its_keys_are_stable() -> None:
     data = report().as_json()
     assert json.loads(json.dumps(data, allow_nan=False)) == data
     assert list(data) == [
-        "schema_version", "passed", "verdict", "exact", "left", "right", "limits", "layers",
-        "first_divergence", "uncompared", "alone", "causes", "task", "findings", "context",
+        "schema_version", "passed", "verdict", "chain", "trained", "exact", "left", "right",
+        "limits", "layers", "first_divergence", "uncompared", "alone", "causes", "task",
+        "findings", "context",
     ]  # fmt: skip
     assert data["schema_version"] == 1
     assert list(data["layers"][0]) == [

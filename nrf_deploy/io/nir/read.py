@@ -83,7 +83,7 @@ def look(
     *,
     limits: Limits = LIMITS,
     **options: Unpack[RuleOptions],
-) -> tuple[Network, list[Finding]]:
+) -> tuple[Network, list[Finding], Witness | None]:
     """Read the network in a file that need not state its time step or its rule, for display only.
 
     Without a time step its dt is NaN, which the engines and the compiler refuse. Without a rule
@@ -91,8 +91,8 @@ def look(
     """
     stated = statements(options)
     tree, findings = load(cast(Source, source), limits)
-    network, _ = parse(tree, dt, findings, limits, stated=stated, for_display=True)
-    return network, findings
+    network, observed = parse(tree, dt, findings, limits, stated=stated, for_display=True)
+    return network, findings, observed
 
 
 def parse(

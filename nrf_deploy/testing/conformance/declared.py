@@ -26,13 +26,13 @@ from nrf_deploy.compiler.driver import Verdict
 from nrf_deploy.compiler.target import Target
 from nrf_deploy.diagnostics.findings import Finding, error
 from nrf_deploy.engines.reference import run as run_reference
-from nrf_deploy.io.model import as_model
 from nrf_deploy.ir.capabilities import Accepts, Domain
 from nrf_deploy.ir.network import Array, Population
 from nrf_deploy.ir.program import OUTPUT, spread
 from nrf_deploy.ir.recording import Recording, Trace
 from nrf_deploy.neurons import Integrator, Membrane, Part, Spikes
 from nrf_deploy.verification.verify import verify
+from nrf_deploy.witness.reading import as_model
 
 from .case import Case
 from .probes import (

@@ -13,7 +13,7 @@ from nrf_deploy.bundle.bundle import Bundle
 from nrf_deploy.bundle.inputs import as_bundle, recording_for
 from nrf_deploy.diagnostics.findings import Finding, NrfError, UsageError, error, merged, refuse
 from nrf_deploy.diagnostics.option_types import fraction, window
-from nrf_deploy.diagnostics.text import WIDTH, several
+from nrf_deploy.diagnostics.text import WIDTH, printable, several
 from nrf_deploy.io.labels import Labels
 from nrf_deploy.io.model import rule_findings
 from nrf_deploy.ir.recording import Recording
@@ -21,6 +21,7 @@ from nrf_deploy.verification.engine_pair import pair_faults
 from nrf_deploy.verification.limits import Limits, unknown_layers
 from nrf_deploy.verification.options import as_labels, chosen_limits
 from nrf_deploy.verification.recorded import about_no_recording, is_recording, recorded
+from nrf_deploy.verification.report.chain import trained_link
 from nrf_deploy.verification.task.task import kind_of, limit_faults
 
 from ..conformance.run import task
@@ -43,7 +44,10 @@ class Collected:
             raise pytest.UsageError(findings_text(errors, WIDTH - len("ERROR: "))) from None
 
     def pytest_report_header(self) -> list[str]:
-        lines = [f"nrf-deploy: {q.name}, {q.engine} against {q.against}" for q in self.questions]
+        lines = []
+        for q in self.questions:
+            link = printable(trained_link(q.bundle.trained).sentence)
+            lines += [f"nrf-deploy: {q.name}, {q.engine} against {q.against}", f"    {link}"]
         lines += [f"nrf-deploy: {t.chip} on {t.engine}, {len(t.cases)} cases" for t in self.tasks]
         every = [f for q in self.questions for f in q.findings]
         lines += dict.fromkeys(f"nrf-deploy: {f.what}" for f in every if f.code == "RECORDING-STEP")

@@ -20,6 +20,7 @@ from nrf_deploy.io.labels import Labels
 from nrf_deploy.io.model import rule_findings
 from nrf_deploy.ir.recording import Recording
 from nrf_deploy.verification import Limits, Report
+from nrf_deploy.verification.report.chain import trained_link
 from nrf_deploy.verification.report.report import divergence_sentences, labelled_sentence
 from nrf_deploy.verification.verify import verify
 
@@ -111,9 +112,11 @@ class LayerTest(_PlainItem):
     parent: BundleTests
 
     def setup(self) -> None:
-        """Store the origin of the firing rule with the result, for --junitxml."""
+        """Store the origin of the firing rule and the first link, for --junitxml."""
         rules = rule_findings(self.parent.question.findings)
         self.user_properties += [(f.code, printable(f.what)) for f in merged(rules)]
+        link = trained_link(self.parent.question.bundle.trained)
+        self.user_properties.append((link.name, printable(link.text)))
 
     def runtest(self) -> None:
         report = self.parent.question.report

@@ -30,16 +30,19 @@ from nrf_deploy.diagnostics.findings import (
     warning,
 )
 from nrf_deploy.diagnostics.progress import Progress, quiet
+from nrf_deploy.diagnostics.text import several
 from nrf_deploy.engines.reference.neurons import Decay
 from nrf_deploy.io.labels import Labels
 from nrf_deploy.io.model import rule_findings
 from nrf_deploy.io.recordings.model_fit import other_steps, without_steps
 from nrf_deploy.ir.recording import Recording, Trace
+from nrf_deploy.ir.trained import UNKNOWN, Trained, trained_json
 
 from ..advice import Advice, attributing, ways
 from ..judge import judge, judge_task
 from ..limits import Limits, unknown_layers
 from ..options import as_labels, chosen_limits
+from ..report.chain import CHIP, VENDOR, Link, image_link, trained_link, weakest
 from ..report.report import comparison_json, plain
 from ..task.task import Answer, Task, kind_of, limit_faults, task
 from ..verify import compared, spiking, states_kept
@@ -90,6 +93,8 @@ class Engines:
         findings: What is beyond the limits, and which engines are missing.
         said: What the engines reported on their runs.
         limits: The limits that the rows were held to.
+        trained: How it is known that the model as read is what was trained.
+        chain: The links from the trained model to the images of the chips.
     """
 
     layers: tuple[str, ...]
@@ -99,6 +104,8 @@ class Engines:
     findings: tuple[Finding, ...]
     said: tuple[Finding, ...]
     limits: Limits
+    trained: Trained = UNKNOWN
+    chain: tuple[Link, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -191,7 +198,22 @@ def compare_engines(
         tuple(findings),
         tuple(messages),
         limits,
+        trained := weakest(b.trained for b in opened_bundles),
+        (trained_link(trained), *between(rows), *map(image_link, opened_bundles)),
     )
+
+
+def between(rows: Sequence[Row]) -> Iterator[Link]:
+    """Yield the links from the model to the chips, and to the simulators of their vendors."""
+    equal = sum(row.against.exact for row in rows)
+    state = "exact" if rows and equal == len(rows) else "differs"
+    yield Link(CHIP, state, f"{equal} of {several(len(rows), 'run')} exact")
+    alike = [row.agrees for row in rows if row.agrees is not None]
+    if not alike:
+        yield Link(VENDOR, "not compared", "not compared: no simulator of a vendor ran")
+        return
+    state = "exact" if all(alike) else "differs"
+    yield Link(VENDOR, state, f"{sum(alike)} of {several(len(alike), 'run')} exact")
 
 
 def _faults(bundles: Sequence[Bundle], limits: Limits, labels: Labels | None) -> Iterator[Finding]:
@@ -312,6 +334,8 @@ def as_json(engines_result: Engines) -> dict[str, Any]:
     document: dict[str, Any] = plain(
         {
             "passed": engines_result.passed,
+            "chain": [link.as_json() for link in engines_result.chain],
+            "trained": trained_json(engines_result.trained),
             "layers": engines_result.layers,
             "reference": {
                 "spikes": engines_result.spikes,

@@ -9,6 +9,7 @@ from nrf_deploy.diagnostics.findings import Finding
 from nrf_deploy.diagnostics.text import finding_text, several, table, wrap
 
 from ..limits import Limits
+from ..report.chain import beside, lines
 from ..report.report import divergence_sentences, verdict_lines
 from ..report.verdict import METRIC, by_default, distance
 from ..task.task import CLASS, CLASS_LEGEND, Answer, Task
@@ -37,6 +38,7 @@ def engines_text(engines_result: Engines) -> str:
         *([wrap(ANSWERS[answer])] if answer else []),
         *(wrap(s) for s in sentences(engines_result)),
         *(finding_text(f) for f in (*engines_result.said, *shown_findings(engines_result))),
+        *([lines(engines_result.chain)] if engines_result.chain else []),
         verdict_lines(verdict(engines_result), labelled(engines_result)),
     ]
     return "\n\n".join(parts)
@@ -106,7 +108,7 @@ def verdict(engines_result: Engines) -> str:
     parts_text += [f"{far}: {', '.join(names)}" for far, names in where.items()]
     sure = sum(row.agrees is True for row in engines_result.rows)
     passed = f"passed: within the limits, {several(sure, 'engine')} exact beside the vendor's"
-    return "; ".join(parts_text) or passed
+    return "; ".join(parts_text) or beside(passed, engines_result.trained)
 
 
 def _unchosen(finding: Finding, limits: Limits) -> bool:

@@ -31,10 +31,17 @@ def junit(report: Report) -> str:
         errors="0",
         skipped="0",
     )
+    if report.chain:
+        properties = ElementTree.SubElement(suite, "properties")
+        for link in report.chain:
+            ElementTree.SubElement(
+                properties, "property", name=link.name, value=printable(link.text)
+            )
     for name, case in cases:
         _case(suite, f"{c.left} against {c.right}", name, case)
-    if rule := rule_findings(report.findings):
-        ElementTree.SubElement(suite, "system-out").text = "\n".join(map(_text, rule))
+    remarks = [_text(f) for f in rule_findings(report.findings)]
+    if remarks := [*remarks, *(printable(link.sentence) for link in report.chain)]:
+        ElementTree.SubElement(suite, "system-out").text = "\n".join(remarks)
     ElementTree.indent(suite)
     return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
 

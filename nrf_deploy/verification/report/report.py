@@ -14,12 +14,14 @@ from nrf_deploy.compare.comparison import Comparison, Divergence, LayerCompariso
 from nrf_deploy.diagnostics.findings import Finding, merged
 from nrf_deploy.diagnostics.text import finding_text, printable, shorten, table, wrap
 from nrf_deploy.ir.recording import Trace
+from nrf_deploy.ir.trained import UNKNOWN, Trained, trained_json
 
 from ..attribution import incoming_events
 from ..attribution.causes import CODES, Attribution
 from ..judge import NO_SPIKES, output_or_state, silent
 from ..limits import Limits
 from ..task.task import CLASS, CLASS_LEGEND, Task
+from .chain import Link, beside, lines
 from .tables import explained
 from .verdict import closing, verdict
 
@@ -44,6 +46,8 @@ class Report:
             None where the runs are equal.
         attribution: The causes of the errors; None without `attribute`.
         task: The answers of both runs; None where the model has no readout.
+        trained: How it is known that the model as read is what was trained.
+        chain: The links from the trained model to the board's image.
     """
 
     comparison: Comparison
@@ -55,6 +59,8 @@ class Report:
     alone: Comparison | None = None
     attribution: Attribution | None = None
     task: Task | None = None
+    trained: Trained = UNKNOWN
+    chain: tuple[Link, ...] = ()
 
     def __repr__(self) -> str:
         c = self.comparison
@@ -97,7 +103,16 @@ class Report:
             return "nothing was compared: no layer spiked"
         passed = "passed: exact" if self.comparison.exact else "passed: within the limits"
         layers = [layer.layer for layer in self.comparison.layers]
-        return verdict(self.findings, self.limits, layers) or passed
+        return verdict(self.findings, self.limits, layers) or beside(passed, self.trained)
+
+    @property
+    def state(self) -> str:
+        """The comparison in a word: "exact", "within", "differs" or "silent"."""
+        if any(f.code == NO_SPIKES for f in self.findings):
+            return "silent"
+        if self.comparison.exact:
+            return "exact"
+        return "within" if self.passed else "differs"
 
     def as_json(self) -> dict[str, Any]:
         """Return plain data, with the same keys in the same order; a NaN or an infinity is text."""
@@ -106,6 +121,8 @@ class Report:
             "schema_version": SCHEMA_VERSION,
             "passed": self.passed,
             "verdict": self.verdict,
+            "chain": [link.as_json() for link in self.chain],
+            "trained": trained_json(self.trained),
             **{k: document[k] for k in ("exact", "left", "right")},
             "limits": self.limits.as_json(),
             **document,
@@ -135,6 +152,7 @@ class Report:
             *(wrap(s) for s in task_sentences(self)),
             *(finding_text(f) for f in (*self.said, *merged(self._told()))),
             *(wrap(s) for s in closing(c)),
+            *([lines(self.chain)] if self.chain else []),
             verdict_lines(self.verdict, labelled_sentence(self)),
         ]
         return "\n\n".join(parts)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from nrf_deploy.diagnostics.findings import Finding, merged
 from nrf_deploy.diagnostics.text import printable
 
+from ..chain import one_line
 from ..report import Report, divergence_sentences, labelled_sentence, silicon_of, task_sentences
 from .html import Markup, details, section, tag
 from .raster import sides
@@ -30,6 +31,7 @@ def verdict(report: Report) -> Markup:
         tag("p", task) if (task := labelled_sentence(report)) else None,
         tag("p", report.verdict, class_=f"verdict {_colour(report)}"),
         tag("p", f"{left} against {right}; the limits: {_limits(report)}."),
+        tag("p", printable(one_line(report.chain))) if report.chain else None,
         tag("p", f"Silicon: {follows}.") if (follows := silicon_of(report)) else None,
         tag("dl", (tag("div", tag("dt", k), tag("dd", v)) for k, v in facts), class_="facts"),
         [tag("p", s) for s in (*divergence_sentences(c), *task_sentences(report))],
