@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 if TYPE_CHECKING:  # the command line imports this module, and must not load numpy
     from nrf_deploy.neurons.spikes import Fires, Reset
 
-Producer = Literal["nir", "snntorch", "sinabs"]
+Producer = Literal["nir", "norse", "snntorch", "spikingjelly", "sinabs", "rockpool", "spyx"]
 REST = ""
 """The name that stands for all layers that are not named."""
 KEYS = ("reset", "fires", "per_step", "floor", "refractory")

@@ -26,7 +26,7 @@ from .fields import Fields
 from .graph import RawGraph, duplicates, in_order, raw_graph, splice, structure
 from .metadata import data_of, loop_start, node_order, unread
 from .neuron_builders import NEURON_BUILDERS, SPIKING
-from .rules import UNSTATED, origin, shown_as_nir
+from .rules import LIKELY, UNSTATED, origin, shown_as_nir
 from .scan import LIMITS, Limits, Source
 from .statements import Statements, statements
 from .tree import from_object, load
@@ -119,7 +119,7 @@ def parse(
     if for_display:
         shown = dialect is None or dialect is NIR
         findings[:] = [f for f in findings if not (shown and f.code == "NIR-DT-MISSING")]
-        findings[:] = [shown_as_nir(f) if f.code == UNSTATED else f for f in findings]
+        findings[:] = [shown_as_nir(f) if f.code in (UNSTATED, LIKELY) else f for f in findings]
     ports = [n.name for n in graph.nodes.values() if n.inner]
     edges = splice(nodes, graph.edges, ports)
     findings += duplicates(edges)

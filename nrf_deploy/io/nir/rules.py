@@ -8,7 +8,7 @@ write NIR mean different rules by the same file, so a file without a statement i
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from nrf_deploy.diagnostics.findings import Finding, error, info, warning
@@ -16,7 +16,7 @@ from nrf_deploy.neurons import Spikes
 
 from ..rule_options import KEYS, REST
 from .beyond import OURS, WORDS, words
-from .dialects import DIALECTS, NIR, Dialect, likely
+from .dialects import DIALECTS, NIR, Dialect, Mark, likely
 from .fields import Fields
 from .graph import RawGraph, RawNode
 from .statements import NONE, Statements, spikes
@@ -25,6 +25,7 @@ RULE_WORDS = {key: words(Spikes, field) for field, key in WORDS[Spikes].items()}
 """The words of each key; the first is the default."""
 UNSTATED, BY_OPTION, RESET_ZERO = "NIR-RULE-UNSTATED", "NIR-RULE-OPTION", "NIR-RULE-RESET-ZERO"
 BY_PRODUCER = "NIR-RULE-PRODUCER"
+LIKELY = "NIR-RULE-LIKELY"
 IDLE, LAYER = "NIR-RULE-IDLE", "NIR-RULE-LAYER"
 MEANS = {
     "value": "set the potential to v_reset",
@@ -111,6 +112,8 @@ def origin(graph: RawGraph, spiking: Sequence[str], stated: Statements) -> Itera
         }
         if any(missing.values()):
             yield _unstated(graph, nodes, missing)
+        elif not graph.is_ours and (guess := likely(graph)):
+            yield _as_nir(*guess, error if not nodes else warning)
     else:
         yield _produced(dialect)
     for key in KEYS:
@@ -198,9 +201,23 @@ def _unstated(
     )
 
 
+def _as_nir(dialect: Dialect, mark: Mark, severity: Callable[..., Finding]) -> Finding:
+    """Return the finding for a file whose marks tell a producer, and that is read as NIR's."""
+    return severity(
+        LIKELY,
+        f"the membranes are read by NIR's printed equations, and the file is {mark.certainty} from "
+        f"{dialect.framework}: {mark.what}",
+        why=f"the neurons of {dialect.framework} compute other equations",
+        fix=f"give --producer {dialect.name} if {dialect.framework} wrote it, or --producer nir "
+        "(producer= in Python)",
+    )
+
+
 def shown_as_nir(finding: Finding) -> Finding:
     """Return the error about a missing rule as a warning, for a file that is only displayed."""
-    what = f"{finding.what}; it is shown as NIR's printed equations"
+    what = finding.what
+    if finding.code == UNSTATED:
+        what += "; it is shown as NIR's printed equations"
     return dataclasses.replace(finding, severity="warning", what=what)
 
 

@@ -6,11 +6,17 @@ from ...rule_options import Producer
 from ..graph import RawGraph
 from .base import FLOOR, Clock, Dialect, ForeignError, Mark
 from .nir_itself import NirItself
+from .norse import Norse
+from .rockpool import Rockpool
 from .sinabs import Sinabs
 from .snntorch import SnnTorch
+from .spikingjelly import SpikingJelly
+from .spyx import Spyx
 
 NIR = NirItself()
-BY_MARK: tuple[Dialect, ...] = (SnnTorch(), Sinabs())
+BY_MARK: tuple[Dialect, ...] = (
+    Rockpool(), Spyx(), SpikingJelly(), SnnTorch(), Norse(), Sinabs(),
+)  # fmt: skip
 """The surest marks first: a file of one producer may also have a weaker mark of another."""
 DIALECTS: dict[Producer, Dialect] = {d.name: d for d in (*BY_MARK, NIR)}
 
