@@ -156,6 +156,12 @@ class Spikes(Rule):
                 return v - z * less if subtract else np.where(z > 0, to, v)
             return np.asarray((1 - z) * v + z * (v - less if subtract else to))
 
-        if floor is None:
+        if floor is None or np.all(free := np.isneginf(floor)):
             return reset
-        return lambda v, z, less: np.maximum(reset(v, z, less) - floor, 0) + floor
+        low = np.where(free, 0, floor)
+
+        def ends(v: Array, z: Array, less: Array) -> Array:
+            v = reset(v, z, less)
+            return np.where(free, v, np.maximum(v - low, 0) + low)
+
+        return ends

@@ -13,6 +13,7 @@ ks * w_in.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +21,23 @@ import numpy as np
 from nrf_deploy.diagnostics.findings import TargetError, error
 from nrf_deploy.ir.capabilities import Accepts, Domain, demand, known_features
 from nrf_deploy.ir.network import Array, Population
-from nrf_deploy.neurons import MEMBRANES, RULES, Spikes
+from nrf_deploy.neurons import MEMBRANES, RULES, Membrane, Rule, Spikes
+
+LINEAR = frozenset(
+    (
+        *("Integrator.v0", "LinearLeak.v0", "Leaky.v0", "CurrentLeaky.v0"),
+        *("Leaky.order=scaled", "Leaky.order=divided", "Leaky.order=multiplied"),
+        *("CurrentLeaky.order=scaled", "CurrentLeaky.order=filtered"),
+    )
+)
+"""Features of membranes that `Neuron` holds: the first potential, and orders of float operations,
+which are one linear form."""
+
+
+def linear_features(membranes: Iterable[type[Membrane]], rule: type[Rule]) -> frozenset[str]:
+    """Return the features of these membranes that a reader of `Neuron` reads."""
+    return LINEAR & known_features(membranes, rule)
+
 
 FORMS = Domain(
     tuple(

@@ -26,7 +26,7 @@ from nrf_deploy.compiler.driver import Verdict
 from nrf_deploy.compiler.target import Target
 from nrf_deploy.diagnostics.findings import Finding, error
 from nrf_deploy.engines.reference import run as run_reference
-from nrf_deploy.ir.capabilities import Accepts, Domain
+from nrf_deploy.ir.capabilities import Accepts, Domain, known_features
 from nrf_deploy.ir.network import Array, Population
 from nrf_deploy.ir.program import OUTPUT, spread
 from nrf_deploy.ir.recording import Recording, Trace
@@ -136,7 +136,7 @@ def _of_row(row: Accepts, membrane: type[Membrane], own: frozenset[str]) -> Iter
     ask = partial(Question, row, membrane)
     if row.model is None:
         yield ask("", own)
-    known = row.features.intersection(PROBES)
+    known = row.features.intersection(PROBES, known_features((membrane,), row.rule))
     single = [(name, own | {name}) for name in sorted(known)]
     pairs = [(name, own | {*pair}) for pair in PAIRS if known.issuperset(pair) for name in pair]
     for name, names in (*single, *pairs):

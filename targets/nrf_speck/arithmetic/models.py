@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from nrf_deploy.compiler.quantize.neuron import linear_features
 from nrf_deploy.engines.emulator.parameters import Declared, Parameter, flag
 from nrf_deploy.ir.capabilities import Accepts, Domain, accepted, exactly
 from nrf_deploy.ir.network import (
@@ -17,6 +18,7 @@ from nrf_deploy.ir.network import (
     Delay,
     Flatten,
     Linear,
+    MaxPool,
     Node,
     Population,
     Scale,
@@ -24,7 +26,16 @@ from nrf_deploy.ir.network import (
     Threshold,
 )
 from nrf_deploy.ir.program import Population as Core
-from nrf_deploy.neurons import CurrentLeaky, Integrator, Leaky, LinearLeak, Spikes, Value
+from nrf_deploy.neurons import (
+    CurrentLeaky,
+    Integrator,
+    Leaky,
+    LinearLeak,
+    Membrane,
+    Rule,
+    Spikes,
+    Value,
+)
 
 from ..chip import LEAST, MOST
 
@@ -50,9 +61,25 @@ class Model:
     compiled: bool = False
 
 
-FIRING = frozenset(("reset=subtract", "reset_to", "fires=at", "floor"))
-COUNTED = FIRING | {"per_step=many", "worth"}
+FIRING = frozenset(("reset=subtract", "reset_to", "fires=at", "per_step=many", "floor"))
+"""Features of the rule of a core.
+
+The chip gives one spike for each event and keeps the rest, so with several events a neuron gives
+several spikes in a step (per_step=many). The summed arithmetic counts them as the model does.
+"""
+COUNTED = FIRING | {"worth"}
 """Features of neurons that stand for a value: the host or the next layer counts their spikes."""
+
+
+def _row(
+    model: str | None,
+    membranes: frozenset[type[Membrane]],
+    rule: type[Rule],
+    features: frozenset[str],
+) -> Accepts:
+    """Return a row whose membranes may have a first potential and any order of operations."""
+    return Accepts(model, membranes, rule, features | linear_features(membranes, rule))
+
 
 DECLARED: Declared = {
     "threshold_high": Parameter(1, MOST, shared=True),
@@ -66,8 +93,8 @@ DECLARED: Declared = {
 MODELS: Mapping[str, Model] = {
     NEURONS: Model(
         runs=(
-            Accepts(NEURONS, frozenset((Integrator, LinearLeak)), Spikes, FIRING),
-            Accepts(NEURONS, frozenset((Integrator,)), Spikes, COUNTED),
+            _row(NEURONS, frozenset((Integrator, LinearLeak)), Spikes, FIRING),
+            _row(NEURONS, frozenset((Integrator,)), Spikes, COUNTED),
         ),
         parameters=DECLARED,
         states=("v",),
@@ -77,18 +104,18 @@ MODELS: Mapping[str, Model] = {
     MERGE: Model(parameters={}, states=(), sends="what arrives", compiled=True),
 }
 
+LEAKY = frozenset((Leaky, CurrentLeaky))
+VALUES = LEAKY | {Integrator}
 EXPLAINED = (
-    Accepts(None, frozenset((Leaky, CurrentLeaky)), Spikes, FIRING - {"floor"}),
-    Accepts(
-        None, frozenset((Integrator, Leaky, CurrentLeaky)), Value, frozenset(("rectified",))
-    ),
-)  # fmt: skip
+    _row(None, LEAKY, Spikes, FIRING),
+    _row(None, VALUES, Value, frozenset(("rectified",))),
+)
 """Neurons that compile/check.py refuses, with a rewrite to suggest."""
 
 DOMAIN = Domain(
     (*(row for model in MODELS.values() for row in model.runs), *EXPLAINED),
     exactly(Linear, Conv, SumPool, Flatten, Scale),
-    explained=exactly(Threshold, Delay),
+    explained=exactly(Threshold, Delay, MaxPool),
 )
 
 

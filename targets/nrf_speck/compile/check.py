@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -12,7 +12,16 @@ from nrf_deploy.compiler.quantize.neuron import neuron
 from nrf_deploy.diagnostics.findings import Finding, error, warning
 from nrf_deploy.ir.capabilities import unknown
 from nrf_deploy.ir.layer_view import Layers, layers
-from nrf_deploy.ir.network import Network, Node, Output, Pool, Population, Threshold
+from nrf_deploy.ir.network import (
+    Delay,
+    MaxPool,
+    Network,
+    Node,
+    Output,
+    Pool,
+    Population,
+    Threshold,
+)
 from nrf_deploy.neurons import Leaky, Spikes
 
 from ..arithmetic.models import DOMAIN, runs_on
@@ -98,9 +107,18 @@ def _node(node: Node, network: Network, view: Layers, chip: Chip) -> Iterator[Fi
             yield from checks.drive(PREFIX, node.name, neuron(node, network.dt).drive)
             yield from _short(node, network.dt)
     elif type(node) in DOMAIN.explained:
-        spikes = type(node) is Threshold
-        instead = "IF neurons" if spikes else "no delay: events go straight on"
-        yield checks.kind(PREFIX, node, chip.name, fix=f"use {instead}")
+        yield checks.kind(PREFIX, node, chip.name, *reversed(INSTEAD[type(node)]))
+
+
+INSTEAD: Mapping[type[Node], tuple[str, str]] = {
+    Threshold: ("only neurons give spikes here", "use IF neurons"),
+    Delay: ("events go straight on", "leave the delay out"),
+    MaxPool: (
+        "an event cannot know whether another place of its window spikes in the same step",
+        "use a SumPool or an AvgPool (sl.SumPool2d in sinabs)",
+    ),
+}
+"""Nodes that no core has: the reason, and what to use instead."""
 
 
 def _kind(node: Population, network: Network, view: Layers, chip: Chip) -> Finding:

@@ -28,7 +28,7 @@ from nrf_deploy.compiler.passes.approximate import Approximate
 from nrf_deploy.compiler.passes.base import Left, Outcome
 from nrf_deploy.compiler.passes.graph_edits import fresh, insert_after, replace
 from nrf_deploy.compiler.quantize.constant_input import constant
-from nrf_deploy.compiler.quantize.neuron import neuron
+from nrf_deploy.compiler.quantize.neuron import linear_features, neuron
 from nrf_deploy.ir.capabilities import Accepts, accepted
 from nrf_deploy.ir.layer_view import layers
 from nrf_deploy.ir.network import (
@@ -97,7 +97,14 @@ class SpikeCount(Approximate):
         return Done(replace(network, neurons), what)
 
 
-FOLLOWS = (Accepts("counted", frozenset((Leaky,)), Value, frozenset(("rectified",))),)
+FOLLOWS = (
+    Accepts(
+        "counted",
+        frozenset((Leaky,)),
+        Value,
+        linear_features((Leaky,), Value) | {"rectified"},
+    ),
+)
 """Neurons whose value is their potential, which spikes can represent."""
 
 
@@ -135,7 +142,7 @@ def _counted(network: Network, name: str) -> tuple[Population, Array]:
         floor=floor,
         worth=worth,
     )
-    integrator = Integrator(r=membrane.r / membrane.tau.astype(np.float64))
+    integrator = Integrator(r=membrane.r / membrane.tau.astype(np.float64), v0=membrane.v0)
     return Population(name=name, membrane=integrator, rule=rule), worth
 
 

@@ -15,6 +15,7 @@ from nrf_deploy.compiler.passes.base import LocalPass, Outcome
 from nrf_deploy.ir.network import Connection, Flatten, Network, Node, Pool, SumPool, exact
 
 from .counted_spikes import RateCode, SpikeCount
+from .late_subtraction import LateSubtraction
 from .linear_leak import LinearLeak
 
 POOLINGS = (1, 2, 4, 8)
@@ -53,6 +54,7 @@ def _behind_neurons(network: Network, node: Node) -> bool:
 PASSES: tuple[Pass, ...] = (
     *(FoldOtherPools() if isinstance(p, FoldPool) else p for p in EXACT),
     ShiftReset(),
+    LateSubtraction(),
 )
 
 

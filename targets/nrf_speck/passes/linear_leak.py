@@ -22,9 +22,12 @@ from nrf_deploy.compiler.passes import Done, register
 from nrf_deploy.compiler.passes.approximate import Approximate
 from nrf_deploy.compiler.passes.base import Left, Outcome
 from nrf_deploy.compiler.passes.graph_edits import replace
+from nrf_deploy.compiler.quantize.neuron import linear_features
 from nrf_deploy.ir.capabilities import Accepts, accepted
 from nrf_deploy.ir.network import Network, Node, Population
 from nrf_deploy.neurons import Leaky, Spikes
+
+from ..arithmetic.models import FIRING
 
 SHORT = 20
 """Steps of tau below which the two leaks differ strongly."""
@@ -47,8 +50,13 @@ class LinearLeak(Approximate):
             return None
         if np.any(membrane.v_leak) or np.any(rule.reset_to):
             return Left("its rest is not the value that it is reset to, or not 0")
+        if rule.floor is not None and np.any(rule.floor > 0):
+            return Left("its floor is above its rest")
+        if membrane.v0 is not None and np.any(membrane.v0 < 0):
+            return Left("its first potential is below its rest")
         tau = membrane.tau.astype(np.float64)
-        linear = neurons.LinearLeak(r=membrane.r / tau, leak=rule.threshold / (2 * tau))
+        leak = rule.threshold / (2 * tau)
+        linear = neurons.LinearLeak(r=membrane.r / tau, leak=leak, v0=membrane.v0)
         bounded = dataclasses.replace(rule, floor=np.zeros_like(tau))
         steps = float(tau.min()) / network.dt
         return Done(
@@ -62,10 +70,10 @@ LEAKS = (
         "leaks",
         frozenset((Leaky,)),
         Spikes,
-        frozenset(("reset=subtract", "reset_to", "fires=at")),
+        FIRING | linear_features((Leaky,), Spikes),
     ),
 )
-"""Rules to which a linear leak only adds a floor."""
+"""Rules to which a linear leak only adds a floor, or raises theirs to 0."""
 
 
 def shortest(node: Node, dt: float) -> float | None:
