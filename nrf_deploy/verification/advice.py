@@ -15,18 +15,26 @@ from .attribution.causes import Attribution, Ways, either
 
 UNKNOWN = Ways()
 ATTRIBUTE = "nrf-deploy verify ... --attribute shows the cause"
+STEPS = "steps"
+"""The engine of chips without time steps that adds up the events of a step."""
+ONE_BY_ONE = (
+    "the chip takes events one by one, and the model adds up those of a step before it tests the "
+    "threshold"
+)
 
 
 @dataclass(frozen=True, eq=False)
 class Advice:
     """Advice for a verification. `attribute` is the command that finds causes, `shares` are the
-    known causes, `alone` the layers in isolation. `recorded`: the right run is a file."""
+    known causes, `alone` the layers in isolation. `recorded`: the right run is a file. `why` is a
+    reason for which the two runs differ with any integers."""
 
     ways: Ways = UNKNOWN
     attribute: str = ATTRIBUTE
     shares: Attribution | None = None
     alone: Comparison | None = None
     recorded: bool = False
+    why: str = ""
 
     def of(self, layer: LayerComparison, limit: float) -> str:
         """Return the fix for a layer whose error is above its limit."""
@@ -75,14 +83,25 @@ def off(layer: LayerComparison) -> float | None:
 
 
 def ways(bundle: Bundle) -> Ways:
-    rules, program, target = bundle.scheme.rules, bundle.program, target_of(bundle)
+    rules, program = bundle.scheme.rules, bundle.program
     coarse = {
         name
         for name in populations(bundle)
         if any(_fewer(bundle, rules, s.name) for s in program.into(name))
     }
-    by_event = isinstance(target, HasStepSums) and program.arithmetic in target.summed
-    return Ways(frozenset(coarse), bundle.scheme.largest_input > 0, by_event)
+    return Ways(frozenset(coarse), bundle.scheme.largest_input > 0, by_event(bundle))
+
+
+def by_event(bundle: Bundle) -> bool:
+    """Return whether the chip takes the events of a step one by one."""
+    target = target_of(bundle)
+    return isinstance(target, HasStepSums) and bundle.program.arithmetic in target.summed
+
+
+def reason(bundle: Bundle, engine: str, against: str) -> str:
+    """Return why two engines differ with any integers, or ""."""
+    pair = (engine, against)
+    return ONE_BY_ONE if pair == ("emulator", "reference") and by_event(bundle) else ""
 
 
 def attributing(bundle: Bundle, engine: str, against: str) -> str:
@@ -90,6 +109,8 @@ def attributing(bundle: Bundle, engine: str, against: str) -> str:
     if against != "reference" or not isinstance(target_of(bundle), Dequantising):
         return ""
     if engine == "emulator":
+        if by_event(bundle) and STEPS in target_of(bundle).engines:
+            return f"{ATTRIBUTE}, and --engine {STEPS} what the integers alone cost"
         return ATTRIBUTE
     return "nrf-deploy verify ... --engine emulator --attribute shows what causes it there"
 

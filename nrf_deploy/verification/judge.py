@@ -124,6 +124,7 @@ def _count(c: Comparison, layer: LayerComparison, limits: Limits, advice: Advice
         "VERIFY-COUNT",
         f"{several(layer.spikes_left, 'spike')} in {c.left} and {layer.spikes_right:,} in "
         f"{c.right}: {_beside(layer.count_error, limits, metric)}",
+        why=advice.why,
         fix=_shift_fix(layer, advice)
         or either(
             advice.of(layer, limits.spike_count_error),
@@ -188,6 +189,7 @@ def _beyond(
     return error(
         f"VERIFY-{name.upper().replace('_', '-')}",
         what,
+        why=advice.why,
         fix=_shift_fix(layer, advice)
         or either(
             advice.cause(layer.layer),

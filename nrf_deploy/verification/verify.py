@@ -27,7 +27,7 @@ from nrf_deploy.ir.network import Array, Population, gives_values
 from nrf_deploy.ir.recording import Recording, Trace
 
 from .activity import activity
-from .advice import Advice, attributing, ways
+from .advice import Advice, attributing, reason, ways
 from .attribution.attribution_run import attributed, dequantising, in_isolation
 from .attribution.incoming_events import arrivals
 from .engine_pair import OWN, pair_faults
@@ -154,6 +154,7 @@ def verify(
         shares if (engine, against) == OWN else None,
         isolated,
         from_file,
+        reason(bundle, engine, against),
     )
     findings += judge(comparison, limits, advice)
     if not silent(comparison):

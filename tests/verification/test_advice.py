@@ -90,12 +90,18 @@ def test_speck_is_not_told_to_calibrate_where_the_order_of_events_decides(speck:
     assert not report.passed
     assert "--calibrate" not in said(report)
     assert "nrf-deploy verify ... --attribute shows the cause" in said(report)
+    assert "--engine steps what the integers alone cost" in said(report)
+    counts = [f for f in report.findings if f.code == "VERIFY-COUNT"]
+    assert counts
+    assert all("takes events one by one" in f.why for f in counts)
     assert report.attribution is None
     report = nd.verify(speck, RECORDING, attribute=True)
     assert report.attribution is not None
     assert {x.dominant for x in report.attribution.layers} == {"order"}
     assert "order is its largest cause" in said(report)
     assert "no option removes it: the chip has no time step" in said(report)
+    steps = nd.verify(speck, RECORDING, engine="steps", limit=0.0)
+    assert not any("one by one" in f.why for f in steps.findings)
     assert "shorten the step" not in said(report)
     assert "--calibrate" not in said(report)
     assert "--attribute" not in said(report)
