@@ -224,7 +224,8 @@ def spiking(bundle: Bundle, name: str) -> bool:
 
 def scales(bundle: Bundle) -> dict[str, Mapping[str, Array]]:
     """Return the value of 1 of the model in each state that has the same origin as the model's."""
-    return {o.node: o.scale for o in bundle.program.origins if not _shifted(bundle, o.node)}
+    origins = (o for o in bundle.program.origins if o.node in bundle.network)  # not of a rewrite
+    return {o.node: o.scale for o in origins if not _shifted(bundle, o.node)}
 
 
 def _shifted(bundle: Bundle, name: str) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nrf_deploy.compiler.passes import EXACT, Pass, ShiftReset
+from nrf_deploy.compiler.passes import EXACT, MaxPoolAsOr, Pass, ShiftReset, ThresholdAsLif
 from nrf_deploy.compiler.passes.approximate import Approximate, allowed
 from nrf_deploy.compiler.place.placement import Placement
 from nrf_deploy.compiler.quantize.rules import Rules
@@ -55,7 +55,8 @@ class LoihiTarget:
         return tables()
 
     def passes(self, chip: str, allow: Collection[str] = ()) -> Sequence[Pass]:
-        return (*EXACT, ShiftReset(), *allowed(CHOICES, allow))
+        more = (MaxPoolAsOr(), ThresholdAsLif(), ShiftReset())
+        return (*EXACT, *more, *allowed(CHOICES, allow))
 
     def accepts(self, chip: str) -> Domain:
         return domain(Chip.load(chip))

@@ -33,13 +33,13 @@ def test_no_time_step_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[s
 def test_a_model_that_cannot_go_names_every_layer(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    network = small(tau=np.full(3, 100.0), reset="subtract")
+    network = small(tau=np.full(3, 100.0), v_threshold=np.full(3, -1.0))
     nir_io.write(network, tmp_path / "m.nir")
     out = tmp_path / "m.nrfb"
     words = [str(tmp_path / "m.nir"), "--target", "loihi2"]
     assert main(["compile", *words, "-o", str(out)]) == TARGET
     text = refusal(capsys)
-    assert "LOIHI-RESET-SUBTRACT" in text
+    assert "LOIHI-THRESHOLD-NEGATIVE" in text
     assert "LOIHI-DECAY-ZERO" in text
     assert not out.exists()
     assert main(["check", *words]) == TARGET

@@ -1,10 +1,11 @@
 """Conversion of a reset by subtraction to a reset to zero. This is not exact.
 
 After a spike v = v - v_threshold keeps the part above the threshold, v = 0 discards it.
-No rewrite keeps it on a neuron that resets to a value: the remainder is known in the step
-of the spike only, to the neuron itself only; a connection back to itself adds v_threshold,
-or anything else, one step later, when the reset has already discarded the remainder. The two
-are the same if the remainder is always 0, that is, if v reaches its threshold exactly.
+It is lost where the potential itself is reset: a connection back to the neuron adds v_threshold,
+or anything else, one step later, when the reset has already discarded the remainder. (A chip whose
+current can integrate in place of the potential keeps it; nrf_loihi/compile/subtracting.py.) The
+two are the same if the remainder is always 0, that is, if v reaches its threshold exactly. A
+subtraction that comes one step late becomes a reset at once.
 
 The rewritten neuron fires at most as often from non-negative input, and loses up to one
 step's input a spike. The loss is large if the input a step is large beside the threshold.
@@ -39,10 +40,10 @@ class SubtractAsZeroReset(Approximate):
         if type(node) is not Population or accepted(node, SUBTRACTS) is None:
             return None
         rule = node.rule
-        if type(rule) is not Spikes or rule.reset != "subtract":
+        if type(rule) is not Spikes or rule.reset not in ("subtract", "late"):
             return None
         zero = np.zeros_like(np.broadcast_to(rule.reset_to, node.shape))
-        reset = dataclasses.replace(rule, reset="value", reset_to=zero)
+        reset = dataclasses.replace(rule, reset="value", reset_to=zero, subtracts=None)
         return Done(
             replace(network, dataclasses.replace(node, rule=reset)),
             "the potential is reset to 0 instead of by subtraction",
@@ -54,7 +55,9 @@ SUBTRACTS = (
         "subtracts",
         frozenset(MEMBRANES),
         Spikes,
-        frozenset(("reset=subtract", "reset_to", "fires=at", "refractory")),
+        frozenset(
+            ("reset=subtract", "reset=late", "subtracts", "reset_to", "fires=at", "refractory")
+        ),
     ),
 )
 """Rules whose reset can be exchanged; with several spikes in a step each subtracts its part."""

@@ -28,7 +28,7 @@ from nrf_deploy.engines.emulator.parameters import (
     wrong_parameters,
 )
 from nrf_deploy.ir.capabilities import Accepts, Domain, accepted, demand, exactly
-from nrf_deploy.ir.network import Array, Conv, Delay, Flatten, Linear, Scale, SumPool, Threshold
+from nrf_deploy.ir.network import Array, Conv, Delay, Flatten, Linear, MaxPool, Scale, SumPool
 from nrf_deploy.ir.network import Population as Neurons
 from nrf_deploy.ir.program import Params as Given
 from nrf_deploy.ir.program import Population
@@ -183,12 +183,30 @@ RF = {
     "state_exp": SHIFT,
 }
 
-MEMBRANES: frozenset[type[Membrane]] = frozenset((Integrator, Leaky, CurrentLeaky))
-FIRING = frozenset(("reset=subtract", "reset_to", "fires=at"))
+OWN: Mapping[type[Membrane], frozenset[str]] = {
+    Integrator: frozenset(("Integrator.v0",)),
+    Leaky: frozenset(
+        ("Leaky.v0", "Leaky.order=scaled", "Leaky.order=divided", "Leaky.order=multiplied")
+    ),
+    CurrentLeaky: frozenset(
+        ("CurrentLeaky.v0", "CurrentLeaky.order=scaled", "CurrentLeaky.order=filtered")
+    ),
+}
+"""The membranes and the features of each. Integers follow no order of float operations: they read
+the decays and gains, which are the same in every order."""
+FIRING = frozenset(
+    ("reset=subtract", "reset=late", "reset=none", "subtracts", "reset_to", "fires=at")
+)
 """Features of plain spikes; compile/check.py refuses resets that no pass has removed."""
-VALUES: tuple[Runs, ...] = (
-    (frozenset((Integrator,)), Value, frozenset()),
-    (frozenset((Leaky, CurrentLeaky)), Value, frozenset(("rectified",))),
+
+
+def _spiking(features: frozenset[str]) -> tuple[Runs, ...]:
+    return tuple((frozenset((m,)), Spikes, features | own) for m, own in OWN.items())
+
+
+VALUES: tuple[Runs, ...] = tuple(
+    (frozenset((m,)), Value, own if m is Integrator else own | {"rectified"})
+    for m, own in OWN.items()
 )
 EXPONENTS = frozenset(("spike_exp", "state_exp", "cum_error"))
 TURNS = frozenset(("state_exp", "decay_bits"))
@@ -210,7 +228,7 @@ MODELS: dict[str, Model] = {
         LIF,
         lava=Lava("LIF"),
         compiled=cells.lif,
-        runs=((MEMBRANES, Spikes, FIRING),),
+        runs=_spiking(FIRING),
         microcode=False,
     ),
     "li": Model(
@@ -237,7 +255,7 @@ MODELS: dict[str, Model] = {
         {**LIF, "period": PERIOD, "rest0": Parameter(0, 2**31 - 1, 0)},
         lava=Absent("LAVA-REFRACTORY", "Lava has no refractory period in integers, only in floats"),
         compiled=cells.lif_refractory,
-        runs=((MEMBRANES, Spikes, FIRING | {"refractory"}),),
+        runs=_spiking((FIRING - {"reset=late"}) | {"refractory"}),
         more=_resting,
     ),
     "ternary_lif": Model(
@@ -304,7 +322,7 @@ NODES = exactly(Linear, Conv, SumPool, Flatten, Scale, Delay)
 def domain(chip: Chip) -> Domain:
     """Return the parts of a network that the compiler for this chip reads."""
     names = [name for name, model in MODELS.items() if chip.microcode or not model.microcode]
-    return Domain(tuple(r for name in names for r in ROWS[name]), NODES, exactly(Threshold))
+    return Domain(tuple(r for name in names for r in ROWS[name]), NODES, exactly(MaxPool))
 
 
 def runs_on(node: Neurons) -> tuple[str, Given]:

@@ -53,6 +53,7 @@ from nrf_deploy.ir.recording import Recording
 from ..arithmetic.integers import VTH_MAX
 from ..chip import PREFIX, STATE_LIMIT, STATE_SHIFT
 from .constant_input import ConstantInput, constant_input
+from .subtracting import reaches, unbounded
 
 ROOM = 0.9  # of a range is used: the rest is for rounded weights
 LARGEST_WEIGHT = 254
@@ -73,6 +74,7 @@ class Reaches:
     forms: Mapping[str, Neuron]
     rates: Rates
     value: dict[str, Reach] = field(default_factory=dict)
+    mirrored: dict[str, Reach] = field(default_factory=dict)
     arrives: dict[str, Reach] = field(default_factory=dict)
     peaks: dict[str, Array] = field(default_factory=dict)
     units: dict[str, Array] = field(default_factory=dict)
@@ -102,6 +104,8 @@ class Reaches:
             if analogue(network, stop):
                 self.value[stop] = value_reach(self._value(stop), seen.get(stop))
                 self.peaks[stop] = self.value[stop].allowed
+        const = {name: self._constant(name).arrives for name in forms}
+        self.mirrored = reaches(network, view, forms, rates, const, self.peaks, calibration)
         return self
 
     def _concerned(self, stop: str) -> bool:
@@ -131,9 +135,11 @@ class Reaches:
 
     def cap(self, name: str) -> Array | None:
         """Return the largest gain, a neuron, with which neither current nor potential overflows."""
+        form = self.forms[name]
+        if name in self.mirrored:
+            return ROOM * over(VTH_MAX * form.drive, self.mirrored[name].allowed)
         if name not in self.arrives:
             return None
-        form = self.forms[name]
         cap = over(VTH_MAX * _memory(self.rates[name]["du"]), self.arrives[name].allowed)
         if name in self.value:
             cap = np.minimum(cap, over(VTH_MAX * form.drive, self.value[name].allowed))
@@ -141,6 +147,10 @@ class Reaches:
 
     def unbounded(self, name: str) -> Iterator[Finding]:
         """Refuse an integrator whose sum has no bound, where no data show its range."""
+        if name in self.mirrored:
+            node = self.network[name]
+            assert type(node) is Population
+            yield from unbounded(node, self.mirrored[name])
         if name in self.value and not np.isfinite(self.value[name].allowed).all():
             yield error(
                 "LOIHI-LI-UNBOUNDED",

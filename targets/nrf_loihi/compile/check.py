@@ -32,13 +32,14 @@ from ..lava.window import INT8_MAX, Window
 from .firing import fires_at
 from .latency import latencies
 from .neuron import decay_faults, rounded_decays
+from .subtracting import SUBTRACTS, mirrors
 
 CHOICES: tuple[Approximate, ...] = (SubtractAsZeroReset(), ExactDecay())
 SUBTRACT = SubtractAsZeroReset.choice
 
 
 INSTEAD = {
-    "Threshold": "an IF or LIF, whose threshold does the same with a state",
+    "MaxPool": "an average pool, or the max pool behind the neurons: there it is an OR of spikes",
     "Delay": "one delay, in whole steps, for the whole signal of an input or of neurons, and "
     "weights or neurons behind it",
 }
@@ -97,14 +98,36 @@ def _inner(node: Population, network: Network, chip: Chip) -> Iterator[Finding]:
 
 
 def _reset(node: Population, rule: Spikes, chip: Chip) -> Iterator[Finding]:
-    if rule.reset == "subtract":
+    if mirrors(node):
+        return
+    if rule.reset in SUBTRACTS:
+        why = f"{chip.name} sets the potential to 0 after a spike, and only a current could "
+        why += "integrate in its place; "
+        why += (
+            "a current here goes on while the neurons rest"
+            if rule.refractory is not None
+            else "here the current filters the input"
+        )
         yield checks.reset_subtract(
             PREFIX,
             node.name,
-            why=f"{chip.name} sets the potential to 0 after a spike; nothing that reaches the "
-            "neuron a step later can give back what was above the threshold",
+            why=why,
             fix=f"allow a reset to 0 instead (--allow {SUBTRACT}, with --calibrate to know its "
-            "cost), or train with a reset to a value (Norse: reset_value)",
+            "cost), or train with a reset to a value (Norse: reset_value)"
+            + (
+                ", or without a filtered current (LIF, Leaky)"
+                if rule.refractory is None
+                else ", or without a rest"
+            ),
+        )
+    elif rule.reset == "none":
+        yield error(
+            "LOIHI-RESET-NONE",
+            "the neurons do not reset their potential when they spike",
+            layer=node.name,
+            why=f"{chip.name} sets it to 0 after a spike, and only a current could integrate in "
+            "its place; here the current filters the input, or goes on while the neurons rest",
+            fix="train with a reset to a value, or without a filtered current and a rest",
         )
     elif np.any(rule.reset_to != 0):
         yield checks.reset_value(
@@ -132,7 +155,9 @@ def _population(node: Population, dt: float, chip: Chip) -> Iterator[Finding]:
             why="the chip's thresholds have no sign",
             fix="raise the threshold above the reset potential",
         )
-    yield from decay_faults(node.name, form, rounded_decays(form), dt)
+    own = mirrors(node)
+    params = rounded_decays(form, mirrored=own)
+    yield from decay_faults(node.name, form, params, dt, mirrored=own)
 
 
 def _held(node: Population) -> Iterator[Finding]:

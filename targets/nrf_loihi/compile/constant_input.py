@@ -15,7 +15,7 @@ for each sign: exact up to MOST.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,12 +28,13 @@ from nrf_deploy.diagnostics.text import several
 from nrf_deploy.ir import program as chip_program
 from nrf_deploy.ir.layer_view import Layers
 from nrf_deploy.ir.network import Array, Population, Shape
-from nrf_deploy.ir.program import Dense, Program, Synapses
+from nrf_deploy.ir.program import Dense, Program, Sparse, Synapses
 from nrf_deploy.neurons import CurrentLeaky
 
 from ..arithmetic.neurons import relay
 from ..arithmetic.rules import LoihiArithmetic
 from ..chip import STATE_SHIFT
+from .subtracting import mirrors
 
 BYTE, EXPONENT = 255, 7  # the largest weight of one sign, and its largest exponent
 MOST = (BYTE << EXPONENT) + (1 << EXPONENT) - 1
@@ -79,6 +80,8 @@ def constant_input(view: Layers, node: Population, form: Neuron) -> ConstantInpu
     every = constant(view, node.name, form)
     late = constant(view, node.name, form, late_only=True)
     none = np.zeros(node.shape)
+    if mirrors(node):
+        return ConstantInput(none, none, every / form.drive, late / form.drive)
     if not filters(node):
         return ConstantInput(every, late, none, none)
     return ConstantInput(form.rest, none, (every - form.rest) / form.drive, late / form.drive)
@@ -129,7 +132,7 @@ class AlwaysOn:
         assert step >= 0, "every layer is fed by an input, and so is at least a step behind it"
         while len(self.populations) <= step:
             late = len(self.populations)
-            name = self._fresh(f"always on ({late})" if late else "always on")
+            name = self.fresh(f"always on ({late})" if late else "always on")
             model, params = relay(payloads=False)
             if late:
                 before = self.populations[-1].name
@@ -148,7 +151,7 @@ class AlwaysOn:
             params["weight_exp"] = exponent
         self.synapses.append(
             Dense(
-                name=self._fresh(name),
+                name=self.fresh(name),
                 weight=weight,
                 params=params,
                 source_shape=(1,),
@@ -156,11 +159,33 @@ class AlwaysOn:
             )
         )
 
-    def _fresh(self, name: str) -> str:
+    def fresh(self, name: str) -> str:
         while name in self.taken:
             name += "~"
         self.taken.add(name)
         return name
+
+
+def reset_synapses(
+    population: chip_program.Population, amounts: Array, fresh: Callable[[str], str]
+) -> Iterator[Synapses]:
+    """Yield synapses of each neuron to itself that take these amounts off, a step after a spike.
+
+    `fresh` makes a name unique.
+    """
+    for weights, exponent in parts(-amounts.ravel()):
+        places = np.flatnonzero(weights)
+        yield Sparse(
+            name=fresh(f"{population.name} (reset)"),
+            source=population.name,
+            targets=(population.name,),
+            weight=weights[places],
+            row=places,
+            column=places,
+            source_shape=population.shape,
+            target_shape=population.shape,
+            params={"num_message_bits": 0} | ({"weight_exp": exponent} if exponent else {}),
+        )
 
 
 def arriving_always(program: Program, name: str) -> Array:

@@ -26,7 +26,8 @@ def dequantised(program: Program) -> dict[str, Mapping[str, Array]]:
         exponent = 0 if isinstance(s, Conv) else int(s.params.get("weight_exp", 0))
         numbers[s.name] = {"weight": rules.held(s) * 2.0 ** (STATE_SHIFT + exponent)}
     for p in program.populations:
-        if MODELS[p.model].runs:
+        mirrored = "u0" in p.params  # u stands for the model's v, and these numbers are of v
+        if MODELS[p.model].runs and not mirrored:
             wraps = all(isinstance(s, Conv) for s in program.into(p.name))
             current_bias = arriving_always(program, p.name)
             numbers[p.name] = _neurons(p, LIMIT if wraps else 2**31, current_bias)

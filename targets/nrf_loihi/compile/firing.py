@@ -22,6 +22,7 @@ from nrf_deploy.ir.program import Population as Cells
 from nrf_deploy.neurons import Spikes
 
 from ..chip import STATE_SHIFT
+from .subtracting import mirrors
 
 UNIT = 1 << STATE_SHIFT
 SLACK = 1e-9  # of a threshold: what float64 loses in its scale
@@ -48,6 +49,8 @@ def rounded(node: Node, exact: Array, params: Params) -> Array:
 def least_to_fire(node: Node, params: Params) -> Array:
     """Return the threshold as the model counts it: 1 above the chip's where v >= T is v > T - 1."""
     vth = np.asarray(params["vth"])
+    if mirrors(node):
+        return vth + fires_at(node)
     return np.asarray(vth + _whole(params)) if fires_at(node) else vth
 
 
@@ -63,7 +66,7 @@ def _whole(params: Params) -> Array:
 
 def findings(node: Node, cells: Cells) -> Iterator[Finding]:
     """Report neurons whose v can meet its threshold without firing, as the model's would."""
-    if not fires_at(node) or (whole := _whole(cells.params)).all():
+    if not fires_at(node) or mirrors(node) or (whole := _whole(cells.params)).all():
         return
     leaks = np.all((np.asarray(cells.params["dv"]) > 0) | whole)
     yield (info if leaks else warning)(

@@ -7,7 +7,7 @@ for L steps. It must start where those L steps lead to the model's first potenti
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -55,6 +55,8 @@ class Start:
     decayed: Array
     feeds_on: bool
     sourced: tuple[Finding, ...] = ()
+    mirrored: bool = False
+    back: Array = field(default_factory=lambda: np.zeros((), np.int64))
 
     def said(self) -> Iterator[Finding]:
         """Report a start that misses the model's first potential, or sends something early."""
@@ -62,19 +64,22 @@ class Start:
         p = {key: np.asarray(value) for key, value in self.population.params.items()}
         keep, bias = 4096 - p["dv"], p["bias_mant"] << p["bias_exp"]
         v = np.broadcast_to(p["v0"], self.population.shape)
+        u, keep_u = np.broadcast_to(p.get("u0", 0), v.shape), 4095 - p["du"]
         early, sent = np.zeros(v.shape, bool), 0
         for _ in range(self.latency):
-            v = _held(shr0(v * keep, 12) + bias)
+            u = shr0(u * keep_u, 12)
+            v = _held(shr0(v * keep, 12) + u + bias)
             if MODELS[self.population.model].sends == "potential":
                 sent = max(sent, int(np.abs((v + (1 << p["shift"] >> 1)) >> p["shift"]).max()))
             else:
                 early = early | (v > p["vth"] << STATE_SHIFT)
-        cut = np.abs(p["v0"]) == STATE_LIMIT
-        missed = np.where(early, cut, shr0(v * keep, 12) != self.decayed)
+        first, decays = (u * keep_u, p["du"] + 1) if self.mirrored else (v * keep, p["dv"])
+        cut = np.abs(p["u0"] if self.mirrored else p["v0"]) == STATE_LIMIT
+        missed = np.where(early, cut, shr0(first, 12) != self.decayed)
         if (early & ~missed).any():
-            yield self._early_spikes(early & ~missed, p["dv"])
+            yield self._early_spikes(early & ~missed, decays)
         if missed.any():
-            yield self._missed(missed, p["dv"])
+            yield self._missed(missed, decays)
         if sent and self.feeds_on:
             yield self._early_values(sent)
 
@@ -100,8 +105,9 @@ class Start:
 
     def _wrong(self, code: str, what: str, where: Array, dv: Array, smaller: str) -> Finding:
         """Return a finding: an error where no leak brings a wrong start back."""
+        early = "potential decays" if self.mirrored else "bias works"
         why = (
-            f"its bias works from the first step, its input comes {self.latency} steps later; "
+            f"its {early} from the first step, its input comes {self.latency} steps later; "
             "the start that makes up for it cannot be held"
         )
         slowest = int(np.broadcast_to(dv, where.shape)[where].min())

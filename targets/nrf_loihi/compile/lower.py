@@ -31,11 +31,12 @@ from ..arithmetic.integers import shr0
 from ..arithmetic.neurons import PASS, relay, runs_on
 from ..chip import STATE_SHIFT, Chip
 from . import firing
-from .constant_input import AlwaysOn, constant_input
+from .constant_input import AlwaysOn, constant_input, reset_synapses
 from .initial_state import Start, before
 from .input_bounds import with_peak
 from .latency import latencies, wait
 from .neuron import mantissa_and_exponent
+from .subtracting import kept, mirrors, taken, threshold_and_bias
 
 
 def lower(network: Network, scheme: Scheme, chip: Chip) -> tuple[Program, list[Finding]]:
@@ -61,6 +62,11 @@ def lower(network: Network, scheme: Scheme, chip: Chip) -> tuple[Program, list[F
         for stop in view.stops
         if type(node := network[stop]) is Population
     }
+    resets = [
+        s
+        for start in starts.values()
+        for s in reset_synapses(start.population, start.back, always.fresh)
+    ]
     populations = (
         starts[stop].population
         if stop in starts
@@ -71,7 +77,7 @@ def lower(network: Network, scheme: Scheme, chip: Chip) -> tuple[Program, list[F
     program = Program(
         arithmetic="loihi",
         ports=tuple(Port(name=n.name, shape=n.shape) for n in network.of(Input)),
-        synapses=(*synapses, *always.synapses),
+        synapses=(*synapses, *always.synapses, *resets),
         populations=(*relays.values(), *always.populations, *populations),
         outputs=outputs(network, starts),
         origins=tuple(
@@ -79,7 +85,11 @@ def lower(network: Network, scheme: Scheme, chip: Chip) -> tuple[Program, list[F
                 population=stop,
                 node=stop,
                 latency=latency[stop],
-                scale=scheme.populations[stop].scale if stop in scheme.populations else {},
+                scale={
+                    state: units
+                    for state, units in scheme.populations[stop].scale.items()
+                    if not (state == "v" and starts[stop].mirrored)  # 0 where the model's is not
+                },
             )
             for stop in view.stops
             if stop in starts
@@ -160,15 +170,17 @@ def _population(
     ]
     mantissa, exponent = mantissa_and_exponent(const.register * scale, chip)
     late = const.register_late * scale
-    keep = 4096 - np.asarray(numbers.params["dv"])
+    mirrored = mirrors(node)
+    keep = kept(numbers.params) if mirrored else 4096 - np.asarray(numbers.params["dv"])
     first = np.rint(form.first * scale).astype(np.int64)
     decayed = shr0(first * keep, 12) - np.rint(late).astype(np.int64)
     model, more = runs_on(node)
-    params = dict(numbers.params) | {
-        "bias_mant": mantissa,
-        "bias_exp": exponent,
-        "v0": before(decayed, mantissa << exponent, keep, latency),
-    }
+    params = {**numbers.params, "bias_mant": mantissa, "bias_exp": exponent}
+    if mirrored:
+        _, bias = threshold_and_bias(node, np.zeros(node.shape))
+        params |= {"bias_mant": bias, "u0": before(decayed, bias * 0, keep, latency), "v0": 0}
+    else:
+        params["v0"] = before(decayed, mantissa << exponent, keep, latency)
     params |= more
     population = chip_program.Population(
         name=name,
@@ -177,7 +189,8 @@ def _population(
         params={key: _compact(value) for key, value in params.items()},
     )
     feeds_on = any(link.source == name for link in view.links)
-    return Start(population, latency, decayed, feeds_on, tuple(sourced))
+    back = taken(node, numbers.params, scale / 2**STATE_SHIFT)
+    return Start(population, latency, decayed, feeds_on, tuple(sourced), mirrored, back)
 
 
 def _compact(x: Array | int) -> Array | int:

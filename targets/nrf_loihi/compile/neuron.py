@@ -13,7 +13,7 @@ input counts ks * w_in, and du + 1 = 4096 ks. Without it du = 4095: no memory.
 I, LI and CubaLI are the same without a threshold; their value is v (see analogue.py).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import numpy as np
 
@@ -47,27 +47,40 @@ def decay_steps(decay: Array) -> Array:
     return np.asarray(np.rint(decay * 2**DECAY_BITS).astype(np.int64))
 
 
-def rounded_decays(form: Neuron, decay: Array | None = None) -> Params:
+def rounded_decays(form: Neuron, decay: Array | None = None, mirrored: bool = False) -> Params:
     """Return du and dv; `decay` replaces the potential's, where it is anchored.
 
-    A current without a leak would have du = -1, which check.py refuses.
+    Of `mirrored` neurons the current decays as the potential of the model (subtracting.py). A
+    current without a leak would have du = -1: check.py refuses it, mirrored it has du = 0.
     """
     voltage = form.decay if decay is None else decay
+    if mirrored:
+        return {"du": np.maximum(decay_steps(voltage), 1) - 1, "dv": LARGEST_DECAY}
     return {
         "du": decay_steps(form.current_decay) - 1,
         "dv": np.minimum(decay_steps(voltage), LARGEST_DECAY),
     }
 
 
-def decays(forms: Mapping[str, Neuron], rules: Rules) -> dict[str, Params]:
+def decays(
+    forms: Mapping[str, Neuron], rules: Rules, mirrored: Collection[str] = ()
+) -> dict[str, Params]:
     """Return du and dv of each population."""
     ladder = {name: form.decay for name, form in forms.items() if rules.anchored(name)}
     moved = anchored(ladder, DECAY_BITS)
-    return {name: rounded_decays(form, moved.get(name)) for name, form in forms.items()}
+    return {
+        name: rounded_decays(form, moved.get(name), name in mirrored)
+        for name, form in forms.items()
+    }
 
 
 def decay_faults(
-    layer: str, form: Neuron, params: Params, dt: float, moved: bool = False
+    layer: str,
+    form: Neuron,
+    params: Params,
+    dt: float,
+    moved: bool = False,
+    mirrored: bool = False,
 ) -> Iterator[Finding]:
     """Report decays that the chip holds otherwise than the model.
 
@@ -77,7 +90,15 @@ def decay_faults(
         params: `du` and `dv` as the chip holds them.
         dt: The time of a step.
         moved: The potential's decay is anchored; that of the current was reported.
+        mirrored: The current decays as the potential of the model.
     """
+    if mirrored:
+        lost = decay_steps(form.decay) == 0  # du = 0 is a leak all the same
+        integers = np.where(lost, 0, np.asarray(params["du"]) + 1)
+        yield from checks.decays(
+            PREFIX, layer, "tau", form.decay, integers, DECAY_BITS, dt, anchored=moved
+        )
+        return
     du, dv = np.asarray(params["du"]), np.asarray(params["dv"])
     if np.any((dv == LARGEST_DECAY) & (form.decay * 2**DECAY_BITS - dv >= 0.5)):
         yield info(
@@ -94,9 +115,14 @@ def decay_faults(
 
 
 def anchored_faults(
-    forms: Mapping[str, Neuron], rates: Mapping[str, Params], dt: float
+    forms: Mapping[str, Neuron],
+    rates: Mapping[str, Params],
+    dt: float,
+    mirrored: Collection[str] = (),
 ) -> Iterator[Finding]:
     """Report what anchoring does to decays: `check` knows no rules, and saw the nearest ones."""
     for name, form in forms.items():
-        if np.any(rates[name]["dv"] != rounded_decays(form)["dv"]):
-            yield from decay_faults(name, form, rates[name], dt, moved=True)
+        own = name in mirrored
+        nearest = rounded_decays(form, mirrored=own)
+        if any(np.any(rates[name][key] != nearest[key]) for key in ("du", "dv")):
+            yield from decay_faults(name, form, rates[name], dt, moved=True, mirrored=own)

@@ -45,6 +45,7 @@ from .exponents import exponents, in_steps
 from .neuron import anchored_faults, decays
 from .quantization_report import group_findings
 from .ranges import Observed
+from .subtracting import mirrors
 from .task import Task, Weights, clearly_less, grid_of, largest, mismatches, spikes
 
 LOOKED_AT = 8
@@ -68,11 +69,12 @@ def quantise(
     findings: list[Finding] = []
     every = list(groups(network, view))
     forms = {p.name: neuron(p, network.dt) for g in every for p in g.populations}
-    rates = decays(forms, rules)
+    mirrored = [p.name for g in every for p in g.populations if mirrors(p)]
+    rates = decays(forms, rules, mirrored)
     reaches = Reaches.of(network, view, forms, rates, peak, calibration)
-    if findings := [f for name in reaches.value for f in reaches.unbounded(name)]:
+    if findings := [f for name in forms for f in reaches.unbounded(name)]:
         return Scheme(rules=rules), findings
-    findings += anchored_faults(forms, rates, network.dt)
+    findings += anchored_faults(forms, rates, network.dt, mirrored)
     for link in view.links:
         if exact(network[link.targets[0]], SumPool, AvgPool):  # kept as a layer, it counts spikes
             ones = shaped(link, rows(link, None).astype(np.int64), 0)
@@ -209,9 +211,9 @@ def _population(
         task.calibration.chip[name] = task.calibration.model[name]
         return params, None
     wanted = task.calibration.model[name]
-    if by_spikes(task.group, rules):
+    if by_spikes(task.group, rules) and not mirrors(population):
         params |= _neighbours(task, name, gain, arriving)
-    fired = spikes(population, params, arriving)
+    fired = spikes(population, params, arriving, task.back(name, gain))
     task.calibration.chip[name] = fired
     return params, Observed(
         int(mismatches(fired, wanted).sum()), int((wanted != 0).sum()), arriving

@@ -15,6 +15,7 @@ from nrf_deploy.ir.network import Array, AvgPool, Network, Population, SumPool, 
 
 from ..chip import PREFIX, STATE_LIMIT, STATE_SHIFT
 from .firing import least_to_fire, nearest
+from .subtracting import mirrored_as
 from .task import Task
 
 COARSE_WEIGHTS, COARSE_THRESHOLD = 0.1, 0.01  # relative errors, above which a warning is due
@@ -101,6 +102,14 @@ def range_of(
     network: Network,
 ) -> Iterator[Finding]:
     """Report whether the current can wrap, by the bound over all inputs and the data."""
+    if name in task.reaches.mirrored:
+        scale = task.neurons(gain, name) / task.forms[name].drive * 2**STATE_SHIFT
+        reach = task.reaches.mirrored[name]
+        yield mirrored_as(task.group[name], task.params[name], scale, reach)
+        if observed is not None:
+            what = f"{observed.mismatches:,} mismatches"
+            yield checks.fit(PREFIX, name, what, observed.spikes)
+        return
     bound = _bound(name, task, gain, weights, peak, network)
     seen = None
     if observed is not None:

@@ -29,11 +29,20 @@ from .analogue import Reaches
 from .constant_input import MOST, ConstantInput
 from .firing import nearest, rounded
 from .neuron import mantissa_and_exponent
+from .subtracting import amount_of, mirrors, taken, threshold_and_bias
 from .weight_sensitivity import moments
 
 
-def spikes(population: Population, params: Mapping[str, Array | int], arriving: Array) -> Array:
-    """Return (steps, *shape) of the population's spikes, by the normative arithmetic."""
+def spikes(
+    population: Population,
+    params: Mapping[str, Array | int],
+    arriving: Array,
+    back: Array | int = 0,
+) -> Array:
+    """Return (steps, *shape) of the population's spikes, by the normative arithmetic.
+
+    A spike takes `back` off the sums of the next step.
+    """
     arithmetic = LoihiArithmetic()
     model, more = runs_on(population)
     chip = chip_program.Population(
@@ -41,8 +50,9 @@ def spikes(population: Population, params: Mapping[str, Array | int], arriving: 
     )
     state = arithmetic.start(chip)
     out = np.empty(arriving.shape, bool)
+    output: Array | int = 0
     for t, sums in enumerate(arriving):
-        output, state = arithmetic.step(chip, state, sums, t)
+        output, state = arithmetic.step(chip, state, sums - back * output, t)
         out[t] = output
     return out
 
@@ -103,7 +113,12 @@ class Task:
         )
         first = np.rint(form.first * scale * 2**STATE_SHIFT).astype(np.int64)
         params = {"bias_mant": mantissa, "bias_exp": exponent, "v0": first}
-        if form.threshold is not None:
+        if form.threshold is not None and mirrors(self.group[name]):
+            wanted = np.asarray(factor) * scale * form.threshold
+            vth, bias = threshold_and_bias(self.group[name], wanted)
+            params |= {"u0": first, "v0": np.zeros_like(first), "bias_mant": bias}
+            params["vth"] = np.clip(vth, 0, self.chip.threshold)
+        elif form.threshold is not None:
             wanted = np.asarray(factor) * scale * form.threshold
             vth = rounded(self.group[name], wanted, self.params[name] | params)
             params["vth"] = np.clip(vth, 0, self.chip.threshold)
@@ -112,6 +127,11 @@ class Task:
     def constant(self, name: str, gain: Array) -> tuple[Array, Array]:
         """Return what arrives in every step, and what is missing of it in the first one."""
         return self.constants[name].integers(self.neurons(gain, name))
+
+    def back(self, name: str, gain: Array) -> Array:
+        """Return what a spike takes off the sums of the next step."""
+        scale = self.neurons(gain, name) / self.forms[name].drive
+        return taken(self.group[name], self.params[name], scale)
 
     def arriving(self, name: str, gain: Array, weights: Weights) -> Array:
         """Return the sums of a population on the data, (steps, *shape)."""
@@ -135,7 +155,8 @@ class Task:
         for name, form in self.forms.items():
             if form.threshold is not None:
                 params = self.params[name] | self.integers(name, gain)
-                fired = spikes(self.group[name], params, self.arriving(name, gain, weights))
+                arriving, back = self.arriving(name, gain, weights), self.back(name, gain)
+                fired = spikes(self.group[name], params, arriving, back)
                 total += self.a_channel(distance(fired, self.calibration.model[name]))
         return total
 
@@ -239,10 +260,12 @@ def largest(task: Task) -> tuple[Array, Array]:
     largest_bias = (task.chip.bias_mantissa << task.chip.bias_exponent) / 2**STATE_SHIFT
     for name, form in task.forms.items():
         const = task.constants[name]
+        amount = amount_of(task.group[name]) if name in task.reaches.mirrored else None
         for limit, value in (
             (task.chip.threshold, form.threshold),
             (largest_bias, np.abs(const.register)),
             (MOST, form.drive * (const.most + np.abs(const.arrives_late))),
+            (MOST, amount),
         ):
             if value is None:
                 continue

@@ -15,8 +15,9 @@ from nrf_deploy.compiler.passes.approximate import legalise
 from nrf_deploy.compiler.passes.subtract_as_zero_reset import SubtractAsZeroReset
 from nrf_deploy.diagnostics.findings import TargetError, UsageError
 from nrf_deploy.engines.reference import run
-from nrf_deploy.ir.network import IF, LIF, Input, Linear, Network, Output
+from nrf_deploy.ir.network import IF, LIF, Input, Linear, Network, Output, Population
 from nrf_deploy.ir.recording import Recording
+from nrf_deploy.neurons import CurrentLeaky
 from nrf_deploy.verification import Limits
 from nrf_deploy.verification.verify import verify
 from nrf_loihi import target
@@ -54,9 +55,14 @@ def noise(seed: int = 0, steps: int = 200) -> Recording:
 # --- a reset by subtraction -------------------------------------------------
 
 
-def test_a_reset_by_subtraction_is_refused_and_the_choice_is_named() -> None:
+def test_a_reset_by_subtraction_behind_a_filter_is_refused_and_the_choice_is_named() -> None:
+    model, ones = network(), np.ones(3)
+    filtered = CurrentLeaky(
+        tau_syn=ones * 2 * DT, tau_mem=ones * 4 * DT, r=ones * 4, v_leak=0 * ones, w_in=ones * 2
+    )
+    nodes = (replace(n, membrane=filtered) if type(n) is Population else n for n in model.nodes)
     with pytest.raises(TargetError) as refusal:
-        pipeline.compile(network(), "loihi2")
+        pipeline.compile(replace(model, nodes=tuple(nodes)), "loihi2", noise())
     (found,) = [f for f in refusal.value.findings if f.severity == "error"]
     assert found.code == "LOIHI-RESET-SUBTRACT"
     assert f"--allow {SUBTRACT}" in found.fix

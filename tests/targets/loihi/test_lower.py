@@ -26,6 +26,7 @@ from nrf_deploy.ir.network import (
     IF,
     LIF,
     Conv,
+    CubaLIF,
     Flatten,
     Input,
     Linear,
@@ -282,7 +283,10 @@ def test_every_problem_is_reported_at_once() -> None:
         (
             Input(name="x", port_shape=(2,)),
             linear("zero", np.zeros((2, 2))),
-            IF(name="subtract", r=full, v_threshold=full, v_reset=0 * full, reset="subtract"),
+            CubaLIF(
+                name="subtract", tau_mem=full / 100, tau_syn=full / 100, r=full, w_in=full,
+                v_leak=0 * full, v_threshold=full, reset="subtract",
+            ),
             linear("w", np.eye(2)),
             LIF(
                 name="leak", tau=full * 100, r=full, v_leak=0 * full,

@@ -146,16 +146,24 @@ def answers(chip: str) -> list[Answer]:
     return [answer(target, name, q) for q in questions(target.accepts(name))]
 
 
+LOIHI_SAYS = {
+    "LOIHI-FIRES-AT", "LOIHI-LI-UNBOUNDED", "LOIHI-RESET-NONE", "LOIHI-RESET-SUBTRACT",
+    "LOIHI-RESET-UNBOUNDED",
+}  # fmt: skip
+LOIHI_RUNS = {
+    "reset=subtract", "reset=late", "reset=none", "subtracts", "reset_to", "fires=at", "rectified",
+    "Integrator.v0", "Leaky.v0", "CurrentLeaky.v0",
+}  # fmt: skip
 EXPECTED = {
-    "loihi1": {"LOIHI-RESET-SUBTRACT", "LOIHI-FIRES-AT"},
-    "loihi2": {"LOIHI-RESET-SUBTRACT", "LOIHI-FIRES-AT"},
+    "loihi1": LOIHI_SAYS,
+    "loihi2": LOIHI_SAYS,
     "speck2b": {"SPECK-KIND", "SPECK-RESET-VALUE"},
     "emulator": set[str](),
 }
 """What these chips may say of the probes that they do not run as the model."""
 RUN_BY = {
-    "loihi1": {"reset_to", "fires=at", "rectified"},
-    "loihi2": {"reset_to", "fires=at", "rectified", "refractory"},
+    "loihi1": LOIHI_RUNS,
+    "loihi2": LOIHI_RUNS | {"refractory"},
     "speck2b": {
         "reset=subtract", "reset_to", "fires=at", "floor", "per_step=many", "worth",
         "Integrator.v0", "LinearLeak.v0",
@@ -218,9 +226,9 @@ def wrongs(chip: str, feature: str) -> dict[str, str]:
 
 def names_too(monkeypatch: pytest.MonkeyPatch, feature: str) -> None:
     """Let the plain neurons of Loihi name a feature that no code of theirs reads."""
-    (row,) = loihi_neurons.ROWS["lif"]
-    more = replace(row, features=FIRING | {feature})
-    monkeypatch.setitem(loihi_neurons.ROWS, "lif", (more,))
+    rows = loihi_neurons.ROWS["lif"]
+    more = tuple(replace(row, features=FIRING | {feature}) for row in rows)
+    monkeypatch.setitem(loihi_neurons.ROWS, "lif", more)
 
 
 @pytest.mark.parametrize("feature", ["floor", "refractory", "adaptation=Rising"])
