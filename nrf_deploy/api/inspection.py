@@ -82,7 +82,9 @@ def look(
         demand_used(arguments, Options.__annotations__, why)
         states = recordings.read_states(path)
         return "states", states_json(states), states_text(states), ()
-    content, findings = recordings.opened(path, dt=options.get("bin"))
+    content, findings = recordings.opened(
+        path, dt=options.get("bin"), layout=options.get("layout"), part=options.get("part")
+    )
     if isinstance(content, Recording):
         content, findings = recordings.read(path, **options)
         return "recording", recording_json(content), recording_text(content), tuple(findings)

@@ -105,7 +105,10 @@ def slower(
     """
     from nrf_deploy.io.recordings import opened
 
-    if isinstance(opened(path, dt=options.get("bin"))[0], Recording):
+    content = opened(
+        path, dt=options.get("bin"), layout=options.get("layout"), part=options.get("part")
+    )
+    if isinstance(content[0], Recording):
         return None
     return lambda by: recording_for(network, path, stretch=by, **options)[0]
 
@@ -126,7 +129,10 @@ def read_recording(
             of the file's clock, `start` and `until`: bounds in seconds after the origin,
             `crop`: (x, y, width, height) in pixels of the sensor, `downsample`: N, one pixel
             for N x N. For all files, `merge`: count "polarity" or "all" events together,
-            `clip`: the largest value; larger ones become this one. Default: none of them.
+            `clip`: the largest value; larger ones become this one, `layout`: the order of a
+            file that does not state it ("x,y,t,p", "frames", "dvs128", "davis240",
+            "davis346"), `part`: one recording of several ("NODE/OBSERVABLE@SAMPLE" of NIR
+            data, "@N" of SHD). Default: none of them.
 
     Returns:
         The Recording; `made` names the steps by which it was made from the file.

@@ -182,6 +182,17 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
         "(default); zero, t = 0 of the file's clock",
     )
     parser.add_argument(
+        "--layout",
+        metavar="NAME",
+        help="order of columns or bits where a file does not state it: x,y,t,p, frames, dvs128, "
+        "davis240 or davis346 (docs/recordings.md)",
+    )
+    parser.add_argument(
+        "--part",
+        metavar="NAME@N",
+        help="which recording of a file of several: NODE/OBSERVABLE@SAMPLE of NIR data, @N of SHD",
+    )
+    parser.add_argument(
         "--from",
         dest="start",
         type=fraction,

@@ -15,7 +15,7 @@ import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -113,7 +113,14 @@ def from_npy(data: bytes, kinds: str = NUMBERS) -> Array:
 
 
 def _plain(dtype: np.dtype[np.generic], kinds: str) -> bool:
-    """Return whether a type is plain; long double is not, since it differs between machines."""
+    """Return whether a type is plain; long double is not, since it differs between machines.
+
+    With "V" among the kinds a structure of plain numbers is.
+    """
+    if dtype.names is not None:
+        inner: Any = dtype
+        fields = (inner[name] for name in dtype.names)
+        return "V" in kinds and all(f.names is None and _plain(f, NUMBERS) for f in fields)
     return dtype.kind in kinds and (dtype.kind == "U" or dtype.itemsize <= 8)
 
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 import io
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,7 +26,7 @@ from nrf_deploy.ir.recording import FREE_EVENTS, MAX_ELEMENTS, MAX_STEPS, Record
 from ..files import write_atomically
 from . import attributes
 from .heap import Bytes
-from .scan import LEAST_BYTES, LIMITS, Limits, Source, opened, scan_open
+from .scan import LEAST_BYTES, LIMITS, Limits, Opened, Source, opened, scan_open
 
 EVENT_BYTES = 16  # the least for an event that is not packed
 Observables = dict[str, dict[str, Recording]]
@@ -83,12 +84,36 @@ def _end(steps: int, dt: float) -> float:
 
 
 def read_data(
-    source: Source, dt: float | None = None, *, sample: int | None = None, limits: Limits = LIMITS
+    source: Source,
+    dt: float | None = None,
+    *,
+    sample: int | None = None,
+    only: str | None = None,
+    limits: Limits = LIMITS,
 ) -> Observables:
     """Read recordings by node and observable. A file with several samples needs `sample`.
 
-    Events are binned to `dt`, or to the dt in the file; a grid keeps its own.
+    Events are binned to `dt`, or to the dt in the file; a grid keeps its own. With `only`, a
+    "node/observable", no other one is read.
     """
+    with _data(source, limits) as whole:
+        reader = _DataReader(dt, sample, whole.data, only)
+        reader.graph(whole.file, "")
+    refuse(reader.findings, InputError)
+    return reader.observables
+
+
+def names(source: Source, limits: Limits = LIMITS) -> list[str]:
+    """Return the "node/observable" of every recording of a file."""
+    with _data(source, limits) as whole:
+        reader = _DataReader(None, None, whole.data, "")
+        reader.graph(whole.file, "")
+    return reader.names
+
+
+@contextmanager
+def _data(source: Source, limits: Limits) -> Iterator[Opened]:
+    """Open a file of NIR data, scanned; refuse any other."""
     if isinstance(source, str):
         source = Path(source)
     with opened(source, limits) as whole:
@@ -101,10 +126,7 @@ def read_data(
             raise InputError(
                 error("NIR-NOT-DATA", what, fix="name a file written by nir.write_data")
             )
-        reader = _DataReader(dt, sample, whole.data)
-        reader.graph(whole.file, "")
-    refuse(reader.findings, InputError)
-    return reader.observables
+        yield whole
 
 
 class _Problem(Exception):  # noqa: N818 - it carries a finding, like a NrfError
@@ -115,8 +137,9 @@ class _Problem(Exception):  # noqa: N818 - it carries a finding, like a NrfError
 class _DataReader:
     """A reader of all recordings of a file, with findings for their faults."""
 
-    def __init__(self, dt: float | None, sample: int | None, data: Bytes):
-        self.dt, self.sample, self.data = dt, sample, data
+    def __init__(self, dt: float | None, sample: int | None, data: Bytes, only: str | None):
+        self.dt, self.sample, self.data, self.only = dt, sample, data, only
+        self.names: list[str] = []
         self.used_steps, self.used_events = 0.0, 0
         self.observables: Observables = {}
         self.findings: list[Finding] = []
@@ -127,6 +150,9 @@ class _DataReader:
                 self.graph(node, f"{prefix}{name}.")
                 continue
             for observable, data in _groups(node, "observables"):
+                self.names.append(f"{prefix}{name}/{observable}")
+                if self.only is not None and self.only != self.names[-1]:
+                    continue
                 try:
                     recording = self.recording(data)
                 except _Problem as p:
@@ -198,7 +224,11 @@ class _DataReader:
             raise _Problem("NIR-DATA-SHAPE", f"{key!r} is not an array of {axes} axes of numbers")
         sample = 0 if self.sample is None else self.sample
         if self.sample is None and len(data) > 1:
-            raise _Problem("NIR-DATA-SAMPLES", f"there are {len(data)} samples", "name one of them")
+            raise _Problem(
+                "NIR-DATA-SAMPLES",
+                f"there are {len(data)} samples",
+                "give --part @N, or --part NODE/OBSERVABLE@N",
+            )
         if not 0 <= sample < len(data):
             raise _Problem("NIR-DATA-SAMPLES", f"there is no sample {sample} among {len(data)}")
         values: Array = data[sample]
@@ -218,7 +248,7 @@ def _positive(group: h5py.Group, key: str, zero: bool = False) -> float:
     if math.isfinite(number) and (number > 0 or (zero and number == 0)):
         return number
     if key == "dt":
-        raise _Problem("NIR-DT-MISSING", "the recording has no time step", "give --dt in seconds")
+        raise _Problem("NIR-DT-MISSING", "the recording has no time step", "give --bin in seconds")
     raise _Problem("NIR-DATA-RANGE", f"{key!r} is missing or out of range")
 
 

@@ -5,14 +5,16 @@
 | a Recording, as `write` leaves it | .npz with the member `format` |
 | decoded camera events | .npz with t (microseconds), x, y, p |
 | dense frames (steps, *shape) | .npz with `frames` (and dt in seconds, if known), or .npy |
+| decoded camera events | .npy with the fields t, x, y, p, or (N, 4) and a layout |
 | N-MNIST and N-Caltech101 | .bin |
 | camera events as a table | .csv with lines of t,x,y,p |
-| files of cameras | see camera.py: .raw (EVT2, EVT3), .dat, .aedat4, .es |
+| files of cameras | see camera.py: .raw (EVT2, EVT3), .dat, .aedat, .aedat4, .es, .h5 |
 | NIR data | .nir whose root is a NIRGraphData |
 """
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -34,9 +36,9 @@ from nrf_deploy.diagnostics.findings import (
 from nrf_deploy.ir.network import Array, Shape
 from nrf_deploy.ir.recording import MAX_STEPS, Recording
 
-from ..archive import Archive, DamagedError, TooLargeError, from_npy
+from ..archive import NUMBERS, Archive, DamagedError, TooLargeError, from_npy
 from ..files import reading, write_atomically
-from . import binning, frames, model_fit, nir, npz, sensor, time_stretch
+from . import binning, columns, frames, model_fit, nir, npz, parts, sensor, time_stretch
 from .camera import Camera, recognise, whole
 from .event_options import Choice, Crop, Merge, Options, Origin, beyond, choice, kind_faults
 from .limits import demand_events
@@ -53,9 +55,10 @@ LIMIT = 1 << 30  # bytes, unpacked
 STATES = ".states.npz"
 
 KNOWN = (
-    ".npz written by nrf-deploy; .npz with t (microseconds), x, y, p; .npz with frames "
+    ".npz written by nrf-deploy; .npz or .npy with t (microseconds), x, y, p; .npz with frames "
     "(steps, *shape); .npy of frames; .bin of N-MNIST; .csv with lines of t,x,y,p; "
-    "Prophesee .raw (EVT2, EVT3) and .dat; .aedat4; .es; NIR data"
+    "Prophesee .raw (EVT2, EVT3) and .dat; .aedat (2.0, 3.1); .aedat4; .es; HDF5 of DSEC, "
+    "Prophesee and SHD; NIR data"
 )
 
 _EVENT_FILES: Mapping[str, tuple[Callable[[bytes], dict[str, Array]], int]] = {
@@ -78,6 +81,8 @@ def read(
     start: float | None = None,
     until: float | None = None,
     origin: Origin | int | None = None,
+    layout: str | None = None,
+    part: str | None = None,
     stretch: int = 1,
     limit: int = LIMIT,
     max_steps: int = MAX_STEPS,
@@ -90,16 +95,19 @@ def read(
     the origin on are left out. `crop` (x, y, width, height) keeps a window of the sensor,
     `downsample` makes one pixel of N x N. `dt` is the model's time step: a recording in other
     steps gets a warning, and one without a time step takes it (1 or more counts steps and has no
-    length in seconds). Values above `clip` become `clip`. `stretch` multiplies the times of events
-    by a number, in the same steps. `limit` bounds the bytes that are read at once, `max_steps` the
-    steps that events may span. A camera's file of any size is read packet by packet: only the
-    result is kept in memory.
+    length in seconds). `layout` states the order of columns or bits of a file that does not, `part`
+    names one recording of a file of several. Values above `clip` become `clip`. `stretch`
+    multiplies the times of events by a number, in the same steps. `limit` bounds the bytes that
+    are read at once, `max_steps` the steps that events may span. A camera's file of any size is
+    read packet by packet: only the result is kept in memory.
     """
     name = os.fspath(path)
     options = {"bin": bin, "clip": clip, "crop": crop, "downsample": downsample, "origin": origin}
-    refuse(list(kind_faults(**options, start=start, until=until)), ArgumentTypeError)
+    texts = {"layout": layout, "part": part}
+    faults = kind_faults(**options, **texts, start=start, until=until)
+    refuse(list(faults), ArgumentTypeError)
     chosen = choice(crop=crop, downsample=downsample, start=start, until=until, origin=origin)
-    content, findings = opened(path, limit=limit, dt=bin, shape=shape)
+    content, findings = opened(path, limit=limit, dt=bin, shape=shape, layout=layout, part=part)
     events = not isinstance(content, Recording)
     time_stretch.demand(stretch, name, in_steps=not events)
     if isinstance(content, Recording):
@@ -110,11 +118,14 @@ def read(
         size = content.size if isinstance(content, Camera) else None
         refuse(beyond(chosen, size, name), UsageError)
         try:
+            flat = isinstance(content, Camera) and content.flat and shape is not None
             recording, messages = binning.binned(
                 time_stretch.stretched(content.packets, stretch), name,
                 time_stretch.chosen(chosen, stretch),
-                shape=shape, bin=bin, merge=merge, max_steps=max_steps,
+                shape=(1, 1, math.prod(shape or ())) if flat else shape,
+                bin=bin, merge=merge, max_steps=max_steps,
             )  # fmt: skip
+            recording = replace(recording, shape=shape or recording.shape)
         except DamagedError as damage:
             raise damage.refusal(path, "RECORDING") from damage
         form = [f"decode {content.form}", *chosen.made(usual=True)]
@@ -138,14 +149,22 @@ def opened(
     limit: int = LIMIT,
     dt: float | None = None,
     shape: Shape | None = None,
+    layout: str | None = None,
+    part: str | None = None,
 ) -> tuple[Recording | Camera | Table, list[Finding]]:
     """Open a file and return its content; of a camera's file only the header is read."""
     with reading(path) as stream:
         try:
-            if camera := recognise(stream, Path(path)):
+            stream.seek(0)
+            head = stream.read(8)
+            camera = recognise(stream, Path(path), layout)
+            if camera is None and head.startswith(b"\x89HDF"):
+                camera = parts.hdf5_camera(Path(path), part)
+            parts.demand_used(Path(path), head, camera, layout, part)
+            if camera:
                 return camera, []
             stream.seek(0)
-            content, findings = _decode(stream, Path(path), limit, dt, shape)
+            content, findings = _decode(stream, Path(path), limit, dt, shape, layout, part)
         except DamagedError as damage:
             raise damage.refusal(path, "RECORDING") from damage
     if isinstance(content, Recording):
@@ -215,13 +234,19 @@ def read_states(path: str | os.PathLike[str], *, limit: int = LIMIT) -> dict[str
 
 
 def _decode(
-    stream: BinaryIO, path: Path, limit: int, dt: float | None, shape: Shape | None
+    stream: BinaryIO,
+    path: Path,
+    limit: int,
+    dt: float | None,
+    shape: Shape | None,
+    layout: str | None,
+    part: str | None,
 ) -> tuple[Recording | Events, list[Finding]]:
     head = stream.read(6)
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return _from_zip(Archive(stream, limit=limit), path)
     if head.startswith(b"\x89HDF"):
-        return nir.decode(path, dt, shape), []
+        return nir.decode(path, dt, shape, part), []
     size = stream.seek(0, os.SEEK_END)
     reader, limit_of_kind = (None, limit)
     if head != b"\x93NUMPY":
@@ -230,10 +255,25 @@ def _decode(
         raise TooLargeError(f"has {size:,} bytes; the limit is {min(limit, limit_of_kind):,}")
     stream.seek(0)
     if head == b"\x93NUMPY":
-        return frames.decode(from_npy(stream.read(size)), None, size), []
+        return _from_npy(from_npy(stream.read(size), NUMBERS + "V"), path, size, layout)
     if reader:
         return sensor.events(reader(stream.read(size)), str(path))
     raise _unknown(path, "is empty" if not size else f"begins with {head!r}")
+
+
+def _from_npy(
+    array: Array, path: Path, size: int, layout: str | None
+) -> tuple[Recording | Events, list[Finding]]:
+    if array.dtype.names is not None:
+        if layout is not None:
+            fields = ", ".join(array.dtype.names)
+            raise parts.unused("layout", path, f"its array names its fields: {fields:.80}")
+        return sensor.events(columns.structured(array), str(path))
+    if layout is not None and layout != columns.FRAMES:
+        return sensor.events(columns.table(array, layout), str(path))
+    if layout is None:
+        columns.demand_frames(array, str(path))
+    return frames.decode(array, None, size), []
 
 
 def _from_zip(archive: Archive, path: Path) -> tuple[Recording | Events, list[Finding]]:
@@ -241,9 +281,9 @@ def _from_zip(archive: Archive, path: Path) -> tuple[Recording | Events, list[Fi
         return npz.decode(archive), []
     members = {name.removesuffix(".npy") for name in archive.sizes}
     if members >= {"t", "x", "y", "p"}:
-        columns = {name: from_npy(archive.read(f"{name}.npy")) for name in ("t", "x", "y", "p")}
-        demand_events(max(column.size for column in columns.values()), archive.size)
-        return sensor.events(columns, str(path))
+        arrays = {name: from_npy(archive.read(f"{name}.npy")) for name in ("t", "x", "y", "p")}
+        demand_events(max(array.size for array in arrays.values()), archive.size)
+        return sensor.events(arrays, str(path))
     if "frames" in members:
         dt = from_npy(archive.read("dt.npy")) if "dt" in members else None
         if dt is not None and (dt.size != 1 or not (np.isfinite(dt).all() and dt.item() > 0)):

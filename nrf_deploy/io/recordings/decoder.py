@@ -1,4 +1,4 @@
-"""Decoding of a camera's events by faery, in a separate process, packet by packet."""
+"""Decoding of events in a separate process, packet by packet: by faery, or from HDF5."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from ..toml_json import parse_json
 from .sensor import LATEST, Columns
 
 WORKER = Path(__file__).with_name("faery_worker.py")
+HDF5 = Path(__file__).with_name("hdf5_worker.py")
 EVENT = np.dtype([("t", "<i8"), ("x", "<u2"), ("y", "<u2"), ("p", "u1")])
 END = (1 << 64) - 1
 MOST = 1 << 26  # events of one packet
@@ -36,12 +37,13 @@ LOG_BYTES = 1 << 24
 class Decoding:
     """One run of the worker: the sensor's size, then the packets. Close it to end it early."""
 
-    def __init__(self, form: str, path: Path) -> None:
-        demand_faery(path)
+    def __init__(self, form: str, path: Path, worker: Path | None = None, *more: str) -> None:
+        if worker is None:
+            demand_faery(path)
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
         self._patience = processes.patience(PATIENCE_S)
         self._worker = processes.start(
-            [sys.executable, "-P", str(WORKER), form, os.path.abspath(path)],
+            [sys.executable, "-P", str(worker or WORKER), form, os.path.abspath(path), *more],
             file_limit=LOG_BYTES,
             stdout=subprocess.PIPE,
             stderr=self._said,
@@ -50,7 +52,7 @@ class Decoding:
         assert self._worker.stdout is not None
         self._stream: IO[bytes] = self._worker.stdout
         try:
-            self.size = self._header()
+            self.head = self._header()
         except BaseException:
             self.close()
             raise
@@ -71,15 +73,20 @@ class Decoding:
         processes.end(self._worker, grace_s=0)
         self._said.close()
 
-    def _header(self) -> tuple[int, int]:
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """The width and height of the sensor, if the file states them."""
+        size = self.head.get("size")
+        return None if size is None else (int(size[0]), int(size[1]))
+
+    def _header(self) -> dict[str, Any]:
         line = b""
         while len(line) < 4096 and not line.endswith(b"\n"):
             line += self._take(1)
         if not line.endswith(b"\n"):
             raise self._failed()
         stated: dict[str, Any] = parse_json(line)
-        width, height = stated["size"]
-        return int(width), int(height)
+        return stated
 
     def _take(self, length: int) -> bytearray:
         """Return the next bytes, which must arrive within the time limit for one packet."""

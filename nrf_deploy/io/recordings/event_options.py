@@ -38,6 +38,8 @@ class Options(TypedDict, total=False):
     start: float | None  # seconds after the origin
     until: float | None
     origin: Origin | int | None  # an integer: microseconds of the file's clock
+    layout: str | None  # of files that do not state it: "x,y,t,p", "frames", "dvs128"
+    part: str | None  # of a file of several recordings: "NODE/OBSERVABLE@SAMPLE"
 
 
 @dataclass(frozen=True)
@@ -170,6 +172,7 @@ def beyond(chosen: Choice, sensor: tuple[int, int] | None, path: str) -> list[Fi
 
 SECONDS = ("bin", "start", "until")
 WHOLE = ("clip", "downsample")
+TEXTS = ("layout", "part")
 
 
 def kind_faults(**options: object) -> Iterator[Finding]:
@@ -183,6 +186,8 @@ def kind_faults(**options: object) -> Iterator[Finding]:
             yield _wrong(name, value, "a whole number")
         elif name == "origin" and not (isinstance(value, str) or _is(value, Integral)):
             yield _wrong(name, value, "'first', 'zero' or a whole number of microseconds")
+        elif name in TEXTS and not isinstance(value, str):
+            yield _wrong(name, value, "text")
         elif name == "crop" and not _window(value):
             yield _wrong(name, value, "four whole numbers: x, y, width, height")
 

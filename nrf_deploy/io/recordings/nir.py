@@ -11,31 +11,26 @@ from nrf_deploy.diagnostics.findings import InputError
 from nrf_deploy.ir.network import Shape
 from nrf_deploy.ir.recording import Recording
 
-from ..archive import DamagedError
+from . import parts
+
+RECORDINGS = frozenset(("nodes", "events", "CD", "spikes"))
+"""Groups of an HDF5 file of recordings: of NIR data, DSEC, Prophesee and SHD."""
 
 
-def decode(path: Path, dt: float | None, shape: Shape | None) -> Recording:
-    """Read the only recording of a file; refuse a file with several.
+def decode(path: Path, dt: float | None, shape: Shape | None, part: str | None) -> Recording:
+    """Read one recording of a file; `part` names it where there are several.
 
     NIR numbers neurons and has no shapes: with as many neurons as `shape`, it is taken row by row.
     """
-    from ..nir.data import read_data  # h5py is slow to start
+    from ..nir.data import names, read_data  # h5py is slow to start
 
     try:
-        nodes = read_data(path, dt)
+        chosen, sample = parts.chosen(names(path), part, path)
+        nodes = read_data(path, dt, sample=sample, only=chosen)
     except InputError as refusal:
         raise refusal.of(path) from refusal
-    recordings = {
-        f"{node}/{name}": recording
-        for node, observables in nodes.items()
-        for name, recording in observables.items()
-    }
-    if len(recordings) != 1:
-        names = ", ".join(recordings) or "none"
-        raise DamagedError(
-            f"holds {len(recordings)} recordings ({names:.200}); expected one: write it separately"
-        )
-    recording = next(iter(recordings.values()))
+    node, _, observable = chosen.rpartition("/")
+    recording = nodes[node][observable]
     if shape is not None and recording.shape == (math.prod(shape),):
         recording = replace(recording, shape=shape)
     return recording
@@ -49,14 +44,16 @@ def write(recording: Recording, path: str | os.PathLike[str]) -> None:
 
 
 def is_data(path: Path) -> bool:
-    """Return whether an HDF5 file is built as recordings are; refuse one that is unsound.
+    """Return whether an HDF5 file holds a recording; refuse NIR's own file if it is unsound.
 
     The names of its groups decide; an attribute is not read before its length is checked.
     """
-    from ..nir.scan import opened
+    from ..nir.scan import LIMITS, opened
 
+    if path.stat().st_size > LIMITS.size:
+        return True  # no model is that large
     try:
         with opened(path) as whole:
-            return "nodes" in whole.file and "node" not in whole.file
+            return "node" not in whole.file and not RECORDINGS.isdisjoint(whole.file)
     except InputError as refusal:
         raise refusal.of(path) from refusal

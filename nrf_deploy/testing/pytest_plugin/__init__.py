@@ -60,6 +60,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=["first", "zero"],
         help="where step 0 begins: at the first event (default), or at t = 0 of the file's clock",
     )
+    group.addoption("--nrf-layout", metavar="NAME", help="order of columns, such as x,y,t,p")
+    group.addoption("--nrf-part", metavar="NAME@N", help="one recording of a file of several")
     group.addoption("--nrf-from", type=float, metavar="S", help="begin S seconds after the origin")
     group.addoption("--nrf-until", type=float, metavar="S", help="end S seconds after the origin")
 

@@ -135,6 +135,8 @@ class Collected:
             crop=self._value("crop", window),
             downsample=self.option("nrf_downsample"),
             origin=self.option("nrf_origin"),
+            layout=self.option("nrf_layout"),
+            part=self.option("nrf_part"),
             start=self.option("nrf_from"),
             until=self.option("nrf_until"),
         )

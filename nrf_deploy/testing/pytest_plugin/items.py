@@ -32,7 +32,7 @@ from ..conformance.run import Task, run_case, with_cause
 WHOLE = "beside the layers"
 """The test of findings that do not concern one layer; it can pass if a layer fails."""
 OPTION = re.compile(
-    r"(?<![\w-])--(bin|merge|clip|crop|downsample|origin|from|until|limits?|exact|labels|layer"
+    r"(?<![\w-])--(bin|merge|clip|crop|downsample|origin|layout|part|from|until|limits?|exact|labels|layer"
     r"|behind|engine|against|input|target|kit)\b(?!-)"
 )
 """Options that commands and this plug-in have in common."""
