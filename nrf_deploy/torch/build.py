@@ -1,14 +1,10 @@
-"""Construction of a Network from the calls of one step."""
+"""Conversion of a torch module to a Network: run, fold, compare, and keep a witness."""
 
 from __future__ import annotations
 
 import dataclasses
 import importlib
-import json
-import math
-import warnings
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,30 +14,21 @@ from nrf_deploy.diagnostics.findings import (
     InputError,
     MissingError,
     NrfError,
-    TargetError,
     error,
     info,
-    refuse,
 )
-from nrf_deploy.ir.network import (
-    DATA,
-    Array,
-    Conv,
-    Edge,
-    Input,
-    Linear,
-    Network,
-    Node,
-    Output,
-    Shape,
-)
+from nrf_deploy.ir.network import Array, Conv, Linear, Network, Shape
 
 from .arrays import Arrays
-from .cells import doubts, is_cell, is_norse_leaf, population, rectified
-from .connections import connection, is_batch_norm, is_layer, scale_and_shift
-from .steps import compared
-from .trace import INPUT, Call, Step, trace, unused
-from .unexported import lost
+from .connections import is_batch_norm, scale_and_shift
+from .functions import LeakError
+from .graph import Graph, graph
+from .runs import Form, Run, forms, run
+
+STEPS = 12
+"""Steps in which the module is followed."""
+SEED = 0
+LOUD = 10  # so that neurons spike while the module is followed
 
 
 def from_torch(
@@ -50,57 +37,36 @@ def from_torch(
     """Return the Network that `module` computes step by step, in evaluation mode.
 
     `sample_or_shape` is the shape of the input without batch and time, or a tensor with
-    a batch of one. Norse's cells know the time step; `dt` is for a module without any.
-    The attributes `readout` and `receptive_fields` of the module (plain JSON data) are kept.
+    a batch of one. Neurons of Norse and Rockpool know the time step; `dt` is for a module without
+    any. The attributes `readout` and `receptive_fields` of the module (plain JSON data) are kept.
     Raises with every reason why the module cannot be exported.
     """
     need_torch()
-    from .delay import is_delay
-
-    sample = _sample(module, sample_or_shape)
-    whole = (is_layer, is_norse_leaf, is_delay)
-    step = rectified(trace(module, sample, lambda m: any(kind(m) for kind in whole)))
-    cells = [c for c in step.calls if is_cell(c.module)]
-    delays = [c for c in step.calls if is_delay(c.module)]
-    data = {what: getattr(module, what, {}) for what in DATA}
-    faults = [f for call in step.calls for f in (*call.faults, *_name_faults(call))]
-    faults += [*_called_again([*cells, *delays]), *_data_faults(data)]
-    dt, time_faults = _time_step(cells, dt)
-    nodes, node_faults = _nodes(step.calls, dt)
-    faults += node_faults
-    if time_faults and not cells and not faults:
-        raise InputError(time_faults)  # as for a .nir file without dt: exit code 3
-    refuse([*(time_faults if cells else []), *faults], TargetError)
-    refuse(lost(module, step), TargetError)
-    network = _assemble(step, nodes, tuple(sample.shape[1:]), dt, data)
-    network, folded = _fold_batch_norms(network, step.calls)
-    silent = compared(module, sample, step, nodes, network)
-    return network, [*step.findings, *silent, *(d for c in cells for d in doubts(c, dt)), *folded]
+    shape = _shape(sample_or_shape)
+    return _followed(module, shape, dt)
 
 
 def need_torch() -> None:
-    """Import Norse without its warning about torch.jit, which no user can avoid."""
+    """Import torch, or say how to install it."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            importlib.import_module("norse.torch")
+        importlib.import_module("torch")
     except ImportError as e:
         raise MissingError(
             error(
                 "EXPORT-TORCH-MISSING",
                 f"{e.name} cannot be imported",
-                why="a torch model is exported by running one step of it",
+                why="a torch model is exported by running it",
                 fix="pip install 'nrf-deploy[models]'",
             )
         ) from e
 
 
-def _sample(module: Any, sample_or_shape: Any) -> Any:
+def _shape(sample_or_shape: Any) -> Shape:
     import torch
 
     if isinstance(sample_or_shape, torch.Tensor):
         if sample_or_shape.shape[:1] == (1,):
-            return sample_or_shape
+            return tuple(sample_or_shape.shape[1:])
         raise InputError(
             error(
                 "EXPORT-SAMPLE",
@@ -109,122 +75,75 @@ def _sample(module: Any, sample_or_shape: Any) -> Any:
                 fix="give the input shape without batch and time instead",
             )
         )
-    weight = next(module.parameters(), torch.zeros(()))
-    return torch.zeros((1, *sample_or_shape), dtype=weight.dtype, device=weight.device)
+    return tuple(sample_or_shape)
 
 
-def _time_step(cells: Sequence[Call], option: float | None) -> tuple[float, list[Finding]]:
-    """Return the dt that all cells have; NaN and the reason if they have none in common."""
-    steps = {c.name: float(c.module.dt) for c in cells}
-    values = sorted({*steps.values(), *([] if option is None else [option])})
-    if len(values) == 1 and math.isfinite(values[0]) and values[0] > 0:
-        return values[0], []
-    if not values:
-        fault = error(
-            "EXPORT-DT-MISSING",
-            "no cell of Norse has a time step, and none was given",
-            fix="give --dt in seconds (or --dt 1 where the model counts in steps)",
-        )
-    elif len(values) == 1:
-        fault = error(
-            "EXPORT-DT", f"dt is {values[0]}", fix="give the cells, or --dt, a positive number"
-        )
-    else:
-        texts = [f"{name!r} has {dt:g}" for name, dt in steps.items()]
-        fault = error(
-            "EXPORT-DT-DIFFERS",
-            "; ".join(texts if option is None else [*texts, f"given is {option:g}"]),
-            why="the whole network has one time step",
-            fix="leave --dt out, and give all cells the same dt",
-        )
-    return values[0] if values else math.nan, [fault]
+def _followed(module: Any, shape: Shape, dt: float | None) -> tuple[Network, list[Finding]]:
+    """Return the network of a module in the form that it takes.
 
-
-def _name_faults(call: Call) -> Iterator[Finding]:
-    if "/" in call.name:
-        yield error(
-            "EXPORT-NAME",
-            "its name contains a '/'",
-            layer=call.name,
-            why="in a .nir file it would be a folder",
-            fix="rename the module",
-        )
-
-
-def _called_again(cells: Sequence[Call]) -> Iterator[Finding]:
-    uses = Counter(id(c.module) for c in cells)
-    for call in {id(c.module): c for c in reversed(cells)}.values():
-        if uses[id(call.module)] > 1:
-            yield error(
-                "EXPORT-STATE-SHARED",
-                f"it is called {uses[id(call.module)]} times in a step",
-                layer=call.name,
-                why="it has one state and steps once",
-                fix="use a module of its own for each place",
-            )
-
-
-def _data_faults(data: Mapping[str, Any]) -> Iterator[Finding]:
-    for what, value in data.items():
+    One call on one frame shows which forms are likely.
+    """
+    inputs = noise(shape, STEPS, next(module.parameters(), None))
+    probe: Run | None = None
+    failed: NrfError | None = None
+    try:
+        probe = run(module, inputs[:1], "steps", keep=False)
+    except LeakError:
+        raise
+    except NrfError as e:
+        failed = e
+    chosen = forms(module, probe)
+    errors: dict[Form, NrfError] = {}
+    for form in chosen:
         try:
-            json.dumps(value, allow_nan=False)
-        except (TypeError, ValueError) as e:
-            code = f"EXPORT-{what.upper().replace('_', '-')}"
-            yield error(code, f"the attribute {what} is not plain JSON data: {e}")
-
-
-def _nodes(calls: Sequence[Call], dt: float) -> tuple[dict[str, Node], list[Finding]]:
-    from .delay import delay, is_delay
-
-    arrays = Arrays()
-    nodes: dict[str, Node] = {}
-    faults: list[Finding] = []
-    for call in calls:
-        if call.faults:
-            continue
-        try:
-            if is_cell(call.module):
-                nodes[call.name] = population(call, dt)
-            elif is_delay(call.module):
-                nodes[call.name] = delay(call, dt)
-            else:
-                nodes[call.name] = connection(call, arrays)
+            return _tried(module, inputs, form, shape, dt)
         except NrfError as e:
-            faults += e.findings
-    return nodes, faults
+            errors[form] = e
+    raise _likeliest(chosen, errors, failed)
 
 
-def _assemble(
-    step: Step,
-    nodes: Mapping[str, Node],
-    input_shape: Shape,
-    dt: float,
-    data: Mapping[str, Any],
-) -> Network:
-    first = unused("input", set(nodes))
-    last = unused("output", {first, *nodes})
-    edges: list[Edge] = [(s, c.name) for c in step.calls for s in c.sources]
-    edges += [(s, last) for s in step.output]
-    return Network(
-        nodes=(
-            Input(name=first, port_shape=input_shape),
-            *nodes.values(),
-            Output(name=last, port_shape=step.output_shape),
-        ),
-        edges=tuple((first if s == INPUT else s, t) for s, t in edges),
-        dt=dt,
-        **data,
-    )
+def _likeliest(
+    chosen: Sequence[Form], errors: Mapping[Form, NrfError], failed: NrfError | None
+) -> NrfError:
+    """Return the error to raise: that of the likeliest form that runs at all."""
+    vague = ("EXPORT-RUN", "EXPORT-TRACE", "EXPORT-TIME")
+    informative = [f for f in chosen if errors[f].findings[0].code not in vague]
+    if failed is not None:
+        return errors[informative[0]] if informative else failed
+    return errors[informative[0] if informative else chosen[-1]]
 
 
-def _fold_batch_norms(network: Network, calls: Sequence[Call]) -> tuple[Network, list[Finding]]:
+def _tried(
+    module: Any, inputs: Any, form: Form, shape: Shape, dt: float | None
+) -> tuple[Network, list[Finding]]:
+    """Return the network of a module in one form, after it was compared with the module."""
+    from .steps import Module, compared
+
+    seen = graph(module, run(module, inputs, form), shape, dt)
+    network, folded = _fold_batch_norms(seen)
+    like = next(module.parameters(), None)
+    silent = compared(Module(module, shape, like, form), seen, network)
+    return network, [*seen.findings, *silent, *folded]
+
+
+def noise(shape: Shape, steps: int, like: Any) -> Any:
+    """Return loud noise for `steps` steps, of the type of the parameter `like`."""
+    import torch
+
+    generator = torch.Generator().manual_seed(SEED)
+    values = LOUD * torch.randn((steps, *shape), generator=generator)
+    return values if like is None else values.to(like.device, like.dtype)
+
+
+def _fold_batch_norms(seen: Graph) -> tuple[Network, list[Finding]]:
     """Fold y = a*(W x + b) + c = (a*W) x + (a*b + c) where W x + b has no other target."""
-    arrays = Arrays()
+    network, arrays = seen.network, Arrays()
     findings = []
-    for call in calls:
-        if not is_batch_norm(call.module):
+    for call in seen.calls.values():
+        if not is_batch_norm(call.module) or call.name not in network:
             continue
-        (before,) = network.sources(call.name) if len(call.sources) == 1 else ("",)
+        sources = network.sources(call.name)
+        before = sources[0] if len(sources) == 1 else ""
         if _is_private(network, before) and network.targets(before) == (call.name,):
             a, b = scale_and_shift(call, arrays)
             network = _replace(network, before, call.name, a, b)

@@ -11,10 +11,9 @@ from nrf_deploy.diagnostics.findings import TargetError, error
 from nrf_deploy.ir.network import Array, AvgPool, Connection, Conv, Flatten, Linear, Pads, Shape
 
 from .arrays import Arrays
-from .trace import Call
+from .frameworks.base import Call
 
 FIXES = {
-    "Lift": "the time loop is the chip's: use the module inside without Lift",
     "ConvTranspose2d": "use a convolution, or read the coordinates out on the host",
     "Softmax": "read the classes out on the host",
     "MaxPool2d": "use torch.nn.AvgPool2d or a convolution with a stride",
@@ -22,16 +21,12 @@ FIXES = {
     "LayerNorm": "use a BatchNorm, whose scale is fixed after training",
     "GroupNorm": "use a BatchNorm, whose scale is fixed after training",
     "InstanceNorm2d": "use a BatchNorm, whose scale is fixed after training",
-    "SNN": "it contains the time loop: use the cell of the same name",
 }
-RECURRENT = ("SNNRecurrent", "SNNRecurrentCell", "RNNBase", "RNNCellBase", "RecurrentSequential")
-RECURRENT_WHY = (
-    "it is recurrent (its output leads back to it), and recurrent modules cannot be exported yet"
-)
-RECURRENT_FIX = (
-    "no fix keeps the feedback connection: train a model without one, or provide the "
-    "network as a .nir file"
-)
+AXES = {"Conv1d": 2, "Conv2d": 3, "BatchNorm2d": 3, "AvgPool2d": 3}
+"""Axes of the input of a layer, without batch and time."""
+RECURRENT = ("RNNBase", "RNNCellBase")
+RECURRENT_WHY = "it has gates and values of its own, and no spiking neurons"
+RECURRENT_FIX = "feed back the spikes of a population through a Linear layer"
 ACTIVATION_FIX = "replace it by a spiking cell (LIFBoxCell); a ReLU may follow an LIBoxCell"
 
 
@@ -41,18 +36,31 @@ def is_layer(module: Any) -> bool:
 
 
 def connection(call: Call, arrays: Arrays) -> Connection:
+    """Return the connection of a layer of torch; refuse other layers."""
     base = _base(call.module)
     if base is None:
         what = f"{type(call.module).__name__} has no counterpart"
         if _recurrent(call.module):
             raise refused(call, what, RECURRENT_FIX, RECURRENT_WHY)
         raise refused(call, what, _fix(call.module))
+    return _made(base, call, arrays)
+
+
+def _made(base: Any, call: Call, arrays: Arrays) -> Connection:
+    """Return the connection; its input must have the axes that `base` takes, and no others."""
+    axes = AXES.get(base.__name__)
+    if axes is not None and len(call.input_shape) != axes:
+        raise refused(
+            call,
+            f"its input has the shape {call.input_shape} without batch; expected {axes} axes",
+            "give the input its axes outside of the module",
+        )
     return _makers()[base](call, arrays)
 
 
 def as_layer(call: Call, base: Any) -> Connection:
     """Return the connection of a framework's own layer that computes what `base` of torch does."""
-    return _makers()[base](call, Arrays())
+    return _made(base, call, call.arrays)
 
 
 def refused(call: Call, what: str, fix: str, why: str = "") -> TargetError:
@@ -122,7 +130,9 @@ def _fix(module: Any) -> str:
     if "torch.nn.modules.activation" in type(module).__module__:
         return FIXES.get(names[0], ACTIVATION_FIX)
     fixes = (FIXES[n] for n in names if n in FIXES)
-    return next(fixes, "use Conv1d, Conv2d, Linear, BatchNorm, AvgPool2d, Flatten or Norse's cells")
+    return next(
+        fixes, "use Conv1d, Conv2d, Linear, BatchNorm, AvgPool2d, Flatten or neurons of a framework"
+    )
 
 
 def _conv(call: Call, arrays: Arrays) -> Connection:

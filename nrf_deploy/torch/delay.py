@@ -13,7 +13,7 @@ import torch
 
 from nrf_deploy.ir.network import Delay as Node
 
-from .trace import Call
+from .frameworks.base import Call
 
 
 class Delay(torch.nn.Module):  # type: ignore[misc]

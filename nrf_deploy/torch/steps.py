@@ -1,31 +1,33 @@
 """Comparison of several steps of a module with the layers that were exported from it.
 
-torch.fx sees the first step only, where a state is None. So the module runs on, and in every
-step each of its layers must be called as in the first, take the output of the layers before it,
-and give the output of its counterpart for that input: of the float reference for connections (up
-to the order of float32 sums) and, spike by spike, for neurons. Finally the whole network runs in
-the reference on the same input. Each layer gets the module's input, so rounding does not grow.
+The module runs on an input that makes its neurons fire, and in every step each of its layers must
+be called as in the run that was followed, take the sum of the layers before it, and give the
+output of its counterpart for that input: of the float reference for connections (up to the order
+of float32 sums) and, spike by spike, for neurons. Finally the whole network runs in the reference
+on the same input. Each layer gets the module's input, so rounding does not grow.
 """
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from nrf_deploy.diagnostics.findings import Finding, InputError, error, warning
-from nrf_deploy.engines.reference import run
+from nrf_deploy.engines.reference import run as run_reference
 from nrf_deploy.engines.reference.nodes import runner
 from nrf_deploy.ir.delays import delay_steps
-from nrf_deploy.ir.network import Array, Delay, Network, Node, Output, Population
+from nrf_deploy.ir.network import Array, Delay, Input, Network, Output, Population, Shape
 from nrf_deploy.ir.recording import Recording
 
-from .follow import evaluation, first, first_line
-from .trace import INPUT, Call, Step
+from .fold import Place, Site
+from .frameworks import Piece
+from .graph import Graph
+from .layers import by_step
+from .runs import RECURRENT, Form, Run, run
+from .values import INPUT, Made, OverTime, Term
 
 STEPS = 10
 """Steps of a comparison, without those of the delays."""
@@ -38,196 +40,221 @@ SLACK = 1e-4
 """Tolerance, relative to the largest value of a layer: float32 sums in another order."""
 WHOLE = 1e-2
 """Tolerated share of the events of a run: a spike moved by rounding moves later ones."""
-RECURRENT = (
-    "export follows the first step, and a chip does the same in every step; recurrent connections "
-    "in torch cannot be exported"
-)
 
 
-@dataclass(frozen=True, eq=False)
-class Event:
-    """One call of a layer: its input and output, without the batch."""
+@dataclass(eq=False)
+class Module:
+    """A module, and how it is run: its input shape, a parameter for the type, and its form."""
 
     module: Any
-    name: str
-    taken: Array
-    given: Array
+    shape: Shape
+    like: Any
+    form: Form
+
+    def run(self, inputs: Array) -> Run:
+        import torch
+
+        frames = torch.from_numpy(inputs.astype(np.float32))
+        if self.like is not None:
+            frames = frames.to(self.like.device, self.like.dtype)
+        return run(self.module, frames, self.form)
+
+    def drawn(self, steps: int, scale: float, kind: str) -> Array:
+        """Return a reproducible input of sparse events or of noise, (steps, *shape)."""
+        rng = np.random.default_rng(SEED)
+        shape = (1 if self.form == "loop" else steps, *self.shape)
+        values = (rng.random(shape) < 0.3) if kind == "events" else rng.normal(size=shape)
+        return np.asarray(scale * values, np.float32)
 
 
-def compared(
-    module: Any, sample: Any, step: Step, nodes: Mapping[str, Node], network: Network
-) -> list[Finding]:
+def compared(module: Module, graph: Graph, network: Network) -> list[Finding]:
     """Raise an InputError if the module differs from the network in a step.
 
     Returns a warning for each spiking layer that no input made fire.
     """
-    import torch
-
-    late = sum(int(delay_steps(n, network.dt).max()) for n in nodes.values() if type(n) is Delay)
-    with evaluation(module), torch.no_grad(), _events(module) as seen:
-        inputs, silent = _loudest(module, sample, step, nodes, seen, STEPS + late)
-        outputs = _each_layer(module, inputs, step, nodes, network.dt, seen)
-    _whole(network, inputs, outputs)
+    late = sum(
+        int(delay_steps(n, network.dt).max()) for n in graph.network.of(Delay) if type(n) is Delay
+    )
+    inputs, seen, silent = _loudest(module, graph, STEPS + late)
+    sites = same_layers(graph, seen)
+    for place, site in sites.items():
+        if place in graph.pieces:
+            _each_call(graph, place, site, seen)
+    _sums(seen, inputs)
+    _whole(network, inputs, outputs(graph, seen, inputs), graph.folded.steps)
     return [_silent(name) for name in silent]
 
 
-# --- the module at work -----------------------------------------------------------
+def spiking(piece: Piece) -> bool:
+    return any(type(n) is Population and n.spikes and n.name == piece.last for n in piece.nodes)
 
 
-@contextmanager
-def _events(module: Any) -> Iterator[list[Event]]:
-    """Record every call of a layer in the list that is yielded."""
-    seen: list[Event] = []
-    hooks = []
-
-    def watched(name: str) -> Any:
-        def hook(layer: Any, taken: Any, output: Any) -> None:
-            seen.append(Event(layer, name, _array(taken), _array(output)))
-
-        return hook
-
-    for name, layer in module.named_modules():
-        if not any(True for _ in layer.children()):
-            hooks.append(layer.register_forward_hook(watched(name)))
-    try:
-        yield seen
-    finally:
-        for handle in hooks:
-            handle.remove()
+def same_layers(graph: Graph, seen: Run) -> dict[Place, Site]:
+    """Return the layers of another run; refuse it if they hang together differently."""
+    folded = graph.refold(seen)
+    for place, site in graph.folded.sites.items():
+        if place not in folded.sites or folded.sites[place].links != site.links:
+            raise InputError(_differs("with another input it takes other layers", site.name))
+    return folded.sites
 
 
-def _array(value: Any) -> Array:
-    head = first(value)
-    return np.array(head.detach().cpu().numpy()[0]) if hasattr(head, "detach") else np.zeros(0)
-
-
-def _run(module: Any, inputs: Sequence[Any], seen: list[Event]) -> Iterator[tuple[Array, Any]]:
-    """Yield (output, calls) of each step; the module's states are passed back unchanged."""
-    takes = len(inspect.signature(module.forward).parameters) - 1
-    state: Sequence[Any] = ()
-    for t, x in enumerate(inputs):
-        seen.clear()
-        try:
-            value = module(x.clone(), *state)
-        except Exception as e:  # the forward method can raise anything when it gets its state back
-            raise InputError(
-                _differs(
-                    f"step {t} fails: {first_line(e)}",
-                    why="it is called with what it returned beside its output in the step before",
-                    fix="give it the form forward(x, state=None) -> (y, state)",
-                )
-            ) from e
-        state = tuple(value[1 : 1 + takes]) if isinstance(value, tuple | list) else ()
-        yield _array(value), tuple(seen)
-
-
-def _loudest(
-    module: Any,
-    sample: Any,
-    step: Step,
-    nodes: Mapping[str, Node],
-    seen: list[Event],
-    steps: int,
-) -> tuple[list[Any], list[str]]:
-    """Return the first input on which all spiking layers fire, or most; and the other names."""
-    spiking = {
-        id(c.module): c.name
-        for c in step.calls
-        if type(n := nodes[c.name]) is Population and n.spikes
-    }
-    best: tuple[list[Any], list[str]] | None = None
+def _loudest(module: Module, graph: Graph, steps: int) -> tuple[Array, Run, list[str]]:
+    """Return the first input on which all spiking layers fire, or most; and the silent layers."""
+    names = {p: piece.last for p, piece in graph.pieces.items() if spiking(piece)}
+    best: tuple[Array, Run, list[str]] | None = None
     for scale in SCALES:
         for kind in ("events", "noise"):
-            inputs = _drawn(sample, steps, scale, kind)
-            quiet = dict(spiking)
-            for t, (_, events) in enumerate(_run(module, inputs, seen)):
-                for event in events:
-                    if t < steps - BEHIND and event.given.any():
-                        quiet.pop(id(event.module), None)
-            if best is None or len(quiet) < len(best[1]):
-                best = inputs, sorted(quiet.values())
+            inputs = module.drawn(steps, scale, kind)
+            seen = module.run(inputs)
+            sites = same_layers(graph, seen)
+            quiet = [name for p, name in names.items() if not _fires(sites[p], seen)]
+            if best is None or len(quiet) < len(best[2]):
+                best = inputs, seen, sorted(quiet)
             if not quiet:
                 return best
     assert best is not None
     return best
 
 
-def _drawn(sample: Any, steps: int, scale: float, kind: str) -> list[Any]:
-    import torch
-
-    rng = np.random.default_rng(SEED)
-    shape = (steps, *sample.shape)
-    drawn = (rng.random(shape) < 0.3) if kind == "events" else rng.normal(size=shape)
-    frames = torch.from_numpy((scale * drawn).astype(np.float32))
-    return list(frames.to(sample.device, sample.dtype))
+def _fires(site: Site, seen: Run) -> bool:
+    last = max(site.instants) + 1 - BEHIND
+    return any(
+        bool(np.any(seen.calls[number].given[at]))  # type: ignore[index]
+        for step, (number, at) in site.instants.items()
+        if step < last
+    )
 
 
 # --- layer by layer ----------------------------------------------------------------
 
 
-def _each_layer(
-    module: Any,
-    inputs: Sequence[Any],
-    step: Step,
-    nodes: Mapping[str, Node],
-    dt: float,
-    seen: list[Event],
-) -> list[Array]:
-    work = {name: runner(node, dt, "euler", False) for name, node in nodes.items()}
-    outputs, usual = [], None
-    for t, (output, events) in enumerate(_run(module, inputs, seen)):
-        names = [e.name for e in events]
-        usual = names if usual is None else usual
-        if names != usual:
-            raise InputError(_other_calls(t, usual, names))
-        calls = iter(events)
-        signals = {INPUT: _array(inputs[t])}
-        for call in step.calls:
-            taken = _sum(signals, call.sources)
-            event = _next(calls, call)
-            if event is not None and not _close(taken, event.taken):
-                raise InputError(
-                    _differs(
-                        f"in step {t} its input is not the output of the layers before it",
-                        layer=call.name,
-                    )
-                )
-            taken = taken if event is None else event.taken
-            signals[call.name] = theirs = _output(call, taken, event)
-            ours = work[call.name](taken[None].astype(np.float32))[0]
-            if not _agree(nodes[call.name], ours, theirs):
-                raise InputError(_other_value(t, call.name))
-        if not _close(_sum(signals, step.output), output):
-            raise InputError(_differs(f"in step {t} the output is not what its last layer gives"))
-        outputs.append(output)
-    return outputs
+def _each_call(graph: Graph, place: Place, site: Site, seen: Run) -> None:
+    """Run a layer in the reference on what the module's layer took, and compare what it gave."""
+    piece = graph.pieces[place]
+    ours = counterpart(piece, graph.network.dt)
+    exact = spiking(piece) and len(piece.nodes) == 1
+    wrong = total = 0
+    for step in sorted(site.instants):
+        number, at = site.instants[step]
+        call = seen.calls[number]
+        assert call.taken is not None
+        assert call.given is not None
+        theirs = np.maximum(call.given[at], 0) if place in graph.rectified else call.given[at]
+        mine = ours(call.taken[at].astype(np.float32))
+        if exact or not spiking(piece):
+            if not (np.array_equal(mine, theirs) if exact else _close(mine, theirs)):
+                raise InputError(_other_value(max(step, 0), site.name))
+        else:
+            wrong += int(np.count_nonzero(mine != theirs))
+            total += int(np.count_nonzero(theirs))
+            if wrong > WHOLE * max(total, 1 / WHOLE):
+                raise InputError(_other_value(max(step, 0), site.name))
 
 
-def _next(events: Iterator[Event], call: Call) -> Event | None:
-    """Return the event of this call; None for a function of torch, which has no event."""
-    ahead = (e for e in events if e.module is call.module)
-    return next(ahead, None) if call.in_model else None
+def counterpart(piece: Piece, dt: float) -> Any:
+    """Return the nodes of a layer as a function of one frame, with their state."""
+    if len(piece.nodes) == 1 and not piece.edges:
+        node = runner(piece.nodes[0], dt, "euler", False)
+        return lambda x: node(x[None])[0]
+    return _Small(piece, dt)
 
 
-def _output(call: Call, taken: Array, event: Event | None) -> Array:
-    import torch
+class _Small:
+    """The nodes of a layer as a network of their own, which runs again from the start each time."""
 
-    if event is None:
-        return _array(call.module(torch.from_numpy(taken)[None]))
-    return np.maximum(event.given, 0) if call.rectified else event.given
+    def __init__(self, piece: Piece, dt: float):
+        by_name = {n.name: n for n in piece.nodes}
+        entry, last = by_name[piece.first], by_name[piece.last]
+        self.network = Network(
+            (
+                Input(name="<in>", port_shape=entry.input_shape),
+                *piece.nodes,
+                Output(name="<out>", port_shape=last.shape),
+            ),
+            (("<in>", entry.name), *piece.edges, (last.name, "<out>")),
+            dt,
+            loop_start=piece.loop_start or "bias",
+        )
+        self.taken: list[Array] = []
+
+    def __call__(self, x: Array) -> Array:
+        self.taken.append(x)
+        recording = Recording.from_dense(np.stack(self.taken), self.network.dt)
+        trace = run_reference(self.network, recording, record=["<out>"])
+        return trace.outputs["<out>"].frame(len(self.taken) - 1)
 
 
-def _sum(signals: Mapping[str, Array], names: Sequence[str]) -> Array:
-    total = signals[names[0]]
-    for name in names[1:]:
-        total = total + signals[name]
+# --- sums and outputs ----------------------------------------------------------------
+
+
+def _value(seen: Run, inputs: Array, term: Term) -> Array:
+    if term.call == INPUT:
+        return np.asarray(inputs[min(term.at, len(inputs) - 1)])
+    output = seen.calls[term.call].given
+    assert output is not None
+    return np.asarray(output[term.at])
+
+
+def _sum(seen: Run, inputs: Array, terms: tuple[Term, ...], shape: Shape) -> Array:
+    total = np.zeros(shape, np.float32)
+    for term in terms:
+        total = total + _value(seen, inputs, term)
     return total
 
 
-def _agree(node: Node, ours: Array, theirs: Array) -> bool:
-    if type(node) is Population and node.spikes:
-        return np.array_equal(ours, theirs)
-    return _close(ours, theirs)
+def _sums(seen: Run, inputs: Array) -> None:
+    """Refuse a layer whose input is not the sum that was recorded."""
+    for call in seen.calls:
+        if call.module is None or call.taken is None:
+            continue
+        for at, terms in enumerate(call.inputs):
+            if not _close(_sum(seen, inputs, terms, call.input_shape), call.taken[at]):
+                raise InputError(_other_input(call))
+
+
+def outputs(graph: Graph, seen: Run, inputs: Array) -> dict[str, dict[int, Array]]:
+    """Return the module's outputs by name and step, before functions over all steps."""
+    wanted: dict[str, dict[int, Array]] = {}
+    last = graph.folded.steps - 1
+    for turn, returned in enumerate(seen.returned):
+        for name, value in returned.items():
+            signal: Any = value.signal if isinstance(value, OverTime) else value
+            node = graph.outputs[name]
+            shape = graph.network[node].shape
+            tensor = None
+            if not isinstance(value, OverTime):
+                tensor = by_step(seen.given[turn][name], signal.axes)
+            for at, terms in enumerate(signal.steps):
+                step = turn if seen.form == "steps" else at
+                step = last if seen.form != "steps" and len(signal.steps) == 1 else step
+                total = _sum(seen, inputs, terms, shape)
+                if tensor is not None and not _close(total, tensor[at]):
+                    what = f"in step {step} the output is not what its last layer gives"
+                    raise InputError(_differs(what))
+                wanted.setdefault(node, {})[step] = total
+    return wanted
+
+
+def _whole(
+    network: Network, inputs: Array, wanted: Mapping[str, Mapping[int, Array]], steps: int
+) -> None:
+    frames = np.repeat(inputs, steps, axis=0) if len(inputs) == 1 else inputs
+    recording = Recording.from_dense(frames, network.dt)
+    trace = run_reference(network, recording, record=list(wanted))
+    for name, by_number in wanted.items():
+        numbers = sorted(by_number)
+        theirs = np.stack([by_number[t] for t in numbers])
+        ours = trace.outputs[name].dense()[numbers]
+        largest = max(float(np.abs(a).max(initial=0)) for a in (ours, theirs))
+        wrong = np.abs(ours - theirs) > SLACK * largest + 1e-6
+        if wrong.sum() > WHOLE * np.count_nonzero(theirs):
+            t = numbers[int(np.argwhere(wrong)[0][0])]
+            raise InputError(
+                _differs(
+                    f"the graph gives another output than the module from step {t} on "
+                    f"({int(wrong.sum())} of {np.count_nonzero(theirs)} values)"
+                )
+            )
 
 
 def _close(ours: Array, theirs: Array) -> bool:
@@ -237,44 +264,21 @@ def _close(ours: Array, theirs: Array) -> bool:
     return bool(np.all(np.abs(ours - theirs) <= SLACK * largest + 1e-6))
 
 
-# --- the whole network ---------------------------------------------------------------
-
-
-def _whole(network: Network, inputs: Sequence[Any], outputs: Sequence[Array]) -> None:
-    recording = Recording.from_dense(np.stack([_array(x) for x in inputs]), network.dt)
-    (name,) = (n.name for n in network.of(Output))
-    ours = run(network, recording, record=[name]).outputs[name].dense()
-    wanted = np.stack(outputs)
-    largest = max(float(np.abs(a).max(initial=0)) for a in (ours, wanted))
-    wrong = np.abs(ours - wanted) > SLACK * largest + 1e-6
-    if wrong.sum() > WHOLE * np.count_nonzero(wanted):
-        t = int(np.argwhere(wrong)[0][0])
-        raise InputError(
-            _differs(
-                f"the graph gives another output than the module from step {t} on "
-                f"({int(wrong.sum())} of {np.count_nonzero(wanted)} values)"
-            )
-        )
-
-
 # --- findings ---------------------------------------------------------------------------
 
 
 def _differs(what: str, layer: str | None = None, why: str = RECURRENT, fix: str = "") -> Finding:
-    fix = fix or "do the same in every step, without feedback through a state"
+    fix = fix or "do the same in every step, for every input"
     return error("EXPORT-STEPS", what, layer=layer, why=why, fix=fix)
 
 
-def _other_calls(t: int, usual: Sequence[str], names: Sequence[str]) -> Finding:
-    more, less = (
-        [n for n in dict.fromkeys(a) if a.count(n) > b.count(n)]
-        for a, b in ((list(names), list(usual)), (list(usual), list(names)))
+def _other_input(call: Made) -> Finding:
+    return _differs(
+        f"its input is not the output of the layers before it ({call.where})",
+        layer=call.name,
+        why="a tensor was changed where the change cannot be followed",
+        fix="change signals only by functions of torch, and not in memory that they share",
     )
-    texts = [f"it also calls {', '.join(map(repr, more))}"] if more else []
-    texts += [f"it does not call {', '.join(map(repr, less))}"] if less else []
-    what = " and ".join(texts) or "it calls its layers in another order"
-    layer = next(iter(more + less), None)
-    return _differs(f"in step {t} {what}, unlike in the first step", layer=layer)
 
 
 def _other_value(t: int, layer: str) -> Finding:

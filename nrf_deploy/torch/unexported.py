@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from nrf_deploy.diagnostics.findings import Finding, error
 
-from .cells import is_cell
 from .connections import is_layer
-from .trace import Step
+from .delay import is_delay
+from .frameworks import framework_of
 
 SHOWN = 8
 
 
-def lost(module: Any, step: Step) -> Iterator[Finding]:
-    """Yield an error for parameters, buffers of layers, and cells that are not in the graph."""
-    from .delay import is_delay
-
-    called = [c.module for c in step.calls if c.module is not None]
+def lost(module: Any, called: Iterable[Any]) -> Iterator[Finding]:
+    """Yield an error for parameters, buffers of layers, and neurons that are not in the graph."""
+    called = [m for m in called if m is not None]
     exported = {id(t) for m in called for t in (*m.parameters(), *m.buffers(), *_numbers(m))}
+    exported |= {i for m in called for i in getattr(m, "nrf_from", ())}
     inside = {id(m) for whole in called for m in whole.modules()}
     names = [n for n, p in module.named_parameters() if id(p) not in exported]
     for name, layer in module.named_modules():
@@ -27,7 +26,7 @@ def lost(module: Any, step: Step) -> Iterator[Finding]:
             continue
         if is_layer(layer):
             names += [f"{name}.{n}" for n, b in layer.named_buffers() if id(b) not in exported]
-        elif is_cell(layer) or is_delay(layer):
+        elif _neurons(layer) or is_delay(layer):
             names.append(name)
     if names:
         more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
@@ -35,12 +34,22 @@ def lost(module: Any, step: Step) -> Iterator[Finding]:
             "EXPORT-LOST",
             f"{', '.join(names[:SHOWN])}{more} {'are' if names[1:] else 'is'} in no exported layer",
             layer=names[0].rpartition(".")[0] or None,
-            why="the output of the first step, where the state is None, does not depend on it; a "
-            "connection that works from the second step on (recurrence) cannot be exported",
-            fix="train without this connection, or delete the attribute if no output needs it",
+            why="the output depends on it in no step that was followed",
+            fix="delete the attribute before the export, if no output needs it",
         )
+
+
+def _neurons(module: Any) -> bool:
+    """Return True for a layer of a framework that keeps a state or has parameters."""
+    framework = framework_of(module)
+    if framework is None or not framework.leaf(module):
+        return False
+    return "dropout" not in type(module).__name__.lower()
 
 
 def _numbers(cell: Any) -> Iterator[Any]:
     """Yield a cell's time constants and voltages; they may be parameters of another module."""
-    yield from getattr(cell, "p", ()) if is_cell(cell) else ()
+    parameters = getattr(cell, "p", ())
+    if isinstance(parameters, tuple):
+        for value in parameters:
+            yield from value if isinstance(value, tuple) else (value,)

@@ -146,14 +146,16 @@ class Counting(NoWeightsBack):
 
 
 class TwoOutputs(NoWeightsBack):
-    """A module whose second output is not a state."""
+    """A module with two outputs beside its state."""
 
     def __init__(self, cell: Any) -> None:
         super().__init__(cell)
         self.p = nn.Linear(WIDTH, 2)
+        del self.li
 
-    def forward(self, x: Any) -> Any:
-        return self.o(x), self.p(x)
+    def forward(self, x: Any, st: Any = None) -> Any:
+        z, st = self.l(self.i(x), st)
+        return (self.o(z), self.p(z)), st
 
 
 class InnerOutput(NoWeightsBack):

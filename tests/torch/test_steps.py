@@ -10,7 +10,7 @@ import pytest
 
 from nrf_deploy.cli.main import main
 from nrf_deploy.diagnostics.findings import InputError, NrfError, TargetError
-from nrf_deploy.ir.network import Population
+from nrf_deploy.ir.network import Output, Population
 from nrf_deploy.neurons import Leaky
 from nrf_deploy.torch import from_torch, load
 from tests.builders.cli_calls import refusal as said_of
@@ -33,49 +33,56 @@ def refusal(name: str, dt: float | None = None) -> NrfError:
     return refused.value
 
 
-@pytest.mark.parametrize(
-    "name", ["feed_back", "feed_back_potential", "feed_back_lifcell", "feed_back_dict"]
-)
-def test_a_connection_that_works_from_the_second_step_on_is_refused(name: str) -> None:
-    """It vanished, and the export ended with exit 0."""
-    (found,) = refusal(name).findings
-    assert (found.code, found.layer) == ("EXPORT-LOST", "r")
-    assert "r.weight, r.bias are in no exported layer" in found.what
+@pytest.mark.parametrize("name", ["feed_back", "feed_back_lifcell", "feed_back_dict", "shared"])
+def test_spikes_fed_back_are_exported_in_any_form(name: str) -> None:
+    """They vanished, and the export ended with exit 0."""
+    network, _ = exported(name)
+    (edge,) = network.back_edges
+    assert edge == ("i_2" if name == "shared" else "r", "l")
+    assert network.loop_start == "zero"
 
 
-@pytest.mark.parametrize("name", ["feed_back", "feed_back_dict"])
-def test_nothing_is_written_then(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_potential_fed_back_is_refused() -> None:
+    (found,) = refusal("feed_back_potential").findings
+    assert (found.code, found.layer) == ("EXPORT-FEEDBACK", "li")
+
+
+def test_nothing_is_written_where_the_export_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(Path(modules.__file__).parent)
     output = tmp_path / "m.nir"
-    assert main(["export", f"norse_modules:{name}", "-o", str(output)]) == 4
-    assert "EXPORT-LOST" in said_of(capsys)
+    assert main(["export", "norse_modules:feed_back_potential", "-o", str(output)]) == 4
+    assert "EXPORT-FEEDBACK" in said_of(capsys)
     assert not output.exists()
 
 
 @pytest.mark.parametrize(
-    ("name", "layer", "said"),
+    ("name", "code", "layer", "said"),
     [
-        ("no_weights_back", "l", "its input is not the output"),
-        ("shared", "i", "in step 1 it also calls 'i'"),
-        ("halved", "li", "in step 1 it gives another output"),
-        ("forgetful", "li", "in step 1 it gives another output"),
-        ("without_state", "1", "in step 1 it gives another output"),
-        ("counting", "li", "in step 3 its input is not the output"),
+        ("no_weights_back", "EXPORT-FUNCTION", "mul", "i = i - 0.5 * z"),
+        ("halved", "EXPORT-STATE", "li", "its state was changed by 'div'"),
+        ("forgetful", "EXPORT-STEPS", "l", "it gives another output"),
+        ("without_state", "EXPORT-STEPS", "1", "in step 1 it gives another output"),
+        ("counting", "EXPORT-ADD", "add", "o = o + 0.01"),
     ],
 )
 def test_a_later_step_that_does_something_else_is_refused_by_its_layer(
-    name: str, layer: str, said: str
+    name: str, code: str, layer: str, said: str
 ) -> None:
     (found,) = refusal(name).findings
-    assert (found.code, found.layer) == ("EXPORT-STEPS", layer)
+    assert (found.code, found.layer) == (code, layer)
     assert said in found.what
 
 
-@pytest.mark.parametrize(("name", "dt"), [("two_outputs", 1.0), ("inner_output", None)])
-def test_a_second_output_is_refused(name: str, dt: float | None) -> None:
-    assert [f.code for f in refusal(name, dt).findings] == ["EXPORT-OUTPUTS"]
+def test_an_output_in_place_of_a_state_is_refused() -> None:
+    assert [f.code for f in refusal("inner_output").findings] == ["EXPORT-OUTPUTS"]
+
+
+def test_several_outputs_are_exported() -> None:
+    network, _ = exported("two_outputs")
+    assert [n.name for n in network.of(Output)] == ["output_0", "output_1"]
+    assert [network.sources(f"output_{n}") for n in (0, 1)] == [("o",), ("p",)]
 
 
 def test_parameters_of_no_exported_layer_are_refused() -> None:

@@ -1,0 +1,349 @@
+"""The calls of a run folded into one step: the layers, and the edges between them.
+
+Each call belongs to a step. A neuron's n-th call is its step n; a layer without a state belongs to
+the latest step of its inputs, wherever the module calls it, so that a layer on the way back counts
+for the step whose spikes it takes. An input is then a sum of layers of the same step or of an
+earlier one, and this sum must be the same in every step. In the first steps, terms of a step before
+the first may be missing, or be what a layer gives for zeros: these are the two starts of a loop.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from nrf_deploy.diagnostics.findings import Finding, TargetError, error, warning
+
+from .called import Names, alive, key
+from .runs import RECURRENT, Run
+from .values import INPUT, Made, OverTime, Term
+
+STATIC = -2
+"""The step of what does not change from step to step."""
+BEFORE = -1
+"""The step of a layer that is given zeros in place of the spikes before the first step."""
+
+Place = tuple[Hashable, int]
+"""A layer in a step: what is called, and which of its calls in a step."""
+Link = tuple[Place, int]
+"""A source, and the steps that it lies back."""
+SOURCE: Place = ("input", 0)
+
+
+@dataclass(eq=False)
+class Site:
+    """A layer of the folded graph.
+
+    Attributes:
+        name: Its name, unique in the graph.
+        first: Its first call.
+        links: The sum that it takes.
+        instants: Its calls as (number of the call, step in the call), by step.
+    """
+
+    name: str
+    first: Made
+    links: tuple[Link, ...]
+    instants: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+
+@dataclass(eq=False)
+class Folded:
+    """The layers of one step.
+
+    Attributes:
+        sites: The layers by place, in the order of their calls.
+        outputs: The sum of each output, by name.
+        over_time: The function over all steps of an output, by name.
+        start: The starts that the module has: "bias", "zero", both or none, by the place that
+            leads back.
+        unused: Warnings about calls that no output needs.
+        steps: The number of steps.
+    """
+
+    sites: dict[Place, Site]
+    outputs: dict[str, tuple[Place, ...]]
+    over_time: dict[str, str]
+    start: dict[Place, str]
+    unused: list[Finding]
+    steps: int
+
+
+@dataclass(frozen=True)
+class Instant:
+    """One step of one call."""
+
+    place: Place
+    step: int
+    number: int
+    at: int
+    terms: tuple[Term, ...]
+
+
+def fold(run: Run, stateful: Callable[[Made], bool], passes: Callable[[Made], bool]) -> Folded:
+    """Return the layers of one step of a run; raises where two steps differ."""
+    return _Folder(run, stateful, passes).fold()
+
+
+class _Folder:
+    def __init__(self, run: Run, stateful: Callable[[Made], bool], passes: Callable[[Made], bool]):
+        self.run, self.stateful, self.passes = run, stateful, passes
+        self.places: dict[Term, Instant] = {}
+        self.alive = alive(run)
+
+    def fold(self) -> Folded:
+        self._place_all()
+        steps = 1 + max((i.step for i in self._living()), default=0)
+        by_place = self._by_place()
+        sites = self._sites(by_place)
+        early: dict[Place, set[str]] = defaultdict(set)
+        for place, site in sites.items():
+            self._same(site, by_place[place], steps, early)
+        outputs, over_time = self._outputs()
+        return Folded(sites, outputs, over_time, _starts(early), self._unused(), steps)
+
+    # --- steps of calls -----------------------------------------------------------------
+
+    def _place_all(self) -> None:
+        """Give each call its step, and its number among the calls of a layer in that step.
+
+        In a loop on one input, a layer that takes this input and spikes of the step before makes
+        one step in each call, as a neuron does: it is found when it first takes both.
+        """
+        counted = {key(c) for c in self.run.calls if self.stateful(c)}
+        while True:
+            self.places.clear()
+            mixed = self._placed(counted)
+            if mixed <= counted:
+                break
+            counted |= mixed
+        if self.run.form == "steps":
+            self._called_once()
+
+    def _placed(self, counted: set[Hashable]) -> set[Hashable]:
+        """Place all calls; return the layers that take constants and signals that move."""
+        seen: Counter[Hashable] = Counter()
+        used: Counter[tuple[Hashable, int]] = Counter()
+        still: dict[Hashable, Place] = {}
+        mixed: set[Hashable] = set()
+        for number, call in enumerate(self.run.calls):
+            what = key(call)
+            for at, terms in enumerate(call.inputs):
+                resolved = tuple(t for term in terms for t in self._resolved(term))
+                step = self._latest(resolved)
+                if step >= 0 and any(self._step(t) == STATIC for t in resolved):
+                    mixed.add(what)
+                if what in counted:
+                    step = seen[what]
+                    seen[what] += 1
+                place = (what, used[what, step])
+                if step == STATIC:
+                    place = still.setdefault((what, tuple(map(self._source, resolved))), place)
+                used[what, step] += place == (what, used[what, step])
+                self.places[Term(number, at)] = Instant(place, step, number, at, resolved)
+        return mixed
+
+    def _called_once(self) -> None:
+        """Refuse a neuron that is called several times in a step."""
+        turns = Counter(
+            (key(c), c.turn) for n, c in enumerate(self.run.calls) if self._neuron(n, c)
+        )
+        often = {what: n for (what, _), n in turns.items() if n > 1}
+        faults = []
+        for call in {key(c): c for c in reversed(self.run.calls)}.values():
+            if (n := often.get(key(call))) is not None:
+                faults.append(
+                    error(
+                        "EXPORT-STATE-SHARED",
+                        f"it is called {n} times in a step",
+                        layer=call.name,
+                        why="it has one state and steps once",
+                        fix="use a module of its own for each place",
+                    )
+                )
+        if faults:
+            raise TargetError(faults)
+
+    def _neuron(self, number: int, call: Made) -> bool:
+        return number in self.alive and self.stateful(call)
+
+    def _resolved(self, term: Term) -> Iterator[Term]:
+        """Yield a term, or what a layer passes on unchanged in its place."""
+        if term.call != INPUT and self.passes(call := self.run.calls[term.call]):
+            for inner in call.inputs[term.at]:
+                yield from self._resolved(inner)
+        else:
+            yield term
+
+    def _latest(self, terms: Sequence[Term]) -> int:
+        steps = [self._step(t) for t in terms]
+        moving = [s for s in steps if s >= 0]
+        if moving:
+            return max(moving)
+        return STATIC if STATIC in steps else BEFORE
+
+    def _step(self, term: Term) -> int:
+        if term.call == INPUT:
+            return STATIC if self.run.form == "loop" else term.at
+        return self.places[term].step
+
+    def _source(self, term: Term) -> Place:
+        return SOURCE if term.call == INPUT else self.places[term].place
+
+    def _living(self) -> Iterator[Instant]:
+        return (i for i in self.places.values() if i.number in self.alive)
+
+    # --- the same sum in every step ---------------------------------------------------
+
+    def _by_place(self) -> dict[Place, dict[int, Instant]]:
+        by_place: dict[Place, dict[int, Instant]] = defaultdict(dict)
+        for instant in self.places.values():
+            if instant.step != BEFORE and instant.number in self.alive:
+                by_place[instant.place].setdefault(instant.step, instant)
+        return by_place
+
+    def _sites(self, by_place: Mapping[Place, Mapping[int, Instant]]) -> dict[Place, Site]:
+        """Return the layers, with the sum that they take in the second step, or else the first."""
+        names = Names()
+        order = sorted(by_place, key=lambda p: min((i.number, i.at) for i in by_place[p].values()))
+        sites = {}
+        for place in order:
+            instants = by_place[place]
+            usual = instants.get(1) or instants[min(instants)]
+            call = self.run.calls[usual.number]
+            links = tuple(self._links(usual))
+            numbers = {step: (i.number, i.at) for step, i in instants.items()}
+            sites[place] = Site(names.name(call), call, links, numbers)
+        return sites
+
+    def _links(self, instant: Instant) -> Iterator[Link]:
+        """Yield the terms of an input as sources and how many steps they lie back."""
+        for term in instant.terms:
+            step = self._step(term)
+            if step == BEFORE:
+                yield self._source(term), BEFORE
+            else:
+                yield self._source(term), 0 if step == STATIC else instant.step - step
+
+    def _same(
+        self,
+        site: Site,
+        instants: Mapping[int, Instant],
+        steps: int,
+        early: dict[Place, set[str]],
+    ) -> None:
+        """Refuse a layer whose input is another sum in another step; note how loops start."""
+        if STATIC in instants:
+            if len(instants) > 1:
+                raise TargetError(self._differs(site, max(instants), "it takes a constant once"))
+            return
+        back = max((lag for _, lag in site.links), default=0)
+        if any(lag < 0 for _, lag in site.links):
+            raise TargetError(self._differs(site, 1, "it is not called once in every step"))
+        for step in range(steps):
+            instant = instants.get(step)
+            if instant is None:
+                if step < steps - 1 - max(back, 1) or step == 0:
+                    raise TargetError(self._differs(site, step, "it is not called"))
+                continue
+            links = list(self._links(instant))
+            for source, lag in site.links:
+                if (source, lag) in links:
+                    links.remove((source, lag))
+                elif lag > step:
+                    zeros = next((s for s, b in links if b == BEFORE and s[0] == source[0]), None)
+                    early[source].add("zero" if zeros is None else "bias")
+                    if zeros is not None:
+                        links.remove((zeros, BEFORE))
+                else:
+                    raise TargetError(self._differs(site, step, self._lacks(source, lag)))
+            if links:
+                raise TargetError(self._differs(site, step, self._adds(*links[0])))
+
+    def _lacks(self, source: Place, lag: int) -> str:
+        return f"it does not take {self._name(source)}{_ago(lag)}, as in other steps"
+
+    def _adds(self, source: Place, lag: int) -> str:
+        return f"it also takes {self._name(source)}{_ago(lag)}, unlike in other steps"
+
+    def _name(self, place: Place) -> str:
+        if place == SOURCE:
+            return "the input"
+        call = next(c for c in self.run.calls if key(c) == place[0])
+        return repr(call.name)
+
+    def _differs(self, site: Site, step: int, what: str) -> Finding:
+        number, _ = site.instants.get(step, next(iter(site.instants.values())))
+        where = self.run.calls[number].where
+        return error(
+            "EXPORT-STEPS",
+            f"in step {step} {what}" + (f" ({where})" if where else ""),
+            layer=site.name,
+            why=RECURRENT,
+            fix="do the same in every step; a signal of the step before may lead back",
+        )
+
+    # --- outputs ------------------------------------------------------------------------
+
+    def _outputs(self) -> tuple[dict[str, tuple[Place, ...]], dict[str, str]]:
+        """Return the sum of each output, the same in every step."""
+        outputs: dict[str, tuple[Place, ...]] = {}
+        over_time: dict[str, str] = {}
+        last = max((i.step for i in self._living()), default=0)
+        for turn, returned in enumerate(self.run.returned):
+            for name, value in returned.items():
+                signal: Any = value
+                if isinstance(value, OverTime):
+                    over_time[name], signal = value.function, value.signal
+                if len(signal.steps) > 1:
+                    steps = list(range(len(signal.steps)))
+                else:
+                    steps = [turn if self.run.form == "steps" else last]
+                    if self.run.form != "steps" and last > 0 and name not in over_time:
+                        over_time[name] = "last step"
+                for step, terms in zip(steps, signal.steps, strict=True):
+                    self._output(name, step, terms, outputs)
+        return outputs, over_time
+
+    def _output(
+        self, name: str, step: int, terms: tuple[Term, ...], outputs: dict[str, tuple[Place, ...]]
+    ) -> None:
+        resolved = [t for term in terms for t in self._resolved(term)]
+        back = [t for t in resolved if self._step(t) not in (step, STATIC)]
+        sources = tuple(map(self._source, resolved))
+        if outputs.setdefault(name, sources) != sources or back:
+            what = "is that of another step" if back else "is another sum of layers"
+            raise TargetError(
+                error(
+                    "EXPORT-STEPS",
+                    f"in step {step} the output {name!r} {what}",
+                    why=RECURRENT,
+                    fix="return in every step the output of that step",
+                )
+            )
+
+    def _unused(self) -> list[Finding]:
+        """Return a warning for each layer and function on which no output depends."""
+        known = {key(self.run.calls[n]) for n in self.alive}
+        dead = {}
+        names = Names()
+        for call in self.run.calls:
+            if key(call) not in known and key(call) not in dead:
+                dead[key(call)] = names.name(call)
+        return [
+            warning("EXPORT-UNUSED", "the output does not depend on it; it is left out", layer=n)
+            for n in dead.values()
+        ]
+
+
+def _starts(early: Mapping[Place, set[str]]) -> dict[Place, str]:
+    """Return how each loop starts; a start that differs from step to step counts as both."""
+    return {place: "/".join(sorted(kinds)) for place, kinds in early.items()}
+
+
+def _ago(lag: int) -> str:
+    if lag == BEFORE:
+        return " for zeros"
+    return "" if lag == 0 else " of the step before" if lag == 1 else f" of {lag} steps before"
