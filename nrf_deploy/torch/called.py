@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import builtins
 import keyword
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from itertools import count
 from typing import Any
 
 from .runs import Run
 from .values import INPUT, Made, OverTime, Signal, Term
-
-
-def key(call: Made) -> Hashable:
-    """Return what was called."""
-    return call.key if call.key is not None else id(call.module)
 
 
 def alive(run: Run) -> set[int]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from nrf_deploy.diagnostics.findings import Finding, TargetError, error, warning
 
-from .called import Names, alive, key
+from .called import Names, alive
 from .runs import RECURRENT, Run
 from .values import INPUT, Made, OverTime, Term
 
@@ -112,7 +112,7 @@ class _Folder:
         In a loop on one input, a layer that takes this input and spikes of the step before makes
         one step in each call, as a neuron does: it is found when it first takes both.
         """
-        counted = {key(c) for c in self.run.calls if self.stateful(c)}
+        counted = {c.identity for c in self.run.calls if self.stateful(c)}
         while True:
             self.places.clear()
             mixed = self._placed(counted)
@@ -129,7 +129,7 @@ class _Folder:
         still: dict[Hashable, Place] = {}
         mixed: set[Hashable] = set()
         for number, call in enumerate(self.run.calls):
-            what = key(call)
+            what = call.identity
             for at, terms in enumerate(call.inputs):
                 resolved = tuple(t for term in terms for t in self._resolved(term))
                 step = self._latest(resolved)
@@ -148,12 +148,12 @@ class _Folder:
     def _called_once(self) -> None:
         """Refuse a neuron that is called several times in a step."""
         turns = Counter(
-            (key(c), c.turn) for n, c in enumerate(self.run.calls) if self._neuron(n, c)
+            (c.identity, c.turn) for n, c in enumerate(self.run.calls) if self._neuron(n, c)
         )
         often = {what: n for (what, _), n in turns.items() if n > 1}
         faults = []
-        for call in {key(c): c for c in reversed(self.run.calls)}.values():
-            if (n := often.get(key(call))) is not None:
+        for call in {c.identity: c for c in reversed(self.run.calls)}.values():
+            if (n := often.get(call.identity)) is not None:
                 faults.append(
                     error(
                         "EXPORT-STATE-SHARED",
@@ -271,7 +271,7 @@ class _Folder:
     def _name(self, place: Place) -> str:
         if place == SOURCE:
             return "the input"
-        call = next(c for c in self.run.calls if key(c) == place[0])
+        call = next(c for c in self.run.calls if c.identity == place[0])
         return repr(call.name)
 
     def _differs(self, site: Site, step: int, what: str) -> Finding:
@@ -326,12 +326,12 @@ class _Folder:
 
     def _unused(self) -> list[Finding]:
         """Return a warning for each layer and function on which no output depends."""
-        known = {key(self.run.calls[n]) for n in self.alive}
+        known = {self.run.calls[n].identity for n in self.alive}
         dead = {}
         names = Names()
         for call in self.run.calls:
-            if key(call) not in known and key(call) not in dead:
-                dead[key(call)] = names.name(call)
+            if call.identity not in known and call.identity not in dead:
+                dead[call.identity] = names.name(call)
         return [
             warning("EXPORT-UNUSED", "the output does not depend on it; it is left out", layer=n)
             for n in dead.values()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -94,6 +94,8 @@ def layer_called(recorder: Recorder, name: str, before: Before, output: Any) -> 
             call.taken = by_step(before.copy, axes)
         call.given = by_step(result, after)
         call.shown = _shown(module, output, result, after)
+    if type(module).__name__ == "ReLU":
+        call.key = ("relu", id(module), *behind(recorder, steps))
     number = recorder.add(call)
     recorder.last[id(module)] = number
     if result is before.tensor:
@@ -102,6 +104,12 @@ def layer_called(recorder: Recorder, name: str, before: Before, output: Any) -> 
         if other is not result:
             recorder.put(other, State(number))
     recorder.put(result, Signal(after, tuple((Term(number, t),) for t in range(len(steps)))))
+
+
+def behind(recorder: Recorder, steps: tuple[Terms, ...]) -> tuple[Hashable, ...]:
+    """Return the layers before a ReLU: it may become a part of neurons, and is one for each."""
+    calls = [recorder.calls[t.call] for t in steps[0] if t.call >= 0]
+    return tuple(c.identity for c in calls)
 
 
 def _as_signal(before: Before, faults: list[Finding]) -> tuple[tuple[str, ...], tuple[Terms, ...]]:

@@ -25,7 +25,7 @@ from .functions import (
     no_function,
     not_added,
 )
-from .layers import by_step, features, summed, tensors
+from .layers import behind, by_step, features, summed, tensors
 from .movements import MOVES, flattened_axes, joined, moved, stacked
 from .stand_ins import stand_in
 from .user_code import user_line
@@ -290,6 +290,8 @@ class Operation:
         record.input_shape = features(signal.axes, tuple(tensor.shape))
         record.shape = features(after, tuple(result.shape))
         record.key = key or getattr(layer, "nrf_key", None)
+        if self.name == "relu":
+            record.key = ("relu", *behind(self.recorder, signal.steps))
         if self.recorder.keep:
             record.taken, record.given = by_step(tensor, signal.axes), by_step(result, after)
         number = self.recorder.add(record)

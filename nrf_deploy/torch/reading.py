@@ -12,7 +12,7 @@ from nrf_deploy.diagnostics.findings import Finding, NrfError, TargetError, erro
 from nrf_deploy.ir.network import Delay, Population, gives_values
 
 from .arrays import Arrays
-from .called import Names, alive, key, terms
+from .called import Names, alive, terms
 from .connections import connection, is_layer
 from .delay import delay, is_delay
 from .fold import Folded, Place
@@ -29,8 +29,8 @@ class Reader:
         self.run, self.arrays = run, Arrays()
         living = alive(run)
         self.living = [(n, c) for n, c in enumerate(run.calls) if n in living]
-        self.layers = {key(c): c for _, c in reversed(self.living)}
-        self.layers = {key(c): self.layers[key(c)] for _, c in self.living}
+        self.layers = {c.identity: c for _, c in reversed(self.living)}
+        self.layers = {c.identity: self.layers[c.identity] for _, c in self.living}
         names = Names()
         self.names = {what: names.name(c) for what, c in self.layers.items()}
         self.dt, self.time_faults, self.timed, self.said = self._time_step(option)
@@ -54,8 +54,8 @@ class Reader:
     def _alone_before(self, what: Hashable) -> Hashable | None:
         """Return the neurons whose value goes into this ReLU only; None for another input."""
         calls = self.run.calls
-        inputs = [step for _, c in self.living if key(c) == what for step in c.inputs]
-        before = {key(calls[step[0].call]) for step in inputs if len(step) == 1}
+        inputs = [step for _, c in self.living if c.identity == what for step in c.inputs]
+        before = {calls[step[0].call].identity for step in inputs if len(step) == 1}
         if not all(len(step) == 1 and step[0].call != INPUT for step in inputs) or len(before) != 1:
             return None
         uses = Counter(t for _, c in self.living for step in c.inputs for t in step)
@@ -89,19 +89,19 @@ class Reader:
         return piece
 
     def stateful(self, call: Made) -> bool:
-        piece = self.pieces.get(key(call))
+        piece = self.pieces.get(call.identity)
         return piece is not None and _keeps_state(piece)
 
     def passes(self, call: Made) -> bool:
-        piece = self.pieces.get(key(call))
+        piece = self.pieces.get(call.identity)
         return piece is not None and not piece.nodes
 
     def faults(self) -> Iterator[Finding]:
         """Yield every reason why a layer cannot be exported, in the order of the calls."""
         seen: set[Any] = set()
         for _, call in self.living:
-            name = self.names[key(call)]
-            for fault in (*call.faults, *self.broken.get(key(call), ())):
+            name = self.names[call.identity]
+            for fault in (*call.faults, *self.broken.get(call.identity, ())):
                 named = replace(fault, layer=fault.layer or name)
                 if (named.code, named.layer) not in seen:
                     seen.add((named.code, named.layer))

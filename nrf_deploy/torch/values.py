@@ -8,7 +8,7 @@ of a layer.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -150,3 +150,8 @@ class Made:
 
     def terms(self) -> Iterator[Term]:
         return (term for step in self.inputs for term in step)
+
+    @property
+    def identity(self) -> Hashable:
+        """Identity of the callee: calls of equal identity compute the same."""
+        return id(self.module) if self.key is None else self.key
