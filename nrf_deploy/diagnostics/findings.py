@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -98,6 +99,22 @@ def _of_layers(alike: list[Finding]) -> Finding:
     return dataclasses.replace(first, what=f"layers {names}: {first.what}", layer=None)
 
 
+OPTION = re.compile(r"(?<![\w-])--([a-z]+(?:-[a-z]+)*)(?: (?=[-+.\d]|\w+\|))?")
+ARGUMENTS = {"from": "start", "as": "form"}
+"""Options whose argument in Python has another name."""
+
+
+def _in_python(text: str) -> str:
+    """Return a text with `--per-step` as `per_step=`, but for the commands in it."""
+
+    def argument(option: re.Match[str]) -> str:
+        name = option[1].replace("-", "_")
+        return f"{ARGUMENTS.get(name, name)}="
+
+    lines = text.splitlines()
+    return "\n".join(x if "nrf-deploy " in x else OPTION.sub(argument, x) for x in lines)
+
+
 class NrfError(Exception):
     """A refusal with every finding of the stage that refused.
 
@@ -113,7 +130,11 @@ class NrfError(Exception):
         super().__init__("\n".join(f.text() for f in self.findings))
 
     def __str__(self) -> str:
-        return "\n".join(f.text() for f in self.findings)
+        """Return the findings as text, with options by their names in Python.
+
+        The command line prints the findings themselves.
+        """
+        return "\n".join(_in_python(f.text()) for f in self.findings)
 
     def __reduce__(self) -> tuple[type[Self], tuple[tuple[Finding, ...]]]:
         """Return the parts from which another process builds this error again."""

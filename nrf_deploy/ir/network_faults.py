@@ -45,10 +45,24 @@ LARGEST = 1 << 31
 LONGEST_DELAY = 1 << 16
 
 
-def faults(network: Network) -> Iterator[str]:
-    """Yield every fault in words; the edges are checked only if every node is sound."""
+def type_faults(network: Network) -> list[str]:
+    """Return the fields of a network and its nodes that hold values of another type."""
     texts = [*misfits(network, "the network")]
     texts = texts or [f for node in network.nodes for f in misfits(node, f"node {_name(node)}")]
+    if texts:
+        return texts
+    return [
+        f"node {_name(node)}: {fault}"
+        for node in network.nodes
+        if type(node) is Population
+        for part in node.every_part()
+        for fault in misfits(part, type(part).__name__)
+    ]
+
+
+def faults(network: Network) -> Iterator[str]:
+    """Yield every fault in words; the edges are checked only if every node is sound."""
+    texts = type_faults(network)
     texts = texts or [*_nodes(network)]
     yield from texts or _graph(network)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nrf_deploy.cli.main import main
-from nrf_deploy.diagnostics.findings import error, info, merged, warning
+from nrf_deploy.diagnostics.findings import InputError, error, info, merged, warning
 from nrf_deploy.io import nir
 from tests.verification.test_engine_table import network
 
@@ -87,3 +87,19 @@ def test_a_long_name_of_a_layer_is_whole_in_every_table(
         assert main(words) == 0
         told = capsys.readouterr().out
         assert name in told.splitlines(), words[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "in_python"),
+    [
+        ("give --dt in seconds", "give dt= in seconds"),
+        ("give --bin 0.001", "give bin=0.001"),
+        ("give --per-step one|many, or --from", "give per_step=one|many, or start="),
+        ("nrf-deploy compile m.nir --target CHIP", "nrf-deploy compile m.nir --target CHIP"),
+        ("a layer 'x--dt' or --- is left", "a layer 'x--dt' or --- is left"),
+    ],
+)
+def test_an_error_in_python_names_arguments_in_place_of_options(text: str, in_python: str) -> None:
+    refusal = InputError(error("CODE", "what", fix=text))
+    assert str(refusal) == f"error[CODE] what\n    fix: {in_python}"
+    assert refusal.findings[0].fix == text

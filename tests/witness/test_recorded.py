@@ -141,5 +141,5 @@ def test_a_file_that_is_not_an_archive_is_refused(tmp_path: Path) -> None:
 def test_a_second_input_is_refused(tmp_path: Path) -> None:
     witness = witness_of(NETWORK)
     path = saved(tmp_path, **arrays_of(witness))
-    with pytest.raises(InputError, match="leave --input out"):
+    with pytest.raises(InputError, match="leave input= out"):
         read_recorded(path, NETWORK, witness.input)

@@ -93,8 +93,7 @@ def _missing(graph: RawGraph, dialect: Dialect | None) -> Finding:
         "NIR-DT-MISSING",
         f"the file{who} has no time step{_some_tau(list(graph.nodes.values()))}",
         why="NIR describes neurons in continuous time; any dt would be a guess",
-        fix="give --dt in the unit of the file's time constants (1 if it counts in steps; dt= in "
-        f"Python){more}",
+        fix="give --dt in the unit of the file's time constants (1 if it counts in steps)" + more,
     )
 
 

@@ -183,7 +183,6 @@ def _unstated(
     keys = [key for key, of in missing.items() if of]
     lacking = [n for n in nodes if any(n in of for of in missing.values())]
     options = " and ".join(f"--{key} {'|'.join(RULE_WORDS[key])}" for key in keys)
-    python = ", ".join(f"{key}=" for key in keys)
     readings = "; ".join(f"{d.name}: {d.means}" for d in DIALECTS.values())
     guess = likely(graph)
     if guess is None:
@@ -197,7 +196,7 @@ def _unstated(
         f"the file does not state how its neurons {' and '.join(VERBS[key] for key in keys)}"
         f"{_where(nodes, lacking)}",
         why=f"{origin}. The producers mean different neurons by the same file: {readings}",
-        fix=f"give {first}, or {options} (in Python producer=, or {python})",
+        fix=f"give {first}, or {options}",
     )
 
 
@@ -208,8 +207,7 @@ def _as_nir(dialect: Dialect, mark: Mark, severity: Callable[..., Finding]) -> F
         f"the membranes are read by NIR's printed equations, and the file is {mark.certainty} from "
         f"{dialect.framework}: {mark.what}",
         why=f"the neurons of {dialect.framework} compute other equations",
-        fix=f"give --producer {dialect.name} if {dialect.framework} wrote it, or --producer nir "
-        "(producer= in Python)",
+        fix=f"give --producer {dialect.name} if {dialect.framework} wrote it, or --producer nir",
     )
 
 

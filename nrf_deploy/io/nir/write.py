@@ -24,6 +24,7 @@ import h5py
 import numpy as np
 
 from nrf_deploy.diagnostics.findings import Finding, UsageError, error, refuse, warning
+from nrf_deploy.ir import network_faults
 from nrf_deploy.ir.capabilities import kind_name, neurons_name
 from nrf_deploy.ir.network import (
     DATA,
@@ -44,6 +45,7 @@ from nrf_deploy.ir.network import (
     Shape,
     Threshold,
 )
+from nrf_deploy.ir.network_faults import type_faults
 from nrf_deploy.ir.witness import Witness
 
 from ..files import write_atomically
@@ -98,9 +100,16 @@ def foreign(network: Network) -> Iterator[Finding]:
 
 def checked(network: Network, witness: Witness | None = None) -> bytes:
     """Return the bytes of the .nir file; refuse a network that `read` would refuse."""
+    refuse(_faults(type_faults(network)), UsageError)
     data = encode(network, witness)
     read(io.BytesIO(data))
+    refuse(_faults(network_faults.faults(network)), UsageError)
     return data
+
+
+def _faults(faults: Iterable[str]) -> Iterator[Finding]:
+    for fault in faults:
+        yield error("NETWORK-FAULT", fault, fix="build the network as nrf_deploy.read would")
 
 
 def encode(network: Network, witness: Witness | None = None) -> bytes:

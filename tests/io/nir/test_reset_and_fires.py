@@ -87,7 +87,6 @@ def test_a_file_that_states_neither_is_refused(foreign: str) -> None:
     assert (finding.severity, finding.code, finding.layer) == ("error", NOTICE, None)
     assert finding.what.endswith(SENTENCE)
     assert "--reset value|subtract|late|none|doubled and --fires above|at" in finding.fix
-    assert "in Python producer=, or reset=, fires=" in finding.fix
     for name, dialect in DIALECTS.items():
         assert f"{name}: {dialect.means}" in finding.why
 

@@ -236,6 +236,16 @@ def test_what_we_would_refuse_to_read_is_not_written(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("field", ["reset", "fires", "per_step"])
+def test_a_rule_that_no_file_can_hold_is_not_written(tmp_path: Path, field: str) -> None:
+    """A reset of None was left out of the file, and read back as a reset to a value."""
+    node = lif(3).with_(**{field: None})
+    with pytest.raises(UsageError, match="NETWORK-FAULT") as refused:
+        write(line(node), tmp_path / "m.nir")
+    assert f"{field} of Spikes is None" in str(refused.value)
+    assert not (tmp_path / "m.nir").exists()
+
+
 def test_a_folder_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as e:
         write(line(lif(2)), tmp_path / "no" / "a.nir")
