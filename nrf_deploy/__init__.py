@@ -77,6 +77,8 @@ if TYPE_CHECKING:  # typing takes longer to import than a Ctrl-C to press
     from .verification.limits import parse_limits as parse_limits
     from .verification.report.page import report_html as report_html
     from .verification.report.report import Report as Report
+    from .verification.trained import TrainedReport as TrainedReport
+    from .verification.trained import verify_trained as verify_trained
     from .verification.verify import verify as verify
     from .witness.reading import read as read
 
@@ -108,6 +110,7 @@ _HOME = {
     "Rules": "compiler.quantize.rules",
     "TargetError": "diagnostics.findings",
     "Trace": "ir.recording",
+    "TrainedReport": "verification.trained",
     "UsageError": "diagnostics.findings",
     "Verdict": "compiler.driver",
     "align": "bundle.run_bundle",
@@ -143,6 +146,7 @@ _HOME = {
     "targets": "api.installed",
     "unit": "bundle.pipeline",
     "verify": "verification.verify",
+    "verify_trained": "verification.trained",
     "write_image": "bundle.flash",
     "write_recording": "bundle.inputs",
 }

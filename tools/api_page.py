@@ -50,8 +50,8 @@ GROUPS = {
     "Recordings": ["read_recording", "write_recording"],
     "Run": ["run", "align", "latency", "unit", "engines_of"],
     "Verify": [
-        "verify", "compare_engines", "bisect", "covariance", "report_html", "junit",
-        "run_conformance",
+        "verify", "verify_trained", "compare_engines", "bisect", "covariance", "report_html",
+        "junit", "run_conformance",
     ],
     "Boards": ["flash", "image", "write_image"],
     "Files and installation": ["inspect", "targets", "sdk", "bench", "demo"],

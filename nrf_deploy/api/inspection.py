@@ -32,17 +32,21 @@ from nrf_deploy.ir.network import Array, Network, Node, Population
 from nrf_deploy.ir.recording import Recording
 from nrf_deploy.ir.trained import trained_json
 from nrf_deploy.witness.origin import trained_of, witnesses_of
+from nrf_deploy.witness.reading import File
 from nrf_deploy.witness.reading import look as look_at
 
 
 class FileOptions(Options, RuleOptions, total=False):
     """Options for reading a recording, and for reading a .nir file."""
 
-    witness: str | Path | None
-
 
 def look(
-    path: str, *, dt: float | None = None, cores: bool = False, **every: Unpack[FileOptions]
+    path: str,
+    *,
+    dt: float | None = None,
+    witness: File | None = None,
+    cores: bool = False,
+    **every: Unpack[FileOptions],
 ) -> tuple[str, dict[str, Any], str, tuple[Finding, ...]]:
     """Return the kind of a file, its facts, its text, and the findings of the reader.
 
@@ -57,14 +61,14 @@ def look(
         raise UsageError(error("INSPECT-CORES", what, fix="leave --cores out, or compile first"))
     if kind == "graph":
         demand_used(arguments, Options.__annotations__, f"{path} is a NIR graph, not a recording")
-        model = look_at(path, dt, every.get("witness"), **rule)
+        model = look_at(path, dt, witness, **rule)
         data, text = network_json(model.network), network_text(model.network)
         if witnesses_of(model):
             trained = trained_of(model)
             data["trained"] = trained_json(trained)
             text += "\n\n" + wrap(f"trained = read: {trained.text}", then="    ")
         return "network", data, text, model.findings
-    statements = {**rule, "witness": every.get("witness")}
+    statements = {**rule, "witness": witness}
     if stated := [name for name, value in statements.items() if is_given(value)]:
         what = f"{path} is not a NIR graph: {' and '.join(stated)} state how one is read"
         fix = "leave them out; a bundle shows what it was compiled with"
@@ -268,6 +272,7 @@ def inspect(
     file: str | Path,
     *,
     dt: float | None = None,
+    witness: File | None = None,
     cores: bool = False,
     **options: Unpack[FileOptions],
 ) -> Inspection:
@@ -277,9 +282,11 @@ def inspect(
         file: The path of a .nir file, a bundle or a recording.
         dt: Of a .nir file: the time step, in the unit of its time constants. Default: as the
             file states; it may state none.
+        witness: Of a .nir file: the path of a recording from its framework, as in `read`.
+            Default: none.
         cores: Of a bundle: list what each core holds, in place of each layer. Default: False.
         options: Of a recording: how it is read, as in `read_recording`. Default: all events
-            of the file. Of a .nir file: witness, producer, reset, fires and so on, as in
+            of the file. Of a .nir file: producer, reset, fires and so on, as in
             `read`. Default: as it states; where it states nothing, NIR's printed equations are
             shown, with a warning.
 
@@ -295,5 +302,5 @@ def inspect(
     if dt is not None:
         demand_number("dt", dt, "a number")
     demand_options("inspect", options, FileOptions.__annotations__)
-    kind, data, text, findings = look(str(file), dt=dt, cores=cores, **options)
+    kind, data, text, findings = look(str(file), dt=dt, witness=witness, cores=cores, **options)
     return Inspection(kind, data, findings, text)

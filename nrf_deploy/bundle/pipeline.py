@@ -30,7 +30,7 @@ from nrf_deploy.ir.network import Array, Network, Population, gives_values
 from nrf_deploy.ir.program import OUTPUT, spread
 from nrf_deploy.ir.recording import Recording
 from nrf_deploy.witness.origin import trained_of
-from nrf_deploy.witness.reading import as_model
+from nrf_deploy.witness.reading import File, as_model
 
 from .bundle import Bundle
 from .inputs import as_bundle, as_recording, as_scheme
@@ -44,6 +44,7 @@ def check(
     allow: Collection[str] = (),
     *,
     dt: float | None = None,
+    witness: File | None = None,
     progress: Progress = quiet,
     **options: Unpack[RuleOptions],
 ) -> Verdict:
@@ -63,6 +64,8 @@ def check(
             (`targets` lists those of each chip). Default: none.
         dt: Of a path: the time step, in the unit of the file's time constants, where the
             file has none. Default: the file's own.
+        witness: The path of a recording from the training framework, as in `read`; the model
+            must give the same. Default: none beside that of the model.
         progress: Called as progress(done, of) while the layers are fitted. Default: silent.
         options: Of a path: producer, reset, fires and so on, as in `read`. Default: as the
             file states.
@@ -75,7 +78,7 @@ def check(
             type (a TypeError).
         InputError: A model or a recording that cannot be read or used.
     """
-    network = as_model(model, dt=dt, **options)
+    network = as_model(model, dt=dt, witness=witness, **options)
     recording = None if calibrate is None else as_recording(calibrate)
     rules, allowed = as_scheme(scheme), names("allow", allow)
     findings = network.findings
@@ -90,6 +93,7 @@ def compile(
     allow: Collection[str] = (),
     *,
     dt: float | None = None,
+    witness: File | None = None,
     progress: Progress = quiet,
     **options: Unpack[RuleOptions],
 ) -> Bundle:
@@ -107,6 +111,8 @@ def compile(
             (`targets` lists those of each chip). Default: none.
         dt: Of a path: the time step, in the unit of the file's time constants, where the
             file has none. Default: the file's own.
+        witness: The path of a recording from the training framework, as in `read`; the model
+            must give the same. Default: none beside that of the model.
         progress: Called as progress(done, of) while the layers are fitted. Default: silent.
         options: Of a path: producer, reset, fires and so on, as in `read`. Default: as the
             file states.
@@ -121,7 +127,7 @@ def compile(
             type (a TypeError).
         InputError: A model or a recording that cannot be read or used.
     """
-    network = as_model(model, dt=dt, **options)
+    network = as_model(model, dt=dt, witness=witness, **options)
     verdict = check(network, target, calibrate, scheme, allow, progress=progress)
     return bundled(network, target, verdict)
 

@@ -22,7 +22,7 @@ from .common import demand_outputs, demand_steps, recording, say_at_once
 from .main import emit
 
 ALL = "all"
-ONE_PAIR = ("layer", "behind", "exact", "bisect", "junit", "attribute", "covariance")
+ONE_PAIR = ("layer", "behind", "exact", "bisect", "junit", "attribute", "covariance", "witness")
 """Options for a comparison of two engines."""
 
 

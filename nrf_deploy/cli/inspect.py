@@ -34,8 +34,10 @@ def add_arguments(inspect: Parser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    how = {**rule_options(args), **recording_options(args), "witness": args.witness}
-    content = inspected(args.file, dt=args.dt, cores=args.cores, **cast(FileOptions, how))
+    how = {**rule_options(args), **recording_options(args)}
+    content = inspected(
+        args.file, dt=args.dt, witness=args.witness, cores=args.cores, **cast(FileOptions, how)
+    )
     if args.json:
         emit(args, {"ok": True, "kind": content.kind, **content.data}, content.findings)
     else:

@@ -14,9 +14,11 @@ from typing import Any, BinaryIO
 
 from nrf_deploy.bundle.bundle import Bundle, save
 from nrf_deploy.bundle.inputs import as_bundle, slower
-from nrf_deploy.diagnostics.findings import UsageError, error, info
+from nrf_deploy.diagnostics.findings import Finding, UsageError, error, info, refuse
 from nrf_deploy.diagnostics.option_types import fraction
 from nrf_deploy.diagnostics.text import Progress
+from nrf_deploy.diagnostics.unused_options import idle
+from nrf_deploy.io.file_types import kind_of
 from nrf_deploy.io.files import reading, write_text
 from nrf_deploy.io.recordings import write
 from nrf_deploy.io.recordings.model_fit import without_steps
@@ -32,7 +34,8 @@ from nrf_deploy.verification.verify import verify as verify_bundle
 from . import engines
 from .common import demand_outputs, demand_steps, recording, recording_options, running, say_at_once
 from .main import emit
-from .shared_options import add_decay, add_reading
+from .shared_options import add_decay, add_dt, add_reading, add_rule, add_witness
+from .trained import OF_MODELS, trained
 from .usage import Parser
 
 NOT_SAID = "--report"
@@ -92,14 +95,15 @@ def add_arguments(verify: Parser) -> None:
         "nrf-deploy verify model.nrfb --input steps.npz --limits L.toml --junit verify.xml",
         "nrf-deploy verify model.nrfb --input steps.npz --labels places.csv",
         "nrf-deploy verify loihi2.nrfb speck2b.nrfb --input events.npz --bin 1e-3",
+        "nrf-deploy verify model.nir --against trained.npz --producer snntorch",
     )
     verify.add_argument(
         "bundle",
         nargs="+",
         help="a .nrfb file; for several (one model on several chips) every engine is shown in one "
-        "table",
+        "table; or a .nir file, to compare the model with its training framework",
     )
-    verify.add_argument("--input", required=True, metavar="REC", help="the recording")
+    verify.add_argument("--input", metavar="REC", help="the recording")
     verify.add_argument(
         "--engine",
         default="emulator",
@@ -110,7 +114,8 @@ def add_arguments(verify: Parser) -> None:
         default="reference",
         metavar="E",
         help="the engine to trust, or a recording of one layer from silicon (.npz; states "
-        "beside it in .states.npz)",
+        "beside it in .states.npz); of a .nir file: what its framework gave (.npz; "
+        "docs/from-your-framework.md)",
     )
     verify.add_argument("--layer", help="the layer that such a recording is of")
     verify.add_argument(
@@ -165,10 +170,16 @@ def add_arguments(verify: Parser) -> None:
         help="also write the report to this file: as one page (.html), or for programs (.json)",
     )
     add_decay(verify)
+    add_witness(verify)
+    add_dt(verify)
+    add_rule(verify)
     add_reading(verify)
 
 
 def run(args: argparse.Namespace) -> int:
+    if len(args.bundle) == 1 and kind_of(args.bundle[0]) == "graph":
+        return trained(args)
+    refuse(_of_a_model(args), UsageError)
     if engines.is_requested(args):
         return engines.engines(args)
     (args.bundle,) = args.bundle
@@ -194,6 +205,7 @@ def run(args: argparse.Namespace) -> int:
             layer=args.layer,
             behind=args.behind,
             labels=labels,
+            witness=args.witness,
             progress=progress,
         )
     measured = _covariance(args, bundle, stimulus) if args.covariance else None
@@ -216,6 +228,14 @@ def run(args: argparse.Namespace) -> int:
         if wrote:
             print("\n" + "\n".join(f"wrote {path}" for path in wrote))
     return report.exit_code
+
+
+def _of_a_model(args: argparse.Namespace) -> Iterator[Finding]:
+    if not args.input:
+        what = "the following arguments are required: --input"
+        yield error("USAGE", what, fix="see nrf-deploy verify --help")
+    why = "a bundle was compiled with its own; it is how a .nir file is read"
+    yield from idle(vars(args), OF_MODELS, why)
 
 
 def _outputs(args: argparse.Namespace) -> Iterator[tuple[str, str]]:

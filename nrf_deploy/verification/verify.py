@@ -21,10 +21,12 @@ from nrf_deploy.diagnostics.findings import Finding, UsageError, info, refuse
 from nrf_deploy.diagnostics.progress import Progress, quiet
 from nrf_deploy.engines.reference.neurons import Decay
 from nrf_deploy.io.labels import Labels
-from nrf_deploy.io.model import rule_findings
+from nrf_deploy.io.model import Model, rule_findings
 from nrf_deploy.io.recordings.model_fit import other_steps, without_steps
 from nrf_deploy.ir.network import Array, Population, gives_values
 from nrf_deploy.ir.recording import Recording, Trace
+from nrf_deploy.witness.origin import trained_of
+from nrf_deploy.witness.reading import replayed
 
 from .activity import activity
 from .advice import Advice, attributing, reason, ways
@@ -57,6 +59,7 @@ def verify(
     behind: int = 0,
     attribute: bool = False,
     decay: Decay = "euler",
+    witness: str | Path | None = None,
     context: Mapping[str, Any] | None = None,
     progress: Progress = quiet,
 ) -> Report:
@@ -84,6 +87,8 @@ def verify(
         attribute: Divide each layer's error against the reference among its causes.
             Default: False.
         decay: How the reference steps: "euler" or "exact", as in `run`. Default: "euler".
+        witness: The path of a recording from the training framework (.npz), which the float
+            model must give: it makes the first link of the chain exact. Default: none.
         context: Plain data for the report, such as the names of files. Default: none.
         progress: Called as progress(done, of) with steps of each run. Default: silent.
 
@@ -97,6 +102,9 @@ def verify(
         MissingError: The SDK of an engine is missing or fails.
     """
     bundle, recording = as_bundle(bundle), as_recording(input)
+    if witness is not None:
+        model = Model(bundle.network, bundle.findings, bundle.source_sha256)
+        bundle = replace(bundle, trained=trained_of(replayed(model, witness)))
     engine, against = engine_name("engine", engine), engine_name("against", against)
     refuse(
         (*pair_faults(engine, against, attribute), *decay_faults(decay, (engine, against))),

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -31,7 +31,7 @@ from nrf_deploy.ir.network import (
     exact,
 )
 from nrf_deploy.ir.recording import Recording
-from nrf_deploy.ir.trained import Trained
+from nrf_deploy.ir.trained import UNKNOWN, Trained
 from nrf_deploy.ir.witness import Witness
 from nrf_deploy.ir.witness_faults import sends_spikes
 
@@ -48,64 +48,101 @@ LARGEST = 2.0**17
 
 
 @dataclass(frozen=True)
+class Layer:
+    """The replay of one layer in isolation.
+
+    Attributes:
+        name: The layer.
+        neurons: Its neurons.
+        events: What the framework gave in the replayed steps: spikes, or values that are not 0.
+        near: Spikes that differ within rounding of the threshold.
+        first: The first place that differs; None where it is equal.
+    """
+
+    name: str
+    neurons: int
+    events: int
+    near: int
+    first: Place | None
+
+
+@dataclass(frozen=True)
 class Replay:
-    """The result of a replay: the first link, or the first place that differs."""
+    """The result of a replay.
+
+    Attributes:
+        trained: The first link; unknown if a place differs.
+        first: The first place that differs, by layer.
+        sample: The recording that `first` is in.
+        layers: Every observed layer, in the network's order.
+    """
 
     trained: Trained
     first: Place | None = None
     sample: int = 0
-    """The recording that `first` is in."""
-    spikes: dict[str, tuple[int, int, int]] | None = None
-    """By layer: the neurons, the events of the framework, and the places within rounding."""
+    layers: tuple[Layer, ...] = ()
 
 
-def replay(network: Network, witnesses: Sequence[Witness], sha256: str = "") -> Replay:
+def replay(
+    network: Network, witnesses: Sequence[Witness], sha256: str = "", work: int | None = None
+) -> Replay:
     """Compare a network with the outputs that its framework gave.
 
     Args:
         network: the network as it was read
         witnesses: one recording or several, each from the first state
         sha256: the hash of the witnesses, for the result
+        work: the most multiplications; None for `WORK`
     """
-    left = WORK // cost(network)
-    offered = sum(w.input.steps for w in witnesses)
-    layers = tuple(dict.fromkeys(name for w in witnesses for name in w.outputs))
-    done = near = whole = 0
+    left = (WORK if work is None else work) // cost(network)
+    names = [n for n in network.order if any(n in w.outputs for w in witnesses)]
+    layers = {n: Layer(n, math.prod(network[n].shape), 0, 0, None) for n in names}
+    done = whole = sample = 0
     places: list[Place] = []
-    counts = {name: (math.prod(network[name].shape), 0, 0) for name in layers}
     for number, witness in enumerate(witnesses):
         steps = int(min(witness.input.steps, max(left, 1 if number == 0 else 0)))
         if not steps:
             break
         steppers = layer_by_layer(network, witness, steps)
-        if first := _first(network, steppers):
-            return Replay(Trained(producer=witness.producer), first, number)
         done, left = done + steps, left - steps
-        beside = sum(s.near_count for s in steppers.values())
-        near += beside
         places += [p for s in steppers.values() for p in s.near]
-        whole += _whole(network, witness, steps) if beside else 0
         for name, s in steppers.items():
-            size, events, few = counts[name]
-            events += witness.outputs[name].until(steps).events
-            counts[name] = (size, events, few + s.near_count)
+            events = witness.outputs[name].until(steps).events
+            layers[name] = _more(layers[name], events, s)
+        if any(x.first for x in layers.values()):
+            sample = number
+            break
+        if any(s.near_count for s in steppers.values()):
+            whole += _whole(network, witness, steps)
     named = witnesses[0]
     trained = Trained(
         state="exact",
         producer=named.producer,
         version=named.version,
         steps=done,
-        offered=offered,
+        offered=sum(w.input.steps for w in witnesses),
         samples=len(witnesses),
-        layers=layers,
-        missing=tuple(n.name for n in network.of(Population) if n.name not in layers),
-        near=near,
+        layers=tuple(names),
+        missing=tuple(n.name for n in network.of(Population) if n.name not in names),
+        near=sum(x.near for x in layers.values()),
         places=tuple(p.words for p in places[:PLACES]),
         whole=whole,
         undecided=tuple(dict.fromkeys(u for w in witnesses for u in w.undecided)),
         sha256=sha256,
     )
-    return Replay(trained, spikes=counts)
+    every = tuple(layers.values())
+    first = next((x.first for x in every if x.first), None)
+    return Replay(trained if first is None else UNKNOWN, first, sample, every)
+
+
+def _more(layer: Layer, events: int, stepper: Stepper) -> Layer:
+    """Return a layer after another recording."""
+    return replace(
+        layer,
+        events=layer.events + events,
+        near=layer.near + stepper.near_count,
+        first=stepper.first,
+    )
 
 
 def layer_by_layer(network: Network, witness: Witness, steps: int) -> dict[str, Stepper]:
@@ -139,14 +176,6 @@ def frames(recording: Recording, span: slice) -> Array:
     out = np.zeros((span.stop - span.start, recording.size), np.float64)
     out[recording.step[part] - span.start, recording.index[part]] = recording.value[part]
     return out.reshape(-1, *recording.shape)
-
-
-def _first(network: Network, steppers: dict[str, Stepper]) -> Place | None:
-    """Return the first place that differs, by layer: each layer has its own input."""
-    for name in network.order:
-        if name in steppers and (place := steppers[name].first):
-            return place
-    return None
 
 
 def _whole(network: Network, witness: Witness, steps: int) -> int:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
-from nrf_deploy.diagnostics.findings import Finding
+from nrf_deploy.diagnostics.findings import Finding, error
 from nrf_deploy.diagnostics.text import printable
 from nrf_deploy.io.model import rule_findings
 
+from ..trained import TrainedReport
 from .report import Report
 
 
@@ -42,6 +43,30 @@ def junit(report: Report) -> str:
     remarks = [_text(f) for f in rule_findings(report.findings)]
     if remarks := [*remarks, *(printable(link.sentence) for link in report.chain)]:
         ElementTree.SubElement(suite, "system-out").text = "\n".join(remarks)
+    ElementTree.indent(suite)
+    return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def junit_trained(report: TrainedReport) -> str:
+    """Return the comparison of a model with its framework as JUnit XML, one test a layer."""
+    bad = [layer for layer in report.layers if layer.first is not None]
+    suite = ElementTree.Element(
+        "testsuite",
+        name="nrf-deploy verify",
+        tests=str(len(report.layers)),
+        failures=str(len(bad)),
+        errors="0",
+        skipped="0",
+    )
+    properties = ElementTree.SubElement(suite, "properties")
+    ElementTree.SubElement(
+        properties, "property", name="trained = read", value=printable(report.trained.text)
+    )
+    for layer in report.layers:
+        findings = [f for f in report.findings if f.severity == "error" and f.layer == layer.name]
+        if layer.first is not None and not findings:
+            findings = [error("WITNESS-DIFFERS", layer.first.what, layer=layer.name)]
+        _case(suite, "model against framework", layer.name, findings)
     ElementTree.indent(suite)
     return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
 
