@@ -8,14 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from nrf_deploy.compiler import checks
-from nrf_deploy.compiler.quantize.neuron import Neuron
 from nrf_deploy.compiler.quantize.scheme import PopulationScheme
 from nrf_deploy.diagnostics.findings import Finding, error, warning
 from nrf_deploy.ir.network import Array, AvgPool, Network, Population, SumPool, exact
 
 from ..chip import PREFIX, STATE_LIMIT, STATE_SHIFT
 from .firing import least_to_fire, nearest
-from .subtracting import mirrored_as
+from .subtracting import exactly_taken, mirrored_as
 from .task import Task
 
 COARSE_WEIGHTS, COARSE_THRESHOLD = 0.1, 0.01  # relative errors, above which a warning is due
@@ -43,7 +42,12 @@ def losses(name: str, task: Task, gain: Array, scheme: PopulationScheme) -> Iter
             float(scale.min()) / 2**STATE_SHIFT,
             fix="make weights and thresholds of this layer more alike in size",
         )
-    yield from _coarse_threshold(name, form, scale)
+    if form.threshold is not None:
+        units = scale / 2**STATE_SHIFT
+        exact = np.broadcast_to(form.threshold * units, form.threshold.shape)
+        yield from _coarse(name, "a threshold of", exact, exact)
+        amount = exactly_taken(task.group[name], task.params[name], units)
+        yield from _coarse(name, "a reset that subtracts", amount, exact)
     yield from checks.biases_lost(
         PREFIX,
         name,
@@ -60,21 +64,19 @@ def losses(name: str, task: Task, gain: Array, scheme: PopulationScheme) -> Iter
     )
 
 
-def _coarse_threshold(name: str, form: Neuron, scale: Array) -> Iterator[Finding]:
-    if form.threshold is None:
-        return
-    exact = np.broadcast_to(form.threshold * scale / 2**STATE_SHIFT, form.threshold.shape)
-    counts = exact >= 0.5  # what rounds to 0 is another finding
+def _coarse(name: str, noun: str, exact: Array, threshold: Array) -> Iterator[Finding]:
+    """Warn of thresholds, or of what resets subtract, that are off by much of a threshold."""
+    counts = threshold >= 0.5  # what rounds to 0 is another finding
     if not counts.any():
         return
-    off = np.abs(nearest(exact) - exact)[counts] / exact[counts]
+    off = np.abs(nearest(exact) - exact)[counts] / threshold[counts]
     if (worst := float(off.max())) > COARSE_THRESHOLD:
         at = exact[counts][off.argmax()]
         yield warning(
             "LOIHI-THRESHOLD-COARSE",
-            f"a threshold of {at:.4g} integer units becomes {nearest(at)}: {worst:.1%} off",
+            f"{noun} {at:.4g} integer units becomes {nearest(at)}: {worst:.1%} off",
             layer=name,
-            why="thresholds are whole multiples of a weight unit",
+            why="it is a whole multiple of a weight unit",
             fix="let weights be smaller against the threshold, or give the layer more bits or a "
             "larger gain (--scheme)",
         )

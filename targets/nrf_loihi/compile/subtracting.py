@@ -64,7 +64,12 @@ def kept(params: Mapping[str, Array | int]) -> Array:
 
 
 def taken(node: Population, params: Mapping[str, Array | int], scale: Array) -> Array:
-    """Return what a spike takes off in the step behind it, in weight units (the c above).
+    """Return what a spike takes off in the step behind it (the c above), in whole weight units."""
+    return np.asarray(np.rint(exactly_taken(node, params, scale)).astype(np.int64))
+
+
+def exactly_taken(node: Population, params: Mapping[str, Array | int], scale: Array) -> Array:
+    """Return what a spike takes off in the step behind it, in weight units and not rounded.
 
     Args:
         node: The population.
@@ -73,11 +78,9 @@ def taken(node: Population, params: Mapping[str, Array | int], scale: Array) -> 
     """
     rule = node.rule
     if not mirrors(node) or type(rule) is not Spikes or rule.reset not in SUBTRACTS:
-        return np.zeros(node.shape, np.int64)
+        return np.zeros(node.shape)
     amount = amount_of(node) * scale
-    if rule.reset == "subtract":
-        amount = amount * (kept(params) / WHOLE)
-    return np.asarray(np.rint(amount).astype(np.int64))
+    return np.asarray(amount * (kept(params) / WHOLE) if rule.reset == "subtract" else amount)
 
 
 def threshold_and_bias(node: Population, wanted: Array) -> tuple[Array, Array]:

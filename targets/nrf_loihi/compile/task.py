@@ -29,7 +29,7 @@ from .analogue import Reaches
 from .constant_input import MOST, ConstantInput
 from .firing import nearest, rounded
 from .neuron import mantissa_and_exponent
-from .subtracting import amount_of, mirrors, taken, threshold_and_bias
+from .subtracting import amount_of, exactly_taken, mirrors, taken, threshold_and_bias
 from .weight_sensitivity import moments
 
 
@@ -225,14 +225,19 @@ class Task:
         return total + self.rounding(gain)
 
     def rounding(self, gain: Array) -> Array:
-        """Return relative squared errors of thresholds."""
+        """Return relative squared errors of thresholds, and of what resets subtract."""
         total = np.zeros(self.channels or 1)
         for name, form in self.forms.items():
             if form.threshold is None:
                 continue
-            exact = self.neurons(gain, name) / form.drive * form.threshold
-            off = np.square((nearest(exact) - exact) / np.maximum(exact, 1e-12))
-            total += self.a_channel(off.reshape(len(off), -1).mean(axis=1))
+            scale = self.neurons(gain, name) / form.drive
+            exact = scale * form.threshold
+            whole = [exact]
+            if mirrors(self.group[name]):
+                whole.append(exactly_taken(self.group[name], self.params[name], scale))
+            for units in whole:
+                off = np.square((nearest(units) - units) / np.maximum(exact, 1e-12))
+                total += self.a_channel(off.reshape(len(off), -1).mean(axis=1))
         return total
 
     def a_channel(self, x: Array) -> Array:

@@ -55,17 +55,23 @@ def noise(seed: int = 0, steps: int = 200) -> Recording:
 # --- a reset by subtraction -------------------------------------------------
 
 
-def test_a_reset_by_subtraction_behind_a_filter_is_refused_and_the_choice_is_named() -> None:
-    model, ones = network(), np.ones(3)
+@pytest.mark.parametrize("reset", ["subtract", "late"])
+def test_a_reset_by_subtraction_behind_a_filter_is_refused_and_the_choice_is_named(
+    reset: str,
+) -> None:
+    model, ones = network(reset=reset), np.ones(3)
     filtered = CurrentLeaky(
         tau_syn=ones * 2 * DT, tau_mem=ones * 4 * DT, r=ones * 4, v_leak=0 * ones, w_in=ones * 2
     )
     nodes = (replace(n, membrane=filtered) if type(n) is Population else n for n in model.nodes)
+    model = replace(model, nodes=tuple(nodes))
     with pytest.raises(TargetError) as refusal:
-        pipeline.compile(replace(model, nodes=tuple(nodes)), "loihi2", noise())
+        pipeline.compile(model, "loihi2", noise())
     (found,) = [f for f in refusal.value.findings if f.severity == "error"]
     assert found.code == "LOIHI-RESET-SUBTRACT"
     assert f"--allow {SUBTRACT}" in found.fix
+    bundle = pipeline.compile(model, "loihi2", noise(), allow=[SUBTRACT])
+    assert [f.layer for f in bundle.findings if f.code == "CHOICE-COST"] == ["n"]
 
 
 @pytest.mark.parametrize("chip", ["loihi1", "loihi2"])

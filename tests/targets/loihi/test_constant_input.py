@@ -17,6 +17,7 @@ from nrf_deploy.engines.reference import run as run_reference
 from nrf_deploy.ir.network import CubaLIF, Edge, Input, Linear, Network, Node, Output, Population
 from nrf_deploy.ir.program import Dense
 from nrf_deploy.ir.recording import Recording
+from nrf_deploy.neurons import Reset
 from nrf_loihi.arithmetic.rules import LoihiArithmetic
 from nrf_loihi.compile.constant_input import MOST, arriving_always, parts
 from nrf_loihi.lava import engine
@@ -207,3 +208,15 @@ def test_the_recurrent_braille_readers_with_biases_run_on_lava_as_compiled(share
             assert wanted > 200
             assert abs(got - wanted) < 0.02 * wanted
     demand_lavas_states(cases)
+
+
+@pytest.mark.parametrize("reset", ["subtract", "late"])
+def test_the_braille_readers_that_subtract_are_refused_by_name(shared: Path, reset: Reset) -> None:
+    path = shared / "conformance/nir/braille_subtract.nir"
+    verdict = pipeline.check(path, "loihi2", dt=1e-4, reset=reset, fires="above")
+    errors = [f for f in verdict.findings if f.severity == "error"]
+    assert [(f.code, f.layer) for f in errors] == [
+        ("LOIHI-RESET-SUBTRACT", "lif1.lif"),
+        ("LOIHI-RESET-SUBTRACT", "lif2"),
+    ]
+    assert all("--allow subtract-as-zero-reset" in f.fix for f in errors)

@@ -48,14 +48,22 @@ def network(*nodes: Conv | MaxPool | Population) -> Network:
     return Network(every, tuple((a.name, b.name) for a, b in pairwise(every)), 1e-3)
 
 
-@pytest.mark.parametrize(("window", "stride", "padding"), [(2, 2, 0), (3, 2, 1), (3, 1, 1)])
+def compiled(maximum: MaxPool) -> Case:
+    model = network(conv(), neurons("a", SIZE), maximum, neurons("b", maximum.shape))
+    frames = (np.random.default_rng(1).random((40, 2, 7, 7)) < 0.15).astype(np.int64)
+    return Case(pipeline.compile(model, "loihi2").program, Recording.from_dense(frames, 1e-3))
+
+
+KINDS = [(2, 2, 0), (3, 2, 1), (3, 1, 1)]
+"""Window, stride and padding."""
+
+
+@pytest.mark.parametrize(("window", "stride", "padding"), KINDS)
 def test_a_window_spikes_where_any_of_its_neurons_did(
     window: int, stride: int, padding: int
 ) -> None:
     maximum = pool(window, stride, padding)
-    model = network(conv(), neurons("a", SIZE), maximum, neurons("b", maximum.shape))
-    frames = (np.random.default_rng(1).random((40, 2, 7, 7)) < 0.15).astype(np.int64)
-    case = Case(pipeline.compile(model, "loihi2").program, Recording.from_dense(frames, 1e-3))
+    case = compiled(maximum)
     golden = run_golden(case)
     before = np.pad(golden.outputs["a"].dense(), [(0, 0), (0, 0), *maximum.padding])
     (name,) = {s.source for s in case.program.into("b")}
@@ -64,9 +72,16 @@ def test_a_window_spikes_where_any_of_its_neurons_did(
     got = golden.outputs[name].dense()
     assert expected.mean() > 0.02
     assert np.array_equal(got[1:], expected[:-1])
-    if (window, stride) == (3, 2) and not missing_lava():
-        (trace,) = engine.run_many([(case.program, case.recording)])
-        assert first_difference(golden, trace) is None
+
+
+@pytest.mark.conformance
+def test_lava_pools_alike_in_every_state() -> None:
+    if missing_lava():
+        pytest.skip(missing_lava())
+    cases = [compiled(pool(*kind)) for kind in KINDS]
+    traces = engine.run_many([(case.program, case.recording) for case in cases])
+    for case, trace in zip(cases, traces, strict=True):
+        assert first_difference(run_golden(case), trace) is None
 
 
 def test_a_max_pool_of_currents_is_refused_with_the_way_out() -> None:
