@@ -144,7 +144,7 @@ def quantise(
             connections[n] = ConnectionScheme(np.array(float(gain)), weights, core.bits)
         params = core.unit.params(gain)
         if data is not None:
-            if core.unit.floor is not None and not counted:
+            if core.unit.leaks and not counted:
                 params, notes = data.tuned(core.parts, name, params, rounded)
                 findings += [*notes, *data.sparse(name)]
             findings.append(data.settle(core.parts, name, params, rounded))

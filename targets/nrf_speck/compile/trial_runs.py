@@ -126,15 +126,13 @@ class Fit:
         params: Mapping[str, Array | int],
         integers: Mapping[str, Array],
     ) -> float:
-        """Count mismatches of spikes, and how far each neuron's count is off.
+        """Count the spikes too many or too few of each neuron and step, and of each neuron.
 
         Places alone would prefer a lost spike (one place) to one moved by a step (two), and
         a fit would learn silence. With the counts both cost the same.
         """
         got, wanted = self.fired(parts, name, params, integers), self.model[name]
-        moved = np.setxor1d(_places(got), _places(wanted), assume_unique=True)
-        more = _surplus(got)
-        return float(len(moved) + more + np.abs(_counts(got) - _counts(wanted)).sum())
+        return float(apart(got, wanted) + np.abs(_counts(got) - _counts(wanted)).sum())
 
     def moments(self, parts: tuple[Branch, ...], name: str, subtracts: bool) -> dict[str, Array]:
         """Return the moments of the inputs of each link, by its key."""
@@ -214,9 +212,12 @@ def _places(r: Recording) -> Array:
     return np.asarray(r.step * r.size + r.index)
 
 
-def _surplus(r: Recording) -> int:
-    """Count spikes beyond one a step."""
-    return int(r.value.sum()) - len(r.value)
+def apart(got: Recording, wanted: Recording) -> int:
+    """Count the spikes too many or too few, summed over neurons and steps."""
+    places = np.concatenate([_places(got), _places(wanted)])
+    _, at = np.unique(places, return_inverse=True)
+    spikes = np.concatenate([got.value, -wanted.value])
+    return int(np.abs(np.bincount(at, weights=spikes)).sum())
 
 
 def _counts(r: Recording) -> Array:

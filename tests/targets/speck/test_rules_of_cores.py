@@ -18,6 +18,7 @@ from nrf_deploy.diagnostics.findings import Finding, TargetError
 from nrf_deploy.ir.network import MaxPool, Network, Population
 from nrf_deploy.ir.recording import Recording
 from nrf_deploy.neurons import Integrator, Leaky, Spikes
+from nrf_speck.compile.trial_runs import apart
 from nrf_speck.passes.late_subtraction import LateSubtraction
 from tests.builders.speck_networks import (
     chain,
@@ -223,3 +224,22 @@ def test_a_leaky_network_of_sinabs_compiles_with_a_linear_leak() -> None:
     stored = bundle.program.population("n").params
     assert (stored["returns_to_zero"], stored["threshold_low"]) == (0, -1)
     assert "CHOICE-COST" in {f.code for f in bundle.findings}
+
+
+def test_calibration_leaves_the_threshold_of_neurons_with_a_floor_of_their_own() -> None:
+    """Only where a rewrite gave the floor may the data move the threshold."""
+    neurons = spiking((1, 5, 5), reset="subtract", fires="at", floor=-1.0)
+    weights = np.array([[[[1.25]], [[-1.125]]]])  # in a step they cancel, one by one they do not
+    network = chain(SHAPE, conv("c", weights, (5, 5)), neurons)
+    bundle = compiled(network, calibrate=some_events(SHAPE, 150, 5, 0.6))
+    assert "SPECK-THRESHOLD" not in {f.code for f in bundle.findings}
+    stored = bundle.program.population("n").params
+    assert stored["threshold_low"] == -stored["threshold_high"]
+
+
+def test_a_fit_counts_spikes_too_many_or_too_few_in_every_step() -> None:
+    """A step with 3 spikes for 2 is one off, and a spike in another step is two off."""
+    wanted = Recording.from_dense(np.array([[2, 0], [0, 1], [1, 0]]))
+    got = Recording.from_dense(np.array([[3, 0], [1, 0], [1, 0]]))
+    assert apart(got, wanted) == apart(wanted, got) == 3
+    assert apart(wanted, wanted) == 0
