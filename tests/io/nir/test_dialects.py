@@ -58,6 +58,17 @@ def test_snntorch(tmp_path: Path, case: str) -> None:
     np.testing.assert_array_equal(output(path, "1", x, producer="snntorch", **how), expected)
 
 
+def test_a_beta_that_was_typed_comes_back(tmp_path: Path) -> None:
+    """Float32 loses the last bits of 1 - 1e-4/tau below 0.75."""
+    for k, typed in enumerate(([0.05, 0.1, 0.2, 0.3, 0.4], [0.6, 0.7, 0.123, 0.85, 0.99])):
+        beta = np.array(typed, np.float32)
+        path = p.file(tmp_path / f"{k}.nir", p.leaky(beta), p.SNNTORCH)
+        (node,) = nd.read(path, producer="snntorch").network.of(Population)
+        assert isinstance(node.membrane, Leaky)
+        kept = np.float32(1 - 1e-4 / node.membrane.tau)
+        np.testing.assert_array_equal(kept, beta)
+
+
 SINABS: dict[str, Case] = {
     "IAF, its reader's floor": (p.iaf(), {}, p.by_sinabs(floor=-1)),
     "IAF without a floor": (p.iaf(), {"floor": "none"}, p.by_sinabs()),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ...rule_options import Producer
 from ..graph import RawGraph
 from .base import FLOOR, Clock, Dialect, ForeignError, Mark
@@ -23,7 +25,8 @@ DIALECTS: dict[Producer, Dialect] = {d.name: d for d in (*BY_MARK, NIR)}
 
 def likely(graph: RawGraph) -> tuple[Dialect, Mark] | None:
     """Return the producer that a file's marks tell, and its mark; None if they tell none."""
-    return next(((d, mark) for d in BY_MARK if (mark := d.mark(graph))), None)
+    with np.errstate(all="ignore"):  # absurd values overflow; the checks then refuse them
+        return next(((d, mark) for d in BY_MARK if (mark := d.mark(graph))), None)
 
 
 __all__ = [

@@ -13,7 +13,7 @@ is from another producer, or from a version whose equations may differ.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -188,6 +188,17 @@ def shortest(value: float) -> float:
         if math.isclose(near := float(f"{value:.{digits}g}"), value, rel_tol=1e-6):
             return near
     return value
+
+
+def each(of: Callable[[Array], Array], values: Array) -> Array:
+    """Return a function of all values, called once for each different one."""
+    different, where = np.unique(values, return_inverse=True)
+    return np.asarray(of(different)[where].reshape(values.shape))
+
+
+def typed(values: Array) -> Array:
+    """Return the numbers that a user can have typed for these, within float32 rounding."""
+    return each(lambda different: np.array([shortest(float(x)) for x in different]), values)
 
 
 def decay_time(kept: Array, step: float) -> Array:

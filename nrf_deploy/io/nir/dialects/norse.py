@@ -35,7 +35,7 @@ from .base import (
     demand,
     double,
     fields,
-    shortest,
+    typed,
 )
 
 STEP = 1e-3
@@ -103,6 +103,4 @@ class Norse(Dialect):
 
 def _seconds(values: Values, key: str) -> Array:
     """Return a time constant in seconds, from dt/tau_inv."""
-    inverse = STEP / double(values, key)
-    short = np.array([shortest(x) for x in inverse.flat]).reshape(inverse.shape)
-    return np.asarray(1 / short)
+    return np.asarray(1 / typed(STEP / double(values, key)))

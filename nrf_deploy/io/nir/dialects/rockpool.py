@@ -36,6 +36,7 @@ from .base import (
     decay_time,
     demand,
     double,
+    each,
     field,
     rounded,
 )
@@ -97,13 +98,13 @@ def _steps(node: RawNode) -> list[Array]:
     tau, r = field(node, MEMBRANE[node.kind]), field(node, "r")
     if tau is None or r is None or tau.shape != r.shape or not (r > 0).all():
         return []
-    return [tau * lambert_w(1 / r)]
+    return [tau * each(lambert_w, 1 / r)]
 
 
 def lambert_w(y: Array) -> Array:
     """Return w with w*exp(w) = y, for y above 0, by Newton's method."""
     w = np.log1p(y)
-    for _ in range(50):
+    for _ in range(30):
         e = np.exp(w)
         w = w - (w * e - y) / (e * (w + 1))
     return np.asarray(w)

@@ -6,8 +6,9 @@
 
 The exporter writes tau = 1e-4/(1 - beta), r = tau/1e-4, tau_syn = 1e-4/(1 - alpha) and
 w_in = tau_syn/1e-4 for every neuron, so one step is 1e-4 of the file. Back, in float64 and rounded
-to float32 once, beta = 1 - 1e-4/tau, and Euler's step in the order "scaled" has d = beta and
-g = 1. beta = 1 (tau and r infinite) is an integrator: r = 1/dt; in a layer of which only some
+to float32 once, beta = 1 - 1e-4/tau; several below 0.75 have the same tau in float32, and of those
+the one with the fewest decimals is taken. Euler's step in the order "scaled" has d = beta and a
+gain of 1. beta = 1 (tau and r infinite) is an integrator: r = 1/dt; in a layer of which only some
 neurons have it, tau is so long that d is 1. alpha = 1 does not end: it is refused.
 
 The file does not state the reset (reset_mechanism, reset_delay), which may differ from layer to
@@ -36,12 +37,15 @@ from .base import (
     decay_time,
     demand,
     double,
+    each,
     field,
     ratio,
     rounded,
 )
 
 STEP = 1e-4
+DECIMALS = 9
+"""Decimals that tell all float32 numbers from 0.5 to 1 apart."""
 PAIRS = {"LIF": (("tau", "r"),), "CubaLIF": (("tau_mem", "r"), ("tau_syn", "w_in"))}
 
 
@@ -114,6 +118,17 @@ def _endless(values: Values, tau: str, gain: str) -> Array:
     return np.asarray(np.isinf(values[tau]) & np.isinf(values[gain]))
 
 
-def _kept(values: Values, tau: str) -> Array:
+def _kept(values: Values, key: str) -> Array:
     """Return beta or alpha as a float32 of snnTorch, which clamps it to 0..1."""
-    return np.clip(rounded(1 - STEP / double(values, tau)), 0, 1)
+    if values[key].dtype == np.float32:
+        return each(_shortest_beta, values[key])
+    return np.clip(rounded(1 - STEP / double(values, key)), 0, 1)
+
+
+def _shortest_beta(tau: Array) -> Array:
+    exact = np.clip(1 - STEP / tau.astype(np.float64), 0, 1)
+    beta = rounded(exact)
+    for decimals in range(DECIMALS, 0, -1):
+        short = np.round(exact, decimals).astype(np.float32)
+        beta = np.where(np.float32(STEP) / (1 - short) == tau, short, beta)
+    return beta

@@ -40,7 +40,7 @@ from .base import (
     double,
     field,
     rounded,
-    shortest,
+    typed,
 )
 
 KINDS = ("IF", "LIF", "CubaLIF")
@@ -113,9 +113,8 @@ def _order(steps: Array) -> Literal["divided", "multiplied"]:
     """Return the order of LIFNode or of ParametricLIFNode, by their time constant in steps."""
     q = 1 / steps
     learned = np.abs(q - rounded(q)) <= BITS * q
-    typed = [shortest(float(x)) for x in steps.flat]
-    is_typed = np.isclose(np.reshape(typed, steps.shape), steps, rtol=BITS, atol=0)
-    return "multiplied" if bool((learned & ~is_typed).all()) else "divided"
+    by_hand = np.isclose(typed(steps), steps, rtol=BITS, atol=0)
+    return "multiplied" if bool((learned & ~by_hand).all()) else "divided"
 
 
 def _cuba(values: Values, clock: Clock) -> Membrane:
