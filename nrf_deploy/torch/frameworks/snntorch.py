@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from nrf_deploy.ir.network import Node, Scale
+from nrf_deploy.ir.network import LoopStart, Node, Scale
 from nrf_deploy.neurons import Membrane, Spikes
 
 from ..connections import connection
@@ -71,11 +71,13 @@ def read(call: Call, dt: float) -> Piece:
         last = f"{call.name}.factor"
         nodes.append(Scale(name=last, scale=factor))
         edges.append((call.name, last))
+    start: LoopStart | None = None
     if kind in (R_LEAKY, R_SYNAPTIC):
         back = _recurrent(p)
+        start = None if getattr(back, "bias", None) is None else "bias"
         nodes.append(back)
         edges += [(last, back.name), (back.name, call.name)]
-    return Piece((*nodes, *into), tuple(edges), entry=chain[0], exit=last, loop_start="bias")
+    return Piece((*nodes, *into), tuple(edges), entry=chain[0], exit=last, loop_start=start)
 
 
 def potential(module: Any, output: Any) -> Any:
@@ -89,21 +91,25 @@ def potential(module: Any, output: Any) -> Any:
 
 @contextmanager
 def prepared(root: Any) -> Iterator[None]:
-    """Run neurons from their first states, and give them back their states afterwards."""
+    """Run neurons from zeros, and give them back their states afterwards.
+
+    The tensors of the states stay the same objects, so that one who watches the run knows them.
+    """
     states = [
-        (m, n, getattr(m, n))
+        (m, n, m._buffers[n], m._buffers[n].detach().clone())
         for m in root.modules()
         if type(m).__module__.startswith("snntorch.")
         for n in STATES
         if n in m._buffers
     ]
     try:
-        for module, name, value in states:
-            setattr(module, name, value.new_zeros(0))
+        for *_, tensor, _ in states:
+            tensor.detach().zero_()
         yield
     finally:
-        for module, name, value in states:
-            setattr(module, name, value)
+        for module, name, tensor, value in states:
+            tensor.detach().copy_(value)
+            module._buffers[name] = tensor
 
 
 def _refuse_extras(p: Parameters) -> None:

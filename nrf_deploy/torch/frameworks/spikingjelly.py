@@ -39,7 +39,7 @@ NEURONS = (IF, LIF, PLIF, CUBA, HALF)
 TWINS = {
     **{
         f"{LAYER}stateless_wrapper.{name}": name
-        for name in ("Conv1d", "Conv2d", "Linear", "Flatten", "AvgPool2d", "MaxPool2d")
+        for name in ("Conv1d", "Conv2d", "Linear", "AvgPool2d", "MaxPool2d")
     },
     **{f"{LAYER}bn.BatchNorm{n}d": f"BatchNorm{n}d" for n in (1, 2)},
     **{f"{LAYER}bn.ThresholdDependentBatchNorm{n}d": f"BatchNorm{n}d" for n in (1, 2)},
@@ -53,9 +53,10 @@ RECURRENT = LAYER + "container.LinearRecurrentContainer"
 ELEMENT_WISE = LAYER + "container.ElementWiseRecurrentContainer"
 LOOPS = (RECURRENT, ELEMENT_WISE)
 READ = (*NEURONS, *TWINS, *PASSED, VOTING, *SCALERS, *LOOPS)
-CONTAINERS = tuple(
-    LAYER + "container." + n
-    for n in ("MultiStepContainer", "SeqToANNContainer", "StepModeContainer")
+CONTAINERS = (
+    *(LAYER + "container." + n for n in ("MultiStepContainer", "SeqToANNContainer")),
+    LAYER + "container.StepModeContainer",
+    LAYER + "stateless_wrapper.Flatten",
 )
 BASES = tuple(
     HOME + "base." + n
