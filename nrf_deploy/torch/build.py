@@ -19,6 +19,7 @@ from nrf_deploy.diagnostics.findings import (
 )
 from nrf_deploy.ir.network import Array, Conv, Linear, Network, Shape
 
+from . import members
 from .arrays import Arrays
 from .connections import is_batch_norm, scale_and_shift
 from .functions import LeakError
@@ -83,7 +84,7 @@ def _followed(module: Any, shape: Shape, dt: float | None) -> tuple[Network, lis
 
     One call on one frame shows which forms are likely.
     """
-    inputs = noise(shape, STEPS, next(module.parameters(), None))
+    inputs = noise(shape, STEPS, next(members.parameters(module), None))
     probe: Run | None = None
     failed: NrfError | None = None
     try:
@@ -121,7 +122,7 @@ def _tried(
 
     seen = graph(module, run(module, inputs, form), shape, dt)
     network, folded = _fold_batch_norms(seen)
-    like = next(module.parameters(), None)
+    like = next(members.parameters(module), None)
     silent = compared(Module(module, shape, like, form), seen, network)
     return network, [*seen.findings, *silent, *folded]
 

@@ -8,21 +8,31 @@ from typing import Any
 import numpy as np
 
 from nrf_deploy.diagnostics.findings import TargetError, error
-from nrf_deploy.ir.network import Array, AvgPool, Connection, Conv, Flatten, Linear, Pads, Shape
+from nrf_deploy.ir.network import (
+    Array,
+    AvgPool,
+    Connection,
+    Conv,
+    Flatten,
+    Linear,
+    MaxPool,
+    Pads,
+    Shape,
+)
 
 from .arrays import Arrays
 from .frameworks.base import Call
 
+Layer = Connection | MaxPool
 FIXES = {
     "ConvTranspose2d": "use a convolution, or read the coordinates out on the host",
     "Softmax": "read the classes out on the host",
-    "MaxPool2d": "use torch.nn.AvgPool2d or a convolution with a stride",
     "AdaptiveAvgPool2d": "use torch.nn.AvgPool2d with the equivalent window",
     "LayerNorm": "use a BatchNorm, whose scale is fixed after training",
     "GroupNorm": "use a BatchNorm, whose scale is fixed after training",
     "InstanceNorm2d": "use a BatchNorm, whose scale is fixed after training",
 }
-AXES = {"Conv1d": 2, "Conv2d": 3, "BatchNorm2d": 3, "AvgPool2d": 3}
+AXES = {"Conv1d": 2, "Conv2d": 3, "BatchNorm2d": 3, "AvgPool2d": 3, "MaxPool2d": 3}
 """Axes of the input of a layer, without batch and time."""
 RECURRENT = ("RNNBase", "RNNCellBase")
 RECURRENT_WHY = "it has gates and values of its own, and no spiking neurons"
@@ -35,8 +45,8 @@ def is_layer(module: Any) -> bool:
     return _base(module) is not None
 
 
-def connection(call: Call, arrays: Arrays) -> Connection:
-    """Return the connection of a layer of torch; refuse other layers."""
+def connection(call: Call, arrays: Arrays) -> Layer:
+    """Return the node of a layer of torch; refuse other layers."""
     base = _base(call.module)
     if base is None:
         what = f"{type(call.module).__name__} has no counterpart"
@@ -46,8 +56,8 @@ def connection(call: Call, arrays: Arrays) -> Connection:
     return _made(base, call, arrays)
 
 
-def _made(base: Any, call: Call, arrays: Arrays) -> Connection:
-    """Return the connection; its input must have the axes that `base` takes, and no others."""
+def _made(base: Any, call: Call, arrays: Arrays) -> Layer:
+    """Return the node; its input must have the axes that `base` takes, and no others."""
     axes = AXES.get(base.__name__)
     if axes is not None and len(call.input_shape) != axes:
         raise refused(
@@ -56,11 +66,6 @@ def _made(base: Any, call: Call, arrays: Arrays) -> Connection:
             "give the input its axes outside of the module",
         )
     return _makers()[base](call, arrays)
-
-
-def as_layer(call: Call, base: Any) -> Connection:
-    """Return the connection of a framework's own layer that computes what `base` of torch does."""
-    return _made(base, call, call.arrays)
 
 
 def refused(call: Call, what: str, fix: str, why: str = "") -> TargetError:
@@ -111,7 +116,7 @@ def _base(module: Any) -> Any:
     return None
 
 
-def _makers() -> dict[Any, Callable[[Call, Arrays], Connection]]:
+def _makers() -> dict[Any, Callable[[Call, Arrays], Layer]]:
     from torch import nn
 
     return {
@@ -121,6 +126,7 @@ def _makers() -> dict[Any, Callable[[Call, Arrays], Connection]]:
         nn.BatchNorm1d: _batch_norm,
         nn.BatchNorm2d: _batch_norm,
         nn.AvgPool2d: _avg_pool,
+        nn.MaxPool2d: _max_pool,
         nn.Flatten: _flatten,
     }
 
@@ -131,7 +137,9 @@ def _fix(module: Any) -> str:
         return FIXES.get(names[0], ACTIVATION_FIX)
     fixes = (FIXES[n] for n in names if n in FIXES)
     return next(
-        fixes, "use Conv1d, Conv2d, Linear, BatchNorm, AvgPool2d, Flatten or neurons of a framework"
+        fixes,
+        "use Conv1d, Conv2d, Linear, BatchNorm, AvgPool2d, MaxPool2d, Flatten or the neurons of a "
+        "framework",
     )
 
 
@@ -222,6 +230,29 @@ def _avg_pool(call: Call, arrays: Arrays) -> Connection:
         window=_pair(pool.kernel_size),
         stride=_pair(pool.kernel_size if pool.stride is None else pool.stride),
         padding=tuple((p, p) for p in padding),
+    )
+
+
+def _max_pool(call: Call, arrays: Arrays) -> MaxPool:
+    pool = call.module
+    for wrong, what, fix in (
+        (pool.ceil_mode, "it counts windows that hang over the border", "use ceil_mode=False"),
+        (
+            _pair(pool.dilation) != (1, 1),
+            f"its windows have gaps (dilation={pool.dilation})",
+            "use dilation=1",
+        ),
+        (pool.return_indices, "it returns places too", "use return_indices=False"),
+    ):
+        if wrong:
+            raise refused(call, what, fix)
+    window = _pair(pool.kernel_size)
+    return MaxPool(
+        name=call.name,
+        pool_input=call.input_shape,
+        window=window,
+        stride=window if pool.stride is None else _pair(pool.stride),
+        padding=tuple((p, p) for p in _pair(pool.padding)),
     )
 
 

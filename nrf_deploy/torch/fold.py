@@ -126,7 +126,7 @@ class _Folder:
         """Place all calls; return the layers that take constants and signals that move."""
         seen: Counter[Hashable] = Counter()
         used: Counter[tuple[Hashable, int]] = Counter()
-        still: dict[Hashable, Place] = {}
+        still: dict[tuple[Hashable, Hashable], Place] = {}
         mixed: set[Hashable] = set()
         for number, call in enumerate(self.run.calls):
             what = call.identity
@@ -139,9 +139,12 @@ class _Folder:
                     step = seen[what]
                     seen[what] += 1
                 place = (what, used[what, step])
-                if step == STATIC:
-                    place = still.setdefault((what, tuple(map(self._source, resolved))), place)
-                used[what, step] += place == (what, used[what, step])
+                if step == STATIC:  # beside calls of the same layer in each step
+                    same = what, tuple(map(self._source, resolved))
+                    place = still.setdefault(same, (what, -1 - used[what, step]))
+                    used[what, step] += place == (what, -1 - used[what, step])
+                else:
+                    used[what, step] += 1
                 self.places[Term(number, at)] = Instant(place, step, number, at, resolved)
         return mixed
 

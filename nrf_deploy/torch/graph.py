@@ -63,7 +63,7 @@ class Graph:
 def graph(module: Any, run: Run, shape: Shape, option: float | None) -> Graph:
     """Return the network of a run; raises with every reason why there is none."""
     reader = Reader(run, option)
-    data = {what: getattr(module, what, {}) for what in DATA}
+    data = {what: _data(getattr(module, what, {})) for what in DATA}
     faults = [*reader.faults(), *_data_faults(data)]
     if reader.time_faults and not reader.timed and not faults:
         raise InputError(reader.time_faults)  # as for a .nir file without dt: exit code 3
@@ -159,6 +159,13 @@ def _rectified(piece: Piece) -> Piece:
     (node,) = piece.nodes
     assert type(node) is Population
     return replace(piece, nodes=(node.with_(rectified=True),))
+
+
+def _data(value: Any) -> Any:
+    """Return the value of an attribute; a layer that has its name holds no such data."""
+    import torch
+
+    return {} if isinstance(value, torch.nn.Module) else value
 
 
 def _data_faults(data: Mapping[str, Any]) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ import numpy as np
 from nrf_deploy.diagnostics.findings import Finding, error
 from nrf_deploy.ir.network import Array
 
+from . import members
 from .frameworks import framework_of
 from .user_code import user_line
 from .values import (
@@ -206,7 +207,7 @@ def tensors(value: Any) -> Iterator[Any]:
 def _state_faults(recorder: Recorder, module: Any, rest: tuple[Any, ...]) -> Iterator[Finding]:
     """Yield a fault if a layer is given a state other than its own of the step before."""
     last = recorder.last.get(id(module))
-    own = {id(t) for t in (*module.parameters(), *module.buffers())}
+    own = {id(t) for t in (*members.parameters(module), *members.buffers(module))}
     for tensor in tensors(rest):
         value = recorder.value(tensor)
         if isinstance(value, Constant) and (id(tensor) in own or not bool(tensor.any())):

@@ -69,16 +69,16 @@ class Reader:
 
     def _call(self, call: Made, name: str) -> Call:
         own = call.in_model
-        return Call(
-            name, call.module, (), call.input_shape, call.shape, (), False, own, self.arrays
-        )
+        framework = framework_of(call.module)
+        layer = call.module if framework is None else framework.plain(call.module)
+        return Call(name, layer, (), call.input_shape, call.shape, (), False, own, self.arrays)
 
     def _piece(self, call: Made, name: str) -> Piece:
         seen = self._call(call, name)
         if is_delay(call.module):
             return Piece((delay(seen, self.dt),))
         framework = framework_of(call.module)
-        if framework is not None and not is_layer(call.module):
+        if framework is not None and not is_layer(seen.module):
             piece = framework.read(seen, self.dt)
         else:
             piece = Piece((connection(seen, self.arrays),))

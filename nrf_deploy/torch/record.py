@@ -16,6 +16,7 @@ from typing import Any
 
 from nrf_deploy.diagnostics.findings import Finding, InputError, NrfError, error
 
+from . import members
 from .connections import is_layer
 from .delay import is_delay
 from .frameworks import framework_of, present
@@ -51,8 +52,8 @@ class Recorder:
         self.failed: str | None = None
         self.indexed: int | None = None
         self.values: dict[int, tuple[Any, Value]] = {}
-        self.own = {id(t): t for t in (*root.parameters(), *root.buffers())}
-        for module in root.modules():
+        self.own = {id(t): t for t in (*members.parameters(root), *members.buffers(root))}
+        for module in members.modules(root):
             self.own |= {id(t): t for t in vars(module).values() if isinstance(t, torch.Tensor)}
 
     # --- values of tensors ----------------------------------------------------------
@@ -216,7 +217,7 @@ def prepared(root: Any) -> Iterator[None]:
 def unchanged(root: Any) -> Iterator[None]:
     """Restore what a run may change in a module: attributes, lists and dicts in them, buffers."""
     before = []
-    for module in root.modules():
+    for module in members.modules(root):
         own = dict(vars(module))
         inner = [(v, copy(v)) for v in own.values() if type(v) in (dict, list)]
         before.append((module, own, inner, [(b, b.clone()) for b in module.buffers(False)]))
@@ -239,7 +240,7 @@ def unchanged(root: Any) -> Iterator[None]:
 @contextmanager
 def evaluation(module: Any) -> Iterator[None]:
     """Set evaluation mode, and restore the mode of each layer afterwards."""
-    training = [(m, m.training) for m in module.modules()]
+    training = [(m, m.training) for m in members.modules(module)]
     module.eval()
     try:
         yield

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from nrf_deploy.diagnostics.findings import InputError, error
 
+from . import members
 from .frameworks import framework_of
 from .layers import first
 from .record import Recorder, prepared
@@ -162,12 +163,14 @@ def _no_output(value: Any) -> Any:
 
 def forms(module: Any, probe: Run | None) -> Sequence[Form]:
     """Return the forms to try, the likeliest first, by what one call on one frame did."""
-    labels = [f.time(m) for m in module.modules() if (f := framework_of(m)) is not None]
+    labels = [f.time(m) for m in members.modules(module) if (f := framework_of(m)) is not None]
     hinted = [tuple(x) for x in dict.fromkeys(labels) if x is not None]
     likely = [("B", "T")] if probe is not None and probe.indexed == 1 else []
     timed: list[Form] = list(dict.fromkeys([*hinted, *likely, *TIMED]))
     if probe is None:
         return timed
+    if any(len(call.inputs) > 1 for call in probe.calls):  # it repeats its frame over time
+        return ["loop", *timed, "steps"]
     faults = {f.code for call in probe.calls for f in call.faults}
     if "EXPORT-TIME" in faults or hinted or probe.indexed is not None:
         return [*timed, "steps"]

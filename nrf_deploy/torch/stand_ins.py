@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from . import members
 from .values import Constant
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def stand_in(op: Operation) -> Any:
         layer.nrf_from = frozenset[int]().union(
             *(v.parameters for v in constants if isinstance(v, Constant))
         )
-        layer.nrf_key = (op.name, layer.extra_repr(), *map(_digest, layer.parameters()))
+        layer.nrf_key = (op.name, layer.extra_repr(), *map(_digest, members.parameters(layer)))
     return layer
 
 

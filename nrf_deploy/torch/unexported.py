@@ -7,6 +7,7 @@ from typing import Any
 
 from nrf_deploy.diagnostics.findings import Finding, error
 
+from . import members
 from .connections import is_layer
 from .delay import is_delay
 from .frameworks import framework_of
@@ -17,9 +18,16 @@ SHOWN = 8
 def lost(module: Any, called: Iterable[Any]) -> Iterator[Finding]:
     """Yield an error for parameters, buffers of layers, and neurons that are not in the graph."""
     called = [m for m in called if m is not None]
-    exported = {id(t) for m in called for t in (*m.parameters(), *m.buffers(), *_numbers(m))}
+    exported = {
+        id(t) for m in called for t in (*members.parameters(m), *members.buffers(m), *_numbers(m))
+    }
     exported |= {i for m in called for i in getattr(m, "nrf_from", ())}
-    inside = {id(m) for whole in called for m in whole.modules()}
+    inside = {id(m) for whole in called for m in members.modules(whole)}
+    for container in members.modules(module):
+        framework = framework_of(container)
+        for never in () if framework is None else framework.idle(container):
+            exported |= {id(t) for t in members.parameters(never)}
+            inside |= {id(m) for m in members.modules(never)}
     names = [n for n, p in module.named_parameters() if id(p) not in exported]
     for name, layer in module.named_modules():
         if id(layer) in inside:
@@ -27,7 +35,7 @@ def lost(module: Any, called: Iterable[Any]) -> Iterator[Finding]:
         if is_layer(layer):
             names += [f"{name}.{n}" for n, b in layer.named_buffers() if id(b) not in exported]
         elif _neurons(layer) or is_delay(layer):
-            names.append(name)
+            names.append(name or "the model itself")
     if names:
         more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
         yield error(

@@ -381,7 +381,12 @@ REFUSED: dict[str, tuple[Callable[[], Any], tuple[int, ...], set[str]]] = {
         {"EXPORT-STEPS"},
     ),
     "relu": (lambda: net(nn.ReLU(), lif()), (3,), {"EXPORT-LAYER"}),
-    "max pool": (lambda: net(nn.MaxPool2d(2), lif()), MAP, {"EXPORT-LAYER"}),
+    "max pool with gaps": (
+        lambda: net(nn.MaxPool2d(2, dilation=2), lif()),
+        MAP,
+        {"EXPORT-LAYER"},
+    ),
+    "max pool, ceil": (lambda: net(nn.MaxPool2d(4, ceil_mode=True), lif()), MAP, {"EXPORT-LAYER"}),
     "padding mode": (
         lambda: net(nn.Conv2d(2, 2, 3, padding=1, padding_mode="circular"), lif()),
         MAP,
@@ -527,7 +532,7 @@ def test_a_missing_time_step_is_an_input_that_does_not_say_what_it_must() -> Non
 
 
 def test_all_problems_are_named_at_once() -> None:
-    module = net(nn.MaxPool2d(2), nn.ReLU(), lif(), norse.LIFBoxCell(dt=1e-4))
+    module = net(nn.MaxPool2d(2, ceil_mode=True), nn.ReLU(), lif(), norse.LIFBoxCell(dt=1e-4))
     module[2].p = module[2].p._replace(v_th=torch.tensor(np.inf))
     with pytest.raises(TargetError) as refusal:
         from_torch(module, MAP)

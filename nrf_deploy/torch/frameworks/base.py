@@ -87,6 +87,14 @@ def _not_shown(module: Any, output: Any) -> None:
     return None
 
 
+def _itself(module: Any) -> Any:
+    return module
+
+
+def _none(module: Any) -> tuple[Any, ...]:
+    return ()
+
+
 def _nothing(root: Any) -> AbstractContextManager[None]:
     return nullcontext()
 
@@ -113,6 +121,9 @@ class Framework:
         time: Return the leading axes of a leaf's input if it takes all steps in one call, as
             labels: ("T", "B") time first, ("B", "T") batch first, ("T",) time and batch in one
             axis. None: one step in a call.
+        plain: Return torch's own layer that computes in each step what a leaf computes, with the
+            same parameters; other modules as they are.
+        idle: Return the modules inside a container that never run.
         counts: The framework counts in steps: without --dt, dt = 1.
         potential: Return the potential v after the step that a leaf shows (of its output, which
             may be a tuple, or of its attributes), as a tensor shaped like its signal; or None.
@@ -126,6 +137,8 @@ class Framework:
     dt: Callable[[Any], float | None] = _no_time
     prepare: Callable[[Any], AbstractContextManager[None]] = _nothing
     time: Callable[[Any], tuple[str, ...] | None] = _no_time
+    plain: Callable[[Any], Any] = _itself
+    idle: Callable[[Any], tuple[Any, ...]] = _none
     counts: bool = False
     potential: Callable[[Any, Any], Any] = _not_shown
     doubts: Callable[[Call, float], Iterator[Finding]] = _no_doubts

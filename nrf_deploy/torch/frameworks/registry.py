@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+from .. import members
 from .base import Framework
 
 
@@ -29,5 +30,5 @@ def framework_of(module: Any) -> Framework | None:
 
 def present(root: Any) -> tuple[Framework, ...]:
     """Return the frameworks of the modules in `root`, in the order of the registry."""
-    frameworks = {framework_of(m) for m in root.modules()}
+    frameworks = {framework_of(m) for m in members.modules(root)}
     return tuple(f for f in known() if f in frameworks)

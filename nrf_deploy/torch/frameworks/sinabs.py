@@ -81,6 +81,13 @@ def time(module: Any) -> tuple[str, ...] | None:
     return ("T",) if hasattr(module, "squeeze_forward") else ("B", "T")
 
 
+def idle(module: Any) -> tuple[Any, ...]:
+    """Return the network that a Network of sinabs was converted from."""
+    before = getattr(module, "analog_model", None)
+    network = class_of(module) == "sinabs.network.Network"
+    return (before,) if network and before is not module.spiking_model else ()
+
+
 def potential(module: Any, output: Any) -> Any:
     """Return v after the last step of a call."""
     return getattr(module, "v_mem", None)
@@ -185,7 +192,7 @@ def _recurrent(call: Call) -> Any:
             f"rec_connect is {type(module).__name__}",
             "use torch.nn.Linear on a flat layer, or torch.nn.Conv2d",
         )
-    inner: Any = Call(
+    inner = Call(
         f"{call.name}.rec_connect", module, (call.name,), call.shape, call.shape, arrays=call.arrays
     )
     back = connection(inner, call.arrays)
@@ -234,6 +241,7 @@ FRAMEWORK = Framework(
     read,
     prepare=prepared,
     time=time,
+    idle=idle,
     counts=True,
     potential=potential,
 )

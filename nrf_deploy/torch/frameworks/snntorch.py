@@ -215,7 +215,7 @@ def _recurrent(p: Parameters) -> Node:
             f"its recurrent connection is {type(module).__name__}",
             "use the connection that the layer builds for itself",
         )
-    inner: Any = Call(name, module, (call.name,), call.shape, call.shape, arrays=call.arrays)
+    inner = Call(name, module, (call.name,), call.shape, call.shape, arrays=call.arrays)
     back = connection(inner, call.arrays)
     if back.shape != call.shape:
         raise p.refused(

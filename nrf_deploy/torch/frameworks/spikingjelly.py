@@ -83,21 +83,24 @@ def leaf(module: Any) -> bool:
     return name not in (*CONTAINERS, *BASES) and not ours.__module__.startswith(MODELS)
 
 
-def plain_layer(call: Call) -> Call:
-    """Return the call with torch's own layer, if SpikingJelly's computes what that one does."""
+def plain(module: Any) -> Any:
+    """Return torch's own layer with the same parameters, if this one computes what that one does.
+
+    A layer with a replaced method, or with a scale by step other than 1, stays as it is: `read`
+    refuses it.
+    """
     from torch import nn
 
-    name = TWINS.get(class_of(call.module))
-    if name is None:
-        return call
-    kind = stock(FRAMEWORK, call, TWINS, FIX)
-    if "Temporal" in kind and not bool((call.module.scale == 1).all()):
-        raise FRAMEWORK.refused(
-            call, "its scale differs from step to step", "use BatchNorm, whose scale is one for all"
-        )
-    twin = copy.copy(call.module)
+    name = TWINS.get(class_of(module))
+    if name is None or "forward" in vars(module) or not _same_in_each_step(module):
+        return module
+    twin = copy.copy(module)
     twin.__class__ = getattr(nn, name)
-    return replace(call, module=twin)
+    return twin
+
+
+def _same_in_each_step(module: Any) -> bool:
+    return "Temporal" not in class_of(module) or bool((module.scale == 1).all())
 
 
 def read(call: Call, dt: float) -> Piece:
@@ -105,9 +108,12 @@ def read(call: Call, dt: float) -> Piece:
     kind = stock(FRAMEWORK, call, READ, WAYS_OUT.get(type(call.module).__name__, FIX))
     if kind in PASSED:
         return Piece()
+    if kind in TWINS and not _same_in_each_step(call.module):
+        raise FRAMEWORK.refused(
+            call, "its scale differs from step to step", "use BatchNorm, whose scale is one for all"
+        )
     if kind in TWINS:
-        layer: Any = plain_layer(call)
-        return Piece((connection(layer, call.arrays),))
+        return Piece((connection(replace(call, module=plain(call.module)), call.arrays),))
     p = Parameters(FRAMEWORK, call, dt)
     if kind in NEURONS:
         return Piece((p.population(_membrane(p, kind), _rule(p)),))
@@ -274,4 +280,5 @@ FRAMEWORK = Framework(
     time=time,
     counts=True,
     potential=potential,
+    plain=plain,
 )
