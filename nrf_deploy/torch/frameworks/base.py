@@ -128,6 +128,7 @@ class Framework:
         potential: Return the potential v after the step that a leaf shows (of its output, which
             may be a tuple, or of its attributes), as a tensor shaped like its signal; or None.
         doubts: Yield findings about numbers that the framework rounds differently.
+        release: The version whose classes are read, for messages.
     """
 
     name: str
@@ -142,6 +143,7 @@ class Framework:
     counts: bool = False
     potential: Callable[[Any, Any], Any] = _not_shown
     doubts: Callable[[Call, float], Iterator[Finding]] = _no_doubts
+    release: str = ""
 
     def version(self) -> str:
         """Return the version that the framework itself gives, or that of its installation."""

@@ -14,10 +14,11 @@ from typing import Any, Literal
 import numpy as np
 
 from nrf_deploy.diagnostics.findings import TargetError
-from nrf_deploy.ir.network import Array, Population
+from nrf_deploy.ir.network import Array, Node, Population
 from nrf_deploy.neurons import CurrentLeaky, Integrator, Leaky, Membrane, Rule
 
 from ..arrays import plain
+from ..connections import connection
 from .base import Call, Framework
 
 STILL = 2.0**-40
@@ -233,6 +234,13 @@ def stock(
                 f"use {base.__name__} itself, or export the layers that it is made of",
                 "a subclass may compute something else",
             )
+        if type(module).__name__ in {c.rpartition(".")[2] for c in classes}:
+            raise framework.refused(
+                call,
+                f"its class is {name}, unlike in {framework.name} {framework.release}",
+                f"train and export with {framework.name} {framework.release}",
+                "another version may compute it in another way",
+            )
         raise framework.refused(call, "it has no exact counterpart", fix)
     replaced = [
         n
@@ -248,6 +256,37 @@ def stock(
             "export the layer as its class defines it",
         )
     return name
+
+
+def inner_connection(framework: Framework, call: Call, module: Any, what: str) -> Node:
+    """Return the connection inside a layer from its spikes back to its input.
+
+    Args:
+        framework: the framework of the layer
+        call: the call of the layer
+        module: the connection
+        what: its attribute of the layer
+    """
+    from torch import nn
+
+    if type(module) not in (nn.Linear, nn.Conv2d):
+        raise framework.refused(
+            call,
+            f"{what} is {type(module).__name__}",
+            "use torch.nn.Linear on a flat layer, or torch.nn.Conv2d",
+        )
+    if module._forward_hooks or module._forward_pre_hooks:
+        raise framework.refused(call, f"{what} carries forward hooks", "remove the hooks")
+    name = f"{call.name}.{what}"
+    inner = Call(name, module, (call.name,), call.shape, call.shape, arrays=call.arrays)
+    back = connection(inner, call.arrays)
+    if back.shape != call.shape:
+        raise framework.refused(
+            call,
+            f"{what} gives {back.shape}, the layer {call.shape}",
+            "use a connection that gives the shape of the layer, such as one with an odd kernel",
+        )
+    return back
 
 
 def fires(function: Callable[[Any], Any]) -> Literal["above", "at", ""]:

@@ -195,4 +195,5 @@ FRAMEWORK = Framework(
     prepare=prepared,
     time=time,
     potential=potential,
+    release="3.1.0",
 )

@@ -18,12 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from nrf_deploy.ir.network import AvgPool, Scale, SumPool
+from nrf_deploy.ir.network import AvgPool, Node, Scale, SumPool
 from nrf_deploy.neurons import Membrane, Rule, Spikes, Value
 
-from ..connections import connection
 from .base import Call, Framework, Piece
-from .parameters import Parameters, class_of, stock
+from .parameters import Parameters, class_of, inner_connection, stock
 
 LAYERS = "sinabs.layers."
 SPIKES = "sinabs.activation.spike_generation."
@@ -176,7 +175,7 @@ def _reset_fn(p: Parameters) -> dict[str, Any]:
     return {"reset": "value"}
 
 
-def _recurrent(call: Call) -> Any:
+def _recurrent(call: Call) -> Node:
     """Return the connection from the spikes back to the input."""
     import torch
 
@@ -186,23 +185,7 @@ def _recurrent(call: Call) -> Any:
         if len(parts) != 1:
             break
         module = parts[0]
-    if type(module) not in (torch.nn.Linear, torch.nn.Conv2d):
-        raise FRAMEWORK.refused(
-            call,
-            f"rec_connect is {type(module).__name__}",
-            "use torch.nn.Linear on a flat layer, or torch.nn.Conv2d",
-        )
-    inner = Call(
-        f"{call.name}.rec_connect", module, (call.name,), call.shape, call.shape, arrays=call.arrays
-    )
-    back = connection(inner, call.arrays)
-    if back.shape != call.shape:
-        raise FRAMEWORK.refused(
-            call,
-            f"rec_connect gives {back.shape}, the layer {call.shape}",
-            "use a recurrent connection that gives the shape of the layer",
-        )
-    return back
+    return inner_connection(FRAMEWORK, call, module, "rec_connect")
 
 
 def _sum_pool(call: Call) -> Piece:
@@ -244,4 +227,5 @@ FRAMEWORK = Framework(
     idle=idle,
     counts=True,
     potential=potential,
+    release="3.1.3",
 )

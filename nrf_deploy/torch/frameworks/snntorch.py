@@ -30,9 +30,8 @@ import numpy as np
 from nrf_deploy.ir.network import LoopStart, Node, Scale
 from nrf_deploy.neurons import Membrane, Spikes
 
-from ..connections import connection
 from .base import Call, Framework, Piece
-from .parameters import Parameters, class_of, fires, stock
+from .parameters import Parameters, class_of, fires, inner_connection, stock
 
 NEURONS = "snntorch._neurons."
 LEAKY, SYNAPTIC = NEURONS + "leaky.Leaky", NEURONS + "synaptic.Synaptic"
@@ -201,28 +200,13 @@ def _rule(p: Parameters, kind: str) -> Spikes:
 
 def _recurrent(p: Parameters) -> Node:
     """Return the connection from the spikes back to the neurons."""
-    import torch
-
     call, module = p.call, p.call.module.recurrent
-    name = f"{call.name}.recurrent"
     if class_of(module) in (
         NEURONS + "rleaky.RecurrentOneToOne",
         NEURONS + "rsynaptic.RecurrentOneToOne",
     ):
-        return Scale(name=name, scale=p.array(module.V, "recurrent.V"))
-    if type(module) not in (torch.nn.Linear, torch.nn.Conv2d):
-        raise p.refused(
-            f"its recurrent connection is {type(module).__name__}",
-            "use the connection that the layer builds for itself",
-        )
-    inner = Call(name, module, (call.name,), call.shape, call.shape, arrays=call.arrays)
-    back = connection(inner, call.arrays)
-    if back.shape != call.shape:
-        raise p.refused(
-            f"its recurrent connection gives {back.shape}, the layer {call.shape}",
-            "use an odd kernel_size: the connection must give the shape of the layer",
-        )
-    return back
+        return Scale(name=f"{call.name}.recurrent", scale=p.array(module.V, "recurrent.V"))
+    return inner_connection(FRAMEWORK, call, module, "recurrent")
 
 
 FRAMEWORK = Framework(
@@ -233,4 +217,5 @@ FRAMEWORK = Framework(
     prepare=prepared,
     counts=True,
     potential=potential,
+    release="1.0.0",
 )

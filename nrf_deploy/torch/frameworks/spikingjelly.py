@@ -254,6 +254,8 @@ def _inner(p: Parameters) -> Any:
         )
     if hasattr(m, "rc") and type(m.rc) is not nn.Linear:
         raise p.refused(f"its rc is {type(m.rc).__name__}", "use the Linear that it builds")
+    if any(x._forward_hooks or x._forward_pre_hooks for x in m.children()):
+        raise p.refused("a layer inside it carries forward hooks", "remove the hooks")
     return m.sub_module
 
 
@@ -281,4 +283,5 @@ FRAMEWORK = Framework(
     counts=True,
     potential=potential,
     plain=plain,
+    release="2.0.0",
 )
