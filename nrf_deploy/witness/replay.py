@@ -71,7 +71,7 @@ class Replay:
     """The result of a replay.
 
     Attributes:
-        trained: The first link; unknown if a place differs.
+        trained: The first link; unknown if a place differs, or if no layer gave anything.
         first: The first place that differs, by layer.
         sample: The recording that `first` is in.
         layers: Every observed layer, in the network's order.
@@ -114,7 +114,12 @@ def replay(
             break
         if any(s.near_count for s in steppers.values()):
             whole += _whole(network, witness, steps)
+    every = tuple(layers.values())
+    first = next((x.first for x in every if x.first), None)
+    if first is not None or not any(x.events for x in every):
+        return Replay(UNKNOWN, first, sample, every)
     named = witnesses[0]
+    silent = (f"layer {x.name!r}: no output in {done:,} steps" for x in every if not x.events)
     trained = Trained(
         state="exact",
         producer=named.producer,
@@ -127,12 +132,10 @@ def replay(
         near=sum(x.near for x in layers.values()),
         places=tuple(p.words for p in places[:PLACES]),
         whole=whole,
-        undecided=tuple(dict.fromkeys(u for w in witnesses for u in w.undecided)),
+        undecided=tuple(dict.fromkeys((*(u for w in witnesses for u in w.undecided), *silent))),
         sha256=sha256,
     )
-    every = tuple(layers.values())
-    first = next((x.first for x in every if x.first), None)
-    return Replay(trained if first is None else UNKNOWN, first, sample, every)
+    return Replay(trained, layers=every)
 
 
 def _more(layer: Layer, events: int, stepper: Stepper) -> Layer:
