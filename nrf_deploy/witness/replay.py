@@ -17,6 +17,7 @@ import numpy as np
 
 from nrf_deploy.engines.reference import run
 from nrf_deploy.engines.reference.arriving import arriving
+from nrf_deploy.engines.reference.nodes import runner
 from nrf_deploy.ir.network import (
     Array,
     Connection,
@@ -154,23 +155,21 @@ def layer_by_layer(network: Network, witness: Witness, steps: int) -> dict[str, 
     steppers = {
         name: Stepper(network[name], network.dt, name in exact_sums) for name in witness.outputs
     }
+    others = {
+        name: runner(network[name], network.dt, "euler", False)
+        for name in witness.outputs
+        if type(network[name]) is not Population
+    }
     for begin, inputs in arriving(network, witness.input, witness.outputs, steps):
         for name, stepper in steppers.items():
             x = inputs[name]
-            if type(network[name]) is not Population:
-                x = _output(network, name, x)
+            if name in others:
+                x = others[name](x)
             span = slice(begin, begin + len(x))
             shown = witness.potentials.get(name)
             recorded = frames(witness.outputs[name], span)
             stepper(x, recorded, None if shown is None else shown[span])
     return steppers
-
-
-def _output(network: Network, name: str, x: Array) -> Array:
-    """Return the output of a node without a state, for its input."""
-    from nrf_deploy.engines.reference.nodes import runner
-
-    return runner(network[name], network.dt, "euler", False)(x)
 
 
 def frames(recording: Recording, span: slice) -> Array:
