@@ -9,10 +9,10 @@ OUT ?= demo-out
 DATE ?= $(shell date -u +%F)
 
 # Two test processes on two cores: a second BLAS thread in each would only wait.
-test conformance hostile: export OPENBLAS_NUM_THREADS = 1
+test conformance hostile interop: export OPENBLAS_NUM_THREADS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test conformance hostile bench report-check lint clean
+.PHONY: help demo test conformance hostile interop bench report-check lint clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  make %-14s %s\n' "$$name" "$$text"; done
@@ -21,13 +21,16 @@ demo: $(READY) sdks ## take a shipped model to a verified bundle and draw its tr
 	$(BIN)/nrf-deploy demo -o $(OUT)
 
 test: $(READY) sdks ## run all tests but the long ones
-	$(BIN)/python -m pytest -n 2 -m "not conformance and not hostile"
+	$(BIN)/python -m pytest -n 2 -m "not conformance and not hostile and not interop"
 
 conformance: $(READY) sdks ## run the long comparisons with the vendors' simulators
 	$(BIN)/python -m pytest -m conformance
 
 hostile: $(READY) ## feed 20,000 and more mutated inputs (docs/robustness.md)
 	$(BIN)/python -m tests.hostile --page docs/robustness.md
+
+interop: $(READY) ## make models in six frameworks, compare every spike (docs/interop.md)
+	$(BIN)/python -m tests.interop --page docs/interop.md
 
 bench: $(READY) ## measure speed beside other tools (docs/performance.md)
 	$(BIN)/python benchmarks/report.py --date "$(DATE)"

@@ -77,7 +77,7 @@ def export(
         MissingError: torch or Norse is not installed.
     """
     _demand_source(source)
-    _demand_torch()
+    _demand_packages("torch", *(() if ":" in source else ("norse",)))
     from nrf_deploy.torch import load
 
     module, shape = load(source if ":" in source else shipped.module(source).build, weights)
@@ -118,7 +118,7 @@ def _exported(
     module: Module, shape: Sequence[int] | Tensor, dt: float | None
 ) -> tuple[Model, bytes]:
     """Return the model and the bytes of its .nir file."""
-    _demand_torch()
+    _demand_packages("torch")
     from nrf_deploy.io import nir
     from nrf_deploy.torch.build import from_torch as build
 
@@ -149,8 +149,9 @@ def _demand_types(module: object, shape: object, dt: object) -> None:
         raise wrong(shape, "a shape of whole numbers above 0", fix)
 
 
-def _demand_torch() -> None:
-    missing = [p for p in ("torch", "norse") if importlib.util.find_spec(p) is None]
+def _demand_packages(*packages: str) -> None:
+    """Refuse if a package is missing; the shipped models need Norse, another may not."""
+    missing = [p for p in packages if importlib.util.find_spec(p) is None]
     if missing:
         raise MissingError(
             error(

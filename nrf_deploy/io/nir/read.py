@@ -21,7 +21,7 @@ from nrf_deploy.ir.witness import Witness
 from ..rule_options import RuleOptions
 from .clock import clock_of
 from .connection_builders import BUILDERS, Builder, Reading
-from .dialects import DIALECTS, NIR
+from .dialects import DIALECTS, NIR, Dialect
 from .fields import Fields
 from .graph import RawGraph, duplicates, in_order, raw_graph, splice, structure
 from .metadata import data_of, loop_start, node_order, unread
@@ -111,6 +111,7 @@ def parse(
     dialect = None if stated.producer is None else DIALECTS[stated.producer]
     if dialect is not None:
         dialect.mend(graph)
+        findings += _left_out(graph, dialect)
     clock = clock_of(graph, dt, dialect, findings)
     findings += [*unread(graph), *structure(graph)]
     order = in_order(graph)
@@ -140,6 +141,18 @@ def parse(
 
 
 # --- nodes -----------------------------------------------------------------
+
+
+def _left_out(graph: RawGraph, dialect: Dialect) -> Iterator[Finding]:
+    """Yield an error if the exporter of the framework left out layers, as far as can be seen."""
+    if names := dialect.left_out(graph):
+        yield error(
+            "NIR-LEFT-OUT",
+            f"{', '.join(names[:8])} {'is' if len(names) == 1 else 'are'} not in the file",
+            why=f"the exporter of {dialect.framework} leaves out layers that it does not know, "
+            "with a printed warning: the file is another network",
+            fix="train with layers that the exporter writes",
+        )
 
 
 def _nodes(

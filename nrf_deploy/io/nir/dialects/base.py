@@ -121,6 +121,10 @@ class Dialect:
     def mend(self, graph: RawGraph) -> None:
         """Replace edges that the exporter writes wrongly, before the nodes are built."""
 
+    def left_out(self, graph: RawGraph) -> Sequence[str]:
+        """Return the names of layers that the exporter left out, as far as the file shows it."""
+        return ()
+
     def finish(
         self, nodes: dict[str, Node], names: list[str], edges: list[Edge], clock: Clock
     ) -> tuple[list[str], list[Edge]]:
@@ -183,14 +187,10 @@ def agreed(steps: Sequence[Array], framework: str) -> float | None:
 
 
 def shortest(value: float) -> float:
-    """Return the shortest decimal number within float32 rounding of a value, or of 1/value."""
+    """Return the shortest decimal number within float32 rounding of a value."""
     for digits in range(1, 6):
         if math.isclose(near := float(f"{value:.{digits}g}"), value, rel_tol=1e-6):
             return near
-    for digits in range(1, 6) if value else ():
-        near = float(f"{1 / value:.{digits}g}")
-        if near and math.isclose(1 / near, value, rel_tol=1e-6):
-            return 1 / near
     return value
 
 

@@ -59,7 +59,8 @@ class SnnTorch(Dialect):
     means = "v_threshold is subtracted one step after the spike, at v > v_threshold"
     lost = (
         "reset_mechanism and reset_delay of each layer (read as subtract with a delay, the "
-        "default), and every layer that its exporter left out with a warning"
+        "default), graded_spikes_factor, inhibition, state_quant, and every layer that its "
+        "exporter left out with a warning"
     )
     counts = True
     infinite = frozenset(("tau", "tau_mem", "r"))

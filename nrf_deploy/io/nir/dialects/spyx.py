@@ -59,7 +59,10 @@ class Spyx(Dialect):
         "a spike leaves one step late, at v > v_threshold, and v_threshold is subtracted when it "
         "leaves"
     )
-    lost = "dilation and groups of convolutions, and how SumPool pads (SAME)"
+    lost = (
+        "dilation and groups of convolutions, how SumPool pads (SAME), and a last layer that its "
+        "exporter does not know (such as LI)"
+    )
     counts = True
     infinite = frozenset(("tau", "tau_mem"))
 
@@ -121,6 +124,12 @@ class Spyx(Dialect):
                 neurons = target.removesuffix("w_rec") + "lif"
                 if (target, neurons) in edges and (neurons, target) in edges:
                     edges[k] = (source, neurons)
+
+    def left_out(self, graph: RawGraph) -> Sequence[str]:
+        """Return the missing numbers: layers are counted, and unknown ones are left out."""
+        matches = [re.match(r"layer_(\d+)", name) for name in graph.nodes]
+        numbers = {int(m[1]) for m in matches if m}
+        return [f"layer_{n}" for n in range(max(numbers, default=0)) if n not in numbers]
 
     def finish(
         self, nodes: dict[str, Node], names: list[str], edges: list[Edge], clock: Clock

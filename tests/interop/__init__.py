@@ -1,0 +1,1 @@
+"""Models made in six frameworks, and what those frameworks' own spikes say of our readings."""
