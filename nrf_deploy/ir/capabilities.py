@@ -181,7 +181,9 @@ def _of_neurons(node: Population, runs: Collection[Accepts], who: str) -> Findin
     if near is None:
         names = sorted({neurons_name(m, row.rule) for row in runs for m in row.membranes})
         read = {f for row in runs if row.rule is type(node.rule) for f in row.features}
-        foreign = ", ".join(f"`{f}`" for f in sorted(node.features - read))
+        own = f"{type(node.membrane).__name__}."  # of a membrane that is not run anyway
+        named = (f for f in sorted(node.features - read) if not f.startswith(own))
+        foreign = ", ".join(f"`{f}`" for f in named)
         beside = f", nor any neurons with {foreign}" if foreign else ""
         return error(
             "KIND-UNSUPPORTED",

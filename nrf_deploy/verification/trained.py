@@ -8,8 +8,8 @@ by each producer's dialect.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Unpack, get_args
 
@@ -22,13 +22,18 @@ from nrf_deploy.io.rule_options import Producer, RuleOptions
 from nrf_deploy.ir.network import Network
 from nrf_deploy.ir.recording import Recording
 from nrf_deploy.ir.trained import Trained, trained_json
+from nrf_deploy.ir.witness import Witness
 from nrf_deploy.neurons.spikes import Reset
+from nrf_deploy.witness.cause import undecided
 from nrf_deploy.witness.origin import UNSTATED, differs, hash_of
 from nrf_deploy.witness.reading import File, as_model
 from nrf_deploy.witness.recorded import read_recorded
 from nrf_deploy.witness.replay import WORK, Layer, replay
 
 SCHEMA_VERSION = 1
+SILENT = "WITNESS-SILENT"
+MOST_UNDECIDED = 256
+"""Steps on which other readings are tried of a layer that is equal."""
 TRIALS = 20
 """Other readings of a file are tried with this part of the cost of a replay."""
 LEGEND = (
@@ -72,6 +77,8 @@ class TrainedReport:
         """The verdict in one line."""
         if self.passed:
             return f"passed: trained = read: {self.trained.text}"
+        if any(f.code == SILENT for f in self.findings):
+            return "nothing was compared: no layer gave a spike or a value"
         equal = sum(x.first is None for x in self.layers)
         return (
             f"differs: {equal} of {several(len(self.layers), 'layer')} "
@@ -177,13 +184,36 @@ def verify_trained(
         raise InputError(_proposed(f, equal) for f in refusal.findings) from None
     witnesses = read_recorded(against, read_model.network, input)
     result = replay(read_model.network, witnesses, hash_of(witnesses))
-    findings = [*rule_findings(read_model.findings), *_remarks(result.trained)]
+    trained = _with_undecided(read_model.network, witnesses, result.trained)
+    findings = [*rule_findings(read_model.findings), *_remarks(trained)]
     producers: list[str] = []
     if result.first is not None:
         producers = [p for p, _ in _producers(model, dt, against, input)]
         finding = differs(read_model.network, witnesses, result)
         findings.append(_with_producers(finding, producers))
-    return TrainedReport(result.trained, result.layers, tuple(findings), tuple(producers))
+    elif trained.state != "exact":
+        findings.append(_silent())
+    return TrainedReport(trained, result.layers, tuple(findings), tuple(producers))
+
+
+def _with_undecided(network: Network, witnesses: Sequence[Witness], trained: Trained) -> Trained:
+    """Return the first link with the readings that the first sample does not tell apart."""
+    if trained.state != "exact":
+        return trained
+    witness = witnesses[0]
+    steps = min(witness.input.steps, trained.steps, MOST_UNDECIDED)
+    texts = (undecided(network, witness, name, steps) for name in trained.layers)
+    more = [text for text in texts if text]
+    return replace(trained, undecided=(*trained.undecided, *more))
+
+
+def _silent() -> Finding:
+    return error(
+        SILENT,
+        "no layer gave a spike or a value in the recording: nothing was compared",
+        why="the input is too weak or too short",
+        fix="record a stronger or longer input, in which every layer spikes",
+    )
 
 
 def _producers(

@@ -87,6 +87,45 @@ def cause(network: Network, witness: Witness, first: Place, steps: int) -> Cause
     )
 
 
+UNDECIDED = {"reset", "per_step", "rest"}
+"""Axes that are named if a recording does not decide them; `fires` needs a tie, which is rare."""
+
+
+def undecided(network: Network, witness: Witness, name: str, steps: int) -> str:
+    """Return in words the readings of a layer that would be equal too; empty without any."""
+    node = network[name]
+    if type(node) is not Population:
+        return ""
+    few = _neurons(node, frames(witness.outputs[name], slice(0, steps)), None)
+    layer = _Cut(network, witness, node, few, steps)
+    chosen = (v for v in variants(layer.node, network.dt) if v.axis in UNDECIDED)
+    texts = [v.text for v in chosen if "doubled" not in v.option and layer.equal((v,))]
+    return f"layer {name!r} would be equal too if {', or if '.join(texts)}" if texts else ""
+
+
+class _Cut:
+    """Some neurons of a layer, with what reached them and what their framework gave."""
+
+    def __init__(
+        self, network: Network, witness: Witness, node: Population, few: Array, steps: int
+    ) -> None:
+        x, theirs, shown = _observed(network, witness, node.name, steps)
+        self.node = _cut(node, few)
+        self.x, self.theirs = (a.reshape(len(a), -1)[:, few] for a in (x, theirs))
+        self.shown = None if shown is None else shown.reshape(len(shown), -1)[:, few]
+        self.exact = node.name in sums_exact(network, witness)
+        self.dt = network.dt
+
+    def equal(self, chosen: Chosen) -> bool:
+        """Return whether the neurons are equal with these changes."""
+        changed = changed_by(self.node, chosen)
+        if changed is None:
+            return False
+        stepper = Stepper(changed, self.dt, self.exact)
+        stepper(self.x, self.theirs, self.shown)
+        return stepper.first is None
+
+
 def _everywhere(network: Network, witness: Witness, chosen: Chosen) -> bool:
     """Return whether the whole model is equal if this is the reading of every layer."""
     texts = {v.text for v in chosen}
@@ -123,26 +162,17 @@ def _readings(
     network: Network, witness: Witness, node: Population, first: Place, steps: int
 ) -> Iterator[Chosen]:
     """Yield the fewest changes of a layer with which it is equal."""
-    x, theirs, shown = _observed(network, witness, node.name, steps)
-    few = _neurons(node, theirs, first)
-    small = _cut(node, few)
-    x, theirs = (a.reshape(len(a), -1)[:, few] for a in (x, theirs))
-    shown = None if shown is None else shown.reshape(len(shown), -1)[:, few]
-    exact = node.name in sums_exact(network, witness)
+    few = _neurons(node, frames(witness.outputs[node.name], slice(0, steps)), first)
+    layer = _Cut(network, witness, node, few, steps)
     trials = 0
     for count in range(1, CHANGES + 1):
         equal = False
-        for chosen in itertools.combinations(list(variants(small, network.dt)), count):
+        for chosen in itertools.combinations(list(variants(layer.node, network.dt)), count):
             if len({v.axis for v in chosen}) < count:
                 continue
             if (trials := trials + 1) > TRIALS:
                 return
-            changed = changed_by(small, chosen)
-            if changed is None:
-                continue
-            stepper = Stepper(changed, network.dt, exact)
-            stepper(x, theirs, shown)
-            if stepper.first is None:
+            if layer.equal(chosen):
                 equal = True
                 yield chosen
         if equal:
@@ -174,12 +204,12 @@ def _observed(
     return np.concatenate(parts), theirs, None if shown is None else shown[:steps]
 
 
-def _neurons(node: Population, theirs: Array, first: Place) -> Array:
+def _neurons(node: Population, theirs: Array, first: Place | None) -> Array:
     """Return the neurons to run: the one that differs, the most active ones, and others."""
     size = math.prod(node.shape)
     if size <= NEURONS:
         return np.arange(size)
-    at = int(np.ravel_multi_index(first.neuron, node.shape))
+    at = 0 if first is None else int(np.ravel_multi_index(first.neuron, node.shape))
     active = np.argsort(-np.count_nonzero(theirs.reshape(len(theirs), -1), axis=0), kind="stable")
     spread = np.linspace(0, size - 1, NEURONS // 2).astype(int)
     return np.unique(np.concatenate([[at], active[: NEURONS // 2], spread]))

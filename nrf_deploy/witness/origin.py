@@ -39,8 +39,11 @@ def trained_of(model: Model) -> Trained:
     result = replay(model.network, witnesses, hash_of(witnesses))
     if result.first is not None:
         raise InputError(differs(model.network, witnesses, result))
-    _REPLAYED[model.network] = (witnesses, result.trained)
-    return result.trained
+    trained = result.trained
+    if trained.state != "exact":  # a witness without any spike proves nothing
+        trained = stated(model.sha256, model.findings)
+    _REPLAYED[model.network] = (witnesses, trained)
+    return trained
 
 
 def witnesses_of(model: Model) -> tuple[Witness, ...]:

@@ -17,6 +17,7 @@ import numpy as np
 
 from nrf_deploy.engines.reference import run
 from nrf_deploy.engines.reference.arriving import arriving
+from nrf_deploy.engines.reference.nodes import runner
 from nrf_deploy.ir.network import (
     Array,
     Connection,
@@ -71,7 +72,7 @@ class Replay:
     """The result of a replay.
 
     Attributes:
-        trained: The first link; unknown if a place differs.
+        trained: The first link; unknown if a place differs, or if no layer gave anything.
         first: The first place that differs, by layer.
         sample: The recording that `first` is in.
         layers: Every observed layer, in the network's order.
@@ -114,7 +115,12 @@ def replay(
             break
         if any(s.near_count for s in steppers.values()):
             whole += _whole(network, witness, steps)
+    every = tuple(layers.values())
+    first = next((x.first for x in every if x.first), None)
+    if first is not None or not any(x.events for x in every):
+        return Replay(UNKNOWN, first, sample, every)
     named = witnesses[0]
+    silent = (f"layer {x.name!r}: no output in {done:,} steps" for x in every if not x.events)
     trained = Trained(
         state="exact",
         producer=named.producer,
@@ -127,12 +133,10 @@ def replay(
         near=sum(x.near for x in layers.values()),
         places=tuple(p.words for p in places[:PLACES]),
         whole=whole,
-        undecided=tuple(dict.fromkeys(u for w in witnesses for u in w.undecided)),
+        undecided=tuple(dict.fromkeys((*(u for w in witnesses for u in w.undecided), *silent))),
         sha256=sha256,
     )
-    every = tuple(layers.values())
-    first = next((x.first for x in every if x.first), None)
-    return Replay(trained if first is None else UNKNOWN, first, sample, every)
+    return Replay(trained, layers=every)
 
 
 def _more(layer: Layer, events: int, stepper: Stepper) -> Layer:
@@ -151,23 +155,21 @@ def layer_by_layer(network: Network, witness: Witness, steps: int) -> dict[str, 
     steppers = {
         name: Stepper(network[name], network.dt, name in exact_sums) for name in witness.outputs
     }
+    others = {
+        name: runner(network[name], network.dt, "euler", False)
+        for name in witness.outputs
+        if type(network[name]) is not Population
+    }
     for begin, inputs in arriving(network, witness.input, witness.outputs, steps):
         for name, stepper in steppers.items():
             x = inputs[name]
-            if type(network[name]) is not Population:
-                x = _output(network, name, x)
+            if name in others:
+                x = others[name](x)
             span = slice(begin, begin + len(x))
             shown = witness.potentials.get(name)
             recorded = frames(witness.outputs[name], span)
             stepper(x, recorded, None if shown is None else shown[span])
     return steppers
-
-
-def _output(network: Network, name: str, x: Array) -> Array:
-    """Return the output of a node without a state, for its input."""
-    from nrf_deploy.engines.reference.nodes import runner
-
-    return runner(network[name], network.dt, "euler", False)(x)
 
 
 def frames(recording: Recording, span: slice) -> Array:

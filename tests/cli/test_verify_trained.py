@@ -191,3 +191,26 @@ def test_compile_with_a_witness_keeps_it(folder: Path) -> None:
     assert (done.returncode, "WITNESS-DIFFERS" in done.stderr) == (3, True)
     done = call("inspect", str(folder / "m.nir"), "--witness", str(folder / "same.npz"))
     assert "trained = read: exact on 32 steps" in done.stdout
+
+
+def test_a_silent_recording_proves_nothing(folder: Path) -> None:
+    silent = {"input": np.zeros((9, 5)), "n1": np.zeros((9, 8)), "n2": np.zeros((9, 4))}
+    np.savez(folder / "silent.npz", **silent)  # type: ignore[arg-type]
+    code, text = verify(folder, "--against", str(folder / "silent.npz"))
+    assert code == 1
+    assert "verdict: nothing was compared" in text
+    model = nd.read(folder / "m.nir", witness=folder / "silent.npz")
+    assert nd.compile(model, "emulator").trained.text == "stated, not checked"
+
+
+def test_readings_that_the_recording_does_not_tell_apart_are_named(folder: Path) -> None:
+    network = two_layers()
+    short = witness_of(network, steps=1)
+    np.savez(folder / "short.npz", **{k: v for k, v in arrays_of(short).items() if "pot" not in k})  # type: ignore[arg-type]
+    report = nd.verify_trained(str(folder / "m.nir"), folder / "short.npz")
+    assert report.passed
+    (text,) = [t for t in report.trained.undecided if "'n1'" in t]
+    assert "the reset subtracts the threshold at once" in text
+    assert "undecided" in report.verdict
+    full = nd.verify_trained(str(folder / "m.nir"), folder / "same.npz")
+    assert not [t for t in full.trained.undecided if "'n1'" in t]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nrf_deploy.engines.reference import run
-from nrf_deploy.ir.network import Array, Input, Linear, Network, Output, Population
+from nrf_deploy.ir.network import Array, Delay, Input, Linear, Network, Output, Population
 from nrf_deploy.ir.recording import Recording
 from nrf_deploy.ir.witness import Witness
 from nrf_deploy.neurons import Spikes
@@ -241,3 +241,24 @@ def test_what_reaches_a_layer_is_what_reaches_it_in_a_run() -> None:
     given = {n: trace.outputs[n] for n in ("n1", "n2")}
     parts = np.concatenate([x["n2"] for _, x in arriving(network, recording, given, 32)])
     assert np.array_equal(parts, trace.outputs["fc2"].dense())
+
+
+def test_the_output_of_a_delay_is_compared_over_several_chunks() -> None:
+    """The spikes of some frameworks leave one step late, through a Delay behind the neurons."""
+    base = two_layers()
+    late = Delay(name="n2.delay", delay=np.ones(4, np.float32))
+    edges = tuple(e for e in base.edges if e != ("n2", "out"))
+    network = replace(
+        base,
+        nodes=(*base.nodes, late),
+        edges=(*edges, ("n2", "n2.delay"), ("n2.delay", "out")),
+    )
+    recording = stimulus(network, steps=600)
+    trace = run(network, recording, record=["n1", "n2.delay"])
+    witness = Witness(producer="spyx", version="1", input=recording, outputs=trace.outputs)
+    assert replay(network, [witness]).first is None
+    other = run(base, recording, record=["n2"]).outputs["n2"]
+    wrong = replace(witness, outputs={**trace.outputs, "n2.delay": other})
+    first = replay(network, [wrong]).first
+    assert first is not None
+    assert first.layer == "n2.delay"

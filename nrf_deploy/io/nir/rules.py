@@ -116,6 +116,8 @@ def origin(graph: RawGraph, spiking: Sequence[str], stated: Statements) -> Itera
             yield _as_nir(*guess, error if not nodes else warning)
     else:
         yield _produced(dialect)
+        if dialect is not NIR and (guess := likely(graph)) and guess[0] is not dialect:
+            yield _other(dialect, *guess)
     for key in KEYS:
         yield from _by_option(key, nodes, silent[key], stated)
     zero = [n for n in silent["reset"] if stated.of("reset", n.name) == "value"]
@@ -158,6 +160,15 @@ def _produced(dialect: Dialect) -> Finding:
         BY_PRODUCER,
         f"the neurons are read as {dialect.framework}'s: {dialect.means}{lost}",
         why="the producer is stated by the caller, not by the file",
+    )
+
+
+def _other(stated: Dialect, dialect: Dialect, mark: Mark) -> Finding:
+    return warning(
+        LIKELY,
+        f"the neurons are read as {stated.framework}'s, and the file is {mark.certainty} from "
+        f"{dialect.framework}: {mark.what}",
+        fix=f"give --producer {dialect.name} if {dialect.framework} wrote it",
     )
 
 

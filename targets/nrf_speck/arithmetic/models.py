@@ -104,10 +104,12 @@ MODELS: Mapping[str, Model] = {
     MERGE: Model(parameters={}, states=(), sends="what arrives", compiled=True),
 }
 
+LEAKS = FIRING | {"reset=late", "reset=doubled"}
+"""Features of neurons with an exponential leak that the rewrite to a linear one takes."""
 LEAKY = frozenset((Leaky, CurrentLeaky))
 VALUES = LEAKY | {Integrator}
 EXPLAINED = (
-    _row(None, LEAKY, Spikes, FIRING),
+    _row(None, LEAKY, Spikes, LEAKS),
     _row(None, VALUES, Value, frozenset(("rectified",))),
 )
 """Neurons that compile/check.py refuses, with a rewrite to suggest."""

@@ -8,6 +8,8 @@ Here each tick of the clock subtracts this amount, whatever v is; v stays at or 
 potentials decay too fast, large ones too slowly, and negative ones are lost at once. The
 approximation is good if neurons spike often compared with tau: then v covers all of 0 .. theta.
 It is bad if tau is a few steps and spikes are rare: compile/check.py warns of a short tau.
+
+snnTorch's subtraction one step late, and its doubled threshold, become a subtraction at once.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from nrf_deploy.ir.capabilities import Accepts, accepted
 from nrf_deploy.ir.network import Network, Node, Population
 from nrf_deploy.neurons import Leaky, Spikes
 
-from ..arithmetic.models import FIRING
+from ..arithmetic.models import LEAKS
 
 SHORT = 20
 """Steps of tau below which the two leaks differ strongly."""
@@ -43,7 +45,7 @@ class LinearLeak(Approximate):
     about = "a leak subtracts a constant amount in each step, down to 0, not a share"
 
     def at(self, network: Network, node: Node) -> Outcome:
-        if type(node) is not Population or accepted(node, LEAKS) is None:
+        if type(node) is not Population or accepted(node, REWRITTEN) is None:
             return None
         membrane, rule = node.membrane, node.rule
         if type(membrane) is not Leaky or type(rule) is not Spikes:
@@ -57,23 +59,26 @@ class LinearLeak(Approximate):
         tau = membrane.tau.astype(np.float64)
         leak = rule.threshold / (2 * tau)
         linear = neurons.LinearLeak(r=membrane.r / tau, leak=leak, v0=membrane.v0)
-        bounded = dataclasses.replace(rule, floor=np.zeros_like(tau))
+        at_once = rule.reset in ("late", "doubled")
+        reset = "subtract" if at_once else rule.reset
+        bounded = dataclasses.replace(rule, floor=np.zeros_like(tau), reset=reset)
         steps = float(tau.min()) / network.dt
+        what = ", and subtracts theta at once" if at_once else ""
         return Done(
             replace(network, Population(name=node.name, membrane=linear, rule=bounded)),
-            f"loses theta / (2 tau), tau = {steps:.4g} steps",
+            f"loses theta / (2 tau), tau = {steps:.4g} steps{what}",
         )
 
 
-LEAKS = (
+REWRITTEN = (
     Accepts(
         "leaks",
         frozenset((Leaky,)),
         Spikes,
-        FIRING | linear_features((Leaky,), Spikes),
+        LEAKS | linear_features((Leaky,), Spikes),
     ),
 )
-"""Rules to which a linear leak only adds a floor, or raises theirs to 0."""
+"""Rules that a linear leak gives a floor of 0, and a subtraction at once where theirs is late."""
 
 
 def shortest(node: Node, dt: float) -> float | None:

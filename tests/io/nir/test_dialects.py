@@ -12,6 +12,7 @@ import nrf_deploy as nd
 from nrf_deploy.diagnostics.findings import Finding, InputError
 from nrf_deploy.engines.reference.run import run
 from nrf_deploy.io.nir.dialects import DIALECTS
+from nrf_deploy.io.nir.dialects.base import shortest
 from nrf_deploy.ir.network import Array, Population
 from nrf_deploy.ir.recording import Recording
 from nrf_deploy.neurons import Leaky
@@ -56,6 +57,12 @@ def test_snntorch(tmp_path: Path, case: str) -> None:
     expected = p.expected(step, x)
     assert 50 < expected.sum() < 900
     np.testing.assert_array_equal(output(path, "1", x, producer="snntorch", **how), expected)
+
+
+@pytest.mark.parametrize("typed", [1e-3, 1 / 3000, 1 / 0.03, 137, 0.0625])
+def test_the_shortest_number_of_a_float32_is_the_one_that_was_typed(typed: float) -> None:
+    for near in (np.float32(typed), np.float32(typed) * np.float32(1 + 2e-7)):
+        assert shortest(float(near)) == typed
 
 
 def test_a_beta_that_was_typed_comes_back(tmp_path: Path) -> None:

@@ -62,6 +62,16 @@ def test_a_likely_producer_is_warned_of_where_only_the_rule_is_stated(tmp_path: 
     assert rest == "info"
 
 
+def test_a_producer_that_is_not_the_likely_one_is_warned_of(tmp_path: Path) -> None:
+    path = p.file(tmp_path / "m.nir", p.jelly_lif(2.5, False), p.SPIKINGJELLY)
+    findings = nd.read(path, producer="snntorch").findings
+    (warning,) = (f for f in findings if f.code == "NIR-RULE-LIKELY")
+    assert warning.severity == "warning"
+    assert "read as snnTorch's, and the file is almost surely from SpikingJelly" in warning.what
+    codes = [f.code for f in nd.read(path, producer="spikingjelly").findings]
+    assert "NIR-RULE-LIKELY" not in codes
+
+
 def test_values_of_a_likely_producer_are_refused_without_it(tmp_path: Path) -> None:
     path = p.file(tmp_path / "m.nir", p.lif("LI"), p.SINABS)
     assert [f.code for f in refused(path, dt=1)] == ["NIR-RULE-LIKELY"]

@@ -198,10 +198,23 @@ def test_rules_that_no_core_has_are_refused_by_name(rule: dict[str, Any], featur
     assert found.fix
 
 
-@pytest.mark.parametrize("reset", ["late", "none"])
-def test_a_leak_with_another_reset_is_refused_by_name(reset: str) -> None:
-    (found,) = refused(flat(leaky(reset=reset)), allow=["linear-leak"])
-    assert f"`reset={reset}`" in found.what
+def test_a_leak_without_a_reset_is_refused_by_name() -> None:
+    (found,) = refused(flat(leaky(reset="none")), allow=["linear-leak"])
+    assert "`reset=none`" in found.what
+    assert "order" not in found.what
+
+
+@pytest.mark.parametrize("reset", ["late", "doubled"])
+def test_the_resets_of_snntorch_take_the_linear_leak_and_its_cost_is_measured(reset: str) -> None:
+    (found,) = refused(flat(leaky(reset=reset)))
+    assert "--allow linear-leak" in found.fix
+    recording = some_events((3,), 300, 0, 0.4)
+    bundle = compiled(flat(leaky(reset=reset)), allow=["linear-leak"], calibrate=recording)
+    assert bundle.program.population("n").params["returns_to_zero"] == 0
+    (cost,) = [f for f in bundle.findings if f.code == "CHOICE-COST"]
+    (what,) = [f for f in bundle.findings if f.code == "LINEAR-LEAK"]
+    assert "at once" in what.what
+    assert cost.layer == "n"
 
 
 def test_a_max_pool_is_refused_with_the_reason() -> None:

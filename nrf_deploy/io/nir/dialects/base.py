@@ -187,10 +187,14 @@ def agreed(steps: Sequence[Array], framework: str) -> float | None:
 
 
 def shortest(value: float) -> float:
-    """Return the shortest decimal number within float32 rounding of a value."""
+    """Return the shortest decimal number within float32 rounding of a value, or of 1/value."""
     for digits in range(1, 6):
         if math.isclose(near := float(f"{value:.{digits}g}"), value, rel_tol=1e-6):
             return near
+    for digits in range(1, 6) if value else ():
+        near = float(f"{1 / value:.{digits}g}")
+        if near and math.isclose(1 / near, value, rel_tol=1e-6):
+            return 1 / near
     return value
 
 
