@@ -41,11 +41,11 @@ def _tests(network: Network, name: str) -> bool:
 
 
 def _events(network: Network, name: str) -> Array:
-    """Return the threshold in units of what one event adds."""
+    """Return how far the threshold is from rest in units of what one event adds."""
     node = network[name]
     assert type(node) is Population
     assert type(node.rule) is Spikes
-    rest = node.membrane.first_state(node.rule)["v"]
+    rest = node.membrane.start(node.rule)["v"]
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(np.ravel(node.rule.threshold - rest) / gain(network, name))
 

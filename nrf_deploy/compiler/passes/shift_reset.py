@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nrf_deploy.compiler.quantize.neuron import LINEAR
 from nrf_deploy.ir.capabilities import Accepts, accepted
 from nrf_deploy.ir.network import Network, Node, Population
 from nrf_deploy.neurons import MEMBRANES, Spikes
@@ -56,7 +57,8 @@ SHIFTED = (
         "shifted",
         frozenset(MEMBRANES),
         Spikes,
-        frozenset(("reset_to", "fires=at", "floor", "refractory")),
+        frozenset(("reset_to", "fires=at", "floor", "refractory")) | LINEAR,
     ),
 )
-"""Rules that do not depend on the origin; a reset by subtraction does."""
+"""Rules that do not depend on the origin; a reset by subtraction does, and so does a count of
+thresholds."""

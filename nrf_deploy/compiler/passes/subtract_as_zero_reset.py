@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nrf_deploy.compiler.quantize.neuron import LINEAR
 from nrf_deploy.ir.capabilities import Accepts, accepted
 from nrf_deploy.ir.network import Network, Node, Population
 from nrf_deploy.neurons import MEMBRANES, Spikes
@@ -57,7 +58,8 @@ SUBTRACTS = (
         Spikes,
         frozenset(
             ("reset=subtract", "reset=late", "subtracts", "reset_to", "fires=at", "refractory")
-        ),
+        )
+        | LINEAR,
     ),
 )
 """Rules whose reset can be exchanged; with several spikes in a step each subtracts its part."""

@@ -13,8 +13,18 @@ import numpy as np
 from nrf_deploy.engines.reference import run
 from nrf_deploy.engines.reference.connections import connection
 from nrf_deploy.ir.layer_view import Layers, Link
-from nrf_deploy.ir.network import Array, Conv, Linear, Network, Scale, exact, gives_values
+from nrf_deploy.ir.network import (
+    Array,
+    Conv,
+    Linear,
+    Network,
+    Population,
+    Scale,
+    exact,
+    gives_values,
+)
 from nrf_deploy.ir.recording import Recording
+from nrf_deploy.neurons import Spikes
 
 MARGIN = 4
 """Factor on the largest value on data up to which signals have to fit."""
@@ -53,6 +63,13 @@ class Reach:
 
 def analogue(network: Network, name: str) -> bool:
     return gives_values(network[name])
+
+
+def counts(network: Network, name: str) -> bool:
+    """Return True for neurons with several spikes in a step."""
+    node = network[name]
+    rule = node.rule if type(node) is Population else None
+    return type(rule) is Spikes and rule.per_step == "many"
 
 
 def feeds_on(view: Layers, name: str) -> bool:
@@ -105,10 +122,10 @@ def through(link: Link, frame: Array, weight: Array | None = None) -> Array:
 def seen_on(
     network: Network, view: Layers, concerned: list[str], calibration: Recording | None
 ) -> dict[str, Seen]:
-    """Return the magnitudes of analogue values and of connections' sums on the data."""
+    """Return the magnitudes of values, of counts of spikes and of connections' sums on the data."""
     if calibration is None:
         return {}
-    names = {s for s in concerned if analogue(network, s)}
+    names = {s for s in concerned if analogue(network, s) or counts(network, s)}
     links = [link for s in concerned for link in view.into(s)]
     names |= {link.node.name if link.node else link.source for link in links}
     trace = run(network, calibration, record=sorted(names))

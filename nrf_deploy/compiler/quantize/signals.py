@@ -82,6 +82,10 @@ def distance(got: Array, wanted: Array) -> Array:
     Mismatches alone would prefer a lost spike (one mismatch) to one moved by a step (two),
     and a fit would learn silence. With the counts both cost the same.
     """
-    left, right = got != 0, wanted != 0
-    counts = left.sum(axis=0, dtype=np.int64) - right.sum(axis=0, dtype=np.int64)
-    return np.asarray(a_channel(left != right) + a_channel(np.abs(counts)[None]))
+    return count_distance((got != 0).astype(np.int64), (wanted != 0).astype(np.int64))
+
+
+def count_distance(got: Array, wanted: Array) -> Array:
+    """Return the same for neurons with several spikes in a step."""
+    counts = got.sum(axis=0, dtype=np.int64) - wanted.sum(axis=0, dtype=np.int64)
+    return np.asarray(a_channel(np.abs(got - wanted)) + a_channel(np.abs(counts)[None]))

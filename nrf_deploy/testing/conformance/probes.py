@@ -113,7 +113,9 @@ ROUNDING = frozenset(
 PAIRS = (
     ("refractory", "reset=subtract"),
     ("adaptation=Rising", "fires=at"),
+    ("refractory", "adaptation=Rising"),
     ("floor", "reset=subtract"),
+    ("floor", "per_step=many"),
 )
 """Features that change what the other one does: each is also probed beside the other."""
 

@@ -40,6 +40,7 @@ from .model_units import in_its_units
 from .result import Conformance, Result
 from .store import read_kit
 from .suspects import hint, likely
+from .variants import declared as declared_by
 
 LEFT_OUT = "CONFORMANCE-IMAGE-LEFT-OUT"
 
@@ -88,7 +89,7 @@ def task(
     every = [
         case
         for kit in (*kits_of(target), *map(read_kit, folders))
-        for case in kit.cases
+        for case in declared_by(kit.cases, target.accepts(chip))
         if _concerns(case, target, kit.engines.get(engine))
     ]
     cases = [*every, *([unknown.CASE, declared.CASE] if engine == "emulator" else [])]

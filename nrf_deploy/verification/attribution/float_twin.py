@@ -3,12 +3,14 @@
 Every variant gets the same input and makes the same step, in parallel:
 
     u = u (1 - current_decay) + input + current_bias
-    v = v (1 - decay), moved by `leak` toward `rest`, + u + bias; at least `floor`
-    spike where v > threshold (or v >= threshold: `at`); then v = reset, or v - threshold
+    v = v (1 - decay), moved by `leak` toward `rest`, + u + bias
+    spike where v > threshold (or v >= threshold: `at`); then v = reset, or v - taken
+    v at least `floor`
 
-where the summed input, u and v stay within limits: at their ends, or wrapped. All targets'
-neurons have this in common (see quantize/neuron.py); a chip's rounding in a step is not part of
-it, and is the remaining difference between the last variant and the chip's run.
+where the summed input, u and v stay within limits: at their ends, or wrapped. Other resets and
+several spikes a step are as in neurons/spikes.py. All targets' neurons have this in common (see
+quantize/neuron.py); a chip's rounding in a step is not part of it, and is the remaining difference
+between the last variant and the chip's run.
 """
 
 from __future__ import annotations
@@ -19,15 +21,24 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from nrf_deploy.compiler.quantize.constant_input import constant
-from nrf_deploy.compiler.quantize.neuron import neuron
+from nrf_deploy.compiler.quantize.neuron import linear_features, neuron
 from nrf_deploy.ir.capabilities import Accepts, Domain, outside
 from nrf_deploy.ir.layer_view import Layers
 from nrf_deploy.ir.network import Array, Network, Node, Population
-from nrf_deploy.neurons import CurrentLeaky, Integrator, Leaky, LinearLeak, Spikes, Value
+from nrf_deploy.neurons import (
+    CurrentLeaky,
+    Integrator,
+    Leaky,
+    LinearLeak,
+    Membrane,
+    Rule,
+    Spikes,
+    Value,
+)
 
 KINDS: Mapping[str, tuple[str, ...]] = {
     "decay": ("decay", "current_decay", "leak", "rest"),
-    "threshold": ("threshold", "at"),
+    "threshold": ("threshold", "at", "taken"),
     "bias": ("bias", "current_bias"),
     "reset": ("reset", "subtract"),
     "saturation": (
@@ -35,6 +46,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 """Numbers that are exchanged together, by their cause of error."""
+SUBTRACTING = ("subtract", "late", "doubled")
 FRACTIONS = ("decay", "current_decay", "at", "subtract", "wrap", "current_wrap")
 """Numbers without a unit: all others are amounts of the potential."""
 SAME = 1e-9
@@ -43,7 +55,10 @@ SAME = 1e-9
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Numbers:
-    """Numbers of a population; each broadcasts over it. `threshold` is infinite without spikes."""
+    """Numbers of a population; each broadcasts over it. `threshold` is infinite without spikes.
+
+    `taken` is what a reset subtracts.
+    """
 
     decay: Array
     current_decay: Array
@@ -51,6 +66,7 @@ class Numbers:
     current_bias: Array
     threshold: Array
     at: Array
+    taken: Array
     reset: Array
     subtract: Array
     first: Array
@@ -64,17 +80,25 @@ class Numbers:
     floor: Array
 
 
-FIRING = frozenset(("reset=subtract", "reset_to", "fires=at", "floor"))
+FIRING = frozenset(
+    ("reset=subtract", "reset=late", "reset=none", "reset=doubled", "subtracts", "reset_to",
+     "fires=at", "per_step=many", "most", "floor")
+)  # fmt: skip
+
+
+def _row(
+    model: str, membranes: frozenset[type[Membrane]], rule: type[Rule], *features: str
+) -> Accepts:
+    return Accepts(model, membranes, rule, linear_features(membranes, rule).union(features))
+
+
 DOMAIN = Domain(
     (
-        Accepts("values", frozenset((Integrator, Leaky, CurrentLeaky)), Value,
-                frozenset(("rectified",))),
-        Accepts("spikes", frozenset((Integrator, Leaky, CurrentLeaky, LinearLeak)), Spikes,
-                FIRING),
-        Accepts("counts", frozenset((Integrator,)), Spikes,
-                FIRING | {"per_step=many", "worth"}),
+        _row("values", frozenset((Integrator, Leaky, CurrentLeaky)), Value, "rectified"),
+        _row("spikes", frozenset((Integrator, Leaky, CurrentLeaky, LinearLeak)), Spikes, *FIRING),
+        _row("counts", frozenset((Integrator,)), Spikes, *FIRING, "worth"),
     )
-)  # fmt: skip
+)
 """Neurons that `Variants` simulates."""
 
 
@@ -102,8 +126,9 @@ def ideal(network: Network, view: Layers, name: str) -> Numbers:
         current_bias=constant(view, name, form) - form.rest,
         threshold=endless if form.threshold is None else form.threshold,
         at=np.array(float(rule is not None and rule.fires == "at")),
+        taken=_taken(rule, form.threshold),
         reset=no if rule is None else np.asarray(rule.reset_to, np.float64),
-        subtract=np.array(float(rule is not None and rule.reset == "subtract")),
+        subtract=np.array(float(rule is not None and rule.reset in SUBTRACTING)),
         first=form.first,
         leak=no,
         rest=no,
@@ -116,6 +141,12 @@ def ideal(network: Network, view: Layers, name: str) -> Numbers:
     )
 
 
+def _taken(rule: Spikes | None, threshold: Array | None) -> Array:
+    if rule is None or threshold is None:
+        return np.full((), np.inf)
+    return threshold if rule.subtracts is None else rule.subtracts.astype(np.float64)
+
+
 def chip_numbers(numbers: Mapping[str, Array], model: Numbers, unit: Array) -> Numbers:
     """Return the chip's numbers in the model's units; `unit` is 1 of the model on the chip."""
     mine = {}
@@ -125,7 +156,10 @@ def chip_numbers(numbers: Mapping[str, Array], model: Numbers, unit: Array) -> N
             chip_value = np.asarray(numbers[f.name], np.float64)
             value = snapped(chip_value if f.name in FRACTIONS else chip_value / unit, value)
         mine[f.name] = value
-    return _met_alike(Numbers(**mine), model, unit)
+    chip = _met_alike(Numbers(**mine), model, unit)
+    if "taken" not in numbers and model.taken is model.threshold:
+        return replace(chip, taken=chip.threshold)
+    return chip
 
 
 def _met_alike(chip: Numbers, model: Numbers, unit: Array) -> Numbers:
@@ -170,7 +204,11 @@ class Variants:
         rule, self.shape = node.rule, node.shape
         self.spikes = node.spikes
         self.rectified = type(rule) is Value and rule.rectified
-        self.many = type(rule) is Spikes and rule.per_step == "many"
+        fires = rule if type(rule) is Spikes else None
+        self.reset = "" if fires is None else fires.reset
+        self.many = fires is not None and fires.per_step == "many"
+        cap = None if fires is None else fires.most
+        self.cap = np.full((), np.inf) if cap is None else cap.astype(np.float64)
         self.of: dict[str, Array] = {}
         for f in fields(Numbers):
             each = [
@@ -189,18 +227,27 @@ class Variants:
         u = self.u * (1 - p["current_decay"]) + x + p["current_bias"]
         self.u = within(u, p["current_limit"], p["current_wrap"])
         v = toward(self.v * (1 - p["decay"]), p["rest"], p["leak"]) + self.u + p["bias"]
-        v = np.maximum(within(v, p["state_limit"], p["wrap"]), p["floor"])
+        v = within(v, p["state_limit"], p["wrap"])
         if not self.spikes:
-            self.v = v
-            return np.asarray(np.maximum(v, 0) if self.rectified else v)
+            self.v = np.maximum(v, p["floor"])
+            return np.asarray(np.maximum(self.v, 0) if self.rectified else self.v)
+        threshold = p["threshold"]
+        if self.reset in ("late", "doubled"):
+            was = self._meets(self.v, threshold)
+            v = np.where(was & (self.reset == "late"), v - p["taken"], v)
+            threshold = threshold + np.where(was & (self.reset == "doubled"), p["taken"], 0)
         if self.many:
-            spikes = np.floor(np.maximum(v, 0) / p["threshold"])
-            self.v = v - spikes * p["threshold"]
-            return np.asarray(spikes)
-        spike = (v > p["threshold"]) | ((v == p["threshold"]) & (p["at"] != 0))
-        after = np.where(p["subtract"], v - p["threshold"], p["reset"])
-        self.v = np.where(spike, after, v)
-        return np.asarray(spike, np.float64)
+            counts = np.minimum(np.floor(np.maximum(v, 0) / threshold), self.cap)
+        else:
+            counts = self._meets(v, threshold).astype(np.float64)
+        if self.reset not in ("late", "none"):
+            after = np.where(p["subtract"], v - counts * p["taken"], p["reset"])
+            v = np.where(counts > 0, after, v)
+        self.v = np.maximum(v, p["floor"])
+        return np.asarray(counts)
+
+    def _meets(self, v: Array, threshold: Array) -> Array:
+        return np.asarray((v > threshold) | ((v == threshold) & (self.of["at"] != 0)))
 
 
 def within(x: Array, limit: Array, wrap: Array) -> Array:

@@ -45,6 +45,8 @@ def _causes(
     progress: Progress,
 ) -> dict[str, float]:
     first, second, steps = row.first, row.second, recording.steps
+    if not lowered.simulated(first) or not lowered.simulated(second):
+        return {}
     part(progress, f"covariance in time, causes: {first} and {second}")
     pairs = zip(lowered.sources(first), lowered.sources(second), strict=True)
     same = {theirs: outputs[ours] for ours, theirs in pairs}

@@ -26,7 +26,14 @@ from nrf_deploy.ir.recording import Recording, Trace
 
 from ..attribution.attribution import joined
 from ..attribution.attribution_run import emulating
-from ..attribution.float_twin import Numbers, Variants, chip_numbers, ideal, variants
+from ..attribution.float_twin import (
+    Numbers,
+    Variants,
+    chip_numbers,
+    ideal,
+    unexpressed,
+    variants,
+)
 from ..attribution.isolated_layer import isolated
 from ..attribution.layer_inputs import Feed, drive, feeds, inputs_of
 
@@ -114,6 +121,10 @@ class Lowered:
                 value = recording.value * (unit / unit.mean())[recording.index]
                 sent[name] = replace(recording, value=value)
         return sent
+
+    def simulated(self, name: str) -> bool:
+        """Return True if the variants simulate these neurons."""
+        return not unexpressed(self.network[name], self.numbers.get(name, {}))
 
     def unit(self, name: str) -> Array:
         """Return the value of 1 of the model's v on the chip."""

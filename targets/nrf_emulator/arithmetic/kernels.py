@@ -52,9 +52,13 @@ class FixedKernels:
             passing = compiled.STATELESS[model.compiled]
             return Cell(passing, numbers, payload=True, output=_within(bits))
         leaky = bool(np.any(p["decay"]) or np.any(p["leak"]))
-        kernel = compiled.NEURONS[model.compiled, leaky]
+        kernel = compiled.kernel_of(model.compiled, leaky)
         if model.sends == "spikes":
             return Cell(kernel, _numbers(p, compiled.ADDED))
+        if model.sends == "counts":
+            largest = _largest_count(p)
+            counts = _numbers(p, compiled.ADDED)
+            return Cell(kernel, counts, payload=True, output=lambda arriving: (0, largest))
         return Cell(
             kernel,
             _numbers(p, compiled.ADDED),
@@ -95,3 +99,9 @@ def _within(bits: int) -> Any:
     """Return the function for the range of a payload, which depends on its width only."""
     ends: Range = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
     return lambda arriving: ends
+
+
+def _largest_count(p: Params) -> int:
+    """Return the largest number of spikes that a potential of `state_bits` can give in a step."""
+    reach = 2 ** (int(p["state_bits"]) - 1)
+    return int(min(p["most"].max(), reach // max(p["vth"].min(), 1)))

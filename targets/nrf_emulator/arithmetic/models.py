@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from nrf_deploy.compiler.quantize.neuron import linear_features
 from nrf_deploy.engines.emulator.parameters import INT32, Declared, Parameter, flag, of_word
 from nrf_deploy.ir.capabilities import Accepts, Domain, accepted, demand, exactly
 from nrf_deploy.ir.network import Array, Conv, Delay, Flatten, Linear, Population, Scale, SumPool
@@ -57,7 +58,7 @@ GRADED: Declared = {
 Membranes = frozenset[type[Membrane]]
 More = Callable[[Population, Scaled], Mapping[str, Any]]
 Lifts = Callable[[Population, float, Array], Array]
-Sends = Literal["spikes", "potential", "what arrives"]
+Sends = Literal["spikes", "counts", "potential", "what arrives"]
 Parts = frozenset[str]
 """Parts of a step, by their names in neurons_compiled.py."""
 
@@ -163,7 +164,7 @@ def _spiking(added: Mapping[str, Row]) -> End:
         rule=Spikes,
         runs={frozenset((Integrator, Leaky, CurrentLeaky)): features},
         parameters={**SPIKING, **{k: v for row in rows for k, v in row.parameters.items()}},
-        sends="spikes",
+        sends="counts" if "many" in added else "spikes",
         counts={row.state: row.counts for row in rows if row.state},
         more=more,
         lifts=lifts,
@@ -199,7 +200,8 @@ ENDS: Mapping[str, End] = {
 def _rows(name: str, move: Move, end: End) -> Iterator[Accepts]:
     for membranes, features in end.runs.items():
         if common := membranes & move.membranes:
-            yield Accepts(name, common, end.rule, features)
+            own = linear_features(common, end.rule)  # units.py reads them by `neuron`
+            yield Accepts(name, common, end.rule, features | own)
 
 
 def _model(name: str, move: Move, end: End) -> Model:
@@ -239,13 +241,15 @@ MODELS: Mapping[str, Model] = {
     )
 }
 PARAMETERS: Mapping[str, Declared] = {name: model.parameters for name, model in MODELS.items()}
+WIDEST = tuple(move + end for end in ("_".join(("lif", *ADDITIONS)), "li") for move in MOVES)
+"""The models with every addition: what they run includes what all others run."""
 DOMAIN = Domain(
-    tuple(row for model in MODELS.values() for row in model.runs),
+    tuple(row for name in WIDEST for row in MODELS[name].runs),
     exactly(Linear, Conv, SumPool, Flatten, Scale, Delay),
 )
 
 
 def runs_on(node: Population) -> str:
-    """Return the name of the model that runs all of these neurons."""
+    """Return the name of the model with the fewest additions that runs all of these neurons."""
     demand(node, DOMAIN, "this machine")
     return next(name for name, model in MODELS.items() if accepted(node, model.runs))

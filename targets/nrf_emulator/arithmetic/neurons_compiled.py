@@ -9,7 +9,7 @@ for values below 0: see kernels.py of this folder.
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import combinations
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from nrf_deploy.engines.emulator.compiled import compiled, widest_vectors
 
 Kernel = Callable[..., Any]
 Uniform = tuple[bool, ...]
-i32, i64 = np.int32, np.int64
+i32, i64, f64 = np.int32, np.int64, np.float64
 
 
 def _rows(uniform: Uniform) -> tuple[int, ...]:
@@ -45,7 +45,14 @@ def toward(v, rest, leak):  # type: ignore[no-untyped-def]
 
 
 def neurons(
-    current: bool, leaky: bool, payload: bool, rests: bool, rises: bool
+    current: bool,
+    leaky: bool,
+    payload: bool,
+    rests: bool,
+    rises: bool,
+    resets: bool,
+    many: bool,
+    floored: bool,
 ) -> Callable[[Uniform], Kernel]:
     """Return the factory of a kernel.
 
@@ -55,6 +62,9 @@ def neurons(
         payload: the neurons have no threshold
         rests: v is held after a spike
         rises: the threshold rises with each spike
+        resets: v is reset later, not at all, or by another amount than the threshold
+        many: a step can have several spikes
+        floored: v has a floor
     """
 
     def factory(uniform: Uniform) -> Kernel:
@@ -63,6 +73,8 @@ def neurons(
         r_keep, r_leak, r_rest, r_bias, r_vth, r_reset, r_keep_i, r_in, r_shift = _rows(uniform)[:9]
         one_period, one_jump, one_lost = uniform[22:25]
         r_period, r_jump, r_lost = _rows(uniform)[22:25]
+        one_less, one_most, one_floor = uniform[26:29]
+        r_less, r_most, r_floor = _rows(uniform)[26:29]
         v_at = 1 if current else 0
         rest_at = v_at + 1
         b_at = rest_at + 1 if rests else rest_at
@@ -75,6 +87,8 @@ def neurons(
             at, subtract, message_bits, rounding = one[17], one[18] != 0, one[19], one[20]
             rectify, period, jump, lost = one[21] != 0, one[22], one[23], one[24]
             adapted, whole = one[25] != 0, i64(1) << decay_bits
+            less, limit, floor = one[26], one[27], one[28]
+            late, none, doubled = one[29] == i64(1), one[29] == i64(2), one[29] == i64(3)
             if t < wait:
                 for i in range(n):
                     output[i] = 0
@@ -135,25 +149,52 @@ def neurons(
                         b0 = i64(state[b_at * stride + i])
                         b = rounded(b0 * (whole - lost), decay_bits, up, down)
                         level = fitted(vth + b, wrap, bits)
+                    taken = level if rises and adapted else vth
+                    if resets:
+                        if not one_less:
+                            less = i64(each[r_less * stride + i])
+                        taken, was = less, v0 > vth - at
+                        v = fitted(v - less, wrap, bits) if late and was else v
+                        level += less if doubled and was else i64(0)
                     spike = v > level - at
+                    if rests:
+                        spike = spike & (rest0 == i64(0))
+                    spikes = i64(spike)
+                    if many:
+                        if not one_most:
+                            limit = i64(each[r_most * stride + i])
+                        counts = i64(f64(max(v - i64(1) + at, i64(0))) / f64(max(level, i64(1))))
+                        spikes = min(counts, limit)
+                        if rests:
+                            spikes = spikes if rest0 == i64(0) else i64(0)
+                        spike = spikes > i64(0)
                     if rests:
                         if not one_period:
                             period = i64(each[r_period * stride + i])
-                        spike = spike & (rest0 == i64(0))
                         rest1 = period if spike else max(rest0 - i64(1), i64(0))
                         busy |= rest1 ^ rest0
                         state[rest_at * stride + i] = i32(rest1)
                     if rises:
                         if not one_jump:
                             jump = i64(each[r_jump * stride + i])
-                        b = fitted(b + jump if spike else b, wrap, bits)
+                        rise = spikes * jump if many else (jump if spike else i64(0))
+                        b = fitted(b + rise, wrap, bits)
                         busy |= b ^ b0
                         state[b_at * stride + i] = i32(b)
-                    taken = level if rises and adapted else vth
-                    after = fitted(v - taken, wrap, bits) if subtract else reset
+                    gone = spikes * taken if many else taken
+                    after = fitted(v - gone, wrap, bits) if subtract else reset
+                    if resets:
+                        after = v if late or none else after
                     v = after if spike else v
-                    busy |= i64(spike)
-                    output[i] = spike
+                    if floored:
+                        if not one_floor:
+                            floor = i64(each[r_floor * stride + i])
+                        v = max(v, floor)
+                    busy |= spikes
+                    if many:
+                        output[i] = i32(spikes)
+                    else:
+                        output[i] = spike
                 busy |= v ^ v0
                 state[v_at * stride + i] = i32(v)
             return busy
@@ -175,16 +216,17 @@ def passing(uniform: Uniform) -> Kernel:
     return kernel
 
 
-PARTS = ("current", "payload", "refractory", "rising")
+PARTS = ("current", "payload", "refractory", "rising", "other_resets", "many", "floor")
 """Parts of a kernel beyond a threshold and a potential: the names in Model.compiled."""
-ADDED = ("period", "jump", "b_decay", "adapted")
+ADDED = ("period", "jump", "b_decay", "adapted", "subtracts", "most", "floor", "reset")
 """Parameters of additions to the rule (additions.py), after all others, in this order."""
-NEURONS = {
-    (frozenset(parts), leaky): neurons(
-        "current" in parts, leaky, "payload" in parts, "refractory" in parts, "rising" in parts
-    )
-    for size in range(len(PARTS) + 1)
-    for parts in combinations(PARTS, size)
-    for leaky in (False, True)
-}
+
+
+@cache
+def kernel_of(parts: frozenset[str], leaky: bool) -> Callable[[Uniform], Kernel]:
+    """Return the factory of the kernel with these parts."""
+    current, payload, rests, rises, resets, many, floored = (name in parts for name in PARTS)
+    return neurons(current, leaky, payload, rests, rises, resets, many, floored)
+
+
 STATELESS = {frozenset(("passing",)): passing}

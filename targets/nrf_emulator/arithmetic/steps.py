@@ -13,9 +13,9 @@ One step, with >> after `rounded` as below:
     spike where v > vth, or v >= vth (`at`)
     v = v_reset, or fit(v - vth) (`subtract`)         where it spiked
 
-Additions to this rule (a rest after a spike, a threshold that rises) are in additions.py. A
-neuron without threshold sends v / 2^shift, rounded by message_rounding and fitted to
-message_bits.
+Additions to this rule (a rest after a spike, a threshold that rises, other resets, several spikes
+in a step, a floor) are in additions.py. A neuron without threshold sends v / 2^shift, rounded by
+message_rounding and fitted to message_bits.
 
     fit(x, bits)   two's complement: saturates at its ends, or wraps (`wrap`)
     rounded(x)     x / 2^decay_bits, rounded: 0 down, 1 toward zero, 2 to nearest, halves
@@ -80,15 +80,25 @@ def moved(p: Params, state: State, arriving: Array) -> State:
 
 
 class Test(NamedTuple):
-    """A potential, the threshold to compare it with, and the amount that a reset subtracts.
+    """The numbers of the test of a step, and of the reset after it.
 
-    Only neurons that are `free` can spike.
+    Args:
+        v: the potential
+        vth: the threshold to compare it with
+        taken: the amount that a reset subtracts for each spike
+        free: only these neurons can spike
+        most: the largest number of spikes; None for one, by the comparison above
+        stays: a spike does not change the potential
+        lowest: the floor of the potential after the reset
     """
 
     v: Array
     vth: Array
     taken: Array
     free: Array
+    most: Array | None = None
+    stays: Array | bool = False
+    lowest: Array | None = None
 
 
 class Addition(Protocol):
@@ -101,9 +111,13 @@ class Addition(Protocol):
 
     def before(self, p: Params, state: State, test: Test) -> Test: ...
 
-    def after(self, p: Params, state: State, spike: Array) -> Array:
+    def after(self, p: Params, state: State, spikes: Array) -> Array:
         """Return the new value of its state."""
         ...
+
+
+def above(v: Array, vth: Array, at: Array) -> Array:
+    return np.asarray((v > vth) | ((v == vth) & (at != 0)))
 
 
 def spiking(*added: Addition) -> Step:
@@ -114,14 +128,27 @@ def spiking(*added: Addition) -> Step:
         test = Test(new["v"], p["vth"], p["vth"], np.asarray(True))
         for each in added:
             test = each.before(p, state, test)
-        v = test.v
-        spike = test.free & ((v > test.vth) | ((v == test.vth) & (p["at"] != 0)))
-        less = fit(v - test.taken, p["state_bits"], p["wrap"])
-        after = np.where(p["subtract"], less, p["v_reset"])
-        states = {each.state: each.after(p, state, spike) for each in added if each.state}
-        return spike.astype(np.int64), {**new, "v": np.where(spike, after, v), **states}
+        spikes = np.where(test.free, _spikes(p, test), 0)
+        states = {each.state: each.after(p, state, spikes) for each in added if each.state}
+        return spikes, {**new, "v": _after(p, test, spikes), **states}
 
     return step
+
+
+def _spikes(p: Params, test: Test) -> Array:
+    """Return the number of spikes: with `most`, each takes the potential a threshold lower."""
+    if test.most is None:
+        return above(test.v, test.vth, p["at"]).astype(np.int64)
+    counts = np.maximum(test.v - 1 + p["at"], 0) // np.maximum(test.vth, 1)
+    return np.asarray(np.minimum(counts, test.most))
+
+
+def _after(p: Params, test: Test, spikes: Array) -> Array:
+    """Return the potential after the reset."""
+    less = fit(test.v - spikes * test.taken, p["state_bits"], p["wrap"])
+    after = np.where(p["subtract"], less, p["v_reset"])
+    v = np.where((spikes > 0) & ~np.asarray(test.stays), after, test.v)
+    return v if test.lowest is None else np.maximum(v, test.lowest)
 
 
 def graded(p: Params, state: State, arriving: Array) -> tuple[Array, State]:

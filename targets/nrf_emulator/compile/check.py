@@ -63,7 +63,7 @@ def _structure(network: Network, view: Layers) -> Iterator[Finding]:
 
 def _population(unit: Unit, s: Settings) -> Iterator[Finding]:
     name, form = unit.node.name, unit.form
-    if unit.spiking and not unit.forgets:
+    if unit.reset_matters:
         yield from _reset(unit, s)
     yield from checks.drive(PREFIX, name, form.drive)
     if s.leak == "subtractive" and not unit.spiking and np.any(form.decay):
@@ -90,7 +90,15 @@ def _reset(unit: Unit, s: Settings) -> Iterator[Finding]:
             fix=f'set reset = "both" (or allow --allow {SubtractAsZeroReset.choice}, with '
             "--calibrate to know its cost)",
         )
-    if not unit.subtracts and s.reset == "subtract":
+    if unit.keeps and s.reset != "both":
+        yield error(
+            "EMULATOR-RESET-NONE",
+            "a spike leaves the potential as it is; these settings reset it",
+            layer=unit.node.name,
+            why=f'reset = "{s.reset}" is what every spike does on this machine',
+            fix='set reset = "both", or train with that reset',
+        )
+    elif not unit.subtracts and s.reset == "subtract":
         yield checks.reset_value(
             PREFIX,
             unit.node.name,

@@ -53,4 +53,8 @@ def _neurons(population: Population, p: Mapping[str, Array]) -> dict[str, Array]
             "reset": p["v_reset"].astype(np.float64),
             "subtract": p["subtract"].astype(np.float64),
         }
+    if "subtracts" in p:
+        numbers["taken"] = p["subtracts"].astype(np.float64)
+    if "floor" in p:
+        numbers["floor"] = p["floor"].astype(np.float64)
     return numbers

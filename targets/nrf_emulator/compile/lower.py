@@ -8,6 +8,7 @@ import numpy as np
 
 from nrf_deploy.compiler.lowering import outputs, synapses
 from nrf_deploy.compiler.quantize.scheme import Scheme
+from nrf_deploy.compiler.quantize.signal_bounds import counts
 from nrf_deploy.diagnostics.findings import Finding, info
 from nrf_deploy.ir import program as chip
 from nrf_deploy.ir.delays import delay_steps
@@ -80,7 +81,8 @@ def _synapses(
 ) -> Iterator[chip.Synapses]:
     """Yield synapses for each length of the way to the targets, and of a delay's elements."""
     source, weight = network[link.source], scheme.connections[link.name].weight
-    params = {"graded": int(type(source) is not Population or not source.spikes)}
+    ones = type(source) is Population and source.spikes and not counts(network, link.source)
+    params = {"graded": int(not ones)}
     waits = {t: delay(latency, link, t) for t in link.targets}
     for steps in sorted(set(waits.values())):
         targets = tuple(t for t in link.targets if waits[t] == steps)

@@ -33,7 +33,7 @@ from nrf_deploy.compiler.quantize.scheme import (
     single,
     whole,
 )
-from nrf_deploy.compiler.quantize.signals import Signals, distance
+from nrf_deploy.compiler.quantize.signals import Signals, count_distance, distance
 from nrf_deploy.diagnostics.findings import Finding, warning
 from nrf_deploy.diagnostics.progress import Progress
 from nrf_deploy.ir.layer_view import Link, layers
@@ -166,7 +166,7 @@ def _population(unit: Unit, gain: Array, s: Settings, ranges: Ranges) -> Populat
 def _fitted(unit: Unit, signals: Signals) -> Iterator[Finding]:
     if not unit.spiking:
         return
-    got, wanted = signals.chip[unit.node.name] != 0, signals.model[unit.node.name] != 0
+    got, wanted = signals.chip[unit.node.name], signals.model[unit.node.name]
     measured = f"{int((got != wanted).sum()):,} mismatches"
     yield checks.fit(PREFIX, unit.node.name, measured, int(wanted.sum()))
 
@@ -260,8 +260,9 @@ class Task:
         total, weights = np.zeros(self.channels or 1), self.nearest(gain)
         for p in self.group.populations:
             if self.units[p.name].spiking:
-                wanted = self.signals.model[p.name]
-                total += self.a_channel(distance(self.run(p.name, gain, weights), wanted))
+                wanted, unit = self.signals.model[p.name], self.units[p.name]
+                apart = count_distance if unit.many else distance
+                total += self.a_channel(apart(self.run(p.name, gain, weights), wanted))
         return total
 
     def run(self, name: str, gain: Array, weights: Weights) -> Array:

@@ -16,19 +16,23 @@ from nrf_deploy.compiler import checks
 from nrf_deploy.compiler.quantize.signal_bounds import (
     MARGIN,
     Reach,
+    Seen,
     analogue,
     over,
     payload_levels,
     seen_on,
     sum_seen,
     through,
+    usual,
     value_reach,
 )
 from nrf_deploy.diagnostics.findings import Finding, error, info, warning
+from nrf_deploy.engines.reference import run
 from nrf_deploy.ir.layer_view import Layers, Link
 from nrf_deploy.ir.network import Array, Conv, Input, Linear, Network, Population, Scale, SumPool
 from nrf_deploy.ir.recording import Recording
 
+from ..arithmetic.additions import HIGHEST, largest_count
 from ..settings import PREFIX, RANGES, Settings
 from .units import Unit
 
@@ -74,16 +78,32 @@ class Ranges:
                 self.peaks[stop] = arriving
                 continue
             self.sums[stop] = Reach(arriving, sum_seen(view.into(stop), seen))
-            if not units_of[stop].spiking:
+            unit = units_of[stop]
+            if not unit.spiking:
                 self.values[stop] = value_reach(self._value(stop), seen.get(stop))
                 self.peaks[stop] = self.values[stop].allowed
+            elif unit.keeps:
+                self.values[stop] = value_reach(
+                    self._value(stop), _potential(network, stop, calibration)
+                )
+            if unit.firing is not None and unit.many:
+                counts = largest_count(unit.firing, self._counted(stop))
+                self.peaks[stop] = Reach(
+                    counts, seen[stop].largest if stop in seen else None
+                ).allowed
         return self
 
     def _first(self, stop: str, peak: int) -> float:
-        """Return a stop's peak before its sources are known: in loops, which hold spikes only."""
-        node = self.network[stop]
+        """Return a stop's peak before its sources are known: in loops, which hold spikes only.
+
+        Several spikes a step have no other bound there than the rule's own.
+        """
+        node, unit = self.network[stop], self.units_of.get(stop)
         if type(node) is SumPool:
             return float(np.prod(node.window))
+        if unit is not None and unit.many and unit.firing is not None:
+            limit = unit.firing.most
+            return np.inf if limit is None else float(np.max(limit))
         return peak if type(node) is Input else 1
 
     def bound(self, stop: str, weights: Mapping[str, Array] | None = None) -> Array:
@@ -110,15 +130,34 @@ class Ranges:
         )
         return np.maximum(np.abs(form.first), np.where(pushed > 0, steady, 0.0))
 
+    def _counted(self, name: str) -> Array:
+        """Return a bound of the potential at the test of neurons with several spikes a step.
+
+        If each spike takes a threshold off, less than one is left after a step without a limit.
+        """
+        unit = self.units_of[name]
+        form, rule = unit.form, unit.firing
+        assert rule is not None
+        other = (rule.subtracts, rule.most, rule.adaptation)
+        plain = rule.reset == "subtract" and all(x is None for x in other)
+        if not plain or form.threshold is None:
+            return np.minimum(self._value(name), 1e30)
+        memory = np.where(form.current_decay > 0, form.current_decay, 1)
+        pushed = form.drive * self.sums[name].bound / memory + np.abs(unit.rest + unit.bias)
+        started = np.maximum(np.abs(form.first), form.threshold)
+        return np.asarray(np.minimum(started + pushed, 1e30))
+
     def unbounded(self) -> Iterator[Finding]:
         for name, reach in self.values.items():
+            keeps = self.units_of[name].keeps
             if not np.all(reach.allowed < 1e30):
                 yield error(
                     "EMULATOR-UNBOUNDED",
                     f"the potential of {self.network[name].kind} can grow for ever",
                     layer=name,
                     why="no gain is small enough for every input",
-                    fix="give typical input of full length with --calibrate, or use LI with a leak",
+                    fix="give typical input of full length with --calibrate, or use "
+                    + ("a leak or a reset" if keeps else "LI with a leak"),
                 )
 
     # --- what limits a gain --------------------------------------------------
@@ -139,7 +178,8 @@ class Ranges:
             reach = np.minimum(self._value(name), 2 ** (s.state_bits / ROOM_SHARE) * size)
             highest = size + unit.lift(reach)
             values = np.maximum.reduce([values, 2 * size, np.abs(unit.v_reset), reach, highest])
-        else:
+            values = np.maximum(values, unit.placed)
+        if name in self.values:
             values = np.maximum(values, self.values[name].allowed)
         caps["potential"] = over(form.drive * s.largest_state / fraction, values)
         arriving = self.arriving(name)
@@ -206,6 +246,9 @@ class Ranges:
             ("the sum that arrives", bound, s.largest_sum, "sum_bits", s.sum_bits),
             ("the current", state, s.largest_state, "state_bits", s.state_bits),
         ]
+        if unit.outgrows and (higher := self._outgrown(unit)) > 0:
+            top = state * higher
+            parts.append(("the potential", top, s.largest_state, "state_bits", s.state_bits))
         if np.all(unit.form.decay > 0) and (higher := self._risen(unit)) > 0:
             top = state / float(unit.form.decay.min(initial=1)) * higher
             who = "the potential, or the threshold that rises,"
@@ -218,7 +261,8 @@ class Ranges:
             return
         does = "wraps" if s.overflow == "wrap" else "saturates"
         texts = (
-            f"{who} would be {value:,.0f}, {bits} {key} hold {limit:,}: it {does}"
+            f"{who} would {f'be {value:,.0f}' if np.isfinite(value) else 'grow without end'}, "
+            f"{bits} {key} hold {limit:,}: it {does}"
             for who, value, limit, key, bits in beyond
         )
         seen = self.sums[name].seen is not None
@@ -246,6 +290,23 @@ class Ranges:
         top = np.maximum(np.abs(form.threshold) + lift, reach)
         return float(np.divide(top, reach, out=np.ones(top.shape), where=reach > 0).max())
 
+    def _outgrown(self, unit: Unit) -> float:
+        """Return a bound of a potential that rises although it spikes, in inputs of a step.
+
+        A step adds up to `pushed` and takes off what its spikes take; the leak ends the rise.
+        """
+        form, rule = unit.form, unit.firing
+        assert rule is not None
+        memory = np.where(form.current_decay > 0, form.current_decay, 1)
+        pushed = form.drive * self.sums[unit.node.name].bound / memory
+        limit = 1.0 if rule.most is None else rule.most.astype(np.float64)
+        taken = np.zeros(pushed.shape) if unit.keeps else rule.taken * limit
+        left = np.maximum(pushed + np.abs(unit.rest + unit.bias) - taken, 0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            risen = np.where(left > 0, left / form.decay, 0)
+            top = np.maximum(risen, np.abs(rule.threshold) + 2 * pushed) / pushed
+        return float(np.where(pushed > 0, top, 0).max(initial=0))
+
     def _coarse(self, name: str) -> Iterator[Finding]:
         if name not in self.units or not (allowed := self.values[name].allowed).any():
             return
@@ -260,9 +321,20 @@ class Ranges:
         )
 
 
+def _potential(network: Network, name: str, calibration: Recording | None) -> Seen | None:
+    """Return the magnitudes on the data of a potential that no spike resets."""
+    if calibration is None:
+        return None
+    v = run(network, calibration, record=(), states=(name,)).states[name]["v"]
+    return Seen(float(np.abs(v).max(initial=0)), usual(v))
+
+
 def _more_bits(beyond: Sequence[tuple[str, float, int, str, int]], otherwise: str) -> str:
     """Return `otherwise`, and the bits that would hold this where a machine can have them."""
-    needed = {key: ceil(value).bit_length() + 1 for _, value, _, key, _ in beyond}
+    needed = {
+        key: ceil(value).bit_length() + 1 if np.isfinite(value) else HIGHEST
+        for _, value, _, key, _ in beyond
+    }
     wide = " and ".join(f"{key} to at least {bits}" for key, bits in needed.items())
     enough = f"set {wide} (enough for these weights and fraction_bits)"
     if any(bits > RANGES[key][1] for key, bits in needed.items()):

@@ -31,7 +31,7 @@ def losses(unit: Unit, scheme: PopulationScheme, s: Settings) -> Iterator[Findin
             fix="use more threshold_bits, state_bits or fraction_bits, or weights and "
             "thresholds that are more alike in size",
         )
-        if p["subtract"] and bool(p["at"]) != unit.fires_at:
+        if (p["subtract"] or unit.many) and bool(p["at"]) != unit.fires_at:
             where = (
                 ("the model", "this machine") if unit.fires_at else ("this machine", "the model")
             )
@@ -40,9 +40,10 @@ def losses(unit: Unit, scheme: PopulationScheme, s: Settings) -> Iterator[Findin
                 f"a potential that meets its threshold exactly spikes in {where[0]}, not in "
                 f"{where[1]}",
                 layer=unit.node.name,
-                why="a threshold that is one off would also be subtracted",
+                why="a threshold that is one off would also be subtracted, or counted",
                 fix='set fires = "both"',
             )
+    yield from _started_above(unit, p, scale)
     yield from _amounts(unit, p, scale)
     for name, constant in unit.constants(s).items():
         fix = "use more fraction_bits (and state_bits to hold them)"
@@ -51,9 +52,32 @@ def losses(unit: Unit, scheme: PopulationScheme, s: Settings) -> Iterator[Findin
         yield from _subtractive(unit, p["leak"])
 
 
+def _started_above(
+    unit: Unit, params: dict[str, np.ndarray], scale: np.ndarray
+) -> Iterator[Finding]:
+    """Refuse a start that counts as a spike before the first step where the model's does not.
+
+    A start is moved to make up for a bias that is missing in the first step (units.py).
+    """
+    rule = unit.firing
+    if rule is None or rule.reset not in ("late", "doubled"):
+        return
+    moved = params["v0"] > params["vth"]
+    if np.any(moved != (np.rint(unit.form.first * scale) > params["vth"])):
+        yield error(
+            "EMULATOR-START",
+            f"the start of a potential with reset={rule.reset} is on the other side of the "
+            "threshold",
+            layer=unit.node.name,
+            why="the bias of a loop is missing in the first step, and the start makes up for it",
+            fix="train without a bias in the recurrent connection, or with a smaller one",
+        )
+
+
 def _amounts(unit: Unit, params: dict[str, np.ndarray], scale: np.ndarray) -> Iterator[Finding]:
-    """Yield a warning for each amount of the rule's parts that rounds to 0."""
-    for _, part in unit.node.rule.parts():
+    """Yield a warning for each amount of the rule and its parts that rounds to 0."""
+    rule = unit.node.rule
+    for part in (rule, *(part for _, part in rule.parts())):
         for name, counts, x in part.numbers():
             if counts == "amount" and np.any(lost := (x != 0) & (params[name] == 0)):
                 yield warning(
@@ -78,8 +102,9 @@ def _beyond(unit: Unit, scheme: PopulationScheme, s: Settings) -> Iterator[Findi
                 layer=unit.node.name,
                 fix=f"use more {bits}, fewer fraction_bits, or a smaller gain in the scheme",
             )
-    for name, counts, x in unit.node.rule.numbers():
-        if counts == "steps" and x.max(initial=0) > s.largest_state:
+    counted = MODELS[unit.model].counts.values()
+    for name, counts, x in unit.node.rule.numbers() if "steps" in counted else ():
+        if counts == "steps" and name != "most" and x.max(initial=0) > s.largest_state:
             yield error(
                 "EMULATOR-BEYOND",
                 f"{name} is {int(x.max())} steps; the machine's state_bits hold up to "

@@ -93,7 +93,18 @@ class Unit:
 
     @property
     def subtracts(self) -> bool:
-        return self.firing is not None and self.firing.reset == "subtract"
+        """True if spikes take an amount off the potential, in their step or later."""
+        return self.firing is not None and self.firing.reset in ("subtract", "late", "doubled")
+
+    @property
+    def keeps(self) -> bool:
+        """True if no spike changes the potential."""
+        return self.firing is not None and self.firing.reset == "none"
+
+    @property
+    def many(self) -> bool:
+        """True if a step can have several spikes."""
+        return self.firing is not None and self.firing.per_step == "many"
 
     @property
     def fires_at(self) -> bool:
@@ -101,9 +112,32 @@ class Unit:
         return self.firing is not None and self.firing.fires == "at"
 
     @property
+    def outgrows(self) -> bool:
+        """True if a potential can rise from step to step although it spikes in each."""
+        rule = self.firing
+        return rule is not None and (
+            rule.reset in ("late", "doubled", "none") or rule.most is not None
+        )
+
+    @property
+    def placed(self) -> Array:
+        """Return the largest of the other amounts and places that a rule's numbers hold."""
+        rule, size = self.firing, np.zeros(self.node.shape)
+        for x in (None, None) if rule is None else (rule.subtracts, rule.floor):
+            if x is not None:
+                size = np.maximum(size, np.where(np.isfinite(x), np.abs(x.astype(np.float64)), 0))
+        return size
+
+    @property
     def forgets(self) -> bool:
-        """Nothing of a potential is left after a step, so no reset matters."""
+        """Nothing of a potential is left after a step."""
         return bool(np.all(self.form.decay == 1))
+
+    @property
+    def reset_matters(self) -> bool:
+        """True if a reset changes later steps; a late one does so whatever the leak is."""
+        late = self.firing is not None and self.firing.reset in ("late", "doubled")
+        return self.spiking and (late or not self.forgets)
 
     def decays(self, s: Settings) -> Iterator[tuple[str, Array]]:
         """Yield each decay that the machine holds: its time constant, the part lost in a step."""
@@ -127,8 +161,12 @@ class Unit:
         )
 
     def threshold_offset(self, params: Mapping[str, Any]) -> int:
-        """Return what is added to a threshold: v > vth is v >= vth + 1."""
-        return 0 if params["subtract"] else int(params["at"]) - int(self.fires_at)
+        """Return what is added to a threshold: v > vth is v >= vth + 1.
+
+        A threshold that is subtracted, or counted several times, must be the model's own.
+        """
+        own = params["subtract"] or self.many
+        return 0 if own else int(params["at"]) - int(self.fires_at)
 
     def amount(self) -> Array:
         """Return what a subtractive leak takes in a step, in floats; 0 without a threshold."""
@@ -202,7 +240,7 @@ def integers(unit: Unit, gain: Array, s: Settings) -> dict[str, Array | int]:
         p["input_bias"] = constants["input_bias"]
         p["i0"] = -whole(unit.late)
     p |= {"bias": constants["bias"], "v0": whole(form.first)}
-    scaled = Scaled(whole, lambda tau: rounded_decay(unit.dt / tau, s))
+    scaled = Scaled(whole, lambda tau: rounded_decay(unit.dt / tau, s), s.largest_state)
     p |= MODELS[unit.model].more(unit.node, scaled)
     if unit.spiking and form.threshold is not None:
         p |= {"v_reset": whole(unit.v_reset), "vth": whole(form.threshold)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,8 @@ from nrf_deploy.io import nir
 from nrf_deploy.ir.network import Input, Linear, Network, Output, Population
 from nrf_deploy.ir.program import Population as Held
 from nrf_deploy.ir.recording import Recording
-from nrf_deploy.neurons import CurrentLeaky, Leaky, Membrane, Rising, Spikes
-from nrf_emulator.arithmetic.additions import Row
+from nrf_deploy.neurons import CurrentLeaky, Integrator, Leaky, Membrane, Rising, Spikes
+from nrf_emulator.arithmetic.additions import ADDITIONS, Row, Scaled
 from nrf_emulator.arithmetic.kernels import FixedKernels
 from nrf_emulator.arithmetic.models import MODELS
 from nrf_emulator.arithmetic.rules import FixedArithmetic
@@ -28,8 +29,9 @@ from nrf_emulator.arithmetic.steps import spiking
 WIDTH = 6
 ONE = np.ones(WIDTH)
 LEAKY = Leaky(tau=8 * ONE, r=8 * ONE, v_leak=0 * ONE)
-CURRENT = CurrentLeaky(tau_syn=4 * ONE, tau_mem=8 * ONE, r=ONE, v_leak=0 * ONE, w_in=4 * ONE)
+CURRENT = CurrentLeaky(tau_syn=4 * ONE, tau_mem=8 * ONE, r=4 * ONE, v_leak=0 * ONE, w_in=4 * ONE)
 TAKES = Rising(tau=20 * ONE, jump=ONE / 4, takes="adapted")
+MANY: Mapping[str, Any] = {"per_step": "many", "fires": "at", "reset": "subtract"}
 RULES: Mapping[str, Mapping[str, Any]] = {
     "refractory": {"refractory": 3 * ONE},
     "refractory, subtracts": {"refractory": np.arange(WIDTH), "reset": "subtract"},
@@ -37,6 +39,17 @@ RULES: Mapping[str, Mapping[str, Any]] = {
     "rising, subtracts": {"adaptation": Rising(tau=20 * ONE, jump=ONE / 2), "reset": "subtract"},
     "rising, takes": {"adaptation": TAKES, "reset": "subtract"},
     "both": {"refractory": 2 * ONE, "adaptation": Rising(tau=20 * ONE, jump=ONE / 2)},
+    "late": {"reset": "late"},
+    "none": {"reset": "none"},
+    "none, rests": {"reset": "none", "refractory": 2 * ONE},
+    "doubled": {"reset": "doubled"},
+    "takes less": {"reset": "subtract", "subtracts": 0.5 * ONE},
+    "many": MANY,
+    "at most 2": {**MANY, "most": 2 * ONE},
+    "many, to a value": {**MANY, "reset": "value", "reset_to": -0.25 * ONE},
+    "many, rises": {**MANY, "adaptation": TAKES},
+    "floor": {"floor": -0.05 * ONE, "reset": "subtract"},
+    "many, floor": {**MANY, "floor": -ONE},
 }
 
 
@@ -46,7 +59,7 @@ def network(membrane: Membrane, rule: Mapping[str, Any]) -> Network:
     weights = rng.normal(0.3, 0.6, (2, WIDTH, WIDTH))
     nodes: list[Any] = [Input(name="x", port_shape=(WIDTH,))]
     for layer, weight in zip("ab", weights, strict=True):
-        spikes = Spikes(threshold=ONE, reset_to=0 * ONE, **rule)
+        spikes = Spikes(threshold=ONE, **{"reset_to": 0 * ONE, **rule})
         nodes.append(Linear(name=f"to {layer}", weight=weight))
         nodes.append(Population(name=layer, membrane=membrane, rule=spikes))
     nodes.append(Output(name="y", port_shape=(WIDTH,)))
@@ -89,11 +102,11 @@ def test_an_addition_may_have_no_state() -> None:
 def test_a_fine_machine_follows_the_reference(name: str, membrane: Membrane) -> None:
     made = network(membrane, RULES[name])
     bundle = nd.compile(made, "emulator-float-like", noise())
-    plain = network(membrane, {k: v for k, v in RULES[name].items() if k == "reset"})
+    plain = network(membrane, {"reset": "subtract"} if RULES[name].get("subtracts") is None else {})
     for layer in "ab":
         wanted, without = (modelled(n, layer) for n in (made, plain))
         assert np.array_equal(emulated(bundle, layer), wanted)
-        assert wanted.sum() < without.sum()
+        assert not np.array_equal(wanted, without)
 
 
 @pytest.mark.parametrize("name", RULES)
@@ -161,6 +174,107 @@ def test_the_current_of_a_neuron_that_rests_continues() -> None:
     half = {"decay_bits": 1, "current_decay": 1}
     spiked, v = after("cuba_lif_refractory", [16, 0, 0], **PLAIN, **half, period=1)
     assert (spiked, v) == ([1, 0, 0], [0, 0, 4])
+
+
+def test_a_late_reset_takes_its_amount_in_the_step_after_a_spike() -> None:
+    late = {**PLAIN, "reset": 1, "subtracts": 8}
+    spiked, v = after("lif_other_resets", [11, 0, 12, 0], **late)
+    assert (spiked, v) == ([1, 0, 1, 0], [11, 3, 15, 7])
+
+
+def test_without_a_reset_a_neuron_spikes_in_every_step_above_the_threshold() -> None:
+    none = {**PLAIN, "reset": 2, "subtracts": 10}
+    spiked, v = after("lif_other_resets", [11, 0, -2, 2], **none)
+    assert (spiked, v) == ([1, 1, 0, 1], [11, 11, 9, 11])
+
+
+def test_a_spike_that_ends_above_the_threshold_doubles_the_next_test() -> None:
+    doubled = {**PLAIN, "reset": 3, "subtracts": 10, "subtract": 1}
+    spiked, v = after("lif_other_resets", [25, 4, 2, 0], **doubled)
+    assert (spiked, v) == ([1, 0, 1, 0], [15, 19, 11, 11])
+
+
+def test_a_potential_gives_a_spike_for_each_threshold_that_it_holds() -> None:
+    many = {**PLAIN, "at": 1, "subtract": 1}
+    assert after("lif_many", [30, 9, 1, -5], **many) == ([3, 0, 1, 0], [0, 9, 0, -5])
+    assert after("lif_many", [35, 0], **many, most=2) == ([2, 1], [15, 5])
+    assert after("lif_many", [30], **PLAIN, subtract=1) == ([2], [10])  # above, not at
+    assert after("lif_many", [30], **PLAIN, at=1, v_reset=-3) == ([3], [-3])
+
+
+def test_a_potential_stays_at_its_floor() -> None:
+    assert after("lif_floor", [-9, 5, 12], **PLAIN, floor=-4) == ([0, 0, 1], [-4, 1, 0])
+
+
+def test_neurons_without_a_floor_beside_others_have_the_lowest_potential() -> None:
+    rule = Spikes(threshold=ONE[:2], floor=np.array([-0.5, -np.inf]))
+    scaled = Scaled(lambda x: (8 * x).astype(np.int64), lambda tau: tau, largest=2047)
+    assert ADDITIONS["floor"].more(rule, scaled)["floor"].tolist() == [-4, -2047]
+
+
+@pytest.mark.parametrize("order", ["scaled", "divided", "multiplied"])
+def test_the_order_of_float_operations_is_not_in_the_program(order: Any) -> None:
+    made = network(LEAKY, {"reset": "late"})
+    other = network(replace(LEAKY, order=order), {"reset": "late"})
+    one, two = (nd.compile(n, "emulator", noise()).program for n in (made, other))
+    for a, b in zip(one.populations, two.populations, strict=True):
+        assert all(
+            np.array_equal(a.params[name], b.params[name]) for name in (*a.params, *b.params)
+        )
+    for s, t in zip(one.synapses, two.synapses, strict=True):
+        assert np.array_equal(s.weight, t.weight)
+
+
+def test_a_potential_starts_where_the_model_does() -> None:
+    bundle = nd.compile(network(replace(LEAKY, v0=0.75 * ONE), {}), "emulator")
+    for layer in "ab":
+        first = bundle.program.population(layer).params["v0"]
+        unit = bundle.program.origin(layer).scale["v"]
+        assert np.allclose(first / unit, 0.75, rtol=1e-3)
+
+
+def test_a_potential_without_leak_and_reset_needs_data() -> None:
+    made = network(Integrator(r=ONE), {"reset": "none"})
+    with pytest.raises(nd.TargetError, match="the potential of IF can grow for ever"):
+        nd.compile(made, "emulator")
+    bundle = nd.compile(made, "emulator-float-like", noise())
+    assert np.array_equal(emulated(bundle, "b"), modelled(made, "b"))
+
+
+def test_a_potential_that_outgrows_its_spikes_is_told() -> None:
+    """Each step can add more than a late reset takes off; one spike a step is all there is."""
+
+    def told(scale: float, rule: Mapping[str, Any]) -> str:
+        strong = network(Integrator(r=scale * ONE), rule)
+        return " ".join(f.what for f in nd.compile(strong, "emulator").findings)
+
+    assert "the potential would grow without end" in told(1.0, {"reset": "late"})
+    assert "the potential would grow without end" not in told(0.1, {"reset": "late"})
+    assert "the potential would grow without end" not in told(1.0, MANY)
+
+
+@pytest.mark.parametrize(
+    ("reset", "rule", "code"),
+    [
+        ("value", {"reset": "late"}, "EMULATOR-RESET-SUBTRACT"),
+        ("subtract", {"reset": "none"}, "EMULATOR-RESET-NONE"),
+        ("value", {"reset": "none"}, "EMULATOR-RESET-NONE"),
+    ],
+)
+def test_a_reset_that_the_settings_do_not_have_is_refused(
+    reset: str, rule: Mapping[str, Any], code: str
+) -> None:
+    with pytest.raises(nd.TargetError, match=code):
+        nd.compile(network(LEAKY, rule), f"emulator:reset={reset}", noise())
+
+
+def test_a_late_reset_matters_where_nothing_of_a_potential_is_left() -> None:
+    forgets = replace(LEAKY, tau=ONE, r=ONE)
+    with pytest.raises(nd.TargetError, match="EMULATOR-RESET-SUBTRACT"):
+        nd.compile(network(forgets, {"reset": "late"}), "emulator:reset=value", noise())
+    made = network(forgets, {"reset": "late"})
+    bundle = nd.compile(made, "emulator-float-like", noise())
+    assert np.array_equal(emulated(bundle, "b"), modelled(made, "b"))
 
 
 RISING = {"decay_bits": 1, "b_decay": 1, "jump": 4}

@@ -176,7 +176,8 @@ def test_a_narrow_machine_conforms(bits: int) -> None:
     found = run_conformance(f"emulator:state_bits=12,weight_bits={bits}")
     assert found.passed
     refused = [r for r in found.results if r.status != "ok"]
-    assert [r.case.name for r in refused] == ["large"]
+    assert {r.case.name for r in refused} <= {"large", "large-subtract", "large-at"}
+    assert refused[0].case.name == "large"
     assert "the weights use" in refused[0].findings[0].what
 
 
