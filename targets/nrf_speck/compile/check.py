@@ -168,6 +168,26 @@ def _firing(node: Population, rule: Spikes) -> Iterator[Finding]:
             fix="raise it above the reset",
         )
     yield from _after_a_spike(node, rule)
+    yield from _first(node, rule)
+
+
+def _first(node: Population, rule: Spikes) -> Iterator[Finding]:
+    """Refuse first potentials that a core would change, or that spike at any event."""
+    if node.membrane.v0 is None:
+        return
+    first = np.broadcast_to(node.membrane.v0, node.shape)
+    above, below = first >= rule.threshold, np.zeros(node.shape, bool)
+    if rule.floor is not None:
+        below = first < rule.floor
+    for wrong, limit in ((above, "below v_threshold"), (below, "v_floor or more")):
+        if np.any(wrong):
+            yield error(
+                "SPECK-FIRST",
+                f"the first potential is {float(first[wrong].flat[0]):.4g}; expected {limit}",
+                layer=node.name,
+                why="a core tests its neurons when an event comes, whatever its weight",
+                fix="start the neurons inside their range, or let input bring them there",
+            )
 
 
 def _after_a_spike(node: Population, rule: Spikes) -> Iterator[Finding]:

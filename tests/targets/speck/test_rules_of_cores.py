@@ -217,6 +217,14 @@ def test_the_resets_of_snntorch_take_the_linear_leak_and_its_cost_is_measured(re
     assert cost.layer == "n"
 
 
+@pytest.mark.parametrize(("v0", "limit"), [(1.0, "v_threshold"), (-1.5, "v_floor")])
+def test_first_potentials_out_of_range_are_refused(v0: float, limit: str) -> None:
+    (found,) = refused(flat(spiking((2,), v0=v0, floor=-1.0)))
+    assert (found.code, found.layer) == ("SPECK-FIRST", "n")
+    assert limit in found.what
+    assert found.fix
+
+
 def test_a_max_pool_is_refused_with_the_reason() -> None:
     pool = MaxPool(
         name="p", pool_input=(2, 4, 4), window=(2, 2), stride=(2, 2), padding=((0, 0), (0, 0))

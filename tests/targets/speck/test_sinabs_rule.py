@@ -253,6 +253,16 @@ def test_the_configuration_builder_of_sinabs_sets_the_same_fields(shared: Path) 
 # --- without sinabs -------------------------------------------------------------------
 
 
+def test_the_nmnist_network_has_the_counts_and_thresholds_of_sinabs(shared: Path) -> None:
+    network, recording = nmnist(shared)
+    outputs = run_reference(network, recording, record=list(COUNTS)).outputs
+    assert {n: int(r.value.sum()) for n, r in outputs.items()} == COUNTS
+    populations = nmnist_bundle(shared, "speck2b").program.populations
+    stored = {p.name: p.params for p in populations if p.name in THRESHOLDS}
+    assert {n: p["threshold_high"] for n, p in stored.items()} == THRESHOLDS
+    assert {n: -int(p["threshold_low"]) for n, p in stored.items()} == THRESHOLDS
+
+
 def small(theta: float = 1.0, floor: Any = -1.0, bias: Any = None, **more: Any) -> Network:
     weight = np.array([[0.5, -0.25, 1.0], [0.75, 0.1, -1.5]], np.float32).astype(float)
     full = None if floor is None else np.broadcast_to(floor, (2,)).astype(float)
