@@ -24,7 +24,7 @@ import dataclasses
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, get_args, get_type_hints
+from typing import Any, Literal, get_args, get_type_hints
 
 from nrf_deploy.diagnostics.argument_types import demand_text
 from nrf_deploy.diagnostics.findings import (
@@ -38,10 +38,13 @@ from nrf_deploy.diagnostics.findings import (
 from nrf_deploy.io.toml_json import toml_table
 
 WAY = "docs/quantising.md shows its contents"
-CHOICES = {
-    "error": ("spikes", "weights"),
-    "method": ("fit", "max", "sinabs"),
-    "decay": ("nearest", "anchored"),
+Minimised = Literal["spikes", "weights"]
+Method = Literal["fit", "max", "sinabs"]
+Decays = Literal["nearest", "anchored"]
+CHOICES: dict[str, tuple[str, ...]] = {
+    "error": get_args(Minimised),
+    "method": get_args(Method),
+    "decay": get_args(Decays),
 }
 GENERAL_METHODS = frozenset(("fit", "max"))
 """Methods of every chip; a target lists further ones (abilities.HasMethods)."""
@@ -61,9 +64,9 @@ class LayerRules:
         exponent: Its weights count 2**exponent each, 0 to 7, where several layers meet.
     """
 
-    error: str | None = None
-    method: str | None = None
-    decay: str | None = None
+    error: Minimised | None = None
+    method: Method | None = None
+    decay: Decays | None = None
     weight_bits: int | None = None
     per_channel: bool | None = None
     gain: float | None = None
@@ -85,9 +88,9 @@ class Rules:
         layers: Rules of single layers, by the name of the connection or population.
     """
 
-    error: str | None = None
-    method: str = "fit"
-    decay: str = "nearest"
+    error: Minimised | None = None
+    method: Method = "fit"
+    decay: Decays = "nearest"
     weight_bits: int | None = None  # None: as many as the chip has
     per_channel: bool | None = None  # None: where the chip allows it
     layers: Mapping[str, LayerRules] = field(default_factory=dict)
@@ -191,7 +194,7 @@ def _faults(table: Mapping[str, Any], cls: type, where: str) -> Iterator[Finding
         if key not in known:
             yield error("SCHEME-KEY", f"{where} sets {key!r}", fix=nearest(key, known))
             continue
-        kinds = get_args(hints[key]) or (hints[key],)
+        kinds = (str,) if key in CHOICES else get_args(hints[key]) or (hints[key],)
         if type(value) is int and float in kinds:
             value = float(value)
         if type(value) not in kinds:
