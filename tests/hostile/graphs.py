@@ -7,11 +7,14 @@ import json
 import zlib
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import h5py
 import numpy as np
 
+from nrf_deploy.io.rule_options import Producer
+from nrf_deploy.neurons.spikes import Reset
+from tests.builders import producers
 from tests.builders.nir_files import Tree, chain, conv, flatten, graph, lif, linear, pool, port, put
 
 from .case import INPUT, TARGET, USAGE, Box, Case, Family
@@ -24,6 +27,10 @@ def called(box: Box, graph: str, about: str, timed: bool = True) -> Case:
     """Draw one command that reads a graph. `timed`: the file states its time step."""
     rng = box.rng
     dt = ("--dt", pick(rng, ("1e-3", "1e-4", "1"))) if chance(rng, 0.1 if timed else 0.9) else ()
+    if chance(rng, 0.6):
+        dt += ("--producer", pick(rng, ("nir", *get_args(Producer))))
+    if chance(rng, 0.2):
+        dt += ("--reset", pick(rng, get_args(Reset)), "--fires", pick(rng, ("above", "n2=at")))
     chip = ("--target", pick(rng, CHIPS))
     refusals = frozenset({USAGE, INPUT})
     match int(rng.integers(12)):
@@ -119,7 +126,16 @@ def _trees() -> dict[str, Tree]:
         [("in", "w"), ("w", "n"), ("n", "out")],
         **metadata,
     )
-    return {
+    foreign = {
+        framework: chain(port("Input", 3), linear(5, 3), tree, port("Output", 5), dt=None)
+        for framework, tree in {
+            "snntorch": producers.leaky(), "synaptic": producers.synaptic(),
+            "sinabs": producers.iaf(), "norse": producers.norse("CubaLIF"),
+            "spikingjelly": producers.jelly_lif(3.7, False), "rockpool": producers.rockpool("LIF"),
+            "spyx": producers.spyx("CubaLIF"),
+        }.items()
+    }  # fmt: skip
+    return foreign | {
         "affine": chain(port("Input", 4), affine, lif(3), port("Output", 3)),
         "cuba": chain(port("Input", 3), linear(2, 3), _cuba(2), port("Output", 2)),
         "conv": chain(port("Input", 2, 6, 6), conv(3, 2, 3, 3, padding=np.array([1, 1])),

@@ -146,8 +146,8 @@ def _idle(graph: RawGraph, nodes: Sequence[RawNode], stated: Statements) -> Iter
         return
     says_all = nodes and all(key in n.metadata for n in nodes for key in RULE_WORDS)
     what = f"the producer {stated.producer} would change nothing"
-    if says_all and (stated.producer == NIR.name or graph.is_ours):
-        why = "the file states how its neurons reset and fire in its metadata"
+    if graph.is_ours or (says_all and stated.producer == NIR.name):
+        why = "the file states how its neurons compute in its metadata"
         yield error(IDLE, what, why=why, fix="leave the producer out")
     elif not any(n.kind in DIALECTS[stated.producer].kinds for n in graph.nodes.values()):
         why = f"none of its nodes is of a kind that {DIALECTS[stated.producer].framework} writes"

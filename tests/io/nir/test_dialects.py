@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import nrf_deploy as nd
 from nrf_deploy.diagnostics.findings import Finding, InputError
 from nrf_deploy.engines.reference.run import run
+from nrf_deploy.io import nir
 from nrf_deploy.io.nir.dialects import DIALECTS
 from nrf_deploy.io.nir.dialects.base import shortest
 from nrf_deploy.ir.network import Array, Population
@@ -23,9 +25,13 @@ Case = tuple[Tree, dict[str, Any], p.Step]
 
 
 def output(path: str, name: str, x: Array, **how: Any) -> Array:
+    """Return the output of a layer, which is the same after writing and reading the model."""
     network = nd.read(path, **how).network
-    trace = run(network, Recording.from_dense(x), record=[name])
-    return np.asarray(trace.outputs[name].dense(), np.float32)
+    written, _ = nir.read(io.BytesIO(nir.checked(network)))
+    traces = [run(n, Recording.from_dense(x), record=[name]) for n in (network, written)]
+    first, again = (np.asarray(t.outputs[name].dense(), np.float32) for t in traces)
+    np.testing.assert_array_equal(first, again)
+    return first
 
 
 def refused(path: str, **how: Any) -> list[Finding]:

@@ -141,10 +141,12 @@ def test_a_producer_that_changes_nothing_is_refused(tmp_path: Path) -> None:
     from nrf_deploy.io import nir
 
     path = p.file(tmp_path / "m.nir", p.leaky(), p.SNNTORCH)
-    nir.write(nd.read(path, producer="snntorch").network, tmp_path / "ours.nir")
-    for producer in ("snntorch", "nir"):
-        findings = refused(str(tmp_path / "ours.nir"), producer=producer)
-        assert "NIR-RULE-IDLE" in [f.code for f in findings]
+    values = p.file(tmp_path / "v.nir", p.lif("LI"), p.SINABS)
+    for file, reader in ((path, "snntorch"), (values, "sinabs")):
+        nir.write(nd.read(file, producer=reader).network, tmp_path / "ours.nir")  # type: ignore[arg-type]
+        for producer in (reader, "nir"):
+            findings = refused(str(tmp_path / "ours.nir"), producer=producer)
+            assert "NIR-RULE-IDLE" in [f.code for f in findings]
 
 
 @pytest.mark.parametrize(
