@@ -70,7 +70,12 @@ class _Snn(nn.Module):
             self.mem = self.mem - (self.spk - r) * self.threshold
         elif not self.reset_delay and self.reset_mechanism_val == 1:
             self.mem = self.mem - (self.spk - r) * self.mem
-        return self.spk * self.graded_spikes_factor, self.mem
+        spikes = self.spk * self.graded_spikes_factor
+        return spikes if self.init_hidden else (spikes, self.mem)
+
+    def reset_mem(self) -> Any:
+        self.mem = torch.zeros_like(self.mem)
+        return self.mem
 
     def moved(self, x: Any) -> Any:
         return self.beta.clamp(0, 1) * self.mem + x
@@ -198,6 +203,40 @@ class CUBALIFNode(_Node):
         return v * self.v_decay + self._memories["c"]
 
 
+@of("spikingjelly.activation_based.layer.stateless_wrapper")
+class Conv2d(nn.Conv2d):
+    step_mode = "s"
+
+    def forward(self, x: Any) -> Any:
+        return super().forward(x)
+
+
+@of("spikingjelly.activation_based.layer.bn")
+class BatchNorm2d(nn.BatchNorm2d):
+    step_mode = "s"
+
+    def forward(self, x: Any) -> Any:
+        return super().forward(x)
+
+
+@of("spikingjelly.activation_based.layer.container")
+class LinearRecurrentContainer(nn.Module):
+    def __init__(self, sub_module: Any, inputs: int, outputs: int):
+        super().__init__()
+        self.sub_module, self.rc = sub_module, nn.Linear(inputs + outputs, inputs)
+        self.outputs, self.step_mode = outputs, "s"
+        self._memories: dict[str, Any] = {"y": None}
+
+    def reset(self) -> None:
+        self._memories["y"] = None
+
+    def forward(self, x: Any) -> Any:
+        y = self._memories["y"]
+        y = x.new_zeros(len(x), self.outputs) if y is None else y
+        self._memories["y"] = self.sub_module(self.rc(torch.cat((x, y), dim=-1)))
+        return self._memories["y"]
+
+
 # --- sinabs -------------------------------------------------------------------------------
 
 
@@ -295,6 +334,27 @@ class ExpLeak(_Sinabs):
         return super().forward(x)
 
 
+@of("sinabs.layers.iaf")
+class IAFSqueeze(IAF):
+    batch_size, num_timesteps = 1, -1
+
+    def forward(self, x: Any) -> Any:
+        return super().forward(x[None])[0]
+
+    def squeeze_forward(self) -> None:
+        raise NotImplementedError
+
+
+@of("sinabs.network")
+class Network(nn.Module):
+    def __init__(self, analog_model: nn.Module, spiking_model: nn.Module):
+        super().__init__()
+        self.analog_model, self.spiking_model = analog_model, spiking_model
+
+    def forward(self, x: Any) -> Any:
+        return self.spiking_model(x)
+
+
 # --- Rockpool -----------------------------------------------------------------------------
 
 
@@ -305,7 +365,20 @@ class StepPWL:
         return torch.minimum((v >= threshold) * torch.floor(v / threshold), limit)
 
 
-class _Rockpool(nn.Module):
+class Dictionaries(nn.Module):
+    """A module whose methods give dictionaries, and whose call gives a tuple, as Rockpool's do."""
+
+    def modules(self) -> Any:
+        return {}
+
+    def parameters(self) -> Any:
+        return {}
+
+    def __call__(self, x: Any, record: bool = False) -> Any:
+        return nn.Module.__call__(self, x), {}, {}
+
+
+class _Rockpool(Dictionaries):
     def __init__(self, size: int, limit: float = 2.0**16, **more: Any):
         super().__init__()
         self.dt, self.noise_std, self.n_synapses = 1e-3, 0.0, 1
@@ -360,3 +433,29 @@ class ExpSynTorch(_Rockpool):
         i = (self.isyn + x) * torch.exp(-self.dt / self.tau)
         self.isyn = i[0]
         return i
+
+
+@of("rockpool.nn.modules.torch.linear_torch")
+class LinearTorch(Dictionaries):
+    def __init__(self, inputs: int, outputs: int):
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.randn(inputs, outputs)), None
+
+    def forward(self, x: Any) -> Any:
+        return nn.functional.linear(x, self.weight.T)
+
+
+@of("rockpool.nn.combinators.sequential")
+class TorchSequential(Dictionaries):
+    def __init__(self, *layers: Any):
+        super().__init__()
+        self.names = [f"{i}_{type(m).__name__}" for i, m in enumerate(layers)]
+        for name, layer in zip(self.names, layers, strict=True):
+            setattr(self, name, layer)
+
+    def __call__(self, x: Any, record: bool = False) -> Any:
+        for name in self.names:
+            x, _, _ = getattr(self, name)(x)
+        return x, {}, {}
+
+    forward = __call__
