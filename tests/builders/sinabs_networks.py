@@ -14,6 +14,7 @@ from nrf_deploy.engines.sdk.reply import Expected, Numbers, Upto
 from nrf_deploy.engines.sdk.worker import run_worker
 from nrf_deploy.ir.network import (
     Array,
+    AvgPool,
     Conv,
     Flatten,
     Input,
@@ -113,8 +114,8 @@ def _layer(node: Node) -> dict[str, Any]:
             }
         case Linear():
             return {"kind": "linear"}
-        case SumPool():
-            return {"kind": "pool", "window": node.window[0]}
+        case SumPool() | AvgPool():
+            return {"kind": "pool", "window": node.window[0], "mean": type(node) is AvgPool}
         case Flatten():
             return {"kind": "flatten"}
         case Population(rule=Spikes() as rule):

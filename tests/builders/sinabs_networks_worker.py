@@ -55,7 +55,8 @@ def module(number, layer, arrays):
             neurons.v_mem = tensor(initial)[None]
         return neurons
     if kind == "pool":
-        return SumPool2d(layer["window"], layer["window"])
+        kind = nn.AvgPool2d if layer["mean"] else SumPool2d
+        return kind(layer["window"], layer["window"])
     if kind == "flatten":
         return nn.Flatten()
     weight, bias = (arrays.get(f"{name}{number}") for name in ("weights", "biases"))

@@ -18,7 +18,7 @@ from nrf_deploy.compiler.quantize.rules import NAMED, LayerRules, Rules
 from nrf_deploy.diagnostics.findings import Finding, TargetError
 from nrf_deploy.engines.reference import run as run_reference
 from nrf_deploy.engines.sdk import environments
-from nrf_deploy.ir.network import Array, Flatten, Network, Population
+from nrf_deploy.ir.network import Array, AvgPool, Flatten, Network, Population
 from nrf_deploy.ir.recording import Recording
 from nrf_speck.compile.core_form import cores
 from nrf_speck.compile.sinabs_rule import bounded_scale
@@ -77,6 +77,12 @@ def nmnist_bundle(shared: Path, chip: str) -> Bundle:
     return nd.compile(nmnist(shared)[0], chip, scheme="sinabs")
 
 
+def mean(name: str, shape: tuple[int, ...]) -> AvgPool:
+    """Return a mean of 2 x 2, which sinabs makes a sum whose factor goes into the weights."""
+    two = (2, 2)
+    return AvgPool(name=name, pool_input=shape, window=two, stride=two, padding=((0, 0), (0, 0)))
+
+
 def drawn(seed: int, quarters: bool = False) -> tuple[Network, Recording]:
     """Draw a network of three layers with its input; with `quarters` no sum is rounded."""
     rng = np.random.default_rng(seed)
@@ -104,7 +110,7 @@ def drawn(seed: int, quarters: bool = False) -> tuple[Network, Recording]:
         (2, 8, 8),
         conv("c1", weights(f, 2, 3, 3), (8, 8), pad=1, bias=biases(f)),
         spiking("n1", (f, 8, 8)),
-        pool("p", (f, 8, 8), 2),
+        pool("p", (f, 8, 8), 2) if rng.random() < 0.5 else mean("p", (f, 8, 8)),
         conv("c2", weights(3, f, 2, 2), (4, 4), stride=2, bias=biases(3)),
         spiking("n2", (3, 2, 2)),
         Flatten(name="flat", flat_input=(3, 2, 2), start=0, end=-1),
