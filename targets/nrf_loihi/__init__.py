@@ -6,7 +6,14 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nrf_deploy.compiler.passes import EXACT, MaxPoolAsOr, Pass, ShiftReset, ThresholdAsLif
+from nrf_deploy.compiler.passes import (
+    EXACT,
+    DropLastDelay,
+    MaxPoolAsOr,
+    Pass,
+    ShiftReset,
+    ThresholdAsLif,
+)
 from nrf_deploy.compiler.passes.approximate import Approximate, allowed
 from nrf_deploy.compiler.place.placement import Placement
 from nrf_deploy.compiler.quantize.rules import Rules
@@ -55,7 +62,7 @@ class LoihiTarget:
         return tables()
 
     def passes(self, chip: str, allow: Collection[str] = ()) -> Sequence[Pass]:
-        more = (MaxPoolAsOr(), ThresholdAsLif(), ShiftReset())
+        more = (MaxPoolAsOr(), DropLastDelay(), ThresholdAsLif(), ShiftReset())
         return (*EXACT, *more, *allowed(CHOICES, allow))
 
     def accepts(self, chip: str) -> Domain:

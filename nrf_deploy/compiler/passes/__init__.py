@@ -2,6 +2,7 @@
 
 from .avgpool_to_sumpool import AvgPoolToSumPool
 from .base import Done, Left, LocalPass, Pass, Step, apply_all, parse, register
+from .drop_last_delay import DropLastDelay
 from .flatten_into_linear import FlattenIntoLinear
 from .fold_affine_conv import FoldAffineConv
 from .fold_pool import FoldPool
@@ -32,6 +33,7 @@ __all__ = [
     "EXACT",
     "AvgPoolToSumPool",
     "Done",
+    "DropLastDelay",
     "FlattenIntoLinear",
     "FoldAffineConv",
     "FoldPool",

@@ -117,9 +117,9 @@ def test_layers_are_fitted_to_what_arrives_late() -> None:
     [
         ([weights("w", 0), late("d", 1), neurons("n")], "x w, w d, d n, n y"),
         ([late("d", [0, 1, 1, 2]), weights("w", 0), neurons("n")], "x d, d w, w n, n y"),
-        ([weights("w", 0), neurons("n"), late("d", 1)], "x w, w n, n d, d y"),
+        ([weights("w", 0), neurons("n"), late("d", 1)], "x w, w n, n d, d y, n y"),
     ],
-    ids=["behind weights", "several lengths", "before the output"],
+    ids=["behind weights", "several lengths", "beside the same neurons, before the output"],
 )
 def test_what_relays_cannot_do_is_refused(nodes: Sequence[Node], edges: str) -> None:
     with pytest.raises(NrfError) as refusal:
