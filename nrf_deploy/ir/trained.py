@@ -68,14 +68,15 @@ class Trained:
         if self.state != "exact":
             return {"stated": "stated, not checked", "unknown": "unknown"}[self.state]
         steps = f"{self.steps:,} step{'' if self.steps == 1 else 's'}"
-        text = f"exact on {steps} of {self.producer}'s own spikes"
+        whose = f"{self.producer}'" if self.producer.endswith("s") else f"{self.producer}'s"
+        text = f"exact on {steps} of {whose} own spikes"
         if self.missing:
             every = len(self.layers) + len(self.missing)
             text += f", in {len(self.layers)} of {every} layers"
         if self.near:
             text += f", but for {self.near:,} within 1e-5 of a threshold"
         if self.undecided:
-            text += f"; {len(self.undecided)} undecided"
+            text += f"; undecided in {len(self.undecided)} points"
         return text
 
 

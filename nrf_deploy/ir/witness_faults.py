@@ -7,7 +7,17 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .network import Input, Network, Output, Population, Shape, Threshold, exact
+from .network import (
+    Delay,
+    Input,
+    Network,
+    Output,
+    Population,
+    Scale,
+    Shape,
+    Threshold,
+    exact,
+)
 from .nodes import Node
 from .recording import Recording
 from .witness import Witness
@@ -16,6 +26,19 @@ from .witness import Witness
 def sends_spikes(node: Node) -> bool:
     """Return whether the output of a node is counts of spikes."""
     return node.rule.spikes if type(node) is Population else exact(node, Threshold)
+
+
+def exit_of(name: str, network: Network) -> str:
+    """Return the node that gives what a framework's layer of this name gives.
+
+    The spikes of some layers leave through a Delay (Spyx) or a Scale (graded spikes of snnTorch),
+    which bears the layer's name and more.
+    """
+    for target in network.targets(name):
+        behind = exact(network[target], Delay, Scale) and target.startswith(f"{name}.")
+        if behind and name not in network.targets(target):
+            return target
+    return name
 
 
 def input_size(network: Network) -> int:

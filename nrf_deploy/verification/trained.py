@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Unpack, get_args
+from typing import Any, Unpack, cast, get_args
 
 from nrf_deploy.diagnostics.argument_types import demand_path
 from nrf_deploy.diagnostics.findings import Finding, InputError, NrfError, error, info, warning
@@ -34,8 +34,10 @@ SCHEMA_VERSION = 1
 SILENT = "WITNESS-SILENT"
 MOST_UNDECIDED = 256
 """Steps on which other readings are tried of a layer that is equal."""
-TRIALS = 20
+TRIALS = 50
 """Other readings of a file are tried with this part of the cost of a replay."""
+FIELDS = {"reset": get_args(Reset), "floor": ("none",), "per_step": ("one",)}
+"""Fields that a producer's layers often have with another value than its default."""
 LEGEND = (
     "events: spikes of the framework in the steps that were replayed, or values that are not 0; "
     "near: spikes that differ within 1e-5 of the threshold; differs at: step and neuron of the "
@@ -180,15 +182,15 @@ def verify_trained(
     except InputError as refusal:
         if not any(f.code == UNSTATED for f in refusal.findings):
             raise
-        equal = _producers(model, dt, against, input)
-        raise InputError(_proposed(f, equal) for f in refusal.findings) from None
+        trials = _producers(model, dt, against, input)
+        raise InputError(_proposed(f, trials) for f in refusal.findings) from None
     witnesses = read_recorded(against, read_model.network, input)
     result = replay(read_model.network, witnesses, hash_of(witnesses))
     trained = _with_undecided(read_model.network, witnesses, result.trained)
     findings = [*rule_findings(read_model.findings), *_remarks(trained)]
     producers: list[str] = []
     if result.first is not None:
-        producers = [p for p, _ in _producers(model, dt, against, input)]
+        producers = [words for words, _ in _producers(model, dt, against, input).equal]
         finding = differs(read_model.network, witnesses, result)
         findings.append(_with_producers(finding, producers))
     elif trained.state != "exact":
@@ -216,44 +218,83 @@ def _silent() -> Finding:
     )
 
 
+@dataclass(frozen=True)
+class _Trials:
+    """Readings of a file by producers.
+
+    `equal`: the options with which it is equal, and the steps that were replayed; `tried`: the
+    producers whose readings were compared; `refused`: those that cannot read the file so.
+    """
+
+    equal: tuple[tuple[str, int], ...] = ()
+    tried: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+
+
 def _producers(
     model: object, dt: float | None, against: File, stimulus: Recording | None
-) -> list[tuple[str, int]]:
-    """Return the options with which a file is equal, and the steps that were replayed.
+) -> _Trials:
+    """Return which readings of a file are equal to a recording.
 
-    First each producer with its defaults; if none is equal, each with every reset.
+    First each producer with its defaults; if none is equal, each with one other field of the
+    rule, then with two.
     """
     if not isinstance(model, str | Path):
-        return []
-    for resets in ((None,), get_args(Reset)):
+        return _Trials()
+    misfits: list[NrfError] = []
+    tried: dict[str, None] = {}
+    refused: dict[str, None] = {}
+    for count in range(len(FIELDS) + 1):
         equal = []
-        for producer, reset in itertools.product(get_args(Producer), resets):
-            options: RuleOptions = {"producer": producer}
-            if reset is not None:
-                options["reset"] = reset
+        for producer, fields in itertools.product(get_args(Producer), _overrides(count)):
+            options = cast(RuleOptions, {"producer": producer, **fields})
             try:
                 network = as_model(model, dt, **options).network
-                witnesses = read_recorded(against, network, stimulus)
-                result = replay(network, witnesses, work=WORK // TRIALS)
             except NrfError:
+                refused[producer] = None
                 continue
-            if result.first is None:
-                words = f"--producer {producer}" + (f" --reset {reset}" if reset else "")
-                equal.append((words, result.trained.steps))
+            try:
+                witnesses = read_recorded(against, network, stimulus)
+            except NrfError as misfit:
+                misfits.append(misfit)
+                continue
+            tried[producer] = None
+            result = replay(network, witnesses, work=WORK // TRIALS)
+            if result.first is None and result.trained.state == "exact":
+                equal.append((_words(options), result.trained.steps))
+        if misfits and not tried:
+            raise misfits[0]
         if equal:
-            return equal
-    return []
+            break
+    others = (p for p in refused if p not in tried)
+    return _Trials(tuple(equal), tuple(tried), tuple(others))
 
 
-def _proposed(finding: Finding, equal: list[tuple[str, int]]) -> Finding:
+def _overrides(count: int) -> list[dict[str, str]]:
+    """Return every choice of `count` fields of the rule, each with every value."""
+    chosen = itertools.combinations(FIELDS, count)
+    return [
+        dict(zip(names, values, strict=True))
+        for names in chosen
+        for values in itertools.product(*(FIELDS[name] for name in names))
+    ]
+
+
+def _words(options: RuleOptions) -> str:
+    return " ".join(f"--{key.replace('_', '-')} {value}" for key, value in options.items())
+
+
+def _proposed(finding: Finding, trials: _Trials) -> Finding:
     """Return the refusal of a file that does not state its rule, with what the recording shows."""
-    if finding.code != UNSTATED or finding.severity != "error":
+    if finding.code != UNSTATED or finding.severity != "error" or not trials.tried:
         return finding
-    if not equal:
-        why = "with no producer's defaults it gives what the recording holds"
+    if not trials.equal:
+        why = f"read by --producer {' or '.join(trials.tried)} it is not what the recording holds"
+        if trials.refused:
+            why += f"; {', '.join(trials.refused)} were not tried: they need more options (--dt)"
         return error(finding.code, finding.what, why=why, fix=finding.fix, layer=finding.layer)
-    steps = equal[0][1]
-    names = " or ".join(words for words, _ in equal)
+    steps = trials.equal[0][1]
+    names = " or ".join(words for words, _ in trials.equal)
     fix = f"give {names}: the model is then equal to the recording on {several(steps, 'step')}"
     return error(finding.code, finding.what, why=finding.why, fix=fix, layer=finding.layer)
 

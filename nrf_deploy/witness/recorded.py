@@ -28,7 +28,7 @@ from nrf_deploy.io.files import reading
 from nrf_deploy.ir.network import Array, Input, Network, Output, Shape, exact
 from nrf_deploy.ir.recording import Recording
 from nrf_deploy.ir.witness import Witness
-from nrf_deploy.ir.witness_faults import faults, input_size, sends_spikes
+from nrf_deploy.ir.witness_faults import exit_of, faults, input_size, sends_spikes
 
 POTENTIAL, INPUT = "potential:", "input"
 TEXTS = ("producer", "version", "axes")
@@ -146,7 +146,9 @@ def _samples(
             version=texts.get("version", "")[:LONGEST],
             input=stimulus or _input({k2: a[k] for k2, a in signals.items()}, network),
             outputs={
-                key: _output(key, a[k], network) for key, a in signals.items() if _is_layer(key)
+                exit_of(key, network): _output(key, a[k], network)
+                for key, a in signals.items()
+                if _is_layer(key)
             },
             potentials={
                 key.removeprefix(POTENTIAL): a[k].astype(np.float32)
@@ -216,7 +218,7 @@ def _recording(frames: Array) -> Recording:
 
 
 def _output(key: str, frames: Array, network: Network) -> Recording:
-    if sends_spikes(network[key]):
+    if sends_spikes(network[key]) and exit_of(key, network) == key:
         whole = np.rint(frames)
         if not np.isfinite(frames).all() or np.any(whole != frames):
             raise _MisfitError(

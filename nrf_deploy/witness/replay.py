@@ -34,7 +34,7 @@ from nrf_deploy.ir.network import (
 from nrf_deploy.ir.recording import Recording
 from nrf_deploy.ir.trained import UNKNOWN, Trained
 from nrf_deploy.ir.witness import Witness
-from nrf_deploy.ir.witness_faults import sends_spikes
+from nrf_deploy.ir.witness_faults import exit_of, sends_spikes
 
 from .stepper import Place, Stepper
 
@@ -129,7 +129,7 @@ def replay(
         offered=sum(w.input.steps for w in witnesses),
         samples=len(witnesses),
         layers=tuple(names),
-        missing=tuple(n.name for n in network.of(Population) if n.name not in names),
+        missing=tuple(_missing(network, names)),
         near=sum(x.near for x in layers.values()),
         places=tuple(p.words for p in places[:PLACES]),
         whole=whole,
@@ -137,6 +137,13 @@ def replay(
         sha256=sha256,
     )
     return Replay(trained, layers=every)
+
+
+def _missing(network: Network, names: Sequence[str]) -> Iterator[str]:
+    """Yield the populations of which neither the output nor the node behind it is observed."""
+    for node in network.of(Population):
+        if node.name not in names and exit_of(node.name, network) not in names:
+            yield node.name
 
 
 def _more(layer: Layer, events: int, stepper: Stepper) -> Layer:

@@ -214,3 +214,21 @@ def test_readings_that_the_recording_does_not_tell_apart_are_named(folder: Path)
     assert "undecided" in report.verdict
     full = nd.verify_trained(str(folder / "m.nir"), folder / "same.npz")
     assert not [t for t in full.trained.undecided if "'n1'" in t]
+
+
+def test_a_producer_with_another_field_of_the_rule_is_found(tmp_path: Path) -> None:
+    folder = foreign(tmp_path)
+    network = nd.read(folder / "m.nir", producer="snntorch", reset="none").network
+    witness = witness_of(network)
+    outputs = {n: r.dense() for n, r in witness.outputs.items()}
+    np.savez(folder / "none.npz", input=witness.input.dense(), **outputs)  # type: ignore[arg-type]
+    _, text = verify(folder, "--against", str(folder / "none.npz"))
+    assert "--producer snntorch --reset none" in " ".join(text.split())
+
+
+def test_a_recording_of_other_layers_is_named_as_such(tmp_path: Path) -> None:
+    folder = foreign(tmp_path)
+    np.savez(folder / "x.npz", input=np.zeros((4, 5)), lif=np.zeros((4, 8)))
+    code, text = verify(folder, "--against", str(folder / "x.npz"))
+    assert code == 3
+    assert "there is no layer 'lif' in the model" in " ".join(text.split())

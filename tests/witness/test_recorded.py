@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from nrf_deploy.diagnostics.findings import InputError
-from nrf_deploy.ir.network import Array, Network
+from nrf_deploy.engines.reference import run
+from nrf_deploy.ir.network import Array, Delay, Network
 from nrf_deploy.ir.recording import Recording
 from nrf_deploy.ir.witness import Witness
 from nrf_deploy.witness.recorded import read_recorded
@@ -143,3 +144,16 @@ def test_a_second_input_is_refused(tmp_path: Path) -> None:
     path = saved(tmp_path, **arrays_of(witness))
     with pytest.raises(InputError, match="leave input= out"):
         read_recorded(path, NETWORK, witness.input)
+
+
+def test_a_layer_whose_spikes_leave_late_is_compared_behind_its_delay(tmp_path: Path) -> None:
+    late = Delay(name="n2.delay", delay=np.ones(4, np.float32))
+    edges = tuple(e for e in NETWORK.edges if e != ("n2", "out"))
+    edges = (*edges, ("n2", "n2.delay"), ("n2.delay", "out"))
+    network = replace(NETWORK, nodes=(*NETWORK.nodes, late), edges=edges)
+    recording = witness_of(NETWORK).input
+    trace = run(network, recording, record=["n1", "n2.delay"])
+    given = {"n1": trace.outputs["n1"].dense(), "n2": trace.outputs["n2.delay"].dense()}
+    (read,) = read_recorded(saved(tmp_path, input=recording.dense(), **given), network)
+    assert list(read.outputs) == ["n1", "n2.delay"]
+    assert replay(network, [read]).first is None
