@@ -273,7 +273,7 @@ class _Sinabs(nn.Module):
         super().__init__()
         self.alpha_mem_calculated = number(alpha)
         self.alpha_syn_calculated = None if alpha_syn is None else number(alpha_syn)
-        self.norm_input, self.spike_fn = norm_input, spike_fn
+        self.norm_input, self.spike_fn, self.record_states = norm_input, spike_fn, False
         self.spike_threshold, self.reset_fn = number(1.0), MembraneSubtract()
         self.min_v_mem = None if min_v_mem is None else number(min_v_mem)
         for name in ("v_mem", "i_syn"):
@@ -287,7 +287,10 @@ class _Sinabs(nn.Module):
     def forward(self, x: Any) -> Any:
         if not self.is_state_initialised():
             self.v_mem, self.i_syn = torch.zeros_like(x[:, 0]), torch.zeros_like(x[:, 0])
-        return torch.stack([self.step(x[:, t]) for t in range(x.shape[1])], 1)
+        steps = [(self.step(x[:, t]), self.v_mem) for t in range(x.shape[1])]
+        if self.record_states:
+            self.recordings = {"v_mem": torch.stack([v for _, v in steps], 1)}
+        return torch.stack([y for y, _ in steps], 1)
 
     def step(self, x: Any) -> Any:
         a, d = self.alpha_syn_calculated, self.alpha_mem_calculated

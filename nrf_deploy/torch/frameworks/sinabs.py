@@ -42,6 +42,8 @@ CONTAINERS = (
     *(LAYERS + "reshape." + name for name in ("FlattenTime", "UnflattenTime", "Repeat")),
 )
 COUNTS = 4096  # sums of spikes for which a sum pool must be exact
+RUN: dict[str, Any] = {"batch_size": 1, "num_timesteps": -1, "record_states": True}
+"""Attributes of layers while they run."""
 FIX = "use IAF, LIF, ExpLeak or SumPool2d"
 WAYS_OUT = {
     "ALIF": "train with LIF: the rising threshold of an ALIF is not exported",
@@ -88,28 +90,33 @@ def idle(module: Any) -> tuple[Any, ...]:
 
 
 def potential(module: Any, output: Any) -> Any:
-    """Return v after the last step of a call."""
-    return getattr(module, "v_mem", None)
+    """Return v after each step, which a layer records; a recurrent one records another."""
+    recorded = getattr(module, "recordings", None)
+    if not recorded or hasattr(module, "rec_connect"):
+        return None
+    v = recorded["v_mem"]
+    return v.flatten(0, 1) if hasattr(module, "squeeze_forward") else v
 
 
 @contextmanager
 def prepared(root: Any) -> Iterator[None]:
-    """Run layers from their first state, in batches of 1."""
+    """Run layers from their first state, in batches of 1, and let them record their states."""
     layers = [m for m in root.modules() if class_of(m).startswith("sinabs.")]
     states = [(m, dict(m._buffers)) for m in layers if hasattr(m, "is_state_initialised")]
-    sizes = [(m, n, vars(m)[n]) for m in layers for n in ("batch_size", "num_timesteps")
-             if n in vars(m)]  # fmt: skip
+    attributes = [(m, n, vars(m)[n]) for m in layers for n in RUN if n in vars(m)]
+    recorded = [(m, vars(m)["recordings"]) for m in layers if "recordings" in vars(m)]
     try:
         for module, buffers in states:
             for name, value in buffers.items():
                 module._buffers[name] = value.new_zeros(0)
-        for module, name, _ in sizes:
-            setattr(module, name, 1 if name == "batch_size" else -1)
+        for module, name, _ in attributes:
+            setattr(module, name, RUN[name])
         yield
     finally:
         for module, buffers in states:
             module._buffers.update(buffers)
-        for module, name, value in sizes:
+            vars(module).pop("recordings", None)
+        for module, name, value in (*attributes, *((m, "recordings", v) for m, v in recorded)):
             setattr(module, name, value)
 
 
