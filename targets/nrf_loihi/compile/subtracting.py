@@ -33,6 +33,7 @@ import numpy as np
 
 from nrf_deploy.compiler.quantize.neuron import Neuron
 from nrf_deploy.compiler.quantize.signal_bounds import Reach, through, weight_of
+from nrf_deploy.compiler.quantize.signals import ELEMENTS
 from nrf_deploy.diagnostics.findings import Finding, error, info
 from nrf_deploy.engines.reference import run
 from nrf_deploy.ir.layer_view import Layers, Link
@@ -163,11 +164,12 @@ def _one_sided(network: Network, link: Link, peak: Array, sign: int) -> Array:
 def _seen(
     network: Network, nodes: list[Population], calibration: Recording | None
 ) -> dict[str, float]:
-    """Return the largest |v| of each population on the data."""
+    """Return the largest |v| of each population on the data, cut like those of a fit."""
     if calibration is None or not nodes:
         return {}
-    names = [n.name for n in nodes]
-    trace = run(network, calibration, record=[], states=names)
+    names, largest = [n.name for n in nodes], sum(int(np.prod(n.shape)) for n in nodes)
+    steps = min(calibration.steps, max(16, ELEMENTS // largest))
+    trace = run(network, calibration, record=[], states=names, steps=steps)
     return {n: float(np.abs(trace.states[n]["v"]).max(initial=0)) for n in names}
 
 
