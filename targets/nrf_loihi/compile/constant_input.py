@@ -11,6 +11,13 @@ relay behind that one.
 
 A synapse stores 8 bits times 2^exponent. An integer n is two of them, (n >> e) << e and the rest,
 for each sign: exact up to MOST.
+
+A sum counts whole weight units, which is coarse where a current and a leak add them up. What
+rounding leaves, r, goes to the register. With a current that loses the part k of itself in a step
+
+    u' = (1 - k) u + r, v' = ... + u'    is    u' = (1 - k) u, v' = ... + u' + r / k
+
+if the current starts r / k lower; r / k is rounded to 64ths of a unit, not r to units.
 """
 
 from __future__ import annotations
@@ -68,6 +75,11 @@ class ConstantInput:
         """Return what arrives in every step, and what is missing of it in the first one."""
         late = np.rint(self.arrives_late * gain).astype(np.int64)
         return np.rint((self.arrives - self.arrives_late) * gain).astype(np.int64) + late, late
+
+    def register_of_rest(self, gain: Array, du: Array | int) -> Array:
+        """Return what the register adds for what rounding leaves of `arrives`, in 64ths."""
+        rest = self.arrives * gain - self.integers(gain)[0]
+        return np.asarray(np.rint(rest * 2**STATE_SHIFT * 4096 / (np.asarray(du) + 1)))
 
 
 def filters(node: Population) -> bool:

@@ -6,7 +6,7 @@ for L steps. It must start where those L steps lead to the model's first potenti
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,23 +22,33 @@ from ..chip import STATE_LIMIT, STATE_SHIFT
 FORGOTTEN = 3  # time constants, after which a leak has left a twentieth
 
 
-def before(decayed: Array, bias: Array, keep: Array, latency: int) -> Array:
+def currents(u0: Array, keep: Array, latency: int) -> list[Array]:
+    """Return the current in each step before the model's first one."""
+    steps = [u0]
+    for _ in range(latency):
+        steps.append(shr0(steps[-1] * keep, 12))
+    return steps[1:]
+
+
+def before(
+    decayed: Array, bias: Array, keep: Array, latency: int, current: Sequence[Array] = ()
+) -> Array:
     """Return the potential to start from.
 
     `decayed` is the model's first potential after the decay of its first step. A step is
-    v -> shr0(v * keep) + bias; since keep <= 4096, shr0 takes every integer as a value, so
-    such a v exists, and of several the one nearest to 0 is taken. Where it lies beyond 24
-    bits it ends at their edge, and `Start.said` says so.
+    v -> shr0(v * keep) + bias, and the current of that step if there is one; since keep <= 4096,
+    shr0 takes every integer as a value, so such a v exists, and of several the one nearest to 0
+    is taken. Where it lies beyond 24 bits it ends at their edge, and `Start.said` says so.
     """
     v = np.broadcast_to(decayed, np.broadcast_shapes(decayed.shape, bias.shape))
     v = _undecayed(v, keep)
-    for _ in range(latency):
-        v = _undecayed(v - bias, keep)
+    for step in reversed(range(latency)):
+        v = _undecayed(v - bias - (current[step] if current else 0), keep)
     return v
 
 
 def _undecayed(v: Array, keep: Array) -> Array:
-    v = np.sign(v) * -(-(np.abs(v) << 12) // keep)
+    v = np.sign(v) * -(-(np.abs(v) << 12) // np.maximum(keep, 1))  # 0 keeps only 0
     return _held(v)
 
 

@@ -32,7 +32,7 @@ from ..arithmetic.neurons import PASS, relay, runs_on
 from ..chip import STATE_SHIFT, Chip
 from . import firing
 from .constant_input import AlwaysOn, constant_input, reset_synapses
-from .initial_state import Start, before
+from .initial_state import Start, before, currents
 from .input_bounds import with_peak
 from .latency import latencies, wait
 from .neuron import mantissa_and_exponent
@@ -168,19 +168,27 @@ def _population(
         *always.feed(name, node.shape, every - missing, latency),
         *always.feed(name, node.shape, missing, latency + 1),
     ]
-    mantissa, exponent = mantissa_and_exponent(const.register * scale, chip)
-    late = const.register_late * scale
-    mirrored = mirrors(node)
-    keep = kept(numbers.params) if mirrored else 4096 - np.asarray(numbers.params["dv"])
+    mirrored, du = mirrors(node), numbers.params["du"]
+    register = const.register * scale
+    if mirrored:
+        _, register = threshold_and_bias(node, np.zeros(node.shape))
+    rest = const.register_of_rest(scale * form.drive / 2**STATE_SHIFT, du)
+    mantissa, exponent = mantissa_and_exponent(register + rest, chip)
+    bias, late = mantissa << exponent, const.register_late * scale
     first = np.rint(form.first * scale).astype(np.int64)
+    moved = np.where(rest != 0, np.rint(register).astype(np.int64) - bias, 0)
+    current = moved + first if mirrored else moved  # u before the model's first step
+    keep, keep_u = 4096 - np.asarray(numbers.params["dv"]), kept(numbers.params)
     decayed = shr0(first * keep, 12) - np.rint(late).astype(np.int64)
     model, more = runs_on(node)
     params = {**numbers.params, "bias_mant": mantissa, "bias_exp": exponent}
+    u0 = before(shr0(current * keep_u, 12), 0 * bias, keep_u, latency)
     if mirrored:
-        _, bias = threshold_and_bias(node, np.zeros(node.shape))
-        params |= {"bias_mant": bias, "u0": before(decayed, bias * 0, keep, latency), "v0": 0}
+        decayed = shr0(current * keep_u, 12)
+        params |= {"u0": u0, "v0": 0}
     else:
-        params["v0"] = before(decayed, mantissa << exponent, keep, latency)
+        params["v0"] = before(decayed, bias, keep, latency, currents(u0, keep_u, latency))
+        params |= {"u0": u0} if u0.any() else {}
     params |= more
     population = chip_program.Population(
         name=name,

@@ -59,7 +59,7 @@ def losses(name: str, task: Task, gain: Array, scheme: PopulationScheme) -> Iter
         PREFIX,
         name,
         task.constants[name].arrives * task.neurons(gain, name),
-        task.constant(name, gain)[0],
+        task.constant(name, gain)[0] + task.rest_of_constant(name, gain),
         fix="smaller weights in this layer leave more room for its biases",
     )
 

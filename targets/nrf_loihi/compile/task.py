@@ -108,15 +108,21 @@ class Task:
         """Return the parameters of a population that follow from the gain."""
         form = self.forms[name]
         scale = self.neurons(gain, name) / form.drive
-        mantissa, exponent = mantissa_and_exponent(
-            self.constants[name].register * scale * 2**STATE_SHIFT, self.chip
-        )
+        const, node = self.constants[name], self.group[name]
+        register = const.register * scale * 2**STATE_SHIFT
+        rest = self.rest_of_constant(name, gain)
         first = np.rint(form.first * scale * 2**STATE_SHIFT).astype(np.int64)
-        params = {"bias_mant": mantissa, "bias_exp": exponent, "v0": first}
-        if form.threshold is not None and mirrors(self.group[name]):
+        if form.threshold is not None and mirrors(node):
             wanted = np.asarray(factor) * scale * form.threshold
-            vth, bias = threshold_and_bias(self.group[name], wanted)
-            params |= {"u0": first, "v0": np.zeros_like(first), "bias_mant": bias}
+            vth, register = threshold_and_bias(node, wanted)
+        mantissa, exponent = mantissa_and_exponent(register + rest, self.chip)
+        params = {"bias_mant": mantissa, "bias_exp": exponent, "v0": first}
+        if rest.any() or mirrors(node):
+            off = np.rint(register).astype(np.int64) - (mantissa << exponent)
+            moved = np.where(rest != 0, off, 0)
+            here = first if mirrors(node) else np.zeros_like(first)
+            params |= {"u0": here + moved, "v0": first - here}
+        if form.threshold is not None and mirrors(node):
             params["vth"] = np.clip(vth, 0, self.chip.threshold)
         elif form.threshold is not None:
             wanted = np.asarray(factor) * scale * form.threshold
@@ -127,6 +133,11 @@ class Task:
     def constant(self, name: str, gain: Array) -> tuple[Array, Array]:
         """Return what arrives in every step, and what is missing of it in the first one."""
         return self.constants[name].integers(self.neurons(gain, name))
+
+    def rest_of_constant(self, name: str, gain: Array) -> Array:
+        """Return what the register adds for the constant input that whole units do not hold."""
+        du = self.params[name]["du"]
+        return self.constants[name].register_of_rest(self.neurons(gain, name), du)
 
     def back(self, name: str, gain: Array) -> Array:
         """Return what a spike takes off the sums of the next step."""
@@ -265,10 +276,11 @@ def largest(task: Task) -> tuple[Array, Array]:
     largest_bias = (task.chip.bias_mantissa << task.chip.bias_exponent) / 2**STATE_SHIFT
     for name, form in task.forms.items():
         const = task.constants[name]
+        moved = 0.5 * 4096 / (np.min(task.params[name]["du"]) + 1) if const.arrives.any() else 0.0
         amount = amount_of(task.group[name]) if name in task.reaches.mirrored else None
         for limit, value in (
             (task.chip.threshold, form.threshold),
-            (largest_bias, np.abs(const.register)),
+            (largest_bias - moved, np.abs(const.register)),
             (MOST, form.drive * (const.most + np.abs(const.arrives_late))),
             (MOST, amount),
         ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from nrf_deploy.engines.reference import run as run_reference
 from nrf_deploy.ir.network import CubaLIF, Edge, Input, Linear, Network, Node, Output, Population
 from nrf_deploy.ir.program import Dense
 from nrf_deploy.ir.recording import Recording
-from nrf_deploy.neurons import Reset
+from nrf_deploy.neurons import Reset, Spikes
 from nrf_loihi.arithmetic.rules import LoihiArithmetic
 from nrf_loihi.compile.constant_input import MOST, arriving_always, parts
 from nrf_loihi.lava import engine
@@ -26,6 +27,7 @@ from tests.builders.random_networks import random_network, random_recording
 from tests.targets.loihi.test_lava import missing_lava
 
 SIZES = (5, 4, 3)
+GAIN = 90.0
 
 
 @given(st.lists(st.integers(-MOST, MOST), min_size=1, max_size=8))
@@ -82,6 +84,17 @@ def biased(seed: int, bias: float, back: str = "") -> Network:
     return Network(tuple(nodes), tuple(edges), 1e-3, **start)  # type: ignore[arg-type]
 
 
+def in_units(network: Network) -> Network:
+    """Return the network with biases of whole weight units, which leave nothing to the register."""
+
+    def rounded(node: Node) -> Node:
+        if not isinstance(node, Linear) or node.bias is None:
+            return node
+        return replace(node, bias=np.rint(node.bias * GAIN) / GAIN)
+
+    return replace(network, nodes=tuple(map(rounded, network.nodes)))
+
+
 def by_hand(verdict: Verdict, network: Network, frames: np.ndarray) -> dict[str, list[np.ndarray]]:
     """Run a program with each bias added to the sum of its layer, and no neuron that is always on.
 
@@ -128,7 +141,8 @@ def test_a_bias_is_added_to_the_sum_in_every_step_of_the_model(
 ) -> None:
     network = biased(seed, bias, back)
     layers = [n for n in ("w0", "w1", "back") if n in network]
-    scheme = Rules(layers={n: LayerRules(gain=90.0) for n in layers})
+    network = in_units(network)
+    scheme = Rules(layers={n: LayerRules(gain=GAIN) for n in layers})
     verdict = pipeline.check(network, "loihi2", scheme=scheme)
     assert not verdict.refused, verdict.findings
     assert verdict.program is not None
@@ -142,8 +156,9 @@ def test_a_bias_is_added_to_the_sum_in_every_step_of_the_model(
 
 
 def test_the_values_of_a_bias_behind_an_exponent_are_stated() -> None:
-    network = biased(3, 5.0)
-    verdict = pipeline.check(network, "loihi2")
+    network = in_units(biased(3, 5.0))
+    scheme = Rules(layers={n: LayerRules(gain=GAIN) for n in ("w0", "w1")})
+    verdict = pipeline.check(network, "loihi2", scheme=scheme)
     assert verdict.program is not None
     assert any(s.params.get("weight_exp") for s in verdict.program.synapses)
     node, gain = network["w1"], verdict.scheme.connections["w1"].gain  # type: ignore[union-attr]
@@ -157,6 +172,37 @@ def test_the_values_of_a_bias_behind_an_exponent_are_stated() -> None:
 def needs_lava() -> None:
     if missing_lava():
         pytest.skip(missing_lava())
+
+
+@pytest.mark.parametrize("layer", ["n0", "n1"])
+def test_a_bias_that_is_no_whole_unit_lifts_the_potential_by_as_much(layer: str) -> None:
+    """From the first step of the model on: only 64ths are rounded, in each step."""
+    network = quiet(biased(7, 0.01))
+    silence = Recording.from_dense(np.zeros((150, SIZES[0]), np.int64), 1e-3)
+    bundle = pipeline.compile(network, "loihi2")
+    gain = float(np.max(bundle.scheme.connections[f"w{layer[1]}"].gain))
+    node = network[f"w{layer[1]}"]
+    assert isinstance(node, Linear)
+    assert node.bias is not None
+    assert np.abs(node.bias * gain - np.rint(node.bias * gain)).max() > 0.2
+    origin = bundle.program.origin(layer)
+    chip = run_golden(Case(bundle.program, silence)).states[layer]["v"][origin.latency :]
+    model = run_reference(network, silence, states=[layer]).states[layer]["v"][: len(chip)]
+    off = np.abs(chip / origin.scale["v"] - model).max(axis=0)
+    assert np.all(off <= 0.01 * np.abs(model).max(axis=0) + 100 / np.asarray(origin.scale["v"]))
+
+
+def quiet(network: Network) -> Network:
+    """Return the network with thresholds that nothing reaches."""
+    return replace(
+        network,
+        nodes=tuple(
+            n.with_(threshold=50 * n.rule.threshold)
+            if type(n) is Population and type(n.rule) is Spikes
+            else n
+            for n in network.nodes
+        ),
+    )
 
 
 def equal_to_lava(seeds: range) -> int:

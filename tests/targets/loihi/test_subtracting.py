@@ -97,12 +97,14 @@ def test_the_potential_of_the_model_is_the_current_of_the_chip(
     keep = 4095 - np.asarray(cells.params["du"])
     assert np.all(np.asarray(cells.params["dv"]) == 4095)
     amount = np.rint(gain * {"late": 1.0, "subtract": keep[..., None] / 4096, "none": 0}[reset])
-    u = v = before = np.zeros(SIZE, np.int64)
-    spikes = trace.outputs["n"].dense()
-    for t in range(1, data.steps):  # the input arrives one step later
-        u = shr0(u, keep) + 64 * (sums[t - 1] - amount.ravel().astype(np.int64) * before)
+    u, v = (np.broadcast_to(cells.params[name], SIZE) for name in ("u0", "v0"))
+    before, spikes = np.zeros(SIZE, np.int64), trace.outputs["n"].dense()
+    register = np.asarray(cells.params["bias_mant"]) << np.asarray(cells.params["bias_exp"])
+    sums = np.concatenate([0 * sums[:1], sums])  # the input arrives one step later
+    for t in range(data.steps):
+        u = shr0(u, keep) + 64 * (sums[t] - amount.ravel().astype(np.int64) * before)
         before = spikes[t]
-        v = np.where(before, 0, shr0(v, 1) + u + np.asarray(cells.params["bias_mant"]))
+        v = np.where(before, 0, shr0(v, 1) + u + register)
         np.testing.assert_array_equal(trace.states["n"]["u"][t], u)
         np.testing.assert_array_equal(trace.states["n"]["v"][t], v)
 
