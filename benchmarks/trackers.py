@@ -101,7 +101,7 @@ def measured(
         raise
     except ValueError as problem:
         return {"refused": str(problem)}
-    network, _ = from_torch(module, module.input_shape, None)
+    network, _, _ = from_torch(module, module.input_shape, None)
     drawn = {v: [tracker.demo_truth(100 + k, STEPS, v) for k in range(scenes)] for v in VELOCITIES}
     floats = before.get(FLOAT, {"errors": {}})["errors"]
     known = [len(floats.get(f"{v:g}", ())) for v in VELOCITIES] == [scenes] * len(VELOCITIES)

@@ -13,6 +13,7 @@ from nrf_deploy.diagnostics.findings import MissingError, error
 from nrf_deploy.io.files import write_atomically
 from nrf_deploy.io.labels import PlaceLabels
 from nrf_deploy.io.model import Model
+from nrf_deploy.io.recordings import read as read_recording
 from nrf_deploy.ir.recording import Recording
 from nrf_deploy.witness.reading import model_of
 
@@ -25,28 +26,37 @@ if TYPE_CHECKING:
 SAMPLE_STEPS = 200
 
 
-def from_torch(module: Module, shape: Sequence[int] | Tensor, dt: float | None = None) -> Model:
+def from_torch(
+    module: Module,
+    shape: Sequence[int] | Tensor,
+    dt: float | None = None,
+    witness: Recording | None = None,
+) -> Model:
     """Return the model that a torch module computes step by step, in evaluation mode.
 
     It is the model that `export` writes and `read` reads, with the same hash, without a file.
 
     Args:
-        module: A trained torch.nn.Module of layers of torch and cells of Norse. What has no
-            exact counterpart is refused.
+        module: A trained torch.nn.Module of layers of torch and neurons of snnTorch,
+            SpikingJelly, sinabs, Rockpool or Norse. What has no exact counterpart is refused.
         shape: The shape of the input without batch and time, such as (2, 34, 34), or a
             tensor with a batch of one.
         dt: The time step in seconds (1 where the module counts in steps). Default: that of
-            the Norse cells; a module without any needs it.
+            the neurons; 1 for frameworks that count in steps.
+        witness: The input on which the module shows its own spikes, at most 64 steps of it.
+            Default: one is drawn on which its layers spike.
 
     Returns:
-        The Model, with the findings of the export and of reading.
+        The Model with its witness, and with the findings of the export and of reading.
 
     Raises:
         TargetError: A part of the module has no exact counterpart; `findings` names each.
         InputError: No time step, or a sample with a batch of more than one (a ValueError).
-        MissingError: torch or Norse is not installed.
+        MissingError: torch is not installed.
     """
-    return _exported(module, shape, dt)[0]
+    if witness is not None:
+        demand(witness, Recording, "a recording", "pass a Recording, or leave it out")
+    return _exported(module, shape, dt, witness)[0]
 
 
 def export(
@@ -55,8 +65,9 @@ def export(
     *,
     weights: str | Path | None = None,
     dt: float | None = None,
+    witness: Recording | str | Path | None = None,
 ) -> Model:
-    """Write a trained torch module as .nir.
+    """Write a trained torch module as .nir, with its own spikes on a short input.
 
     Args:
         source: The name of a shipped model, or "package.module:factory"; the factory takes
@@ -64,8 +75,10 @@ def export(
         output: The .nir file to write. Default: none is written.
         weights: A file with the module's state_dict (.pt or .safetensors), loaded into the
             module. Default: the weights that the factory gives.
-        dt: The time step in seconds, for a module without Norse cells. Default: that of the
-            cells.
+        dt: The time step in seconds. Default: that of the neurons; 1 for frameworks that
+            count in steps.
+        witness: A recording or its file, the input on which the module shows its spikes, at
+            most 64 steps of it. Default: one is drawn on which its layers spike.
 
     Returns:
         The Model, as `read` returns it for the file.
@@ -74,14 +87,16 @@ def export(
         UsageError: An unknown source, a factory that fails, or a file that cannot be written.
         TargetError: A part of the module has no exact counterpart; `findings` names each.
         InputError: No time step, or weights that do not fill the module (a ValueError).
-        MissingError: torch or Norse is not installed.
+        MissingError: torch is not installed.
     """
     _demand_source(source)
     _demand_packages("torch", *(() if ":" in source else ("norse",)))
     from nrf_deploy.torch import load
 
     module, shape = load(source if ":" in source else shipped.module(source).build, weights)
-    model, data = _exported(module, shape, dt)
+    if witness is not None and not isinstance(witness, Recording):
+        witness = read_recording(witness, shape=tuple(shape), dt=dt)[0]
+    model, data = _exported(module, shape, dt, witness)
     if output is not None:
 
         def write(stream: BinaryIO) -> None:
@@ -115,7 +130,7 @@ def sample(source: str, seed: int = 0) -> tuple[Recording, PlaceLabels | None]:
 
 
 def _exported(
-    module: Module, shape: Sequence[int] | Tensor, dt: float | None
+    module: Module, shape: Sequence[int] | Tensor, dt: float | None, witness: Recording | None
 ) -> tuple[Model, bytes]:
     """Return the model and the bytes of its .nir file."""
     _demand_packages("torch")
@@ -123,8 +138,8 @@ def _exported(
     from nrf_deploy.torch.build import from_torch as build
 
     _demand_types(module, shape, dt)
-    network, findings = build(module, shape, dt)
-    data = nir.checked(network)
+    network, findings, witnessed = build(module, shape, dt, witness)
+    data = nir.checked(network, witnessed)
     model = model_of(data)
     reported = (*findings, *nir.foreign(network), *model.findings)
     return replace(model, findings=reported), data

@@ -61,11 +61,11 @@ def add_arguments(export: Parser) -> None:
     )
     add_dt(
         export,
-        "time step: in seconds for a module without Norse cells (these have one), in the units "
-        "of the time constants for a .nir file that has none",
+        "time step: in seconds for a module whose neurons have none, in the units of the time "
+        "constants for a .nir file that has none",
     )
     add_rule(export)
-    add_witness(export)
+    add_witness(export, "; for a torch module: the input on which it shows its spikes")
     add_compiling(export)
 
 
@@ -108,7 +108,8 @@ def _kind(source: str) -> str:
 def _model(args: argparse.Namespace, kind: str) -> Model:
     if kind == "graph":
         return read(args.source, args.dt, witness=args.witness, **rule_options(args))
-    return export_module(args.source, args.output, weights=args.weights, dt=args.dt)
+    own = {"weights": args.weights, "dt": args.dt, "witness": args.witness}
+    return export_module(args.source, args.output, **own)
 
 
 def _outputs(args: argparse.Namespace) -> Iterator[tuple[str, str]]:
@@ -194,7 +195,8 @@ def _misused(args: argparse.Namespace, kind: str) -> Iterator[Finding]:
         ours = ", ".join(shipped.names())
         what = f"--sample: {args.source} has no recording; only shipped models have one"
         yield _wrong(what, f"leave it out, or export one of: {ours}")
-    idle = IDLE.get(kind, RULE if args.target else (*RULE, *COMPILING))
+    stated = tuple(option for option in RULE if option != "witness")
+    idle = IDLE.get(kind, stated if args.target else (*stated, *COMPILING))
     if dropped := [option for option in idle if is_given(getattr(args, option))]:
         what = f"{options(dropped)} would change nothing for {NAMES[kind]}"
         helps = kind == "torch" and not args.target and set(dropped) <= set(COMPILING)

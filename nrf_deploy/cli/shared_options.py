@@ -67,12 +67,12 @@ def add_rule(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_witness(parser: argparse.ArgumentParser) -> None:
+def add_witness(parser: argparse.ArgumentParser, more: str = "") -> None:
     parser.add_argument(
         "--witness",
         metavar="F.npz",
         help="what the framework gave: its input and the output of each layer; the model must "
-        "give the same (docs/from-your-framework.md)",
+        f"give the same (docs/from-your-framework.md){more}",
     )
 
 

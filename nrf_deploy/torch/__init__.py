@@ -1,11 +1,12 @@
-"""Conversion of a trained torch or Norse module to a Network.
+"""Conversion of a trained torch module to a Network.
 
-`from_torch` follows a module through one time step and records it as a Network: Norse's cells
-as populations, torch's layers as connections, every parameter in full shape. A part without an
-exact counterpart is refused, with its layer and a fix. `load` finds the module.
+`from_torch` runs a module of any known framework and follows its layers from step to step: their
+neurons become populations, torch's layers connections, every parameter in full shape. A part
+without an exact counterpart is refused, with its layer and a fix. What the module itself gives
+on a short input goes along as its witness. `load` finds the module.
 
-This is the only package that needs torch and Norse (the extra `models`), and it imports
-them when it is called.
+This is the only package that needs torch (the extra `models`), and it imports it when it is
+called. Frameworks are recognised by the names of their modules and never imported for that.
 """
 
 from .build import from_torch

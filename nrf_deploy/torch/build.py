@@ -18,6 +18,8 @@ from nrf_deploy.diagnostics.findings import (
     info,
 )
 from nrf_deploy.ir.network import Array, Conv, Linear, Network, Shape
+from nrf_deploy.ir.recording import Recording
+from nrf_deploy.ir.witness import Witness
 
 from . import members
 from .arrays import Arrays
@@ -25,6 +27,10 @@ from .connections import is_batch_norm, scale_and_shift
 from .functions import LeakError
 from .graph import Graph, graph
 from .runs import Form, Run, forms, run
+from .steps import Module, compared
+from .witnessing import observed
+
+Exported = tuple[Network, list[Finding], Witness | None]
 
 STEPS = 12
 """Steps in which the module is followed."""
@@ -33,18 +39,22 @@ LOUD = 10  # so that neurons spike while the module is followed
 
 
 def from_torch(
-    module: Any, sample_or_shape: Any, dt: float | None = None
-) -> tuple[Network, list[Finding]]:
-    """Return the Network that `module` computes step by step, in evaluation mode.
+    module: Any,
+    sample_or_shape: Any,
+    dt: float | None = None,
+    witness: Recording | None = None,
+) -> Exported:
+    """Return the Network that `module` computes step by step, findings, and its witness.
 
     `sample_or_shape` is the shape of the input without batch and time, or a tensor with
     a batch of one. Neurons of Norse and Rockpool know the time step; `dt` is for a module without
     any. The attributes `readout` and `receptive_fields` of the module (plain JSON data) are kept.
+    The module runs in evaluation mode; `witness` is the input of its witness, else one is drawn.
     Raises with every reason why the module cannot be exported.
     """
     need_torch()
     shape = _shape(sample_or_shape)
-    return _followed(module, shape, dt)
+    return _followed(module, shape, dt, witness)
 
 
 def need_torch() -> None:
@@ -79,7 +89,7 @@ def _shape(sample_or_shape: Any) -> Shape:
     return tuple(sample_or_shape)
 
 
-def _followed(module: Any, shape: Shape, dt: float | None) -> tuple[Network, list[Finding]]:
+def _followed(module: Any, shape: Shape, dt: float | None, witness: Recording | None) -> Exported:
     """Return the network of a module in the form that it takes.
 
     One call on one frame shows which forms are likely.
@@ -88,7 +98,7 @@ def _followed(module: Any, shape: Shape, dt: float | None) -> tuple[Network, lis
     probe: Run | None = None
     failed: NrfError | None = None
     try:
-        probe = run(module, inputs[:1], "steps", keep=False)
+        probe = run(module, inputs[:1], "steps", keep="none")
     except LeakError:
         raise
     except NrfError as e:
@@ -97,7 +107,10 @@ def _followed(module: Any, shape: Shape, dt: float | None) -> tuple[Network, lis
     errors: dict[Form, NrfError] = {}
     for form in chosen:
         try:
-            return _tried(module, inputs, form, shape, dt)
+            seen = graph(module, run(module, inputs, form), shape, dt)
+            return _checked(
+                Module(module, shape, next(members.parameters(module), None), form), seen, witness
+            )
         except NrfError as e:
             errors[form] = e
     raise _likeliest(chosen, errors, failed)
@@ -114,17 +127,12 @@ def _likeliest(
     return errors[informative[0] if informative else chosen[-1]]
 
 
-def _tried(
-    module: Any, inputs: Any, form: Form, shape: Shape, dt: float | None
-) -> tuple[Network, list[Finding]]:
-    """Return the network of a module in one form, after it was compared with the module."""
-    from .steps import Module, compared
-
-    seen = graph(module, run(module, inputs, form), shape, dt)
+def _checked(module: Module, seen: Graph, witness: Recording | None) -> Exported:
+    """Return the network of a graph after it was compared with the module, and its witness."""
     network, folded = _fold_batch_norms(seen)
-    like = next(members.parameters(module), None)
-    silent = compared(Module(module, shape, like, form), seen, network)
-    return network, [*seen.findings, *silent, *folded]
+    silent = compared(module, seen, network)
+    witnessed = observed(module, seen, network, witness)
+    return network, [*seen.findings, *silent, *folded], witnessed
 
 
 def noise(shape: Shape, steps: int, like: Any) -> Any:

@@ -79,7 +79,9 @@ def _recurrent(module: Any) -> bool:
 def is_batch_norm(module: Any) -> bool:
     import torch
 
-    return _base(module) in (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d)
+    bases = (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d)
+    own = isinstance(module, bases) and type(module).__name__ in ("BatchNorm1d", "BatchNorm2d")
+    return own or _base(module) in bases
 
 
 def scale_and_shift(call: Call, arrays: Arrays) -> tuple[Array, Array]:

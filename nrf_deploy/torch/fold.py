@@ -38,7 +38,7 @@ class Site:
 
     Attributes:
         name: Its name, unique in the graph.
-        first: Its first call.
+        first: One of its calls.
         links: The sum that it takes.
         instants: Its calls as (number of the call, step in the call), by step.
     """
@@ -102,7 +102,14 @@ class _Folder:
         for place, site in sites.items():
             self._same(site, by_place[place], steps, early)
         outputs, over_time = self._outputs()
-        return Folded(sites, outputs, over_time, _starts(early), self._unused(), steps)
+        return Folded(
+            sites,
+            outputs,
+            over_time,
+            {place: "/".join(sorted(kinds)) for place, kinds in early.items()},
+            self._unused(),
+            steps,
+        )
 
     # --- steps of calls -----------------------------------------------------------------
 
@@ -202,8 +209,9 @@ class _Folder:
 
     def _by_place(self) -> dict[Place, dict[int, Instant]]:
         by_place: dict[Place, dict[int, Instant]] = defaultdict(dict)
+        needed = {i.place for i in self._living()}
         for instant in self.places.values():
-            if instant.step != BEFORE and instant.number in self.alive:
+            if instant.step != BEFORE and instant.place in needed:
                 by_place[instant.place].setdefault(instant.step, instant)
         return by_place
 
@@ -279,10 +287,9 @@ class _Folder:
 
     def _differs(self, site: Site, step: int, what: str) -> Finding:
         number, _ = site.instants.get(step, next(iter(site.instants.values())))
-        where = self.run.calls[number].where
         return error(
             "EXPORT-STEPS",
-            f"in step {step} {what}" + (f" ({where})" if where else ""),
+            f"in step {step} {what} ({self.run.calls[number].where})",
             layer=site.name,
             why=RECURRENT,
             fix="do the same in every step; a signal of the step before may lead back",
@@ -339,11 +346,6 @@ class _Folder:
             warning("EXPORT-UNUSED", "the output does not depend on it; it is left out", layer=n)
             for n in dead.values()
         ]
-
-
-def _starts(early: Mapping[Place, set[str]]) -> dict[Place, str]:
-    """Return how each loop starts; a start that differs from step to step counts as both."""
-    return {place: "/".join(sorted(kinds)) for place, kinds in early.items()}
 
 
 def _ago(lag: int) -> str:

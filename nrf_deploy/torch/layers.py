@@ -52,7 +52,7 @@ class Before:
         self.value = recorder.value(self.tensor) if known else None
         self.zero = isinstance(self.value, Constant) and not bool(self.tensor.any())
         self.faults = list(_state_faults(recorder, module, rest))
-        self.copy = self.tensor.detach().clone() if known and recorder.keep else None
+        self.copy = self.tensor.detach().clone() if known and recorder.keep == "all" else None
 
 
 def layer_called(recorder: Recorder, name: str, before: Before, output: Any) -> None:
@@ -90,7 +90,8 @@ def layer_called(recorder: Recorder, name: str, before: Before, output: Any) -> 
         whole="T" in axes and labels is None,
     )
     call.spread = result.ndim < leading or result.shape[:leading] != tensor.shape[:leading]
-    if recorder.keep and not call.spread:
+    kept = recorder.keep == "all" or (recorder.keep == "neurons" and framework_of(module))
+    if kept and not call.spread:
         if before.copy is not None:
             call.taken = by_step(before.copy, axes)
         call.given = by_step(result, after)
@@ -156,7 +157,7 @@ def _passes(module: Any) -> bool:
 def _is_flatten(module: Any) -> bool:
     import torch
 
-    return isinstance(module, torch.nn.Flatten) and not module._forward_hooks
+    return type(module).forward is torch.nn.Flatten.forward and not module._forward_hooks
 
 
 def _shown(module: Any, output: Any, result: Any, axes: tuple[str, ...]) -> Array | None:

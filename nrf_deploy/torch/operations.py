@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from nrf_deploy.diagnostics.findings import Finding, error
+from nrf_deploy.diagnostics.findings import error
 
 from .additions import fits, place_of, together
 from .functions import (
@@ -20,13 +20,13 @@ from .functions import (
     RANDOM,
     SAME,
     LeakError,
-    at_random,
     leak,
     no_function,
     not_added,
 )
-from .layers import behind, by_step, features, summed, tensors
+from .layers import features, summed, tensors
 from .movements import MOVES, flattened_axes, joined, moved, stacked
+from .recorded import Recorded
 from .stand_ins import stand_in
 from .user_code import user_line
 from .values import (
@@ -34,14 +34,11 @@ from .values import (
     Changed,
     Constant,
     Foreign,
-    Made,
     OverTime,
     Partial,
     Random,
     Signal,
     State,
-    Term,
-    Terms,
     Value,
 )
 
@@ -88,54 +85,34 @@ def flattened(
     recorder.put(result, op.moved(flattened_axes(signal, *ends), "it flattens the batch")[0])
 
 
-class Operation:
-    """One call of a function, and what its operands are.
-
-    Attributes:
-        operands: The values of all tensors among its arguments.
-        followed: Those that are not constants.
-        module: The layer of the model that it stands for, if any.
-    """
-
-    def __init__(
-        self,
-        recorder: Recorder,
-        name: str,
-        args: Any,
-        kwargs: Any,
-        operands: Sequence[Value],
-        followed: Sequence[Value],
-        results: list[Any],
-        module: Any = None,
-    ):
-        self.recorder, self.args, self.kwargs, self.results = recorder, args, kwargs, results
-        self.operands, self.followed, self.module = operands, followed, module
-        self.in_place = module is None and name.endswith("_") and not name.endswith("__")
-        self.name = name[:-1] if self.in_place else name
+class Operation(Recorded):
+    """One call of a function between layers."""
 
     def values(self) -> Sequence[Value]:
         """Return what each result is."""
         name, followed = self.name, self.followed
         if f"{name}_" in RANDOM or name in RANDOM or self._drops():
-            return self._all(Random(name, self.where()))
-        if not followed or name in MADE_LIKE:
-            return self._all(self._constant())
+            return self.all(Random(name, self.where()))
+        if name in MADE_LIKE:
+            return self.all(Constant())
+        if not followed:
+            return self.all(self.constant())
         subject: Any = self.args[0] if self.args else None
         if not hasattr(subject, "dtype") and name not in ("stack", "cat", "concat", "concatenate"):
-            return self._all(self.refused())
+            return self.all(self.refused())
         if name in SAME and self.results[0].dtype == subject.dtype:
-            return self._all(self.operands[0])
+            return self.all(self.operands[0])
         if name == "copy" and self.results[0].shape == self.args[1].shape:
             return [self.operands[1]]
         if all(isinstance(v, State | Changed) for v in followed):
             state: Any = followed[0]
-            return self._all(Changed(state.call, name, self.where()))
+            return self.all(Changed(state.call, name, self.where()))
         if name == "add":
             return [self.added()]
         if all(isinstance(v, OverTime) for v in followed) and len(followed) == 1:
-            return self._all(followed[0])
+            return self.all(followed[0])
         if not all(isinstance(v, Signal) for v in followed):
-            return self._all(self.refused())
+            return self.all(self.refused())
         return self._of_signals()
 
     def _of_signals(self) -> Sequence[Value]:
@@ -149,12 +126,12 @@ class Operation:
                     self._note_index(signal)
                 return self.moved(moved(name, signal, self.args, self.kwargs, self.results))
             if name in OVER_TIME and (over := self._over(signal)) is not None:
-                return self._all(over)
+                return self.all(over)
         if len(self.followed) == 1 and (layer := stand_in(self)) is not None:
             signal = self.followed[0]
             if signal is self.operands[0] and isinstance(signal, Signal) and signal.ordered:
                 return [self.call(layer, signal)]
-        return self._all(self.refused())
+        return self.all(self.refused())
 
     def _note_index(self, signal: Signal) -> None:
         """Note that one element of the input was taken along an axis, as a loop over time does."""
@@ -190,7 +167,7 @@ class Operation:
         if len(self.args) < 2 or self.kwargs.get("alpha", 1) != 1 or "out" in self.kwargs:
             return self._no_sum("only two signals can be added, with no constant and no factor")
         if len(signals) < 2:
-            return signals[0] if signals else self._constant()
+            return signals[0] if signals else self.constant()
         sizes = [features(s.axes, tuple(a.shape)) for s, a in zip(signals, self.args, strict=True)]
         if sizes[0] != sizes[1]:
             why = f"the shapes {sizes[0]} and {sizes[1]} differ, and NIR does not broadcast"
@@ -216,7 +193,7 @@ class Operation:
     ) -> Sequence[Value]:
         """Return signals with other axes; a merge of features is a call of Flatten."""
         if after is None:
-            return self._all(self.refused(no_function(self.name, self.where(), why)))
+            return self.all(self.refused(no_function(self.name, self.where(), why)))
         if isinstance(after, list):
             return after
         import torch
@@ -273,95 +250,8 @@ class Operation:
         self.results = [target]
         self.recorder.put(target, self.refused())
 
-    # --- calls --------------------------------------------------------------------------
-
-    def call(
-        self,
-        layer: Any,
-        signal: Any,
-        axes: tuple[str, ...] | None = None,
-        key: Any = None,
-    ) -> Signal:
-        """Record a call of a layer of torch that stands for the function."""
-        tensor, result = self.args[0], self.results[0]
-        leading = signal.leading
-        after = axes or (*signal.axes[:leading], *("F",) * (result.ndim - leading))
-        record = self._made(layer, signal.steps)
-        record.input_shape = features(signal.axes, tuple(tensor.shape))
-        record.shape = features(after, tuple(result.shape))
-        record.key = key or getattr(layer, "nrf_key", None)
-        if self.name == "relu":
-            record.key = ("relu", *behind(self.recorder, signal.steps))
-        if self.recorder.keep:
-            record.taken, record.given = by_step(tensor, signal.axes), by_step(result, after)
-        number = self.recorder.add(record)
-        return Signal(after, tuple((Term(number, t),) for t in range(len(signal.steps))))
-
-    def refused(self, fault: Finding | None = None) -> Signal:
-        """Record a call that is refused; not again for what comes of one that was."""
-        result = self.results[0]
-        known = [v.signal if isinstance(v, OverTime) else v for v in self.followed]
-        signals = [s for s in known if isinstance(s, Signal)]
-        like = signals[0] if signals else None
-        steps: tuple[Terms, ...] = (tuple(t for s in signals for t in s.terms()),)
-        axes: tuple[str, ...] = ("B",) if result.shape[:1] == (1,) and result.ndim > 1 else ()
-        if like is not None and like.timed and tuple(result.shape) == tuple(self._like(like).shape):
-            axes = like.axes[: like.leading]
-            steps = tuple(
-                tuple(
-                    t
-                    for s in signals
-                    if isinstance(s, Signal) and len(s.steps) > k
-                    for t in s.steps[k]
-                )
-                for k in range(len(like.steps))
-            )
-        after = (*axes, *("F",) * (result.ndim - len(axes)))
-        record = self._made(None, steps)
-        record.key = ("refused", self.name)
-        record.shape = features(after, tuple(result.shape))
-        again = any(
-            t.call >= 0 and self.recorder.calls[t.call].module is None
-            for step in steps for t in step
-        )  # fmt: skip
-        if not again or not steps:
-            drawn = next((v for v in self.followed if isinstance(v, Random)), None)
-            if drawn is not None:
-                fault = at_random(self.name, drawn.function, self.where())
-            record.faults.append(fault or no_function(self.name, self.where()))
-        if self.recorder.keep:
-            record.given = by_step(result, after)
-        number = self.recorder.add(record)
-        return Signal(after, tuple((Term(number, t),) for t in range(len(steps))))
-
-    def _like(self, signal: Signal) -> Any:
-        """Return the tensor of an operand."""
-        known = list(tensors((self.args, self.kwargs)))
-        return next(t for t, v in zip(known, self.operands, strict=True) if v is signal)
-
-    def _made(self, layer: Any, steps: tuple[Terms, ...]) -> Made:
-        return Made(
-            self.name,
-            layer,
-            steps,
-            (),
-            (),
-            self.recorder.turn,
-            in_model=self.module is not None,
-            where=self.where(),
-        )
-
-    def where(self) -> str:
-        return user_line()
-
-    def _all(self, value: Value) -> list[Value]:
-        return [value] * len(self.results)
-
-    def _constant(self) -> Value:
-        if any(isinstance(v, Foreign) for v in self.operands):
-            return Foreign()
-        known = [v.parameters for v in self.operands if isinstance(v, Constant)]
-        return Constant(frozenset().union(*known))
-
     def _drops(self) -> bool:
-        return "dropout" in self.name and bool(self.kwargs.get("training", len(self.args) < 3))
+        """Return True for a dropout that is not in evaluation mode."""
+        by_place = self.args[2] if len(self.args) > 2 else True
+        training = self.kwargs.get("training", self.kwargs.get("train", by_place))
+        return "dropout" in self.name and bool(training)

@@ -156,9 +156,8 @@ class Reader:
                 "EXPORT-HOST",
                 f"{name!r} is the output of each step; its {function} is left to the host",
             )
-        for number in dict.fromkeys(self.run.beside):
-            if number < len(self.run.calls):
-                yield _beside(self.run.calls[number].name)
+        for name in dict.fromkeys(self.run.calls[n].name for n in self.run.beside):
+            yield _beside(name)
         for what, call in self.layers.items():
             framework = framework_of(call.module)
             if framework is not None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from copy import copy
-from typing import Any
+from typing import Any, Literal
 
 from nrf_deploy.diagnostics.findings import Finding, InputError, NrfError, error
 
@@ -25,6 +25,7 @@ from .operations import operate
 from .user_code import first_line, raising_line
 from .values import Constant, Foreign, Made, Partial, Signal, Value
 
+Keep = Literal["all", "neurons", "none"]
 CONTAINERS = ("Sequential", "ModuleList", "ModuleDict")
 
 
@@ -37,12 +38,10 @@ class Recorder:
         turn: The number of the module's own call, counted by `run`.
         last: By the id of a layer, the number of its last call.
         indexed: The axis of the input along which one element was taken, in a call on one frame.
-        keep: Store the input and output of each call.
+        keep: The arrays that are stored: "all", "neurons" for outputs of frameworks alone, "none".
     """
 
-    def __init__(self, root: Any, keep: bool = True):
-        import torch
-
+    def __init__(self, root: Any, keep: Keep = "all"):
         self.root = root
         self.keep = keep
         self.calls: list[Made] = []
@@ -52,9 +51,7 @@ class Recorder:
         self.failed: str | None = None
         self.indexed: int | None = None
         self.values: dict[int, tuple[Any, Value]] = {}
-        self.own = {id(t): t for t in (*members.parameters(root), *members.buffers(root))}
-        for module in members.modules(root):
-            self.own |= {id(t): t for t in vars(module).values() if isinstance(t, torch.Tensor)}
+        self.own: dict[int, Any] = {}
 
     # --- values of tensors ----------------------------------------------------------
 
@@ -120,8 +117,11 @@ class Recorder:
                 operate(recorder, func, args, kwargs, result)
                 return result
 
+        self.own = {id(t): t for t in (*members.parameters(self.root), *members.buffers(self.root))}
         with ExitStack() as stack:
             for name, module in self.root.named_modules():
+                attributes = vars(module).values()
+                self.own |= {id(t): t for t in attributes if hasattr(t, "untyped_storage")}
                 if is_leaf(module):
                     stack.enter_context(_wrapped(self, name or "model", module))
             stack.enter_context(Watch())
@@ -220,7 +220,14 @@ def unchanged(root: Any) -> Iterator[None]:
     for module in members.modules(root):
         own = dict(vars(module))
         inner = [(v, copy(v)) for v in own.values() if type(v) in (dict, list)]
-        before.append((module, own, inner, [(b, b.clone()) for b in module.buffers(False)]))
+        before.append(
+            (
+                module,
+                own,
+                inner,
+                [(b, b.clone()) for b in module._buffers.values() if b is not None],
+            )
+        )
     try:
         yield
     finally:

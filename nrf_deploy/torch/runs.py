@@ -18,7 +18,7 @@ from nrf_deploy.diagnostics.findings import InputError, error
 from . import members
 from .frameworks import framework_of
 from .layers import first
-from .record import Recorder, prepared
+from .record import Keep, Recorder, prepared
 from .values import INPUT, Made, OverTime, Signal, State, Term, Value
 
 Form = tuple[str, ...] | Literal["steps", "loop"]
@@ -50,7 +50,7 @@ class Run:
     indexed: int | None = None
 
 
-def run(module: Any, inputs: Any, form: Form, keep: bool = True) -> Run:
+def run(module: Any, inputs: Any, form: Form, keep: Keep = "all") -> Run:
     """Run a module over `inputs`, a tensor (steps, *shape), and record its calls."""
     recorder = Recorder(module, keep)
     run = Run(form, recorder.calls, [], [], [])
@@ -172,8 +172,10 @@ def forms(module: Any, probe: Run | None) -> Sequence[Form]:
     if any(len(call.inputs) > 1 for call in probe.calls):  # it repeats its frame over time
         return ["loop", *timed, "steps"]
     faults = {f.code for call in probe.calls for f in call.faults}
-    if "EXPORT-TIME" in faults or hinted or probe.indexed is not None:
+    if "EXPORT-TIME" in faults or probe.indexed is not None:
         return [*timed, "steps"]
+    if hinted:
+        return ["loop", *timed, "steps"]
     calls = Counter(id(c.module) for c in probe.calls if framework_of(c.module) is not None)
     often = max(calls.values(), default=0)
     return ["steps"] if often < 2 else ["steps", "loop"] if often < 3 else ["loop", "steps"]

@@ -26,6 +26,7 @@ from .fold import Place, Site
 from .frameworks import Piece
 from .graph import Graph
 from .layers import by_step
+from .record import Keep
 from .runs import RECURRENT, Form, Run, run
 from .values import INPUT, Made, OverTime, Term
 
@@ -51,19 +52,21 @@ class Module:
     like: Any
     form: Form
 
-    def run(self, inputs: Array) -> Run:
+    def run(self, inputs: Array, keep: Keep = "all") -> Run:
+        """Run the module over inputs (steps, *shape)."""
         import torch
 
         frames = torch.from_numpy(inputs.astype(np.float32))
         if self.like is not None:
             frames = frames.to(self.like.device, self.like.dtype)
-        return run(self.module, frames, self.form)
+        return run(self.module, frames, self.form, keep)
 
     def drawn(self, steps: int, scale: float, kind: str) -> Array:
-        """Return a reproducible input of sparse events or of noise, (steps, *shape)."""
+        """Return a reproducible input, (steps, *shape): events, noise, or noise in quarters."""
         rng = np.random.default_rng(SEED)
         shape = (1 if self.form == "loop" else steps, *self.shape)
         values = (rng.random(shape) < 0.3) if kind == "events" else rng.normal(size=shape)
+        values = np.rint(4 * values) / 4 if kind == "quarters" else values
         return np.asarray(scale * values, np.float32)
 
 

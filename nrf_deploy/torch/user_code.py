@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .frameworks.registry import known
 
-OURS = f"{Path(__file__).parent}{os.sep}"
+OURS = f"{Path(__file__).parents[1]}{os.sep}"
 
 
 def user_line() -> str:
@@ -23,7 +23,7 @@ def user_line() -> str:
             text = linecache.getline(file, frame.f_lineno).strip()
             return f"{Path(file).name}, line {frame.f_lineno}: {text}"
         frame = frame.f_back  # type: ignore[assignment]
-    return ""
+    return "in the forward method"
 
 
 def _libraries() -> tuple[str, ...]:

@@ -33,7 +33,7 @@ def model() -> Any:
 
 @pytest.fixture(scope="module")
 def network(model: Any) -> Network:
-    network, findings = from_torch(model, model.input_shape)
+    network, findings, _ = from_torch(model, model.input_shape)
     assert findings == []
     return network
 
@@ -103,7 +103,7 @@ def test_it_survives_the_file(network: Network, tmp_path: Path) -> None:
 
 def test_its_size_is_a_parameter() -> None:
     model = frontend.build(48)
-    network, _ = from_torch(model, model.input_shape)
+    network, _, _ = from_torch(model, model.input_shape)
     assert network["map"].shape == (1, 12, 12)
 
 

@@ -41,7 +41,7 @@ def test_counted_spikes_track_as_the_float_model_does() -> None:
     """Speck has no values, only spikes: how many stand for 1 decides how sharp its last map is."""
     tracker = shipped.Shipped("relu-0")
     module = tracker.build()
-    network, _ = from_torch(module, module.input_shape, None)
+    network, _, _ = from_torch(module, module.input_shape, None)
     recording, truth = tracker.demo_truth(seed=100, steps=100, speed=0.64)
     choices = ("rate-code", "spike-count")
     bundle = nd.compile(network, "speck2b", tracker.demo_recording(1, 60), allow=choices)

@@ -29,7 +29,7 @@ SMALL, STEPS = 18, 8
 @pytest.fixture(scope="module")
 def network() -> Network:
     built = model.build(SMALL)
-    network, findings = from_torch(built, built.input_shape)
+    network, findings, _ = from_torch(built, built.input_shape)
     assert findings == []
     return network
 
@@ -99,7 +99,7 @@ def test_spikes_are_covariant_under_motion_to_the_last_one(
 @pytest.mark.parametrize("seed", range(2))
 def test_the_channel_of_the_true_velocity_spikes_most(seed: int) -> None:
     built = model.build()
-    network, _ = from_torch(built, built.input_shape)
+    network, _, _ = from_torch(built, built.input_shape)
     recording, places = record(model.demo_scene(seed), 36, seed)
     outputs = nd.run(nd.compile(network, "emulator"), recording).outputs
     going = np.round(np.diff(places, axis=0, prepend=places[:1]), 6)
@@ -178,7 +178,7 @@ def delayed(steps: int, twice: bool = False) -> Any:
 
 
 def test_a_delay_is_exported_as_one() -> None:
-    network, findings = from_torch(delayed(3), (3,))
+    network, findings, _ = from_torch(delayed(3), (3,))
     assert findings == []
     np.testing.assert_allclose(network["late"].delay, 3e-3)  # type: ignore[attr-defined]
 

@@ -68,7 +68,7 @@ def in_reference(network: Network, recording: Recording) -> np.ndarray[Any, Any]
 
 def assert_same(module: Any, shape: tuple[int, ...] = MAP) -> Network:
     """Assert that the exported network gives the module's output, and that it is not silent."""
-    network, _ = from_torch(module, shape)
+    network, _, _ = from_torch(module, shape)
     recording = spikes(shape)
     wanted = in_norse(module, recording)
     assert np.count_nonzero(wanted)
@@ -124,14 +124,14 @@ def test_a_cell_is_its_population(name: str) -> None:
 
 
 def test_time_constants_stay_as_exact_as_norse_holds_them() -> None:
-    network, _ = from_torch(lif(tau_mem_inv=torch.tensor(333.0)), (3,))
+    network, _, _ = from_torch(lif(tau_mem_inv=torch.tensor(333.0)), (3,))
     assert network.dt == 1e-3
     np.testing.assert_array_equal(network["model"].membrane.tau, np.full(3, 1 / 333.0))  # type: ignore[attr-defined]
 
 
 def test_trainable_parameters_are_exported() -> None:
     leak = nn.Parameter(torch.tensor(200.0))
-    network, _ = from_torch(lif(tau_mem_inv=leak), (3,))
+    network, _, _ = from_torch(lif(tau_mem_inv=leak), (3,))
     (cell,) = network.of(Population)
     assert type(cell.membrane) is Leaky
     assert cell.membrane.tau[0] == 1 / 200
@@ -158,6 +158,8 @@ BLOCKS: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
     "norm-before-linear": (lambda: net(nn.BatchNorm1d(8), nn.Linear(8, 5), lif()), (8,)),
     "norm-1d": (lambda: net(nn.BatchNorm1d(2), nn.Conv1d(2, 3, 3, padding=1), lif()), (2, 9)),
     "pool": (lambda: net(lif(v_th=torch.tensor(0.1)), nn.AvgPool2d(2)), MAP),
+    "max-pool": (lambda: net(nn.Conv2d(2, 2, 3), nn.MaxPool2d(3, 1, 1), lif()), MAP),
+    "max-pool-of-spikes": (lambda: net(lif(v_th=torch.tensor(0.1)), nn.MaxPool2d(2)), MAP),
     "pool-padded": (lambda: net(nn.AvgPool2d(4, stride=2, padding=1), nn.Conv2d(2, 2, 1)), MAP),
     "flatten": (lambda: net(nn.Conv2d(2, 2, 3), nn.Flatten(), nn.Linear(32, 3), lif()), MAP),
     "flatten-some": (lambda: net(nn.Flatten(-2), nn.Conv1d(2, 2, 3), lif()), MAP),
@@ -179,7 +181,7 @@ def test_layers_give_what_torch_gives(name: str) -> None:
     make, shape = BLOCKS[name]
     module = make()
     if next((m for m in module.modules() if hasattr(m, "dt")), None) is None:
-        network, _ = from_torch(module, shape, dt=1e-3)
+        network, _, _ = from_torch(module, shape, dt=1e-3)
         recording = spikes(shape)
         np.testing.assert_array_equal(in_reference(network, recording), in_norse(module, recording))
     else:
@@ -187,14 +189,14 @@ def test_layers_give_what_torch_gives(name: str) -> None:
 
 
 def test_a_batch_norm_after_a_convolution_is_folded_into_it() -> None:
-    network, findings = from_torch(net(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), lif()), MAP)
+    network, findings, _ = from_torch(net(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), lif()), MAP)
     assert [n.name for n in network.nodes] == ["input", "0", "2", "output"]
     assert [(f.code, f.layer) for f in findings] == [("EXPORT-BATCHNORM-FOLDED", "1")]
 
 
 def test_a_batch_norm_before_a_padded_convolution_stays_a_layer_of_its_own() -> None:
     """Folded, its shift would leak into the border, where torch pads with zeros."""
-    network, _ = from_torch(net(nn.BatchNorm2d(2), nn.Conv2d(2, 3, 3, padding=1), lif()), MAP)
+    network, _, _ = from_torch(net(nn.BatchNorm2d(2), nn.Conv2d(2, 3, 3, padding=1), lif()), MAP)
     norm = network["0"]
     assert isinstance(norm, Conv)
     assert norm.weight.shape == (2, 2, 1, 1)
@@ -205,7 +207,7 @@ def test_a_trained_batch_norm_is_within_rounding() -> None:
     module = norse.SequentialState(nn.Conv2d(2, 3, 3, bias=False), nn.BatchNorm2d(3))
     module(torch.randn(8, *MAP))
     module.eval()
-    network, _ = from_torch(module, MAP, dt=1.0)
+    network, _, _ = from_torch(module, MAP, dt=1.0)
     recording = spikes(MAP)
     np.testing.assert_allclose(
         in_reference(network, recording), in_norse(module, recording), atol=2e-6
@@ -292,7 +294,7 @@ def test_shared_weights_are_one_array_and_are_not_folded_into() -> None:
 def test_ports_make_way_for_modules_of_their_name() -> None:
     module = nn.Sequential()
     module.add_module("input", nn.Linear(3, 3))
-    network, _ = from_torch(module, (3,), dt=1)
+    network, _, _ = from_torch(module, (3,), dt=1)
     assert network.edges == (("input_2", "input"), ("input", "output"))
 
 
@@ -300,7 +302,7 @@ def test_the_model_is_left_as_it_was() -> None:
     module = norse.SequentialState(nn.Linear(3, 3), nn.BatchNorm1d(3), lif())
     module[1].eval()
     before = {k: v.clone() for k, v in module.state_dict().items()}
-    network, _ = from_torch(module, (3,))
+    network, _, _ = from_torch(module, (3,))
     assert [m.training for m in module] == [True, False, True]
     assert all(torch.equal(v, before[k]) for k, v in module.state_dict().items())
     with torch.no_grad():
@@ -319,7 +321,7 @@ def test_a_function_that_the_output_does_not_need_is_left_out_aloud() -> None:
             x.abs()
             return self.a(x)
 
-    network, findings = from_torch(Extra(), (3,), dt=1)
+    network, findings, _ = from_torch(Extra(), (3,), dt=1)
     assert "abs_1" not in network
     assert [(f.code, f.layer) for f in findings] == [("EXPORT-UNUSED", "abs_1")]
 
@@ -566,7 +568,7 @@ def test_a_given_dt_must_be_the_cells() -> None:
 
 
 def test_time_constants_that_norse_rounds_otherwise_are_told() -> None:
-    _, findings = from_torch(lif(tau_mem_inv=torch.tensor(100.2, dtype=torch.float64)), (3,))
+    _, findings, _ = from_torch(lif(tau_mem_inv=torch.tensor(100.2, dtype=torch.float64)), (3,))
     assert [f.code for f in findings] == ["EXPORT-PRECISION"]
 
 

@@ -108,7 +108,7 @@ def test_torchs_relu_behind_a_cell_becomes_a_part_of_it() -> None:
             z = self.relu(y)
             return (z + y if self.twice else z), state
 
-    made, _ = from_torch(Net(False), (3,))
+    made, _, _ = from_torch(Net(False), (3,))
     assert [n.kind for n in made.nodes] == ["Input", "Linear", "LI", "Output"]
     assert rectified(made, made.nodes[2].name)
     with pytest.raises(TargetError, match="EXPORT-LAYER"):

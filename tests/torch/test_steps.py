@@ -24,7 +24,7 @@ from tests.builders import norse_modules as modules  # noqa: E402
 
 
 def exported(name: str, dt: float | None = None) -> Any:
-    return from_torch(*load(getattr(modules, name)), dt)
+    return from_torch(*load(getattr(modules, name)), dt)[:2]
 
 
 def refusal(name: str, dt: float | None = None) -> NrfError:
@@ -110,7 +110,7 @@ def test_a_time_constant_that_the_module_learns_is_in_its_cell() -> None:
     module = modules.plain()
     module.rate = nn.Parameter(torch.tensor(300.0))
     module.l = norse.LIFBoxCell(norse.LIFBoxParameters(tau_mem_inv=module.rate))
-    network, _ = from_torch(module, module.input_shape)
+    network, _, _ = from_torch(module, module.input_shape)
     membrane = next(network.of(Population)).membrane
     assert type(membrane) is Leaky
     np.testing.assert_allclose(membrane.tau, 1 / 300)
