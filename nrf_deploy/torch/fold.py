@@ -269,21 +269,17 @@ class _Folder:
                     if zeros is not None:
                         links.remove((zeros, BEFORE))
                 else:
-                    raise TargetError(self._differs(site, step, self._lacks(source, lag)))
+                    what = f"it does not take {self._name(source, lag)}, as in other steps"
+                    raise TargetError(self._differs(site, step, what))
             if links:
-                raise TargetError(self._differs(site, step, self._adds(*links[0])))
+                what = f"it also takes {self._name(*links[0])}, unlike in other steps"
+                raise TargetError(self._differs(site, step, what))
 
-    def _lacks(self, source: Place, lag: int) -> str:
-        return f"it does not take {self._name(source)}{_ago(lag)}, as in other steps"
-
-    def _adds(self, source: Place, lag: int) -> str:
-        return f"it also takes {self._name(source)}{_ago(lag)}, unlike in other steps"
-
-    def _name(self, place: Place) -> str:
+    def _name(self, place: Place, lag: int) -> str:
         if place == SOURCE:
-            return "the input"
+            return f"the input{_ago(lag)}"
         call = next(c for c in self.run.calls if c.identity == place[0])
-        return repr(call.name)
+        return f"{call.name!r}{_ago(lag)}"
 
     def _differs(self, site: Site, step: int, what: str) -> Finding:
         number, _ = site.instants.get(step, next(iter(site.instants.values())))
