@@ -22,6 +22,10 @@ class MisuseError(UsageError):
         self.usage = parser.format_usage()
         self.verb = parser.prog.partition(" ")[2] or None
 
+    def __str__(self) -> str:
+        """Return the finding as it is: it is about the command line, also in Python."""
+        return self.findings[0].text()
+
 
 class Once(argparse.Action):
     """An action that stores the value of an option and refuses the option if it is repeated.
