@@ -16,6 +16,7 @@ from nrf_deploy.diagnostics.findings import UsageError, info
 from nrf_deploy.engines.emulator.engine import Engine
 from nrf_deploy.io import nir
 from nrf_deploy.io.recordings import read as read_recording
+from nrf_deploy.ir.network import CubaLIF
 from nrf_deploy.ir.recording import Trace
 from tests.builders.cli_calls import INPUT, TARGET, USAGE, answer, call, refusal, small, unwrapped
 
@@ -24,7 +25,14 @@ ALLOWED = "subtract-as-zero-reset"
 
 @pytest.fixture
 def subtracts(tmp_path: Path) -> Path:
-    nir.write(small(reset="subtract"), tmp_path / "subtracts.nir")
+    """Write neurons that subtract behind a filtered current, which Loihi 2 cannot do exactly."""
+    model, three = small(), np.ones(3)
+    hidden = CubaLIF(
+        name="hidden", tau_syn=three / 200, tau_mem=three / 100, r=three * 10, v_leak=0 * three,
+        v_threshold=three, v_reset=0 * three, w_in=three, reset="subtract",
+    )  # fmt: skip
+    nodes = tuple(hidden if n.name == "hidden" else n for n in model.nodes)
+    nir.write(dataclasses.replace(model, nodes=nodes), tmp_path / "subtracts.nir")
     return tmp_path / "subtracts.nir"
 
 
