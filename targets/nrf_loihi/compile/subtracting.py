@@ -37,7 +37,7 @@ from nrf_deploy.compiler.quantize.signals import ELEMENTS
 from nrf_deploy.diagnostics.findings import Finding, error, info
 from nrf_deploy.engines.reference import run
 from nrf_deploy.ir.layer_view import Layers, Link
-from nrf_deploy.ir.network import Array, Input, Network, Node, Population, gives_values
+from nrf_deploy.ir.network import Array, Network, Node, Population
 from nrf_deploy.ir.recording import Recording
 from nrf_deploy.neurons import Integrator, Leaky, Spikes
 
@@ -156,7 +156,8 @@ def amount_of(node: Population) -> Array:
 def _one_sided(network: Network, link: Link, peak: Array, sign: int) -> Array:
     """Return the largest sums of one sign; only spikes are known not to be negative."""
     source = network[link.source]
-    if type(source) is Input or gives_values(source) or weight_of(link).size == 1:
+    spikes = type(source) is Population and source.spikes
+    if not spikes or weight_of(link).size == 1:
         return through(link, peak)
     return through(link, peak, np.maximum(sign * weight_of(link), 0))
 
