@@ -24,7 +24,7 @@ from nrf_deploy.ir.recording import Recording
 from nrf_deploy.ir.trained import Trained, trained_json
 from nrf_deploy.ir.witness import Witness
 from nrf_deploy.neurons.spikes import Reset
-from nrf_deploy.witness.cause import undecided
+from nrf_deploy.witness.cut import undecided, within
 from nrf_deploy.witness.origin import UNSTATED, differs, hash_of
 from nrf_deploy.witness.reading import File, as_model
 from nrf_deploy.witness.recorded import read_recorded
@@ -203,9 +203,8 @@ def _with_undecided(network: Network, witnesses: Sequence[Witness], trained: Tra
     if trained.state != "exact":
         return trained
     witness = witnesses[0]
-    steps = min(witness.input.steps, trained.steps, MOST_UNDECIDED)
-    texts = (undecided(network, witness, name, steps) for name in trained.layers)
-    more = [text for text in texts if text]
+    steps = within(network, witness, min(trained.steps, MOST_UNDECIDED))
+    more = undecided(network, witness, trained.layers, steps)
     return replace(trained, undecided=(*trained.undecided, *more))
 
 

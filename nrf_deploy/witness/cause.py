@@ -8,29 +8,21 @@ then three. Of the readings that are equal on every step, those with the fewest 
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
-import numpy as np
-
-from nrf_deploy.diagnostics.findings import NrfError
 from nrf_deploy.engines.reference.arriving import arriving
-from nrf_deploy.ir.network import Array, Network, Node, Population
+from nrf_deploy.ir.network import Network, Node, Population
 from nrf_deploy.ir.witness import Witness
 
-from .replay import frames, replay, sums_exact
+from .cut import Chosen, changed_by, cuts
+from .replay import frames, replay
 from .stepper import Place, Stepper
-from .variants import Variant, variants
+from .variants import variants
 
-NEURONS = 1_024
-"""Neurons of the layer that are run: those that differ, and others."""
 CHANGES = 3
 NAMED = 3
 TRIALS = 2_000
-
-Chosen = tuple[Variant, ...]
 
 
 @dataclass(frozen=True)
@@ -87,45 +79,6 @@ def cause(network: Network, witness: Witness, first: Place, steps: int) -> Cause
     )
 
 
-UNDECIDED = {"reset", "per_step", "rest"}
-"""Axes that are named if a recording does not decide them; `fires` needs a tie, which is rare."""
-
-
-def undecided(network: Network, witness: Witness, name: str, steps: int) -> str:
-    """Return in words the readings of a layer that would be equal too; empty without any."""
-    node = network[name]
-    if type(node) is not Population:
-        return ""
-    few = _neurons(node, frames(witness.outputs[name], slice(0, steps)), None)
-    layer = _Cut(network, witness, node, few, steps)
-    chosen = (v for v in variants(layer.node, network.dt) if v.axis in UNDECIDED)
-    texts = [v.text for v in chosen if "doubled" not in v.option and layer.equal((v,))]
-    return f"layer {name!r} would be equal too if {', or if '.join(texts)}" if texts else ""
-
-
-class _Cut:
-    """Some neurons of a layer, with what reached them and what their framework gave."""
-
-    def __init__(
-        self, network: Network, witness: Witness, node: Population, few: Array, steps: int
-    ) -> None:
-        x, theirs, shown = _observed(network, witness, node.name, steps)
-        self.node = _cut(node, few)
-        self.x, self.theirs = (a.reshape(len(a), -1)[:, few] for a in (x, theirs))
-        self.shown = None if shown is None else shown.reshape(len(shown), -1)[:, few]
-        self.exact = node.name in sums_exact(network, witness)
-        self.dt = network.dt
-
-    def equal(self, chosen: Chosen) -> bool:
-        """Return whether the neurons are equal with these changes."""
-        changed = changed_by(self.node, chosen)
-        if changed is None:
-            return False
-        stepper = Stepper(changed, self.dt, self.exact)
-        stepper(self.x, self.theirs, self.shown)
-        return stepper.first is None
-
-
 def _everywhere(network: Network, witness: Witness, chosen: Chosen) -> bool:
     """Return whether the whole model is equal if this is the reading of every layer."""
     texts = {v.text for v in chosen}
@@ -162,8 +115,7 @@ def _readings(
     network: Network, witness: Witness, node: Population, first: Place, steps: int
 ) -> Iterator[Chosen]:
     """Yield the fewest changes of a layer with which it is equal."""
-    few = _neurons(node, frames(witness.outputs[node.name], slice(0, steps)), first)
-    layer = _Cut(network, witness, node, few, steps)
+    layer = cuts(network, witness, (node.name,), steps, first)[node.name]
     trials = 0
     for count in range(1, CHANGES + 1):
         equal = False
@@ -181,49 +133,3 @@ def _readings(
 
 def _options(chosen: Chosen) -> str:
     return " ".join(v.option for v in chosen) if all(v.option for v in chosen) else ""
-
-
-def changed_by(node: Population, chosen: Chosen) -> Population | None:
-    """Return the changed layer; None if no such neurons exist."""
-    try:
-        for variant in chosen:
-            node = variant.change(node)
-    except (NrfError, ValueError, TypeError):
-        return None
-    faulty = any(True for part in node.every_part() for _ in part.faults())
-    return None if faulty else node
-
-
-def _observed(
-    network: Network, witness: Witness, name: str, steps: int
-) -> tuple[Array, Array, Array | None]:
-    """Return the input of a layer, its recorded output, and its potentials."""
-    parts = [inputs[name] for _, inputs in arriving(network, witness.input, witness.outputs, steps)]
-    shown = witness.potentials.get(name)
-    theirs = frames(witness.outputs[name], slice(0, steps))
-    return np.concatenate(parts), theirs, None if shown is None else shown[:steps]
-
-
-def _neurons(node: Population, theirs: Array, first: Place | None) -> Array:
-    """Return the neurons to run: the one that differs, the most active ones, and others."""
-    size = math.prod(node.shape)
-    if size <= NEURONS:
-        return np.arange(size)
-    at = 0 if first is None else int(np.ravel_multi_index(first.neuron, node.shape))
-    active = np.argsort(-np.count_nonzero(theirs.reshape(len(theirs), -1), axis=0), kind="stable")
-    spread = np.linspace(0, size - 1, NEURONS // 2).astype(int)
-    return np.unique(np.concatenate([[at], active[: NEURONS // 2], spread]))
-
-
-def _cut(node: Population, few: Array) -> Population:
-    """Return some neurons of a population, as a flat one."""
-
-    def part(p: Any) -> Any:
-        numbers = {n: _flat(v, node.shape)[few] for n, _, v in p.numbers()}
-        return replace(p, **numbers, **{name: part(inner) for name, inner in p.parts()})
-
-    return replace(node, membrane=part(node.membrane), rule=part(node.rule))
-
-
-def _flat(values: Any, shape: tuple[int, ...]) -> Array:
-    return np.broadcast_to(values, shape).reshape(-1)

@@ -19,6 +19,7 @@ from nrf_deploy.ir.trained import UNKNOWN, Trained
 from nrf_deploy.ir.witness import Witness
 
 from .cause import cause
+from .cut import within
 from .replay import Replay, replay
 
 UNSTATED = "NIR-RULE-UNSTATED"
@@ -74,7 +75,7 @@ def differs(network: Network, witnesses: tuple[Witness, ...], result: Replay) ->
     """Return the error for a model that differs from its witness, with the likely cause."""
     first, witness = result.first, witnesses[result.sample]
     assert first is not None
-    steps = min(witness.input.steps, first.step + SEARCHED)
+    steps = max(first.step + 1, within(network, witness, first.step + SEARCHED))
     likely = cause(network, witness, first, steps)
     sample = f"sample {result.sample}: " if len(witnesses) > 1 else ""
     return error(
