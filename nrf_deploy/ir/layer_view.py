@@ -10,7 +10,7 @@ Delay nodes a Delay can be part of a link: its steps then count as delay of the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,10 +18,12 @@ from .delays import delay_faults, delay_steps
 from .network import (
     AvgPool,
     Connection,
+    Conv,
     Delay,
     Edge,
     Flatten,
     Input,
+    MaxPool,
     Network,
     Output,
     Population,
@@ -38,7 +40,8 @@ class Link:
     `back` is 1 if the path closes a cycle: the model then has one step of delay on it.
     `late` is 1 if that delay is behind the node and the network starts its loops at zero, so
     that the bias of the node is missing in the first step.
-    `delay` counts the steps of the Delays before the node.
+    `delay` counts the steps of the Delays before the node. `pool` is a max pool between the sums
+    of the node and the neurons that take them, of a chip that has such pools.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Link:
     back: int
     late: int = 0
     delay: int = 0
+    pool: MaxPool | None = None
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,34 @@ def layers(network: Network, *, through_delays: bool = False) -> Layers:
 
 Way = tuple[str, int, int]
 """A node, 1 if the path there closes a cycle, and the steps of the Delays on the path."""
+
+
+def with_max_pools(network: Network, view: Layers) -> Layers:
+    """Return a view in which max pools are part of links, where they can be.
+
+    A pool can if a convolution with one bias a channel is all that leads to it, and one
+    population all that takes it: the largest of sums with one bias is the largest sum and the bias.
+    """
+    links = {link.name: link for link in view.links}
+    folded = set()
+    for stop in view.stops:
+        node = network[stop]
+        if not exact(node, MaxPool):
+            continue
+        into, out = view.into(stop), [link for link in view.links if link.source == stop]
+        if len(into) != 1 or len(out) != 1 or len(network.targets(stop)) != 1:
+            continue
+        (before,), (behind,) = into, out
+        if before.targets != (stop,) or not exact(before.node, Conv) or behind.node is not None:
+            continue
+        one_bias = before.node.bias is None or before.node.bias.ndim == 1
+        if one_bias and before.pool is None and type(network[behind.targets[0]]) is Population:
+            back = before.back | behind.back
+            folded.add(stop)
+            del links[behind.name]
+            links[before.name] = replace(before, targets=behind.targets, back=back, pool=node)
+    stops = tuple(stop for stop in view.stops if stop not in folded)
+    return Layers(stops, tuple(links.values()), view.loose)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nrf_deploy.compiler.passes import EXACT, Pass, ThresholdAsLif
+from nrf_deploy.compiler.passes import EXACT, MaxPoolAsOr, Pass, ThresholdAsLif
 from nrf_deploy.compiler.passes.approximate import Approximate, allowed
 from nrf_deploy.compiler.passes.exact_decay import ExactDecay
 from nrf_deploy.compiler.passes.subtract_as_zero_reset import SubtractAsZeroReset
@@ -75,7 +75,7 @@ class EmulatorTarget:
         return {"about": about, "settings": values}
 
     def passes(self, chip: str, allow: Collection[str] = ()) -> Sequence[Pass]:
-        return (*EXACT, ThresholdAsLif(), *allowed(self.choices, allow))
+        return (*EXACT, MaxPoolAsOr(), ThresholdAsLif(), *allowed(self.choices, allow))
 
     def accepts(self, chip: str) -> Domain:
         return DOMAIN

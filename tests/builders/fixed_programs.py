@@ -144,7 +144,8 @@ def _population(draw: st.DrawFn, rng: np.random.Generator, name: str, shape: Sha
         "wrap": draw(st.integers(0, 1)),
     }
     if model == "pass":
-        return Population(name=name, shape=shape, model=model, params=machine)
+        params = {**machine, "rectify": draw(st.integers(0, 1))}
+        return Population(name=name, shape=shape, model=model, params=params)
     state_bits, decay_bits = draw(st.integers(4, 32)), draw(st.integers(1, 24))
     half, whole = 2 ** (state_bits - 1), 2**decay_bits
     top = draw(st.sampled_from([0, min(5, half - 1), half - 1]))

@@ -16,11 +16,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from nrf_deploy.ir.network import (
+    Conv,
     Flatten,
+    Linear,
     MaxPool,
     Network,
     Node,
     Population,
+    Scale,
     SumPool,
     Threshold,
     exact,
@@ -42,6 +45,8 @@ class MaxPoolAsOr(LocalPass):
         if not exact(node, MaxPool):
             return None
         sources = network.sources(node.name)
+        if any(exact(network[s], Conv, Linear, Scale) for s in sources):
+            return None  # a pool of sums: the target's check has a word on it
         if len(sources) != 1 or not binary(network, sources[0]):
             return Left("its input is not one layer of spikes, at most one a step")
         pool = SumPool(

@@ -27,5 +27,6 @@ def constant(view: Layers, name: str, form: Neuron, *, late_only: bool = False) 
             continue
         seen.add(node)  # a node with several sources is several links, with one bias
         bias = node.bias.reshape(*node.bias.shape, *[1] * (len(node.shape) - node.bias.ndim))
-        total = total + form.drive * np.broadcast_to(bias, node.shape).reshape(shape)
+        sums = node.shape if link.pool is None else link.pool.shape
+        total = total + form.drive * np.broadcast_to(bias, sums).reshape(shape)
     return total

@@ -12,6 +12,7 @@ import numpy as np
 
 from nrf_deploy.engines.reference import run
 from nrf_deploy.engines.reference.connections import connection
+from nrf_deploy.engines.reference.nodes import max_pool
 from nrf_deploy.ir.layer_view import Layers, Link
 from nrf_deploy.ir.network import (
     Array,
@@ -115,7 +116,8 @@ def through(link: Link, frame: Array, weight: Array | None = None) -> Array:
         own = node.weight if weight is None else weight.reshape(node.weight.shape)
         node = dataclasses.replace(node, weight=np.abs(own.astype(np.float64)), bias=None)
         weight = None
-    out = connection(node)(frame.reshape(1, *node.input_shape))[0]
+    out = connection(node)(frame.reshape(1, *node.input_shape))
+    out = (out if link.pool is None else max_pool(link.pool)(out))[0]
     return out if weight is None else np.asarray(out * float(np.abs(weight).max()))
 
 

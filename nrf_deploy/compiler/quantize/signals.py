@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from nrf_deploy.engines.reference import run
-from nrf_deploy.engines.reference.connections import connection
+from nrf_deploy.engines.reference.connections import connection, window_taps
 from nrf_deploy.engines.reference.nodes import DelayLine
 from nrf_deploy.ir.delays import delay_steps
 from nrf_deploy.ir.layer_view import Layers, Link
@@ -68,7 +68,12 @@ class Signals:
             out = connection(node)(frames) * each
         else:
             out = frames.reshape(len(frames), -1) * weight
-        return np.rint(out).astype(np.int64).reshape(len(frames), *shape)
+        sums = np.rint(out).astype(np.int64)
+        if link.pool is not None:
+            pool = link.pool
+            taps = window_taps(pool.pool_input, pool.window, pool.stride, pool.padding)
+            sums = sums.reshape(len(frames), -1)[:, taps].max(axis=2)
+        return sums.reshape(len(frames), *shape)
 
 
 def a_channel(x: Array) -> Array:

@@ -119,6 +119,17 @@ def _conv(node: Conv) -> Frame:
     return frame
 
 
+def window_taps(shape: Shape, window: Shape, stride: Shape, padding: Pads) -> Array:
+    """Return (positions, size of a window): the flat elements of a frame that each window sees.
+
+    A place in the padding is replaced by an element that the window sees.
+    """
+    index = np.arange(math.prod(shape)).reshape(shape)
+    taps = windows(index, window, stride, padding, (1,) * len(window), -1)
+    taps = taps.reshape(-1, math.prod(window))
+    return np.where(taps < 0, taps.max(axis=1, keepdims=True), taps)
+
+
 def windows(
     x: Array, window: Shape, stride: Shape, padding: Pads, dilation: Shape, fill: float = 0.0
 ) -> Array:

@@ -48,7 +48,7 @@ class FixedKernels:
 
         if model.compiled in compiled.STATELESS:
             bits = int(p["sum_bits"])
-            numbers = {"sum_bits": bits, "wrap": int(p["wrap"])}
+            numbers = {"sum_bits": bits, "wrap": int(p["wrap"]), "rectify": int(p["rectify"])}
             passing = compiled.STATELESS[model.compiled]
             return Cell(passing, numbers, payload=True, output=_within(bits))
         leaky = bool(np.any(p["decay"]) or np.any(p["leak"]))

@@ -18,7 +18,17 @@ import numpy as np
 from nrf_deploy.compiler.quantize.neuron import linear_features
 from nrf_deploy.engines.emulator.parameters import INT32, Declared, Parameter, flag, of_word
 from nrf_deploy.ir.capabilities import Accepts, Domain, accepted, demand, exactly
-from nrf_deploy.ir.network import Array, Conv, Delay, Flatten, Linear, Population, Scale, SumPool
+from nrf_deploy.ir.network import (
+    Array,
+    Conv,
+    Delay,
+    Flatten,
+    Linear,
+    MaxPool,
+    Population,
+    Scale,
+    SumPool,
+)
 from nrf_deploy.neurons import CurrentLeaky, Integrator, Leaky, Membrane, Rule, Spikes, Value
 
 from .additions import ADDITIONS, DECAY, Counts, Row, Scaled
@@ -228,14 +238,18 @@ def words(declared: Declared) -> tuple[str, ...]:
 
 
 PASSING = "pass"
-"""The model of pools that could not be folded and of delays, which have no neurons."""
+"""The model of pools that could not be folded, of delays and of the parts of a max pool, which have
+no neurons."""
 MODELS: Mapping[str, Model] = {
     move + end: _model(move + end, MOVES[move], ENDS[end]) for end in ENDS for move in MOVES
 } | {
     PASSING: Model(
         step=passing,
         states=(),
-        parameters={name: MACHINE[name] for name in ("sum_bits", "wrap")},
+        parameters={
+            **{name: MACHINE[name] for name in ("sum_bits", "wrap")},
+            "rectify": GRADED["rectify"],
+        },
         sends="what arrives",
         compiled=frozenset(("passing",)),
     )
@@ -245,7 +259,7 @@ WIDEST = tuple(move + end for end in ("_".join(("lif", *ADDITIONS)), "li") for m
 """The models with every addition: what they run includes what all others run."""
 DOMAIN = Domain(
     tuple(row for name in WIDEST for row in MODELS[name].runs),
-    exactly(Linear, Conv, SumPool, Flatten, Scale, Delay),
+    exactly(Linear, Conv, SumPool, MaxPool, Flatten, Scale, Delay),
 )
 
 

@@ -206,9 +206,10 @@ def neurons(
 
 def passing(uniform: Uniform) -> Kernel:
     def kernel(n, t, stride, arriving, output, state, each, one):  # type: ignore[no-untyped-def]
-        bits, wrap, busy = one[0], one[1] != 0, i64(0)
+        bits, wrap, rectify, busy = one[0], one[1] != 0, one[2] != 0, i64(0)
         for i in range(n):
             sent = fitted(i64(arriving[i]), wrap, bits)
+            sent = max(sent, i64(0)) if rectify else sent
             output[i] = i32(sent)
             busy |= sent
         return busy

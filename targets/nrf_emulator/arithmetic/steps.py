@@ -159,5 +159,6 @@ def graded(p: Params, state: State, arriving: Array) -> tuple[Array, State]:
 
 
 def passing(p: Params, state: State, arriving: Array) -> tuple[Array, State]:
-    """Pass the input on in the same step, as a payload."""
-    return fit(arriving, p["sum_bits"], p["wrap"]), {}
+    """Pass the input on in the same step, as a payload; with `rectify` nothing below 0."""
+    sent = fit(arriving, p["sum_bits"], p["wrap"])
+    return np.where(p["rectify"], np.maximum(sent, 0), sent), {}

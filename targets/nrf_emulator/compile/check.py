@@ -12,8 +12,8 @@ from nrf_deploy.compiler.quantize.signal_bounds import analogue
 from nrf_deploy.diagnostics.findings import Finding, error
 from nrf_deploy.ir.capabilities import unknown
 from nrf_deploy.ir.delays import delay_faults, delay_steps
-from nrf_deploy.ir.layer_view import Layers, layers
-from nrf_deploy.ir.network import Delay, Network, Population, SumPool, exact
+from nrf_deploy.ir.layer_view import Layers, layers, with_max_pools
+from nrf_deploy.ir.network import Delay, MaxPool, Network, Population, SumPool, exact
 
 from ..arithmetic.models import DOMAIN
 from ..settings import PREFIX, Settings
@@ -26,7 +26,9 @@ def check(network: Network, s: Settings) -> list[Finding]:
     """Return what the machine cannot hold of a legalised network, for every layer."""
     if foreign := unknown(network, DOMAIN, "this machine"):
         return foreign
-    view = layers(network)
+    view = with_max_pools(network, layers(network))
+    if pools := [n.name for n in network.of(MaxPool) if n.name in view.stops]:
+        return [_max_pool(name) for name in pools]
     loops = checks.loops(
         PREFIX,
         view,
@@ -43,6 +45,18 @@ def check(network: Network, s: Settings) -> list[Finding]:
         elif type(node) is Delay:
             findings += _delay(node, network, view, s)
     return findings
+
+
+def _max_pool(name: str) -> Finding:
+    return error(
+        "EMULATOR-MAX-POOL",
+        "this max pool is not between one convolution and one layer of neurons",
+        layer=name,
+        why="the largest sum is taken in the units of the weights of one layer of neurons; spikes "
+        "have an OR instead, where each neuron gives at most one a step",
+        fix="put it right behind a convolution, or behind neurons that spike once a step; or use "
+        "an AvgPool",
+    )
 
 
 def _structure(network: Network, view: Layers) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,27 +13,30 @@ from nrf_deploy.compiler.quantize.signal_bounds import counts
 from nrf_deploy.diagnostics.findings import Finding, info
 from nrf_deploy.ir import program as chip
 from nrf_deploy.ir.delays import delay_steps
-from nrf_deploy.ir.layer_view import Link, layers
+from nrf_deploy.ir.layer_view import Link, layers, with_max_pools
 from nrf_deploy.ir.network import Delay, Input, Network, Node, Output, Population, exact
 from nrf_deploy.ir.program import Origin, Port, Program
 
-from ..arithmetic.models import MODELS, PASSING, runs_on
+from ..arithmetic.models import PASSING, runs_on
 from ..place import need
 from ..settings import Settings
 from .latency import delay, latencies
+from .max_pools import between, parts
 from .units import machine
 
 
 def lower(network: Network, scheme: Scheme, s: Settings) -> tuple[Program, list[Finding]]:
-    view = layers(network)
+    view = with_max_pools(network, layers(network))
     latency = latencies(view, s)
-    populations = [
-        _population(node, scheme, latency[stop])
-        if type(node := network[stop]) is Population
-        else _passing(node, s)
-        for stop in view.stops
-        if not exact(network[stop], Input, Output)
-    ]
+    populations: list[chip.Population] = []
+    for stop in view.stops:
+        node = network[stop]
+        if type(node) is Population:
+            for link in (link for link in view.into(stop) if link.pool is not None):
+                populations += parts(link, s)
+            populations.append(_population(node, scheme, latency[stop]))
+        elif not exact(node, Input, Output):
+            populations.append(_passing(node, s))
     leaving = outputs(network, [p.name for p in populations])
     program = Program(
         arithmetic="fixed",
@@ -72,7 +76,7 @@ def _population(node: Population, scheme: Scheme, latency: int) -> chip.Populati
 def _passing(node: Node, s: Settings) -> chip.Population:
     """Lower a pool that could not be folded, or a delay: it passes on what arrives."""
     shared = machine(s)
-    params = {name: shared[name] for name in MODELS[PASSING].parameters}
+    params = {name: shared[name] for name in ("sum_bits", "wrap")}
     return chip.Population(name=node.name, shape=node.shape, model=PASSING, params=params)
 
 
@@ -90,7 +94,10 @@ def _synapses(
         ends = {"name": name, "source": link.source, "targets": targets, "delay": steps}
         lowered = synapses(link, ends, weight, source.shape, params)
         end = network[targets[0]]
-        if type(end) is Delay and isinstance(lowered, chip.Sparse):
+        if link.pool is not None:
+            yield replace(lowered, targets=(link.pool.name,))
+            yield from between(link, targets)
+        elif type(end) is Delay and isinstance(lowered, chip.Sparse):
             yield from _delayed(lowered, delay_steps(end, network.dt).ravel())
         else:
             yield lowered

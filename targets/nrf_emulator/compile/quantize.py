@@ -36,7 +36,7 @@ from nrf_deploy.compiler.quantize.scheme import (
 from nrf_deploy.compiler.quantize.signals import Signals, count_distance, distance
 from nrf_deploy.diagnostics.findings import Finding, warning
 from nrf_deploy.diagnostics.progress import Progress
-from nrf_deploy.ir.layer_view import Link, layers
+from nrf_deploy.ir.layer_view import Link, layers, with_max_pools
 from nrf_deploy.ir.network import Array, Network, Population
 from nrf_deploy.ir.program import Population as Held
 from nrf_deploy.ir.recording import Recording
@@ -131,7 +131,7 @@ def tasks(
 def _prepared(
     network: Network, s: Settings, calibration: Recording | None, rules: Rules, peak: int
 ) -> tuple[list[Group], Ranges]:
-    view = layers(network)
+    view = with_max_pools(network, layers(network))
     every = list(groups(network, view))
     units = {p.name: Unit.of(network, view, p.name) for g in every for p in g.populations}
     units |= in_ratio(units, s, rules)
