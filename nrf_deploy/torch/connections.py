@@ -27,12 +27,18 @@ Layer = Connection | MaxPool
 FIXES = {
     "ConvTranspose2d": "use a convolution, or read the coordinates out on the host",
     "Softmax": "read the classes out on the host",
-    "AdaptiveAvgPool2d": "use torch.nn.AvgPool2d with the equivalent window",
     "LayerNorm": "use a BatchNorm, whose scale is fixed after training",
     "GroupNorm": "use a BatchNorm, whose scale is fixed after training",
     "InstanceNorm2d": "use a BatchNorm, whose scale is fixed after training",
 }
-AXES = {"Conv1d": 2, "Conv2d": 3, "BatchNorm2d": 3, "AvgPool2d": 3, "MaxPool2d": 3}
+AXES = {
+    "Conv1d": 2,
+    "Conv2d": 3,
+    "BatchNorm2d": 3,
+    "AvgPool2d": 3,
+    "MaxPool2d": 3,
+    "AdaptiveAvgPool2d": 3,
+}
 """Axes of the input of a layer, without batch and time."""
 RECURRENT = ("RNNBase", "RNNCellBase")
 RECURRENT_WHY = "it has gates and values of its own, and no spiking neurons"
@@ -103,6 +109,7 @@ def scale_and_shift(call: Call, arrays: Arrays) -> tuple[Array, Array]:
     a, b = np.ones_like(mean), np.zeros_like(mean)
     if norm.affine:
         a = arrays(norm.weight, call.name, "the weight").astype(np.float64)
+    if norm.affine and norm.bias is not None:
         b = arrays(norm.bias, call.name, "the bias").astype(np.float64)
     a = a / np.sqrt(variance + norm.eps)
     return a, b - a * mean
@@ -128,6 +135,7 @@ def _makers() -> dict[Any, Callable[[Call, Arrays], Layer]]:
         nn.BatchNorm1d: _batch_norm,
         nn.BatchNorm2d: _batch_norm,
         nn.AvgPool2d: _avg_pool,
+        nn.AdaptiveAvgPool2d: _adaptive_pool,
         nn.MaxPool2d: _max_pool,
         nn.Flatten: _flatten,
     }
@@ -235,6 +243,26 @@ def _avg_pool(call: Call, arrays: Arrays) -> Connection:
     )
 
 
+def _adaptive_pool(call: Call, arrays: Arrays) -> AvgPool:
+    """Return the pool whose equal windows make the wanted output."""
+    size, wanted = call.input_shape[1:], _pair(call.module.output_size)
+    outputs = tuple(n if w is None else w for n, w in zip(size, wanted, strict=True))
+    if any(n % w for n, w in zip(size, outputs, strict=True)):
+        raise refused(
+            call,
+            f"it makes {outputs} of {size}, in windows of several sizes",
+            "use an output_size that divides the input, or torch.nn.AvgPool2d",
+        )
+    window = tuple(n // w for n, w in zip(size, outputs, strict=True))
+    return AvgPool(
+        name=call.name,
+        pool_input=call.input_shape,
+        window=window,
+        stride=window,
+        padding=((0, 0), (0, 0)),
+    )
+
+
 def _max_pool(call: Call, arrays: Arrays) -> MaxPool:
     pool = call.module
     for wrong, what, fix in (
@@ -258,7 +286,7 @@ def _max_pool(call: Call, arrays: Arrays) -> MaxPool:
     )
 
 
-def _pair(value: Any) -> tuple[int, int]:
+def _pair(value: Any) -> tuple[Any, Any]:
     first, second = value if isinstance(value, tuple | list) else (value, value)
     return first, second
 

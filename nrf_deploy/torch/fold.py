@@ -18,7 +18,7 @@ from nrf_deploy.diagnostics.findings import Finding, TargetError, error, warning
 
 from .called import Names, alive
 from .runs import RECURRENT, Run
-from .values import INPUT, Made, OverTime, Term
+from .values import INPUT, Made, OverTime, Signal, Term
 
 STATIC = -2
 """The step of what does not change from step to step."""
@@ -303,15 +303,27 @@ class _Folder:
                 signal: Any = value
                 if isinstance(value, OverTime):
                     over_time[name], signal = value.function, value.signal
-                if len(signal.steps) > 1:
-                    steps = list(range(len(signal.steps)))
+                parts = signal.steps if len(signal.steps) > 1 else self._summed(signal, last)
+                if len(parts) > 1:
+                    steps = list(range(len(parts)))
+                    if parts is not signal.steps:
+                        over_time[name] = "sum"
                 else:
                     steps = [turn if self.run.form == "steps" else last]
                     if self.run.form != "steps" and last > 0 and name not in over_time:
                         over_time[name] = "last step"
-                for step, terms in zip(steps, signal.steps, strict=True):
+                for step, terms in zip(steps, parts, strict=True):
                     self._output(name, step, terms, outputs)
         return outputs, over_time
+
+    def _summed(self, signal: Signal, last: int) -> tuple[tuple[Term, ...], ...]:
+        """Return the terms of a sum over all steps by step, or else the one sum that it is."""
+        by_step: dict[int, list[Term]] = defaultdict(list)
+        for term in (t for one in signal.steps[0] for t in self._resolved(one)):
+            by_step[self._step(term)].append(term)
+        if self.run.form == "steps" or last < 1 or sorted(by_step) != list(range(last + 1)):
+            return signal.steps
+        return tuple(tuple(by_step[step]) for step in range(last + 1))
 
     def _output(
         self, name: str, step: int, terms: tuple[Term, ...], outputs: dict[str, tuple[Place, ...]]

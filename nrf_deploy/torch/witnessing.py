@@ -135,11 +135,12 @@ def _potentials(
         if left < 0:
             break
         shown = [
-            seen.calls[number].shown
-            for _, (number, _) in sorted(sites[place].instants.items())[:steps]
+            (seen.calls[number].shown, at)
+            for _, (number, at) in sorted(sites[place].instants.items())[:steps]
         ]
-        if node.spikes and all(s is not None and len(s) == 1 for s in shown):
-            potentials[name] = np.concatenate([s for s in shown if s is not None], dtype=np.float32)
+        if node.spikes and all(v is not None and len(v) > at for v, at in shown):
+            rows = [v[at] for v, at in shown if v is not None]
+            potentials[name] = np.stack(rows).astype(np.float32)
     return potentials
 
 

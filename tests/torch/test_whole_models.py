@@ -132,6 +132,27 @@ def test_a_recurrent_container_of_spikingjelly() -> None:
     assert expected.any()
 
 
+class Total(nn.Module):
+    """A loop on one frame that returns the sum of the outputs of all steps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), theirs.IFNode(0.5))
+
+    def forward(self, x: Any) -> Any:
+        total = 0
+        for _ in range(8):
+            total = total + self.net(x)
+        return total
+
+
+def test_a_sum_over_all_steps_is_left_to_the_host() -> None:
+    network, findings = from_torch(Total().eval(), (2, 4, 6))[:2]
+    assert kinds(network) == ["AvgPool", "Flatten", "IF"]
+    (told,) = (f for f in findings if f.code == "EXPORT-HOST")
+    assert "its sum is left to the host" in told.what
+
+
 def test_a_network_of_sinabs_is_exported_without_the_ann_it_was_made_from() -> None:
     spiking = nn.Sequential(nn.Linear(6, 8), theirs.IAFSqueeze(min_v_mem=-1.0), nn.Linear(8, 3))
     module = theirs.Network(nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3)), spiking)

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from nrf_deploy.ir.network import Array, Linear, Node, Scale
+from nrf_deploy.ir.network import Array, Delay, Linear, Node, Scale
 from nrf_deploy.neurons import Membrane, Spikes
 
 from ..connections import connection
@@ -39,7 +39,7 @@ NEURONS = (IF, LIF, PLIF, CUBA, HALF)
 TWINS = {
     **{
         f"{LAYER}stateless_wrapper.{name}": name
-        for name in ("Conv1d", "Conv2d", "Linear", "AvgPool2d", "MaxPool2d")
+        for name in ("Conv1d", "Conv2d", "Linear", "AvgPool2d", "AdaptiveAvgPool2d", "MaxPool2d")
     },
     **{f"{LAYER}bn.BatchNorm{n}d": f"BatchNorm{n}d" for n in (1, 2)},
     **{f"{LAYER}bn.ThresholdDependentBatchNorm{n}d": f"BatchNorm{n}d" for n in (1, 2)},
@@ -47,12 +47,12 @@ TWINS = {
 }
 """Layers that compute what torch's layer of the given name does, in each step."""
 PASSED = (LAYER + "dropout.Dropout", LAYER + "dropout.Dropout2d", LAYER + "misc.PrintShapeModule")
-VOTING = LAYER + "misc.VotingLayer"
+VOTING, DELAY = LAYER + "misc.VotingLayer", LAYER + "misc.Delay"
 SCALERS = tuple(HOME + "ann2snn.modules." + n for n in ("VoltageScaler", "ChannelVoltageScaler"))
 RECURRENT = LAYER + "container.LinearRecurrentContainer"
 ELEMENT_WISE = LAYER + "container.ElementWiseRecurrentContainer"
 LOOPS = (RECURRENT, ELEMENT_WISE)
-READ = (*NEURONS, *TWINS, *PASSED, VOTING, *SCALERS, *LOOPS)
+READ = (*NEURONS, *TWINS, *PASSED, VOTING, DELAY, *SCALERS, *LOOPS)
 CONTAINERS = (
     *(LAYER + "container." + n for n in ("MultiStepContainer", "SeqToANNContainer")),
     LAYER + "container.StepModeContainer",
@@ -119,6 +119,10 @@ def read(call: Call, dt: float) -> Piece:
         return Piece((p.population(_membrane(p, kind), _rule(p)),))
     if kind in SCALERS:
         return Piece((Scale(name=call.name, scale=_factor(p)),))
+    if kind == DELAY:
+        steps = int(call.module.delay_steps)
+        delay = np.full(call.shape, steps * dt)
+        return Piece((Delay(name=call.name, delay=delay),)) if steps else Piece()
     if kind == VOTING:
         return Piece((_voting(call),))
     return _loop(p, dt, kind)
