@@ -216,13 +216,13 @@ class _Folder:
         return by_place
 
     def _sites(self, by_place: Mapping[Place, Mapping[int, Instant]]) -> dict[Place, Site]:
-        """Return the layers, with the sum that they take in the second step, or else the first."""
+        """Return the layers, with the sum that they take in a step amid the run."""
         names = Names()
         order = sorted(by_place, key=lambda p: min((i.number, i.at) for i in by_place[p].values()))
         sites = {}
         for place in order:
             instants = by_place[place]
-            usual = instants.get(1) or instants[min(instants)]
+            usual = instants[sorted(instants)[len(instants) // 2]]  # after all loops have started
             call = self.run.calls[usual.number]
             links = tuple(self._links(usual))
             numbers = {step: (i.number, i.at) for step, i in instants.items()}

@@ -207,10 +207,23 @@ def prepared(root: Any) -> Iterator[None]:
     """Set evaluation mode and what the frameworks need; restore both afterwards."""
     import torch
 
-    with evaluation(root), unchanged(root), torch.no_grad(), ExitStack() as stack:
+    with evaluation(root), unchanged(root), one_thread(), torch.no_grad(), ExitStack() as stack:
         for framework in present(root):
             stack.enter_context(framework.prepare(root))
         yield
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch add in one order: a sum over several threads may round in another."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 @contextmanager

@@ -272,7 +272,7 @@ class Mixed(Parts):
 @pytest.mark.parametrize(
     ("make", "code", "said"),
     [
-        (Alternating, "EXPORT-STEPS", "in step 0 it also takes the input"),
+        (Alternating, "EXPORT-STEPS", "in step 1 it does not take the input"),
         (Mixed, "EXPORT-LOOP-START", "from 'back' to 'l'"),
         (norse.LSNNCell, "EXPORT-CELL", "LSNNCell of Norse"),
     ],
