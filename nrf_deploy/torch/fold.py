@@ -18,7 +18,7 @@ from nrf_deploy.diagnostics.findings import Finding, TargetError, error, warning
 
 from .called import Names, alive
 from .runs import RECURRENT, Run
-from .values import INPUT, Made, OverTime, Signal, Term
+from .values import INPUT, Made, OverTime, Signal, Term, Terms
 
 STATIC = -2
 """The step of what does not change from step to step."""
@@ -57,6 +57,7 @@ class Folded:
         sites: The layers by place, in the order of their calls.
         outputs: The sum of each output, by name.
         over_time: The function over all steps of an output, by name.
+        totals: The terms by step of an output that is the sum of all steps, by name.
         start: The starts that the module has: "bias", "zero", both or none, by the place that
             leads back.
         unused: Warnings about calls that no output needs.
@@ -66,6 +67,7 @@ class Folded:
     sites: dict[Place, Site]
     outputs: dict[str, tuple[Place, ...]]
     over_time: dict[str, str]
+    totals: dict[str, tuple[Terms, ...]]
     start: dict[Place, str]
     unused: list[Finding]
     steps: int
@@ -92,6 +94,7 @@ class _Folder:
         self.run, self.stateful, self.passes = run, stateful, passes
         self.places: dict[Term, Instant] = {}
         self.alive = alive(run)
+        self.totals: dict[str, tuple[Terms, ...]] = {}
 
     def fold(self) -> Folded:
         self._place_all()
@@ -106,6 +109,7 @@ class _Folder:
             sites,
             outputs,
             over_time,
+            self.totals,
             {place: "/".join(sorted(kinds)) for place, kinds in early.items()},
             self._unused(),
             steps,
@@ -307,7 +311,7 @@ class _Folder:
                 if len(parts) > 1:
                     steps = list(range(len(parts)))
                     if parts is not signal.steps:
-                        over_time[name] = "sum"
+                        over_time[name], self.totals[name] = "sum", parts
                 else:
                     steps = [turn if self.run.form == "steps" else last]
                     if self.run.form != "steps" and last > 0 and name not in over_time:
@@ -316,7 +320,7 @@ class _Folder:
                     self._output(name, step, terms, outputs)
         return outputs, over_time
 
-    def _summed(self, signal: Signal, last: int) -> tuple[tuple[Term, ...], ...]:
+    def _summed(self, signal: Signal, last: int) -> tuple[Terms, ...]:
         """Return the terms of a sum over all steps by step, or else the one sum that it is."""
         by_step: dict[int, list[Term]] = defaultdict(list)
         for term in (t for one in signal.steps[0] for t in self._resolved(one)):

@@ -219,6 +219,7 @@ def outputs(graph: Graph, seen: Run, inputs: Array) -> dict[str, dict[int, Array
     """Return the module's outputs by name and step, before functions over all steps."""
     wanted: dict[str, dict[int, Array]] = {}
     last = graph.folded.steps - 1
+    totals = graph.refold(seen).totals
     for turn, returned in enumerate(seen.returned):
         for name, value in returned.items():
             signal: Any = value.signal if isinstance(value, OverTime) else value
@@ -235,6 +236,8 @@ def outputs(graph: Graph, seen: Run, inputs: Array) -> dict[str, dict[int, Array
                     what = f"in step {step} the output is not what its last layer gives"
                     raise InputError(_differs(what))
                 wanted.setdefault(node, {})[step] = total
+            for step, terms in enumerate(totals.get(name, ())):
+                wanted[node][step] = _sum(seen, inputs, terms, shape)
     return wanted
 
 
