@@ -12,10 +12,12 @@ from . import (
     recordings,
     replies,
     texts,
+    witnesses,
 )
 
 FAMILIES = (
     *graphs.FAMILIES,
+    *witnesses.FAMILIES,
     *bundles.FAMILIES,
     *bundle_values.FAMILIES,
     *bundle_bounds.FAMILIES,
