@@ -71,6 +71,7 @@ from nrf_deploy.io.toml_json import (
 )
 
 # findings
+from nrf_deploy.diagnostics.text import several as several
 from nrf_deploy.diagnostics.findings import (
     Finding as Finding,
     InputError as InputError,
@@ -120,13 +121,19 @@ from nrf_deploy.neurons import (
 )
 from nrf_deploy.ir.program import Origin as Origin, Program as Program
 from nrf_deploy.ir.recording import Recording as Recording, Trace as Trace
-from nrf_deploy.ir.layer_view import Layers as Layers, Link as Link, layers as layers
+from nrf_deploy.ir.layer_view import (
+    Layers as Layers,
+    Link as Link,
+    layers as layers,
+    with_max_pools as with_max_pools,
+)
 from nrf_deploy.ir.delays import delay_faults as delay_faults, delay_steps as delay_steps
 
 # rewrites
 from nrf_deploy.compiler.passes import (
     EXACT as EXACT,
     Done as Done,
+    DropLastDelay as DropLastDelay,
     FoldPool as FoldPool,
     MaxPoolAsOr as MaxPoolAsOr,
     Pass as Pass,
@@ -154,7 +161,11 @@ from nrf_deploy.compiler.quantize.groups import (
     shaped as shaped,
 )
 from nrf_deploy.compiler.quantize.rule_checks import unheard as unheard
-from nrf_deploy.compiler.quantize.neuron import Neuron as Neuron, neuron as neuron
+from nrf_deploy.compiler.quantize.neuron import (
+    Neuron as Neuron,
+    linear_features as linear_features,
+    neuron as neuron,
+)
 from nrf_deploy.compiler.quantize.rules import LayerRules as LayerRules, Rules as Rules
 from nrf_deploy.compiler.quantize.scheme import (
     ConnectionScheme as ConnectionScheme,
@@ -164,8 +175,10 @@ from nrf_deploy.compiler.quantize.scheme import (
     whole as whole,
 )
 from nrf_deploy.compiler.quantize.signals import (
+    ELEMENTS as ELEMENTS,
     Signals as Signals,
     a_channel as a_channel,
+    count_distance as count_distance,
     distance as distance,
 )
 

@@ -13,7 +13,14 @@ import numpy as np
 
 from nrf_deploy.compiler.quantize.rules import NAMED, Rules, demand_sound, nearest, parse_rules
 from nrf_deploy.diagnostics.argument_types import demand_path, wrong
-from nrf_deploy.diagnostics.findings import ArgumentTypeError, Finding, error, naming, refuse
+from nrf_deploy.diagnostics.findings import (
+    ArgumentTypeError,
+    Finding,
+    MissingFileError,
+    error,
+    naming,
+    refuse,
+)
 from nrf_deploy.diagnostics.text import several
 from nrf_deploy.engines.reference.neurons import Decay
 from nrf_deploy.io.file_types import demand_kind
@@ -62,6 +69,10 @@ def as_scheme(scheme: object) -> Rules:
         raise wrong(scheme, "a scheme", fix)
     if isinstance(scheme, str) and scheme in NAMED:
         return NAMED[scheme]
+    if not Path(scheme).suffix and not Path(scheme).exists():
+        what = f"there is no scheme {str(scheme)!r}"
+        fix = f"{nearest(str(scheme), NAMED)}; or give the path of a .toml file"
+        raise MissingFileError(error("SCHEME-UNKNOWN", what, fix=fix))
     with naming(scheme):
         return parse_rules(content(scheme, TOML_LIMIT))
 

@@ -16,7 +16,7 @@ import pytest
 import nrf_deploy as nd
 from nrf_deploy.bundle.bundle import Bundle
 from nrf_deploy.compiler.quantize.rules import NAMED, LayerRules, Rules
-from nrf_deploy.diagnostics.findings import Finding, TargetError
+from nrf_deploy.diagnostics.findings import Finding, MissingFileError, TargetError
 from nrf_deploy.engines.reference import run as run_reference
 from nrf_deploy.engines.sdk import environments
 from nrf_deploy.ir.network import Array, AvgPool, Flatten, Network, Population
@@ -321,6 +321,12 @@ def test_the_name_stands_for_the_method(tmp_path: Path) -> None:
     assert params(small(), path) == by_name == params(small(), Rules(method="sinabs"))
     assert NAMED.keys() == {"sinabs"}
     assert params(small(), None) != by_name
+
+
+def test_a_name_that_no_scheme_has_is_refused_with_the_nearest_one() -> None:
+    with pytest.raises(MissingFileError, match="SCHEME-UNKNOWN") as refusal:
+        compiled(small(), "sinab")
+    assert "'sinabs'" in refusal.value.findings[0].fix
 
 
 def test_one_layer_may_follow_it_alone() -> None:
