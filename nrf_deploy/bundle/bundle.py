@@ -42,7 +42,6 @@ from nrf_deploy.ir.network import Array, Network
 from nrf_deploy.ir.program import Program
 from nrf_deploy.ir.trained import UNKNOWN, Trained
 from nrf_deploy.neurons import MEMBRANES, PARTS, RULES
-from nrf_deploy.witness.origin import stated
 
 from . import bundle_v2
 from .codec import Codec, from_json, to_json
@@ -260,6 +259,8 @@ def load(path: str | os.PathLike[str], *, limit: int = LIMIT) -> Bundle:
     if not _fit(pieces):
         what = f"{os.fspath(path)} does not hold the pieces of a bundle"
         raise InputError(error("BUNDLE-CONTENT", what))
+    from nrf_deploy.witness.origin import stated  # loads h5py, which targets do not need
+
     origin = stated(manifest["source_sha256"], pieces["findings"])
     bundle = Bundle(
         **{TRAINED: origin, **pieces},
