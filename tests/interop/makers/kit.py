@@ -64,21 +64,21 @@ def draw(case: Case, shape: tuple[int, ...]) -> np.ndarray:
     if case.inputs == "negative":
         return (spikes * rng.choice([-2.0, -1.0, 1.0, 2.0], size)).astype(np.float32)
     if case.inputs == "quarters":
-        return (rng.integers(-4, 9, size) / 4).astype(np.float32)
+        return (rng.integers(-6, 7, size) / 4).astype(np.float32)
     raise ValueError(case.inputs)
 
 
-def weights(
-    shape: tuple[int, ...], seed: int, scale: float = 0.6, mean: float = 0.05
-) -> np.ndarray:
+def weights(shape: tuple[int, ...], seed: int, scale: float = 0.6, mean: float = 0.0) -> np.ndarray:
+    """Return weights; those of a bias are smaller, so that few neurons always fire."""
     rng = np.random.default_rng(seed)
+    scale = scale / 3 if len(shape) == 1 else scale
     return rng.normal(mean, scale, shape).astype(np.float32)
 
 
 def quarters(shape: tuple[int, ...], seed: int) -> np.ndarray:
     """Return weights that are multiples of 1/4: every sum is exact, and ties are many."""
     rng = np.random.default_rng(seed)
-    return (rng.integers(-2, 5, shape) / 4).astype(np.float32)
+    return (rng.integers(-3, 5, shape) / 4).astype(np.float32)
 
 
 def make(

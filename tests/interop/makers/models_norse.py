@@ -66,6 +66,17 @@ def conv() -> tuple[nn.Module, tuple[int, ...]]:
     return filled(net, kit.weights), (2, 6, 6)
 
 
+def oblong() -> tuple[nn.Module, tuple[int, ...]]:
+    """Return a net whose kernels, strides, paddings and images differ by axis."""
+    net = norse.SequentialState(
+        nn.Conv2d(4, 6, (3, 2), stride=(2, 1), padding=(1, 0), groups=2),
+        norse.IAFCell(),
+        nn.Conv2d(6, 2, (1, 2), stride=(1, 2)),
+        norse.IAFCell(),
+    )
+    return filled(net, kit.weights), (4, 9, 6)
+
+
 def conv_tutorial() -> tuple[nn.Module, tuple[int, ...]]:
     """Return the MNIST tutorial's convolutional net: MaxPool2d of spikes, LICell last."""
     net = norse.SequentialState(
@@ -78,7 +89,7 @@ def conv_tutorial() -> tuple[nn.Module, tuple[int, ...]]:
         nn.Linear(8, 3, bias=False),
         norse.LICell(),
     )
-    return filled(net, lambda shape, seed: 3 * kit.weights(shape, seed)), (2, 6, 6)
+    return filled(net, lambda shape, seed: 2 * kit.weights(shape, seed)), (2, 6, 6)
 
 
 class Tutorial(nn.Module):
@@ -185,7 +196,7 @@ CASES = [
         "box_quarters",
         mlp(
             of(norse.LIFBoxCell, box(**rates(tau_mem=0.002))),
-            of(norse.LIFBoxCell, box(**rates(tau_mem=0.004))),
+            of(norse.LIFBoxCell, box(v_th=number(0.25), **rates(tau_mem=0.004))),
             kit.quarters,
             1.0,
         ),
@@ -196,7 +207,7 @@ CASES = [
         "box_leak",
         mlp(
             of(norse.LIFBoxCell, box(v_leak=number(0.3), v_reset=number(-0.2))),
-            of(norse.LIFBoxCell, box(v_th=number(0.6))),
+            of(norse.LIFBoxCell, box(v_th=number(0.2))),
         ),
         "LIFBoxCell, v_leak and v_reset",
         "negative",
@@ -254,7 +265,7 @@ CASES = [
         exports=False,
     ),
     Case(
-        "feedback", seeded(Feedback, 1.0), "feedback written by hand", runs="state", exports=False
+        "feedback", seeded(Feedback, 3.0), "feedback written by hand", runs="state", exports=False
     ),
     Case("time_loop", seeded(TimeLoop), "loop over time in forward", runs="time", exports=False),
     Case(
@@ -285,6 +296,7 @@ CASES = [
         exports=False,
     ),
     Case("conv_maxpool", conv_tutorial, "the tutorial's conv net, MaxPool2d", exports=False),
+    Case("conv_oblong", oblong, "conv of two sizes", "strong", exports=False),
     Case(
         "adex",
         mlp(of(norse.LIFAdExCell), of(norse.LIFCell)),

@@ -44,6 +44,19 @@ def conv(pool: Callable[[], nn.Module], pool_first: bool = False, **options: Any
     return build
 
 
+def oblong() -> tuple[nn.Module, tuple[int, ...]]:
+    """Return a net whose kernels, strides, paddings and images differ by axis."""
+    net = nn.Sequential(
+        nn.Conv2d(4, 6, (3, 2), stride=(2, 1), padding=(1, 0), dilation=(1, 2), groups=2),
+        sl.IAFSqueeze(**ONE),
+        sl.SumPool2d((2, 1), stride=(1, 2)),
+        nn.Flatten(),
+        nn.Linear(48, 3),
+        sl.IAFSqueeze(**ONE),
+    )
+    return filled(net, kit.weights), (4, 9, 6)
+
+
 def flattened() -> tuple[nn.Module, tuple[int, ...]]:
     """Return sinabs' form of a net over batch and time."""
     net = nn.Sequential(
@@ -181,7 +194,7 @@ CASES = [
     ),
     Case(
         "lif_single",
-        mlp(LIF(tau_mem=4.0, **SINGLE), LIF(tau_mem=3.0, **SINGLE)),
+        mlp(LIF(tau_mem=4.0, **SINGLE), LIF(tau_mem=3.0, spike_threshold=number(0.1), **SINGLE)),
         "LIF, single",
         "strong",
         says={"per_step": "one"},
@@ -202,7 +215,10 @@ CASES = [
     ),
     Case(
         "lif_trained_alpha",
-        mlp(LIF(tau_mem=4.0, train_alphas=True), LIF(tau_mem=4.0, min_v_mem=-0.5)),
+        mlp(
+            LIF(tau_mem=4.0, train_alphas=True),
+            LIF(tau_mem=4.0, spike_threshold=number(0.1), min_v_mem=-0.5),
+        ),
         "LIF, train_alphas",
         "strong",
         exports=False,
@@ -239,6 +255,9 @@ CASES = [
         "squeezed conv, AvgPool2d",
         "strong",
         runs="squeezed",
+    ),
+    Case(
+        "conv_oblong", oblong, "conv and pool of two sizes", runs="squeezed", says={"floor": "none"}
     ),
     Case(
         "conv_maxpool",

@@ -19,6 +19,7 @@ from nets_snntorch import (
     conv,
     mlp,
     module,
+    oblong,
     of,
     plain,
     recurrent,
@@ -146,7 +147,7 @@ CASES = [
         "synaptic_now",
         mlp(synaptic(**S, reset_delay=False), synaptic(**S, reset_delay=False)),
         "Synaptic subtract, no delay",
-        "strong",
+        "real",
         says={"reset": "doubled"},
     ),
     Case(
@@ -154,6 +155,7 @@ CASES = [
         mlp(synaptic(**S), synaptic(**S, reset_mechanism="none")),
         "Synaptic, last none",
         says={"reset": {"3": "none"}},
+        inputs="real",
     ),
     Case("synaptic_alpha0", mlp(synaptic(alpha=0.0, beta=0.9), L9), "Synaptic, alpha 0"),
     Case(
@@ -221,6 +223,7 @@ CASES = [
             recurrent(snn.RSynaptic, alpha=0.5, beta=0.9),
         ),
         "RSynaptic late",
+        inputs="negative",
     ),
     Case(
         "rsynaptic_zero",
@@ -230,17 +233,27 @@ CASES = [
     ),
     Case(
         "lapicque_late",
-        mlp(plain(snn.Lapicque, beta=0.9), plain(snn.Lapicque, R=2.0, C=4.0, time_step=1)),
+        mlp(
+            plain(snn.Lapicque, beta=0.9, threshold=0.1),
+            plain(snn.Lapicque, R=2.0, C=4.0, time_step=1, threshold=0.3),
+        ),
         "Lapicque late",
     ),
     Case(
         "lapicque_zero",
-        mlp(plain(snn.Lapicque, beta=0.8, reset_mechanism="zero"), plain(snn.Lapicque, beta=0.9)),
+        mlp(
+            plain(snn.Lapicque, beta=0.8, threshold=0.2, reset_mechanism="zero"),
+            plain(snn.Lapicque, beta=0.9, threshold=0.05),
+        ),
         "Lapicque zero: hold 1",
     ),
     Case("conv_avgpool", conv(shaped(), nn.AvgPool2d(2)), "tutorial 6 with AvgPool2d"),
+    Case("conv_oblong", oblong, "conv and pool of two sizes", "real"),
     Case(
-        "conv_maxpool", conv(shaped(), nn.MaxPool2d(2)), "tutorial 6: MaxPool2d on currents", "real"
+        "conv_maxpool",
+        conv(shaped(threshold=4.0), nn.MaxPool2d(2)),
+        "tutorial 6: MaxPool2d on currents",
+        "real",
     ),
     Case(
         "conv_norm_dropout", conv(shaped(), nn.AvgPool2d(2), norm=True), "BatchNorm2d and Dropout"

@@ -61,6 +61,19 @@ def conv(
     return build
 
 
+def oblong() -> tuple[nn.Module, tuple[int, ...]]:
+    """Return a net whose kernels, strides, paddings and images differ by axis."""
+    net = nn.Sequential(
+        layer.Conv2d(4, 6, 2, stride=(2, 1), padding=(1, 0)),
+        neuron.IFNode(),
+        layer.AvgPool2d((2, 1), stride=(1, 2)),
+        layer.Flatten(),
+        layer.Linear(72, 3),
+        neuron.IFNode(),
+    )
+    return filled(net, kit.weights), (4, 9, 6)
+
+
 def folded() -> tuple[nn.Module, tuple[int, ...]]:
     """Return the multi-step net of SeqToANNContainers."""
     net = nn.Sequential(
@@ -113,7 +126,7 @@ CASES = [
     ),
     Case(
         "lif_2_quarters",
-        mlp(LIF(tau=2.0), LIF(tau=2.0), Q),
+        mlp(LIF(tau=2.0), LIF(tau=2.0, v_threshold=0.25), Q),
         "LIF hard, tau 2, ties",
         "quarters",
         says=STEP,
@@ -140,7 +153,9 @@ CASES = [
     ),
     Case(
         "lif_negative_reset",
-        mlp(LIF(tau=2.0, v_reset=-0.5), LIF(tau=2.0, v_reset=-0.5)),
+        mlp(
+            LIF(tau=2.0, v_threshold=0.3, v_reset=-0.5), LIF(tau=2.0, v_threshold=0.3, v_reset=-0.5)
+        ),
         "LIF, v_reset -0.5",
         "strong",
         says=STEP,
@@ -185,6 +200,7 @@ CASES = [
         "conv, BatchNorm2d, MaxPool2d",
         "strong",
     ),
+    Case("conv_oblong", oblong, "conv and pool of two sizes", "strong"),
     Case(
         "conv_votes",
         conv(LIF(tau=2.0, detach_reset=True), lambda: layer.MaxPool2d(2, 2), votes=True),

@@ -93,6 +93,19 @@ def shaped(**options: Any) -> Callable[[tuple[int, ...]], Any]:
     return neuron
 
 
+def oblong() -> tuple[nn.Module, tuple[int, ...]]:
+    """Return a net whose kernels, strides, paddings and images differ by axis."""
+    net = nn.Sequential(
+        nn.Conv2d(4, 6, 2, stride=(2, 1), padding=(1, 0), groups=2),
+        shaped()((6, 5, 5)),
+        nn.AvgPool2d((2, 1), stride=(1, 2)),
+        nn.Flatten(),
+        nn.Linear(72, 3),
+        shaped()((3,)),
+    )
+    return filled(net, kit.weights), (4, 9, 6)
+
+
 class States(nn.Module):
     """Tutorial 5's layers, with the states as arguments and results of one step."""
 

@@ -19,7 +19,7 @@ from nrf_deploy.ir.network import Array, Population
 from nrf_deploy.ir.recording import Recording
 from nrf_deploy.neurons import Leaky
 from tests.builders import producers as p
-from tests.builders.nir_files import Tree
+from tests.builders.nir_files import Tree, chain, port, save
 
 Case = tuple[Tree, dict[str, Any], p.Step]
 
@@ -178,6 +178,16 @@ def test_a_layer_that_the_exporter_of_spyx_left_out_is_named(tmp_path: Path) -> 
     (finding,) = refused(path, producer="spyx")
     assert finding.code == "NIR-LEFT-OUT"
     assert finding.what == f"{path}: layer_1 is not in the file"
+
+
+def test_neurons_behind_flattened_images_of_spyx_are_refused(tmp_path: Path) -> None:
+    """Their order is not that of the file, which has the channels first."""
+    flat = {"type": "Flatten", "start_dim": 0, "end_dim": -1, "input_type": np.array([p.N, 1, 1])}
+    ends = port("Input", p.N, 1, 1), port("Output", p.N)
+    names = ["input", "layer_0", "layer_1", "output"]
+    tree = chain(ends[0], flat, p.spyx("IF"), ends[1], dt=None, names=names)
+    (finding,) = refused(str(save(tmp_path / "m.nir", tree)), producer="spyx")
+    assert (finding.code, finding.layer) == ("NIR-FLATTEN", "layer_0")
 
 
 def test_the_digit_network_of_sinabs_has_its_own_counts(shared: Path) -> None:

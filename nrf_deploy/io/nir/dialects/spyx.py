@@ -14,18 +14,26 @@ defines it would be 1/(1 - beta). PSU_LIF is an LI (r = 1, beta = 1 - dt/tau) an
 
 RIF, RLIF and RCuBaLIF are subgraphs whose edges lead from the input into the recurrent weights:
 the input goes to the neurons, and the recurrent weights get their spikes, in the step in which they
-leave: without the Delay. Compiled by XLA a state may differ by up to 4e-6, since it fuses
+leave: without the Delay.
+
+Spyx has the channels of images last; its exporter writes convolutions and neurons with them first,
+as NIR has them, and leaves Flatten and the columns of the Linear behind it: these are reordered.
+
+Compiled by XLA a state may differ by up to 4e-6, since it fuses
 multiplications and additions.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from nrf_deploy.ir.network import Array, Delay, Edge, Linear, Node, Population
+from nrf_deploy.diagnostics.findings import InputError, error
+from nrf_deploy.ir.network import Array, Delay, Edge, Flatten, Linear, Node, Population
 from nrf_deploy.neurons import CurrentLeaky, Integrator, Leaky, Membrane
 
 from ..graph import RawGraph, RawNode
@@ -134,6 +142,7 @@ class Spyx(Dialect):
     def finish(
         self, nodes: dict[str, Node], names: list[str], edges: list[Edge], clock: Clock
     ) -> tuple[list[str], list[Edge]]:
+        _channels_first(nodes, edges)
         order: list[str] = []
         for name in names:
             order.append(name)
@@ -149,6 +158,27 @@ class Spyx(Dialect):
             edges = [(late, t) if s == name and t not in back else (s, t) for s, t in edges]
             edges.append((name, late))
         return order, edges
+
+
+def _channels_first(nodes: dict[str, Node], edges: list[Edge]) -> None:
+    """Reorder the columns of each Linear behind a Flatten of images; refuse other targets."""
+    for source, name in edges:
+        flat, node = nodes[source], nodes[name]
+        if type(flat) is not Flatten or len(flat.input_shape) < 2:
+            continue
+        if type(node) is not Linear:
+            raise InputError(
+                error(
+                    "NIR-FLATTEN",
+                    "Spyx flattens images with their channels last, and only a Linear may follow",
+                    layer=source,
+                    fix="put a Linear behind Flatten",
+                )
+            )
+        places = np.moveaxis(np.arange(math.prod(flat.shape)).reshape(flat.input_shape), 0, -1)
+        weight = np.empty_like(node.weight)
+        weight[:, places.ravel()] = node.weight
+        nodes[name] = replace(node, weight=weight)
 
 
 def _steps(node: RawNode) -> list[Array]:
