@@ -36,7 +36,8 @@ STATE_FIX = (
     "module that keeps its state before the export"
 )
 SIGNAL_FIX = (
-    "use the first value that a cell returns; Norse's LIBoxCell and LICell return their voltage"
+    "use the first value that a cell returns; for a potential as output end in a layer that gives "
+    "it (LIBoxCell of Norse, ExpLeak of sinabs, ExpSynTorch of Rockpool) or in a Linear"
 )
 
 
