@@ -27,9 +27,10 @@ from nrf_deploy.ir.network import (
 )
 
 from .called import unused
-from .fold import SOURCE, Folded, Place, fold
+from .fold import fold
 from .frameworks import Call, Piece
 from .loops import closed
+from .places import SOURCE, Folded, Place
 from .reading import Reader
 from .runs import Run
 from .unexported import lost

@@ -15,9 +15,9 @@ from .arrays import Arrays
 from .called import Names, alive, terms
 from .connections import connection, is_layer
 from .delay import delay, is_delay
-from .fold import Folded, Place
 from .frameworks import Call, Framework, Piece, framework_of
 from .layers import no_signal
+from .places import Folded, Place
 from .runs import Run
 from .values import INPUT, Made, OverTime, Signal
 

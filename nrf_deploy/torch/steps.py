@@ -17,15 +17,15 @@ import numpy as np
 
 from nrf_deploy.diagnostics.findings import Finding, InputError, error, warning
 from nrf_deploy.engines.reference import run as run_reference
-from nrf_deploy.engines.reference.nodes import runner
+from nrf_deploy.engines.reference.nodes import Neurons, runner
 from nrf_deploy.ir.delays import delay_steps
 from nrf_deploy.ir.network import Array, Delay, Input, Network, Output, Population, Shape
 from nrf_deploy.ir.recording import Recording
 
-from .fold import Place, Site
 from .frameworks import Piece
 from .graph import Graph
 from .layers import by_step
+from .places import Place, Site
 from .record import Keep
 from .runs import RECURRENT, Form, Run, run
 from .values import INPUT, Made, OverTime, Term
@@ -134,7 +134,7 @@ def _fires(site: Site, seen: Run) -> bool:
 def _each_call(graph: Graph, place: Place, site: Site, seen: Run) -> None:
     """Run a layer in the reference on what the module's layer took, and compare what it gave."""
     piece = graph.pieces[place]
-    ours = counterpart(piece, graph.network.dt)
+    ours, potential = counterpart(piece, graph.network.dt)
     exact = spiking(piece) and len(piece.nodes) == 1
     wrong = total = 0
     for step in sorted(site.instants):
@@ -144,6 +144,9 @@ def _each_call(graph: Graph, place: Place, site: Site, seen: Run) -> None:
         assert call.given is not None
         theirs = np.maximum(call.given[at], 0) if place in graph.rectified else call.given[at]
         mine = ours(call.taken[at].astype(np.float32))
+        shown = call.shown if len(call.inputs) == 1 else None
+        if shown is not None and potential is not None and not _close(potential(), shown[0]):
+            raise InputError(_other_value(max(step, 0), site.name, "potential"))
         if exact or not spiking(piece):
             if not (np.array_equal(mine, theirs) if exact else _close(mine, theirs)):
                 raise InputError(_other_value(max(step, 0), site.name))
@@ -154,12 +157,16 @@ def _each_call(graph: Graph, place: Place, site: Site, seen: Run) -> None:
                 raise InputError(_other_value(max(step, 0), site.name))
 
 
-def counterpart(piece: Piece, dt: float) -> Any:
-    """Return the nodes of a layer as a function of one frame, with their state."""
-    if len(piece.nodes) == 1 and not piece.edges:
-        node = runner(piece.nodes[0], dt, "euler", False)
-        return lambda x: node(x[None])[0]
-    return _Small(piece, dt)
+def counterpart(piece: Piece, dt: float) -> tuple[Any, Any]:
+    """Return the nodes of a layer as a function of one frame, and one for their potential.
+
+    The second is None where the layer is more than one population.
+    """
+    if len(piece.nodes) > 1 or piece.edges:
+        return _Small(piece, dt), None
+    node = runner(piece.nodes[0], dt, "euler", False)
+    potential = (lambda: node.state["v"]) if isinstance(node, Neurons) else None
+    return (lambda x: node(x[None])[0]), potential
 
 
 class _Small:
@@ -218,7 +225,7 @@ def _sums(seen: Run, inputs: Array) -> None:
 def outputs(graph: Graph, seen: Run, inputs: Array) -> dict[str, dict[int, Array]]:
     """Return the module's outputs by name and step, before functions over all steps."""
     wanted: dict[str, dict[int, Array]] = {}
-    last = graph.folded.steps - 1
+    last = (graph.folded.steps if seen.form == "loop" else len(inputs)) - 1
     totals = graph.refold(seen).totals
     for turn, returned in enumerate(seen.returned):
         for name, value in returned.items():
@@ -287,9 +294,9 @@ def _other_input(call: Made) -> Finding:
     )
 
 
-def _other_value(t: int, layer: str) -> Finding:
+def _other_value(t: int, layer: str, what: str = "output") -> Finding:
     return _differs(
-        f"in step {t} it gives another output than the exported layer for the same input",
+        f"in step {t} it gives another {what} than the exported layer for the same input",
         layer=layer,
         why="the exported layer keeps its own state from step to step; the module may not pass "
         "the state on, or may change it",

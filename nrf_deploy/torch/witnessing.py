@@ -19,9 +19,9 @@ from nrf_deploy.ir.recording import Recording
 from nrf_deploy.ir.witness import Witness
 from nrf_deploy.neurons import Spikes
 
-from .fold import Place, Site
 from .frameworks import Framework, framework_of
 from .graph import Graph
+from .places import Place, Site
 from .runs import Run
 from .steps import SCALES, Module, same_layers
 

@@ -62,8 +62,8 @@ def test_nothing_is_written_where_the_export_is_refused(
     [
         ("no_weights_back", "EXPORT-FUNCTION", "mul", "i = i - 0.5 * z"),
         ("halved", "EXPORT-STATE", "li", "its state was changed by 'div'"),
-        ("forgetful", "EXPORT-STEPS", "l", "it gives another output"),
-        ("without_state", "EXPORT-STEPS", "1", "in step 1 it gives another output"),
+        ("forgetful", "EXPORT-STEPS", "l", "in step 1 it gives another potential"),
+        ("without_state", "EXPORT-STEPS", "1", "in step 1 it gives another potential"),
         ("counting", "EXPORT-ADD", "add", "o = o + 0.01"),
     ],
 )
