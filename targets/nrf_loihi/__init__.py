@@ -52,6 +52,7 @@ class LoihiTarget:
     engines: Mapping[str, Any] = {"lava": engine.run}
     exporters: Mapping[str, Any] = {"lava": emit}
     kit = Path(__file__).parent / "kit"
+    coarse = ("LOIHI-RESET-MIRRORED",)  # a current that integrates forgets 1/4096 of itself a step
     no_flash = (
         "boards with this chip stand at Intel and its partners, and are reached by an extension "
         "of Lava that is not public; nrf-deploy export --as lava writes the program for it"

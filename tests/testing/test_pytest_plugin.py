@@ -341,9 +341,9 @@ def test_an_sdk_that_is_missing_fails_every_layer_with_its_finding(
 def test_each_case_of_a_chip_is_a_test_and_a_refused_one_is_skipped(
     pytester: pytest.Pytester,
 ) -> None:
-    words = ("--nrf-target", "loihi2", "-k", "model/leak or subtracts or loihi/threshold")
+    words = ("--nrf-target", "loihi2", "-k", "model/leak or current-subtract or loihi/threshold")
     done = pytester.runpytest_inprocess(*words, "-rs", "-v")
-    done.assert_outcomes(passed=2, skipped=1, deselected=63)
+    done.assert_outcomes(passed=3, skipped=1, deselected=105)
     done.stdout.fnmatch_lines(["loihi2 on emulator::model/leak PASSED*"])
     done.stdout.fnmatch_lines(["*the neurons subtract their threshold when they spike"])
 
@@ -362,14 +362,14 @@ def test_a_case_that_an_engine_misses_is_told_with_its_likely_cause(
     engine(fading)
     words = ("--nrf-target", "loihi2", "--nrf-engine", "mine", "-k", "loihi/v-decay-below")
     done = pytester.runpytest_inprocess(*words)
-    done.assert_outcomes(failed=1, deselected=63)
+    done.assert_outcomes(failed=1, deselected=106)
     assert "Likely cause: as if dv were one more." in unwrapped(done.stdout.str())
 
 
 def test_more_cases_come_from_a_folder(pytester: pytest.Pytester) -> None:
     words = ("--nrf-target", "loihi2", "--nrf-kit", str(KIT), "--collect-only", "-q")
     ids = [line for line in pytester.runpytest_inprocess(*words).outlines if "model/leak" in line]
-    assert len(ids) == 2
+    assert len(ids) == 4
 
 
 # --- bad input -------------------------------------------------------------------

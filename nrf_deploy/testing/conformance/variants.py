@@ -36,9 +36,9 @@ RULES: tuple[tuple[Reset, Fires], ...] = (
     ("subtract", "at"),
 )
 WORDS = {"subtract": "reset by subtraction", "at": "fires at the threshold where the model does"}
-LEAST = (15 / 16, 31 / 32, 33 / 32, 37 / 32)
+LEAST = (15 / 16, 31 / 32, 33 / 32, 37 / 32, 39 / 32, 41 / 32)
 """Smallest thresholds, in the order in which they are tried: at most one is in a weight."""
-MARGIN = 1 / 64
+MARGIN = 1 / 128
 """Part of a threshold by which it may move without another spike, where potentials round."""
 
 
@@ -135,8 +135,9 @@ def _clear(model: Network, case: Case, trace: Trace) -> bool:
     """Return True if no rounding of a potential can change a spike."""
     neurons = [node for node in model.of(Population) if node.spikes]
     biased = any(node.bias is not None for node in model.of(Linear, Conv))
-    if not biased and all(type(node.membrane) is Integrator for node in neurons):
-        return True  # sums of weights, which no chip rounds
+    meets = all(type(node.rule) is Spikes and node.rule.fires == "at" for node in neurons)
+    if meets and not biased and all(type(node.membrane) is Integrator for node in neurons):
+        return True  # sums of weights meet a threshold exactly
     spikes = [node.name for node in neurons]
     for factor in (1 - MARGIN, 1 + MARGIN):
         moved = _run(_thresholds(model, lambda x, by=factor: x * by), case)  # type: ignore[misc]

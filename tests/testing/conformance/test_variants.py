@@ -29,10 +29,10 @@ def rules(case: Case) -> list[Spikes]:
 def test_both_resets_and_both_firing_rules_have_as_many_models() -> None:
     names = {case.name for case in every()}
     bases = [name.removesuffix("-subtract") for name in names if name.endswith("-subtract")]
-    assert len(bases) >= 19
-    assert {"kernel", "leak", "rest", "current", "two-layers", "pool", "two-ways"} <= {*bases}
+    assert len(bases) >= 16
+    assert {"kernel", "leak", "rest", "current", "bias", "feedback", "delay"} <= {*bases}
     assert sum(name.endswith("-at") for name in names) >= 15
-    assert sum(name.endswith("-subtract-at") for name in names) >= 9
+    assert sum(name.endswith("-subtract-at") for name in names) >= 12
 
 
 def test_a_variant_states_its_rules_and_covers_them() -> None:
