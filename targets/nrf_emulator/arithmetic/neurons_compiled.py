@@ -149,11 +149,10 @@ def neurons(
                         b0 = i64(state[b_at * stride + i])
                         b = rounded(b0 * (whole - lost), decay_bits, up, down)
                         level = fitted(vth + b, wrap, bits)
-                    taken = level if rises and adapted else vth
                     if resets:
                         if not one_less:
                             less = i64(each[r_less * stride + i])
-                        taken, was = less, v0 > vth - at
+                        was = v0 > vth - at
                         v = fitted(v - less, wrap, bits) if late and was else v
                         level += less if doubled and was else i64(0)
                     spike = v > level - at
@@ -177,10 +176,15 @@ def neurons(
                     if rises:
                         if not one_jump:
                             jump = i64(each[r_jump * stride + i])
-                        rise = spikes * jump if many else (jump if spike else i64(0))
-                        b = fitted(b + rise, wrap, bits)
+                        if many:
+                            b = fitted(b + spikes * jump, wrap, bits)
+                        else:
+                            b = fitted(b + jump if spike else b, wrap, bits)
                         busy |= b ^ b0
                         state[b_at * stride + i] = i32(b)
+                    taken = level if rises and adapted else vth
+                    if resets:
+                        taken = less
                     gone = spikes * taken if many else taken
                     after = fitted(v - gone, wrap, bits) if subtract else reset
                     if resets:
