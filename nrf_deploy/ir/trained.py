@@ -76,7 +76,8 @@ class Trained:
         if self.near:
             text += f", but for {self.near:,} within 1e-5 of a threshold"
         if self.undecided:
-            text += f"; undecided in {len(self.undecided)} points"
+            count = len(self.undecided)
+            text += f"; {count} {'point is' if count == 1 else 'points are'} undecided"
         return text
 
 

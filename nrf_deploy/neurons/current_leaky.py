@@ -81,8 +81,10 @@ class CurrentLeaky(Membrane):
 
         return advance
 
-    def exact(self, dt: float) -> Advance:
+    def exact(self, dt: float) -> Advance | None:
         """Return the jump at the start of the step, then the decay of i and its effect on v.
+
+        Frameworks with another order than Norse's have the decays themselves: their step is exact.
 
         With j = i + gain*x the current is j*exp(-s/tau_syn) at time s of the step, and
 
@@ -93,6 +95,8 @@ class CurrentLeaky(Membrane):
         where b is the integral of exp(-(dt-s)/tau_mem) * exp(-s/tau_syn) / tau_mem over the
         step, and expm1(q)/q is 1 where the two time constants are equal.
         """
+        if self.order != "norse":
+            return None
         gain, r = self.full(self.gain(dt), np.float64), self.full(self.r, np.float64)
         v_leak = self.full(self.v_leak, np.float64)
         mem, syn = dt / self.tau_mem.astype(np.float64), dt / self.tau_syn.astype(np.float64)
@@ -118,6 +122,8 @@ class CurrentLeaky(Membrane):
         )
 
     def exactly(self, dt: float) -> Self:
+        if self.order != "norse":
+            return self
         tau_mem, mem = exact_time(self.tau_mem, dt)
         tau_syn, syn = exact_time(self.tau_syn, dt)
         return dataclasses.replace(

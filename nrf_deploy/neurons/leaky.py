@@ -83,8 +83,13 @@ class Leaky(Membrane):
 
         return advance
 
-    def exact(self, dt: float) -> Advance:
-        """Return v = a*v + (1-a)*(r*x + v_leak) with a = exp(-dt/tau)."""
+    def exact(self, dt: float) -> Advance | None:
+        """Return v = a*v + (1-a)*(r*x + v_leak) with a = exp(-dt/tau).
+
+        A framework with the order "scaled" has d itself, not a time constant: its step is exact.
+        """
+        if self.order == "scaled":
+            return None
         r, v_leak = self.full(self.r, np.float64), self.full(self.v_leak, np.float64)
         rate = dt / self.tau.astype(np.float64)
         a, b = np.exp(-rate), -np.expm1(-rate)
@@ -100,5 +105,7 @@ class Leaky(Membrane):
         )
 
     def exactly(self, dt: float) -> Self:
+        if self.order == "scaled":
+            return self
         tau, factor = exact_time(self.tau, dt)
         return dataclasses.replace(self, tau=tau, r=self.r * factor)

@@ -26,6 +26,7 @@ from .fields import Fields
 from .graph import RawGraph, duplicates, in_order, raw_graph, splice, structure
 from .metadata import data_of, loop_start, node_order, unread
 from .neuron_builders import NEURON_BUILDERS, SPIKING
+from .readout import with_readouts
 from .rules import LIKELY, UNSTATED, origin, shown_as_nir
 from .scan import LIMITS, Limits, Source
 from .statements import Statements, statements
@@ -135,6 +136,8 @@ def parse(
     step = math.nan if clock is None else clock.step
     kept = tuple(nodes[n] for n in names)
     network = Network(kept, tuple(edges), step, loop_start=start, **data)
+    if not for_display:
+        network = with_readouts(network, findings)
     observed = decode(graph.metadata[0][1], network, findings)
     refuse(findings, InputError)
     return network, observed

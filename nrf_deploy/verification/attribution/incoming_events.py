@@ -157,7 +157,7 @@ def _unknown(d: Divergence) -> Iterator[str]:
             f"What came late from {names} is not listed: the steps that events wait for a delay "
             "of the model are not recorded."
         )
-    for a in missing:
+    for a in {(a.source, a.step): a for a in missing}.values():
         if a.source.startswith(f"{d.layer}{JOINED}"):
             yield (
                 f"What came through {a.source!r} is not listed: it joins the inputs of layer "

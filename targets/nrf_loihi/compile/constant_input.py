@@ -214,13 +214,15 @@ def _always_on(program: Program, name: str) -> bool:
     """Return True for the neuron that spikes in every step, and for its relays."""
     known = {p.name: p for p in program.populations}
     model, params = relay(payloads=False)
+    relays, sources = (model, params), (model, {**params, **ONE_A_STEP})
     for _ in known:  # a chain of relays is no longer
-        if name not in known or known[name].shape != (1,) or known[name].model != model:
+        if name not in known or known[name].shape != (1,):
             return False
+        neuron = (known[name].model, dict(known[name].params))
         into = program.into(name)
         if not into:
-            return dict(known[name].params) == {**params, **ONE_A_STEP}
-        if len(into) != 1 or dict(known[name].params) != params or not np.all(into[0].weight > 0):
+            return neuron == sources
+        if len(into) != 1 or neuron != relays or not np.all(into[0].weight > 0):
             return False
         name = into[0].source
     return False
