@@ -182,6 +182,9 @@ NAMES = {"graph": "a NIR graph", "bundle": "a bundle", "torch": "a torch module"
 
 def _misused(args: argparse.Namespace, kind: str) -> Iterator[Finding]:
     """Yield an error for each option that would have no effect, and for each that is missing."""
+    if kind == "recording":
+        yield _wrong(f"{args.source} is a recording", "name a torch module, a .nir or a .nrfb file")
+        return
     if kind == "bundle" and not args.form:
         yield _wrong(f"{args.source} is already compiled", "add --as FORM FOLDER, e.g. --as lava")
     elif kind == "graph" and not args.form:

@@ -3,8 +3,8 @@
 After a spike v = v - v_threshold keeps the part above the threshold, v = 0 discards it.
 It is lost where the potential itself is reset: a connection back to the neuron adds v_threshold,
 or anything else, one step later, when the reset has already discarded the remainder. (A chip whose
-current can integrate in place of the potential keeps it; nrf_loihi/compile/subtracting.py.) The
-two are the same if the remainder is always 0, that is, if v reaches its threshold exactly. A
+current can integrate in place of the potential keeps it, and needs no such rewrite.) The two are
+the same if the remainder is always 0, that is, if v reaches its threshold exactly. A
 subtraction that comes one step late becomes a reset at once.
 
 The rewritten neuron fires at most as often from non-negative input, and loses up to one

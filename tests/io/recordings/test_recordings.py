@@ -231,7 +231,7 @@ def test_a_million_events_are_all_binned(tmp_path):
 def test_a_missing_bin_is_not_guessed(tmp_path):
     found, text = refused(UsageError, events_file(tmp_path), shape=(2, 4, 5), dt=1e-3)
     assert found == ["RECORDING-BIN-MISSING"]
-    assert "--bin" in text
+    assert "bin=0.001" in text
 
 
 @pytest.mark.parametrize("bin", [0.0, -1e-3, float("nan"), float("inf")])

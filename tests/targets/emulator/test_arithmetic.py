@@ -110,16 +110,28 @@ def test_a_model_that_names_no_kernel_runs_on_the_plain_engine(
     assert FixedKernels().cell(neuron) is None
 
 
-@settings(max_examples=80, deadline=None, derandomize=True)
-@given(cases())
-def test_the_fast_engine_gives_every_state_and_output_of_the_plain_one(case: Case) -> None:
+def demand_plain_values(case: Case) -> None:
     engine = Engine(case.program, FixedArithmetic(), FixedKernels())
     assert engine.plain is None
     trace = engine.run(case.recording, states=[p.name for p in case.program.populations])
     assert first_difference(trace, run_golden(case)) is None
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(cases())
+def test_the_fast_engine_gives_every_state_and_output_of_the_plain_one(case: Case) -> None:
+    demand_plain_values(case)
+
+
+@pytest.mark.conformance
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(cases())
+def test_so_it_does_in_every_combination_of_rules(case: Case) -> None:
+    """Each combination is compiled anew, which takes most of the time."""
+    demand_plain_values(case)
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
 @given(cases(), st.integers(0, 30))
 def test_so_it_does_on_the_silence_after_the_input(case: Case, more: int) -> None:
     engine = Engine(case.program, FixedArithmetic(), FixedKernels())

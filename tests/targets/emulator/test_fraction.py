@@ -170,7 +170,7 @@ def test_weights_that_all_round_to_zero_for_want_of_state_bits_say_so() -> None:
 # --- conformance -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("bits", [6, 8])
+@pytest.mark.parametrize("bits", [pytest.param(6, marks=pytest.mark.conformance), 8])
 def test_a_narrow_machine_conforms(bits: int) -> None:
     """With fraction_bits = 6 it failed 16 of 47 cases, with likely causes that were wrong."""
     found = run_conformance(f"emulator:state_bits=12,weight_bits={bits}")
