@@ -18,9 +18,11 @@ SAME = _words("""
 """They give the same values; dropout does so in evaluation mode."""
 LEAKS = _words("""
     __bool__ __int__ __float__ __index__ __complex__ __contains__ __array__ item tolist numpy
-    equal allclose is_nonzero
+    equal allclose is_nonzero nonzero argwhere masked_select unique unique_consecutive bincount
+    __repr__ __str__ __format__ __dlpack__
 """)
-"""They give a value to Python, which may do anything with it."""
+"""They give a value to Python, or a shape that depends on values: it may do anything with it."""
+BRANCHES = _words("__bool__ is_nonzero equal allclose __contains__ nonzero argwhere unique")
 MADE_LIKE = _words("""
     zeros_like ones_like empty_like full_like new_zeros new_ones new_empty new_full new_tensor
 """)
@@ -57,7 +59,7 @@ class LeakError(InputError):
 
 
 def leak(name: str, where: str) -> Finding:
-    branch = name in ("__bool__", "is_nonzero", "equal", "allclose", "__contains__")
+    branch = name in BRANCHES
     what = "it branches on the value of a signal" if branch else "a value of a signal leaves torch"
     return error(
         "EXPORT-TRACE",

@@ -51,7 +51,8 @@ def operate(recorder: Recorder, func: Any, args: Any, kwargs: Any, result: Any) 
     name = _name(func)
     operands = [recorder.value(t) for t in tensors((args, kwargs))]
     followed = [v for v in operands if not isinstance(v, Constant | Foreign)]
-    if name in LEAKS and followed:
+    chosen = name == "__getitem__" and any(True for _ in tensors((args[1:], kwargs)))
+    if (name in LEAKS or chosen) and followed:
         raise LeakError(leak(name, user_line()))
     op = Operation(recorder, name, args, kwargs, operands, followed, list(tensors(result)))
     if name == "__setitem__":

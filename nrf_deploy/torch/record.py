@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from copy import copy
 from typing import Any, Literal
 
-from nrf_deploy.diagnostics.findings import Finding, InputError, NrfError, error
+from nrf_deploy.diagnostics.findings import Finding, InputError, NrfError, TargetError, error
 
 from . import members
 from .connections import is_layer
@@ -123,6 +123,7 @@ class Recorder:
                 attributes = vars(module).values()
                 self.own |= {id(t): t for t in attributes if hasattr(t, "untyped_storage")}
                 if is_leaf(module):
+                    demand_own_methods(name, module)
                     stack.enter_context(_wrapped(self, name or "model", module))
             stack.enter_context(Watch())
             yield
@@ -167,6 +168,38 @@ def is_leaf(module: Any) -> bool:
         return True
     kind = type(module)
     return kind.__module__.startswith("torch.nn.") and kind.__name__ not in CONTAINERS
+
+
+def demand_own_methods(name: str, module: Any) -> None:
+    """Refuse a layer of torch whose methods were replaced: it computes something else."""
+    from torch.nn import functional
+
+    kind = type(module)
+    of_torch = any(
+        c.__module__.startswith("torch.nn.") and c.__name__ != "Module" for c in kind.__mro__
+    )
+    if not of_torch or is_delay(module):
+        return  # a neuron: its framework's reader looks at it
+    replaced = [n for n, v in vars(module).items() if callable(v) and callable(getattr(kind, n, 0))]
+    if framework_of(module) is None:
+        methods = (getattr(kind, n, None) for n in ("forward", "_conv_forward", "__call__"))
+        functions = (functional.linear, functional.conv1d, functional.conv2d)
+        used = [m for m in (*methods, *functions) if m is not None]
+        replaced += [m.__name__ for m in used if not _of_torch(m)]
+    if replaced:
+        raise TargetError(
+            error(
+                "EXPORT-LAYER",
+                f"its method {replaced[0]!r} is replaced",
+                layer=name,
+                why="it computes something else than its class in torch",
+                fix="export the layer as its class defines it",
+            )
+        )
+
+
+def _of_torch(function: Any) -> bool:
+    return (getattr(function, "__module__", None) or "torch").split(".")[0] == "torch"
 
 
 @contextmanager

@@ -8,8 +8,8 @@ by each producer's dialect.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Unpack, cast, get_args
 
@@ -22,18 +22,15 @@ from nrf_deploy.io.rule_options import Producer, RuleOptions
 from nrf_deploy.ir.network import Network
 from nrf_deploy.ir.recording import Recording
 from nrf_deploy.ir.trained import Trained, trained_json
-from nrf_deploy.ir.witness import Witness
 from nrf_deploy.neurons.spikes import Reset
-from nrf_deploy.witness.cut import undecided, within
-from nrf_deploy.witness.origin import UNSTATED, differs, hash_of
+from nrf_deploy.witness.cut import with_undecided
+from nrf_deploy.witness.origin import UNSTATED, differs, hash_of, other_producer
 from nrf_deploy.witness.reading import File, as_model
 from nrf_deploy.witness.recorded import read_recorded
 from nrf_deploy.witness.replay import WORK, Layer, replay
 
 SCHEMA_VERSION = 1
 SILENT = "WITNESS-SILENT"
-MOST_UNDECIDED = 256
-"""Steps on which other readings are tried of a layer that is equal."""
 TRIALS = 50
 """Other readings of a file are tried with this part of the cost of a replay."""
 FIELDS = {"reset": get_args(Reset), "floor": ("none",), "per_step": ("one",)}
@@ -186,11 +183,13 @@ def verify_trained(
         raise InputError(_proposed(f, trials) for f in refusal.findings) from None
     witnesses = read_recorded(against, read_model.network, input)
     result = replay(read_model.network, witnesses, hash_of(witnesses))
-    trained = _with_undecided(read_model.network, witnesses, result.trained)
+    trained = with_undecided(read_model.network, witnesses, result.trained)
     findings = [*rule_findings(read_model.findings), *_remarks(trained)]
+    findings += other_producer(witnesses, options.get("producer"))
     producers: list[str] = []
     if result.first is not None:
-        producers = [words for words, _ in _producers(model, dt, against, input).equal]
+        named = witnesses[0].producer
+        producers = [words for words, _ in _producers(model, dt, against, input, named).equal]
         finding = differs(read_model.network, witnesses, result)
         findings.append(_with_producers(finding, producers))
     elif trained.state != "exact":
@@ -198,20 +197,10 @@ def verify_trained(
     return TrainedReport(trained, result.layers, tuple(findings), tuple(producers))
 
 
-def _with_undecided(network: Network, witnesses: Sequence[Witness], trained: Trained) -> Trained:
-    """Return the first link with the readings that the first sample does not tell apart."""
-    if trained.state != "exact":
-        return trained
-    witness = witnesses[0]
-    steps = within(network, witness, min(trained.steps, MOST_UNDECIDED))
-    more = undecided(network, witness, trained.layers, steps)
-    return replace(trained, undecided=(*trained.undecided, *more))
-
-
 def _silent() -> Finding:
     return error(
         SILENT,
-        "no layer gave a spike or a value in the recording: nothing was compared",
+        "no neurons gave a spike or a value in the recording: nothing was compared",
         why="the input is too weak or too short",
         fix="record a stronger or longer input, in which every layer spikes",
     )
@@ -231,9 +220,9 @@ class _Trials:
 
 
 def _producers(
-    model: object, dt: float | None, against: File, stimulus: Recording | None
+    model: object, dt: float | None, against: File, stimulus: Recording | None, named: str = ""
 ) -> _Trials:
-    """Return which readings of a file are equal to a recording.
+    """Return which readings of a file are equal to a recording, which may name its producer.
 
     First each producer with its defaults; if none is equal, each with one other field of the
     rule, then with two.
@@ -243,9 +232,11 @@ def _producers(
     misfits: list[NrfError] = []
     tried: dict[str, None] = {}
     refused: dict[str, None] = {}
+    known: tuple[str, ...] = get_args(Producer)
+    producers = (named,) if named in known else known
     for count in range(len(FIELDS) + 1):
         equal = []
-        for producer, fields in itertools.product(get_args(Producer), _overrides(count)):
+        for producer, fields in itertools.product(producers, _overrides(count)):
             options = cast(RuleOptions, {"producer": producer, **fields})
             try:
                 network = as_model(model, dt, **options).network

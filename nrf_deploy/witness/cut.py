@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from nrf_deploy.diagnostics.findings import NrfError
 from nrf_deploy.engines.reference.arriving import arriving
 from nrf_deploy.ir.network import Array, Network, Population
+from nrf_deploy.ir.trained import Trained
 from nrf_deploy.ir.witness import Witness
 
 from .replay import WORK, cost, frames, sums_exact
@@ -20,8 +21,10 @@ from .variants import Variant, variants
 
 NEURONS = 1_024
 """Neurons of a layer that are run: the one that differs, the most active ones, and others."""
-UNDECIDED = {"reset", "per_step", "rest"}
-"""Axes that are named if a recording does not decide them; `fires` needs a tie, which is rare."""
+UNDECIDED = {"reset", "per_step", "rest", "fires", "floor"}
+"""Axes that are named if a recording does not decide them."""
+MOST_UNDECIDED = 256
+"""Steps on which other readings are tried of a layer that is equal."""
 Chosen = tuple[Variant, ...]
 
 
@@ -92,11 +95,27 @@ def undecided(network: Network, witness: Witness, names: Iterable[str], steps: i
     populations = [name for name in names if type(network[name]) is Population]
     texts = []
     for name, layer in cuts(network, witness, populations, steps).items():
-        tried = (v for v in variants(layer.node, network.dt) if v.axis in UNDECIDED)
-        equal = [v.text for v in tried if "doubled" not in v.option and layer.equal((v,))]
+        tried = (v for v in variants(layer.node, network.dt) if _asked(v, layer.node))
+        equal = [v.text for v in tried if layer.equal((v,))]
         if equal:
             texts.append(f"layer {name!r} would be equal too if {', or if '.join(equal)}")
     return texts
+
+
+def _asked(variant: Variant, node: Population) -> bool:
+    """Return whether a user may have meant this reading: a floor only where one is stated."""
+    if variant.axis == "floor":
+        return variant.option == "--floor none"
+    return variant.axis in UNDECIDED and "doubled" not in variant.option
+
+
+def with_undecided(network: Network, witnesses: Sequence[Witness], trained: Trained) -> Trained:
+    """Return the first link with the readings that the first sample does not tell apart."""
+    if trained.state != "exact" or not witnesses:
+        return trained
+    steps = within(network, witnesses[0], min(trained.steps, MOST_UNDECIDED))
+    more = undecided(network, witnesses[0], trained.layers, steps)
+    return replace(trained, undecided=tuple(dict.fromkeys((*trained.undecided, *more))))
 
 
 def changed_by(node: Population, chosen: Chosen) -> Population | None:

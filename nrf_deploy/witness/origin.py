@@ -8,18 +8,20 @@ kept for the model's own objects, and a model whose network was exchanged is rep
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from typing import get_args
 from weakref import WeakKeyDictionary
 
-from nrf_deploy.diagnostics.findings import Finding, InputError, error
+from nrf_deploy.diagnostics.findings import Finding, InputError, error, warning
 from nrf_deploy.io.model import Model, rule_findings
 from nrf_deploy.io.nir import digest
+from nrf_deploy.io.rule_options import Producer
 from nrf_deploy.ir.network import Network
 from nrf_deploy.ir.trained import UNKNOWN, Trained
 from nrf_deploy.ir.witness import Witness
 
 from .cause import cause
-from .cut import within
+from .cut import with_undecided, within
 from .replay import Replay, replay
 
 UNSTATED = "NIR-RULE-UNSTATED"
@@ -43,6 +45,10 @@ def trained_of(model: Model) -> Trained:
     trained = result.trained
     if trained.state != "exact":  # a witness without any spike proves nothing
         trained = stated(model.sha256, model.findings)
+    elif model.recordings:  # of a user, who may have stated a rule that they do not decide
+        trained = with_undecided(model.network, model.recordings, trained)
+    elif not witnesses[0].potentials:
+        trained = with_undecided(model.network, witnesses, trained)
     _REPLAYED[model.network] = (witnesses, trained)
     return trained
 
@@ -63,6 +69,18 @@ def stated(sha256: str | None, findings: Iterable[Finding]) -> Trained:
     if UNSTATED in codes or (sha256 is None and not codes):
         return UNKNOWN
     return Trained(state="stated")
+
+
+def other_producer(witnesses: Sequence[Witness], producer: str | None) -> Iterator[Finding]:
+    """Yield a warning if a recording names another framework than the one that is stated."""
+    named = next((w.producer for w in witnesses), "")
+    if producer is not None and named in get_args(Producer) and named != producer:
+        yield warning(
+            "WITNESS-PRODUCER",
+            f"the file is read as {producer}'s, and the recording names {named}",
+            why="the two compute other neurons from one file, or the recording is of another model",
+            fix=f"give --producer {named}, or take the recording of this model",
+        )
 
 
 def hash_of(witnesses: Iterable[Witness]) -> str:

@@ -19,7 +19,7 @@ from nrf_deploy.io.file_types import demand_kind
 from nrf_deploy.io.model import Model, NIRGraph
 from nrf_deploy.io.rule_options import RuleOptions
 
-from .origin import trained_of
+from .origin import other_producer, trained_of
 from .recorded import read_recorded
 
 File = str | os.PathLike[str]
@@ -66,7 +66,7 @@ def read(
             holds all problems at once.
         UsageError: An argument of a wrong type (a TypeError) or value (a ValueError).
     """
-    return replayed(unchecked.read(model, dt, **options), witness)
+    return replayed(unchecked.read(model, dt, **options), witness, options.get("producer"))
 
 
 def as_model(
@@ -80,7 +80,7 @@ def as_model(
 
     `dt` and the options are for a file, as in `read`: a model has its own.
     """
-    return replayed(unchecked.as_model(source, dt, **options), witness)
+    return replayed(unchecked.as_model(source, dt, **options), witness, options.get("producer"))
 
 
 def look(
@@ -93,7 +93,7 @@ def look(
     network, findings, observed = nir.look(path, dt, **options)
     model = Model(network, tuple(findings), witness=observed)
     if network.dt > 0:
-        return replayed(model, witness)
+        return replayed(model, witness, options.get("producer"))
     if witness is not None:
         what = "--witness is given, and the model has no time step"
         raise InputError(error("NIR-DT-MISSING", what, fix="give --dt too"))
@@ -105,11 +105,13 @@ def model_of(data: bytes) -> Model:
     return replayed(unchecked.model_of(data))
 
 
-def replayed(model: Model, witness: File | None = None) -> Model:
+def replayed(model: Model, witness: File | None = None, producer: str | None = None) -> Model:
     """Return a model, with a recording beside it, that gives what its witnesses hold."""
     if witness is not None:
         demand_path(witness)
         demand_kind(witness, "recording")
-        model = replace(model, recordings=read_recorded(witness, model.network))
+        recordings = read_recorded(witness, model.network)
+        more = other_producer(recordings, producer)
+        model = replace(model, recordings=recordings, findings=(*model.findings, *more))
     trained_of(model)
     return model

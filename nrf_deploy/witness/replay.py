@@ -117,10 +117,11 @@ def replay(
             whole += _whole(network, witness, steps)
     every = tuple(layers.values())
     first = next((x.first for x in every if x.first), None)
-    if first is not None or not any(x.events for x in every):
+    neurons = [x for x in every if type(network[x.name]) is Population]
+    if first is not None or not any(x.events for x in neurons):
         return Replay(UNKNOWN, first, sample, every)
     named = witnesses[0]
-    silent = (f"layer {x.name!r}: no output in {done:,} steps" for x in every if not x.events)
+    silent = [*_silent(network, witnesses, every, done)]
     trained = Trained(
         state="exact",
         producer=named.producer,
@@ -137,6 +138,23 @@ def replay(
         sha256=sha256,
     )
     return Replay(trained, layers=every)
+
+
+def _silent(
+    network: Network, witnesses: Sequence[Witness], layers: Sequence[Layer], steps: int
+) -> Iterator[str]:
+    """Yield the layers in which neurons gave nothing: of these only that is known."""
+    for layer in layers:
+        if not layer.events:
+            yield f"layer {layer.name!r}: no output in {steps:,} steps"
+            continue
+        if all(layer.name in w.potentials for w in witnesses):
+            continue  # the potentials of all its neurons were compared
+        observed = [w.outputs[layer.name] for w in witnesses if layer.name in w.outputs]
+        gave = np.sum([r.counts().reshape(-1) != 0 for r in observed], axis=0) > 0
+        if sends_spikes(network[layer.name]) and not gave.all():
+            count = int(np.count_nonzero(~gave))
+            yield f"layer {layer.name!r}: {count:,} of {layer.neurons:,} neurons gave no spike"
 
 
 def _missing(network: Network, names: Sequence[str]) -> Iterator[str]:

@@ -96,7 +96,10 @@ class Stepper:
         if self._spikes and variable == "output":
             wrong = ours != theirs
         else:
-            largest = max(1.0, float(np.abs(theirs).max(initial=0)))
+            least = 1.0
+            if self._spikes and self._population is not None:
+                least = float(np.abs(self._population.threshold).max(initial=0)) or 1.0
+            largest = max(least, float(np.abs(theirs).max(initial=0)))
             wrong = ~(np.abs(ours.astype(np.float64) - theirs) <= NEAR * largest)
         if wrong.any():
             at = tuple(int(i) for i in np.argwhere(wrong)[0])
@@ -151,7 +154,8 @@ class _Population:
 
         Return the places that no nudge explains.
         """
-        scale = slack * np.maximum(1, np.abs(self.threshold))
+        size = np.abs(self.threshold)
+        scale = slack * np.where(size > 0, size, 1)
         left = wrong.copy()
         for part in NUDGES if slack else ():
             for sign in (1, -1):

@@ -7,6 +7,7 @@ themselves; these keep the readers tested without them.
 
 from __future__ import annotations
 
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -14,13 +15,13 @@ from torch import nn
 
 
 def of(module: str) -> Any:
-    """Return a decorator that moves a class, and its forward method, into a module."""
+    """Return a decorator that moves a class and its methods into a module."""
 
     def move(cls: Any) -> Any:
         cls.__module__ = module
-        for name in ("forward", "apply"):
-            if name in vars(cls):
-                vars(cls)[name].__module__ = module
+        for value in vars(cls).values():
+            if isinstance(value, FunctionType):
+                value.__module__ = module
         cls.__qualname__ = cls.__name__
         return cls
 

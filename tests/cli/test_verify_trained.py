@@ -16,6 +16,7 @@ from nrf_deploy.io import nir as nir_io
 from nrf_deploy.io.recordings import write as write_recording
 from nrf_deploy.ir.network import Population
 from nrf_deploy.neurons import Spikes
+from nrf_deploy.witness.origin import other_producer
 from tests.builders.cli_calls import call
 from tests.builders.nir_files import chain, port, save
 from tests.builders.witnesses import two_layers, witness_of
@@ -137,9 +138,8 @@ def test_a_file_that_states_nothing_gets_the_producer_that_is_equal(tmp_path: Pa
 def test_verify_in_python_is_the_same(folder: Path) -> None:
     report = nd.verify_trained(str(folder / "m.nir"), folder / "same.npz")
     assert report.passed
-    assert (
-        report.verdict == "passed: trained = read: exact on 32 steps of the framework's own spikes"
-    )
+    text = "exact on 32 steps of the framework's own spikes"
+    assert report.verdict == f"passed: trained = read: {text}"
     assert nd.junit(report).count("testcase") == 2
     model = nd.read(folder / "m.nir")
     assert not nd.verify_trained(model, folder / "other.npz").passed
@@ -209,11 +209,33 @@ def test_readings_that_the_recording_does_not_tell_apart_are_named(folder: Path)
     np.savez(folder / "short.npz", **{k: v for k, v in arrays_of(short).items() if "pot" not in k})  # type: ignore[arg-type]
     report = nd.verify_trained(str(folder / "m.nir"), folder / "short.npz")
     assert report.passed
-    (text,) = [t for t in report.trained.undecided if "'n1'" in t]
+    (text,) = [t for t in report.trained.undecided if "'n1' would" in t]
     assert "the reset subtracts the threshold at once" in text
     assert "undecided" in report.verdict
     full = nd.verify_trained(str(folder / "m.nir"), folder / "same.npz")
-    assert not [t for t in full.trained.undecided if "'n1'" in t]
+    assert not [t for t in full.trained.undecided if "'n1'" in t and "reset" in t]
+
+
+def test_a_floor_and_a_firing_rule_that_never_mattered_are_named(folder: Path) -> None:
+    """Trained weights have no ties, and a positive input reaches no floor; a chip has both."""
+    network = two_layers()
+    np.savez(folder / "same.npz", **arrays_of(witness_of(network)))  # type: ignore[arg-type]
+    low = {
+        n.name: n.with_(floor=-64 * np.ones(n.shape, np.float32)) for n in network.of(Population)
+    }
+    nodes = tuple(low.get(n.name, n) for n in network.nodes)
+    nir_io.write(replace(network, nodes=nodes), folder / "low.nir")
+    model = nd.read(folder / "low.nir", witness=folder / "same.npz")
+    said = nd.compile(model, "emulator").trained.undecided
+    assert ["no floor" in t for t in said if "'n1' would" in t] == [True]
+
+
+def test_a_recording_of_another_framework_is_warned_of() -> None:
+    named = replace(witness_of(two_layers()), producer="sinabs")
+    assert [f.code for f in other_producer([named], "snntorch")] == ["WITNESS-PRODUCER"]
+    assert not [*other_producer([named], "sinabs"), *other_producer([named], None)]
+    unnamed = replace(named, producer="the framework")
+    assert not [*other_producer([unnamed], "snntorch")]
 
 
 def test_a_producer_with_another_field_of_the_rule_is_found(tmp_path: Path) -> None:

@@ -72,7 +72,10 @@ def test_recordings_come_from_the_seed() -> None:
     assert shipped.lif.demo_recording(3, 50).same(first)
 
 
-@pytest.mark.parametrize(("chip", "most"), [("emulator", 0.05), ("loihi2", 0.1)])
+@pytest.mark.parametrize(
+    ("chip", "most"),
+    [("emulator", 0.05), pytest.param("loihi2", 0.1, marks=pytest.mark.conformance)],
+)
 def test_payloads_keep_what_is_slow_and_small(chip: str, most: float, tmp_path: Path) -> None:
     """A payload that is cut off toward zero loses a slow disc's small potentials altogether."""
     model = export("li-tracker", tmp_path / "m.nir")

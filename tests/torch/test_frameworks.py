@@ -239,5 +239,8 @@ def test_a_subclass_and_a_replaced_method_are_refused(framework: Framework, modu
     module.forward = lambda x: x
     assert "method 'forward' is replaced" in refusal(framework, module)
     del module.forward
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cls, "forward", lambda self, x: x)
+        assert "method 'forward' is replaced" in refusal(framework, module)
     module.__class__ = type("Unknown", (cls,), {"__module__": cls.__module__})
     assert "no exact counterpart" in refusal(framework, module)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Any, Literal
 
 import numpy as np
@@ -247,8 +248,14 @@ def stock(
         for n, value in vars(module).items()
         if callable(value) and callable(getattr(type(module), n, None)) and n not in harmless
     ]
-    if type(module).forward.__module__.split(".")[0] not in (framework.package, "torch"):
-        replaced.append("forward")
+    replaced += [
+        n
+        for cls in type(module).__mro__
+        if cls.__module__.split(".")[0] == framework.package
+        for n, value in vars(cls).items()
+        if isinstance(value, FunctionType)
+        and value.__module__.split(".")[0] not in (framework.package, "torch")
+    ]
     if replaced:
         raise framework.refused(
             call,

@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from nrf_deploy.bundle.bundle import Bundle
 from nrf_deploy.bundle.inputs import as_bundle, as_recording
 from nrf_deploy.bundle.pipeline import latency, populations, silicon, target_engines, target_of
@@ -35,6 +37,7 @@ from nrf_deploy.engines.reference.neurons import Decay
 from nrf_deploy.io.labels import Labels
 from nrf_deploy.io.model import rule_findings
 from nrf_deploy.io.recordings.model_fit import other_steps, without_steps
+from nrf_deploy.ir.network import Network, Population
 from nrf_deploy.ir.recording import Recording, Trace
 from nrf_deploy.ir.trained import UNKNOWN, Trained, trained_json
 
@@ -216,17 +219,37 @@ def between(rows: Sequence[Row]) -> Iterator[Link]:
     yield Link(VENDOR, state, f"{sum(alike)} of {several(len(alike), 'run')} exact")
 
 
+def same_neurons(a: Network, b: Network) -> bool:
+    """Return whether two readings of one file have the same neurons."""
+    ours, theirs = list(a.of(Population)), list(b.of(Population))
+    if [n.name for n in ours] != [n.name for n in theirs]:
+        return False
+    return all(_same(x, y) for x, y in zip(ours, theirs, strict=True))
+
+
+def _same(a: Population, b: Population) -> bool:
+    if type(a.membrane) is not type(b.membrane) or a.features != b.features:
+        return False
+    pairs = zip(a.every_part(), b.every_part(), strict=True)
+    return all(
+        np.array_equal(x, y)
+        for p, q in pairs
+        for (_, _, x), (_, _, y) in zip(p.numbers(), q.numbers(), strict=True)
+    )
+
+
 def _faults(bundles: Sequence[Bundle], limits: Limits, labels: Labels | None) -> Iterator[Finding]:
     first = bundles[0]
     for other in bundles[1:]:
         same_file = other.source_sha256 is not None and other.source_sha256 == first.source_sha256
         same_dt = other.network.dt == first.network.dt
-        if other.network is not first.network and not (same_file and same_dt):
+        alike = same_file and same_dt and same_neurons(first.network, other.network)
+        if other.network is not first.network and not alike:
             yield error(
                 "ENGINES-MODELS",
                 f"the bundles for {first.chip} and {other.chip} are of two models",
                 why="the models would differ, not the engines",
-                fix="compile both from one .nir file, with one --dt",
+                fix="compile both from one .nir file, with one --dt and one reading of its neurons",
             )
     yield from unknown_layers(limits, populations(first))
     yield from limit_faults(kind_of(first, labels), labels, limits)

@@ -130,9 +130,9 @@ def test_every_kind_of_node_as_nir_writes_it(file: Path) -> None:
     nir.write(file, model)
     for source in (file, model):
         network, findings = read(source, producer="nir")
-        assert [n.name for n in network.nodes] == names
+        assert [n.name for n in network.nodes] == [*names[:-1], f"{names[-2]}.value", names[-1]]
         assert {n.kind for n in network.nodes} >= {"Conv", "SumPool", "CubaLIF", "Delay", "I"}
-        assert [f.code for f in findings] == ["NIR-RULE-PRODUCER"]
+        assert [f.code for f in findings] == ["NIR-RULE-PRODUCER", "NIR-READOUT"]
 
 
 def test_a_binary_stream_is_read_like_a_path(file: Path) -> None:
