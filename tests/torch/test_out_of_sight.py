@@ -1,4 +1,4 @@
-"""What a module does out of sight is refused: replaced methods, and values that leave torch."""
+"""Refusal of what a module does out of sight: replaced methods, values that leave torch."""
 
 from __future__ import annotations
 
