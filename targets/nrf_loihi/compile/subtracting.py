@@ -34,7 +34,7 @@ import numpy as np
 from nrf_deploy.compiler.quantize.neuron import Neuron
 from nrf_deploy.compiler.quantize.signal_bounds import Reach, through, weight_of
 from nrf_deploy.compiler.quantize.signals import ELEMENTS
-from nrf_deploy.diagnostics.findings import Finding, error, info
+from nrf_deploy.diagnostics.findings import Finding, error, info, warning
 from nrf_deploy.engines.reference import run
 from nrf_deploy.ir.layer_view import Layers, Link
 from nrf_deploy.ir.network import Array, Network, Node, Population
@@ -207,8 +207,14 @@ def mirrored_as(
     shown = reach.bound if reach.seen is None else np.full(node.shape, reach.seen)
     room = STATE_LIMIT / max(float((scale * shown).max()), 1.0)
     on = "the bound" if reach.seen is None else "the data"
-    return info(
-        "LOIHI-RESET-MIRRORED",
-        f"{how}. |v| is {reach}; the current wraps at {room:.3g} times {on}",
-        layer=node.name,
-    )
+    what = f"{how}. |v| is {reach}; the current wraps at {room:.3g} times {on}"
+    if type(node.membrane) is Integrator and reach.seen is not None:
+        return warning(
+            "LOIHI-RESET-MIRRORED",
+            what,
+            layer=node.name,
+            why="an integrator has no bound: a longer or stronger input than the one of "
+            "--calibrate can wrap it, and it then spikes without end",
+            fix="calibrate on input as long and as strong as any that the chip will get",
+        )
+    return info("LOIHI-RESET-MIRRORED", what, layer=node.name)
