@@ -94,7 +94,12 @@ def _missing(graph: RawGraph, dialect: Dialect | None) -> Finding:
         "NIR-DT-MISSING",
         f"the file{who} has no time step{_some_tau(list(graph.nodes.values()))}",
         why="NIR describes neurons in continuous time; any dt would be a guess",
-        fix="give --dt in the unit of the file's time constants (1 if it counts in steps)" + more,
+        fix=(
+            f"give the --dt that {dialect.framework}'s exporter was given (its default is 1e-4)"
+            if dialect is not None and dialect.name == "spikingjelly"
+            else "give --dt in the unit of the file's time constants (1 if it counts in steps)"
+        )
+        + more,
     )
 
 

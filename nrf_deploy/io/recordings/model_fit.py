@@ -42,7 +42,10 @@ def in_steps(
             error(
                 "RECORDING-SHAPE",
                 f"{name} has steps of shape {recording.shape}; the model's input is {shape}",
-                fix="give a recording of the input's shape",
+                fix="give a recording of the input's shape"
+                + (
+                    ", or --layout x,y,t,p for a table of events" if recording.shape == (4,) else ""
+                ),
             )
         )
     findings = []
