@@ -51,9 +51,11 @@ def faults(witness: Witness, network: Network) -> Iterator[str]:
     texts = (witness.producer, witness.version, *witness.undecided)
     if not all(text.isprintable() for text in texts) or not witness.producer:
         yield "its producer, version and remarks are not all printable text"
-    steps = witness.input.steps
+    steps, dt = witness.input.steps, witness.input.dt
     if steps < 1:
         yield "it has no step"
+    if dt is not None and network.dt >= 0 and not math.isclose(dt, network.dt, rel_tol=1e-6):
+        yield f"its steps are of {dt:g}, and those of the network of {network.dt:g}"
     if not witness.outputs:
         yield "it has no output of a layer"
     yield from _input(witness.input, network)

@@ -211,3 +211,11 @@ def test_a_model_holds_its_witness(good: Path) -> None:
     model = nd.read(good)
     assert isinstance(model, Model)
     assert isinstance(model.witness, Witness)
+
+
+def test_a_witness_in_other_steps_than_its_model_is_refused(tmp_path: Path) -> None:
+    network = two_layers()
+    witness = witness_of(network)
+    other = replace(witness, input=replace(witness.input, dt=2 * network.dt))
+    with pytest.raises(nd.NrfError, match="its steps are of"):
+        nir_io.write(network, tmp_path / "m.nir", other)
