@@ -54,7 +54,12 @@ def faults(witness: Witness, network: Network) -> Iterator[str]:
     steps, dt = witness.input.steps, witness.input.dt
     if steps < 1:
         yield "it has no step"
-    if dt is not None and network.dt >= 0 and not math.isclose(dt, network.dt, rel_tol=1e-6):
+    if (
+        dt is not None
+        and dt > 0
+        and network.dt > 0
+        and not math.isclose(dt, network.dt, rel_tol=1e-6)
+    ):
         yield f"its steps are of {dt:g}, and those of the network of {network.dt:g}"
     if not witness.outputs:
         yield "it has no output of a layer"
