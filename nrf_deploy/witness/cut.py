@@ -95,14 +95,14 @@ def undecided(network: Network, witness: Witness, names: Iterable[str], steps: i
     populations = [name for name in names if type(network[name]) is Population]
     texts = []
     for name, layer in cuts(network, witness, populations, steps).items():
-        tried = (v for v in variants(layer.node, network.dt) if _asked(v, layer.node))
+        tried = (v for v in variants(layer.node, network.dt) if _asked(v))
         equal = [v.text for v in tried if layer.equal((v,))]
         if equal:
             texts.append(f"layer {name!r} would be equal too if {', or if '.join(equal)}")
     return texts
 
 
-def _asked(variant: Variant, node: Population) -> bool:
+def _asked(variant: Variant) -> bool:
     """Return whether a user may have meant this reading: a floor only where one is stated."""
     if variant.axis == "floor":
         return variant.option == "--floor none"

@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -30,6 +30,7 @@ from .scan import LEAST_BYTES, LIMITS, Limits, Opened, Source, opened, scan_open
 
 EVENT_BYTES = 16  # the least for an event that is not packed
 Observables = dict[str, dict[str, Recording]]
+Choose = Callable[[list[str]], tuple[str, int | None]]
 
 
 def write_data(
@@ -88,27 +89,24 @@ def read_data(
     dt: float | None = None,
     *,
     sample: int | None = None,
-    only: str | None = None,
+    choose: Choose | None = None,
     limits: Limits = LIMITS,
 ) -> Observables:
     """Read recordings by node and observable. A file with several samples needs `sample`.
 
-    Events are binned to `dt`, or to the dt in the file; a grid keeps its own. With `only`, a
-    "node/observable", no other one is read.
+    Events are binned to `dt`, or to the dt in the file; a grid keeps its own. `choose` returns the
+    one recording that is read, and its sample, for the "node/observable" of all in the file.
     """
     with _data(source, limits) as whole:
+        only = None
+        if choose is not None:
+            names = _DataReader(None, None, whole.data, "")
+            names.graph(whole.file, "")
+            only, sample = choose(names.names)
         reader = _DataReader(dt, sample, whole.data, only)
         reader.graph(whole.file, "")
     refuse(reader.findings, InputError)
     return reader.observables
-
-
-def names(source: Source, limits: Limits = LIMITS) -> list[str]:
-    """Return the "node/observable" of every recording of a file."""
-    with _data(source, limits) as whole:
-        reader = _DataReader(None, None, whole.data, "")
-        reader.graph(whole.file, "")
-    return reader.names
 
 
 @contextmanager

@@ -45,7 +45,7 @@ def with_readouts(network: Network, findings: list[Finding]) -> Network:
     for node in network.nodes:
         sources = network.sources(node.name) if exact(node, Output) else ()
         if sources and all(_sums(network, name) for name in sources):
-            readout = _readout(network, sources[0], node)
+            readout = _readout(network, sources[0])
             nodes.append(readout)
             edges = [_moved(edge, node.name, readout.name) for edge in edges]
             edges.append((readout.name, node.name))
@@ -65,7 +65,7 @@ def _sums(network: Network, name: str) -> bool:
     return bool(sources) and all(_sums(network, source) for source in sources)
 
 
-def _readout(network: Network, source: str, output: Node) -> Population:
+def _readout(network: Network, source: str) -> Population:
     name, count = f"{source}.value", 1
     while name in network:
         count += 1

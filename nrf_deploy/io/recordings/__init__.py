@@ -158,7 +158,7 @@ def opened(
             stream.seek(0)
             head = stream.read(8)
             camera = recognise(stream, Path(path), layout)
-            if camera is None and head.startswith(b"\x89HDF"):
+            if camera is None and head.startswith(b"\x89HDF") and not nir.is_own(Path(path)):
                 camera = parts.hdf5_camera(Path(path), part)
             parts.demand_used(Path(path), head, camera, layout, part)
             if camera:

@@ -22,15 +22,13 @@ def decode(path: Path, dt: float | None, shape: Shape | None, part: str | None) 
 
     NIR numbers neurons and has no shapes: with as many neurons as `shape`, it is taken row by row.
     """
-    from ..nir.data import names, read_data  # h5py is slow to start
+    from ..nir.data import read_data  # h5py is slow to start
 
     try:
-        chosen, sample = parts.chosen(names(path), part, path)
-        nodes = read_data(path, dt, sample=sample, only=chosen)
+        nodes = read_data(path, dt, choose=lambda names: parts.chosen(names, part, path))
     except InputError as refusal:
         raise refusal.of(path) from refusal
-    node, _, observable = chosen.rpartition("/")
-    recording = nodes[node][observable]
+    ((recording,),) = (observables.values() for observables in nodes.values())
     if shape is not None and recording.shape == (math.prod(shape),):
         recording = replace(recording, shape=shape)
     return recording
@@ -41,6 +39,19 @@ def write(recording: Recording, path: str | os.PathLike[str]) -> None:
     from ..nir.data import write_data
 
     write_data({"recording": recording}, path)
+
+
+def is_own(path: Path) -> bool:
+    """Return whether a .nir file is one of NIR itself; of other names a worker tells."""
+    from ..nir.scan import LIMITS, opened
+
+    if path.suffix.lower() != ".nir" or path.stat().st_size > LIMITS.size:
+        return False
+    try:
+        with opened(path) as whole:
+            return "node" in whole.file or "nodes" in whole.file
+    except InputError as refusal:
+        raise refusal.of(path) from refusal
 
 
 def is_data(path: Path) -> bool:
